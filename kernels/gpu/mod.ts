@@ -1,0 +1,19 @@
+/**
+ * The GPU layer: a device, tensors with an explicit lifetime, kernels with cached pipelines and bind
+ * groups, a profiler. The only code that calls WebGPU.
+ *
+ * @module
+ */
+export { checkRank, checkTensor } from "./check.ts";
+export { type Adapter } from "./device.ts";
+export {
+  DeviceLostError,
+  Gpu,
+  type GpuOptions,
+  KernelError,
+  type MemoryUse,
+  openGpu,
+} from "./gpu.ts";
+export { type Dispatch, type Kernel, kernel } from "./kernel.ts";
+export { type KernelTime, Profiler } from "./profiler.ts";
+export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";

@@ -1,0 +1,6 @@
+/**
+ * Normalization along the last axis.
+ *
+ * @module
+ */
+export * from "./rms_norm.ts";

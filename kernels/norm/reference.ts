@@ -1,0 +1,45 @@
+/** Step-by-step definitions in float64; arrays are row-major. */
+
+/** `y = x / √(mean(x²) + ε) · weight` for each row of `x`. */
+export function rmsNormReference(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  epsilon = 1e-5,
+): Float64Array {
+  const columns = weight.length;
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += columns) {
+    let squares = 0;
+    for (let c = 0; c < columns; c++) squares += x[start + c] ** 2;
+    const rms = Math.sqrt(squares / columns + epsilon);
+    for (let c = 0; c < columns; c++) y[start + c] = x[start + c] / rms * weight[c];
+  }
+  return y;
+}
+
+/** The gradients of {@linkcode rmsNormReference} by the chain rule, element by element. */
+export function rmsNormBackwardReference(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  outputGradient: ArrayLike<number>,
+  epsilon = 1e-5,
+): { xGradient: Float64Array; weightGradient: Float64Array } {
+  const columns = weight.length;
+  const xGradient = new Float64Array(x.length);
+  const weightGradient = new Float64Array(columns);
+  for (let start = 0; start < x.length; start += columns) {
+    let squares = 0;
+    for (let c = 0; c < columns; c++) squares += x[start + c] ** 2;
+    const rms = Math.sqrt(squares / columns + epsilon);
+    let projection = 0;
+    for (let c = 0; c < columns; c++) {
+      projection += outputGradient[start + c] * weight[c] * x[start + c];
+      weightGradient[c] += outputGradient[start + c] * x[start + c] / rms;
+    }
+    for (let c = 0; c < columns; c++) {
+      xGradient[start + c] = outputGradient[start + c] * weight[c] / rms -
+        x[start + c] * projection / (columns * rms ** 3);
+    }
+  }
+  return { xGradient, weightGradient };
+}

@@ -1,0 +1,27 @@
+import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
+
+const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
+
+/**
+ * How a workgroup is shared between rows. A software adapter runs a row an invocation and needs no
+ * barrier; a GPU gives a row as many lanes as it has columns, up to 256.
+ */
+export function rowTiling(gpu: Gpu, columns: number): { lanes: number; rowsPerWorkgroup: number } {
+  if (gpu.adapter.software) return { lanes: 1, rowsPerWorkgroup: 64 };
+  const lanes = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns))));
+  return { lanes, rowsPerWorkgroup: Math.max(1, 64 / lanes) };
+}
+
+/** Sums `[blocks, columns]` over its blocks. */
+export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
+  const [blocks, columns] = partial.shape;
+  const total = gpu.empty([columns]);
+  gpu.dispatch(SUM_BLOCKS, {
+    uniform: [blocks, columns],
+    read: { partial },
+    write: { total },
+    workgroups: Math.ceil(columns / 64),
+  });
+  return total;
+}
