@@ -11,7 +11,7 @@ class Machine implements Disposable {
   constructor() {
     for (const folder of [this.project, this.bin, this.system]) Deno.mkdirSync(folder);
     Deno.copyFileSync(fromFileUrl(new URL("../run", import.meta.url)), join(this.project, "run"));
-    const tools = "awk cat chmod dirname env find ls mkdir mktemp mv rm sed sh touch";
+    const tools = "awk cat chmod dirname env find ls mkdir mktemp mv rm sed sh tail touch";
     for (const tool of tools.split(" ")) {
       const path = ["/bin", "/usr/bin"].map((folder) => join(folder, tool)).find((path) => {
         try {
