@@ -212,11 +212,20 @@ test("sudo only for who is not root, and a line where nothing can be installed",
   assertMatch(machine.run().errors, /^run: no Vulkan driver found: install .*\n$/);
   machine.command("apt-get", "");
   machine.command("id", "echo 1000");
-  assertMatch(machine.run().errors, /^run: no Vulkan driver found: as root, apt-get install .*\n$/);
+  assertMatch(machine.run().errors, /^run: as root, please: apt-get install libvulkan1 .*\n/);
   assertEquals(machine.calls("apt-get"), []);
   machine.command("sudo", '"$@"');
   assertEquals(machine.run().code, 0);
   assertMatch(machine.calls("sudo")[0], /^sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq/);
+});
+
+test("what Deno's installer needs is installed where there is no npm either", (machine) => {
+  machine.command("apt-get", "");
+  machine.run();
+  assertEquals(
+    machine.calls("apt-get").at(-1),
+    "apt-get -qq install -y --no-install-recommends ca-certificates curl unzip",
+  );
 });
 
 test("what the caller set stays set", (machine) => {
