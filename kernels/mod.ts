@@ -4,5 +4,6 @@
  * @module
  */
 export * from "./gpu/mod.ts";
+export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
 export * from "./norm/mod.ts";
