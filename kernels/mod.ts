@@ -6,4 +6,6 @@
 export * from "./gpu/mod.ts";
 export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
+export * from "./embedding/mod.ts";
+export * from "./loss/mod.ts";
 export * from "./norm/mod.ts";
