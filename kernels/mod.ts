@@ -9,3 +9,5 @@ export * from "./arithmetic/mod.ts";
 export * from "./embedding/mod.ts";
 export * from "./loss/mod.ts";
 export * from "./norm/mod.ts";
+export * from "./optimizer/mod.ts";
+export * from "./sampling/mod.ts";
