@@ -4,4 +4,10 @@
  * @module
  */
 export * from "./gpu/mod.ts";
+export * from "./activation/mod.ts";
+export * from "./arithmetic/mod.ts";
+export * from "./embedding/mod.ts";
+export * from "./loss/mod.ts";
 export * from "./norm/mod.ts";
+export * from "./optimizer/mod.ts";
+export * from "./sampling/mod.ts";
