@@ -10,4 +10,5 @@ export * from "./embedding/mod.ts";
 export * from "./loss/mod.ts";
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
+export * from "./position/mod.ts";
 export * from "./sampling/mod.ts";
