@@ -14,4 +14,5 @@ export * from "./matmul/mod.ts";
 >>>>>>> matmul
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
+export * from "./position/mod.ts";
 export * from "./sampling/mod.ts";
