@@ -12,6 +12,7 @@ export * from "./loss/mod.ts";
 =======
 export * from "./matmul/mod.ts";
 >>>>>>> matmul
+export * from "./attention/mod.ts";
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
 export * from "./position/mod.ts";
