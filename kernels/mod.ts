@@ -3,9 +3,6 @@
  *
  * @module
  */
-<<<<<<< HEAD
-=======
->>>>>>> matmul
 export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
 export * from "./convolution/mod.ts";
