@@ -26,9 +26,9 @@ import {
   sumTo,
 } from "../kernels/arithmetic/mod.ts";
 import {
+  type AttentionOptions,
   flashAttention,
   flashAttentionBackward,
-  type FlashAttentionOptions,
   flashAttentionStep,
 } from "../kernels/attention/mod.ts";
 import {
@@ -281,7 +281,7 @@ export function convolution(
 export function attention(
   tape: Tape,
   inputs: { query: Variable; key: Variable; value: Variable },
-  options: FlashAttentionOptions,
+  options: AttentionOptions,
 ): Variable {
   const { query, key, value } = inputs;
   const list = [query, key, value];
@@ -378,7 +378,8 @@ export function rgLru(
   };
   if (state && isStep(tape, input, list)) {
     const step = rgLruStep(tape.gpu, { ...tensors, state: state.tensor }, options);
-    const [output, finalState] = tape.record([], [step.output, step.finalState], () => []);
+    const read = step.finalState.reshape(input.shape);
+    const [output, finalState] = tape.record([], [read, step.finalState], () => []);
     return { output, finalState };
   }
   const forward = { ...tensors, initialState: state?.tensor };

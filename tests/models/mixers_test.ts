@@ -14,7 +14,7 @@ const VOCABULARY = 24;
 const LENGTH = 77;
 
 function tokensOf(seed: number, count: number): Uint32Array {
-  return Uint32Array.from(uniforms(seed, count, 0, VOCABULARY), Math.floor);
+  return Uint32Array.from(uniforms(seed, count, 0, VOCABULARY - 0.01), Math.floor);
 }
 
 function configurations(): ModelConfiguration[] {
