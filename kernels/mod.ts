@@ -3,15 +3,16 @@
  *
  * @module
  */
-export * from "./gpu/mod.ts";
-<<<<<<< HEAD
 export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
+export * from "./attention/mod.ts";
+export * from "./convolution/mod.ts";
 export * from "./embedding/mod.ts";
+export * from "./gpu/mod.ts";
 export * from "./loss/mod.ts";
-=======
 export * from "./matmul/mod.ts";
->>>>>>> matmul
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
+export * from "./position/mod.ts";
 export * from "./sampling/mod.ts";
+export * from "./scan/mod.ts";

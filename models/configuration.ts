@@ -95,10 +95,13 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     family: "mamba2-attention",
     vocabulary,
     width,
-    layers: Array.from({ length: layers }, (_, index): LayerConfiguration =>
-      index === Math.floor(layers / 2)
-        ? { mixer: { kind: "attention", heads: width / 16, headDim: 16 } }
-        : mamba2(width)),
+    layers: Array.from(
+      { length: layers },
+      (_, index): LayerConfiguration =>
+        index === Math.floor(layers / 2)
+          ? { mixer: { kind: "attention", heads: width / 16, headDim: 16 } }
+          : mamba2(width),
+    ),
   }),
 };
 

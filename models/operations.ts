@@ -127,8 +127,11 @@ export function split(tape: Tape, x: Variable, sizes: readonly number[]): Variab
 export function concatenate(tape: Tape, inputs: readonly Variable[]): Variable {
   const { output } = concatenateKernel(tape.gpu, { inputs: inputs.map((input) => input.tensor) });
   const sizes = inputs.map((input) => input.shape.at(-1)!);
-  return tape.record(inputs, [output], ([gradient]) =>
-    splitKernel(tape.gpu, { x: gradient! }, { sizes }).outputs)[0];
+  return tape.record(
+    inputs,
+    [output],
+    ([gradient]) => splitKernel(tape.gpu, { x: gradient! }, { sizes }).outputs,
+  )[0];
 }
 
 /** Joins `[batch, time, ...]` variables along time. */

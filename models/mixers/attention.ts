@@ -1,6 +1,13 @@
 import { rotaryFrequencies } from "../../kernels/position/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
-import { attention, concatenateTime, linearMap, reshape, rotary, sliceTime } from "../operations.ts";
+import {
+  attention,
+  concatenateTime,
+  linearMap,
+  reshape,
+  rotary,
+  sliceTime,
+} from "../operations.ts";
 import { linear } from "../parameters.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";

@@ -70,7 +70,9 @@ export async function trainCommand(args: readonly string[]): Promise<void> {
     await trainOne(recipe, out, flags.resume);
     return;
   }
-  const rates = parsed["learning-rates"].split(",").map((rate) => numberOf("learning-rates", rate)!);
+  const rates = parsed["learning-rates"].split(",").map((rate) =>
+    numberOf("learning-rates", rate)!
+  );
   await sweepRates(recipe, rates, out, flags.resume);
 }
 
