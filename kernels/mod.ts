@@ -3,5 +3,6 @@
  *
  * @module
  */
+export * from "./delta_rule/mod.ts";
 export * from "./gpu/mod.ts";
 export * from "./norm/mod.ts";
