@@ -14,7 +14,14 @@ import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
 import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
 import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
-import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
+import {
+  cloneOrZeros,
+  LOOP_ITERATIONS,
+  planSpans,
+  type Sequence,
+  sequencesOf,
+  type Span,
+} from "./plan.ts";
 
 const GATHER_KEYS = kernel("delta_rule_gather_keys", gatherKeysSource);
 const GATHER_ROWS = kernel("delta_rule_gather_rows", gatherRowsSource);
@@ -251,18 +258,21 @@ function recurrent(
   const output = gpu.empty(value.shape);
   const finalState = cloneOrZeros(gpu, initialState, stateShape);
   const [batch, time] = value.shape;
-  gpu.dispatch(RECURRENT, {
-    constants: {
-      LANES: problem.lanes,
-      SCALE: problem.scale,
-      HAS_DECAY: problem.hasDecay,
-      PER_CHANNEL: problem.perChannel,
-    },
-    uniform: [time, heads, keyHeads, keyDim, valueDim],
-    read: { query, key, value, beta, logDecay: logDecay ?? key },
-    write: { output, finalState },
-    workgroups: [batch, heads, Math.ceil(valueDim / problem.lanes)],
-  });
+  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 3)));
+  for (let begin = 0; begin < time; begin += slice) {
+    gpu.dispatch(RECURRENT, {
+      constants: {
+        LANES: problem.lanes,
+        SCALE: problem.scale,
+        HAS_DECAY: problem.hasDecay,
+        PER_CHANNEL: problem.perChannel,
+      },
+      uniform: [time, begin, Math.min(begin + slice, time), heads, keyHeads, keyDim, valueDim],
+      read: { query, key, value, beta, logDecay: logDecay ?? key },
+      write: { output, finalState },
+      workgroups: [batch, heads, Math.ceil(valueDim / problem.lanes)],
+    });
+  }
   return { output, finalState };
 }
 
@@ -321,13 +331,6 @@ function checkInputs(
   if (initialState) checkTensor(op, "initialState", initialState, stateShape);
   const keyQuads = 4 * Math.ceil(keyDim / 16);
   const valueQuads = Math.ceil(valueDim / 4);
-  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
-  const quadsPerChunk = heads *
-    Math.max(6 * chunkSize * keyQuads, 4 * keyQuads * valueQuads, chunkSize * valueQuads);
-  const chunkLimit = Math.min(
-    Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / (16 * quadsPerChunk)),
-    maxComputeWorkgroupsPerDimension,
-  );
   return {
     heads,
     keyHeads,
@@ -342,8 +345,45 @@ function checkInputs(
     lanes: gpu.adapter.software ? 8 : 32,
     sequences,
     stateShape,
-    spans: planSpans(sequences, chunkSize, chunkLimit),
+    spans: planSpans(
+      sequences,
+      chunkSize,
+      chunksPerSpan(
+        gpu,
+        { heads, chunkSize, keyQuads, valueQuads },
+        sequences.length,
+        workspaceBytes,
+      ),
+    ),
   };
+}
+
+/** How many chunks of each sequence fit the memory, the workgroup counts and the loops of a dispatch. */
+function chunksPerSpan(
+  gpu: Gpu,
+  { heads, chunkSize, keyQuads, valueQuads }: Pick<
+    Problem,
+    "heads" | "chunkSize" | "keyQuads" | "valueQuads"
+  >,
+  sequences: number,
+  workspaceBytes: number,
+): number {
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+  const bytes = 16 * heads *
+    Math.max(6 * chunkSize * keyQuads, 4 * keyQuads * valueQuads, chunkSize * valueQuads);
+  const chunks = Math.min(
+    Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
+    maxComputeWorkgroupsPerDimension,
+  );
+  const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
+    keyQuads / 4 * (chunkSize / 4 + 2) + 4;
+  return Math.max(
+    1,
+    Math.min(
+      Math.floor(chunks / sequences) - 1, // a state more than chunks in each sequence
+      Math.floor((LOOP_ITERATIONS - 8 * keyQuads) / loops),
+    ),
+  );
 }
 
 /** The workspace of one span after its forward pass; disposing of it frees all of it. */

@@ -8,6 +8,8 @@ override PER_CHANNEL: bool = false;
 
 struct Shape {
   time: u32,
+  begin: u32, // this dispatch walks [begin, end)
+  end: u32,
   heads: u32,
   key_heads: u32,
   key_dim: u32,
@@ -34,7 +36,7 @@ fn delta_rule_recurrent(
   }
   let key_head = workgroup.y / (shape.heads / shape.key_heads);
   let s = (workgroup.x * shape.heads + workgroup.y) * shape.key_dim * shape.value_dim + column;
-  for (var t = 0u; t < shape.time; t++) {
+  for (var t = shape.begin; t < shape.end; t++) {
     let row = workgroup.x * shape.time + t;
     let entry = row * shape.heads + workgroup.y;
     let k = (row * shape.key_heads + key_head) * shape.key_dim;

@@ -17,13 +17,18 @@ export interface Span {
   readonly sequences: readonly number[];
 }
 
-/** Cuts sequences into chunks of `chunkSize` rows and the chunks into spans of about `chunkLimit`. */
+/**
+ * Iterations of all its loops together that an invocation is given in one dispatch. llvmpipe ends every
+ * loop, silently, once an invocation has gone round 65,535 times.
+ */
+export const LOOP_ITERATIONS = 65000;
+
+/** Cuts sequences into chunks of `chunkSize` rows, and these into spans of `perSequence` chunks of each. */
 export function planSpans(
   sequences: readonly Sequence[],
   chunkSize: number,
-  chunkLimit: number,
+  perSequence: number,
 ): Span[] {
-  const perSequence = Math.max(1, Math.floor(chunkLimit / sequences.length) - 1);
   const longest = Math.max(0, ...sequences.map(({ length }) => Math.ceil(length / chunkSize)));
   return Array.from({ length: Math.ceil(longest / perSequence) }, (_, span) => {
     const chunks: number[] = [];

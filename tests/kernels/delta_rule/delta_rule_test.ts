@@ -83,7 +83,11 @@ function release(tensors: Readonly<Record<string, Tensor>> | DeltaRuleInputs): v
   for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
 }
 
-async function run(gpu: Gpu, tensors: DeltaRuleInputs, options: DeltaRuleOptions = {}) {
+async function run(
+  gpu: Gpu,
+  tensors: DeltaRuleInputs,
+  options: DeltaRuleOptions = {},
+): Promise<{ output: Float32Array; finalState: Float32Array }> {
   const { output, finalState } = deltaRule(gpu, tensors, options);
   const values = await gpu.read([output, finalState]);
   release({ output, finalState });
@@ -259,6 +263,9 @@ Deno.test("deltaRule() stays right over 65,536 tokens", async () => {
   );
   assertClose(output.subarray(-4096), expected.output.subarray(-4096), 5e-4, "the last outputs");
   assertClose(finalState, expected.finalState, 5e-4, "finalState");
+  const recurrent = deltaRuleRecurrent(gpu, tensors);
+  assertClose(await recurrent.finalState.read(), expected.finalState, 5e-4, "recurrent state");
+  release({ ...recurrent });
   release(tensors);
 });
 
