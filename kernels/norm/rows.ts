@@ -4,11 +4,12 @@ import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
 const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
 
 /**
- * How a workgroup is shared between rows. A software adapter runs a row an invocation and needs no
- * barrier; a GPU gives a row as many lanes as it has columns, up to 256.
+ * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep: as many
+ * lanes read a row in whole vectors, where a row an invocation would gather. A GPU gives a row as
+ * many lanes as it has columns, up to 256.
  */
 export function rowTiling(gpu: Gpu, columns: number): { lanes: number; rowsPerWorkgroup: number } {
-  if (gpu.adapter.software) return { lanes: 1, rowsPerWorkgroup: 64 };
+  if (gpu.adapter.software) return { lanes: 8, rowsPerWorkgroup: 8 };
   const lanes = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns))));
   return { lanes, rowsPerWorkgroup: Math.max(1, 64 / lanes) };
 }
