@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./delta_rule/mod.ts";
 export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
 export * from "./attention/mod.ts";
