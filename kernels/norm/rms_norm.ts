@@ -2,19 +2,27 @@ import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import rmsNormBackwardSource from "./rms_norm_backward.wgsl" with { type: "text" };
 import rmsNormSource from "./rms_norm.wgsl" with { type: "text" };
 import rmsNormWeightGradientSource from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
-import { rowTiling, sumBlocks } from "./rows.ts";
+import { BLOCK, rowTiling, sumBlocks } from "./rows.ts";
 
 const RMS_NORM = kernel("rms_norm", rmsNormSource);
 const RMS_NORM_BACKWARD = kernel("rms_norm_backward", rmsNormBackwardSource);
 const RMS_NORM_WEIGHT_GRADIENT = kernel("rms_norm_weight_gradient", rmsNormWeightGradientSource);
-const BLOCK = 64;
 
 /** What {@linkcode rmsNorm} takes. */
 export interface RmsNormInputs {
   /** `[..., columns]`. */
   readonly x: Tensor;
-  /** `[columns]`. */
+  /** `[columns]`; or `[groups * columns]`, one for each group where `x` is `[..., groups, columns]`. */
   readonly weight: Tensor;
+}
+
+/** How many weights of a row there are. @throws {RangeError} where they fit neither rows nor groups. */
+function groupCount(op: string, { x, weight }: RmsNormInputs, columns: number): number {
+  const groups = x.shape.at(-2) ?? 1;
+  const grouped = weight.size !== columns && weight.size === groups * columns;
+  checkTensor(op, "x", x, x.shape);
+  checkTensor(op, "weight", weight, [grouped ? groups * columns : columns]);
+  return grouped ? groups : 1;
 }
 
 /** Options of {@linkcode rmsNorm}. */
@@ -33,8 +41,10 @@ export interface RmsNormOutputs {
 
 /**
  * RMS norm along the last axis (Zhang & Sennrich 2019, eq. 4): `y = x / √(mean(x²) + ε) · weight`.
+ * With a weight for each group, rows of `[..., groups, columns]` are normalized by themselves and each
+ * is multiplied by its group's own weight (Mamba-2's grouped norm, norms per head).
  *
- * @throws {RangeError} where `weight` does not have the shape of a row.
+ * @throws {RangeError} where `weight` has the shape neither of a row nor of a row of groups.
  */
 export function rmsNorm(
   gpu: Gpu,
@@ -44,13 +54,13 @@ export function rmsNorm(
   const { x, weight } = inputs;
   const columns = x.shape.at(-1) ?? 1;
   const rows = columns === 0 ? 0 : x.size / columns;
-  checkTensor("rmsNorm", "weight", weight, [columns]);
+  const groups = groupCount("rmsNorm", inputs, columns);
   const output = gpu.empty(x.shape);
   const inverseRms = gpu.empty(x.shape.slice(0, -1));
   const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
   gpu.dispatch(RMS_NORM, {
     constants: { LANES: lanes, ROWS: rowsPerWorkgroup, EPSILON: options.epsilon ?? 1e-5 },
-    uniform: [rows, columns],
+    uniform: [rows, columns, groups],
     read: { x, weight },
     write: { output, inverseRms },
     workgroups: Math.ceil(rows / rowsPerWorkgroup),
@@ -70,7 +80,7 @@ export interface RmsNormBackwardInputs extends RmsNormInputs {
 export interface RmsNormGradients {
   /** `[..., columns]`. */
   readonly xGradient: Tensor;
-  /** `[columns]`. */
+  /** The shape of `weight`. */
   readonly weightGradient: Tensor;
 }
 
@@ -83,26 +93,26 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
   const { x, weight, inverseRms, outputGradient } = inputs;
   const columns = x.shape.at(-1) ?? 1;
   const rows = columns === 0 ? 0 : x.size / columns;
-  checkTensor("rmsNormBackward", "weight", weight, [columns]);
+  const groups = groupCount("rmsNormBackward", inputs, columns);
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
   const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
   gpu.dispatch(RMS_NORM_BACKWARD, {
     constants: { LANES: lanes, ROWS: rowsPerWorkgroup },
-    uniform: [rows, columns],
+    uniform: [rows, columns, groups],
     read: { x, weight, inverseRms, outputGradient },
     write: { xGradient },
     workgroups: Math.ceil(rows / rowsPerWorkgroup),
   });
-  const blocks = Math.ceil(rows / BLOCK);
-  using partial = gpu.empty([blocks, columns]);
+  const blocks = Math.ceil(rows / groups / BLOCK);
+  using partial = gpu.empty([blocks, groups * columns]);
   gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
     constants: { BLOCK },
-    uniform: [rows, columns],
+    uniform: [rows / groups, columns, groups],
     read: { x, inverseRms, outputGradient },
     write: { partial },
-    workgroups: [blocks, Math.ceil(columns / 64)],
+    workgroups: [blocks, Math.ceil(groups * columns / 64)],
   });
   return { xGradient, weightGradient: sumBlocks(gpu, partial) };
 }

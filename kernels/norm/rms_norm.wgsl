@@ -1,5 +1,5 @@
 // RMS norm along the last axis: y = x * inverseSqrt(mean(x * x) + EPSILON) * weight.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 
 override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
@@ -8,11 +8,12 @@ override EPSILON: f32 = 1e-5;
 struct Shape {
   rows: u32,
   columns: u32,
+  groups: u32, // row r takes the weight of group r % groups
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
+@group(0) @binding(2) var<storage, read> weight: array<f32>; // [groups, columns]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
@@ -27,6 +28,7 @@ fn rms_norm(
   let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);
+  let weight_start = row % shape.groups * shape.columns;
   var sum = 0.0;
   for (var column = local.x; column < shape.columns; column += LANES) {
     let value = x[start + column];
@@ -49,6 +51,6 @@ fn rms_norm(
     inverse_rms[row] = scale;
   }
   for (var column = local.x; column < shape.columns; column += LANES) {
-    y[start + column] = x[start + column] * scale * weight[column];
+    y[start + column] = x[start + column] * scale * weight[weight_start + column];
   }
 }

@@ -1,7 +1,7 @@
-// Sums the partial gradients of all blocks: total = sum over blocks of partial.
-// Dispatch: ceil(columns / WORKGROUP_SIZE); one invocation a column.
+// Sums partial gradients, BLOCK blocks at a time: total = sum over blocks of partial.
+// Dispatch: x = ceil(blocks / BLOCK), y = ceil(columns / 64); one invocation a column.
 
-override WORKGROUP_SIZE: u32 = 64u;
+override BLOCK: u32 = 64u;
 
 struct Shape {
   blocks: u32,
@@ -10,17 +10,21 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<f32>; // [blocks, columns]
-@group(0) @binding(2) var<storage, read_write> total: array<f32>; // [columns]
+@group(0) @binding(2) var<storage, read_write> total: array<f32>; // [ceil(blocks / BLOCK), columns]
 
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn sum_blocks(@builtin(global_invocation_id) id: vec3u) {
-  let column = id.x;
+@compute @workgroup_size(64)
+fn sum_blocks(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let column = workgroup.y * 64u + local.x;
   if (column >= shape.columns) {
     return;
   }
   var sum = 0.0;
-  for (var block = 0u; block < shape.blocks; block++) {
+  let last = min((workgroup.x + 1u) * BLOCK, shape.blocks);
+  for (var block = workgroup.x * BLOCK; block < last; block++) {
     sum += partial[block * shape.columns + column];
   }
-  total[column] = sum;
+  total[workgroup.x * shape.columns + column] = sum;
 }

@@ -1,0 +1,134 @@
+import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import layerNormBackwardSource from "./layer_norm_backward.wgsl" with { type: "text" };
+import parameterGradientsSource from "./layer_norm_parameter_gradients.wgsl" with { type: "text" };
+import layerNormSource from "./layer_norm.wgsl" with { type: "text" };
+import { BLOCK, rowTiling, sumBlocks } from "./rows.ts";
+
+const LAYER_NORM = kernel("layer_norm", layerNormSource);
+const LAYER_NORM_BACKWARD = kernel("layer_norm_backward", layerNormBackwardSource);
+const LAYER_NORM_PARAMETER_GRADIENTS = kernel(
+  "layer_norm_parameter_gradients",
+  parameterGradientsSource,
+);
+
+/** What {@linkcode layerNorm} takes. */
+export interface LayerNormInputs {
+  /** `[..., columns]`. */
+  readonly x: Tensor;
+  /** `[columns]`. */
+  readonly weight: Tensor;
+  /** `[columns]`; left out, 0. */
+  readonly bias?: Tensor;
+}
+
+/** Options of {@linkcode layerNorm}. */
+export interface LayerNormOptions {
+  /** Added to the variance; 1e-5 unless told. */
+  readonly epsilon?: number;
+}
+
+/** What {@linkcode layerNorm} returns. */
+export interface LayerNormOutputs {
+  /** `[..., columns]`. */
+  readonly output: Tensor;
+  /** The mean of each row, for the backward pass: `[...]`. */
+  readonly mean: Tensor;
+  /** 1 / √(variance + ε) of each row, for the backward pass: `[...]`. */
+  readonly inverseDeviation: Tensor;
+}
+
+/**
+ * Layer norm along the last axis (Ba et al. 2016, eq. 4):
+ * `y = (x − mean(x)) / √(var(x) + ε) · weight + bias`, the variance being that of the row itself.
+ *
+ * @throws {RangeError} where `weight` or `bias` does not have the shape of a row.
+ */
+export function layerNorm(
+  gpu: Gpu,
+  { x, weight, bias }: LayerNormInputs,
+  options: LayerNormOptions = {},
+): LayerNormOutputs {
+  const columns = x.shape.at(-1) ?? 1;
+  const rows = columns === 0 ? 0 : x.size / columns;
+  checkTensor("layerNorm", "x", x, x.shape);
+  checkTensor("layerNorm", "weight", weight, [columns]);
+  if (bias) checkTensor("layerNorm", "bias", bias, [columns]);
+  const output = gpu.empty(x.shape);
+  const mean = gpu.empty(x.shape.slice(0, -1));
+  const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
+  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
+  gpu.dispatch(LAYER_NORM, {
+    constants: {
+      LANES: lanes,
+      ROWS: rowsPerWorkgroup,
+      EPSILON: options.epsilon ?? 1e-5,
+      BIASED: bias !== undefined,
+    },
+    uniform: [rows, columns],
+    read: { x, weight, bias: bias ?? weight },
+    write: { output, mean, inverseDeviation },
+    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+  });
+  return { output, mean, inverseDeviation };
+}
+
+/** What {@linkcode layerNormBackward} takes. */
+export interface LayerNormBackwardInputs extends LayerNormInputs {
+  /** From the forward pass: `[...]`. */
+  readonly mean: Tensor;
+  /** From the forward pass: `[...]`. */
+  readonly inverseDeviation: Tensor;
+  /** `[..., columns]`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode layerNormBackward} returns. */
+export interface LayerNormGradients {
+  /** `[..., columns]`. */
+  readonly xGradient: Tensor;
+  /** `[columns]`. */
+  readonly weightGradient: Tensor;
+  /** `[columns]`, where there is a bias. */
+  readonly biasGradient?: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode layerNorm}.
+ *
+ * @throws {RangeError} where a shape does not fit `x`.
+ */
+export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): LayerNormGradients {
+  const { x, weight, bias, mean, inverseDeviation, outputGradient } = inputs;
+  const columns = x.shape.at(-1) ?? 1;
+  const rows = columns === 0 ? 0 : x.size / columns;
+  checkTensor("layerNormBackward", "x", x, x.shape);
+  checkTensor("layerNormBackward", "weight", weight, [columns]);
+  if (bias) checkTensor("layerNormBackward", "bias", bias, [columns]);
+  checkTensor("layerNormBackward", "mean", mean, x.shape.slice(0, -1));
+  checkTensor("layerNormBackward", "inverseDeviation", inverseDeviation, x.shape.slice(0, -1));
+  checkTensor("layerNormBackward", "outputGradient", outputGradient, x.shape);
+  const xGradient = gpu.empty(x.shape);
+  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
+  gpu.dispatch(LAYER_NORM_BACKWARD, {
+    constants: { LANES: lanes, ROWS: rowsPerWorkgroup },
+    uniform: [rows, columns],
+    read: { x, weight, mean, inverseDeviation, outputGradient },
+    write: { xGradient },
+    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+  });
+  const blocks = Math.ceil(rows / BLOCK);
+  using weightPartial = gpu.empty([blocks, columns]);
+  using biasPartial = gpu.empty([blocks, columns]);
+  gpu.dispatch(LAYER_NORM_PARAMETER_GRADIENTS, {
+    constants: { BLOCK },
+    uniform: [rows, columns],
+    read: { x, mean, inverseDeviation, outputGradient },
+    write: { weightPartial, biasPartial },
+    workgroups: [blocks, Math.ceil(columns / 64)],
+  });
+  return {
+    xGradient,
+    weightGradient: sumBlocks(gpu, weightPartial),
+    biasGradient: bias && sumBlocks(gpu, biasPartial),
+  };
+}
