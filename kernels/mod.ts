@@ -3,11 +3,11 @@
  *
  * @module
  */
-export * from "./delta_rule/mod.ts";
 export * from "./activation/mod.ts";
 export * from "./arithmetic/mod.ts";
 export * from "./attention/mod.ts";
 export * from "./convolution/mod.ts";
+export * from "./delta_rule/mod.ts";
 export * from "./embedding/mod.ts";
 export * from "./gpu/mod.ts";
 export * from "./loss/mod.ts";
