@@ -1,12 +1,12 @@
-import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import layerNormBackwardSource from "./layer_norm_backward.wgsl" with { type: "text" };
 import parameterGradientsSource from "./layer_norm_parameter_gradients.wgsl" with { type: "text" };
 import layerNormSource from "./layer_norm.wgsl" with { type: "text" };
-import { BLOCK, rowTiling, sumBlocks } from "./rows.ts";
+import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
 
-const LAYER_NORM = kernel("layer_norm", layerNormSource);
-const LAYER_NORM_BACKWARD = kernel("layer_norm_backward", layerNormBackwardSource);
-const LAYER_NORM_PARAMETER_GRADIENTS = kernel(
+const LAYER_NORM = rowKernels("layer_norm", layerNormSource);
+const LAYER_NORM_BACKWARD = rowKernels("layer_norm_backward", layerNormBackwardSource);
+const LAYER_NORM_PARAMETER_GRADIENTS = rowKernels(
   "layer_norm_parameter_gradients",
   parameterGradientsSource,
 );
@@ -48,26 +48,26 @@ export function layerNorm(
   { x, weight, bias }: LayerNormInputs,
   options: LayerNormOptions = {},
 ): LayerNormOutputs {
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
   checkTensor("layerNorm", "x", x, x.shape);
-  checkTensor("layerNorm", "weight", weight, [columns]);
-  if (bias) checkTensor("layerNorm", "bias", bias, [columns]);
+  checkTensor("layerNorm", "weight", weight, [width]);
+  if (bias) checkTensor("layerNorm", "bias", bias, [width]);
   const output = gpu.empty(x.shape);
   const mean = gpu.empty(x.shape.slice(0, -1));
   const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(LAYER_NORM, {
+  const { kernel, columns } = rowForm(LAYER_NORM, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
     constants: {
-      LANES: lanes,
-      ROWS: rowsPerWorkgroup,
+      ...tiling,
       EPSILON: options.epsilon ?? 1e-5,
       BIASED: bias !== undefined,
     },
-    uniform: [rows, columns],
+    uniform: [rows, columns, width],
     read: { x, weight, bias: bias ?? weight },
     write: { output, mean, inverseDeviation },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   return { output, mean, inverseDeviation };
 }
@@ -99,32 +99,35 @@ export interface LayerNormGradients {
  */
 export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): LayerNormGradients {
   const { x, weight, bias, mean, inverseDeviation, outputGradient } = inputs;
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
   checkTensor("layerNormBackward", "x", x, x.shape);
-  checkTensor("layerNormBackward", "weight", weight, [columns]);
-  if (bias) checkTensor("layerNormBackward", "bias", bias, [columns]);
+  checkTensor("layerNormBackward", "weight", weight, [width]);
+  if (bias) checkTensor("layerNormBackward", "bias", bias, [width]);
   checkTensor("layerNormBackward", "mean", mean, x.shape.slice(0, -1));
   checkTensor("layerNormBackward", "inverseDeviation", inverseDeviation, x.shape.slice(0, -1));
   checkTensor("layerNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(LAYER_NORM_BACKWARD, {
-    constants: { LANES: lanes, ROWS: rowsPerWorkgroup },
-    uniform: [rows, columns],
+  const { kernel, columns } = rowForm(LAYER_NORM_BACKWARD, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: tiling,
+    uniform: [rows, columns, width],
     read: { x, weight, mean, inverseDeviation, outputGradient },
     write: { xGradient },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   const blocks = Math.ceil(rows / BLOCK);
-  using weightPartial = gpu.empty([blocks, columns]);
-  using biasPartial = gpu.empty([blocks, columns]);
-  gpu.dispatch(LAYER_NORM_PARAMETER_GRADIENTS, {
-    constants: { BLOCK },
+  using weightPartial = gpu.empty([blocks, width]);
+  using biasPartial = gpu.empty([blocks, width]);
+  const parameters = rowForm(LAYER_NORM_PARAMETER_GRADIENTS, width);
+  const LANES = columnLanes(columns);
+  gpu.dispatch(parameters.kernel, {
+    constants: { LANES, BLOCK },
     uniform: [rows, columns],
     read: { x, mean, inverseDeviation, outputGradient },
     write: { weightPartial, biasPartial },
-    workgroups: [blocks, Math.ceil(columns / 64)],
+    workgroups: [blocks, Math.ceil(columns / LANES)],
   });
   return {
     xGradient,

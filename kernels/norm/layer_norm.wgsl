@@ -1,22 +1,30 @@
 // Layer norm along the last axis, mean and deviation in passes of their own so that a large mean costs
 // no digits: y = (x - mean) * inverseSqrt(mean((x - mean)²) + EPSILON) * weight + bias.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
+// vec4s the host makes Element a vec4f and counts columns in vec4s.
 
 override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
 override EPSILON: f32 = 1e-5;
 override BIASED: bool = false;
 
+alias Element = f32;
+
+fn total(value: Element) -> f32 {
+  return value;
+}
+
 struct Shape {
   rows: u32,
   columns: u32,
+  width: u32, // floats a row
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [columns]; any where not BIASED
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> weight: array<Element>; // [columns]
+@group(0) @binding(3) var<storage, read> bias: array<Element>; // [columns]; any where not BIASED
+@group(0) @binding(4) var<storage, read_write> y: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>; // [rows]
 
@@ -47,17 +55,17 @@ fn layer_norm(
   let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);
-  var sum = 0.0;
+  var sum = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
     sum += x[start + column];
   }
-  let center = sum_lanes(local, sum) / f32(shape.columns);
-  var squares = 0.0;
+  let center = sum_lanes(local, total(sum)) / f32(shape.width);
+  var squares = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
     let value = x[start + column] - center;
     squares += value * value;
   }
-  let scale = inverseSqrt(sum_lanes(local, squares) / f32(shape.columns) + EPSILON);
+  let scale = inverseSqrt(sum_lanes(local, total(squares)) / f32(shape.width) + EPSILON);
   if (!valid) {
     return;
   }

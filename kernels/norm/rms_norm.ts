@@ -1,12 +1,15 @@
-import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import rmsNormBackwardSource from "./rms_norm_backward.wgsl" with { type: "text" };
 import rmsNormSource from "./rms_norm.wgsl" with { type: "text" };
 import rmsNormWeightGradientSource from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
-import { BLOCK, rowTiling, sumBlocks } from "./rows.ts";
+import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
 
-const RMS_NORM = kernel("rms_norm", rmsNormSource);
-const RMS_NORM_BACKWARD = kernel("rms_norm_backward", rmsNormBackwardSource);
-const RMS_NORM_WEIGHT_GRADIENT = kernel("rms_norm_weight_gradient", rmsNormWeightGradientSource);
+const RMS_NORM = rowKernels("rms_norm", rmsNormSource);
+const RMS_NORM_BACKWARD = rowKernels("rms_norm_backward", rmsNormBackwardSource);
+const RMS_NORM_WEIGHT_GRADIENT = rowKernels(
+  "rms_norm_weight_gradient",
+  rmsNormWeightGradientSource,
+);
 
 /** What {@linkcode rmsNorm} takes. */
 export interface RmsNormInputs {
@@ -52,18 +55,19 @@ export function rmsNorm(
   options: RmsNormOptions = {},
 ): RmsNormOutputs {
   const { x, weight } = inputs;
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
-  const groups = groupCount("rmsNorm", inputs, columns);
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
   const inverseRms = gpu.empty(x.shape.slice(0, -1));
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(RMS_NORM, {
-    constants: { LANES: lanes, ROWS: rowsPerWorkgroup, EPSILON: options.epsilon ?? 1e-5 },
-    uniform: [rows, columns, groups],
+  const { kernel, columns } = rowForm(RMS_NORM, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: { ...tiling, EPSILON: options.epsilon ?? 1e-5 },
+    uniform: [rows, columns, width, groups],
     read: { x, weight },
     write: { output, inverseRms },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   return { output, inverseRms };
 }
@@ -91,28 +95,31 @@ export interface RmsNormGradients {
  */
 export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNormGradients {
   const { x, weight, inverseRms, outputGradient } = inputs;
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
-  const groups = groupCount("rmsNormBackward", inputs, columns);
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  const groups = groupCount("rmsNormBackward", inputs, width);
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(RMS_NORM_BACKWARD, {
-    constants: { LANES: lanes, ROWS: rowsPerWorkgroup },
-    uniform: [rows, columns, groups],
+  const { kernel, columns } = rowForm(RMS_NORM_BACKWARD, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: tiling,
+    uniform: [rows, columns, width, groups],
     read: { x, weight, inverseRms, outputGradient },
     write: { xGradient },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   const blocks = Math.ceil(rows / groups / BLOCK);
-  using partial = gpu.empty([blocks, groups * columns]);
-  gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
-    constants: { BLOCK },
+  using partial = gpu.empty([blocks, groups * width]);
+  const gradient = rowForm(RMS_NORM_WEIGHT_GRADIENT, width);
+  const LANES = columnLanes(groups * columns);
+  gpu.dispatch(gradient.kernel, {
+    constants: { LANES, BLOCK },
     uniform: [rows / groups, columns, groups],
     read: { x, inverseRms, outputGradient },
     write: { partial },
-    workgroups: [blocks, Math.ceil(groups * columns / 64)],
+    workgroups: [blocks, Math.ceil(groups * columns / LANES)],
   });
   return { xGradient, weightGradient: sumBlocks(gpu, partial) };
 }
