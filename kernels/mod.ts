@@ -4,4 +4,5 @@
  * @module
  */
 export * from "./gpu/mod.ts";
+export * from "./linear_attention/mod.ts";
 export * from "./norm/mod.ts";
