@@ -1,7 +1,7 @@
 import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { loadModel, type Model } from "../models/mod.ts";
 import { ZOO, zooDirectory } from "../models/zoo/mod.ts";
-import { createTask } from "./registry.ts";
+import { checkTaskName, createTask } from "./registry.ts";
 import type { Answers, Subject, SubjectCard, SubjectSource } from "./subject.ts";
 import { type Sample, scoredPositions } from "./task.ts";
 import { parameterSpecifications } from "../models/model.ts";
@@ -148,6 +148,7 @@ async function readCard(name: string): Promise<SubjectCard> {
     fingerprint: await digest(directory, "model.safetensors"),
     task: async (taskName, options = {}) => {
       const known = recipe.tasks.find((task) => task.name === taskName);
+      checkTaskName(taskName);
       return await createTask(taskName, { ...known?.options, ...options });
     },
   };

@@ -1,17 +1,7 @@
-import {
-  activation,
-  add,
-  convolution,
-  gatedActivation,
-  linearAttention,
-  linearMap,
-  reshape,
-  rmsNorm,
-  scale,
-} from "../operations.ts";
-import { constant, free, linear, normal } from "../parameters.ts";
-import type { Variable } from "../tape.ts";
+import { activation, add, linearAttention, linearMap, reshape, scale } from "../operations.ts";
+import { constant, free, linear } from "../parameters.ts";
 import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
 
 /** Gated linear attention. */
 export interface GlaConfiguration {
@@ -29,7 +19,7 @@ export interface GlaConfiguration {
   readonly convolution?: number;
 }
 
-/** The log decay is a log-sigmoid over this, so that it begins near 1. */
+/** The log decay is a log-sigmoid over this, so that it begins near 0. */
 const GATE_NORMALIZER = 16;
 
 /**
@@ -43,38 +33,24 @@ export function glaMixer(
 ): Mixer {
   const { heads, keyDim, valueDim, gateRank = 16, convolution: taps = 4 } = configuration;
   const keys = heads * keyDim;
-  const values = heads * valueDim;
-  const streams = [["query", keys], ["key", keys], ["value", values]] as const;
+  const streams = [
+    { name: "query", heads, dim: keyDim },
+    { name: "key", heads, dim: keyDim },
+    { name: "value", heads, dim: valueDim },
+  ];
   return {
     parameters: [
-      ...streams.map(([name, channels]) => linear(`${name}.weight`, channels, width)),
-      ...(taps === 0 ? [] : streams.map(([name, channels]) =>
-        free(`${name}_convolution.weight`, [channels, taps], normal(1 / Math.sqrt(taps)))
-      )),
+      ...streamParameters(width, streams, taps),
       linear("decay.down.weight", gateRank, width),
       linear("decay.up.weight", keys, gateRank),
       free("decay.bias", [keys], constant(0)),
-      linear("gate.weight", values, width),
-      free("norm.weight", [valueDim], constant(1)),
-      linear("output.weight", width, values, outputGain),
+      ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
     ],
-    stateBytes: () =>
-      F32_BYTES * (keys * valueDim + Math.max(0, taps - 1) * (2 * keys + values)),
+    stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state) {
       const [batch, time] = x.shape;
-      const tensors: Record<string, Variable> = {};
-      const stream = (name: string): Variable => {
-        const projected = linearMap(tape, x, parameters(`${name}.weight`));
-        if (taps === 0) return projected;
-        const { output, finalState } = convolution(tape, {
-          x: projected,
-          weight: parameters(`${name}_convolution.weight`),
-          tail: state?.tensors[`${name}Tail`],
-        }, "silu");
-        tensors[`${name}Tail`] = finalState;
-        return output;
-      };
-      const [query, key, value] = streams.map(([name]) => stream(name));
+      const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
+      const [query, key, value] = outputs;
       const low = linearMap(tape, x, parameters("decay.down.weight"));
       const gate = add(
         tape,
@@ -83,27 +59,18 @@ export function glaMixer(
       );
       const logDecay = scale(tape, activation(tape, gate, "log_sigmoid"), 1 / GATE_NORMALIZER);
       const { output: read, finalState } = linearAttention(tape, {
-        query: reshape(tape, query, [batch, time, heads, keyDim]),
-        key: reshape(tape, key, [batch, time, heads, keyDim]),
-        value: reshape(tape, value, [batch, time, heads, valueDim]),
+        query,
+        key,
+        value,
         logDecay: reshape(tape, logDecay, [batch, time, heads, keyDim]),
         state: state?.tensors.state,
       }, {});
-      tensors.state = finalState;
-      const normed = reshape(tape, rmsNorm(tape, read, parameters("norm.weight"), 1e-5), [
-        batch,
-        time,
-        values,
-      ]);
-      const gated = gatedActivation(
-        tape,
-        linearMap(tape, x, parameters("gate.weight")),
-        normed,
-        "silu",
-      );
       return {
-        output: linearMap(tape, gated, parameters("output.weight")),
-        state: { position: (state?.position ?? 0) + time, tensors },
+        output: readOut(tape, parameters, x, read, { gated: true }),
+        state: {
+          position: (state?.position ?? 0) + time,
+          tensors: { ...tails, state: finalState },
+        },
       };
     },
   };

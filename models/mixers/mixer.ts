@@ -1,4 +1,4 @@
-import type { ParameterSpecification, Parameters } from "../parameters.ts";
+import type { Parameters, ParameterSpecification } from "../parameters.ts";
 import type { Tape, Variable } from "../tape.ts";
 
 /** What a mixer carries along the sequence: tensors by name, and how many tokens it has seen. */

@@ -1,11 +1,12 @@
 import { architecture, type ModelConfiguration } from "../../models/mod.ts";
+import { smallLayout, type TaskName, type TaskOptions } from "../registry.ts";
 
 /** A task of a recipe's mixture. */
 export interface RecipeTask {
   /** The task's name in the registry. */
-  readonly name: string;
+  readonly name: TaskName;
   /** Its options: vocabulary, layout, load. */
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: TaskOptions[TaskName];
 }
 
 /** How a model is trained, as plain data: the same recipe and seed give the same loss curve. */
@@ -46,39 +47,18 @@ export const OPTIMIZER = {
   gradientNorm: 1,
 } as const;
 
-/** The vocabulary of 64 that the synthetic tasks share, so that one model can learn them all. */
-export const SHARED_TASKS: Readonly<Record<string, RecipeTask>> = {
-  mqar: {
-    name: "mqar",
-    options: { vocabulary: 64, pairs: 4, keys: [16, 39], values: [40, 63], taskToken: 1 },
-  },
-  induction: {
-    name: "induction",
-    options: { vocabulary: 64, symbols: [16, 31], mark: 5, taskToken: 2 },
-  },
-  "selective-copying": {
-    name: "selective-copying",
-    options: { vocabulary: 64, items: 8, symbols: [16, 31], mark: 6, taskToken: 3 },
-  },
-  passkey: {
-    name: "passkey",
-    options: {
-      vocabulary: 64,
-      keys: [16, 31],
-      values: [40, 55],
-      fillers: [32, 39],
-      taskToken: 4,
-    },
-  },
-};
+const SYNTHETIC_TASKS = ["mqar", "induction", "selective-copying", "passkey"] as const;
 
-/** Real text, byte by byte. */
-export const TEXT_TASK: RecipeTask = { name: "text", options: {} };
+/** The synthetic tasks in one vocabulary, so that one model can learn them all. */
+const MIXTURE: readonly RecipeTask[] = SYNTHETIC_TASKS.map((name) => ({
+  name,
+  options: smallLayout(name, true),
+}));
 
 function mixture(
   family: string,
   overrides: Partial<Recipe> = {},
-  tasks: readonly RecipeTask[] = Object.values(SHARED_TASKS),
+  tasks: readonly RecipeTask[] = MIXTURE,
 ): Recipe {
   return {
     name: `${family}-mixture`,
@@ -100,7 +80,7 @@ function text(family: string): Recipe {
   return {
     name: `${family}-text`,
     model: architecture(family, { vocabulary: 256, width: 64 }),
-    tasks: [TEXT_TASK],
+    tasks: [{ name: "text", options: {} }],
     length: 256,
     batch: 16,
     learningRate: 3e-3,

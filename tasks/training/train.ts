@@ -57,7 +57,9 @@ export async function train(
     `${directory}/recipe.json`,
     JSON.stringify(recipe, undefined, 2) + "\n",
   );
-  const tasks = recipe.tasks.map(({ name, options }) => createTask(name, options));
+  const tasks = await Promise.all(
+    recipe.tasks.map(({ name, options }) => createTask(name, options)),
+  );
   using trainer = new Trainer(gpu, recipe);
   const restored = options.resume ? await restoreCheckpoint(directory, recipe, trainer) : undefined;
   const run = new Run(recipe, tasks, trainer, directory, restored);
