@@ -44,10 +44,8 @@ export function scanTiling(gpu: Gpu, time: number, channels: number): Tiling {
 export interface SelectiveTiling {
   /** Steps a chunk of the forward pass. */
   readonly chunkSize: number;
-  /** Channels a workgroup of the forward pass. */
+  /** Channels a workgroup. */
   readonly lanes: number;
-  /** Channels a workgroup of the backward pass, a multiple of 32. */
-  readonly backwardLanes: number;
 }
 
 /**
@@ -56,9 +54,9 @@ export interface SelectiveTiling {
  */
 export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
   if (gpu.adapter.software) {
-    return { chunkSize: chains < 32 ? 256 : Math.max(1, time), lanes: 16, backwardLanes: 32 };
+    return { chunkSize: chains < 32 ? 256 : Math.max(1, time), lanes: 16 };
   }
-  return { chunkSize: scanTiling(gpu, time, chains).chunkSize, lanes: 64, backwardLanes: 64 };
+  return { chunkSize: scanTiling(gpu, time, chains).chunkSize, lanes: 64 };
 }
 
 const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);

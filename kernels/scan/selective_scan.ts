@@ -11,7 +11,7 @@ import selectiveScanBackwardChunkSource from "./selective_scan_backward_chunk.wg
   type: "text",
 };
 import selectiveScanBackwardSource from "./selective_scan_backward.wgsl" with { type: "text" };
-import selectiveScanBackwardSumSource from "./selective_scan_backward_sum.wgsl" with {
+import selectiveScanBackwardSharedSource from "./selective_scan_backward_shared.wgsl" with {
   type: "text",
 };
 import selectiveScanCarrySource from "./selective_scan_carry.wgsl" with { type: "text" };
@@ -24,6 +24,7 @@ import selectiveScanGateSource from "./selective_scan_gate.wgsl" with { type: "t
 import selectiveScanOutputSource from "./selective_scan_output.wgsl" with { type: "text" };
 import selectiveScanParametersSource from "./selective_scan_parameters.wgsl" with { type: "text" };
 import selectiveScanPrepareSource from "./selective_scan_prepare.wgsl" with { type: "text" };
+import selectiveScanSharedSumSource from "./selective_scan_shared_sum.wgsl" with { type: "text" };
 import { softplus } from "./softplus.ts";
 import type { ScanOptions } from "./scan.ts";
 
@@ -34,7 +35,8 @@ const GATE = kernel("selective_scan_gate", selectiveScanGateSource);
 const PREPARE = kernel("selective_scan_prepare", selectiveScanPrepareSource);
 const BACKWARD_CHUNK = kernel("selective_scan_backward_chunk", selectiveScanBackwardChunkSource);
 const BACKWARD = kernel("selective_scan_backward", selectiveScanBackwardSource);
-const BACKWARD_SUM = kernel("selective_scan_backward_sum", selectiveScanBackwardSumSource);
+const BACKWARD_SHARED = kernel("selective_scan_backward_shared", selectiveScanBackwardSharedSource);
+const SHARED_SUM = kernel("selective_scan_shared_sum", selectiveScanSharedSumSource);
 const FINISH = kernel("selective_scan_finish", selectiveScanFinishSource);
 const GATE_BACKWARD = kernel("selective_scan_gate_backward", selectiveScanGateBackwardSource);
 const PARAMETERS = kernel("selective_scan_parameters", selectiveScanParametersSource);
@@ -43,6 +45,8 @@ const PARAMETERS = kernel("selective_scan_parameters", selectiveScanParametersSo
 const STATES = 16;
 /** Steps a chunk of the backward pass, `CHUNK` in selective_scan_backward.wgsl. */
 const BACKWARD_STEPS = 16;
+/** Channels that one invocation sums for the gradients of b and c. */
+const SHARED_CHANNELS = 32;
 /** Rows that one invocation sums for the gradients of skip and delta bias. */
 const BLOCK = 64;
 
@@ -206,9 +210,11 @@ export function selectiveScanBackward(
 
   const rows = batch * time;
   const chunks = Math.ceil(time / BACKWARD_STEPS);
-  const { backwardLanes: lanes } = selectiveTiling(gpu, time, batch * channels);
-  const blocks = Math.ceil(channels / lanes);
-  const grid = { constants: { LANES: lanes }, workgroups: [blocks, chunks, batch] } as const;
+  const { lanes } = selectiveTiling(gpu, time, batch * channels);
+  const grid = {
+    constants: { LANES: lanes },
+    workgroups: [Math.ceil(channels / lanes), chunks, batch],
+  } as const;
   const uniform = (first: number): number[] => [
     batch,
     time,
@@ -249,22 +255,29 @@ export function selectiveScanBackward(
   const gateGradient = gate && gpu.empty(input.shape);
   const bGradient = gpu.empty(b.shape);
   const cGradient = gpu.empty(c.shape);
-  const partials = blocks * lanes / 32;
-  using partial = gpu.empty([partials, rows, 2 * STATES]);
+  const blocks = Math.ceil(channels / SHARED_CHANNELS);
+  using partial = gpu.empty([blocks, rows, 2 * STATES]);
   for (let first = 0; first < state; first += STATES) {
     if (first > 0) prepare();
+    gpu.dispatch(BACKWARD_SHARED, {
+      constants: { WORKGROUP_SIZE, CHANNELS: SHARED_CHANNELS },
+      uniform: uniform(first),
+      read: { step, a, b, c, carry, gradientCarry },
+      write: { partial },
+      workgroups: [workgroupsFor(STATES / 4 * chunks * batch), blocks],
+    });
+    gpu.dispatch(SHARED_SUM, {
+      constants: { WORKGROUP_SIZE },
+      uniform: [rows, state, first, blocks],
+      read: { partial },
+      write: { bGradient, cGradient },
+      workgroups: workgroupsFor(rows * 2 * STATES),
+    });
     gpu.dispatch(BACKWARD, {
       ...grid,
       uniform: uniform(first),
       read: { a, b, c },
-      write: { step, carry, gradientCarry, partial },
-    });
-    gpu.dispatch(BACKWARD_SUM, {
-      constants: { WORKGROUP_SIZE },
-      uniform: [rows, state, first, partials],
-      read: { partial },
-      write: { bGradient, cGradient },
-      workgroups: workgroupsFor(rows * 2 * STATES),
+      write: { step, carry, gradientCarry },
     });
     gpu.dispatch(FINISH, {
       constants: {

@@ -1,16 +1,14 @@
 // The gradients of the selective scan inside each chunk of at most CHUNK steps. First forwards from the
 // state that enters it, keeping each step's state before; then backwards, with g the gradient of h:
 //   g += c * y_gradient,  y = sum over states of c * h,
-//   c_gradient = sum over channels of y_gradient * h,  b_gradient = sum over channels of g * delta * input,
 //   input_gradient = delta * sum over states of g * b,
 //   delta_gradient = sum over states of g * (a * exp(delta * a) * h[t - 1] + input * b),
 //   a_gradient = sum over t of g * delta * exp(delta * a) * h[t - 1],  g *= exp(delta * a).
-// The sums over channels go through workgroup memory, 32 lanes to a partial sum. In place of step comes
-// (delta_gradient, input_gradient, y, y_gradient), in place of carry the chunk's a_gradient, and in place
-// of gradient_carry the gradient of the state that enters the chunk.
-// Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
+// In place of step comes (delta_gradient, input_gradient, y, y_gradient), in place of carry the chunk's
+// a_gradient, and in place of gradient_carry the gradient of the state that enters the chunk.
+// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
 
-override LANES: u32 = 64u; // a multiple of 32
+override LANES: u32 = 64u;
 
 const CHUNK: u32 = 16u;
 
@@ -31,9 +29,6 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> step: array<vec4f>; // [batch, time, channels]: delta, input, y_gradient
 @group(0) @binding(5) var<storage, read_write> carry: array<f32>; // [chunks, batch, channels, state]
 @group(0) @binding(6) var<storage, read_write> gradient_carry: array<f32>; // [chunks, batch, channels, state]
-@group(0) @binding(7) var<storage, read_write> partial: array<f32>; // [lanes / 32, batch, time, 32]: 16 of b, 16 of c
-
-var<workgroup> staged: array<f32, LANES * 64u>; // two steps by turns: [2, 32, LANES]
 
 // States first_state + n to first_state + n + 3 of row `row`; 0 past the last state.
 fn fetch_a(row: u32, n: u32) -> vec4f {
@@ -111,20 +106,15 @@ fn store_gradient_carry(row: u32, n: u32, value: vec4f) {
   }
 }
 
-fn stage(at: u32, value: vec4f) {
-  staged[at] = value.x;
-  staged[at + LANES] = value.y;
-  staged[at + 2u * LANES] = value.z;
-  staged[at + 3u * LANES] = value.w;
-}
-
 @compute @workgroup_size(LANES)
 fn selective_scan_backward(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let valid = workgroup.x * LANES + local < shape.channels;
-  let channel = select(0u, workgroup.x * LANES + local, valid);
+  let channel = workgroup.x * LANES + local;
+  if (channel >= shape.channels) {
+    return;
+  }
   let batch = workgroup.z;
   let first = workgroup.y * CHUNK;
   let steps = min(CHUNK, shape.time - first);
@@ -161,96 +151,66 @@ fn selective_scan_backward(
   var a_gradient1 = vec4f(0.0);
   var a_gradient2 = vec4f(0.0);
   var a_gradient3 = vec4f(0.0);
-  let tap = local % 32u;
-  let half = local / 32u;
-  let halves = LANES / 32u;
-  let partial_row = (workgroup.x * halves + half) * shape.batch + batch;
   for (var behind = 0u; behind < steps; behind++) {
     let i = steps - 1u - behind;
     let row = batch * shape.time + first + i;
     let at = row * shape.channels + channel;
     let now = step[at];
-    let du = now.x * now.y;
-    let slot = (i % 2u) * 32u * LANES;
     var y = 0.0;
-    var input_gradient = 0.0;
-    var rate_gradient = 0.0;
+    var along_b = 0.0;
+    var along_a = 0.0;
     {
-      let b_now = fetch_b(row, 0u);
       let c_now = fetch_c(row, 0u);
       g0 += c_now * now.z;
       y += dot(c_now, h0);
-      stage(slot + 0u * LANES + local, select(vec4f(0.0), g0 * du, valid));
-      stage(slot + 16u * LANES + local, select(vec4f(0.0), h0 * now.z, valid));
-      input_gradient += dot(g0, b_now);
+      along_b += dot(g0, fetch_b(row, 0u));
       h0 = history[i * 4u + 0u];
       g0 *= exp(now.x * a0);
       let decay_gradient = g0 * h0;
-      rate_gradient += dot(decay_gradient, a0);
+      along_a += dot(decay_gradient, a0);
       a_gradient0 += decay_gradient * now.x;
     }
     {
-      let b_now = fetch_b(row, 4u);
       let c_now = fetch_c(row, 4u);
       g1 += c_now * now.z;
       y += dot(c_now, h1);
-      stage(slot + 4u * LANES + local, select(vec4f(0.0), g1 * du, valid));
-      stage(slot + 20u * LANES + local, select(vec4f(0.0), h1 * now.z, valid));
-      input_gradient += dot(g1, b_now);
+      along_b += dot(g1, fetch_b(row, 4u));
       h1 = history[i * 4u + 1u];
       g1 *= exp(now.x * a1);
       let decay_gradient = g1 * h1;
-      rate_gradient += dot(decay_gradient, a1);
+      along_a += dot(decay_gradient, a1);
       a_gradient1 += decay_gradient * now.x;
     }
     {
-      let b_now = fetch_b(row, 8u);
       let c_now = fetch_c(row, 8u);
       g2 += c_now * now.z;
       y += dot(c_now, h2);
-      stage(slot + 8u * LANES + local, select(vec4f(0.0), g2 * du, valid));
-      stage(slot + 24u * LANES + local, select(vec4f(0.0), h2 * now.z, valid));
-      input_gradient += dot(g2, b_now);
+      along_b += dot(g2, fetch_b(row, 8u));
       h2 = history[i * 4u + 2u];
       g2 *= exp(now.x * a2);
       let decay_gradient = g2 * h2;
-      rate_gradient += dot(decay_gradient, a2);
+      along_a += dot(decay_gradient, a2);
       a_gradient2 += decay_gradient * now.x;
     }
     {
-      let b_now = fetch_b(row, 12u);
       let c_now = fetch_c(row, 12u);
       g3 += c_now * now.z;
       y += dot(c_now, h3);
-      stage(slot + 12u * LANES + local, select(vec4f(0.0), g3 * du, valid));
-      stage(slot + 28u * LANES + local, select(vec4f(0.0), h3 * now.z, valid));
-      input_gradient += dot(g3, b_now);
+      along_b += dot(g3, fetch_b(row, 12u));
       h3 = history[i * 4u + 3u];
       g3 *= exp(now.x * a3);
       let decay_gradient = g3 * h3;
-      rate_gradient += dot(decay_gradient, a3);
+      along_a += dot(decay_gradient, a3);
       a_gradient3 += decay_gradient * now.x;
     }
-    if (valid) {
-      let delta_gradient = rate_gradient + now.y * input_gradient;
-      step[at] = vec4f(delta_gradient, now.x * input_gradient, y, now.w);
-    }
-    workgroupBarrier();
-    // Each lane begins at another bank.
-    var sum = 0.0;
-    for (var lane = 0u; lane < 32u; lane++) {
-      sum += staged[slot + tap * LANES + half * 32u + (lane + tap) % 32u];
-    }
-    partial[(partial_row * shape.time + first + i) * 32u + tap] = sum;
+    step[at] = vec4f(along_a + now.y * along_b, now.x * along_b, y, now.w);
   }
-  if (valid) {
-    store_carry(entering, 0u, a_gradient0);
-    store_carry(entering, 4u, a_gradient1);
-    store_carry(entering, 8u, a_gradient2);
-    store_carry(entering, 12u, a_gradient3);
-    store_gradient_carry(entering, 0u, g0);
-    store_gradient_carry(entering, 4u, g1);
-    store_gradient_carry(entering, 8u, g2);
-    store_gradient_carry(entering, 12u, g3);
-  }
+  store_carry(entering, 0u, a_gradient0);
+  store_carry(entering, 4u, a_gradient1);
+  store_carry(entering, 8u, a_gradient2);
+  store_carry(entering, 12u, a_gradient3);
+  store_gradient_carry(entering, 0u, g0);
+  store_gradient_carry(entering, 4u, g1);
+  store_gradient_carry(entering, 8u, g2);
+  store_gradient_carry(entering, 12u, g3);
 }

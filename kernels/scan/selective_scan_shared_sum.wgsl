@@ -16,7 +16,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> c_gradient: array<f32>; // [rows, state]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_backward_sum(
+fn selective_scan_shared_sum(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
