@@ -198,7 +198,7 @@ function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
   const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return high > 8 * low
-    ? { type: "log", domain: [low * 0.9, high * 1.1], ...roundTicks(values), tickFormat: "~s" }
+    ? { type: "log", domain: [low * 0.9, high * 1.1], ...roundTicks(values) }
     : { domain: [Math.min(1, low), high * 1.05] };
 }
 
@@ -513,9 +513,9 @@ function draw(drawing: Drawing): { svg: string; series: number } {
       marginLeft: MARGIN_LEFT,
       marginRight: 16,
       marginBottom: 40,
-      x: { ...x, line: true },
-      y: { grid: true, ...y, label: null },
-      marks,
+      x: { ...scaleOf(x), line: true },
+      y: { grid: true, ...scaleOf(y), label: null },
+      marks: [...axisMarks(x, y), ...marks],
     },
     title,
     (svg) => {
@@ -530,6 +530,39 @@ function draw(drawing: Drawing): { svg: string; series: number } {
     },
   );
   return { svg, series: legend.filter(({ law }) => !law).length };
+}
+
+/** Plot drops labels of logarithmic ticks as it sees fit: ours are few and all to be read. */
+function hasOwnTicks(scale: Plot.ScaleOptions): boolean {
+  return Array.isArray(scale.ticks);
+}
+
+function scaleOf(scale: Plot.ScaleOptions): Plot.ScaleOptions {
+  return hasOwnTicks(scale) ? { ...scale, axis: null, grid: false } : scale;
+}
+
+function axisMarks(x: Plot.ScaleOptions, y: Plot.ScaleOptions): Marks {
+  const texts = ({ tickFormat }: Plot.ScaleOptions): { text: (tick: number) => string } => ({
+    text: (tick) => typeof tickFormat === "function" ? tickFormat(tick, 0) : String(tick),
+  });
+  return [
+    ...(hasOwnTicks(y)
+      ? [
+        Plot.gridY(y.ticks as number[]),
+        Plot.axisY(y.ticks as number[], { ...texts(y), label: null }),
+      ]
+      : []),
+    ...(hasOwnTicks(x)
+      ? [
+        Plot.axisX(x.ticks as number[], {
+          ...texts(x),
+          label: x.label,
+          labelAnchor: "center",
+          labelArrow: "none",
+        }),
+      ]
+      : []),
+  ];
 }
 
 interface LegendPlace {
