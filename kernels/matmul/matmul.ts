@@ -1,0 +1,284 @@
+import { checkTensor, elementCount, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import matmulPadSource from "./matmul_pad.wgsl" with { type: "text" };
+import matmulRegisterSource from "./matmul_register.wgsl" with { type: "text" };
+import matmulSumSource from "./matmul_sum.wgsl" with { type: "text" };
+import matmulVectorSource from "./matmul_vector.wgsl" with { type: "text" };
+import matmulWorkgroupSource from "./matmul_workgroup.wgsl" with { type: "text" };
+import {
+  type MatmulAlgorithm,
+  type MatmulShape,
+  type MatmulTiling,
+  matmulTiling,
+  tileWorkgroups,
+  vectorTiling,
+} from "./tiling.ts";
+
+const MATMUL_PAD = kernel("matmul_pad", matmulPadSource);
+const MATMUL_REGISTER = kernel("matmul_register", matmulRegisterSource);
+const MATMUL_SUM = kernel("matmul_sum", matmulSumSource);
+const MATMUL_VECTOR = kernel("matmul_vector", matmulVectorSource);
+const MATMUL_WORKGROUP = kernel("matmul_workgroup", matmulWorkgroupSource);
+/** Invocations of a workgroup of the register kernel, each with a tile of its own. */
+const REGISTER_WORKGROUP = 8;
+
+/** What {@linkcode matmul} takes. */
+export interface MatmulInputs {
+  /** `[..., M, K]`, or `[..., K, M]` with `transposeA`. */
+  readonly a: Tensor;
+  /** `[K, N]`, or `[N, K]` with `transposeB`: one for all batches; or with the leading axes of `a`. */
+  readonly b: Tensor;
+  /** Added to every row of the product: `[N]`. */
+  readonly bias?: Tensor;
+}
+
+/** Options of {@linkcode matmul}. */
+export interface MatmulOptions {
+  /** Whether the last two axes of `a` are K and M. */
+  readonly transposeA?: boolean;
+  /** Whether the last two axes of `b` are N and K. */
+  readonly transposeB?: boolean;
+  /** A tensor `[..., M, N]` that the product is added to; it is the output then. */
+  readonly accumulateInto?: Tensor;
+  /** Which kernel computes it; left out, the family's table decides by adapter and shape. */
+  readonly algorithm?: MatmulAlgorithm;
+}
+
+/** What {@linkcode matmul} returns. */
+export interface MatmulOutputs {
+  /** `[..., M, N]`; the tensor of `accumulateInto` where there is one. */
+  readonly output: Tensor;
+}
+
+interface Product extends MatmulShape {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  /** Elements from one matrix of `a` to the next. */
+  readonly aStride: number;
+  /** Elements from one matrix of `b` to the next; 0 where all batches share it. */
+  readonly bStride: number;
+  readonly accumulate: boolean;
+}
+
+/**
+ * Matrix product: `output[..., m, n] = Σ_k a[..., m, k] · b[..., k, n] (+ bias[n])`. Its gradients are
+ * products too: `aGradient = outputGradient · bᵀ` (`transposeB`), `bGradient = aᵀ · outputGradient`
+ * (`transposeA`). Where K is 0 the sum is 0.
+ *
+ * ```ts
+ * import { matmul, openGpu } from "@lengthwise/lengthwise";
+ *
+ * await using gpu = await openGpu();
+ * using a = gpu.tensor([1, 2], [3, 4]);
+ * using b = gpu.tensor([2, 1], [5, 6]);
+ * using output = matmul(gpu, { a, b }).output;
+ * console.log(await output.read()); // 39
+ * ```
+ *
+ * @throws {RangeError} where a shape does not fit `a`.
+ */
+export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = {}): MatmulOutputs {
+  const { a, b, bias } = inputs;
+  const { transposeA = false, transposeB = false, accumulateInto } = options;
+  checkMatrices("a", a, transposeA ? "K, M" : "M, K");
+  checkMatrices("b", b, transposeB ? "N, K" : "K, N");
+  const axes = a.shape.slice(0, -2);
+  const [rows, reduction] = lastTwo(a, transposeA);
+  const [columns] = lastTwo(b, !transposeB);
+  const matrix = transposeB ? [columns, reduction] : [reduction, columns];
+  const shared = b.shape.length === 2;
+  checkTensor("matmul", "a", a, a.shape);
+  checkTensor("matmul", "b", b, shared ? matrix : [...axes, ...matrix]);
+  if (bias) checkTensor("matmul", "bias", bias, [columns]);
+  const shape = [...axes, rows, columns];
+  if (accumulateInto) checkTensor("matmul", "accumulateInto", accumulateInto, shape);
+  const output = accumulateInto ?? gpu.empty(shape);
+  if (output.size === 0) return { output };
+
+  const batches = elementCount(axes);
+  const folded = shared && !transposeA;
+  let product: Product = {
+    a,
+    b,
+    bias,
+    transposeA,
+    transposeB,
+    batches: folded ? 1 : batches,
+    rows: folded ? batches * rows : rows,
+    columns,
+    reduction,
+    aStride: rows * reduction,
+    bStride: shared ? 0 : reduction * columns,
+    accumulate: accumulateInto !== undefined,
+  };
+  if (product.columns === 1 && product.rows > 1 && !bias) product = transposed(product);
+  const tiling = matmulTiling(gpu.adapter.software, product, options.algorithm);
+  if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
+  else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
+  else vectorProduct(gpu, product, output);
+  return { output };
+}
+
+function checkMatrices(name: string, { shape }: Tensor, axes: string): void {
+  if (shape.length >= 2) return;
+  throw new RangeError(
+    `Cannot run matmul() as ${name} must have shape [..., ${axes}]: current shape is [${shape}]`,
+  );
+}
+
+/** The last two extents of a tensor, in the other order where `swap`. */
+function lastTwo({ shape }: Tensor, swap: boolean): [number, number] {
+  const [first, second] = shape.slice(-2);
+  return swap ? [second, first] : [first, second];
+}
+
+/** Cᵀ = op(B)ᵀ op(A)ᵀ: a column of C is a row of Cᵀ with the same elements in memory. */
+function transposed(product: Product): Product {
+  return {
+    ...product,
+    a: product.b,
+    b: product.a,
+    transposeA: !product.transposeB,
+    transposeB: !product.transposeA,
+    rows: product.columns,
+    columns: product.rows,
+    aStride: product.bStride,
+    bStride: product.aStride,
+  };
+}
+
+function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
+  const tiling = vectorTiling(gpu.adapter.software, product.transposeB);
+  gpu.dispatch(MATMUL_VECTOR, {
+    constants: { ...tiling, ...flags(product), ...epilogue(product) },
+    uniform: shapeFields(product),
+    read: { a: product.a, b: product.b, bias: product.bias ?? product.a },
+    write: { output },
+    workgroups: product.batches * product.rows * Math.ceil(product.columns / tiling.COLUMNS),
+  });
+}
+
+function workgroupProduct(
+  gpu: Gpu,
+  product: Product,
+  tiling: MatmulTiling,
+  output: Tensor,
+): void {
+  const direct = tiling.splits === 1;
+  const { batches, rows, columns } = product;
+  using partial = direct ? undefined : gpu.empty([tiling.splits, batches, rows, columns]);
+  gpu.dispatch(MATMUL_WORKGROUP, {
+    constants: { ...flags(product), ...epilogue(direct ? product : undefined) },
+    uniform: [...shapeFields(product), tiling.splits, tiling.splitLength],
+    read: { a: product.a, b: product.b, bias: product.bias ?? product.a },
+    write: { output: partial ?? output },
+    workgroups: tileWorkgroups(tiling, product, 1),
+  });
+  if (partial) sumPartial(gpu, product, partial, output);
+}
+
+function registerProduct(
+  gpu: Gpu,
+  product: Product,
+  tiling: MatmulTiling,
+  output: Tensor,
+): void {
+  const { batches, rows, columns, reduction, transposeA, transposeB } = product;
+  const paddedReduction = roundUp4(reduction);
+  const paddedColumns = roundUp4(columns);
+  const paddedRows = transposeA ? roundUp4(rows) : rows;
+  using a = padded(
+    gpu,
+    product.a,
+    product.aStride === 0 ? 1 : batches,
+    transposeA ? [reduction, rows] : [rows, reduction],
+    transposeA ? [paddedReduction, paddedRows] : [rows, paddedReduction],
+  );
+  using b = padded(
+    gpu,
+    product.b,
+    product.bStride === 0 ? 1 : batches,
+    transposeB ? [columns, reduction] : [reduction, columns],
+    transposeB ? [paddedColumns, paddedReduction] : [paddedReduction, paddedColumns],
+  );
+  const direct = tiling.splits === 1 && paddedColumns === columns && paddedRows === rows;
+  using partial = direct ? undefined : gpu.empty([
+    tiling.splits,
+    batches,
+    paddedRows,
+    paddedColumns,
+  ]);
+  gpu.dispatch(MATMUL_REGISTER, {
+    constants: {
+      WORKGROUP_SIZE: REGISTER_WORKGROUP,
+      ...flags(product),
+      ...epilogue(direct ? product : undefined),
+    },
+    uniform: [
+      batches,
+      paddedRows,
+      paddedColumns,
+      paddedReduction,
+      product.aStride === 0 ? 0 : paddedRows * paddedReduction,
+      product.bStride === 0 ? 0 : paddedReduction * paddedColumns,
+      tiling.splits,
+      tiling.splitLength,
+    ],
+    read: { a, b, bias: product.bias ?? a },
+    write: { output: partial ?? output },
+    workgroups: tileWorkgroups(tiling, product, REGISTER_WORKGROUP),
+  });
+  if (partial) sumPartial(gpu, product, partial, output);
+}
+
+/** The matrices with larger extents, zeros past the old ones; the same memory where nothing changes. */
+function padded(
+  gpu: Gpu,
+  source: Tensor,
+  batches: number,
+  [rows, columns]: readonly number[],
+  [paddedRows, paddedColumns]: readonly number[],
+): Tensor {
+  if (rows === paddedRows && columns === paddedColumns) return source.reshape(source.shape);
+  const result = gpu.empty([batches, paddedRows, paddedColumns]);
+  gpu.dispatch(MATMUL_PAD, {
+    uniform: [batches, rows, columns, paddedRows, paddedColumns],
+    read: { source },
+    write: { result },
+    workgroups: Math.ceil(result.size / 64),
+  });
+  return result;
+}
+
+/** Second pass of a product whose K is split, or whose extents were padded. */
+function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor): void {
+  const [splits, , partialRows, partialColumns] = partial.shape;
+  const { batches, rows, columns } = product;
+  gpu.dispatch(MATMUL_SUM, {
+    constants: epilogue(product),
+    uniform: [splits, batches, rows, columns, partialRows, partialColumns],
+    read: { partial, bias: product.bias ?? partial },
+    write: { output },
+    workgroups: Math.ceil(output.size / 64),
+  });
+}
+
+function flags({ transposeA, transposeB }: Product): Record<string, boolean> {
+  return { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB };
+}
+
+/** What the kernel that writes the output adds; nothing where it writes partial products. */
+function epilogue(product: Product | undefined): Record<string, boolean> {
+  return { ACCUMULATE: product?.accumulate ?? false, HAS_BIAS: product?.bias !== undefined };
+}
+
+function shapeFields(product: Product): number[] {
+  const { batches, rows, columns, reduction, aStride, bStride } = product;
+  return [batches, rows, columns, reduction, aStride, bStride];
+}
+
+function roundUp4(extent: number): number {
+  return Math.ceil(extent / 4) * 4;
+}

@@ -1,0 +1,36 @@
+// Copies matrices into larger ones; past the source there are zeros.
+// Dispatch: one invocation an element of the padded matrices.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Shape {
+  batches: u32,
+  rows: u32,
+  columns: u32,
+  padded_rows: u32,
+  padded_columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> source: array<f32>; // [batches, rows, columns]
+@group(0) @binding(2) var<storage, read_write> padded: array<f32>; // [batches, padded_rows, padded_columns]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn matmul_pad(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
+  let column = index % shape.padded_columns;
+  let row = index / shape.padded_columns % shape.padded_rows;
+  let batch = index / (shape.padded_columns * shape.padded_rows);
+  if (batch >= shape.batches) {
+    return;
+  }
+  var value = 0.0;
+  if (row < shape.rows && column < shape.columns) {
+    value = source[(batch * shape.rows + row) * shape.columns + column];
+  }
+  padded[index] = value;
+}

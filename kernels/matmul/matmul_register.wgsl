@@ -1,0 +1,161 @@
+// Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose; where told,
+// C = op(A) op(B) + C before, + bias.
+// An invocation holds 8 rows × 16 columns of C and reads A and B straight from storage, in blocks of
+// 4 × 4: a block of C takes 64 multiplications for each block of A and of B, and each block of A
+// serves four of C, each of B two.
+// Dispatch: one invocation a tile of C and a split of K, column tiles fastest.
+// K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it.
+
+override WORKGROUP_SIZE: u32 = 8u;
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+override ACCUMULATE: bool = false;
+override HAS_BIAS: bool = false;
+
+struct Shape {
+  batches: u32,
+  rows: u32, // M
+  columns: u32, // N
+  reduction: u32, // K
+  a_stride: u32, // from one matrix to the next; 0 where all batches share it
+  b_stride: u32,
+  splits: u32,
+  split_length: u32, // of K, a multiple of 4
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>; // [batches, M, K] or [batches, K, M]
+@group(0) @binding(2) var<storage, read> b: array<vec4f>; // [batches, K, N] or [batches, N, K]
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>; // [N]
+@group(0) @binding(4) var<storage, read_write> c: array<vec4f>; // [splits, batches, M, N]
+
+const TILE_ROWS = 8u;
+const TILE_COLUMNS = 16u;
+
+// Four rows of op(A) at four steps of K, the rows as the matrix's columns. Rows past the last repeat
+// it: they are computed and not stored.
+fn block_a(start: u32, row: u32, k: u32) -> mat4x4f {
+  if (TRANSPOSE_A) {
+    let width = shape.rows / 4u;
+    let i = start + k * width + min(row / 4u, width - 1u);
+    return transpose(mat4x4f(a[i], a[i + width], a[i + 2u * width], a[i + 3u * width]));
+  }
+  let width = shape.reduction / 4u;
+  let last = shape.rows - 1u;
+  let i = start + k / 4u;
+  return mat4x4f(
+    a[i + min(row, last) * width],
+    a[i + min(row + 1u, last) * width],
+    a[i + min(row + 2u, last) * width],
+    a[i + min(row + 3u, last) * width],
+  );
+}
+
+// Four steps of K of op(B) at four columns, the steps as the matrix's columns.
+fn block_b(start: u32, k: u32, column: u32) -> mat4x4f {
+  if (TRANSPOSE_B) {
+    let width = shape.reduction / 4u;
+    let i = start + min(column, shape.columns - 4u) * width + k / 4u;
+    return transpose(mat4x4f(b[i], b[i + width], b[i + 2u * width], b[i + 3u * width]));
+  }
+  let width = shape.columns / 4u;
+  let i = start + k * width + min(column / 4u, width - 1u);
+  return mat4x4f(b[i], b[i + width], b[i + 2u * width], b[i + 3u * width]);
+}
+
+// The sum of a row of C and a row of A times four rows of B.
+fn add_row(sum: vec4f, a_row: vec4f, b_rows: mat4x4f) -> vec4f {
+  return fma(
+    a_row.wwww,
+    b_rows[3],
+    fma(a_row.zzzz, b_rows[2], fma(a_row.yyyy, b_rows[1], fma(a_row.xxxx, b_rows[0], sum))),
+  );
+}
+
+fn add_block(sum: mat4x4f, a_rows: mat4x4f, b_rows: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    add_row(sum[0], a_rows[0], b_rows),
+    add_row(sum[1], a_rows[1], b_rows),
+    add_row(sum[2], a_rows[2], b_rows),
+    add_row(sum[3], a_rows[3], b_rows),
+  );
+}
+
+fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
+  if (row >= shape.rows || column >= shape.columns) {
+    return;
+  }
+  let i = start + (row * shape.columns + column) / 4u;
+  var total = value;
+  if (HAS_BIAS) {
+    total += bias[column / 4u];
+  }
+  if (ACCUMULATE) {
+    total += c[i];
+  }
+  c[i] = total;
+}
+
+fn store_block(start: u32, row: u32, column: u32, value: mat4x4f) {
+  store_row(start, row, column, value[0]);
+  store_row(start, row + 1u, column, value[1]);
+  store_row(start, row + 2u, column, value[2]);
+  store_row(start, row + 3u, column, value[3]);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn matmul_register(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tile = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
+  let column_tiles = (shape.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+  let row_tiles = (shape.rows + TILE_ROWS - 1u) / TILE_ROWS;
+  let column = tile % column_tiles * TILE_COLUMNS;
+  let row = tile / column_tiles % row_tiles * TILE_ROWS;
+  let matrix = tile / (column_tiles * row_tiles); // of splits × batches
+  if (matrix >= shape.splits * shape.batches) {
+    return;
+  }
+  let batch = matrix % shape.batches;
+  let first = matrix / shape.batches * shape.split_length;
+  let last = min(first + shape.split_length, shape.reduction);
+  let a_start = batch * shape.a_stride / 4u;
+  let b_start = batch * shape.b_stride / 4u;
+
+  var c00 = mat4x4f();
+  var c01 = mat4x4f();
+  var c02 = mat4x4f();
+  var c03 = mat4x4f();
+  var c10 = mat4x4f();
+  var c11 = mat4x4f();
+  var c12 = mat4x4f();
+  var c13 = mat4x4f();
+  for (var k = first; k < last; k += 4u) {
+    let a0 = block_a(a_start, row, k);
+    let a1 = block_a(a_start, row + 4u, k);
+    let b0 = block_b(b_start, k, column);
+    c00 = add_block(c00, a0, b0);
+    c10 = add_block(c10, a1, b0);
+    let b1 = block_b(b_start, k, column + 4u);
+    c01 = add_block(c01, a0, b1);
+    c11 = add_block(c11, a1, b1);
+    let b2 = block_b(b_start, k, column + 8u);
+    c02 = add_block(c02, a0, b2);
+    c12 = add_block(c12, a1, b2);
+    let b3 = block_b(b_start, k, column + 12u);
+    c03 = add_block(c03, a0, b3);
+    c13 = add_block(c13, a1, b3);
+  }
+
+  let c_start = matrix * (shape.rows * shape.columns / 4u);
+  store_block(c_start, row, column, c00);
+  store_block(c_start, row, column + 4u, c01);
+  store_block(c_start, row, column + 8u, c02);
+  store_block(c_start, row, column + 12u, c03);
+  store_block(c_start, row + 4u, column, c10);
+  store_block(c_start, row + 4u, column + 4u, c11);
+  store_block(c_start, row + 4u, column + 8u, c12);
+  store_block(c_start, row + 4u, column + 12u, c13);
+}

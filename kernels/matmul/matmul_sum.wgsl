@@ -1,0 +1,49 @@
+// Sums the products of the splits of K, in their order: C = sum over splits of partial; where told,
+// + C before, + bias.
+// Dispatch: one invocation an element of C.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override ACCUMULATE: bool = false;
+override HAS_BIAS: bool = false;
+
+struct Shape {
+  splits: u32,
+  batches: u32,
+  rows: u32,
+  columns: u32,
+  partial_rows: u32, // of which those past `rows` are padding
+  partial_columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> partial: array<f32>; // [splits, batches, partial_rows, partial_columns]
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // [columns]
+@group(0) @binding(3) var<storage, read_write> c: array<f32>; // [batches, rows, columns]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn matmul_sum(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
+  let column = index % shape.columns;
+  let row = index / shape.columns % shape.rows;
+  let batch = index / (shape.columns * shape.rows);
+  if (batch >= shape.batches) {
+    return;
+  }
+  var i = (batch * shape.partial_rows + row) * shape.partial_columns + column;
+  var sum = 0.0;
+  for (var split = 0u; split < shape.splits; split++) {
+    sum += partial[i];
+    i += shape.batches * shape.partial_rows * shape.partial_columns;
+  }
+  if (HAS_BIAS) {
+    sum += bias[column];
+  }
+  if (ACCUMULATE) {
+    sum += c[index];
+  }
+  c[index] = sum;
+}

@@ -1,0 +1,141 @@
+// Matrix product from workgroup memory: C = op(A) op(B), with op(X) = X or its transpose; where told,
+// + C before, + bias.
+// A workgroup holds 64 × 64 of C. It brings 16 steps of K of A and B to workgroup memory at a time,
+// both with K as the outer axis, and each of its 8 × 16 invocations takes 8 rows (4 from each half)
+// and 4 columns from there.
+// Dispatch: one workgroup a tile of C and a split of K, column tiles fastest.
+
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+override ACCUMULATE: bool = false;
+override HAS_BIAS: bool = false;
+
+struct Shape {
+  batches: u32,
+  rows: u32, // M
+  columns: u32, // N
+  reduction: u32, // K
+  a_stride: u32, // from one matrix to the next; 0 where all batches share it
+  b_stride: u32,
+  splits: u32,
+  split_length: u32, // of K
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, M, K] or [batches, K, M]
+@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, K, N] or [batches, N, K]
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(4) var<storage, read_write> c: array<f32>; // [splits, batches, M, N]
+
+const TILE = 64u; // rows and columns of C
+const STEPS = 16u; // of K
+const INVOCATIONS = 128u;
+
+var<workgroup> a_tile: array<array<vec4f, TILE / 4u>, STEPS>; // [k, row / 4]
+var<workgroup> b_tile: array<array<vec4f, TILE / 4u>, STEPS>; // [k, column / 4]
+
+fn a_at(start: u32, row: u32, k: u32, last: u32) -> f32 {
+  if (row >= shape.rows || k >= last) {
+    return 0.0;
+  }
+  return a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)];
+}
+
+fn b_at(start: u32, k: u32, column: u32, last: u32) -> f32 {
+  if (column >= shape.columns || k >= last) {
+    return 0.0;
+  }
+  return b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)];
+}
+
+fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
+  if (row >= shape.rows) {
+    return;
+  }
+  for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
+    let i = start + row * shape.columns + column + j;
+    var total = value[j];
+    if (HAS_BIAS) {
+      total += bias[column + j];
+    }
+    if (ACCUMULATE) {
+      total += c[i];
+    }
+    c[i] = total;
+  }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn matmul_workgroup(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let tile = workgroup.x + workgroup.y * workgroups.x;
+  let column_tiles = (shape.columns + TILE - 1u) / TILE;
+  let row_tiles = (shape.rows + TILE - 1u) / TILE;
+  let first_column = tile % column_tiles * TILE;
+  let first_row = tile / column_tiles % row_tiles * TILE;
+  let matrix = tile / (column_tiles * row_tiles); // of splits × batches
+  if (matrix >= shape.splits * shape.batches) {
+    return;
+  }
+  let batch = matrix % shape.batches;
+  let first = matrix / shape.batches * shape.split_length;
+  let last = min(first + shape.split_length, shape.reduction);
+  let a_start = batch * shape.a_stride;
+  let b_start = batch * shape.b_stride;
+  let column_group = local % 16u;
+  let row_group = local / 16u;
+
+  var upper = mat4x4f(); // a row of C a column
+  var lower = mat4x4f();
+  for (var k = first; k < last; k += STEPS) {
+    // Neighbours take neighbouring rows of the tile, so that they store to different banks.
+    for (var i = local; i < STEPS * TILE / 4u; i += INVOCATIONS) {
+      let step = i / (TILE / 4u);
+      let group = i % (TILE / 4u);
+      let row = first_row + group * 4u;
+      let column = first_column + group * 4u;
+      a_tile[step][group] = vec4f(
+        a_at(a_start, row, k + step, last),
+        a_at(a_start, row + 1u, k + step, last),
+        a_at(a_start, row + 2u, k + step, last),
+        a_at(a_start, row + 3u, k + step, last),
+      );
+      b_tile[step][group] = vec4f(
+        b_at(b_start, k + step, column, last),
+        b_at(b_start, k + step, column + 1u, last),
+        b_at(b_start, k + step, column + 2u, last),
+        b_at(b_start, k + step, column + 3u, last),
+      );
+    }
+    workgroupBarrier();
+    for (var step = 0u; step < STEPS; step++) {
+      let b_row = b_tile[step][column_group];
+      let a_upper = a_tile[step][row_group];
+      let a_lower = a_tile[step][row_group + 8u];
+      upper[0] = fma(a_upper.xxxx, b_row, upper[0]);
+      upper[1] = fma(a_upper.yyyy, b_row, upper[1]);
+      upper[2] = fma(a_upper.zzzz, b_row, upper[2]);
+      upper[3] = fma(a_upper.wwww, b_row, upper[3]);
+      lower[0] = fma(a_lower.xxxx, b_row, lower[0]);
+      lower[1] = fma(a_lower.yyyy, b_row, lower[1]);
+      lower[2] = fma(a_lower.zzzz, b_row, lower[2]);
+      lower[3] = fma(a_lower.wwww, b_row, lower[3]);
+    }
+    workgroupBarrier();
+  }
+
+  let c_start = matrix * shape.rows * shape.columns;
+  let row = first_row + row_group * 4u;
+  let column = first_column + column_group * 4u;
+  store_row(c_start, row, column, upper[0]);
+  store_row(c_start, row + 1u, column, upper[1]);
+  store_row(c_start, row + 2u, column, upper[2]);
+  store_row(c_start, row + 3u, column, upper[3]);
+  store_row(c_start, row + 32u, column, lower[0]);
+  store_row(c_start, row + 33u, column, lower[1]);
+  store_row(c_start, row + 34u, column, lower[2]);
+  store_row(c_start, row + 35u, column, lower[3]);
+}

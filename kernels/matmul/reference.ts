@@ -1,0 +1,44 @@
+/** Step-by-step definitions in float64; arrays are row-major. */
+
+/** Extents of {@linkcode matmulReference}. */
+export interface MatmulExtents {
+  /** Matrices in `a`, and in the output. */
+  readonly batches: number;
+  /** M. */
+  readonly rows: number;
+  /** N. */
+  readonly columns: number;
+  /** K. */
+  readonly reduction: number;
+  /** Whether `a` is `[batches, K, M]`. */
+  readonly transposeA?: boolean;
+  /** Whether `b` is `[N, K]`. */
+  readonly transposeB?: boolean;
+  /** Whether `b` holds one matrix for all batches. */
+  readonly sharedB?: boolean;
+}
+
+/** `c[m, n] = Σ_k a[m, k] b[k, n]` for each batch. */
+export function matmulReference(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  extents: MatmulExtents,
+): Float64Array {
+  const { batches, rows, columns, reduction, transposeA, transposeB, sharedB } = extents;
+  const c = new Float64Array(batches * rows * columns);
+  for (let batch = 0; batch < batches; batch++) {
+    const aStart = batch * rows * reduction;
+    const bStart = sharedB ? 0 : batch * reduction * columns;
+    for (let m = 0; m < rows; m++) {
+      for (let n = 0; n < columns; n++) {
+        let sum = 0;
+        for (let k = 0; k < reduction; k++) {
+          sum += a[aStart + (transposeA ? k * rows + m : m * reduction + k)] *
+            b[bStart + (transposeB ? n * reduction + k : k * columns + n)];
+        }
+        c[(batch * rows + m) * columns + n] = sum;
+      }
+    }
+  }
+  return c;
+}

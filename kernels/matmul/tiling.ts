@@ -1,0 +1,74 @@
+/** Which kernel computes a product: see README.md. */
+export type MatmulAlgorithm = "register" | "workgroup" | "vector";
+
+/** A product's extents, batches folded where they can be. */
+export interface MatmulShape {
+  readonly batches: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly reduction: number;
+}
+
+/** How a product is cut up on an adapter. */
+export interface MatmulTiling {
+  readonly algorithm: MatmulAlgorithm;
+  /** Parts of K, each summed on its own, for products with few tiles and a long K. */
+  readonly splits: number;
+  /** Steps of K in a part; a multiple of 16. */
+  readonly splitLength: number;
+}
+
+/** Rows and columns of C that an invocation (register) or a workgroup (workgroup) holds. */
+const TILE = { register: [8, 16], workgroup: [64, 64] } as const;
+
+/**
+ * What each kind of adapter wants. `vectorRows`: up to how many rows the vector kernel wins.
+ * `tiles`: how many tiles keep it busy; fewer, and K is split. `splitLength`: a shorter part of K
+ * costs more in the second pass than it gains.
+ */
+const ADAPTERS = {
+  software: { algorithm: "register", vectorRows: 2, tiles: 128, splitLength: 256 },
+  gpu: { algorithm: "workgroup", vectorRows: 8, tiles: 256, splitLength: 256 },
+} as const;
+
+/** Columns a workgroup of the vector kernel takes, and invocations that share a column. */
+export function vectorTiling(
+  software: boolean,
+  transposeB: boolean,
+): { COLUMNS: number; LANES: number } {
+  if (software) return { COLUMNS: 16, LANES: 1 };
+  return transposeB ? { COLUMNS: 4, LANES: 32 } : { COLUMNS: 32, LANES: 8 };
+}
+
+/** The one place that says which adapter gets which kernel, and when K is split. */
+export function matmulTiling(
+  software: boolean,
+  shape: MatmulShape,
+  algorithm?: MatmulAlgorithm,
+): MatmulTiling {
+  const wants = ADAPTERS[software ? "software" : "gpu"];
+  const { batches, rows, columns, reduction } = shape;
+  algorithm ??= rows <= wants.vectorRows ? "vector" : wants.algorithm;
+  const whole = { algorithm, splits: 1, splitLength: Math.max(16, Math.ceil(reduction / 16) * 16) };
+  if (algorithm === "vector") return whole;
+  const [tileRows, tileColumns] = TILE[algorithm];
+  const tiles = batches * Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns);
+  const wanted = Math.min(
+    Math.ceil(wants.tiles / tiles),
+    Math.floor(reduction / wants.splitLength),
+  );
+  if (wanted <= 1) return whole;
+  const splitLength = Math.ceil(reduction / wanted / 16) * 16;
+  return { algorithm, splits: Math.ceil(reduction / splitLength), splitLength };
+}
+
+/** Workgroups of a tiled kernel, given how many tiles a workgroup takes. */
+export function tileWorkgroups(
+  tiling: MatmulTiling,
+  shape: MatmulShape,
+  tilesPerWorkgroup: number,
+): number {
+  const [tileRows, tileColumns] = TILE[tiling.algorithm === "register" ? "register" : "workgroup"];
+  const tiles = Math.ceil(shape.rows / tileRows) * Math.ceil(shape.columns / tileColumns);
+  return Math.ceil(tiles * shape.batches * tiling.splits / tilesPerWorkgroup);
+}

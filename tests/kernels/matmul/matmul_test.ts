@@ -1,0 +1,206 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { matmul, type MatmulAlgorithm, type MatmulOptions } from "../../../kernels/matmul/mod.ts";
+import { matmulReference } from "../../../kernels/matmul/reference.ts";
+import { matmulTiling } from "../../../kernels/matmul/tiling.ts";
+import { assertClose, normals, testGpu } from "../../testing.ts";
+
+const ALGORITHMS: readonly MatmulAlgorithm[] = ["register", "workgroup", "vector"];
+const BOUND = 1e-5;
+
+interface Case {
+  batches?: number[];
+  rows: number;
+  columns: number;
+  reduction: number;
+  sharedB?: boolean;
+  bias?: boolean;
+  accumulate?: boolean;
+}
+
+/** The product of normal values by the kernel and by the reference. */
+async function product(
+  example: Case,
+  options: MatmulOptions,
+): Promise<{ actual: Float32Array; expected: Float64Array; shape: readonly number[] }> {
+  const gpu = await testGpu();
+  const { batches = [], rows, columns, reduction, sharedB = true, bias, accumulate } = example;
+  const { transposeA, transposeB } = options;
+  const count = batches.reduce((total, extent) => total * extent, 1);
+  const aValues = normals(1, count * rows * reduction);
+  const bValues = normals(2, (sharedB ? 1 : count) * reduction * columns);
+  const biasValues = normals(3, columns);
+  const before = normals(4, count * rows * columns);
+  using a = gpu.tensor(
+    [...batches, ...transposeA ? [reduction, rows] : [rows, reduction]],
+    aValues,
+  );
+  using b = gpu.tensor([
+    ...sharedB ? [] : batches,
+    ...transposeB ? [columns, reduction] : [reduction, columns],
+  ], bValues);
+  using biasTensor = bias ? gpu.tensor([columns], biasValues) : undefined;
+  using accumulateInto = accumulate ? gpu.tensor([...batches, rows, columns], before) : undefined;
+  using output = matmul(gpu, { a, b, bias: biasTensor }, { ...options, accumulateInto }).output;
+  if (accumulate) assert(output === accumulateInto);
+  const expected = matmulReference(aValues, bValues, {
+    batches: count,
+    rows,
+    columns,
+    reduction,
+    transposeA,
+    transposeB,
+    sharedB,
+  });
+  for (let i = 0; i < expected.length; i++) {
+    if (bias) expected[i] += biasValues[i % columns];
+    if (accumulate) expected[i] += before[i];
+  }
+  return { actual: await output.read(), expected, shape: output.shape };
+}
+
+const SHAPES = [
+  [1, 1, 1],
+  [1, 64, 64],
+  [64, 1, 64],
+  [5, 7, 3],
+  [8, 16, 4],
+  [63, 65, 66],
+  [70, 100, 36],
+  [130, 33, 257],
+];
+
+for (const algorithm of ALGORITHMS) {
+  for (const transposeA of [false, true]) {
+    for (const transposeB of [false, true]) {
+      const options = { transposeA, transposeB, algorithm };
+      const names = `${transposeA ? "Aᵀ" : "A"} ${transposeB ? "Bᵀ" : "B"}`;
+      Deno.test(`matmul() by ${algorithm} equals the reference for ${names}`, async () => {
+        for (const [rows, columns, reduction] of SHAPES) {
+          const { actual, expected } = await product({ rows, columns, reduction }, options);
+          assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
+        }
+        for (const sharedB of [false, true]) {
+          const example = { batches: [2, 3], rows: 9, columns: 18, reduction: 11, sharedB };
+          const { actual, expected, shape } = await product(example, options);
+          assertEquals(shape, [2, 3, 9, 18]);
+          assertClose(actual, expected, BOUND, `batches, ${sharedB ? "one b" : "a b each"}`);
+        }
+      });
+    }
+  }
+
+  Deno.test(`matmul() by ${algorithm} adds the bias and what the output held`, async () => {
+    for (const [rows, columns, reduction] of [[9, 20, 12], [9, 19, 13], [3, 1, 5], [5, 6, 0]]) {
+      for (const [bias, accumulate] of [[true, false], [false, true], [true, true]]) {
+        const { actual, expected } = await product(
+          { batches: [2], rows, columns, reduction, bias, accumulate },
+          { algorithm },
+        );
+        assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
+      }
+    }
+  });
+
+  Deno.test(`matmul() by ${algorithm} gives zeros for an empty sum and nothing for an empty output`, async () => {
+    const empty = await product({ rows: 5, columns: 6, reduction: 0 }, { algorithm });
+    assertEquals([...empty.actual], new Array(30).fill(0));
+    for (const extents of [{ rows: 0, columns: 6 }, { rows: 5, columns: 0 }]) {
+      const { actual } = await product({ ...extents, reduction: 4 }, { algorithm });
+      assertEquals(actual.length, 0);
+    }
+  });
+}
+
+Deno.test("matmul() chooses the right kernel by itself for few rows and for many", async () => {
+  for (const rows of [1, 2, 3, 8, 9, 33]) {
+    for (const transposeB of [false, true]) {
+      const { actual, expected } = await product({ rows, columns: 40, reduction: 48 }, {
+        transposeB,
+      });
+      assertClose(actual, expected, BOUND, `${rows} rows`);
+    }
+  }
+});
+
+for (const algorithm of ["register", "workgroup"] as const) {
+  for (const [rows, columns, reduction] of [[32, 48, 2048], [30, 47, 2051]]) {
+    Deno.test(`matmul() by ${algorithm} splits a sum of ${reduction} for ${rows} × ${columns}`, async () => {
+      const gpu = await testGpu();
+      const { splits } = matmulTiling(
+        gpu.adapter.software,
+        { batches: 1, rows, columns, reduction },
+        algorithm,
+      );
+      assert(splits > 1, `${splits} splits`);
+      for (const [transposeA, transposeB] of [[true, false], [false, true]]) {
+        const example = { rows, columns, reduction, accumulate: transposeA, bias: transposeB };
+        const options = { transposeA, transposeB, algorithm };
+        const { actual, expected } = await product(example, options);
+        assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
+        assertEquals((await product(example, options)).actual, actual);
+      }
+    });
+  }
+}
+
+Deno.test("matmul() does not read what lies past its inputs", async () => {
+  const gpu = await testGpu();
+  for (const algorithm of ALGORITHMS) {
+    using a = gpu.empty([3, 5]); // poisoned to the end of its padding
+    using b = gpu.empty([5, 6]);
+    a.write(normals(1, 15));
+    b.write(normals(2, 30));
+    using output = matmul(gpu, { a, b }, { algorithm }).output;
+    const expected = matmulReference(normals(1, 15), normals(2, 30), {
+      batches: 1,
+      rows: 3,
+      columns: 6,
+      reduction: 5,
+    });
+    assertClose(await output.read(), expected, BOUND, algorithm);
+  }
+});
+
+Deno.test("matmul() runs more batches than a dimension has workgroups", async () => {
+  const batches = [70_000];
+  for (const algorithm of ALGORITHMS.filter((name) => name !== "workgroup")) {
+    const example = { batches, rows: 1, columns: 4, reduction: 4, sharedB: false };
+    const { actual, expected } = await product(example, { algorithm });
+    assertClose(actual, expected, BOUND, algorithm);
+  }
+});
+
+Deno.test("matmul() refuses shapes that do not fit", async () => {
+  const gpu = await testGpu();
+  using a = gpu.tensor([2, 3, 4]);
+  using vector = gpu.tensor([4]);
+  using narrow = gpu.tensor([5, 6]);
+  using fit = gpu.tensor([4, 6]);
+  using otherBatches = gpu.tensor([3, 4, 6]);
+  const refused: [() => unknown, string][] = [
+    [
+      () => matmul(gpu, { a: vector, b: fit }),
+      "a must have shape [..., M, K]: current shape is [4]",
+    ],
+    [
+      () => matmul(gpu, { a, b: vector }, { transposeB: true }),
+      "b must have shape [..., N, K]: current shape is [4]",
+    ],
+    [() => matmul(gpu, { a, b: narrow }), "b must have shape [4,6]: current shape is [5,6]"],
+    [
+      () => matmul(gpu, { a, b: otherBatches }),
+      "b must have shape [2,4,6]: current shape is [3,4,6]",
+    ],
+    [
+      () => matmul(gpu, { a, b: fit, bias: vector }),
+      "bias must have shape [6]: current shape is [4]",
+    ],
+    [
+      () => matmul(gpu, { a, b: fit }, { accumulateInto: fit }),
+      "accumulateInto must have shape [2,3,6]: current shape is [4,6]",
+    ],
+  ];
+  for (const [run, message] of refused) {
+    assertThrows(run, RangeError, `Cannot run matmul() as ${message}`);
+  }
+});
