@@ -12,6 +12,7 @@ export * from "./embedding/mod.ts";
 export * from "./gpu/mod.ts";
 export * from "./loss/mod.ts";
 export * from "./matmul/mod.ts";
+export * from "./linear_attention/mod.ts";
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
 export * from "./position/mod.ts";

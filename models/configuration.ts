@@ -47,6 +47,18 @@ function mamba2(width: number): LayerConfiguration {
   };
 }
 
+/** A linear RNN's mixer with heads of 16 values, and a SwiGLU behind it. */
+function withMlp(
+  width: number,
+  kind: "delta_net" | "gated_delta_net" | "gla" | "linear_attention" | "retnet",
+  keyDim: number,
+): LayerConfiguration {
+  return {
+    mixer: { kind, heads: width / 16, keyDim, valueDim: 16 },
+    channelMixer: { kind: "swiglu", hidden: 2 * width },
+  };
+}
+
 /** The named architectures; each takes a width that is a multiple of 16. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   /** Transformer++: RoPE, RMS norm, SwiGLU (Touvron et al. 2023). */
@@ -65,11 +77,28 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   mamba2: (options) => repeated("mamba2", options, mamba2(options.width)),
 
   /** Gated linear attention (Yang et al. 2024), with short convolutions. */
-  gla: (options) =>
-    repeated("gla", options, {
-      mixer: { kind: "gla", heads: options.width / 16, keyDim: 8, valueDim: 16 },
+  gla: (options) => repeated("gla", options, withMlp(options.width, "gla", 8)),
+
+  /** Linear attention without a decay (Katharopoulos et al. 2020). */
+  "linear-attention": (options) =>
+    repeated("linear-attention", options, withMlp(options.width, "linear_attention", 16)),
+
+  /** RetNet (Sun et al. 2023): a fixed decay for each head. */
+  retnet: (options) => repeated("retnet", options, withMlp(options.width, "retnet", 16)),
+
+  /** HGRN2 (Qin et al. 2024): the forget gate is the decay, its complement the key. */
+  hgrn2: (options) =>
+    repeated("hgrn2", options, {
+      mixer: { kind: "hgrn2", heads: options.width / 16, expansion: 16, valueDim: 16 },
       channelMixer: { kind: "swiglu", hidden: 2 * options.width },
     }),
+
+  /** DeltaNet (Yang et al. 2024): the delta rule, with short convolutions. */
+  deltanet: (options) => repeated("deltanet", options, withMlp(options.width, "delta_net", 16)),
+
+  /** Gated DeltaNet (Yang et al. 2025): the delta rule with a decay for each head. */
+  "gated-deltanet": (options) =>
+    repeated("gated-deltanet", options, withMlp(options.width, "gated_delta_net", 16)),
 
   /** Griffin (De et al. 2024): two recurrent blocks to one of local attention. */
   griffin: ({ vocabulary, width, layers = 3 }) => ({

@@ -36,6 +36,11 @@ import {
   causalConvolutionBackward,
   causalConvolutionStep,
 } from "../kernels/convolution/mod.ts";
+import {
+  deltaRule as deltaRuleKernel,
+  deltaRuleBackward,
+  deltaRuleStep,
+} from "../kernels/delta_rule/mod.ts";
 import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embedding/mod.ts";
 import type { Tensor } from "../kernels/gpu/mod.ts";
 import {
@@ -48,11 +53,6 @@ import { rmsNorm as rmsNormKernel, rmsNormBackward } from "../kernels/norm/mod.t
 import { rotary as rotaryKernel, rotaryBackward } from "../kernels/position/mod.ts";
 import { rgLru as rgLruKernel, rgLruBackward, rgLruStep } from "../kernels/scan/mod.ts";
 import type { Tape, Variable } from "./tape.ts";
-
-/** Whether a sequence operation over these inputs may run as a step: one token, nothing recorded. */
-function isStep(tape: Tape, x: Variable, inputs: readonly (Variable | undefined)[]): boolean {
-  return x.shape[1] === 1 && !tape.differentiates(inputs);
-}
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
@@ -236,47 +236,6 @@ export function rotary(
   ])[0];
 }
 
-/** A sequence operation's output, and the state it leaves. */
-export interface Recurrence {
-  /** The output at every time step. */
-  readonly output: Variable;
-  /** The state after the last time step. */
-  readonly finalState: Variable;
-}
-
-/** Short causal depthwise convolution of `[batch, time, channels]`; its state is the last inputs. */
-export function convolution(
-  tape: Tape,
-  inputs: { x: Variable; weight: Variable; bias?: Variable; tail?: Variable },
-  activation: "silu" | "none",
-): Recurrence {
-  const { x, weight, bias, tail } = inputs;
-  const list = [x, weight, bias, tail];
-  const tensors = { x: x.tensor, weight: weight.tensor, bias: bias?.tensor };
-  if (tail && isStep(tape, x, list)) {
-    const step = causalConvolutionStep(tape.gpu, { ...tensors, tail: tail.tensor }, { activation });
-    const [output, finalState] = tape.record([], [step.output, step.finalTail], () => []);
-    return { output, finalState };
-  }
-  const forward = { ...tensors, initialTail: tail?.tensor };
-  const { output, finalTail } = causalConvolution(tape.gpu, forward, { activation });
-  const [y, finalState] = tape.record(list, [output, finalTail], ([gradient, tailGradient]) => {
-    using zeros = gradient ? undefined : tape.gpu.tensor(output.shape);
-    const gradients = causalConvolutionBackward(tape.gpu, {
-      ...forward,
-      outputGradient: gradient ?? zeros!,
-      finalTailGradient: tailGradient,
-    }, { activation });
-    return [
-      gradients.xGradient,
-      gradients.weightGradient,
-      gradients.biasGradient,
-      gradients.initialTailGradient,
-    ];
-  });
-  return { output: y, finalState };
-}
-
 /** Softmax attention; keys may be longer than queries by `options.queryOffset`. */
 export function attention(
   tape: Tape,
@@ -286,7 +245,7 @@ export function attention(
   const { query, key, value } = inputs;
   const list = [query, key, value];
   const tensors = { query: query.tensor, key: key.tensor, value: value.tensor };
-  if (isStep(tape, query, list)) {
+  if (query.shape[1] === 1 && !tape.differentiates(list)) {
     const keyLength = options.keyLength ?? key.shape[1];
     const { output } = flashAttentionStep(tape.gpu, tensors, { ...options, keyLength });
     return tape.record([], [output], () => [])[0];
@@ -304,6 +263,117 @@ export function attention(
   })[0];
 }
 
+/** A sequence operation's output, and the state it leaves. */
+export interface Recurrence {
+  /** The output at every time step. */
+  readonly output: Variable;
+  /** The state after the last time step. */
+  readonly finalState: Variable;
+}
+
+type Variables = Readonly<Record<string, Variable | undefined>>;
+type Tensors<Inputs extends Variables> = {
+  readonly [Name in keyof Inputs]: Inputs[Name] extends Variable ? Tensor : Tensor | undefined;
+};
+type Gradients<Inputs extends Variables> =
+  & { readonly [Name in keyof Inputs & string as `${Name}Gradient`]?: Tensor }
+  & { readonly initialStateGradient?: Tensor };
+
+/** The kernels of a recurrence, with its options filled in. */
+interface RecurrenceKernels<Inputs extends Variables> {
+  step(tensors: Tensors<Inputs>, state: Tensor): { output: Tensor; finalState: Tensor };
+  forward(
+    tensors: Tensors<Inputs>,
+    initialState: Tensor | undefined,
+  ): { output: Tensor; finalState: Tensor };
+  backward(
+    tensors: Tensors<Inputs>,
+    context: {
+      initialState: Tensor | undefined;
+      output: Tensor;
+      outputGradient: Tensor;
+      finalStateGradient: Tensor | undefined;
+    },
+  ): Gradients<Inputs>;
+}
+
+/**
+ * A recurrence over `[batch, time, ...]` inputs: the step kernel for one token where nothing is
+ * differentiated, else the parallel one. The gradient of each input is called `<input>Gradient`.
+ */
+function recurrence<Inputs extends Variables>(
+  tape: Tape,
+  inputs: Inputs,
+  state: Variable | undefined,
+  time: number,
+  kernels: RecurrenceKernels<Inputs>,
+): Recurrence {
+  const names = Object.keys(inputs);
+  const list = [...Object.values(inputs), state];
+  const tensors = Object.fromEntries(
+    Object.entries(inputs).map(([name, variable]) => [name, variable?.tensor]),
+  ) as Tensors<Inputs>;
+  if (state && time === 1 && !tape.differentiates(list)) {
+    const step = kernels.step(tensors, state.tensor);
+    const [output, finalState] = tape.record([], [step.output, step.finalState], () => []);
+    return { output, finalState };
+  }
+  const initialState = state?.tensor;
+  const result = kernels.forward(tensors, initialState);
+  const [output, finalState] = tape.record(
+    list,
+    [result.output, result.finalState],
+    ([outputGradient, finalStateGradient]) => {
+      using zeros = outputGradient ? undefined : tape.gpu.tensor(result.output.shape);
+      const gradients = kernels.backward(tensors, {
+        initialState,
+        output: result.output,
+        outputGradient: outputGradient ?? zeros!,
+        finalStateGradient,
+      }) as Readonly<Record<string, Tensor | undefined>>;
+      return [...names, "initialState"].map((name) => gradients[`${name}Gradient`]);
+    },
+  );
+  return { output, finalState };
+}
+
+/** Short causal depthwise convolution of `[batch, time, channels]`; its state is the last inputs. */
+export function convolution(
+  tape: Tape,
+  inputs: { x: Variable; weight: Variable; bias?: Variable; tail?: Variable },
+  activation: "silu" | "none",
+): Recurrence {
+  const { tail, ...rest } = inputs;
+  const { gpu } = tape;
+  return recurrence(tape, rest, tail, inputs.x.shape[1], {
+    step(tensors, tail) {
+      const { output, finalTail } = causalConvolutionStep(
+        gpu,
+        { ...tensors, tail },
+        { activation },
+      );
+      return { output, finalState: finalTail };
+    },
+    forward(tensors, initialTail) {
+      const { output, finalTail } = causalConvolution(
+        gpu,
+        { ...tensors, initialTail },
+        { activation },
+      );
+      return { output, finalState: finalTail };
+    },
+    backward(tensors, { initialState, outputGradient, finalStateGradient }) {
+      const { initialTailGradient, ...gradients } = causalConvolutionBackward(gpu, {
+        ...tensors,
+        initialTail: initialState,
+        outputGradient,
+        finalTailGradient: finalStateGradient,
+      }, { activation });
+      return { ...gradients, initialStateGradient: initialTailGradient };
+    },
+  });
+}
+
 /** Linear attention with a matrix state; see the kernel for shapes. */
 export function linearAttention(
   tape: Tape,
@@ -317,43 +387,37 @@ export function linearAttention(
   },
   options: { scale?: number },
 ): Recurrence {
-  const { query, key, value, logDecay, bonus, state } = inputs;
-  const list = [query, key, value, logDecay, bonus, state];
-  const tensors = {
-    query: query.tensor,
-    key: key.tensor,
-    value: value.tensor,
-    logDecay: logDecay?.tensor,
-    bonus: bonus?.tensor,
-  };
-  if (state && isStep(tape, query, list)) {
-    const step = linearAttentionStep(tape.gpu, { ...tensors, state: state.tensor }, options);
-    const [output, finalState] = tape.record([], [step.output, step.finalState], () => []);
-    return { output, finalState };
-  }
-  const forward = { ...tensors, initialState: state?.tensor };
-  const result = linearAttentionKernel(tape.gpu, forward, options);
-  const [output, finalState] = tape.record(
-    list,
-    [result.output, result.finalState],
-    ([gradient, finalStateGradient]) => {
-      using zeros = gradient ? undefined : tape.gpu.tensor(result.output.shape);
-      const gradients = linearAttentionBackward(tape.gpu, {
-        ...forward,
-        outputGradient: gradient ?? zeros!,
-        finalStateGradient,
-      }, options);
-      return [
-        gradients.queryGradient,
-        gradients.keyGradient,
-        gradients.valueGradient,
-        gradients.logDecayGradient,
-        gradients.bonusGradient,
-        gradients.initialStateGradient,
-      ];
-    },
-  );
-  return { output, finalState };
+  const { state, ...rest } = inputs;
+  const { gpu } = tape;
+  return recurrence(tape, rest, state, inputs.query.shape[1], {
+    step: (tensors, state) => linearAttentionStep(gpu, { ...tensors, state }, options),
+    forward: (tensors, initialState) =>
+      linearAttentionKernel(gpu, { ...tensors, initialState }, options),
+    backward: (tensors, context) =>
+      linearAttentionBackward(gpu, { ...tensors, ...context }, options),
+  });
+}
+
+/** The delta rule, with a decay or without; see the kernel for shapes. */
+export function deltaRule(
+  tape: Tape,
+  inputs: {
+    query: Variable;
+    key: Variable;
+    value: Variable;
+    beta: Variable;
+    logDecay?: Variable;
+    state?: Variable;
+  },
+  options: { scale?: number },
+): Recurrence {
+  const { state, ...rest } = inputs;
+  const { gpu } = tape;
+  return recurrence(tape, rest, state, inputs.query.shape[1], {
+    step: (tensors, state) => deltaRuleStep(gpu, { ...tensors, state }, options),
+    forward: (tensors, initialState) => deltaRuleKernel(gpu, { ...tensors, initialState }, options),
+    backward: (tensors, context) => deltaRuleBackward(gpu, { ...tensors, ...context }, options),
+  });
 }
 
 /** The real-gated linear recurrent unit of Griffin; gates are before their sigmoid. */
@@ -366,43 +430,15 @@ export function rgLru(
     decayParameter: Variable;
     state?: Variable;
   },
-  options: { resetFirst?: boolean } = {},
 ): Recurrence {
-  const { input, recurrenceGate, inputGate, decayParameter, state } = inputs;
-  const list = [input, recurrenceGate, inputGate, decayParameter, state];
-  const tensors = {
-    input: input.tensor,
-    recurrenceGate: recurrenceGate.tensor,
-    inputGate: inputGate.tensor,
-    decayParameter: decayParameter.tensor,
-  };
-  if (state && isStep(tape, input, list)) {
-    const step = rgLruStep(tape.gpu, { ...tensors, state: state.tensor }, options);
-    const read = step.finalState.reshape(input.shape);
-    const [output, finalState] = tape.record([], [read, step.finalState], () => []);
-    return { output, finalState };
-  }
-  const forward = { ...tensors, initialState: state?.tensor };
-  const result = rgLruKernel(tape.gpu, forward, options);
-  const [output, finalState] = tape.record(
-    list,
-    [result.output, result.finalState],
-    ([gradient, finalStateGradient]) => {
-      using zeros = gradient ? undefined : tape.gpu.tensor(result.output.shape);
-      const gradients = rgLruBackward(tape.gpu, {
-        ...forward,
-        output: result.output,
-        outputGradient: gradient ?? zeros!,
-        finalStateGradient,
-      }, options);
-      return [
-        gradients.inputGradient,
-        gradients.recurrenceGateGradient,
-        gradients.inputGateGradient,
-        gradients.decayParameterGradient,
-        gradients.initialStateGradient,
-      ];
+  const { state, ...rest } = inputs;
+  const { gpu } = tape;
+  return recurrence(tape, rest, state, inputs.input.shape[1], {
+    step(tensors, state) {
+      const { finalState } = rgLruStep(gpu, { ...tensors, state });
+      return { output: finalState.reshape(inputs.input.shape), finalState };
     },
-  );
-  return { output, finalState };
+    forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }),
+    backward: (tensors, context) => rgLruBackward(gpu, { ...tensors, ...context }),
+  });
 }

@@ -74,6 +74,9 @@ fn activate(x: vec4f) -> vec4f {
       let positive = max(x, vec4f(0.0));
       return positive * positive;
     }
+    case 9u: { // elu_plus_one
+      return max(x, vec4f(0.0)) + exp(min(x, vec4f(0.0)));
+    }
     default: { // relu
       return max(x, vec4f(0.0));
     }
@@ -110,6 +113,9 @@ fn activation_slope(x: vec4f) -> vec4f {
     }
     case 8u: { // relu_squared
       return 2.0 * max(x, vec4f(0.0));
+    }
+    case 9u: { // elu_plus_one
+      return exp(min(x, vec4f(0.0)));
     }
     default: { // relu
       return select(vec4f(0.0), vec4f(1.0), x > vec4f(0.0));

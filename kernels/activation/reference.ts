@@ -30,6 +30,7 @@ export const ACTIVATION_REFERENCE: Readonly<Record<string, (x: number) => number
   log_sigmoid: (x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x))),
   exp: (x) => Math.exp(Math.min(x, 88.7)),
   relu_squared: (x) => Math.max(x, 0) ** 2,
+  elu_plus_one: (x) => x > 0 ? x + 1 : Math.exp(x),
   relu: (x) => Math.max(x, 0),
 };
 
@@ -48,5 +49,6 @@ export const ACTIVATION_SLOPE_REFERENCE: Readonly<Record<string, (x: number) => 
   log_sigmoid: (x) => sigmoid(-x),
   exp: (x) => Math.exp(Math.min(x, 88.7)),
   relu_squared: (x) => 2 * Math.max(x, 0),
+  elu_plus_one: (x) => x > 0 ? 1 : Math.exp(x),
   relu: (x) => x > 0 ? 1 : 0,
 };

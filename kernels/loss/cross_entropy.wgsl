@@ -16,7 +16,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, vocabulary]
+@group(0) @binding(1) var<storage, read> logits: array<vec4f>; // [rows, vocabulary]
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
 @group(0) @binding(3) var<storage, read> row_weights: array<f32>; // [rows]; any where not WEIGHTED
 @group(0) @binding(4) var<storage, read_write> loss: array<f32>; // [rows]
@@ -37,33 +37,26 @@ fn cross_entropy(
   let valid = row < shape.rows;
   let label = labels[select(0u, row, valid)];
   let scored = valid && label < shape.vocabulary;
+  // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
   let start = select(0u, row * shape.vocabulary, scored);
-  let end = select(0u, shape.vocabulary, scored);
+  let end = select(0u, start + shape.vocabulary, scored);
   var maximum = LOWEST;
   var sum = 0.0;
   var place = 0xffffffffu;
-  var column = local.x;
-  for (; column + 3u * LANES < end; column += 4u * LANES) {
-    let i = start + column;
-    let x = vec4f(logits[i], logits[i + LANES], logits[i + 2u * LANES], logits[i + 3u * LANES]);
+  for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
+    let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
+    let x = select(vec4f(LOWEST), logits[vector], inside);
     let largest = max(max(x.x, x.y), max(x.z, x.w));
     if (largest > maximum) {
       sum *= exp(maximum - largest);
       maximum = largest;
-      place = select(select(select(column + 3u * LANES, column + 2u * LANES, x.z == largest),
-        column + LANES, x.y == largest), column, x.x == largest);
+      let offset = select(select(select(3u, 2u, x.z == largest), 1u, x.y == largest), 0u,
+        x.x == largest);
+      place = elements.x + offset - start;
     }
-    let terms = exp(x - maximum);
+    let terms = select(vec4f(0.0), exp(x - maximum), inside);
     sum += (terms.x + terms.y) + (terms.z + terms.w);
-  }
-  for (; column < end; column += LANES) {
-    let x = logits[start + column];
-    if (x > maximum) {
-      sum *= exp(maximum - x);
-      maximum = x;
-      place = column;
-    }
-    sum += exp(x - maximum);
   }
   let slot = local.y * LANES;
   maxima[slot + local.x] = maximum;
@@ -94,9 +87,11 @@ fn cross_entropy(
     correct[row] = 0u;
     return;
   }
+  let target_element = start + label;
+  let target_logit = logits[target_element / 4u][target_element % 4u];
   let total = maxima[slot] + log(sums[slot]);
   // The difference of the maxima first: both can be large where the loss is small.
-  var value = (maxima[slot] - logits[start + label]) + log(sums[slot]);
+  var value = (maxima[slot] - target_logit) + log(sums[slot]);
   if (WEIGHTED) {
     value *= row_weights[row];
   }

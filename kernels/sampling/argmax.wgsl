@@ -11,7 +11,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, vocabulary]
+@group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
 
 const NONE = 0xffffffffu;
@@ -21,14 +21,11 @@ const NONE = 0xffffffffu;
 var<workgroup> keys: array<u32, LANES * ROWS>;
 var<workgroup> places: array<u32, LANES * ROWS>;
 
-fn order_key(bits: u32) -> u32 {
-  if ((bits & 0x7fffffffu) > 0x7f800000u) {
-    return 0u;
-  }
-  if (bits == 0x80000000u) { // -0 equals 0
-    return 0x80000000u;
-  }
-  return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+fn order_keys(bits: vec4u) -> vec4u {
+  let sign = vec4u(0x80000000u);
+  let ordered = select(bits | sign, ~bits, (bits & sign) != vec4u(0u));
+  let zeros = select(ordered, sign, bits == sign); // -0 equals 0
+  return select(zeros, vec4u(0u), (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -39,14 +36,21 @@ fn argmax(
 ) {
   let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
   let valid = row < shape.rows;
+  // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
   let start = select(0u, row * shape.vocabulary, valid);
+  let end = start + shape.vocabulary;
   var best = 0u;
   var place = NONE;
-  for (var column = local.x; column < shape.vocabulary; column += LANES) {
-    let key = order_key(bitcast<u32>(logits[start + column]));
-    if (key > best) {
-      best = key;
-      place = column;
+  for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
+    let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
+    let key = select(vec4u(0u), order_keys(logits[vector]), inside);
+    let largest = max(max(key.x, key.y), max(key.z, key.w));
+    if (largest > best) {
+      best = largest;
+      let offset = select(select(select(3u, 2u, key.z == largest), 1u, key.y == largest), 0u,
+        key.x == largest);
+      place = elements.x + offset - start;
     }
   }
   let slot = local.y * LANES;

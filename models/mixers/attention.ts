@@ -59,7 +59,7 @@ export function attentionMixer(
       const turn = (heads: Variable): Variable =>
         rotaryBase === undefined
           ? heads
-          : rotary(tape, heads, frequencies(tape.gpu, headDim, rotaryBase), position);
+          : rotary(tape, heads, rotaryTable(tape.gpu, headDim, rotaryBase), position);
       const query = turn(project("query", heads));
       const cache = extend(tape, state?.tensors, {
         key: turn(project("key", keyHeads)),
@@ -148,8 +148,8 @@ function lastOf(tape: Tape, cache: Cache, window: number): Cache {
 
 const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor>>();
 
-/** Rotary frequencies, made once for each GPU, size and base. */
-function frequencies(gpu: Gpu, dim: number, base: number): Tensor {
+/** Rotary frequencies `[dim / 2]`, made once for each GPU, size and base. */
+export function rotaryTable(gpu: Gpu, dim: number, base: number): Tensor {
   let made = FREQUENCIES.get(gpu);
   if (made === undefined) FREQUENCIES.set(gpu, made = new Map());
   const key = `${dim}:${base}`;

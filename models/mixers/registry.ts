@@ -1,28 +1,41 @@
 import { type AttentionConfiguration, attentionMixer } from "./attention.ts";
+import { type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
 import { type GlaConfiguration, glaMixer } from "./gla.ts";
+import { type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
+import { type LinearAttentionConfiguration, linearAttentionMixer } from "./linear_attention.ts";
 import { type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
 import type { Mixer } from "./mixer.ts";
+import { type RetNetConfiguration, retNetMixer } from "./retnet.ts";
 import { type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
 
 /** A mixer's configuration, by its kind. */
 export type MixerConfiguration =
   | AttentionConfiguration
+  | DeltaNetConfiguration
   | GlaConfiguration
+  | Hgrn2Configuration
+  | LinearAttentionConfiguration
   | Mamba2Configuration
+  | RetNetConfiguration
   | RgLruConfiguration;
 
 type MixerFactories = {
   [Kind in MixerConfiguration["kind"]]: (
     width: number,
-    configuration: Extract<MixerConfiguration, { kind: Kind }>,
+    configuration: MixerConfiguration & { readonly kind: Kind },
     outputGain: number,
   ) => Mixer;
 };
 
 const MIXERS: MixerFactories = {
   attention: attentionMixer,
+  delta_net: deltaNetMixer,
+  gated_delta_net: deltaNetMixer,
   gla: glaMixer,
+  hgrn2: hgrn2Mixer,
+  linear_attention: linearAttentionMixer,
   mamba2: mamba2Mixer,
+  retnet: retNetMixer,
   rg_lru: rgLruMixer,
 };
 

@@ -1,31 +1,43 @@
-import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import { openGpu } from "../../kernels/gpu/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
+import {
+  type CommandSpecification,
+  listOf,
+  numberOf,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
+import { duration } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
 
-/** What `deno task train --help` prints. */
-export const TRAIN_HELP = `Train a model by a recipe.
-
-Usage: deno task train <recipe> [options]
-       deno task train --zoo [options]
-       deno task train --list
-
-Options:
-  --out <folder>            where the model, the log and checkpoints go (default: results/train/<recipe>;
-                            with --zoo: the committed models' own folders)
-  --resume                  go on from the folder's checkpoint; with --zoo, skip models that are finished
-  --steps <n>               at most this many steps
-  --seed <n>                another seed for the initial values and the data
-  --length <n>              another training length in tokens
-  --batch <n>               sequences a step
-  --learning-rate <rate>    another peak learning rate
-  --learning-rates <a,b,…>  train once with each, in folders beside one another, and compare
-  --zoo                     make every committed model again
-  --list                    print the recipes
-  --help                    print this
-`;
+/** The face of `deno task train`. */
+export const TRAIN: CommandSpecification = {
+  name: "train",
+  summary: "Train a model by a recipe.",
+  operands: "RECIPE",
+  options: {
+    out: {
+      takes: "FOLDER",
+      help: "where model, log and checkpoints go: results/train/<recipe> unless told",
+    },
+    resume: { help: "go on from the folder's checkpoint; with --zoo, skip finished models" },
+    steps: { takes: "N", help: "at most this many steps" },
+    seed: { takes: "N", help: "another seed of the initial values and the data" },
+    length: { takes: "N", help: "another training length in tokens" },
+    batch: { takes: "N", help: "sequences a step" },
+    "learning-rate": { takes: "RATE", help: "another peak learning rate" },
+    "learning-rates": {
+      takes: "RATE,…",
+      help: "train once with each, in folders beside one another, and compare",
+    },
+    zoo: { help: "make every committed model again, in its own folder or below --out" },
+    list: { help: "print the recipes" },
+  },
+  details: `Recipes: ${[...RECIPES.keys()].join(", ")}.
+A checkpoint is written every minute: a run that was ended goes on with --resume, to the same losses.`,
+};
 
 interface Flags {
   readonly out?: string;
@@ -33,50 +45,37 @@ interface Flags {
   readonly recipe: (recipe: Recipe) => Recipe;
 }
 
-/** Runs `deno task train`. @throws {Error} with one clear line for whatever is wrong. */
-export async function trainCommand(args: readonly string[]): Promise<void> {
-  const parsed = parseArgs([...args], {
-    boolean: ["help", "list", "zoo", "resume"],
-    string: ["out", "steps", "seed", "length", "batch", "learning-rate", "learning-rates"],
-    unknown: (arg) => {
-      if (!arg.startsWith("-")) return true;
-      throw new RangeError(`There is no option ${arg}: deno task train --help lists them`);
-    },
-  });
-  if (parsed.help) return console.log(TRAIN_HELP);
-  if (parsed.list) return listRecipes();
+/** Runs `deno task train`. @returns The exit code. */
+export async function trainCommand(command: ParsedCommand): Promise<number> {
+  const { operands, values, switches } = command;
+  if (switches.has("list")) return listRecipes();
+  const count = (name: string): number | undefined => countOf(name, values.get(name));
   const flags: Flags = {
-    out: parsed.out,
-    resume: parsed.resume,
+    out: values.get("out"),
+    resume: switches.has("resume"),
     recipe: (recipe) => ({
       ...recipe,
-      steps: numberOf("steps", parsed.steps) ?? recipe.steps,
-      seed: numberOf("seed", parsed.seed) ?? recipe.seed,
-      length: numberOf("length", parsed.length) ?? recipe.length,
-      batch: numberOf("batch", parsed.batch) ?? recipe.batch,
-      learningRate: numberOf("learning-rate", parsed["learning-rate"]) ?? recipe.learningRate,
+      steps: count("steps") ?? recipe.steps,
+      seed: count("seed") ?? recipe.seed,
+      length: count("length") ?? recipe.length,
+      batch: count("batch") ?? recipe.batch,
+      learningRate: rateOf("learning-rate", values.get("learning-rate")) ?? recipe.learningRate,
     }),
   };
-  if (parsed.zoo) return await trainZoo(flags);
-  const [name, ...rest] = parsed._.map(String);
+  if (switches.has("zoo")) return await trainZoo(flags);
+  const [name, ...rest] = operands;
   if (name === undefined || rest.length > 0) {
-    throw new RangeError(
-      `Name one recipe: ${[...RECIPES.keys()].join(", ")} (deno task train --help says more)`,
-    );
+    throw new UsageError(`Name one recipe: there are ${[...RECIPES.keys()].join(", ")}`);
   }
   const recipe = flags.recipe(findRecipe(name));
   const out = flags.out ?? join("results", "train", name);
-  if (parsed["learning-rates"] === undefined) {
-    await trainOne(recipe, out, flags.resume);
-    return;
-  }
-  const rates = parsed["learning-rates"].split(",").map((rate) =>
-    numberOf("learning-rates", rate)!
-  );
-  await sweepRates(recipe, rates, out, flags.resume);
+  const rates = listOf(values.get("learning-rates")).map((rate) => rateOf("learning-rates", rate)!);
+  if (rates.length > 0) return await sweepRates(recipe, rates, out, flags.resume);
+  await trainOne(recipe, out, flags.resume);
+  return 0;
 }
 
-function listRecipes(): void {
+function listRecipes(): number {
   for (const { name, model, tasks, length, steps } of RECIPES.values()) {
     console.log(
       `${name.padEnd(26)} width ${model.width}, ${model.layers.length} layers; ${
@@ -84,9 +83,10 @@ function listRecipes(): void {
       } at ${length} tokens; at most ${steps} steps`,
     );
   }
+  return 0;
 }
 
-async function trainZoo({ out, resume, recipe }: Flags): Promise<void> {
+async function trainZoo({ out, resume, recipe }: Flags): Promise<number> {
   for (const name of ZOO) {
     const folder = out === undefined ? fromFileUrl(zooDirectory(name)) : join(out, name);
     if (resume && await isFinished(folder)) {
@@ -95,6 +95,7 @@ async function trainZoo({ out, resume, recipe }: Flags): Promise<void> {
     }
     await trainOne(recipe(findRecipe(name)), folder, resume);
   }
+  return 0;
 }
 
 async function isFinished(folder: string): Promise<boolean> {
@@ -108,7 +109,7 @@ async function sweepRates(
   rates: readonly number[],
   out: string,
   resume: boolean,
-): Promise<void> {
+): Promise<number> {
   const outcomes = [];
   for (const learningRate of rates) {
     const folder = join(out, `rate-${learningRate}`);
@@ -125,6 +126,7 @@ async function sweepRates(
     );
   }
   console.log(`\nThe best is in ${outcomes[0].folder}`);
+  return 0;
 }
 
 async function trainOne(
@@ -184,14 +186,19 @@ function describe(recipe: Recipe, progress: TrainingProgress): string {
   );
   return `step ${step}/${end}, loss ${loss.toFixed(4)}, ${tasks.join(", ")}, ${
     Math.round(tokensPerSecond)
-  } tokens/s, ${Math.round(seconds)} s`;
+  } tokens/s, ${duration(1000 * seconds)}`;
 }
 
-function numberOf(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (text.trim() === "" || !(value > 0)) {
-    throw new RangeError(`--${flag} takes a number above 0: current value is "${text}"`);
-  }
-  return value;
+/** A whole number above 0, where there is a value. @throws {UsageError} where it is none. */
+function countOf(option: string, value: string | undefined): number | undefined {
+  const number = numberOf(option, value);
+  if (number === undefined || (Number.isInteger(number) && number > 0)) return number;
+  throw new UsageError(`--${option} takes whole numbers above 0: current value is ${value}`);
+}
+
+/** A learning rate, where there is a value. @throws {UsageError} where it is none. */
+function rateOf(option: string, value: string | undefined): number | undefined {
+  const number = numberOf(option, value);
+  if (number === undefined || number > 0) return number;
+  throw new UsageError(`--${option} takes rates above 0: current value is ${value}`);
 }

@@ -85,14 +85,14 @@ for (const configuration of configurations()) {
       const norm = Math.hypot(...slope);
       assert(Number.isFinite(norm), `${name}: gradient is ${norm}`);
       if (norm < 1e-3) continue;
-      const size = Math.max(1e-3, 2e-3 * Math.hypot(...values)) / norm;
+      const size = Math.max(1e-3, 5e-4 * Math.hypot(...values)) / norm;
       tensor.write(values.map((value, i) => value + size * slope[i]));
       const above = await loss();
       tensor.write(values.map((value, i) => value - size * slope[i]));
       const below = await loss();
       tensor.write(values);
       const ratio = (above - below) / (2 * size * norm * norm);
-      assert(Math.abs(ratio - 1) < 0.03, `${family} ${name}: slope is off by a factor of ${ratio}`);
+      assert(Math.abs(ratio - 1) < 0.03, `${family} ${name}: slope is off by a factor of ${ratio} (norm ${norm}, size ${size})`);
       gradient[Symbol.dispose]();
     }
   });

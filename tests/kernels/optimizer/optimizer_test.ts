@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { adamW, gradientNorm } from "../../../kernels/optimizer/mod.ts";
 import { adamWReference, gradientNormReference } from "../../../kernels/optimizer/reference.ts";
-import { assertClose, normals, testGpu } from "../../testing.ts";
+import { assertClose, normals, testGpu, testTilings } from "../../testing.ts";
 
 for (const [size, masked] of [[1, false], [63, true], [1001, false], [4099, true]] as const) {
   Deno.test(`adamW() follows the reference for three clipped steps of ${size} elements`, async () => {
@@ -43,24 +43,30 @@ for (const [size, masked] of [[1, false], [63, true], [1001, false], [4099, true
 
 for (const sizes of [[1], [3, 70_001, 64, 0, 2], [1_100_003, 5]]) {
   Deno.test(`gradientNorm() sums the squares of tensors of ${sizes} elements, and nothing beside`, async () => {
-    const gpu = await testGpu();
     const data = sizes.map((size, i) => normals(i, size));
-    // Poisoned padding: a tensor that is made empty and then written.
-    const gradients = sizes.map((size, i) => {
-      const tensor = gpu.empty([size]);
-      if (size > 0) tensor.write(data[i]);
-      return tensor;
-    });
-    const expected = gradientNormReference(data);
-    const [low, high] = [0.5, 2].map((factor) =>
-      gradientNorm(gpu, { gradients }, { maximum: factor * expected })
-    );
-    const [norm, scale, again, one] = await gpu.read([low.norm, low.scale, high.norm, high.scale]);
-    assertClose(norm, [expected], 1e-6, "norm");
-    assertClose(scale, [0.5], 1e-6, "scale");
-    assertEquals(again, norm);
-    assertEquals([...one], [1]);
-    for (const tensor of gradients) tensor[Symbol.dispose]();
+    for (const [tiling, gpu] of await testTilings()) {
+      // Poisoned padding: a tensor that is made empty and then written.
+      const gradients = sizes.map((size, i) => {
+        const tensor = gpu.empty([size]);
+        if (size > 0) tensor.write(data[i]);
+        return tensor;
+      });
+      const expected = gradientNormReference(data);
+      const [low, high] = [0.5, 2].map((factor) =>
+        gradientNorm(gpu, { gradients }, { maximum: factor * expected })
+      );
+      const [norm, scale, again, one] = await gpu.read([
+        low.norm,
+        low.scale,
+        high.norm,
+        high.scale,
+      ]);
+      assertClose(norm, [expected], 1e-6, `norm ${tiling}`);
+      assertClose(scale, [0.5], 1e-6, `scale ${tiling}`);
+      assertEquals(again, norm);
+      assertEquals([...one], [1]);
+      for (const tensor of gradients) tensor[Symbol.dispose]();
+    }
   });
 }
 

@@ -21,7 +21,8 @@ function check(holds: boolean, message: string, note?: string): void {
 export function equal(left: unknown, right: unknown): boolean {
   if (left === right || (left !== left && right !== right)) return true;
   if (typeof left !== "object" || typeof right !== "object" || !left || !right) return false;
-  if (Object.getPrototypeOf(left) !== Object.getPrototypeOf(right)) return false;
+  const prototype = (value: object): object => Object.getPrototypeOf(value) ?? Object.prototype;
+  if (prototype(left) !== prototype(right)) return false;
   if (left instanceof Date) return equal(left.getTime(), (right as Date).getTime());
   if (left instanceof RegExp || left instanceof URL) return String(left) === String(right);
   if (left instanceof Set) {
@@ -32,7 +33,11 @@ export function equal(left: unknown, right: unknown): boolean {
   if (left instanceof Map) {
     const others = right as Map<unknown, unknown>;
     return left.size === others.size &&
-      [...left].every(([key, value]) => others.has(key) && equal(value, others.get(key)));
+      [...left].every((entry) =>
+        others.has(entry[0])
+          ? equal(entry[1], others.get(entry[0]))
+          : [...others].some((other) => equal(entry, other))
+      );
   }
   if (left instanceof Error && left.message !== (right as Error).message) return false;
   if (ArrayBuffer.isView(left) && !(left instanceof DataView)) {

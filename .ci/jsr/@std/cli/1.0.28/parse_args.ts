@@ -88,7 +88,7 @@ export function parseArgs<
 
   for (let i = 0; i < named.length; i++) {
     const arg = named[i];
-    if (!/^-./s.test(arg) || /^-\d/.test(arg)) {
+    if (!/^-./s.test(arg)) {
       if (options.unknown?.(arg) === false) continue;
       unnamed.push(!strings.has("_") && isNumber(arg) ? Number(arg) : arg);
       if (options.stopEarly) {

@@ -41,7 +41,7 @@ function rowsOf(input: string, options: ParseOptions): string[][] {
       if (text[at] === '"') {
         for (at++;; at++) {
           if (at >= text.length) {
-            throw new SyntaxError(`Syntax error on row ${rows.length + 1}: missing quote`);
+            throw new SyntaxError(`Syntax error on line ${rows.length + 1}: missing quote`);
           }
           if (text[at] !== '"') value += text[at];
           else if (text[at + 1] === '"') value += text[++at];
@@ -51,7 +51,7 @@ function rowsOf(input: string, options: ParseOptions): string[][] {
       }
       while (at < text.length && text[at] !== "\n" && !text.startsWith(separator, at)) {
         if (text[at] === '"' && !options.lazyQuotes) {
-          throw new SyntaxError(`Syntax error on row ${rows.length + 1}: bare quote`);
+          throw new SyntaxError(`Syntax error on line ${rows.length + 1}: bare quote`);
         }
         value += text[at++];
       }
@@ -68,7 +68,7 @@ function rowsOf(input: string, options: ParseOptions): string[][] {
     const wrong = rows.findIndex((row) => row.length !== count);
     if (wrong >= 0) {
       throw new SyntaxError(
-        `Syntax error on row ${wrong + 1}: expected ${count} fields but got ${rows[wrong].length}`,
+        `Syntax error on line ${wrong + 1}: expected ${count} fields but got ${rows[wrong].length}`,
       );
     }
   }
@@ -86,8 +86,8 @@ export function parse(input: string, options: ParseOptions = {}): unknown {
   const names = options.columns ?? first ?? [];
   return rows.map((row, index) => {
     if (row.length !== names.length) {
-      throw new SyntaxError(
-        `Syntax error on row ${index + 1}: the record has ${row.length} fields, ` +
+      throw new Error(
+        `Syntax error on line ${index + (first ? 2 : 1)}: The record has ${row.length} fields, ` +
           `but the header has ${names.length} fields`,
       );
     }
