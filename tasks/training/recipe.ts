@@ -100,7 +100,10 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
     mixture("transformer", { firstTaskSteps: 350 }),
     mixture("mamba2"),
     mixture("gla"),
-    mixture("griffin", { learningRate: 5e-3 }),
+    mixture("griffin", {
+      model: architecture("griffin", { vocabulary: 64, width: 48 }),
+      learningRate: 5e-3,
+    }),
     mixture("mamba2-attention"),
     ...FAMILIES.map(text),
   ].map((recipe) => [recipe.name, recipe]),
