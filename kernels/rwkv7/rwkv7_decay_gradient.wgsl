@@ -39,6 +39,7 @@ fn rwkv7_decay_gradient(
   if (4u * quad >= shape.key_dim) {
     return;
   }
+  let channels = shape.key_dim - 4u * quad; // of the quad and past it
   let chunk = chunks[workgroup.x];
   let unit = workgroup.x * shape.heads + workgroup.y;
   let width = shape.value_quads;
@@ -62,8 +63,15 @@ fn rwkv7_decay_gradient(
       panels[panel + KEY * plane] * panel_gradients[gradient + KEY_GRADIENT * plane] -
       panels[panel + B * plane] * panel_gradients[gradient + B_GRADIENT * plane];
     let i = ((chunk.x + r - 1u) * shape.heads + workgroup.y) * shape.key_dim + 4u * quad;
-    for (var c = 0u; c < min(4u, shape.key_dim - 4u * quad); c++) {
-      log_decay_gradient[i + c] = sum[c];
+    log_decay_gradient[i] = sum.x;
+    if (channels > 1u) {
+      log_decay_gradient[i + 1u] = sum.y;
+    }
+    if (channels > 2u) {
+      log_decay_gradient[i + 2u] = sum.z;
+    }
+    if (channels > 3u) {
+      log_decay_gradient[i + 3u] = sum.w;
     }
     sum += panels[panel + A * plane] * panel_gradients[gradient + A_GRADIENT * plane];
   }

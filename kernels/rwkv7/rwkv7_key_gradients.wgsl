@@ -35,6 +35,73 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> pair_gradients: array<f32>; // [chunks, heads, 4, chunk, chunk]
 @group(0) @binding(3) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, 4, chunk, key_quads]
 
+fn panel_rows(at: u32) -> mat4x4f {
+  let next = shape.key_quads;
+  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
+}
+
+fn gradient_rows(at: u32) -> mat4x4f {
+  let next = shape.key_quads;
+  return mat4x4f(
+    panel_gradients[at],
+    panel_gradients[at + next],
+    panel_gradients[at + 2u * next],
+    panel_gradients[at + 3u * next],
+  );
+}
+
+fn store_gradients(at: u32, rows: mat4x4f) {
+  let next = shape.key_quads;
+  panel_gradients[at] = rows[0];
+  panel_gradients[at + next] = rows[1];
+  panel_gradients[at + 2u * next] = rows[2];
+  panel_gradients[at + 3u * next] = rows[3];
+}
+
+// Entries [r .. r + 3, j] of a pair gradient, and [i, r .. r + 3].
+fn pair_column(at: u32) -> vec4f {
+  let next = shape.chunk;
+  return vec4f(
+    pair_gradients[at],
+    pair_gradients[at + next],
+    pair_gradients[at + 2u * next],
+    pair_gradients[at + 3u * next],
+  );
+}
+
+fn pair_row(at: u32) -> vec4f {
+  return vec4f(
+    pair_gradients[at], pair_gradients[at + 1u], pair_gradients[at + 2u], pair_gradients[at + 3u],
+  );
+}
+
+// exp(x), held at 1 where a pair that is 0 anyway would take it above.
+fn left(x: mat4x4f) -> mat4x4f {
+  let zero = vec4f();
+  return mat4x4f(
+    exp(min(x[0], zero)), exp(min(x[1], zero)), exp(min(x[2], zero)), exp(min(x[3], zero)),
+  );
+}
+
+fn times(x: mat4x4f, y: mat4x4f) -> mat4x4f {
+  return mat4x4f(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
+}
+
+fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(
+    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
+  );
+}
+
+fn repeated(x: vec4f) -> mat4x4f {
+  return mat4x4f(x, x, x, x);
+}
+
+// One quad in four rows, each with a factor of its own.
+fn outer(x: vec4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(x * factors.x, x * factors.y, x * factors.z, x * factors.w);
+}
+
 @compute @workgroup_size(LANES)
 fn rwkv7_key_gradients(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -51,46 +118,53 @@ fn rwkv7_key_gradients(
   let pair_plane = shape.chunk * shape.chunk;
   let pairs = unit * 4u * pair_plane;
   let last = panels[panel + DECAY * plane + (shape.chunk - 1u) * next];
-  var before = vec4f(); // c[r - 1]
-  for (var r = 0u; r < shape.chunk; r++) {
-    let c = panels[panel + DECAY * plane + r * next];
-    var receptance_sum = vec4f();
-    var a_sum = vec4f();
-    for (var j = 0u; j <= r; j++) {
+  var row_before = vec4f(); // c[r - 1]
+  for (var r = 0u; r < shape.chunk; r += 4u) {
+    let c = panel_rows(panel + DECAY * plane + r * next);
+    let before = mat4x4f(row_before, c[0], c[1], c[2]);
+    var receptance_sum = mat4x4f();
+    var a_sum = mat4x4f();
+    for (var j = 0u; j < r + 4u; j++) {
       let at = panel + j * next;
       let pair = pairs + r * shape.chunk + j;
       let k = panels[at + KEY * plane];
       let b = panels[at + B * plane];
-      let decay = panels[at + DECAY * plane];
-      receptance_sum += exp(c - decay) * (pair_gradients[pair + RECEPTANCE_KEY * pair_plane] * k +
-        pair_gradients[pair + RECEPTANCE_B * pair_plane] * b);
-      // A pair of a row with itself has no gradient: A_KEY and A_B are 0 there.
-      a_sum += exp(min(before - decay, vec4f())) *
-        (pair_gradients[pair + A_KEY * pair_plane] * k + pair_gradients[pair + A_B * pair_plane] * b);
+      let decay = repeated(panels[at + DECAY * plane]);
+      receptance_sum += times(
+        left(c - decay),
+        outer(k, pair_column(pair + RECEPTANCE_KEY * pair_plane)) +
+          outer(b, pair_column(pair + RECEPTANCE_B * pair_plane)),
+      );
+      a_sum += times(
+        left(before - decay),
+        outer(k, pair_column(pair + A_KEY * pair_plane)) +
+          outer(b, pair_column(pair + A_B * pair_plane)),
+      );
     }
-    var key_sum = vec4f();
-    var b_sum = vec4f();
-    var until = before; // c[i - 1]
+    var key_sum = mat4x4f();
+    var b_sum = mat4x4f();
+    var until = row_before; // c[i - 1]
     for (var i = r; i < shape.chunk; i++) {
       let at = panel + i * next;
       let pair = pairs + i * shape.chunk + r;
       let decay = panels[at + DECAY * plane];
-      let q = panels[at + RECEPTANCE * plane] * exp(decay - c);
-      let a = panels[at + A * plane] * exp(min(until - c, vec4f()));
-      key_sum += pair_gradients[pair + RECEPTANCE_KEY * pair_plane] * q +
-        pair_gradients[pair + A_KEY * pair_plane] * a;
-      b_sum += pair_gradients[pair + RECEPTANCE_B * pair_plane] * q +
-        pair_gradients[pair + A_B * pair_plane] * a;
+      let q = times(left(repeated(decay) - c), repeated(panels[at + RECEPTANCE * plane]));
+      let a = times(left(repeated(until) - c), repeated(panels[at + A * plane]));
+      key_sum += scaled(q, pair_row(pair + RECEPTANCE_KEY * pair_plane)) +
+        scaled(a, pair_row(pair + A_KEY * pair_plane));
+      b_sum += scaled(q, pair_row(pair + RECEPTANCE_B * pair_plane)) +
+        scaled(a, pair_row(pair + A_B * pair_plane));
       until = decay;
     }
     let at = unit * 4u * plane + r * next + quad;
-    panel_gradients[at] = exp(c) * panel_gradients[at] + receptance_sum;
-    panel_gradients[at + A_GRADIENT * plane] =
-      exp(before) * panel_gradients[at + A_GRADIENT * plane] + a_sum;
-    panel_gradients[at + KEY_GRADIENT * plane] =
-      exp(last - c) * panel_gradients[at + KEY_GRADIENT * plane] + key_sum;
-    panel_gradients[at + B_GRADIENT * plane] =
-      exp(last - c) * panel_gradients[at + B_GRADIENT * plane] + b_sum;
-    before = c;
+    store_gradients(at, times(left(c), gradient_rows(at)) + receptance_sum);
+    let at_a = at + A_GRADIENT * plane;
+    store_gradients(at_a, times(left(before), gradient_rows(at_a)) + a_sum);
+    let end = left(repeated(last) - c);
+    let at_key = at + KEY_GRADIENT * plane;
+    store_gradients(at_key, times(end, gradient_rows(at_key)) + key_sum);
+    let at_b = at + B_GRADIENT * plane;
+    store_gradients(at_b, times(end, gradient_rows(at_b)) + b_sum);
+    row_before = c[3];
   }
 }

@@ -37,10 +37,30 @@ fn rwkv7_scatter_keys(
   let plane = shape.chunk * shape.key_quads;
   let at = (workgroup.x * shape.heads + workgroup.y) * 4u * plane + index;
   let i = ((chunk.x + row) * shape.heads + workgroup.y) * shape.key_dim + channel;
-  for (var c = 0u; c < min(4u, shape.key_dim - channel); c++) {
-    receptance_gradient[i + c] = SCALE * panel_gradients[at][c];
-    a_gradient[i + c] = panel_gradients[at + plane][c];
-    key_gradient[i + c] = panel_gradients[at + 2u * plane][c];
-    b_gradient[i + c] = panel_gradients[at + 3u * plane][c];
+  let r = SCALE * panel_gradients[at];
+  let a = panel_gradients[at + plane];
+  let k = panel_gradients[at + 2u * plane];
+  let b = panel_gradients[at + 3u * plane];
+  receptance_gradient[i] = r.x;
+  a_gradient[i] = a.x;
+  key_gradient[i] = k.x;
+  b_gradient[i] = b.x;
+  if (channel + 1u < shape.key_dim) {
+    receptance_gradient[i + 1u] = r.y;
+    a_gradient[i + 1u] = a.y;
+    key_gradient[i + 1u] = k.y;
+    b_gradient[i + 1u] = b.y;
+  }
+  if (channel + 2u < shape.key_dim) {
+    receptance_gradient[i + 2u] = r.z;
+    a_gradient[i + 2u] = a.z;
+    key_gradient[i + 2u] = k.z;
+    b_gradient[i + 2u] = b.z;
+  }
+  if (channel + 3u < shape.key_dim) {
+    receptance_gradient[i + 3u] = r.w;
+    a_gradient[i + 3u] = a.w;
+    key_gradient[i + 3u] = k.w;
+    b_gradient[i + 3u] = b.w;
   }
 }

@@ -184,6 +184,8 @@ fn rwkv7_state_gradients(
         sum1 += o * transpose(panel_rows(r + 1u));
         sum2 += o * transpose(panel_rows(r + 2u));
         sum3 += o * transpose(panel_rows(r + 3u));
+      }
+      for (var i = 0u; i < shape.chunk; i += 4u) {
         let y = solved_rows(rows + i * width);
         let a = a_in + i * shape.key_quads + d;
         sum0 += y * transpose(panel_rows(a));

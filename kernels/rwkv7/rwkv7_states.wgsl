@@ -172,6 +172,8 @@ fn rwkv7_states(
         sum1 += v * transpose(panel_rows(k + 1u));
         sum2 += v * transpose(panel_rows(k + 2u));
         sum3 += v * transpose(panel_rows(k + 3u));
+      }
+      for (var j = 0u; j < shape.chunk; j += 4u) {
         let u = update_rows(rows + j * width);
         let b = b_out + j * shape.key_quads + d;
         sum0 += u * transpose(panel_rows(b));
