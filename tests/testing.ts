@@ -1,12 +1,24 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
+import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
 
 let shared: Promise<Gpu> | undefined;
+let tiled: Gpu | undefined;
 
 /** The GPU of this test file: outputs are poisoned with NaN before a kernel runs. */
 export function testGpu(): Promise<Gpu> {
   return shared ??= openGpu({ poison: true });
+}
+
+/**
+ * The GPU of this test file twice: as it is, and said to be no software adapter, so that the tilings
+ * and algorithms that only a GPU gets are tested too.
+ */
+export async function testTilings(): Promise<[string, Gpu][]> {
+  const gpu = await testGpu();
+  const adapter = { ...gpu.adapter, software: false };
+  tiled ??= new Gpu(gpu.device, adapter, { poison: true, owns: false });
+  return [["as it is", gpu], ["tiled as on a GPU", tiled]];
 }
 
 /** RMS(actual − expected) / RMS(expected); the RMS of the error alone where all expected are 0. */

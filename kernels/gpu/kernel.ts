@@ -70,3 +70,11 @@ export function packUniform(label: string, values: readonly number[]): Uint32Arr
   });
   return packed;
 }
+
+/**
+ * The bits of a 32-bit float, for a uniform field that the shader reads with `bitcast<f32>`: a float
+ * that changes from step to step would cost a new pipeline each time as an `override` constant.
+ */
+export function floatBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0];
+}

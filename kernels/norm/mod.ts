@@ -3,4 +3,5 @@
  *
  * @module
  */
+export * from "./layer_norm.ts";
 export * from "./rms_norm.ts";

@@ -43,3 +43,59 @@ export function rmsNormBackwardReference(
   }
   return { xGradient, weightGradient };
 }
+
+/** `y = (x − mean) / √(var + ε) · weight + bias` for each row of `x`. */
+export function layerNormReference(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  epsilon = 1e-5,
+): Float64Array {
+  const columns = weight.length;
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += columns) {
+    let mean = 0;
+    for (let c = 0; c < columns; c++) mean += x[start + c] / columns;
+    let variance = 0;
+    for (let c = 0; c < columns; c++) variance += (x[start + c] - mean) ** 2 / columns;
+    const deviation = Math.sqrt(variance + epsilon);
+    for (let c = 0; c < columns; c++) {
+      y[start + c] = (x[start + c] - mean) / deviation * weight[c] + bias[c];
+    }
+  }
+  return y;
+}
+
+/** The gradients of {@linkcode layerNormReference} through `mean` and `var`, element by element. */
+export function layerNormBackwardReference(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  outputGradient: ArrayLike<number>,
+  epsilon = 1e-5,
+): { xGradient: Float64Array; weightGradient: Float64Array; biasGradient: Float64Array } {
+  const columns = weight.length;
+  const xGradient = new Float64Array(x.length);
+  const weightGradient = new Float64Array(columns);
+  const biasGradient = new Float64Array(columns);
+  for (let start = 0; start < x.length; start += columns) {
+    let mean = 0;
+    for (let c = 0; c < columns; c++) mean += x[start + c] / columns;
+    let variance = 0;
+    for (let c = 0; c < columns; c++) variance += (x[start + c] - mean) ** 2 / columns;
+    const deviation = Math.sqrt(variance + epsilon);
+    let meanGradient = 0;
+    let varianceGradient = 0;
+    for (let c = 0; c < columns; c++) {
+      const gradient = outputGradient[start + c] * weight[c];
+      meanGradient -= gradient / deviation;
+      varianceGradient -= gradient * (x[start + c] - mean) / (2 * deviation ** 3);
+      weightGradient[c] += outputGradient[start + c] * (x[start + c] - mean) / deviation;
+      biasGradient[c] += outputGradient[start + c];
+    }
+    for (let c = 0; c < columns; c++) {
+      xGradient[start + c] = outputGradient[start + c] * weight[c] / deviation +
+        varianceGradient * 2 * (x[start + c] - mean) / columns + meanGradient / columns;
+    }
+  }
+  return { xGradient, weightGradient, biasGradient };
+}

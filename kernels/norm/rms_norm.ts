@@ -1,20 +1,31 @@
-import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import rmsNormBackwardSource from "./rms_norm_backward.wgsl" with { type: "text" };
 import rmsNormSource from "./rms_norm.wgsl" with { type: "text" };
 import rmsNormWeightGradientSource from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
-import { rowTiling, sumBlocks } from "./rows.ts";
+import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
 
-const RMS_NORM = kernel("rms_norm", rmsNormSource);
-const RMS_NORM_BACKWARD = kernel("rms_norm_backward", rmsNormBackwardSource);
-const RMS_NORM_WEIGHT_GRADIENT = kernel("rms_norm_weight_gradient", rmsNormWeightGradientSource);
-const BLOCK = 64;
+const RMS_NORM = rowKernels("rms_norm", rmsNormSource);
+const RMS_NORM_BACKWARD = rowKernels("rms_norm_backward", rmsNormBackwardSource);
+const RMS_NORM_WEIGHT_GRADIENT = rowKernels(
+  "rms_norm_weight_gradient",
+  rmsNormWeightGradientSource,
+);
 
 /** What {@linkcode rmsNorm} takes. */
 export interface RmsNormInputs {
   /** `[..., columns]`. */
   readonly x: Tensor;
-  /** `[columns]`. */
+  /** `[columns]`; or `[groups * columns]`, one for each group where `x` is `[..., groups, columns]`. */
   readonly weight: Tensor;
+}
+
+/** How many weights of a row there are. @throws {RangeError} where they fit neither rows nor groups. */
+function groupCount(op: string, { x, weight }: RmsNormInputs, columns: number): number {
+  const groups = x.shape.at(-2) ?? 1;
+  const grouped = weight.size !== columns && weight.size === groups * columns;
+  checkTensor(op, "x", x, x.shape);
+  checkTensor(op, "weight", weight, [grouped ? groups * columns : columns]);
+  return grouped ? groups : 1;
 }
 
 /** Options of {@linkcode rmsNorm}. */
@@ -33,8 +44,10 @@ export interface RmsNormOutputs {
 
 /**
  * RMS norm along the last axis (Zhang & Sennrich 2019, eq. 4): `y = x / √(mean(x²) + ε) · weight`.
+ * With a weight for each group, rows of `[..., groups, columns]` are normalized by themselves and each
+ * is multiplied by its group's own weight (Mamba-2's grouped norm, norms per head).
  *
- * @throws {RangeError} where `weight` does not have the shape of a row.
+ * @throws {RangeError} where `weight` has the shape neither of a row nor of a row of groups.
  */
 export function rmsNorm(
   gpu: Gpu,
@@ -42,18 +55,19 @@ export function rmsNorm(
   options: RmsNormOptions = {},
 ): RmsNormOutputs {
   const { x, weight } = inputs;
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
-  checkTensor("rmsNorm", "weight", weight, [columns]);
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
   const inverseRms = gpu.empty(x.shape.slice(0, -1));
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(RMS_NORM, {
-    constants: { LANES: lanes, ROWS: rowsPerWorkgroup, EPSILON: options.epsilon ?? 1e-5 },
-    uniform: [rows, columns],
+  const { kernel, columns } = rowForm(RMS_NORM, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: { ...tiling, EPSILON: options.epsilon ?? 1e-5 },
+    uniform: [rows, columns, width, groups],
     read: { x, weight },
     write: { output, inverseRms },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   return { output, inverseRms };
 }
@@ -70,7 +84,7 @@ export interface RmsNormBackwardInputs extends RmsNormInputs {
 export interface RmsNormGradients {
   /** `[..., columns]`. */
   readonly xGradient: Tensor;
-  /** `[columns]`. */
+  /** The shape of `weight`. */
   readonly weightGradient: Tensor;
 }
 
@@ -81,28 +95,31 @@ export interface RmsNormGradients {
  */
 export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNormGradients {
   const { x, weight, inverseRms, outputGradient } = inputs;
-  const columns = x.shape.at(-1) ?? 1;
-  const rows = columns === 0 ? 0 : x.size / columns;
-  checkTensor("rmsNormBackward", "weight", weight, [columns]);
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  const groups = groupCount("rmsNormBackward", inputs, width);
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { lanes, rowsPerWorkgroup } = rowTiling(gpu, columns);
-  gpu.dispatch(RMS_NORM_BACKWARD, {
-    constants: { LANES: lanes, ROWS: rowsPerWorkgroup },
-    uniform: [rows, columns],
+  const { kernel, columns } = rowForm(RMS_NORM_BACKWARD, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: tiling,
+    uniform: [rows, columns, width, groups],
     read: { x, weight, inverseRms, outputGradient },
     write: { xGradient },
-    workgroups: Math.ceil(rows / rowsPerWorkgroup),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
-  const blocks = Math.ceil(rows / BLOCK);
-  using partial = gpu.empty([blocks, columns]);
-  gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
-    constants: { BLOCK },
-    uniform: [rows, columns],
+  const blocks = Math.ceil(rows / groups / BLOCK);
+  using partial = gpu.empty([blocks, groups * width]);
+  const gradient = rowForm(RMS_NORM_WEIGHT_GRADIENT, width);
+  const LANES = columnLanes(groups * columns);
+  gpu.dispatch(gradient.kernel, {
+    constants: { LANES, BLOCK },
+    uniform: [rows / groups, columns, groups],
     read: { x, inverseRms, outputGradient },
     write: { partial },
-    workgroups: [blocks, Math.ceil(columns / 64)],
+    workgroups: [blocks, Math.ceil(groups * columns / LANES)],
   });
   return { xGradient, weightGradient: sumBlocks(gpu, partial) };
 }

@@ -1,19 +1,28 @@
 // RMS norm along the last axis: y = x * inverseSqrt(mean(x * x) + EPSILON) * weight.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
+// vec4s the host makes Element a vec4f and counts columns in vec4s.
 
 override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
 override EPSILON: f32 = 1e-5;
 
+alias Element = f32;
+
+fn total(value: Element) -> f32 {
+  return value;
+}
+
 struct Shape {
   rows: u32,
   columns: u32,
+  width: u32, // floats a row
+  groups: u32, // row r takes the weight of group r % groups
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
+@group(0) @binding(3) var<storage, read_write> y: array<Element>; // [rows, columns]
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
 var<workgroup> partial: array<f32, LANES * ROWS>;
@@ -27,13 +36,14 @@ fn rms_norm(
   let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);
-  var sum = 0.0;
+  let weight_start = row % shape.groups * shape.columns;
+  var sum = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
     let value = x[start + column];
     sum += value * value;
   }
   let slot = local.y * LANES;
-  partial[slot + local.x] = sum;
+  partial[slot + local.x] = total(sum);
   for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (local.x < stride) {
@@ -41,7 +51,7 @@ fn rms_norm(
     }
   }
   workgroupBarrier();
-  let scale = inverseSqrt(partial[slot] / f32(shape.columns) + EPSILON);
+  let scale = inverseSqrt(partial[slot] / f32(shape.width) + EPSILON);
   if (!valid) {
     return;
   }
@@ -49,6 +59,6 @@ fn rms_norm(
     inverse_rms[row] = scale;
   }
   for (var column = local.x; column < shape.columns; column += LANES) {
-    y[start + column] = x[start + column] * scale * weight[column];
+    y[start + column] = x[start + column] * scale * weight[weight_start + column];
   }
 }

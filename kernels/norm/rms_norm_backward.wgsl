@@ -1,21 +1,30 @@
 // Input gradient of RMS norm, with r = inverse_rms and dŷ = dy * weight:
 //   dx = r * (dŷ - x * r² * mean(dŷ * x)).
-// Dispatch: ROWS rows a workgroup, LANES invocations a row.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
+// vec4s the host makes Element a vec4f and counts columns in vec4s.
 
 override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
 
+alias Element = f32;
+
+fn total(value: Element) -> f32 {
+  return value;
+}
+
 struct Shape {
   rows: u32,
   columns: u32,
+  width: u32, // floats a row
+  groups: u32, // row r takes the weight of group r % groups
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
 @group(0) @binding(3) var<storage, read> inverse_rms: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read> y_gradient: array<f32>; // [rows, columns]
-@group(0) @binding(5) var<storage, read_write> x_gradient: array<f32>; // [rows, columns]
+@group(0) @binding(4) var<storage, read> y_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(5) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
 
 var<workgroup> partial: array<f32, LANES * ROWS>;
 
@@ -28,12 +37,13 @@ fn rms_norm_backward(
   let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);
-  var sum = 0.0;
+  let weight_start = row % shape.groups * shape.columns;
+  var sum = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
-    sum += y_gradient[start + column] * weight[column] * x[start + column];
+    sum += y_gradient[start + column] * weight[weight_start + column] * x[start + column];
   }
   let slot = local.y * LANES;
-  partial[slot + local.x] = sum;
+  partial[slot + local.x] = total(sum);
   for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (local.x < stride) {
@@ -45,9 +55,9 @@ fn rms_norm_backward(
     return;
   }
   let scale = inverse_rms[row];
-  let projection = partial[slot] / f32(shape.columns) * scale * scale;
+  let projection = partial[slot] / f32(shape.width) * scale * scale;
   for (var column = local.x; column < shape.columns; column += LANES) {
-    let normalized_gradient = y_gradient[start + column] * weight[column];
+    let normalized_gradient = y_gradient[start + column] * weight[weight_start + column];
     x_gradient[start + column] = scale * (normalized_gradient - x[start + column] * projection);
   }
 }

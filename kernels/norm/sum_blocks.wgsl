@@ -1,7 +1,11 @@
-// Sums the partial gradients of all blocks: total = sum over blocks of partial.
-// Dispatch: ceil(columns / WORKGROUP_SIZE); one invocation a column.
+// Sums partial gradients, BLOCK blocks at a time: total = sum over blocks of partial.
+// Dispatch: x = ceil(blocks / BLOCK), y = ceil(columns / LANES); one invocation a column. Where a row is
+// whole vec4s the host makes Element a vec4f and counts columns in vec4s.
 
-override WORKGROUP_SIZE: u32 = 64u;
+override LANES: u32 = 64u;
+override BLOCK: u32 = 64u;
+
+alias Element = f32;
 
 struct Shape {
   blocks: u32,
@@ -9,18 +13,22 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> partial: array<f32>; // [blocks, columns]
-@group(0) @binding(2) var<storage, read_write> total: array<f32>; // [columns]
+@group(0) @binding(1) var<storage, read> partial: array<Element>; // [blocks, columns]
+@group(0) @binding(2) var<storage, read_write> total: array<Element>; // [ceil(blocks / BLOCK), columns]
 
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn sum_blocks(@builtin(global_invocation_id) id: vec3u) {
-  let column = id.x;
+@compute @workgroup_size(LANES)
+fn sum_blocks(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let column = workgroup.y * LANES + local.x;
   if (column >= shape.columns) {
     return;
   }
-  var sum = 0.0;
-  for (var block = 0u; block < shape.blocks; block++) {
+  var sum = Element();
+  let last = min((workgroup.x + 1u) * BLOCK, shape.blocks);
+  for (var block = workgroup.x * BLOCK; block < last; block++) {
     sum += partial[block * shape.columns + column];
   }
-  total[column] = sum;
+  total[workgroup.x * shape.columns + column] = sum;
 }

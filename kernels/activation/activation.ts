@@ -1,0 +1,181 @@
+import { checkTensor, type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+import activationBackwardSource from "./activation_backward.wgsl" with { type: "text" };
+import activationSource from "./activation.wgsl" with { type: "text" };
+import gatedActivationBackwardSource from "./gated_activation_backward.wgsl" with { type: "text" };
+import gatedActivationSource from "./gated_activation.wgsl" with { type: "text" };
+import kindsSource from "./kinds.wgsl" with { type: "text" };
+
+const ACTIVATION = kernel("activation", activationSource + kindsSource);
+const ACTIVATION_BACKWARD = kernel("activation_backward", activationBackwardSource + kindsSource);
+const GATED_ACTIVATION = kernel("gated_activation", gatedActivationSource + kindsSource);
+const GATED_ACTIVATION_BACKWARD = kernel(
+  "gated_activation_backward",
+  gatedActivationBackwardSource + kindsSource,
+);
+
+/**
+ * The kinds of activation. `gelu` is the tanh approximation (Hendrycks & Gimpel 2016, section 2),
+ * `gelu_exact` the one with erf; `silu` is `x · sigmoid(x)`; `relu_squared` is Primer's (So et al.
+ * 2021); `elu_plus_one` is the feature map of linear attention (Katharopoulos et al. 2020). All are finite for any finite `x`: `exp` stays at 3.3e38 past x = 88.7.
+ */
+export const ACTIVATION_KINDS = [
+  "silu",
+  "gelu",
+  "gelu_exact",
+  "sigmoid",
+  "tanh",
+  "softplus",
+  "log_sigmoid",
+  "exp",
+  "relu_squared",
+  "elu_plus_one",
+  "relu",
+] as const;
+
+/** One of {@linkcode ACTIVATION_KINDS}. */
+export type ActivationKind = typeof ACTIVATION_KINDS[number];
+
+/** Options of the activations. */
+export interface ActivationOptions {
+  /** Which function. */
+  readonly kind: ActivationKind;
+}
+
+function run(
+  gpu: Gpu,
+  op: string,
+  kernel: Kernel,
+  { kind }: ActivationOptions,
+  read: Record<string, Tensor>,
+  outputs: readonly string[],
+): Tensor[] {
+  const [{ shape, size }] = Object.values(read);
+  for (const [name, tensor] of Object.entries(read)) checkTensor(op, name, tensor, shape);
+  const index = ACTIVATION_KINDS.indexOf(kind);
+  if (index < 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as kind must be one of ${
+        ACTIVATION_KINDS.join(", ")
+      }: current kind is ${kind}`,
+    );
+  }
+  const written = outputs.map(() => gpu.empty(shape));
+  const vectors = Math.ceil(size / 4);
+  gpu.dispatch(kernel, {
+    constants: { KIND: index },
+    uniform: [vectors],
+    read,
+    write: Object.fromEntries(outputs.map((name, i) => [name, written[i]])),
+    workgroups: Math.ceil(vectors / 64),
+  });
+  return written;
+}
+
+/** What {@linkcode activation} takes. */
+export interface ActivationInputs {
+  /** `[...]`. */
+  readonly x: Tensor;
+}
+
+/** What {@linkcode activation} and {@linkcode gatedActivation} return. */
+export interface ActivationOutputs {
+  /** The shape of `x`. */
+  readonly output: Tensor;
+}
+
+/** `kind(x)`, element by element. @throws {RangeError} where the kind is unknown. */
+export function activation(
+  gpu: Gpu,
+  { x }: ActivationInputs,
+  options: ActivationOptions,
+): ActivationOutputs {
+  const [output] = run(gpu, "activation", ACTIVATION, options, { x }, ["output"]);
+  return { output };
+}
+
+/** What {@linkcode activationBackward} takes. */
+export interface ActivationBackwardInputs extends ActivationInputs {
+  /** The shape of `x`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode activationBackward} returns. */
+export interface ActivationGradients {
+  /** The shape of `x`. */
+  readonly xGradient: Tensor;
+}
+
+/**
+ * The gradient of {@linkcode activation}: `kind′(x) · outputGradient`; 0 where a relu has its corner.
+ *
+ * @throws {RangeError} where the shapes differ or the kind is unknown.
+ */
+export function activationBackward(
+  gpu: Gpu,
+  { x, outputGradient }: ActivationBackwardInputs,
+  options: ActivationOptions,
+): ActivationGradients {
+  const read = { x, outputGradient };
+  const [xGradient] = run(gpu, "activationBackward", ACTIVATION_BACKWARD, options, read, [
+    "xGradient",
+  ]);
+  return { xGradient };
+}
+
+/** What {@linkcode gatedActivation} takes. */
+export interface GatedActivationInputs {
+  /** What goes through the activation: `[...]`. */
+  readonly gate: Tensor;
+  /** What it multiplies: the shape of `gate`. */
+  readonly x: Tensor;
+}
+
+/**
+ * `kind(gate) · x`: SwiGLU with `silu`, GeGLU with `gelu` (Shazeer 2020), an output gate.
+ *
+ * @throws {RangeError} where the shapes differ or the kind is unknown.
+ */
+export function gatedActivation(
+  gpu: Gpu,
+  { gate, x }: GatedActivationInputs,
+  options: ActivationOptions,
+): ActivationOutputs {
+  const read = { gate, x };
+  const [output] = run(gpu, "gatedActivation", GATED_ACTIVATION, options, read, ["output"]);
+  return { output };
+}
+
+/** What {@linkcode gatedActivationBackward} takes. */
+export interface GatedActivationBackwardInputs extends GatedActivationInputs {
+  /** The shape of `x`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode gatedActivationBackward} returns. */
+export interface GatedActivationGradients {
+  /** The shape of `gate`. */
+  readonly gateGradient: Tensor;
+  /** The shape of `x`. */
+  readonly xGradient: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode gatedActivation}.
+ *
+ * @throws {RangeError} where the shapes differ or the kind is unknown.
+ */
+export function gatedActivationBackward(
+  gpu: Gpu,
+  { gate, x, outputGradient }: GatedActivationBackwardInputs,
+  options: ActivationOptions,
+): GatedActivationGradients {
+  const [gateGradient, xGradient] = run(
+    gpu,
+    "gatedActivationBackward",
+    GATED_ACTIVATION_BACKWARD,
+    options,
+    { gate, x, outputGradient },
+    ["gateGradient", "xGradient"],
+  );
+  return { gateGradient, xGradient };
+}

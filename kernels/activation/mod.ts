@@ -1,0 +1,6 @@
+/**
+ * Activations, plain and gated, forward and backward.
+ *
+ * @module
+ */
+export * from "./activation.ts";

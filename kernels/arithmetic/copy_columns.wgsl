@@ -1,0 +1,34 @@
+// Copies a block of columns: output[row, output_start + column] = x[row, x_start + column].
+// Dispatch: one invocation an element, folded past 65,535 workgroups. Where all counts are whole
+// vec4s the host makes Element a vec4u and counts in vec4s.
+
+alias Element = u32;
+
+struct Shape {
+  rows: u32,
+  columns: u32, // copied
+  x_columns: u32,
+  x_start: u32,
+  output_columns: u32,
+  output_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, x_columns]
+@group(0) @binding(2) var<storage, read_write> output: array<Element>; // [rows, output_columns]
+
+@compute @workgroup_size(64)
+fn copy_columns(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+  if (index >= shape.rows * shape.columns) {
+    return;
+  }
+  let row = index / shape.columns;
+  let column = index % shape.columns;
+  output[row * shape.output_columns + shape.output_start + column] =
+    x[row * shape.x_columns + shape.x_start + column];
+}

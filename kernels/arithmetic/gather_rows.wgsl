@@ -1,0 +1,34 @@
+// output[i] = x[indices[i]], a row of zeros where the index is past the last row.
+// Dispatch: one invocation an element, folded past 65,535 workgroups. Where a row is whole vec4s the
+// host makes Element a vec4u and counts in vec4s.
+
+alias Element = u32;
+
+struct Shape {
+  rows: u32,
+  columns: u32,
+  count: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> indices: array<u32>; // [count]
+@group(0) @binding(3) var<storage, read_write> output: array<Element>; // [count, columns]
+
+@compute @workgroup_size(64)
+fn gather_rows(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+  if (index >= shape.count * shape.columns) {
+    return;
+  }
+  let row = indices[index / shape.columns];
+  if (row < shape.rows) {
+    output[index] = x[row * shape.columns + index % shape.columns];
+  } else {
+    output[index] = Element();
+  }
+}

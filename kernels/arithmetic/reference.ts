@@ -1,0 +1,44 @@
+/** Step-by-step definitions in float64; arrays are row-major. */
+
+/** Where the element at `index` of a tensor of `shape` finds its partner in a tensor of `bShape`. */
+export function broadcastIndexReference(
+  index: number,
+  shape: readonly number[],
+  bShape: readonly number[],
+): number {
+  let bIndex = 0;
+  let bStride = 1;
+  for (let axis = 1; axis <= shape.length; axis++) {
+    const extent = shape[shape.length - axis];
+    const bExtent = bShape[bShape.length - axis] ?? 1;
+    bIndex += (bExtent === 1 ? 0 : index % extent) * bStride;
+    bStride *= bExtent;
+    index = Math.floor(index / extent);
+  }
+  return bIndex;
+}
+
+/** `a + b` or `a * b`, where `b` repeats along `a` by numpy's rules. */
+export function combineReference(
+  op: "add" | "multiply",
+  a: ArrayLike<number>,
+  shape: readonly number[],
+  b: ArrayLike<number>,
+  bShape: readonly number[],
+): Float64Array {
+  return Float64Array.from({ length: a.length }, (_, i) => {
+    const other = b[broadcastIndexReference(i, shape, bShape)];
+    return op === "add" ? a[i] + other : a[i] * other;
+  });
+}
+
+/** The sum of `x` over the places where a tensor of `bShape` repeats along it. */
+export function sumToReference(
+  x: ArrayLike<number>,
+  shape: readonly number[],
+  bShape: readonly number[],
+): Float64Array {
+  const sum = new Float64Array(bShape.reduce((count, extent) => count * extent, 1));
+  for (let i = 0; i < x.length; i++) sum[broadcastIndexReference(i, shape, bShape)] += x[i];
+  return sum;
+}

@@ -1,0 +1,170 @@
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import forwardRowsSource from "./flash_forward_rows.wgsl" with { type: "text" };
+import keyGradientRowsSource from "./flash_key_gradient_rows.wgsl" with { type: "text" };
+import {
+  type AttentionInputs,
+  type AttentionOptions,
+  planAttention,
+  segmentBounds,
+} from "./options.ts";
+import queryGradientRowsSource from "./flash_query_gradient_rows.wgsl" with { type: "text" };
+import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
+import rowTermsSource from "./flash_row_terms.wgsl" with { type: "text" };
+import { specialize } from "./specialize.ts";
+import { keysPerIteration, ROW_LANES, rowsPerInvocation } from "./tiling.ts";
+import visibility from "./visibility.wgsl" with { type: "text" };
+
+/** What {@linkcode flashAttention} returns. */
+export interface AttentionOutputs {
+  /** `[batch, queryTime, heads, valueDim]`. */
+  readonly output: Tensor;
+  /** Log of the sum of the exponentials of each query's logits, for the backward pass: `[batch, heads, queryTime]`. */
+  readonly logSumExp: Tensor;
+}
+
+/**
+ * Softmax attention without a matrix of queries by keys (FlashAttention-2, Dao 2023): the output of a
+ * query is the mean of the values it sees, weighted by `softmax(scale · query · key)`. Time grows
+ * with the keys seen: a window costs its width, not the length. A query that sees no key gets 0, and
+ * −1e30 as its log-sum-exp.
+ *
+ * ```ts
+ * import { flashAttention, openGpu } from "@lengthwise/lengthwise/kernels";
+ *
+ * await using gpu = await openGpu();
+ * using query = gpu.tensor([1, 128, 4, 64]);
+ * using key = gpu.tensor([1, 128, 2, 64]);
+ * using value = gpu.tensor([1, 128, 2, 64]);
+ * const { output, logSumExp } = flashAttention(gpu, { query, key, value }, { window: 32 });
+ * ```
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
+ */
+export function flashAttention(
+  gpu: Gpu,
+  inputs: AttentionInputs,
+  options: AttentionOptions = {},
+): AttentionOutputs {
+  const plan = planAttention("flashAttention", inputs, options);
+  using scope = new DisposableStack();
+  const query = wholeVectors(gpu, scope, inputs.query);
+  const key = wholeVectors(gpu, scope, inputs.key);
+  const value = wholeVectors(gpu, scope, inputs.value);
+  const segments = plan.segments ? scope.use(segmentBounds(gpu, plan.segments)) : query;
+  const output = emptyVectors(gpu, [plan.batch, plan.queryTime, plan.heads, plan.valueDim]);
+  const logSumExp = gpu.empty([plan.batch, plan.heads, plan.queryTime]);
+  const HEAD = query.shape[3] / 4;
+  const VALUE = value.shape[3] / 4;
+  const ROWS = rowsPerInvocation(HEAD + VALUE);
+  const KEYS = keysPerIteration(HEAD + VALUE);
+  const source = `${forwardRowsSource}\n${visibility}`;
+  gpu.dispatch(specialize("flash_forward_rows", source, { HEAD, VALUE, ROWS, KEYS }), {
+    constants: { ...plan.constants, SCALE: plan.scale, LANES: ROW_LANES },
+    uniform: plan.uniform,
+    read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query, segments },
+    write: { output, logSumExp },
+    workgroups: [Math.ceil(plan.queryTime / (ROW_LANES * ROWS)), plan.heads, plan.batch],
+  });
+  return { output: cutVectors(gpu, output, plan.valueDim), logSumExp };
+}
+
+/** What {@linkcode flashAttentionBackward} takes. */
+export interface AttentionBackwardInputs extends AttentionInputs {
+  /** From the forward pass: `[batch, queryTime, heads, valueDim]`. */
+  readonly output: Tensor;
+  /** From the forward pass: `[batch, heads, queryTime]`. */
+  readonly logSumExp: Tensor;
+  /** `[batch, queryTime, heads, valueDim]`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode flashAttentionBackward} returns. */
+export interface AttentionGradients {
+  /** `[batch, queryTime, heads, dim]`. */
+  readonly queryGradient: Tensor;
+  /** `[batch, keyTime, keyHeads, dim]`; 0 for keys that no query sees. */
+  readonly keyGradient: Tensor;
+  /** `[batch, keyTime, keyHeads, valueDim]`; 0 for values that no query sees. */
+  readonly valueGradient: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode flashAttention}, called with the same options. The probabilities are made
+ * again from `logSumExp`, once for the query gradient and once for those of keys and values, so that
+ * each is summed by one invocation in one order.
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
+ */
+export function flashAttentionBackward(
+  gpu: Gpu,
+  inputs: AttentionBackwardInputs,
+  options: AttentionOptions = {},
+): AttentionGradients {
+  const op = "flashAttentionBackward";
+  const plan = planAttention(op, inputs, options);
+  const { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim } = plan;
+  checkTensor(op, "output", inputs.output, [batch, queryTime, heads, valueDim]);
+  checkTensor(op, "logSumExp", inputs.logSumExp, [batch, heads, queryTime]);
+  checkTensor(op, "outputGradient", inputs.outputGradient, [batch, queryTime, heads, valueDim]);
+  using scope = new DisposableStack();
+  const query = wholeVectors(gpu, scope, inputs.query);
+  const key = wholeVectors(gpu, scope, inputs.key);
+  const value = wholeVectors(gpu, scope, inputs.value);
+  const output = wholeVectors(gpu, scope, inputs.output);
+  const outputGradient = wholeVectors(gpu, scope, inputs.outputGradient);
+  const segments = plan.segments ? scope.use(segmentBounds(gpu, plan.segments)) : query;
+  const alibiSlopes = plan.alibiSlopes ?? query;
+  const HEAD = query.shape[3] / 4;
+  const VALUE = value.shape[3] / 4;
+
+  const terms = scope.use(gpu.empty([batch, heads, queryTime, 4], "u32"));
+  gpu.dispatch(specialize("flash_row_terms", `${rowTermsSource}\n${visibility}`, { VALUE }), {
+    constants: { HAS_SEGMENTS: plan.constants.HAS_SEGMENTS, LANES: 64 },
+    uniform: plan.uniform,
+    read: { output, outputGradient, logSumExp: inputs.logSumExp, segments },
+    write: { terms },
+    workgroups: Math.ceil(batch * heads * queryTime / 64),
+  });
+
+  const constants = { ...plan.constants, SCALE: plan.scale, LANES: ROW_LANES };
+  const read = { query, key, value, outputGradient, terms, alibiSlopes };
+  const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim]);
+  const queryRows = rowsPerInvocation(2 * HEAD + VALUE);
+  gpu.dispatch(
+    specialize("flash_query_gradient_rows", `${queryGradientRowsSource}\n${visibility}`, {
+      HEAD,
+      VALUE,
+      ROWS: queryRows,
+    }),
+    {
+      constants,
+      uniform: plan.uniform,
+      read,
+      write: { queryGradient },
+      workgroups: [Math.ceil(queryTime / (ROW_LANES * queryRows)), heads, batch],
+    },
+  );
+
+  const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim]);
+  const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim]);
+  const keyRows = rowsPerInvocation(2 * HEAD + 2 * VALUE);
+  gpu.dispatch(
+    specialize("flash_key_gradient_rows", `${keyGradientRowsSource}\n${visibility}`, {
+      HEAD,
+      VALUE,
+      ROWS: keyRows,
+    }),
+    {
+      constants,
+      uniform: plan.uniform,
+      read,
+      write: { keyGradient, valueGradient },
+      workgroups: [Math.ceil(keyTime / (ROW_LANES * keyRows)), keyHeads, batch],
+    },
+  );
+  return {
+    queryGradient: cutVectors(gpu, queryGradient, dim),
+    keyGradient: cutVectors(gpu, keyGradient, dim),
+    valueGradient: cutVectors(gpu, valueGradient, valueDim),
+  };
+}

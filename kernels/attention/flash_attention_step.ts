@@ -1,0 +1,74 @@
+import type { Gpu, Tensor } from "../gpu/mod.ts";
+import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
+import combineSource from "./flash_step_combine.wgsl" with { type: "text" };
+import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
+import { specialize } from "./specialize.ts";
+import stepSource from "./flash_step.wgsl" with { type: "text" };
+import { stepChunk } from "./tiling.ts";
+import visibility from "./visibility.wgsl" with { type: "text" };
+
+/** Options of {@linkcode flashAttentionStep}. */
+export type AttentionStepOptions = Omit<AttentionOptions, "segments">;
+
+/** What {@linkcode flashAttentionStep} returns. */
+export interface AttentionStepOutputs {
+  /** `[batch, 1, heads, valueDim]`. */
+  readonly output: Tensor;
+}
+
+/**
+ * Softmax attention of one query to a cache, split over the keys so that a single query fills the GPU
+ * (Flash-Decoding, Dao et al. 2023). `keyLength` counts the keys in the cache, the query's own among
+ * them, and the query's position is `keyLength − 1` unless `queryOffset` tells it.
+ *
+ * Without a window or ALiBi the order of keys does not matter, so the cache of a window may be a ring:
+ * pass it without `window`, with `keyLength` the number of rows that are filled.
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
+ */
+export function flashAttentionStep(
+  gpu: Gpu,
+  inputs: AttentionInputs,
+  options: AttentionStepOptions = {},
+): AttentionStepOutputs {
+  const op = "flashAttentionStep";
+  const plan = planAttention(op, inputs, options);
+  const { batch, queryTime, heads, valueDim } = plan;
+  if (queryTime !== 1) {
+    throw new RangeError(
+      `Cannot run ${op}() as query must hold one time step: current number is ${queryTime}; flashAttention() takes several`,
+    );
+  }
+  using scope = new DisposableStack();
+  const query = wholeVectors(gpu, scope, inputs.query);
+  const key = wholeVectors(gpu, scope, inputs.key);
+  const value = wholeVectors(gpu, scope, inputs.value);
+  const HEAD = query.shape[3] / 4;
+  const VALUE = value.shape[3] / 4;
+  const { chunk, lanes } = stepChunk(gpu);
+  const chunks = Math.max(1, Math.ceil(plan.seen / chunk));
+  const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));
+  const weights = scope.use(gpu.empty([batch, heads, chunks, 2]));
+  gpu.dispatch(specialize("flash_step", `${stepSource}\n${visibility}`, { HEAD, VALUE }), {
+    constants: {
+      SOFT_CAP: plan.constants.SOFT_CAP,
+      HAS_ALIBI: plan.constants.HAS_ALIBI,
+      SCALE: plan.scale,
+      LANES: lanes,
+      CHUNK: chunk,
+    },
+    uniform: plan.uniform,
+    read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query },
+    write: { partial, weights },
+    workgroups: [chunks, heads, batch],
+  });
+  const output = emptyVectors(gpu, [batch, 1, heads, valueDim]);
+  gpu.dispatch(specialize("flash_step_combine", combineSource, { VALUE }), {
+    constants: { LANES: lanes },
+    uniform: [batch * heads, chunks],
+    read: { partial, weights },
+    write: { output },
+    workgroups: Math.ceil(batch * heads * VALUE / lanes),
+  });
+  return { output: cutVectors(gpu, output, valueDim) };
+}

@@ -1,0 +1,137 @@
+// Softmax attention with an online softmax over keys (FlashAttention-2, Dao 2023, Algorithm 1). With m the
+// largest logit so far, l the sum of exponentials and o the weighted sum of values, a key with logit s does
+//   m' = max(m, s), l' = l * exp(m - m') + exp(s - m'), o' = o * exp(m - m') + exp(s - m') * value,
+// and at the end y = o / l, log_sum_exp = m + log(l).
+// An invocation holds ROWS queries and their outputs in registers. All invocations walk the same keys, so that
+// a SIMD machine loads each once for all its lanes.
+// Dispatch: x = ceil(query_time / (LANES * ROWS)), y = heads, z = batch.
+
+const HEAD: u32 = 16u; // vec4s of a query and of a key
+const VALUE: u32 = 16u; // vec4s of a value
+const ROWS: u32 = 4u; // queries an invocation
+const KEYS: u32 = 1u; // keys an iteration, at most 4
+
+override LANES: u32 = 16u;
+override SCALE: f32 = 0.125;
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
+@group(0) @binding(5) var<storage, read> segments: array<vec2i>; // [query_time]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
+
+fn segment_of(time: i32) -> vec2i {
+  if (HAS_SEGMENTS) {
+    return segments[time];
+  }
+  return vec2i(0, shape.key_length);
+}
+
+@compute @workgroup_size(LANES)
+fn flash_forward_rows(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let head = workgroup.y;
+  let batch = workgroup.z;
+  let key_row = batch * u32(shape.key_time);
+  let key_head = head / (shape.heads / shape.key_heads);
+  var slope = 0.0;
+  if (HAS_ALIBI) {
+    slope = alibi_slopes[head];
+  }
+  let tile = i32(workgroup.x * LANES * ROWS);
+  let first = tile + i32(local.x * ROWS);
+
+  var q: array<vec4f, ROWS * HEAD>;
+  var o: array<vec4f, ROWS * VALUE>;
+  var largest: array<f32, ROWS>;
+  var total: array<f32, ROWS>;
+  var position: array<i32, ROWS>;
+  var visible: array<Visible, ROWS>;
+  for (var r = 0u; r < ROWS; r++) { // unrolled
+    let time = min(first + i32(r), shape.query_time - 1);
+    let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
+    for (var d = 0u; d < HEAD; d++) { // unrolled
+      q[r * HEAD + d] = query[row * HEAD + d] * SCALE;
+    }
+    for (var d = 0u; d < VALUE; d++) { // unrolled
+      o[r * VALUE + d] = vec4f();
+    }
+    largest[r] = MASKED;
+    total[r] = 0.0;
+    position[r] = time + shape.query_offset;
+    visible[r] = visible_keys(position[r], segment_of(time));
+  }
+
+  // The keys that the tile sees: those from the first query's window to the last query's end, and
+  // before them the sinks of the first query's segment.
+  let tile_last = min(tile + i32(LANES * ROWS), shape.query_time) - 1;
+  let tile_visible = visible_keys(tile + shape.query_offset, segment_of(tile));
+  let begin = tile_visible.low;
+  let end = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let sinks_end = min(tile_visible.sinks_end, min(begin, end));
+  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  while (k < end) {
+    let limit = select(end, sinks_end, k < sinks_end);
+    var s: array<vec4f, ROWS>;
+    for (var r = 0u; r < ROWS; r++) { // unrolled
+      s[r] = vec4f(MASKED);
+    }
+    for (var c = 0u; c < KEYS; c++) { // unrolled
+      let at = k + i32(c);
+      let row = (key_row + u32(min(at, limit - 1))) * shape.key_heads + key_head;
+      var sum = array<f32, ROWS>();
+      for (var d = 0u; d < HEAD; d++) { // unrolled
+        let element = key[row * HEAD + d];
+        for (var r = 0u; r < ROWS; r++) { // unrolled
+          sum[r] = dot_add(q[r * HEAD + d], element, sum[r]);
+        }
+      }
+      for (var r = 0u; r < ROWS; r++) { // unrolled
+        let logit = cap(sum[r]) + bias(position[r] - at, slope);
+        s[r][c] = select(MASKED, logit, at < limit && sees(visible[r], at));
+      }
+    }
+    for (var r = 0u; r < ROWS; r++) { // unrolled
+      let larger = max(largest[r], max(max(s[r].x, s[r].y), max(s[r].z, s[r].w)));
+      let kept = exp(largest[r] - larger);
+      s[r] = select(exp(s[r] - larger), vec4f(), s[r] <= vec4f(MASKED));
+      total[r] = total[r] * kept + (s[r].x + s[r].y + s[r].z + s[r].w);
+      largest[r] = larger;
+      for (var d = 0u; d < VALUE; d++) { // unrolled
+        o[r * VALUE + d] *= kept;
+      }
+    }
+    for (var c = 0u; c < KEYS; c++) { // unrolled
+      let row = (key_row + u32(min(k + i32(c), limit - 1))) * shape.key_heads + key_head;
+      for (var d = 0u; d < VALUE; d++) { // unrolled
+        let element = value[row * VALUE + d];
+        for (var r = 0u; r < ROWS; r++) { // unrolled
+          o[r * VALUE + d] = fma(vec4f(s[r][c]), element, o[r * VALUE + d]);
+        }
+      }
+    }
+    k += i32(KEYS);
+    if (limit < end && k >= sinks_end) {
+      k = begin;
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) { // unrolled
+    let time = first + i32(r);
+    if (time < shape.query_time) {
+      let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
+      let sees_any = total[r] > 0.0;
+      let normalizer = select(0.0, 1.0 / total[r], sees_any);
+      for (var d = 0u; d < VALUE; d++) { // unrolled
+        y[row * VALUE + d] = o[r * VALUE + d] * normalizer;
+      }
+      log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)] =
+        select(MASKED, largest[r] + log(total[r]), sees_any);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+// Makes one of the chunks of flash_step. With m the largest logit of all,
+//   y = sum of exp(m_chunk - m) * partial_chunk / sum of exp(m_chunk - m) * sum_chunk.
+// Dispatch: x = ceil(batch * heads * VALUE / LANES), folded; one invocation a vec4 of the output.
+
+const VALUE: u32 = 16u; // vec4s of a value
+
+override LANES: u32 = 64u;
+
+struct CombineShape {
+  rows: u32, // batch * heads
+  chunks: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: CombineShape;
+@group(0) @binding(1) var<storage, read> partial: array<vec4f>; // [rows, chunks, VALUE]
+@group(0) @binding(2) var<storage, read> weights: array<vec2f>; // [rows, chunks]: largest logit, sum
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [rows, VALUE]
+
+@compute @workgroup_size(LANES)
+fn flash_step_combine(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * LANES + local.x;
+  let row = index / VALUE;
+  let column = index % VALUE;
+  if (row >= shape.rows) {
+    return;
+  }
+  let first = row * shape.chunks;
+  var largest = -1e30;
+  for (var chunk = 0u; chunk < shape.chunks; chunk++) {
+    largest = max(largest, weights[first + chunk].x);
+  }
+  var sum = 0.0;
+  var o = vec4f();
+  for (var chunk = 0u; chunk < shape.chunks; chunk++) {
+    let weight = weights[first + chunk];
+    let kept = exp(weight.x - largest);
+    sum = fma(kept, weight.y, sum);
+    o = fma(vec4f(kept), partial[(first + chunk) * VALUE + column], o);
+  }
+  y[index] = select(vec4f(), o / sum, sum > 0.0);
+}

@@ -1,0 +1,202 @@
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+
+/** The sequences that attention mixes. */
+export interface AttentionInputs {
+  /** `[batch, queryTime, heads, dim]`. */
+  readonly query: Tensor;
+  /** `[batch, keyTime, keyHeads, dim]`; `keyHeads` divides `heads`, and query head `h` reads key head `⌊h · keyHeads / heads⌋`. */
+  readonly key: Tensor;
+  /** `[batch, keyTime, keyHeads, valueDim]`. */
+  readonly value: Tensor;
+}
+
+/** Which keys a query sees, and how their products become logits. */
+export interface AttentionOptions {
+  /** Whether a query sees no key of a later position; true unless told. */
+  readonly causal?: boolean;
+  /** A causal window: the query at position p sees the keys p − window + 1 … p; left out, all before. */
+  readonly window?: number;
+  /** With a window: the first `sinks` keys (of each segment) are seen too (Xiao et al. 2023); 0 unless told. */
+  readonly sinks?: number;
+  /** What a query's product with a key is multiplied by; 1/√dim unless told. */
+  readonly scale?: number;
+  /** ALiBi (Press et al. 2022): `slope · |p − k|` is taken off the logit of query p and key k: `[heads]`. */
+  readonly alibiSlopes?: Tensor;
+  /** A scaled product s becomes `softCap · tanh(s / softCap)`; left out, it stays as it is. */
+  readonly softCap?: number;
+  /**
+   * Boundaries of sequences packed one after another in a batch of 1, from 0 to the time, such as
+   * `[0, 100, 257]`; no query sees a key of another segment. A segment may be empty.
+   */
+  readonly segments?: readonly number[];
+  /**
+   * The position of the first query; the first key's is 0. Where keys are those of a cache followed by
+   * the queries' own, it is the cache's length, and that is what it is unless told: `keyLength −
+   * queryTime`. A query at a negative position sees nothing when causal.
+   */
+  readonly queryOffset?: number;
+  /** How many rows of the key tensor hold keys, the rest being spare; all unless told. */
+  readonly keyLength?: number;
+}
+
+/** Shapes and options, checked, with every default filled in. */
+export interface AttentionPlan {
+  readonly batch: number;
+  readonly queryTime: number;
+  readonly heads: number;
+  readonly dim: number;
+  readonly keyTime: number;
+  readonly keyHeads: number;
+  readonly valueDim: number;
+  readonly scale: number;
+  /** The fields of the shaders' `Shape`. */
+  readonly uniform: readonly number[];
+  /** The overrides of `visibility.wgsl`. */
+  readonly constants: Readonly<Record<string, number | boolean>>;
+  readonly alibiSlopes: Tensor | undefined;
+  readonly segments: readonly number[] | undefined;
+  /** How many keys the last query sees. */
+  readonly seen: number;
+}
+
+/** A window as wide as any sequence, whose sum with a position fits 32 bits. */
+const NO_WINDOW = 2 ** 30;
+
+/**
+ * Checks the inputs of an attention op.
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
+ */
+export function planAttention(
+  op: string,
+  { query, key, value }: AttentionInputs,
+  options: AttentionOptions,
+): AttentionPlan {
+  checkRank(op, "query", query, ["batch", "queryTime", "heads", "dim"]);
+  checkRank(op, "key", key, ["batch", "keyTime", "keyHeads", "dim"]);
+  checkRank(op, "value", value, ["batch", "keyTime", "keyHeads", "valueDim"]);
+  const [batch, queryTime, heads, dim] = query.shape;
+  const [, keyTime, keyHeads] = key.shape;
+  const valueDim = value.shape[3];
+  checkTensor(op, "query", query, [batch, queryTime, heads, dim]);
+  checkTensor(op, "key", key, [batch, keyTime, keyHeads, dim]);
+  checkTensor(op, "value", value, [batch, keyTime, keyHeads, valueDim]);
+  if (heads % keyHeads !== 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as the number of key heads must divide that of query heads, ${heads}: current number is ${keyHeads}`,
+    );
+  }
+  for (const [name, extent] of [["dim", dim], ["valueDim", valueDim]] as const) {
+    if (extent < 1 || extent > 256) {
+      throw new RangeError(
+        `Cannot run ${op}() as ${name} must be from 1 to 256: current ${name} is ${extent}`,
+      );
+    }
+  }
+  const {
+    causal = true,
+    window,
+    sinks = 0,
+    scale = 1 / Math.sqrt(dim),
+    alibiSlopes,
+    softCap,
+    segments,
+    keyLength = keyTime,
+  } = options;
+  const { queryOffset = keyLength - queryTime } = options;
+  checkInteger(op, "keyLength", keyLength, 0, keyTime);
+  checkInteger(op, "queryOffset", queryOffset, -NO_WINDOW, NO_WINDOW);
+  checkInteger(op, "sinks", sinks, 0, NO_WINDOW);
+  if (window !== undefined) {
+    checkInteger(op, "window", window, 1, Infinity);
+    if (!causal) {
+      throw new RangeError(`Cannot run ${op}() as a window is causal: leave out causal: false`);
+    }
+  }
+  if (softCap !== undefined && !(softCap > 0)) {
+    throw new RangeError(
+      `Cannot run ${op}() as softCap must be over 0: current value is ${softCap}`,
+    );
+  }
+  if (alibiSlopes) checkTensor(op, "alibiSlopes", alibiSlopes, [heads]);
+  if (segments) checkSegments(op, segments, { batch, queryTime, keyLength, queryOffset });
+  const width = Math.min(window ?? NO_WINDOW, NO_WINDOW);
+  const high = causal ? Math.min(keyLength, queryOffset + queryTime) : keyLength;
+  const low = Math.max(0, queryOffset + queryTime - width);
+  return {
+    batch,
+    queryTime,
+    heads,
+    dim,
+    keyTime,
+    keyHeads,
+    valueDim,
+    scale,
+    uniform: [
+      batch,
+      queryTime,
+      keyTime,
+      keyLength,
+      heads,
+      keyHeads,
+      queryOffset,
+      causal ? 1 : 0,
+      width,
+      sinks,
+    ],
+    constants: {
+      SOFT_CAP: softCap ?? 0,
+      HAS_ALIBI: alibiSlopes !== undefined,
+      HAS_SEGMENTS: segments !== undefined,
+    },
+    alibiSlopes,
+    segments,
+    seen: Math.max(0, high - low) + Math.max(0, Math.min(sinks, low, high)),
+  };
+}
+
+/** The first position of each query's segment and the one past its last: `[queryTime, 2]`. */
+export function segmentBounds(gpu: Gpu, segments: readonly number[]): Tensor {
+  const time = segments[segments.length - 1];
+  const bounds = new Uint32Array(time * 2);
+  for (let i = 1; i < segments.length; i++) {
+    for (let t = segments[i - 1]; t < segments[i]; t++) {
+      bounds[t * 2] = segments[i - 1];
+      bounds[t * 2 + 1] = segments[i];
+    }
+  }
+  return gpu.tensor([time, 2], bounds, "u32");
+}
+
+function checkInteger(op: string, name: string, value: number, low: number, high: number): void {
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw new RangeError(
+      `Cannot run ${op}() as ${name} must be a whole number from ${low} to ${high}: current value is ${value}`,
+    );
+  }
+}
+
+function checkSegments(
+  op: string,
+  segments: readonly number[],
+  { batch, queryTime, keyLength, queryOffset }: {
+    batch: number;
+    queryTime: number;
+    keyLength: number;
+    queryOffset: number;
+  },
+): void {
+  if (batch !== 1 || keyLength !== queryTime || queryOffset !== 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as segments take a batch of 1 whose queries and keys have the same positions: current batch is ${batch}, with ${queryTime} queries from position ${queryOffset} and ${keyLength} keys`,
+    );
+  }
+  const ascending = segments.every((boundary, i) =>
+    Number.isInteger(boundary) && boundary >= (i === 0 ? 0 : segments[i - 1])
+  );
+  if (!ascending || segments[0] !== 0 || segments[segments.length - 1] !== queryTime) {
+    throw new RangeError(
+      `Cannot run ${op}() as segments must ascend from 0 to ${queryTime}: current segments are [${segments}]`,
+    );
+  }
+}

@@ -1,0 +1,42 @@
+import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import source from "./resize_rows.wgsl" with { type: "text" };
+
+const RESIZE_ROWS = kernel("resize_rows", source);
+const LANES = 64;
+
+/** Copies a tensor into one whose last axis has another length: filled up with zeros, or cut. */
+export function resizeRows(gpu: Gpu, x: Tensor, to: number): Tensor {
+  const from = x.shape[x.shape.length - 1];
+  const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
+  const y = gpu.empty([...x.shape.slice(0, -1), to]);
+  gpu.dispatch(RESIZE_ROWS, {
+    constants: { LANES },
+    uniform: [rows, from, to],
+    read: { x },
+    write: { y },
+    workgroups: Math.ceil(rows * to / LANES),
+  });
+  return y;
+}
+
+/**
+ * The tensor itself where its rows are whole vec4s; else a copy whose rows end in zeros, which add
+ * nothing to a dot product. The copy is freed by `scope`.
+ */
+export function wholeVectors(gpu: Gpu, scope: DisposableStack, x: Tensor): Tensor {
+  const columns = x.shape[x.shape.length - 1];
+  return columns % 4 === 0 ? x : scope.use(resizeRows(gpu, x, Math.ceil(columns / 4) * 4));
+}
+
+/** A tensor of `shape` for a kernel that writes whole vec4s, see {@linkcode cutVectors}. */
+export function emptyVectors(gpu: Gpu, shape: readonly number[]): Tensor {
+  const columns = shape[shape.length - 1];
+  return gpu.empty([...shape.slice(0, -1), Math.ceil(columns / 4) * 4]);
+}
+
+/** Cuts what {@linkcode emptyVectors} made to `columns`; takes over the tensor. */
+export function cutVectors(gpu: Gpu, x: Tensor, columns: number): Tensor {
+  if (x.shape[x.shape.length - 1] === columns) return x;
+  using whole = x;
+  return resizeRows(gpu, whole, columns);
+}

@@ -1,0 +1,252 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import backwardSource from "./causal_convolution_backward.wgsl" with { type: "text" };
+import forwardSource from "./causal_convolution.wgsl" with { type: "text" };
+import stepSource from "./causal_convolution_step.wgsl" with { type: "text" };
+import tailSource from "./causal_convolution_tail.wgsl" with { type: "text" };
+import weightGradientSource from "./causal_convolution_weight_gradient.wgsl" with { type: "text" };
+import weightSumSource from "./causal_convolution_weight_sum.wgsl" with { type: "text" };
+
+const CAUSAL_CONVOLUTION = kernel("causal_convolution", forwardSource);
+const CAUSAL_CONVOLUTION_TAIL = kernel("causal_convolution_tail", tailSource);
+const CAUSAL_CONVOLUTION_STEP = kernel("causal_convolution_step", stepSource);
+const CAUSAL_CONVOLUTION_BACKWARD = kernel("causal_convolution_backward", backwardSource);
+const CAUSAL_CONVOLUTION_WEIGHT_GRADIENT = kernel(
+  "causal_convolution_weight_gradient",
+  weightGradientSource,
+);
+const CAUSAL_CONVOLUTION_WEIGHT_SUM = kernel("causal_convolution_weight_sum", weightSumSource);
+
+const WORKGROUP_SIZE = 64;
+/** Steps that one invocation of the convolution and of its input gradient computes. */
+const STEPS = 8;
+/** Steps that one invocation of the weight gradient sums. */
+const BLOCK = 128;
+
+/** What {@linkcode causalConvolution} takes. */
+export interface CausalConvolutionInputs {
+  /** `[batch, time, channels]`. */
+  readonly x: Tensor;
+  /** Tap `width − 1` meets the newest input, as in PyTorch's conv1d: `[channels, width]`. */
+  readonly weight: Tensor;
+  /** `[channels]`; left out, 0. */
+  readonly bias?: Tensor;
+  /** The `width − 1` inputs before the first step, the oldest first: `[batch, width − 1, channels]`; left out, 0. */
+  readonly initialTail?: Tensor;
+}
+
+/** Options of {@linkcode causalConvolution}, its gradients and its step. */
+export interface CausalConvolutionOptions {
+  /** What the sum goes through; `"none"` unless told. */
+  readonly activation?: "silu" | "none";
+}
+
+/** What {@linkcode causalConvolution} returns. */
+export interface CausalConvolutionOutputs {
+  /** `[batch, time, channels]`. */
+  readonly output: Tensor;
+  /** The last `width − 1` inputs, the oldest first: `[batch, width − 1, channels]`. */
+  readonly finalTail: Tensor;
+}
+
+/**
+ * The short causal depthwise convolution that Mamba, Griffin and their kin put before the recurrence:
+ * `y_t = activation(bias + Σ_j weight_j · x_{t − width + 1 + j})`, a channel on its own.
+ *
+ * @throws {RangeError} where a shape does not fit `x` and `weight`.
+ */
+export function causalConvolution(
+  gpu: Gpu,
+  inputs: CausalConvolutionInputs,
+  options: CausalConvolutionOptions = {},
+): CausalConvolutionOutputs {
+  const { batch, time, channels, width } = checkInputs("causalConvolution", inputs);
+  const { x, initialTail } = inputs;
+  const output = gpu.empty(x.shape);
+  convolve(gpu, inputs, output, { SILU: options.activation === "silu" });
+  const finalTail = gpu.empty([batch, width - 1, channels]);
+  gpu.dispatch(CAUSAL_CONVOLUTION_TAIL, {
+    constants: { WORKGROUP_SIZE, HAS_TAIL: initialTail !== undefined },
+    uniform: [batch, time, channels, width],
+    read: { x, tail: initialTail ?? x },
+    write: { finalTail },
+    workgroups: Math.ceil(finalTail.size / WORKGROUP_SIZE),
+  });
+  return { output, finalTail };
+}
+
+/** What {@linkcode causalConvolutionBackward} takes. */
+export interface CausalConvolutionBackwardInputs extends CausalConvolutionInputs {
+  /** Of the loss in each output: `[batch, time, channels]`. */
+  readonly outputGradient: Tensor;
+  /** Of the loss in the final tail; left out, 0: `[batch, width − 1, channels]`. */
+  readonly finalTailGradient?: Tensor;
+}
+
+/** What {@linkcode causalConvolutionBackward} returns. */
+export interface CausalConvolutionGradients {
+  /** `[batch, time, channels]`. */
+  readonly xGradient: Tensor;
+  /** `[channels, width]`. */
+  readonly weightGradient: Tensor;
+  /** `[channels]`; there where a bias is. */
+  readonly biasGradient?: Tensor;
+  /** `[batch, width − 1, channels]`; there where an initial tail is. */
+  readonly initialTailGradient?: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode causalConvolution}, right for sequences shorter than the convolution too.
+ *
+ * @throws {RangeError} where a shape does not fit `x` and `weight`.
+ */
+export function causalConvolutionBackward(
+  gpu: Gpu,
+  inputs: CausalConvolutionBackwardInputs,
+  options: CausalConvolutionOptions = {},
+): CausalConvolutionGradients {
+  const op = "causalConvolutionBackward";
+  const { batch, time, channels, width } = checkInputs(op, inputs);
+  const { x, weight, bias, initialTail, outputGradient, finalTailGradient } = inputs;
+  const tailShape = [batch, width - 1, channels];
+  checkTensor(op, "outputGradient", outputGradient, x.shape);
+  if (finalTailGradient) checkTensor(op, "finalTailGradient", finalTailGradient, tailShape);
+
+  using zGradient = options.activation === "silu"
+    ? gpu.empty(x.shape)
+    : outputGradient.reshape(x.shape);
+  if (options.activation === "silu") convolve(gpu, inputs, zGradient, { SLOPE: true });
+
+  const xGradient = gpu.empty(x.shape);
+  const initialTailGradient = gpu.empty(tailShape);
+  gpu.dispatch(CAUSAL_CONVOLUTION_BACKWARD, {
+    constants: { WORKGROUP_SIZE, HAS_FINAL_TAIL_GRADIENT: finalTailGradient !== undefined },
+    uniform: [time, channels, width],
+    read: { weight, zGradient, finalTailGradient: finalTailGradient ?? weight },
+    write: { xGradient, initialTailGradient },
+    workgroups: [
+      Math.ceil(channels / WORKGROUP_SIZE),
+      Math.ceil((width - 1 + time) / STEPS),
+      batch,
+    ],
+  });
+
+  const blocks = Math.ceil(time / BLOCK);
+  using partial = gpu.empty([batch, blocks, width + 1, channels]);
+  gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_GRADIENT, {
+    constants: { WORKGROUP_SIZE, BLOCK, HAS_TAIL: initialTail !== undefined },
+    uniform: [time, channels, width, blocks],
+    read: { x, tail: initialTail ?? x, zGradient },
+    write: { partial },
+    workgroups: [Math.ceil(channels / WORKGROUP_SIZE), batch * blocks, Math.ceil(width / 4)],
+  });
+  const weightGradient = gpu.empty([channels, width]);
+  const biasGradient = gpu.empty([channels]);
+  gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_SUM, {
+    constants: { WORKGROUP_SIZE },
+    uniform: [batch * blocks, channels, width],
+    read: { partial },
+    write: { weightGradient, biasGradient },
+    workgroups: Math.ceil((width + 1) * channels / WORKGROUP_SIZE),
+  });
+  if (!bias) biasGradient[Symbol.dispose]();
+  if (!initialTail) initialTailGradient[Symbol.dispose]();
+  return {
+    xGradient,
+    weightGradient,
+    ...bias && { biasGradient },
+    ...initialTail && { initialTailGradient },
+  };
+}
+
+/** What {@linkcode causalConvolutionStep} takes. */
+export interface CausalConvolutionStepInputs {
+  /** `[batch, 1, channels]`. */
+  readonly x: Tensor;
+  /** `[channels, width]`. */
+  readonly weight: Tensor;
+  /** `[channels]`; left out, 0. */
+  readonly bias?: Tensor;
+  /** The last `width − 1` inputs, the oldest first: `[batch, width − 1, channels]`. */
+  readonly tail: Tensor;
+}
+
+/**
+ * One step of {@linkcode causalConvolution}: its output is `[batch, 1, channels]`.
+ *
+ * @throws {RangeError} where a shape does not fit `x` and `weight`, or `x` has more than one step.
+ */
+export function causalConvolutionStep(
+  gpu: Gpu,
+  inputs: CausalConvolutionStepInputs,
+  options: CausalConvolutionOptions = {},
+): CausalConvolutionOutputs {
+  const op = "causalConvolutionStep";
+  const { x, weight, bias, tail } = inputs;
+  const { batch, channels, width } = checkInputs(op, inputs);
+  checkTensor(op, "x", x, [batch, 1, channels]);
+  checkTensor(op, "tail", tail, [batch, width - 1, channels]);
+  const output = gpu.empty(x.shape);
+  const finalTail = gpu.empty(tail.shape);
+  gpu.dispatch(CAUSAL_CONVOLUTION_STEP, {
+    constants: {
+      WORKGROUP_SIZE,
+      SILU: options.activation === "silu",
+      HAS_BIAS: bias !== undefined,
+    },
+    uniform: [batch, channels, width],
+    read: { x, weight, bias: bias ?? weight, tail },
+    write: { output, finalTail },
+    workgroups: Math.ceil(batch * channels / WORKGROUP_SIZE),
+  });
+  return { output, finalTail };
+}
+
+interface Extents {
+  batch: number;
+  time: number;
+  channels: number;
+  width: number;
+}
+
+function checkInputs(op: string, inputs: CausalConvolutionInputs): Extents {
+  const { x, weight, bias, initialTail } = inputs;
+  checkRank(op, "x", x, ["batch", "time", "channels"]);
+  checkRank(op, "weight", weight, ["channels", "width"]);
+  const [batch, time, channels] = x.shape;
+  const width = Math.max(1, weight.shape[1]);
+  checkTensor(op, "x", x, x.shape);
+  checkTensor(op, "weight", weight, [channels, width]);
+  if (bias) checkTensor(op, "bias", bias, [channels]);
+  if (initialTail) checkTensor(op, "initialTail", initialTail, [batch, width - 1, channels]);
+  return { batch, time, channels, width };
+}
+
+/** The convolution into `output`: as it is, through SiLU, or the gradient of what SiLU takes. */
+function convolve(
+  gpu: Gpu,
+  inputs: CausalConvolutionInputs & { outputGradient?: Tensor },
+  output: Tensor,
+  mode: { SILU?: boolean; SLOPE?: boolean },
+): void {
+  const { x, weight, bias, initialTail, outputGradient } = inputs;
+  const [batch, time, channels] = x.shape;
+  gpu.dispatch(CAUSAL_CONVOLUTION, {
+    constants: {
+      WORKGROUP_SIZE,
+      SILU: mode.SILU ?? false,
+      SLOPE: mode.SLOPE ?? false,
+      HAS_BIAS: bias !== undefined,
+      HAS_TAIL: initialTail !== undefined,
+    },
+    uniform: [time, channels, weight.shape[1]],
+    read: {
+      x,
+      weight,
+      bias: bias ?? weight,
+      tail: initialTail ?? x,
+      outputGradient: outputGradient ?? x,
+    },
+    write: { output },
+    workgroups: [Math.ceil(channels / WORKGROUP_SIZE), Math.ceil(time / STEPS), batch],
+  });
+}

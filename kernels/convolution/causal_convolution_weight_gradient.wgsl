@@ -1,0 +1,72 @@
+// Gradients of weight and bias, summed over blocks of BLOCK steps, four taps an invocation:
+//   weight_gradient[j] = sum over t of z_gradient[t] * padded[t + j],  padded being the tail followed by x,
+//   bias_gradient = sum over t of z_gradient[t], in the last plane.
+// Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = batch * blocks, z = ceil(width / 4).
+
+override WORKGROUP_SIZE: u32 = 64u;
+override BLOCK: u32 = 128u;
+override HAS_TAIL: bool = false; // else x before step 0 is 0
+
+struct Shape {
+  time: u32,
+  channels: u32,
+  width: u32,
+  blocks: u32, // of a batch element
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [batch, time, channels]
+@group(0) @binding(2) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]
+@group(0) @binding(3) var<storage, read> z_gradient: array<f32>; // [batch, time, channels]
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [batch, blocks, width + 1, channels]
+
+// Element `step` of the tail followed by x: step 0 is the oldest of the tail.
+fn padded(batch: u32, step: u32, channel: u32) -> f32 {
+  let before = shape.width - 1u;
+  if (step >= before) {
+    let t = min(step - before, shape.time - 1u); // past the end only for taps that are not kept
+    return x[(batch * shape.time + t) * shape.channels + channel];
+  }
+  if (HAS_TAIL) {
+    return tail[(batch * before + step) * shape.channels + channel];
+  }
+  return 0.0;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn causal_convolution_weight_gradient(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let channel = workgroup.x * WORKGROUP_SIZE + local;
+  if (channel >= shape.channels) {
+    return;
+  }
+  let batch = workgroup.y / shape.blocks;
+  let first = workgroup.y % shape.blocks * BLOCK;
+  let last = min(first + BLOCK, shape.time);
+  let tap = workgroup.z * 4u;
+  var window = vec4f(
+    0.0,
+    padded(batch, first + tap, channel),
+    padded(batch, first + tap + 1u, channel),
+    padded(batch, first + tap + 2u, channel),
+  );
+  var weight_gradient = vec4f(0.0);
+  var bias_gradient = 0.0;
+  var at = (batch * shape.time + first) * shape.channels + channel;
+  for (var t = first; t < last; t++) {
+    window = vec4f(window.yzw, padded(batch, t + tap + 3u, channel));
+    weight_gradient += z_gradient[at] * window;
+    bias_gradient += z_gradient[at];
+    at += shape.channels;
+  }
+  let planes = workgroup.y * (shape.width + 1u);
+  for (var lane = 0u; lane < min(4u, shape.width - tap); lane++) {
+    partial[(planes + tap + lane) * shape.channels + channel] = weight_gradient.x;
+    weight_gradient = weight_gradient.yzww;
+  }
+  if (tap == 0u) {
+    partial[(planes + shape.width) * shape.channels + channel] = bias_gradient;
+  }
+}

@@ -1,0 +1,39 @@
+// Sums the partial gradients of weight and bias over all blocks.
+// Dispatch: one invocation a tap (the bias being the last) and channel.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Shape {
+  blocks: u32, // of all batch elements
+  channels: u32,
+  width: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> partial: array<f32>; // [blocks, width + 1, channels]
+@group(0) @binding(2) var<storage, read_write> weight_gradient: array<f32>; // [channels, width]
+@group(0) @binding(3) var<storage, read_write> bias_gradient: array<f32>; // [channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn causal_convolution_weight_sum(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  let plane = (shape.width + 1u) * shape.channels;
+  if (index >= plane) {
+    return;
+  }
+  var sum = 0.0;
+  for (var block = 0u; block < shape.blocks; block++) {
+    sum += partial[block * plane + index];
+  }
+  let channel = index % shape.channels;
+  let tap = index / shape.channels;
+  if (tap < shape.width) {
+    weight_gradient[channel * shape.width + tap] = sum;
+  } else {
+    bias_gradient[channel] = sum;
+  }
+}

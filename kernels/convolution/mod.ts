@@ -1,0 +1,6 @@
+/**
+ * Short causal depthwise convolutions with a carried tail.
+ *
+ * @module
+ */
+export * from "./causal_convolution.ts";

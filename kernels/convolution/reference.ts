@@ -1,0 +1,99 @@
+/** Step-by-step definitions in float64; arrays are row-major. */
+
+/** Extents of a causal convolution. */
+export interface CausalConvolutionShape {
+  /** Sequences. */
+  batch: number;
+  /** Steps. */
+  time: number;
+  /** Channels, each convolved on its own. */
+  channels: number;
+  /** Taps. */
+  width: number;
+  /** What the sum goes through. */
+  activation: "silu" | "none";
+}
+
+/** What the convolution reads, named as in `causalConvolution`. */
+export interface CausalConvolutionArrays {
+  /** `[batch, time, channels]`. */
+  x: ArrayLike<number>;
+  /** `[channels, width]`. */
+  weight: ArrayLike<number>;
+  /** `[channels]`. */
+  bias: ArrayLike<number>;
+  /** `[batch, width − 1, channels]`. */
+  initialTail: ArrayLike<number>;
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** `y_t = activation(bias + Σ_j weight_j · x_{t − width + 1 + j})`, the tail being x before step 0. */
+export function causalConvolutionReference(
+  { batch, time, channels, width, activation }: CausalConvolutionShape,
+  { x, weight, bias, initialTail }: CausalConvolutionArrays,
+): { output: Float64Array; finalTail: Float64Array } {
+  const output = new Float64Array(batch * time * channels);
+  const finalTail = new Float64Array(batch * (width - 1) * channels);
+  for (let b = 0; b < batch; b++) {
+    const at = (t: number, c: number): number =>
+      t >= 0
+        ? x[(b * time + t) * channels + c]
+        : initialTail[(b * (width - 1) + t + width - 1) * channels + c];
+    for (let c = 0; c < channels; c++) {
+      for (let t = 0; t < time; t++) {
+        let z = bias[c];
+        for (let j = 0; j < width; j++) z += weight[c * width + j] * at(t - width + 1 + j, c);
+        output[(b * time + t) * channels + c] = activation === "silu" ? z * sigmoid(z) : z;
+      }
+      for (let i = 0; i < width - 1; i++) {
+        finalTail[(b * (width - 1) + i) * channels + c] = at(time - width + 1 + i, c);
+      }
+    }
+  }
+  return { output, finalTail };
+}
+
+/** The gradients of {@linkcode causalConvolutionReference}, each product handing its share back. */
+export function causalConvolutionBackwardReference(
+  { batch, time, channels, width, activation }: CausalConvolutionShape,
+  { x, weight, bias, initialTail }: CausalConvolutionArrays,
+  outputGradient: ArrayLike<number>,
+  finalTailGradient: ArrayLike<number>,
+): {
+  xGradient: Float64Array;
+  weightGradient: Float64Array;
+  biasGradient: Float64Array;
+  initialTailGradient: Float64Array;
+} {
+  const xGradient = new Float64Array(batch * time * channels);
+  const weightGradient = new Float64Array(channels * width);
+  const biasGradient = new Float64Array(channels);
+  const initialTailGradient = new Float64Array(batch * (width - 1) * channels);
+  for (let b = 0; b < batch; b++) {
+    for (let c = 0; c < channels; c++) {
+      const indexOf = (t: number): number =>
+        t >= 0 ? (b * time + t) * channels + c : (b * (width - 1) + t + width - 1) * channels + c;
+      const at = (t: number): number => t >= 0 ? x[indexOf(t)] : initialTail[indexOf(t)];
+      const add = (t: number, gradient: number): void => {
+        (t >= 0 ? xGradient : initialTailGradient)[indexOf(t)] += gradient;
+      };
+      for (let t = 0; t < time; t++) {
+        let z = bias[c];
+        for (let j = 0; j < width; j++) z += weight[c * width + j] * at(t - width + 1 + j);
+        const s = sigmoid(z);
+        const zGradient = outputGradient[indexOf(t)] *
+          (activation === "silu" ? s * (1 + z * (1 - s)) : 1);
+        biasGradient[c] += zGradient;
+        for (let j = 0; j < width; j++) {
+          weightGradient[c * width + j] += zGradient * at(t - width + 1 + j);
+          add(t - width + 1 + j, zGradient * weight[c * width + j]);
+        }
+      }
+      for (let i = 0; i < width - 1; i++) {
+        add(time - width + 1 + i, finalTailGradient[(b * (width - 1) + i) * channels + c]);
+      }
+    }
+  }
+  return { xGradient, weightGradient, biasGradient, initialTailGradient };
+}

@@ -1,0 +1,38 @@
+// weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = v, added into zeros.
+// A workgroup owns the tokens v with v % buckets = its bucket, so every row has one writer, which
+// adds in the order of i: no atomics, and the same result each time.
+// Dispatch: x = buckets, y = ceil(width / LANES); one invocation a column. Where a row is whole vec4s
+// the host makes Element a vec4f and counts in vec4s.
+
+alias Element = f32;
+
+override LANES: u32 = 64u;
+
+struct Shape {
+  count: u32,
+  vocabulary: u32,
+  width: u32,
+  buckets: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>; // [count]
+@group(0) @binding(2) var<storage, read> output_gradient: array<Element>; // [count, width]
+@group(0) @binding(3) var<storage, read_write> weight_gradient: array<Element>; // [vocabulary, width]
+
+@compute @workgroup_size(LANES)
+fn embedding_backward(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let column = workgroup.y * LANES + local.x;
+  if (column >= shape.width) {
+    return;
+  }
+  for (var i = 0u; i < shape.count; i++) {
+    let token = tokens[i];
+    if (token % shape.buckets == workgroup.x && token < shape.vocabulary) {
+      weight_gradient[token * shape.width + column] += output_gradient[i * shape.width + column];
+    }
+  }
+}

@@ -1,0 +1,6 @@
+/**
+ * Token embeddings, forward and backward.
+ *
+ * @module
+ */
+export * from "./embedding.ts";

@@ -1,0 +1,51 @@
+import type { Gpu, Tensor } from "../gpu/mod.ts";
+import { chunkOutputs, chunkStates, decayToBlocks, queryKeyScores } from "./passes.ts";
+import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
+
+/** What {@linkcode linearAttention} returns. */
+export interface LinearAttentionOutputs {
+  /** `[batch, time, heads, valueDim]`. */
+  readonly output: Tensor;
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`. */
+  readonly finalState: Tensor;
+}
+
+/**
+ * Linear attention with a matrix state, chunked and parallel over time:
+ * `S_t = exp(g_t) * S_{t-1} + k_t v_tᵀ`, `o_t = scale · q_t S_t`; with a bonus u,
+ * `o_t = scale · q_t (S_{t-1} + (u * k_t) v_tᵀ)`.
+ *
+ * Without decay it is linear attention (Katharopoulos et al. 2020, section 3.3); with a decay a head,
+ * RetNet (Sun et al. 2023, eq. 6) and Mamba-2's SSD (Dao & Gu 2024, section 6); with a decay a key,
+ * GLA (Yang et al. 2024, section 4) and, with a bonus, RWKV-6 (Peng et al. 2024, section 4).
+ *
+ * @throws {RangeError} where a shape does not fit, saying which was expected.
+ */
+export function linearAttention(
+  gpu: Gpu,
+  inputs: LinearAttentionInputs,
+  options: LinearAttentionOptions = {},
+): LinearAttentionOutputs {
+  using problem = prepare(gpu, "linearAttention", inputs, options);
+  const { value, initialState, heads, keyDim, valueDim, sequences } = problem;
+  using decayed = decayToBlocks(problem);
+  const { states, final } = chunkStates(problem, decayed.key, value, decayed.decays, {
+    initial: initialState,
+    backward: false,
+  });
+  using scores = queryKeyScores(problem, decayed, { transposed: false });
+  const output = chunkOutputs(
+    problem,
+    decayed.query,
+    value,
+    decayed.decays,
+    scores,
+    states,
+    { reversed: false },
+  );
+  states[Symbol.dispose]();
+  return {
+    output: problem.cut(output, "value", inputs.value.shape),
+    finalState: problem.cut(final, "state", [sequences, heads, keyDim, valueDim]),
+  };
+}

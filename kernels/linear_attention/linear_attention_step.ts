@@ -1,0 +1,70 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import type { LinearAttentionOutputs } from "./linear_attention.ts";
+import linearAttentionStepSource from "./linear_attention_step.wgsl" with { type: "text" };
+import { checkInputs, floatBits, workgroupsFor } from "./problem.ts";
+
+const LINEAR_ATTENTION_STEP = kernel("linear_attention_step", linearAttentionStepSource);
+
+/** What {@linkcode linearAttentionStep} takes: one token. */
+export interface LinearAttentionStepInputs {
+  /** `[batch, 1, groups, keyDim]`; `heads / groups` heads share a group. */
+  readonly query: Tensor;
+  /** `[batch, 1, groups, keyDim]`. */
+  readonly key: Tensor;
+  /** `[batch, 1, heads, valueDim]`. */
+  readonly value: Tensor;
+  /** g ≤ 0: `[batch, 1, heads]` or `[batch, 1, heads, keyDim]`. */
+  readonly logDecay?: Tensor;
+  /** u of RWKV-6: `[heads, keyDim]`. */
+  readonly bonus?: Tensor;
+  /** After the tokens so far: `[batch, heads, keyDim, valueDim]`; it is left as it is. */
+  readonly state: Tensor;
+}
+
+/** Options of {@linkcode linearAttentionStep}. */
+export interface LinearAttentionStepOptions {
+  /** Multiplies the query; 1/√keyDim unless told. */
+  readonly scale?: number;
+}
+
+/**
+ * One token of {@linkcode linearAttention}: state in, state out.
+ *
+ * @throws {RangeError} where a shape does not fit, saying which was expected.
+ */
+export function linearAttentionStep(
+  gpu: Gpu,
+  inputs: LinearAttentionStepInputs,
+  options: LinearAttentionStepOptions = {},
+): LinearAttentionOutputs {
+  const op = "linearAttentionStep";
+  const { query, key, value, logDecay, bonus, state } = inputs;
+  const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
+  if (time !== 1) {
+    throw new RangeError(
+      `Cannot run ${op}() as it takes one token: current shape of query is [${query.shape}]`,
+    );
+  }
+  checkRank(op, "state", state, ["batch", "heads", "keyDim", "valueDim"]);
+  checkTensor(op, "state", state, [batch, heads, keyDim, valueDim]);
+  const output = gpu.empty(value.shape);
+  const finalState = gpu.empty(state.shape);
+  gpu.dispatch(LINEAR_ATTENTION_STEP, {
+    constants: {
+      DECAY: { none: 0, head: 1, key: 2 }[decay],
+      BONUS: bonus !== undefined,
+    },
+    uniform: [
+      batch,
+      heads,
+      groups,
+      keyDim,
+      valueDim,
+      floatBits(options.scale ?? 1 / Math.sqrt(keyDim)),
+    ],
+    read: { query, key, value, logDecay: logDecay ?? query, bonus: bonus ?? query, state },
+    write: { output, finalState },
+    workgroups: workgroupsFor(batch * heads * valueDim),
+  });
+  return { output, finalState };
+}

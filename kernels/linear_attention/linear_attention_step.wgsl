@@ -1,0 +1,65 @@
+// One token: state' = exp(g) * state + key valueᵀ, output = scale * query state'.
+// With BONUS: output = scale * query (state + (bonus * key) valueᵀ).
+// Dispatch: one invocation per batch, head and value; it walks its column of the state.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
+override BONUS: bool = false;
+
+struct Shape {
+  batch: u32,
+  heads: u32,
+  groups: u32,
+  keys: u32,
+  values: u32,
+  scale: u32, // the bits of an f32
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> query: array<f32>; // [batch, groups, keys]
+@group(0) @binding(2) var<storage, read> key: array<f32>; // [batch, groups, keys]
+@group(0) @binding(3) var<storage, read> value: array<f32>; // [batch, heads, values]
+@group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [batch, heads, (keys)]
+@group(0) @binding(5) var<storage, read> bonus: array<f32>; // [heads, keys]
+@group(0) @binding(6) var<storage, read> state: array<f32>; // [batch, heads, keys, values]
+@group(0) @binding(7) var<storage, read_write> output: array<f32>; // [batch, heads, values]
+@group(0) @binding(8) var<storage, read_write> final_state: array<f32>; // [batch, heads, keys, values]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn linear_attention_step(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+  let column = index % shape.values;
+  let head = index / shape.values % shape.heads;
+  let batch = index / (shape.values * shape.heads);
+  if (batch >= shape.batch) {
+    return;
+  }
+  let matrix = batch * shape.heads + head;
+  let row = (batch * shape.groups + head / (shape.heads / shape.groups)) * shape.keys;
+  let v = value[index];
+  var decay = 1.0;
+  if (DECAY == 1u) {
+    decay = exp(log_decay[matrix]);
+  }
+  var sum = 0.0;
+  for (var k = 0u; k < shape.keys; k++) {
+    if (DECAY == 2u) {
+      decay = exp(log_decay[matrix * shape.keys + k]);
+    }
+    let cell = (matrix * shape.keys + k) * shape.values + column;
+    let before = state[cell];
+    let update = key[row + k] * v;
+    let after = decay * before + update;
+    final_state[cell] = after;
+    if (BONUS) {
+      sum += query[row + k] * (before + bonus[head * shape.keys + k] * update);
+    } else {
+      sum += query[row + k] * after;
+    }
+  }
+  output[index] = bitcast<f32>(shape.scale) * sum;
+}

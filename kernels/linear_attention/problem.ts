@@ -1,0 +1,256 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { BLOCK, type Chunks, cutIntoChunks } from "./chunks.ts";
+import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
+
+const RESIZE_ROWS = kernel("resize_rows", resizeRowsSource);
+const WORKGROUP_SIZE = 64;
+/** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
+const TILE = 8;
+
+/** What {@linkcode linearAttention} takes. */
+export interface LinearAttentionInputs {
+  /** `[batch, time, groups, keyDim]`; `heads / groups` heads share a group. */
+  readonly query: Tensor;
+  /** `[batch, time, groups, keyDim]`. */
+  readonly key: Tensor;
+  /** `[batch, time, heads, valueDim]`. */
+  readonly value: Tensor;
+  /** g ≤ 0, one a head or one a key: `[batch, time, heads]` or `[batch, time, heads, keyDim]`. */
+  readonly logDecay?: Tensor;
+  /** u of RWKV-6: `[heads, keyDim]`. */
+  readonly bonus?: Tensor;
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; zeros unless given. */
+  readonly initialState?: Tensor;
+}
+
+/** Options of {@linkcode linearAttention}. */
+export interface LinearAttentionOptions {
+  /** Multiplies the query; 1/√keyDim unless told. */
+  readonly scale?: number;
+  /** Tokens of a chunk, a multiple of 8; the adapter decides unless told. It changes speed alone. */
+  readonly chunkSize?: number;
+  /**
+   * Sequences packed one behind the other in a batch of 1: where each begins, and the end of the
+   * last, as in `[0, 1, 100, 257]`. Each has a state of its own; one may be empty.
+   */
+  readonly segments?: readonly number[];
+}
+
+/** A checked call: extents, and the inputs filled up to whole tiles. */
+export interface Problem extends Disposable {
+  readonly gpu: Gpu;
+  readonly rows: number;
+  readonly heads: number;
+  readonly groups: number;
+  readonly sequences: number;
+  /** In the caller's tensors. */
+  readonly keyDim: number;
+  /** In the caller's tensors. */
+  readonly valueDim: number;
+  /** In vectors of 4, of a filled-up row. */
+  readonly keyVectors: number;
+  /** In vectors of 4, of a filled-up row. */
+  readonly valueVectors: number;
+  readonly scale: number;
+  readonly chunks: Chunks;
+  /** Blocks of a chunk. */
+  readonly blocks: number;
+  /** Whether `logDecay` has a value a key. */
+  readonly perKey: boolean;
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly logDecay?: Tensor;
+  readonly bonus?: Tensor;
+  readonly initialState?: Tensor;
+  /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is let go with the problem. */
+  fill(tensor: Tensor, kind: RowKind): Tensor;
+  /** The caller's form of a filled-up tensor, which is let go where it had to be cut. */
+  cut(tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor;
+}
+
+/** What the last axes of a tensor are. */
+export type RowKind = "key" | "value" | "state";
+
+/** How many workgroups run `count` invocations. */
+export function workgroupsFor(count: number): number {
+  return Math.ceil(count / WORKGROUP_SIZE);
+}
+
+/** The tokens of a chunk where the caller does not say. */
+function defaultChunkSize(gpu: Gpu): number {
+  return gpu.adapter.software ? 32 : 64;
+}
+
+/** Copies rows into rows of another length: filled up with zeros, or cut off. */
+function resizeRows(gpu: Gpu, x: Tensor, rows: number, from: number, to: number): Tensor {
+  const y = gpu.empty([rows, to]);
+  gpu.dispatch(RESIZE_ROWS, {
+    uniform: [rows, from, to],
+    read: { x },
+    write: { y },
+    workgroups: workgroupsFor(rows * to),
+  });
+  return y;
+}
+
+/** Extents of a call's inputs. */
+export interface Extents {
+  readonly batch: number;
+  readonly time: number;
+  readonly groups: number;
+  readonly heads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  readonly decay: "none" | "head" | "key";
+}
+
+/** Checks a call's inputs against one another. @throws {RangeError} where a shape does not fit. */
+export function checkInputs(
+  op: string,
+  inputs: Omit<LinearAttentionInputs, "initialState">,
+): Extents {
+  const { query, key, value, logDecay, bonus } = inputs;
+  checkRank(op, "query", query, ["batch", "time", "groups", "keyDim"]);
+  checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
+  const [batch, time, groups, keyDim] = query.shape;
+  const [, , heads, valueDim] = value.shape;
+  checkTensor(op, "query", query, query.shape);
+  checkTensor(op, "key", key, query.shape);
+  checkTensor(op, "value", value, [batch, time, heads, valueDim]);
+  if (groups === 0 || heads % groups !== 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as the heads of value must be a multiple of the groups of query: current numbers are ${heads} and ${groups}`,
+    );
+  }
+  const decay = logDecay === undefined ? "none" : logDecay.shape.length === 3 ? "head" : "key";
+  if (logDecay !== undefined) {
+    const perHead = [batch, time, heads];
+    checkTensor(op, "logDecay", logDecay, decay === "head" ? perHead : [...perHead, keyDim]);
+  }
+  if (bonus !== undefined) checkTensor(op, "bonus", bonus, [heads, keyDim]);
+  return { batch, time, groups, heads, keyDim, valueDim, decay };
+}
+
+/** The bits of a 32-bit float, as a uniform block takes it: another scale is no other pipeline. */
+export function floatBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0];
+}
+
+/** Checks a call and fills its inputs up. @throws {RangeError} where a shape does not fit. */
+export function prepare(
+  gpu: Gpu,
+  op: string,
+  inputs: LinearAttentionInputs,
+  options: LinearAttentionOptions,
+): Problem {
+  const { query, key, value, logDecay, bonus, initialState } = inputs;
+  const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
+  const bounds = sequenceBounds(op, batch, time, options.segments);
+  const sequences = bounds.length - 1;
+  if (initialState !== undefined) {
+    checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
+  }
+  const chunkSize = options.chunkSize ?? defaultChunkSize(gpu);
+  if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
+    );
+  }
+
+  const owned: Tensor[] = [];
+  const rows = batch * time;
+  const filledKey = Math.ceil(keyDim / TILE) * TILE;
+  const filledValue = Math.ceil(valueDim / TILE) * TILE;
+  const own = (tensor: Tensor): Tensor => {
+    owned.push(tensor);
+    return tensor;
+  };
+  const fill = (tensor: Tensor, kind: RowKind): Tensor => {
+    const dim = kind === "key" ? keyDim : valueDim;
+    const filled = kind === "key" ? filledKey : filledValue;
+    let result = tensor;
+    if (dim !== filled) {
+      result = own(resizeRows(gpu, result, tensor.size / dim, dim, filled));
+    }
+    if (kind === "state" && keyDim !== filledKey) {
+      const matrices = sequences * heads;
+      result = own(
+        resizeRows(gpu, result, matrices, keyDim * filledValue, filledKey * filledValue),
+      );
+    }
+    return result;
+  };
+  const cut = (tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor => {
+    const dim = kind === "key" ? keyDim : valueDim;
+    const filled = kind === "key" ? filledKey : filledValue;
+    let result = tensor;
+    if (kind === "state" && keyDim !== filledKey) {
+      const matrices = sequences * heads;
+      result = own(
+        resizeRows(gpu, result, matrices, filledKey * filledValue, keyDim * filledValue),
+      );
+    }
+    if (dim !== filled) {
+      result = own(resizeRows(gpu, result, result.size / filled, filled, dim));
+    }
+    const out = result.reshape(shape);
+    tensor[Symbol.dispose]();
+    return out;
+  };
+  // With a bonus an output reads the state before its token's update, which the decayed path does.
+  const filledDecay = logDecay === undefined
+    ? bonus && own(gpu.tensor([batch, time, heads]))
+    : decay === "key"
+    ? fill(logDecay, "key")
+    : logDecay;
+  return {
+    gpu,
+    rows,
+    heads,
+    groups,
+    sequences,
+    keyDim,
+    valueDim,
+    keyVectors: filledKey / 4,
+    valueVectors: filledValue / 4,
+    scale: options.scale ?? 1 / Math.sqrt(keyDim),
+    chunks: cutIntoChunks(gpu, bounds, chunkSize),
+    blocks: chunkSize / BLOCK,
+    perKey: decay === "key",
+    query: fill(query, "key"),
+    key: fill(key, "key"),
+    value: fill(value, "value"),
+    logDecay: filledDecay,
+    bonus: bonus && fill(bonus, "key"),
+    initialState: initialState && fill(initialState, "state"),
+    fill,
+    cut,
+    [Symbol.dispose](): void {
+      for (const tensor of owned) tensor[Symbol.dispose]();
+    },
+  };
+}
+
+function sequenceBounds(
+  op: string,
+  batch: number,
+  time: number,
+  segments: readonly number[] | undefined,
+): readonly number[] {
+  if (segments === undefined) return Array.from({ length: batch + 1 }, (_, b) => b * time);
+  if (batch !== 1) {
+    throw new RangeError(
+      `Cannot run ${op}() as packed segments need a batch of 1: current batch is ${batch}`,
+    );
+  }
+  const rising = segments.every((start, s) =>
+    Number.isInteger(start) && start >= (s === 0 ? 0 : segments[s - 1])
+  );
+  if (!rising || segments[0] !== 0 || segments.at(-1) !== time) {
+    throw new RangeError(
+      `Cannot run ${op}() as segments must rise from 0 to ${time}: current value is [${segments}]`,
+    );
+  }
+  return segments;
+}

@@ -1,0 +1,33 @@
+// Copies rows into longer ones, filled up with 0, or into shorter ones, cut off.
+// Dispatch: one invocation per element of y.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Shape {
+  rows: u32,
+  x_columns: u32,
+  y_columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, x_columns]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, y_columns]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn resize_rows(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+  let row = index / shape.y_columns;
+  let column = index % shape.y_columns;
+  if (row >= shape.rows) {
+    return;
+  }
+  var value = 0.0;
+  if (column < shape.x_columns) {
+    value = x[row * shape.x_columns + column];
+  }
+  y[index] = value;
+}

@@ -1,0 +1,101 @@
+// Softmax cross-entropy of each row, online in one pass (Milakov & Gimelshein 2018, algorithm 3):
+//   loss = (log(sum over c of exp(logits[c])) - logits[label]) * row_weight.
+// correct = 1 where the label is the first of the largest logits. A row whose label is not below the
+// vocabulary is not scored: all three are 0.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+
+override LANES: u32 = 64u; // a power of two
+override ROWS: u32 = 1u;
+override WEIGHTED: bool = false;
+
+const LOWEST = -3.4028234e38;
+
+struct Shape {
+  rows: u32,
+  vocabulary: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> logits: array<vec4f>; // [rows, vocabulary]
+@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
+@group(0) @binding(3) var<storage, read> row_weights: array<f32>; // [rows]; any where not WEIGHTED
+@group(0) @binding(4) var<storage, read_write> loss: array<f32>; // [rows]
+@group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>; // [rows]
+@group(0) @binding(6) var<storage, read_write> correct: array<u32>; // [rows]
+
+var<workgroup> maxima: array<f32, LANES * ROWS>;
+var<workgroup> sums: array<f32, LANES * ROWS>; // of exp(logit - maximum)
+var<workgroup> places: array<u32, LANES * ROWS>; // of the first maximum
+
+@compute @workgroup_size(LANES, ROWS)
+fn cross_entropy(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+  let valid = row < shape.rows;
+  let label = labels[select(0u, row, valid)];
+  let scored = valid && label < shape.vocabulary;
+  // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
+  let start = select(0u, row * shape.vocabulary, scored);
+  let end = select(0u, start + shape.vocabulary, scored);
+  var maximum = LOWEST;
+  var sum = 0.0;
+  var place = 0xffffffffu;
+  for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
+    let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
+    let x = select(vec4f(LOWEST), logits[vector], inside);
+    let largest = max(max(x.x, x.y), max(x.z, x.w));
+    if (largest > maximum) {
+      sum *= exp(maximum - largest);
+      maximum = largest;
+      let offset = select(select(select(3u, 2u, x.z == largest), 1u, x.y == largest), 0u,
+        x.x == largest);
+      place = elements.x + offset - start;
+    }
+    let terms = select(vec4f(0.0), exp(x - maximum), inside);
+    sum += (terms.x + terms.y) + (terms.z + terms.w);
+  }
+  let slot = local.y * LANES;
+  maxima[slot + local.x] = maximum;
+  sums[slot + local.x] = sum;
+  places[slot + local.x] = place;
+  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (local.x < stride) {
+      let mine = slot + local.x;
+      let other = mine + stride;
+      let largest = max(maxima[mine], maxima[other]);
+      sums[mine] = sums[mine] * exp(maxima[mine] - largest) +
+        sums[other] * exp(maxima[other] - largest);
+      if (maxima[other] > maxima[mine] ||
+        (maxima[other] == maxima[mine] && places[other] < places[mine])) {
+        places[mine] = places[other];
+      }
+      maxima[mine] = largest;
+    }
+  }
+  workgroupBarrier();
+  if (!valid || local.x > 0u) {
+    return;
+  }
+  if (!scored) {
+    loss[row] = 0.0;
+    log_sum_exp[row] = 0.0;
+    correct[row] = 0u;
+    return;
+  }
+  let target_element = start + label;
+  let target_logit = logits[target_element / 4u][target_element % 4u];
+  let total = maxima[slot] + log(sums[slot]);
+  // The difference of the maxima first: both can be large where the loss is small.
+  var value = (maxima[slot] - target_logit) + log(sums[slot]);
+  if (WEIGHTED) {
+    value *= row_weights[row];
+  }
+  loss[row] = value;
+  log_sum_exp[row] = total;
+  correct[row] = select(0u, 1u, places[slot] == label);
+}

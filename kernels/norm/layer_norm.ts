@@ -1,0 +1,137 @@
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import layerNormBackwardSource from "./layer_norm_backward.wgsl" with { type: "text" };
+import parameterGradientsSource from "./layer_norm_parameter_gradients.wgsl" with { type: "text" };
+import layerNormSource from "./layer_norm.wgsl" with { type: "text" };
+import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
+
+const LAYER_NORM = rowKernels("layer_norm", layerNormSource);
+const LAYER_NORM_BACKWARD = rowKernels("layer_norm_backward", layerNormBackwardSource);
+const LAYER_NORM_PARAMETER_GRADIENTS = rowKernels(
+  "layer_norm_parameter_gradients",
+  parameterGradientsSource,
+);
+
+/** What {@linkcode layerNorm} takes. */
+export interface LayerNormInputs {
+  /** `[..., columns]`. */
+  readonly x: Tensor;
+  /** `[columns]`. */
+  readonly weight: Tensor;
+  /** `[columns]`; left out, 0. */
+  readonly bias?: Tensor;
+}
+
+/** Options of {@linkcode layerNorm}. */
+export interface LayerNormOptions {
+  /** Added to the variance; 1e-5 unless told. */
+  readonly epsilon?: number;
+}
+
+/** What {@linkcode layerNorm} returns. */
+export interface LayerNormOutputs {
+  /** `[..., columns]`. */
+  readonly output: Tensor;
+  /** The mean of each row, for the backward pass: `[...]`. */
+  readonly mean: Tensor;
+  /** 1 / √(variance + ε) of each row, for the backward pass: `[...]`. */
+  readonly inverseDeviation: Tensor;
+}
+
+/**
+ * Layer norm along the last axis (Ba et al. 2016, eq. 4):
+ * `y = (x − mean(x)) / √(var(x) + ε) · weight + bias`, the variance being that of the row itself.
+ *
+ * @throws {RangeError} where `weight` or `bias` does not have the shape of a row.
+ */
+export function layerNorm(
+  gpu: Gpu,
+  { x, weight, bias }: LayerNormInputs,
+  options: LayerNormOptions = {},
+): LayerNormOutputs {
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  checkTensor("layerNorm", "x", x, x.shape);
+  checkTensor("layerNorm", "weight", weight, [width]);
+  if (bias) checkTensor("layerNorm", "bias", bias, [width]);
+  const output = gpu.empty(x.shape);
+  const mean = gpu.empty(x.shape.slice(0, -1));
+  const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
+  const { kernel, columns } = rowForm(LAYER_NORM, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: {
+      ...tiling,
+      EPSILON: options.epsilon ?? 1e-5,
+      BIASED: bias !== undefined,
+    },
+    uniform: [rows, columns, width],
+    read: { x, weight, bias: bias ?? weight },
+    write: { output, mean, inverseDeviation },
+    workgroups: Math.ceil(rows / tiling.ROWS),
+  });
+  return { output, mean, inverseDeviation };
+}
+
+/** What {@linkcode layerNormBackward} takes. */
+export interface LayerNormBackwardInputs extends LayerNormInputs {
+  /** From the forward pass: `[...]`. */
+  readonly mean: Tensor;
+  /** From the forward pass: `[...]`. */
+  readonly inverseDeviation: Tensor;
+  /** `[..., columns]`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode layerNormBackward} returns. */
+export interface LayerNormGradients {
+  /** `[..., columns]`. */
+  readonly xGradient: Tensor;
+  /** `[columns]`. */
+  readonly weightGradient: Tensor;
+  /** `[columns]`, where there is a bias. */
+  readonly biasGradient?: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode layerNorm}.
+ *
+ * @throws {RangeError} where a shape does not fit `x`.
+ */
+export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): LayerNormGradients {
+  const { x, weight, bias, mean, inverseDeviation, outputGradient } = inputs;
+  const width = x.shape.at(-1) ?? 1;
+  const rows = width === 0 ? 0 : x.size / width;
+  checkTensor("layerNormBackward", "x", x, x.shape);
+  checkTensor("layerNormBackward", "weight", weight, [width]);
+  if (bias) checkTensor("layerNormBackward", "bias", bias, [width]);
+  checkTensor("layerNormBackward", "mean", mean, x.shape.slice(0, -1));
+  checkTensor("layerNormBackward", "inverseDeviation", inverseDeviation, x.shape.slice(0, -1));
+  checkTensor("layerNormBackward", "outputGradient", outputGradient, x.shape);
+  const xGradient = gpu.empty(x.shape);
+  const { kernel, columns } = rowForm(LAYER_NORM_BACKWARD, width);
+  const tiling = rowTiling(gpu, columns);
+  gpu.dispatch(kernel, {
+    constants: tiling,
+    uniform: [rows, columns, width],
+    read: { x, weight, mean, inverseDeviation, outputGradient },
+    write: { xGradient },
+    workgroups: Math.ceil(rows / tiling.ROWS),
+  });
+  const blocks = Math.ceil(rows / BLOCK);
+  using weightPartial = gpu.empty([blocks, width]);
+  using biasPartial = gpu.empty([blocks, width]);
+  const parameters = rowForm(LAYER_NORM_PARAMETER_GRADIENTS, width);
+  const LANES = columnLanes(columns);
+  gpu.dispatch(parameters.kernel, {
+    constants: { LANES, BLOCK },
+    uniform: [rows, columns],
+    read: { x, mean, inverseDeviation, outputGradient },
+    write: { weightPartial, biasPartial },
+    workgroups: [blocks, Math.ceil(columns / LANES)],
+  });
+  return {
+    xGradient,
+    weightGradient: sumBlocks(gpu, weightPartial),
+    biasGradient: bias && sumBlocks(gpu, biasPartial),
+  };
+}

@@ -1,0 +1,68 @@
+// Input gradient of layer norm, with r = inverse_deviation, x̂ = (x - mean) * r and dŷ = dy * weight:
+//   dx = r * (dŷ - mean(dŷ) - x̂ * mean(dŷ * x̂)).
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
+// vec4s the host makes Element a vec4f and counts columns in vec4s.
+
+override LANES: u32 = 64u; // a power of two
+override ROWS: u32 = 1u;
+
+alias Element = f32;
+
+fn total(value: Element) -> f32 {
+  return value;
+}
+
+struct Shape {
+  rows: u32,
+  columns: u32,
+  width: u32, // floats a row
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> weight: array<Element>; // [columns]
+@group(0) @binding(3) var<storage, read> mean: array<f32>; // [rows]
+@group(0) @binding(4) var<storage, read> inverse_deviation: array<f32>; // [rows]
+@group(0) @binding(5) var<storage, read> y_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(6) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
+
+var<workgroup> partial: array<vec2f, LANES * ROWS>; // sums of dŷ and dŷ * x̂
+
+@compute @workgroup_size(LANES, ROWS)
+fn layer_norm_backward(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+  let valid = row < shape.rows;
+  let safe_row = select(0u, row, valid);
+  let start = safe_row * shape.columns;
+  let center = mean[safe_row];
+  let scale = inverse_deviation[safe_row];
+  var sum = Element();
+  var projection = Element();
+  for (var column = local.x; column < shape.columns; column += LANES) {
+    let gradient = y_gradient[start + column] * weight[column];
+    sum += gradient;
+    projection += gradient * ((x[start + column] - center) * scale);
+  }
+  let slot = local.y * LANES;
+  partial[slot + local.x] = vec2f(total(sum), total(projection));
+  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (local.x < stride) {
+      partial[slot + local.x] += partial[slot + local.x + stride];
+    }
+  }
+  workgroupBarrier();
+  if (!valid) {
+    return;
+  }
+  let means = partial[slot] / f32(shape.width);
+  for (var column = local.x; column < shape.columns; column += LANES) {
+    let gradient = y_gradient[start + column] * weight[column];
+    let normalized = (x[start + column] - center) * scale;
+    x_gradient[start + column] = scale * (gradient - means.x - normalized * means.y);
+  }
+}

@@ -1,0 +1,79 @@
+import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import adamWSource from "./adam_w.wgsl" with { type: "text" };
+
+const ADAM_W = kernel("adam_w", adamWSource);
+
+/** What {@linkcode adamW} takes; the last two of the first four are its state, zeros at first. */
+export interface AdamWInputs {
+  /** Overwritten: `[...]`. */
+  readonly parameter: Tensor;
+  /** The shape of `parameter`. */
+  readonly gradient: Tensor;
+  /** Overwritten; the shape of `parameter`. */
+  readonly firstMoment: Tensor;
+  /** Overwritten; the shape of `parameter`. */
+  readonly secondMoment: Tensor;
+  /** What the gradient is multiplied by, from `gradientNorm()`: `[1]`; left out, 1. */
+  readonly gradientScale?: Tensor;
+  /** What the weight decay of each element is multiplied by, 0 or 1; the shape of `parameter`. */
+  readonly decayMask?: Tensor;
+}
+
+/** Options of {@linkcode adamW}. New values cost no new pipeline. */
+export interface AdamWOptions {
+  /** The step size. */
+  readonly learningRate: number;
+  /** The decay of the first moment; 0.9 unless told. */
+  readonly beta1?: number;
+  /** The decay of the second moment; 0.95 unless told. */
+  readonly beta2?: number;
+  /** Added to the root of the second moment; 1e-8 unless told. */
+  readonly epsilon?: number;
+  /** What of a parameter is lost each step, times the learning rate; 0 unless told. */
+  readonly weightDecay?: number;
+  /** Which step this is, from 1. */
+  readonly step: number;
+}
+
+/**
+ * One step of AdamW (Loshchilov & Hutter 2019, algorithm 2), as PyTorch has it, in place:
+ * `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
+ * `p ← p − η·λ·p − η · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)`.
+ *
+ * @throws {RangeError} where the shapes differ or the step is not a whole number from 1.
+ */
+export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): void {
+  const { parameter, gradientScale, decayMask } = inputs;
+  const { gradient, firstMoment, secondMoment } = inputs;
+  const { learningRate, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, step } =
+    options;
+  for (const [name, tensor] of Object.entries(inputs)) {
+    if (tensor === undefined) continue;
+    checkTensor("adamW", name, tensor, name === "gradientScale" ? [1] : parameter.shape);
+  }
+  if (!Number.isInteger(step) || step < 1) {
+    throw new RangeError(
+      `Cannot run adamW() as step must be a whole number from 1: current step is ${step}`,
+    );
+  }
+  const vectors = Math.ceil(parameter.size / 4);
+  gpu.dispatch(ADAM_W, {
+    constants: { SCALED: gradientScale !== undefined, MASKED: decayMask !== undefined },
+    uniform: [
+      vectors,
+      floatBits(1 - beta1),
+      floatBits(1 - beta2),
+      floatBits(learningRate / (1 - beta1 ** step)),
+      floatBits(1 / Math.sqrt(1 - beta2 ** step)),
+      floatBits(epsilon),
+      floatBits(learningRate * weightDecay),
+    ],
+    read: {
+      gradient,
+      gradientScale: gradientScale ?? gradient,
+      decayMask: decayMask ?? gradient,
+    },
+    write: { parameter, firstMoment, secondMoment },
+    workgroups: Math.ceil(vectors / 64),
+  });
+}

@@ -1,0 +1,52 @@
+// One step of AdamW in place, with g = gradient * gradient_scale:
+//   m = m + (1 - beta1) (g - m),  v = v + (1 - beta2) (g² - v),
+//   parameter = parameter (1 - decay * mask) - step_size m / (sqrt(v) * second_correction + epsilon).
+// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+
+override SCALED: bool = false;
+override MASKED: bool = false;
+
+struct Shape {
+  vectors: u32, // of four elements
+  first_rate: u32, // 1 - beta1: the bits of a float, as all that follow
+  second_rate: u32, // 1 - beta2
+  step_size: u32, // learning rate / (1 - beta1^step)
+  second_correction: u32, // 1 / sqrt(1 - beta2^step)
+  epsilon: u32,
+  decay: u32, // learning rate * weight decay
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4f>; // [...]
+@group(0) @binding(2) var<storage, read> gradient_scale: array<f32>; // [1]; any where not SCALED
+@group(0) @binding(3) var<storage, read> decay_mask: array<vec4f>; // [...]; any where not MASKED
+@group(0) @binding(4) var<storage, read_write> parameter: array<vec4f>; // [...]
+@group(0) @binding(5) var<storage, read_write> first_moment: array<vec4f>; // [...]
+@group(0) @binding(6) var<storage, read_write> second_moment: array<vec4f>; // [...]
+
+@compute @workgroup_size(64)
+fn adam_w(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+  if (index >= shape.vectors) {
+    return;
+  }
+  var g = gradient[index];
+  if (SCALED) {
+    g *= gradient_scale[0];
+  }
+  var decay = vec4f(bitcast<f32>(shape.decay));
+  if (MASKED) {
+    decay *= decay_mask[index];
+  }
+  let m = first_moment[index] + bitcast<f32>(shape.first_rate) * (g - first_moment[index]);
+  let v = second_moment[index] + bitcast<f32>(shape.second_rate) * (g * g - second_moment[index]);
+  first_moment[index] = m;
+  second_moment[index] = v;
+  let divisor = sqrt(v) * bitcast<f32>(shape.second_correction) + bitcast<f32>(shape.epsilon);
+  let old = parameter[index];
+  parameter[index] = old - decay * old - bitcast<f32>(shape.step_size) * m / divisor;
+}

@@ -1,0 +1,73 @@
+import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import gradientNormSource from "./gradient_norm.wgsl" with { type: "text" };
+import squaresSource from "./squares.wgsl" with { type: "text" };
+
+const SQUARES = kernel("squares", squaresSource);
+const GRADIENT_NORM = kernel("gradient_norm", gradientNormSource);
+/** The partial sums that the last pass, one workgroup, is left with at most, but for one a tensor. */
+const PARTIAL_SUMS = 16_384;
+
+/** What {@linkcode gradientNorm} takes. */
+export interface GradientNormInputs {
+  /** Tensors of any shapes. */
+  readonly gradients: readonly Tensor[];
+}
+
+/** Options of {@linkcode gradientNorm}. */
+export interface GradientNormOptions {
+  /** The norm that the gradients are to be scaled down to; a new value costs no new pipeline. */
+  readonly maximum: number;
+}
+
+/** What {@linkcode gradientNorm} returns. */
+export interface GradientNormOutputs {
+  /** The root of the sum of all squares: `[1]`. */
+  readonly norm: Tensor;
+  /** `min(1, maximum / norm)`, for `adamW()`: `[1]`. */
+  readonly scale: Tensor;
+}
+
+/**
+ * The norm of all gradients together, and what clips it to `maximum` (Pascanu et al. 2013,
+ * algorithm 1). The same order of sums each time; nothing is read back.
+ *
+ * @throws {RangeError} where a gradient is not f32.
+ */
+export function gradientNorm(
+  gpu: Gpu,
+  { gradients }: GradientNormInputs,
+  { maximum }: GradientNormOptions,
+): GradientNormOutputs {
+  gradients.forEach((tensor, i) =>
+    checkTensor("gradientNorm", `gradients[${i}]`, tensor, tensor.shape)
+  );
+  const vectors = gradients.map((tensor) => Math.ceil(tensor.size / 4));
+  const all = vectors.reduce((sum, count) => sum + count, 0);
+  const block = Math.max(16, Math.ceil(all / PARTIAL_SUMS));
+  const counts = vectors.map((count) => {
+    // Interleaved blocks are dealt to whole workgroups, of which the last may see little.
+    return gpu.adapter.software ? Math.ceil(count / block) : Math.ceil(count / block / 64) * 64;
+  });
+  const count = counts.reduce((sum, part) => sum + part, 0);
+  using partial = gpu.empty([count]);
+  let start = 0;
+  gradients.forEach((x, i) => {
+    gpu.dispatch(SQUARES, {
+      constants: { INTERLEAVED: !gpu.adapter.software },
+      uniform: [x.size, block, start, counts[i]],
+      read: { x },
+      write: { partial },
+      workgroups: Math.ceil(counts[i] / 64),
+    });
+    start += counts[i];
+  });
+  const norm = gpu.empty([1]);
+  const scale = gpu.empty([1]);
+  gpu.dispatch(GRADIENT_NORM, {
+    uniform: [count, floatBits(maximum)],
+    read: { partial },
+    write: { norm, scale },
+    workgroups: 1,
+  });
+  return { norm, scale };
+}

@@ -1,0 +1,81 @@
+import type { Gpu, Tensor } from "../gpu/mod.ts";
+
+/** How rotary frequencies are stretched for sequences longer than those of training. */
+export type RotaryScaling =
+  /** As trained. */
+  | { readonly kind: "none" }
+  /** Position interpolation (Chen et al. 2023, eq. 4): every frequency is divided by `factor`. */
+  | { readonly kind: "linear"; readonly factor: number }
+  /**
+   * NTK-aware (Peng et al. 2023, "YaRN", definition 1, after bloc97): the base is multiplied by
+   * `factor^(dim / (dim − 2))`, so that the highest frequency stays and the lowest is divided by
+   * `factor`.
+   */
+  | { readonly kind: "ntk"; readonly factor: number };
+
+/** Options of {@linkcode rotaryFrequencies}. */
+export interface RotaryFrequenciesOptions {
+  /** The elements of a head that turn: even, at most the head's dim. */
+  readonly dim: number;
+  /** The base θ of the geometric series; 10,000 unless told. */
+  readonly base?: number;
+  /** How they are stretched; not at all unless told. */
+  readonly scaling?: RotaryScaling;
+}
+
+/**
+ * Rotary frequencies in radians a position, in float64: `base^(−2i / dim)` for `i` from 0 to
+ * `dim / 2` (Su et al. 2021, section 3.2.2), stretched by `scaling`.
+ *
+ * @throws {RangeError} where `dim` is odd or the scaling is unknown.
+ */
+export function rotaryAngles(options: RotaryFrequenciesOptions): Float64Array {
+  const { dim, base = 10_000, scaling = { kind: "none" } } = options;
+  if (!Number.isInteger(dim) || dim < 2 || dim % 2 !== 0) {
+    throw new RangeError(
+      `Cannot make rotary frequencies as dim must be even and at least 2: current dim is ${dim}`,
+    );
+  }
+  const series = (base: number): Float64Array =>
+    Float64Array.from({ length: dim / 2 }, (_, i) => base ** (-2 * i / dim));
+  switch (scaling.kind) {
+    case "none":
+      return series(base);
+    case "linear":
+      return series(base).map((frequency) => frequency / scaling.factor);
+    case "ntk":
+      // A single pair has the highest frequency and the lowest at once: it stays.
+      return dim === 2 ? series(base) : series(base * scaling.factor ** (dim / (dim - 2)));
+    default:
+      throw new RangeError(
+        `Cannot make rotary frequencies as scaling must be none, linear or ntk: current kind is ${
+          (scaling as { kind: string }).kind
+        }`,
+      );
+  }
+}
+
+/**
+ * The frequencies that `rotary()` takes, from radians a position: `[pairs, 2]`, u32, each a fraction
+ * of a turn in 64-bit fixed point, high word first.
+ */
+export function packRotaryFrequencies(gpu: Gpu, radians: ArrayLike<number>): Tensor {
+  const words = new Uint32Array(2 * radians.length);
+  for (let i = 0; i < radians.length; i++) {
+    const turns = radians[i] / (2 * Math.PI);
+    const scaled = (turns - Math.floor(turns)) * 2 ** 32;
+    words[2 * i] = scaled;
+    words[2 * i + 1] = (scaled - Math.floor(scaled)) * 2 ** 32;
+  }
+  return gpu.tensor([radians.length, 2], words, "u32");
+}
+
+/**
+ * Makes the frequencies that `rotary()` takes, once a model: {@linkcode rotaryAngles} through
+ * {@linkcode packRotaryFrequencies}.
+ *
+ * @throws {RangeError} where `dim` is odd or the scaling is unknown.
+ */
+export function rotaryFrequencies(gpu: Gpu, options: RotaryFrequenciesOptions): Tensor {
+  return packRotaryFrequencies(gpu, rotaryAngles(options));
+}

@@ -1,0 +1,7 @@
+/**
+ * Rotary position embedding, forward and backward, and its frequencies.
+ *
+ * @module
+ */
+export * from "./frequencies.ts";
+export * from "./rotary.ts";

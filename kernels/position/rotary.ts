@@ -1,0 +1,113 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import rotarySource from "./rotary.wgsl" with { type: "text" };
+
+const ROTARY = kernel("rotary", rotarySource);
+
+/** What {@linkcode rotary} takes. */
+export interface RotaryInputs {
+  /** `[batch, time, heads, dim]`. */
+  readonly x: Tensor;
+  /** From `rotaryFrequencies()`: `[pairs, 2]`, u32; elements past `2 · pairs` of a head are copied. */
+  readonly frequencies: Tensor;
+  /** The absolute position of each time step, u32: `[batch, time]`; it overrides `offset`. */
+  readonly positions?: Tensor;
+}
+
+/** Options of {@linkcode rotary}. */
+export interface RotaryOptions {
+  /** The absolute position of the first time step; 0 unless told. */
+  readonly offset?: number;
+  /**
+   * Whether pairs are neighbours `(2i, 2i + 1)`, as in the paper and GPT-J; else they are
+   * `(i, i + pairs)`, as in GPT-NeoX and Llama. False unless told.
+   */
+  readonly interleaved?: boolean;
+  /** Whether to turn back; false unless told. */
+  readonly inverse?: boolean;
+}
+
+/** What {@linkcode rotary} returns. */
+export interface RotaryOutputs {
+  /** `[batch, time, heads, dim]`. */
+  readonly output: Tensor;
+}
+
+/**
+ * Rotary position embedding (Su et al. 2021, eq. 34): each pair of elements of a head turns by
+ * `position · frequency`. The angle is reduced in integers, so it is as precise at position
+ * 1,000,000 as at 1.
+ *
+ * @throws {RangeError} where a shape or a data type does not fit.
+ */
+export function rotary(
+  gpu: Gpu,
+  inputs: RotaryInputs,
+  options: RotaryOptions = {},
+): RotaryOutputs {
+  return { output: run(gpu, "rotary", "x", inputs, options) };
+}
+
+/** What {@linkcode rotaryBackward} takes. */
+export interface RotaryBackwardInputs extends Omit<RotaryInputs, "x"> {
+  /** `[batch, time, heads, dim]`. */
+  readonly outputGradient: Tensor;
+}
+
+/** What {@linkcode rotaryBackward} returns. */
+export interface RotaryGradients {
+  /** `[batch, time, heads, dim]`. */
+  readonly xGradient: Tensor;
+}
+
+/**
+ * The gradient of {@linkcode rotary}, given its options: a rotation's transpose is its inverse, so
+ * the gradient turns back by the same angle.
+ *
+ * @throws {RangeError} where a shape or a data type does not fit.
+ */
+export function rotaryBackward(
+  gpu: Gpu,
+  { outputGradient, frequencies, positions }: RotaryBackwardInputs,
+  options: RotaryOptions = {},
+): RotaryGradients {
+  const inputs = { x: outputGradient, frequencies, positions };
+  const inverse = !options.inverse;
+  return {
+    xGradient: run(gpu, "rotaryBackward", "outputGradient", inputs, { ...options, inverse }),
+  };
+}
+
+function run(
+  gpu: Gpu,
+  op: string,
+  name: string,
+  { x, frequencies, positions }: RotaryInputs,
+  { offset = 0, interleaved = false, inverse = false }: RotaryOptions,
+): Tensor {
+  checkRank(op, name, x, ["batch", "time", "heads", "dim"]);
+  checkTensor(op, name, x, x.shape);
+  const [batch, time, heads, dim] = x.shape;
+  const [pairs] = frequencies.shape;
+  checkTensor(op, "frequencies", frequencies, [pairs, 2], "u32");
+  if (2 * pairs > dim) {
+    throw new RangeError(
+      `Cannot run ${op}() as there must be at most ${
+        dim / 2
+      } frequencies for ${name} of shape [${x.shape}]: current number is ${pairs}`,
+    );
+  }
+  if (positions) checkTensor(op, "positions", positions, [batch, time], "u32");
+  const output = gpu.empty(x.shape);
+  gpu.dispatch(ROTARY, {
+    constants: {
+      INTERLEAVED: interleaved,
+      INVERSE: inverse,
+      POSITIONED: positions !== undefined,
+    },
+    uniform: [batch, time, heads, dim, pairs, offset],
+    read: { x, frequencies, positions: positions ?? frequencies },
+    write: { output },
+    workgroups: Math.ceil(batch * time * (dim - pairs) / 64),
+  });
+  return output;
+}

@@ -1,0 +1,74 @@
+// The place of the first of the largest logits of each row; NaN is never the largest, and a row of
+// nothing but NaN gives 0.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+
+override LANES: u32 = 64u; // a power of two
+override ROWS: u32 = 1u;
+
+struct Shape {
+  rows: u32,
+  vocabulary: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
+@group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
+
+const NONE = 0xffffffffu;
+
+// Keys are compared as integers: their order is that of the floats, 0 is that of NaN, and no compiler
+// may assume NaN away.
+var<workgroup> keys: array<u32, LANES * ROWS>;
+var<workgroup> places: array<u32, LANES * ROWS>;
+
+fn order_keys(bits: vec4u) -> vec4u {
+  let sign = vec4u(0x80000000u);
+  let ordered = select(bits | sign, ~bits, (bits & sign) != vec4u(0u));
+  let zeros = select(ordered, sign, bits == sign); // -0 equals 0
+  return select(zeros, vec4u(0u), (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
+}
+
+@compute @workgroup_size(LANES, ROWS)
+fn argmax(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+  let valid = row < shape.rows;
+  // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
+  let start = select(0u, row * shape.vocabulary, valid);
+  let end = start + shape.vocabulary;
+  var best = 0u;
+  var place = NONE;
+  for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
+    let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
+    let key = select(vec4u(0u), order_keys(logits[vector]), inside);
+    let largest = max(max(key.x, key.y), max(key.z, key.w));
+    if (largest > best) {
+      best = largest;
+      let offset = select(select(select(3u, 2u, key.z == largest), 1u, key.y == largest), 0u,
+        key.x == largest);
+      place = elements.x + offset - start;
+    }
+  }
+  let slot = local.y * LANES;
+  keys[slot + local.x] = best;
+  places[slot + local.x] = place;
+  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (local.x < stride) {
+      let mine = slot + local.x;
+      let other = mine + stride;
+      if (keys[other] > keys[mine] || (keys[other] == keys[mine] && places[other] < places[mine])) {
+        keys[mine] = keys[other];
+        places[mine] = places[other];
+      }
+    }
+  }
+  workgroupBarrier();
+  if (valid && local.x == 0u) {
+    tokens[row] = select(places[slot], 0u, places[slot] == NONE);
+  }
+}

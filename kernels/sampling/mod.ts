@@ -1,0 +1,6 @@
+/**
+ * From logits to tokens, on the GPU.
+ *
+ * @module
+ */
+export * from "./argmax.ts";

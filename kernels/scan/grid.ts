@@ -1,0 +1,66 @@
+import { type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+
+/** Invocations in a workgroup of every kernel of the family. */
+export const WORKGROUP_SIZE = 64;
+
+/** The workgroups that give each of so many elements an invocation. */
+export function workgroupsFor(invocations: number): number {
+  return Math.ceil(invocations / WORKGROUP_SIZE);
+}
+
+/** Channels an invocation carries side by side. */
+export type Lanes = 1 | 4;
+
+/** How a scan is cut for the adapter. */
+export interface Tiling {
+  /** Steps a chunk. */
+  readonly chunkSize: number;
+  /** Channels an invocation carries. */
+  readonly lanes: Lanes;
+}
+
+/**
+ * The family's table of adapters.
+ *
+ * A GPU hides latency with many invocations: one channel each. The longest chain of dependent steps is
+ * two chunks (the first and the last pass) and the number of chunks (the pass between them), which is
+ * shortest where a chunk takes √(time / 2) steps.
+ *
+ * A software adapter has few cores and reads whole cache lines: four channels an invocation. Cutting
+ * costs it a second reading of the inputs and pays only where a sequence falls out of the cache.
+ */
+export function scanTiling(gpu: Gpu, time: number, channels: number): Tiling {
+  if (gpu.adapter.software) {
+    return {
+      chunkSize: time * channels <= 2 ** 18 ? Math.max(1, time) : 256,
+      lanes: channels % 4 === 0 ? 4 : 1,
+    };
+  }
+  return { chunkSize: Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2)))), lanes: 1 };
+}
+
+const ONE_LANE = "alias Lane = f32;";
+
+/** A kernel whose invocations carry one channel each, and its twin whose invocations carry four. */
+export function laneKernels(label: string, source: string): Readonly<Record<Lanes, Kernel>> {
+  if (!source.includes(ONE_LANE)) throw new Error(`Cannot widen ${label} as it has no Lane`);
+  return {
+    1: kernel(label, source),
+    4: kernel(label, source.replace(ONE_LANE, "alias Lane = vec4f;")),
+  };
+}
+
+/** A new tensor with the elements of `source`, or zeros where there is none. */
+export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly number[]): Tensor {
+  const copy = gpu.tensor(shape);
+  if (source) gpu.copy(source, copy);
+  return copy;
+}
+
+/** @throws {RangeError} where a chunk has no whole number of steps over 0. */
+export function checkChunkSize(op: string, chunkSize: number): void {
+  if (Number.isInteger(chunkSize) && chunkSize > 0) return;
+  throw new RangeError(
+    `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
+  );
+}

@@ -1,0 +1,162 @@
+/** Step-by-step definitions in float64; arrays are row-major. */
+
+/** Extents of an elementwise sequence. */
+export interface ScanShape {
+  /** Sequences. */
+  batch: number;
+  /** Steps. */
+  time: number;
+  /** Channels, each with a state of its own. */
+  channels: number;
+}
+
+/** `h_t = decay_t · h_{t−1} + input_t`. */
+export function scanReference(
+  { batch, time, channels }: ScanShape,
+  decay: ArrayLike<number>,
+  input: ArrayLike<number>,
+  initialState: ArrayLike<number> = new Float64Array(batch * channels),
+): { output: Float64Array; finalState: Float64Array } {
+  const output = new Float64Array(batch * time * channels);
+  const state = Float64Array.from(initialState);
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < time; t++) {
+      for (let c = 0; c < channels; c++) {
+        const at = (b * time + t) * channels + c;
+        state[b * channels + c] = decay[at] * state[b * channels + c] + input[at];
+        output[at] = state[b * channels + c];
+      }
+    }
+  }
+  return { output, finalState: state };
+}
+
+/** The gradients of {@linkcode scanReference}, from the last step to the first. */
+export function scanBackwardReference(
+  { batch, time, channels }: ScanShape,
+  decay: ArrayLike<number>,
+  output: ArrayLike<number>,
+  outputGradient: ArrayLike<number>,
+  initialState: ArrayLike<number> = new Float64Array(batch * channels),
+  finalStateGradient: ArrayLike<number> = new Float64Array(batch * channels),
+): {
+  decayGradient: Float64Array;
+  inputGradient: Float64Array;
+  initialStateGradient: Float64Array;
+} {
+  const decayGradient = new Float64Array(batch * time * channels);
+  const inputGradient = new Float64Array(batch * time * channels);
+  const stateGradient = Float64Array.from(finalStateGradient);
+  for (let b = 0; b < batch; b++) {
+    for (let t = time - 1; t >= 0; t--) {
+      for (let c = 0; c < channels; c++) {
+        const at = (b * time + t) * channels + c;
+        const state = b * channels + c;
+        const before = t > 0 ? output[at - channels] : initialState[state];
+        stateGradient[state] += outputGradient[at];
+        inputGradient[at] = stateGradient[state];
+        decayGradient[at] = stateGradient[state] * before;
+        stateGradient[state] *= decay[at];
+      }
+    }
+  }
+  return { decayGradient, inputGradient, initialStateGradient: stateGradient };
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+
+/** What RG-LRU reads, named as in `rgLru`. */
+export interface RgLruArrays {
+  /** `[batch, time, channels]`. */
+  input: ArrayLike<number>;
+  /** `[batch, time, channels]`. */
+  recurrenceGate: ArrayLike<number>;
+  /** `[batch, time, channels]`. */
+  inputGate: ArrayLike<number>;
+  /** `[channels]`. */
+  decayParameter: ArrayLike<number>;
+  /** `[batch, channels]`. */
+  initialState: ArrayLike<number>;
+}
+
+/** `h_t = a_t · h_{t−1} + √(1 − a_t²) · σ(inputGate_t) · x_t`, `a_t = exp(−8 · softplus(Λ) · σ(recurrenceGate_t))`. */
+export function rgLruReference(
+  { batch, time, channels }: ScanShape,
+  { input, recurrenceGate, inputGate, decayParameter, initialState }: RgLruArrays,
+  resetFirst = false,
+): { output: Float64Array; finalState: Float64Array } {
+  const output = new Float64Array(batch * time * channels);
+  const state = Float64Array.from(initialState);
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < time; t++) {
+      for (let c = 0; c < channels; c++) {
+        const at = (b * time + t) * channels + c;
+        const reset = resetFirst && t === 0;
+        const logA = -8 * softplus(decayParameter[c]) * sigmoid(recurrenceGate[at]);
+        const a = reset ? 0 : Math.exp(logA);
+        const multiplier = reset ? 1 : Math.sqrt(-Math.expm1(2 * logA));
+        state[b * channels + c] = a * state[b * channels + c] +
+          multiplier * sigmoid(inputGate[at]) * input[at];
+        output[at] = state[b * channels + c];
+      }
+    }
+  }
+  return { output, finalState: state };
+}
+
+/** The gradients of {@linkcode rgLruReference}; d√x/dx is at most 1000. */
+export function rgLruBackwardReference(
+  shape: ScanShape,
+  arrays: RgLruArrays,
+  outputGradient: ArrayLike<number>,
+  finalStateGradient: ArrayLike<number>,
+  resetFirst = false,
+): {
+  inputGradient: Float64Array;
+  recurrenceGateGradient: Float64Array;
+  inputGateGradient: Float64Array;
+  decayParameterGradient: Float64Array;
+  initialStateGradient: Float64Array;
+} {
+  const { batch, time, channels } = shape;
+  const { input, recurrenceGate, inputGate, decayParameter, initialState } = arrays;
+  const { output } = rgLruReference(shape, arrays, resetFirst);
+  const inputGradient = new Float64Array(batch * time * channels);
+  const recurrenceGateGradient = new Float64Array(batch * time * channels);
+  const inputGateGradient = new Float64Array(batch * time * channels);
+  const decayParameterGradient = new Float64Array(channels);
+  const stateGradient = Float64Array.from(finalStateGradient);
+  for (let b = 0; b < batch; b++) {
+    for (let t = time - 1; t >= 0; t--) {
+      for (let c = 0; c < channels; c++) {
+        const at = (b * time + t) * channels + c;
+        const state = b * channels + c;
+        const before = t > 0 ? output[at - channels] : initialState[state];
+        const reset = resetFirst && t === 0;
+        const r = sigmoid(recurrenceGate[at]);
+        const i = sigmoid(inputGate[at]);
+        const logA = -8 * softplus(decayParameter[c]) * r;
+        const a = reset ? 0 : Math.exp(logA);
+        const multiplier = reset ? 1 : Math.sqrt(-Math.expm1(2 * logA));
+        const rootGradient = Math.min(1 / (2 * multiplier), 1000);
+        stateGradient[state] += outputGradient[at];
+        const gradient = stateGradient[state];
+        inputGradient[at] = gradient * multiplier * i;
+        inputGateGradient[at] = gradient * multiplier * input[at] * i * (1 - i);
+        const logAGradient = gradient * before * a -
+          gradient * i * input[at] * rootGradient * 2 * a * a;
+        recurrenceGateGradient[at] = logAGradient * logA * (1 - r);
+        decayParameterGradient[c] += logAGradient * -8 * r * sigmoid(decayParameter[c]);
+        stateGradient[state] *= a;
+      }
+    }
+  }
+  return {
+    inputGradient,
+    recurrenceGateGradient,
+    inputGateGradient,
+    decayParameterGradient,
+    initialStateGradient: stateGradient,
+  };
+}

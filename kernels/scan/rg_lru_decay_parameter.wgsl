@@ -1,0 +1,28 @@
+// Gradient of the decay parameter of RG-LRU, as rate = softplus(decay_parameter):
+//   decay_parameter_gradient = sigmoid(decay_parameter) * sum over blocks of partial.
+// Dispatch: one invocation a channel.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Shape {
+  blocks: u32,
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> decay_parameter: array<f32>; // [channels]
+@group(0) @binding(2) var<storage, read> partial: array<f32>; // [blocks, channels]
+@group(0) @binding(3) var<storage, read_write> decay_parameter_gradient: array<f32>; // [channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn rg_lru_decay_parameter(@builtin(global_invocation_id) id: vec3u) {
+  let channel = id.x;
+  if (channel >= shape.channels) {
+    return;
+  }
+  var sum = 0.0;
+  for (var block = 0u; block < shape.blocks; block++) {
+    sum += partial[block * shape.channels + channel];
+  }
+  decay_parameter_gradient[channel] = sum / (1.0 + exp(-decay_parameter[channel]));
+}

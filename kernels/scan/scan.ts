@@ -1,0 +1,257 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkChunkSize,
+  copyOf,
+  laneKernels,
+  type Lanes,
+  scanTiling,
+  WORKGROUP_SIZE,
+  workgroupsFor,
+} from "./grid.ts";
+import scanBackwardChunkSource from "./scan_backward_chunk.wgsl" with { type: "text" };
+import scanBackwardOutputSource from "./scan_backward_output.wgsl" with { type: "text" };
+import scanCarrySource from "./scan_carry.wgsl" with { type: "text" };
+import scanChunkSource from "./scan_chunk.wgsl" with { type: "text" };
+import scanOutputSource from "./scan_output.wgsl" with { type: "text" };
+import scanStepSource from "./scan_step.wgsl" with { type: "text" };
+
+const SCAN_CHUNK = laneKernels("scan_chunk", scanChunkSource);
+const SCAN_CARRY = laneKernels("scan_carry", scanCarrySource);
+const SCAN_OUTPUT = laneKernels("scan_output", scanOutputSource);
+const SCAN_BACKWARD_CHUNK = laneKernels("scan_backward_chunk", scanBackwardChunkSource);
+const SCAN_BACKWARD_OUTPUT = laneKernels("scan_backward_output", scanBackwardOutputSource);
+const SCAN_STEP = kernel("scan_step", scanStepSource);
+
+/** What {@linkcode scan} takes. */
+export interface ScanInputs {
+  /** The factor of each step, not its logarithm; in [−1, 1] where long sequences stay finite: `[batch, time, channels]`. */
+  readonly decay: Tensor;
+  /** What each step adds: `[batch, time, channels]`. */
+  readonly input: Tensor;
+  /** The state before the first step; left out, 0: `[batch, channels]`. */
+  readonly initialState?: Tensor;
+}
+
+/** Options of {@linkcode scan} and {@linkcode scanBackward}. */
+export interface ScanOptions {
+  /** Steps a chunk; left out, what suits the adapter and the shape. The result is the same. */
+  readonly chunkSize?: number;
+}
+
+/** What {@linkcode scan} returns. */
+export interface ScanOutputs {
+  /** The state after each step: `[batch, time, channels]`. */
+  readonly output: Tensor;
+  /** The state after the last step: `[batch, channels]`. */
+  readonly finalState: Tensor;
+}
+
+/**
+ * The elementwise linear recurrence `h_t = decay_t · h_{t−1} + input_t`, chunked and parallel over
+ * time (Blelloch 1990, sec. 1.4; Martin & Cundy 2018). It never divides, so that any decay is right,
+ * 0 and negative ones too.
+ *
+ * @throws {RangeError} where a shape does not fit `decay`.
+ */
+export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): ScanOutputs {
+  const { decay, input, initialState } = inputs;
+  checkRank("scan", "decay", decay, ["batch", "time", "channels"]);
+  const [batch, time, channels] = decay.shape;
+  checkTensor("scan", "decay", decay, decay.shape);
+  checkTensor("scan", "input", input, decay.shape);
+  if (initialState) checkTensor("scan", "initialState", initialState, [batch, channels]);
+  const output = gpu.empty(decay.shape);
+  if (time === 0) return { output, finalState: copyOf(gpu, initialState, [batch, channels]) };
+
+  const plan = planChunks(gpu, "scan", decay.shape, options);
+  using carry = plan.carries(
+    false,
+    initialState,
+    (product, sum) =>
+      gpu.dispatch(SCAN_CHUNK[plan.lanes], {
+        ...plan.grid,
+        read: { decay, input },
+        write: { product, sum },
+      }),
+  );
+  const finalState = gpu.empty([batch, channels]);
+  gpu.dispatch(SCAN_OUTPUT[plan.lanes], {
+    ...plan.grid,
+    constants: { ...plan.grid.constants, HAS_CARRY: carry !== undefined },
+    read: { decay, input, carry: carry ?? decay },
+    write: { output, finalState },
+  });
+  return { output, finalState };
+}
+
+/** What {@linkcode scanBackward} takes. */
+export interface ScanBackwardInputs {
+  /** As in the forward pass: `[batch, time, channels]`. */
+  readonly decay: Tensor;
+  /** From the forward pass: `[batch, time, channels]`. */
+  readonly output: Tensor;
+  /** As in the forward pass: `[batch, channels]`. */
+  readonly initialState?: Tensor;
+  /** Of the loss in each output: `[batch, time, channels]`. */
+  readonly outputGradient: Tensor;
+  /** Of the loss in the final state; left out, 0: `[batch, channels]`. */
+  readonly finalStateGradient?: Tensor;
+}
+
+/** What {@linkcode scanBackward} returns. */
+export interface ScanGradients {
+  /** `[batch, time, channels]`. */
+  readonly decayGradient: Tensor;
+  /** `[batch, time, channels]`. */
+  readonly inputGradient: Tensor;
+  /** `[batch, channels]`. */
+  readonly initialStateGradient: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode scan}: the scan backwards, `dh_t = outputGradient_t + decay_{t+1} ·
+ * dh_{t+1}`, which is the input's gradient; the decay's is `dh_t · h_{t−1}`.
+ *
+ * @throws {RangeError} where a shape does not fit `decay`.
+ */
+export function scanBackward(
+  gpu: Gpu,
+  inputs: ScanBackwardInputs,
+  options: ScanOptions = {},
+): ScanGradients {
+  const { decay, output, initialState, outputGradient, finalStateGradient } = inputs;
+  checkRank("scanBackward", "decay", decay, ["batch", "time", "channels"]);
+  const [batch, time, channels] = decay.shape;
+  const state = [batch, channels];
+  checkTensor("scanBackward", "decay", decay, decay.shape);
+  checkTensor("scanBackward", "output", output, decay.shape);
+  if (initialState) checkTensor("scanBackward", "initialState", initialState, state);
+  checkTensor("scanBackward", "outputGradient", outputGradient, decay.shape);
+  if (finalStateGradient) {
+    checkTensor("scanBackward", "finalStateGradient", finalStateGradient, state);
+  }
+  const decayGradient = gpu.empty(decay.shape);
+  const inputGradient = gpu.empty(decay.shape);
+  if (time === 0) {
+    const initialStateGradient = copyOf(gpu, finalStateGradient, state);
+    return { decayGradient, inputGradient, initialStateGradient };
+  }
+
+  const plan = planChunks(gpu, "scanBackward", decay.shape, options);
+  using carry = plan.carries(
+    true,
+    finalStateGradient,
+    (product, sum) =>
+      gpu.dispatch(SCAN_BACKWARD_CHUNK[plan.lanes], {
+        ...plan.grid,
+        read: { decay, outputGradient },
+        write: { product, sum },
+      }),
+  );
+  const initialStateGradient = gpu.empty(state);
+  gpu.dispatch(SCAN_BACKWARD_OUTPUT[plan.lanes], {
+    ...plan.grid,
+    constants: {
+      ...plan.grid.constants,
+      HAS_CARRY: carry !== undefined,
+      HAS_INITIAL_STATE: initialState !== undefined,
+    },
+    read: {
+      decay,
+      output,
+      initialState: initialState ?? decay,
+      outputGradient,
+      carry: carry ?? decay,
+    },
+    write: { decayGradient, inputGradient, initialStateGradient },
+  });
+  return { decayGradient, inputGradient, initialStateGradient };
+}
+
+/** What {@linkcode scanStep} takes. */
+export interface ScanStepInputs {
+  /** `[batch, 1, channels]`. */
+  readonly decay: Tensor;
+  /** `[batch, 1, channels]`. */
+  readonly input: Tensor;
+  /** The state before the step: `[batch, channels]`. */
+  readonly state: Tensor;
+}
+
+/**
+ * One step of {@linkcode scan}; the step's output is the state it returns, `[batch, channels]`.
+ *
+ * @throws {RangeError} where a shape does not fit `state`.
+ */
+export function scanStep(gpu: Gpu, inputs: ScanStepInputs): { finalState: Tensor } {
+  const { decay, input, state } = inputs;
+  checkRank("scanStep", "state", state, ["batch", "channels"]);
+  const [batch, channels] = state.shape;
+  checkTensor("scanStep", "decay", decay, [batch, 1, channels]);
+  checkTensor("scanStep", "input", input, [batch, 1, channels]);
+  checkTensor("scanStep", "state", state, [batch, channels]);
+  const finalState = gpu.empty(state.shape);
+  gpu.dispatch(SCAN_STEP, {
+    constants: { WORKGROUP_SIZE },
+    uniform: [state.size],
+    read: { decay, input, state },
+    write: { finalState },
+    workgroups: workgroupsFor(state.size),
+  });
+  return { finalState };
+}
+
+interface ChunkPlan {
+  /** Channels an invocation carries. */
+  readonly lanes: Lanes;
+  /** What every dispatch over `[batch, chunks, channels]` has in common. */
+  readonly grid: {
+    readonly constants: { readonly WORKGROUP_SIZE: number };
+    readonly uniform: readonly number[];
+    readonly workgroups: number;
+  };
+  /**
+   * What enters each chunk, `[batch, chunks, channels]`, given what enters the sequence; `undefined`
+   * for nothing at all. `summarize` fills what each chunk does to it.
+   */
+  carries(
+    reverse: boolean,
+    start: Tensor | undefined,
+    summarize: (product: Tensor, sum: Tensor) => void,
+  ): Tensor | undefined;
+}
+
+function planChunks(
+  gpu: Gpu,
+  op: string,
+  [batch, time, channels]: readonly number[],
+  options: ScanOptions,
+): ChunkPlan {
+  const { chunkSize, lanes } = { ...scanTiling(gpu, time, channels), ...options };
+  checkChunkSize(op, chunkSize);
+  const chunks = Math.ceil(time / chunkSize);
+  const groups = channels / lanes;
+  return {
+    lanes,
+    grid: {
+      constants: { WORKGROUP_SIZE },
+      uniform: [batch, time, groups, chunks, chunkSize],
+      workgroups: workgroupsFor(batch * chunks * groups),
+    },
+    carries(reverse, start, summarize): Tensor | undefined {
+      if (chunks === 1) return start?.reshape([batch, 1, channels]);
+      using product = gpu.empty([batch, chunks, channels]);
+      using sum = gpu.empty([batch, chunks, channels]);
+      summarize(product, sum);
+      const carry = gpu.empty([batch, chunks, channels]);
+      gpu.dispatch(SCAN_CARRY[lanes], {
+        constants: { WORKGROUP_SIZE, REVERSE: reverse, HAS_START: start !== undefined },
+        uniform: [batch, groups, chunks],
+        read: { start: start ?? product, product, sum },
+        write: { carry },
+        workgroups: workgroupsFor(batch * groups),
+      });
+      return carry;
+    },
+  };
+}

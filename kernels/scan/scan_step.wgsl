@@ -1,0 +1,27 @@
+// One step of the scan: final_state = decay * state + input.
+// Dispatch: one invocation an element.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Shape {
+  elements: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> decay: array<f32>; // [batch, 1, channels]
+@group(0) @binding(2) var<storage, read> input: array<f32>; // [batch, 1, channels]
+@group(0) @binding(3) var<storage, read> state: array<f32>; // [batch, channels]
+@group(0) @binding(4) var<storage, read_write> final_state: array<f32>; // [batch, channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn scan_step(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  if (index >= shape.elements) {
+    return;
+  }
+  final_state[index] = decay[index] * state[index] + input[index];
+}

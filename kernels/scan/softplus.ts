@@ -1,0 +1,19 @@
+import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
+import softplusSource from "./softplus.wgsl" with { type: "text" };
+
+const SOFTPLUS = kernel("softplus", softplusSource);
+
+/** `log(1 + exp(x + bias))`: `x` is `[..., columns]`, `bias` `[columns]`. */
+export function softplus(gpu: Gpu, x: Tensor, bias?: Tensor): Tensor {
+  const columns = x.shape.at(-1) ?? 1;
+  const y = gpu.empty(x.shape);
+  gpu.dispatch(SOFTPLUS, {
+    constants: { WORKGROUP_SIZE, HAS_BIAS: bias !== undefined },
+    uniform: [columns === 0 ? 0 : x.size / columns, columns],
+    read: { x, bias: bias ?? x },
+    write: { y },
+    workgroups: workgroupsFor(x.size),
+  });
+  return y;
+}

@@ -1,0 +1,157 @@
+import type { ChannelMixerConfiguration } from "./channel_mixers.ts";
+import type { MixerConfiguration } from "./mixers/registry.ts";
+
+/** One layer: a sequence mixer, and a channel mixer behind it where there is one. */
+export interface LayerConfiguration {
+  /** Mixes along the sequence. */
+  readonly mixer: MixerConfiguration;
+  /** Mixes the channels of each token. */
+  readonly channelMixer?: ChannelMixerConfiguration;
+}
+
+/** A model as plain data. */
+export interface ModelConfiguration {
+  /** The architecture's name, as results call it. */
+  readonly family: string;
+  /** Number of tokens. */
+  readonly vocabulary: number;
+  /** Width of the residual stream. */
+  readonly width: number;
+  /** The layers, first to last. */
+  readonly layers: readonly LayerConfiguration[];
+}
+
+/** What the named architectures leave open. */
+export interface ArchitectureOptions {
+  /** Number of tokens. */
+  readonly vocabulary: number;
+  /** Width of the residual stream. */
+  readonly width: number;
+  /** Number of layers, for the architectures that repeat one. */
+  readonly layers?: number;
+}
+
+type Architecture = (options: ArchitectureOptions) => ModelConfiguration;
+
+function repeated(
+  family: string,
+  { vocabulary, width, layers = 2 }: ArchitectureOptions,
+  layer: LayerConfiguration,
+): ModelConfiguration {
+  return { family, vocabulary, width, layers: new Array(layers).fill(layer) };
+}
+
+function mamba2(width: number): LayerConfiguration {
+  return {
+    mixer: { kind: "mamba2", heads: width / 8, headDim: 16, stateDim: 32 },
+  };
+}
+
+/** A linear RNN's mixer with heads of 16 values, and a SwiGLU behind it. */
+function withMlp(
+  width: number,
+  kind: "delta_net" | "gated_delta_net" | "gla" | "linear_attention" | "retnet",
+  keyDim: number,
+): LayerConfiguration {
+  return {
+    mixer: { kind, heads: width / 16, keyDim, valueDim: 16 },
+    channelMixer: { kind: "swiglu", hidden: 2 * width },
+  };
+}
+
+/** The named architectures; each takes a width that is a multiple of 16. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  /** Transformer++: RoPE, RMS norm, SwiGLU (Touvron et al. 2023). */
+  transformer: (options) =>
+    repeated("transformer", options, {
+      mixer: {
+        kind: "attention",
+        heads: options.width / 16,
+        headDim: 16,
+        rotaryBase: 10_000,
+      },
+      channelMixer: { kind: "swiglu", hidden: 2 * options.width },
+    }),
+
+  /** Mamba-2 (Dao & Gu 2024): mixers alone, inner width twice the model's. */
+  mamba2: (options) => repeated("mamba2", options, mamba2(options.width)),
+
+  /** Gated linear attention (Yang et al. 2024), with short convolutions. */
+  gla: (options) => repeated("gla", options, withMlp(options.width, "gla", 8)),
+
+  /** Linear attention without a decay (Katharopoulos et al. 2020). */
+  "linear-attention": (options) =>
+    repeated("linear-attention", options, withMlp(options.width, "linear_attention", 16)),
+
+  /** RetNet (Sun et al. 2023): a fixed decay for each head. */
+  retnet: (options) => repeated("retnet", options, withMlp(options.width, "retnet", 16)),
+
+  /** HGRN2 (Qin et al. 2024): the forget gate is the decay, its complement the key. */
+  hgrn2: (options) =>
+    repeated("hgrn2", options, {
+      mixer: { kind: "hgrn2", heads: options.width / 16, expansion: 16, valueDim: 16 },
+      channelMixer: { kind: "swiglu", hidden: 2 * options.width },
+    }),
+
+  /** DeltaNet (Yang et al. 2024): the delta rule, with short convolutions. */
+  deltanet: (options) => repeated("deltanet", options, withMlp(options.width, "delta_net", 16)),
+
+  /** Gated DeltaNet (Yang et al. 2025): the delta rule with a decay for each head. */
+  "gated-deltanet": (options) =>
+    repeated("gated-deltanet", options, withMlp(options.width, "gated_delta_net", 16)),
+
+  /** Griffin (De et al. 2024): two recurrent blocks to one of local attention. */
+  griffin: ({ vocabulary, width, layers = 3 }) => ({
+    family: "griffin",
+    vocabulary,
+    width,
+    layers: Array.from({ length: layers }, (_, index): LayerConfiguration => ({
+      mixer: index % 3 === 2
+        ? {
+          kind: "attention",
+          heads: width / 16,
+          headDim: 16,
+          rotaryBase: 10_000,
+          window: 32,
+        }
+        : { kind: "rg_lru", recurrentWidth: 2 * width },
+      channelMixer: { kind: "geglu", hidden: 1.5 * width },
+    })),
+  }),
+
+  /** Mamba-2 with one layer of attention without positions in the middle (Waleffe et al. 2024). */
+  "mamba2-attention": ({ vocabulary, width, layers = 3 }) => ({
+    family: "mamba2-attention",
+    vocabulary,
+    width,
+    layers: Array.from(
+      { length: layers },
+      (_, index): LayerConfiguration =>
+        index === Math.floor(layers / 2)
+          ? { mixer: { kind: "attention", heads: width / 16, headDim: 16 } }
+          : mamba2(width),
+    ),
+  }),
+};
+
+/**
+ * The configuration of a named architecture.
+ *
+ * @throws {RangeError} where the name is unknown, with the known ones.
+ */
+export function architecture(name: string, options: ArchitectureOptions): ModelConfiguration {
+  const build = ARCHITECTURES[name];
+  if (build === undefined) {
+    throw new RangeError(
+      `Cannot build the architecture "${name}": known architectures are ${
+        Object.keys(ARCHITECTURES).join(", ")
+      }`,
+    );
+  }
+  if (options.width % 16 !== 0) {
+    throw new RangeError(
+      `Cannot build the architecture "${name}" as its width must be a multiple of 16: current width is ${options.width}`,
+    );
+  }
+  return build(options);
+}

@@ -1,0 +1,162 @@
+import { rotaryFrequencies } from "../../kernels/position/mod.ts";
+import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
+import {
+  attention,
+  concatenateTime,
+  linearMap,
+  reshape,
+  rotary,
+  sliceTime,
+} from "../operations.ts";
+import { linear } from "../parameters.ts";
+import { Variable } from "../tape.ts";
+import type { Tape } from "../tape.ts";
+import { F32_BYTES, type Mixer } from "./mixer.ts";
+
+/** Softmax attention. */
+export interface AttentionConfiguration {
+  /** Which mixer this is. */
+  readonly kind: "attention";
+  /** Query heads. */
+  readonly heads: number;
+  /** Key and value heads, which divide the query heads; as many unless told. */
+  readonly keyHeads?: number;
+  /** Size of a head. */
+  readonly headDim: number;
+  /** Base of the rotary positions; left out, there are no positions. */
+  readonly rotaryBase?: number;
+  /** How many tokens a query sees, itself included; left out, all before it. */
+  readonly window?: number;
+}
+
+/** Causal softmax attention over a cache of keys and values (Vaswani et al. 2017; RoPE: Su et al. 2021). */
+export function attentionMixer(
+  width: number,
+  configuration: AttentionConfiguration,
+  outputGain: number,
+): Mixer {
+  const { heads, keyHeads = heads, headDim, rotaryBase, window } = configuration;
+  const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
+  return {
+    window,
+    parameters: [
+      linear("query.weight", heads * headDim, width),
+      linear("key.weight", keyHeads * headDim, width),
+      linear("value.weight", keyHeads * headDim, width),
+      linear("output.weight", width, heads * headDim, outputGain),
+    ],
+    stateBytes: (length) => cacheBytes * Math.min(length, window ?? length),
+    mix(tape, parameters, x, state) {
+      const [batch, time] = x.shape;
+      const position = state?.position ?? 0;
+      const project = (name: string, count: number): Variable =>
+        reshape(tape, linearMap(tape, x, parameters(`${name}.weight`)), [
+          batch,
+          time,
+          count,
+          headDim,
+        ]);
+      const turn = (heads: Variable): Variable =>
+        rotaryBase === undefined
+          ? heads
+          : rotary(tape, heads, rotaryTable(tape.gpu, headDim, rotaryBase), position);
+      const query = turn(project("query", heads));
+      const cache = extend(tape, state?.tensors, {
+        key: turn(project("key", keyHeads)),
+        value: project("value", keyHeads),
+      }, window === undefined ? position : Math.min(position, window));
+      const mixed = attention(tape, { query, key: cache.key, value: cache.value }, {
+        causal: true,
+        window,
+        queryOffset: cache.length - time,
+        keyLength: cache.length,
+      });
+      const output = linearMap(
+        tape,
+        reshape(tape, mixed, [batch, time, heads * headDim]),
+        parameters("output.weight"),
+      );
+      const kept = window === undefined ? cache : lastOf(tape, cache, window);
+      const { key, value } = kept;
+      return { output, state: { position: position + time, tensors: { key, value } } };
+    },
+  };
+}
+
+interface Cache {
+  readonly key: Variable;
+  readonly value: Variable;
+  /** How many of the cache's time steps hold something. */
+  readonly length: number;
+}
+
+/**
+ * The cache with a segment behind it. A cache that is not differentiated has room to spare and is
+ * written in place, doubled where it is full; otherwise the segment is joined to it.
+ */
+function extend(
+  tape: Tape,
+  cache: Readonly<Record<string, Variable>> | undefined,
+  segment: { key: Variable; value: Variable },
+  length: number,
+): Cache {
+  const total = length + segment.key.shape[1];
+  if (cache === undefined) return { ...segment, length: total };
+  const grown = (name: "key" | "value"): Variable => {
+    if (tape.differentiates([cache[name], segment[name]])) {
+      return concatenateTime(tape, [cache[name], segment[name]]);
+    }
+    return appendTime(tape, cache[name], segment[name], length);
+  };
+  return { key: grown("key"), value: grown("value"), length: total };
+}
+
+/** Writes `segment` behind the first `length` steps of `cache`, in a larger tensor where it is full. */
+function appendTime(tape: Tape, cache: Variable, segment: Variable, length: number): Variable {
+  const [batch, capacity, ...rest] = cache.shape;
+  const time = segment.shape[1];
+  const step = rest.reduce((product, extent) => product * extent, 1);
+  const fits = length + time <= capacity;
+  const room = fits ? capacity : Math.max(length + time, 2 * capacity);
+  const target = fits ? cache.tensor.reshape(cache.shape) : tape.gpu.empty([batch, room, ...rest]);
+  for (let sequence = 0; sequence < batch; sequence++) {
+    if (!fits) {
+      tape.gpu.copy(cache.tensor, target, {
+        sourceOffset: sequence * capacity * step,
+        destinationOffset: sequence * room * step,
+        elements: length * step,
+      });
+    }
+    tape.gpu.copy(segment.tensor, target, {
+      sourceOffset: sequence * time * step,
+      destinationOffset: (sequence * room + length) * step,
+      elements: time * step,
+    });
+  }
+  tape.own(target);
+  return new Variable(target);
+}
+
+/** The last `window` time steps of a cache. */
+function lastOf(tape: Tape, cache: Cache, window: number): Cache {
+  if (cache.length <= window && cache.key.shape[1] === cache.length) return cache;
+  const length = Math.min(cache.length, window);
+  const last = (variable: Variable): Variable =>
+    sliceTime(tape, variable, cache.length - length, length);
+  return { key: last(cache.key), value: last(cache.value), length };
+}
+
+const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor>>();
+
+/** Rotary frequencies `[dim / 2]`, made once for each GPU, size and base. */
+export function rotaryTable(gpu: Gpu, dim: number, base: number): Tensor {
+  let made = FREQUENCIES.get(gpu);
+  if (made === undefined) FREQUENCIES.set(gpu, made = new Map());
+  const key = `${dim}:${base}`;
+  let tensor = made.get(key);
+  if (tensor === undefined || tensor.disposed) {
+    tensor = rotaryFrequencies(gpu, { dim, base });
+    made.set(key, tensor);
+  }
+  return tensor;
+}

@@ -1,0 +1,77 @@
+import { activation, add, linearAttention, linearMap, reshape, scale } from "../operations.ts";
+import { constant, free, linear } from "../parameters.ts";
+import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
+
+/** Gated linear attention. */
+export interface GlaConfiguration {
+  /** Which mixer this is. */
+  readonly kind: "gla";
+  /** Heads. */
+  readonly heads: number;
+  /** Size of a head's keys and queries. */
+  readonly keyDim: number;
+  /** Size of a head's values. */
+  readonly valueDim: number;
+  /** Rank of the decay's projection; 16 unless told. */
+  readonly gateRank?: number;
+  /** Width of the short convolutions on queries, keys and values; 4 unless told, 0 for none. */
+  readonly convolution?: number;
+}
+
+/** The log decay is a log-sigmoid over this, so that it begins near 0. */
+const GATE_NORMALIZER = 16;
+
+/**
+ * Gated linear attention (Yang et al. 2024, section 4.4): a decay for each key channel from a
+ * low-rank projection, a norm for each head, an output gate.
+ */
+export function glaMixer(
+  width: number,
+  configuration: GlaConfiguration,
+  outputGain: number,
+): Mixer {
+  const { heads, keyDim, valueDim, gateRank = 16, convolution: taps = 4 } = configuration;
+  const keys = heads * keyDim;
+  const streams = [
+    { name: "query", heads, dim: keyDim },
+    { name: "key", heads, dim: keyDim },
+    { name: "value", heads, dim: valueDim },
+  ];
+  return {
+    parameters: [
+      ...streamParameters(width, streams, taps),
+      linear("decay.down.weight", gateRank, width),
+      linear("decay.up.weight", keys, gateRank),
+      free("decay.bias", [keys], constant(0)),
+      ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
+    ],
+    stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
+    mix(tape, parameters, x, state) {
+      const [batch, time] = x.shape;
+      const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
+      const [query, key, value] = outputs;
+      const low = linearMap(tape, x, parameters("decay.down.weight"));
+      const gate = add(
+        tape,
+        linearMap(tape, low, parameters("decay.up.weight")),
+        parameters("decay.bias"),
+      );
+      const logDecay = scale(tape, activation(tape, gate, "log_sigmoid"), 1 / GATE_NORMALIZER);
+      const { output: read, finalState } = linearAttention(tape, {
+        query,
+        key,
+        value,
+        logDecay: reshape(tape, logDecay, [batch, time, heads, keyDim]),
+        state: state?.tensors.state,
+      }, {});
+      return {
+        output: readOut(tape, parameters, x, read, { gated: true }),
+        state: {
+          position: (state?.position ?? 0) + time,
+          tensors: { ...tails, state: finalState },
+        },
+      };
+    },
+  };
+}

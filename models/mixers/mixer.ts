@@ -1,0 +1,37 @@
+import type { Parameters, ParameterSpecification } from "../parameters.ts";
+import type { Tape, Variable } from "../tape.ts";
+
+/** What a mixer carries along the sequence: tensors by name, and how many tokens it has seen. */
+export interface MixerState {
+  /** Tokens seen before the next one. */
+  readonly position: number;
+  /** The carried tensors, batch first. */
+  readonly tensors: Readonly<Record<string, Variable>>;
+}
+
+/** A mixer's output for a segment, and the state after it. */
+export interface Mixed {
+  /** `[batch, time, width]`. */
+  readonly output: Variable;
+  /** The state to go on from. */
+  readonly state: MixerState;
+}
+
+/**
+ * A sequence mixer: attention, a state-space model, a linear RNN. One function serves training,
+ * prefill and generation: a segment of any length goes through {@linkcode Mixer.mix} with the state
+ * that the segment before it left; a segment of one token runs the step kernels.
+ */
+export interface Mixer {
+  /** The parameters it needs. */
+  readonly parameters: readonly ParameterSpecification[];
+  /** Mixes a segment `[batch, time, width]`; no state means that the sequence begins here. */
+  mix(tape: Tape, parameters: Parameters, x: Variable, state?: MixerState): Mixed;
+  /** Bytes of state, for one sequence, after `length` tokens. */
+  stateBytes(length: number): number;
+  /** How many tokens back it sees, where that is limited. */
+  readonly window?: number;
+}
+
+/** Bytes of an f32. */
+export const F32_BYTES = 4;

@@ -1,0 +1,106 @@
+/**
+ * What linear RNNs have in common: streams of queries, keys and values, and a way out.
+ *
+ * @module
+ */
+import { convolution, gatedActivation, linearMap, reshape, rmsNorm } from "../operations.ts";
+import {
+  constant,
+  free,
+  linear,
+  normal,
+  type Parameters,
+  type ParameterSpecification,
+} from "../parameters.ts";
+import type { Tape, Variable } from "../tape.ts";
+import { F32_BYTES, type MixerState } from "./mixer.ts";
+
+const NORM_EPSILON = 1e-5;
+
+/** A projection of the input: its name, heads and the size of a head. */
+export interface Stream {
+  /** Name of its parameters. */
+  readonly name: string;
+  /** Heads. */
+  readonly heads: number;
+  /** Size of a head. */
+  readonly dim: number;
+}
+
+/** The parameters of streams, each with a short convolution where `taps` is not 0. */
+export function streamParameters(
+  width: number,
+  streams: readonly Stream[],
+  taps: number,
+): ParameterSpecification[] {
+  return streams.flatMap(({ name, heads, dim }) => [
+    linear(`${name}.weight`, heads * dim, width),
+    ...(taps === 0
+      ? []
+      : [free(`${name}_convolution.weight`, [heads * dim, taps], normal(1 / Math.sqrt(taps)))]),
+  ]);
+}
+
+/** Bytes that the convolutions of streams carry. */
+export function streamBytes(streams: readonly Stream[], taps: number): number {
+  const channels = streams.reduce((sum, { heads, dim }) => sum + heads * dim, 0);
+  return F32_BYTES * Math.max(0, taps - 1) * channels;
+}
+
+/** Projects the input to each stream, `[batch, time, heads, dim]`, and leaves the convolutions' tails. */
+export function runStreams(
+  tape: Tape,
+  parameters: Parameters,
+  x: Variable,
+  streams: readonly Stream[],
+  taps: number,
+  state: MixerState | undefined,
+): { outputs: Variable[]; tails: Record<string, Variable> } {
+  const tails: Record<string, Variable> = {};
+  const outputs = streams.map(({ name, heads, dim }) => {
+    let output = linearMap(tape, x, parameters(`${name}.weight`));
+    if (taps > 0) {
+      const convolved = convolution(tape, {
+        x: output,
+        weight: parameters(`${name}_convolution.weight`),
+        tail: state?.tensors[`${name}Tail`],
+      }, "silu");
+      output = convolved.output;
+      tails[`${name}Tail`] = convolved.finalState;
+    }
+    return reshape(tape, output, [...x.shape.slice(0, 2), heads, dim]);
+  });
+  return { outputs, tails };
+}
+
+/** The parameters of {@linkcode readOut}. */
+export function readOutParameters(
+  width: number,
+  heads: number,
+  valueDim: number,
+  options: { gated: boolean; outputGain: number },
+): ParameterSpecification[] {
+  return [
+    ...(options.gated ? [linear("gate.weight", heads * valueDim, width)] : []),
+    free("norm.weight", [valueDim], constant(1)),
+    linear("output.weight", width, heads * valueDim, options.outputGain),
+  ];
+}
+
+/** From what a state gave, `[batch, time, heads, valueDim]`, to the output: norm a head, gate, projection. */
+export function readOut(
+  tape: Tape,
+  parameters: Parameters,
+  x: Variable,
+  read: Variable,
+  options: { gated: boolean },
+): Variable {
+  const [batch, time, heads, valueDim] = read.shape;
+  const normed = rmsNorm(tape, read, parameters("norm.weight"), NORM_EPSILON);
+  let output = reshape(tape, normed, [batch, time, heads * valueDim]);
+  if (options.gated) {
+    const gate = linearMap(tape, x, parameters("gate.weight"));
+    output = gatedActivation(tape, gate, output, "silu");
+  }
+  return linearMap(tape, output, parameters("output.weight"));
+}

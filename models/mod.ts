@@ -1,0 +1,25 @@
+/**
+ * The models: configurations, layers over the kernels, checkpoints, generation.
+ *
+ * @module
+ */
+export { loadModel, saveModel } from "./checkpoints/checkpoint.ts";
+export {
+  readSafetensors,
+  type StoredTensor,
+  type StoredTensors,
+  writeSafetensors,
+} from "./checkpoints/safetensors.ts";
+export { type ChannelMixer, type ChannelMixerConfiguration } from "./channel_mixers.ts";
+export {
+  architecture,
+  type ArchitectureOptions,
+  ARCHITECTURES,
+  type LayerConfiguration,
+  type ModelConfiguration,
+} from "./configuration.ts";
+export { type Mixed, type Mixer, type MixerState } from "./mixers/mixer.ts";
+export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
+export { type Batch, Model, ModelState, type Scores } from "./model.ts";
+export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
+export { type Backward, Tape, Variable } from "./tape.ts";

@@ -1,0 +1,464 @@
+import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import { crossEntropy } from "../kernels/loss/mod.ts";
+import { argmax } from "../kernels/sampling/mod.ts";
+import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
+import type { ModelConfiguration } from "./configuration.ts";
+import type { Mixer, MixerState } from "./mixers/mixer.ts";
+import { createMixer } from "./mixers/registry.ts";
+import { add, embedding, gatherRows, linearMap, reshape, rmsNorm } from "./operations.ts";
+import {
+  constant,
+  free,
+  linear,
+  normal,
+  type ParameterSpecification,
+  prefixed,
+  scoped,
+  uniformSource,
+} from "./parameters.ts";
+import { Tape, Variable } from "./tape.ts";
+
+const NORM_EPSILON = 1e-5;
+/** Tokens of a segment in streaming prefill, all sequences of a batch together. */
+const SEGMENT_TOKENS = 4096;
+/** Generated tokens that are read back at once. */
+const TOKENS_PER_READ = 32;
+
+interface Layer {
+  readonly mixer: Mixer;
+  readonly channelMixer: ChannelMixer | undefined;
+}
+
+/**
+ * What a model carries along a batch of sequences. It is used once: the call that goes on from it
+ * takes it over and returns the next.
+ */
+export class ModelState implements Disposable {
+  #layers: readonly MixerState[] | undefined;
+
+  /** Made by {@linkcode Model}. */
+  constructor(layers: readonly MixerState[]) {
+    this.#layers = layers;
+  }
+
+  /** Tokens that have been read. */
+  get position(): number {
+    return this.#layers?.[0]?.position ?? 0;
+  }
+
+  /** Hands the layers' states over. @throws {Error} where that was done before. */
+  take(): readonly MixerState[] {
+    if (this.#layers === undefined) {
+      throw new Error("Cannot go on from a model state twice: keep the state of the last call");
+    }
+    const layers = this.#layers;
+    this.#layers = undefined;
+    return layers;
+  }
+
+  /** Frees the state. */
+  [Symbol.dispose](): void {
+    disposeStates(this.#layers ?? []);
+    this.#layers = undefined;
+  }
+}
+
+/** A batch of sequences of one length with what is due in them. */
+export interface Batch {
+  /** Number of sequences. */
+  readonly batch: number;
+  /** Tokens of each. */
+  readonly time: number;
+  /** `[batch, time]`. */
+  readonly tokens: Uint32Array;
+  /** `[batch, time]`: the token due after each position; 0xFFFFFFFF where nothing is asked. */
+  readonly labels: Uint32Array;
+}
+
+/** A model's answers at the positions of a {@linkcode Batch} where something is due, in their order. */
+export interface Scores {
+  /** Row-major indices of the positions in `[batch, time]`. */
+  readonly positions: Uint32Array;
+  /** 1 where the likeliest token is the one due. */
+  readonly correct: Uint32Array;
+  /** Negative log-likelihood of the token due, in nats. */
+  readonly nll: Float32Array;
+}
+
+/** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
+export class Model implements Disposable {
+  /** The GPU that holds it. */
+  readonly gpu: Gpu;
+  /** What it is. */
+  readonly configuration: ModelConfiguration;
+  /** Its parameters by name. */
+  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly #layers: readonly Layer[];
+
+  /**
+   * A model over given parameter values, or freshly initialised from a seed.
+   *
+   * @throws {RangeError} where the configuration names an unknown mixer.
+   */
+  constructor(
+    gpu: Gpu,
+    configuration: ModelConfiguration,
+    values: { seed: number } | ReadonlyMap<string, Float32Array>,
+  ) {
+    this.gpu = gpu;
+    this.configuration = configuration;
+    this.#layers = buildLayers(configuration);
+    this.parameters = new Map(
+      parameterSpecifications(configuration).map(({ name, shape, initial }) => {
+        const count = shape.reduce((product, extent) => product * extent, 1);
+        const data = "seed" in values
+          ? initial(count, uniformSource(values.seed, name))
+          : (values as ReadonlyMap<string, Float32Array>).get(name);
+        return [name, new Variable(gpu.tensor(shape, data), true)];
+      }),
+    );
+  }
+
+  /** Number of parameters. */
+  get parameterCount(): number {
+    return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
+  }
+
+  /** How many tokens back any of its mixers sees, where all are limited. */
+  get window(): number | undefined {
+    const windows = this.#layers.map(({ mixer }) => mixer.window ?? Infinity);
+    const widest = Math.max(...windows);
+    return Number.isFinite(widest) ? widest : undefined;
+  }
+
+  /** Bytes of state for one sequence after `length` tokens. */
+  stateBytes(length: number): number {
+    return this.#layers.reduce((sum, { mixer }) => sum + mixer.stateBytes(length), 0);
+  }
+
+  /**
+   * Reads a segment on a tape: the residual stream behind the final norm, and the states after it.
+   *
+   * @param tokens u32 `[batch, time]`.
+   * @returns hidden `[batch, time, width]`.
+   */
+  read(
+    tape: Tape,
+    tokens: Tensor,
+    states?: readonly MixerState[],
+  ): { hidden: Variable; states: MixerState[] } {
+    let x = this.#embed(tape, tokens);
+    const next: MixerState[] = [];
+    this.#layers.forEach((_, index) => {
+      const { output, state } = this.#layer(tape, index, x, states?.[index]);
+      x = output;
+      next.push(state);
+    });
+    return { hidden: this.#finish(tape, x), states: next };
+  }
+
+  /** Logits of hidden rows: `[rows, width] → [rows, vocabulary]`. */
+  head(tape: Tape, hidden: Variable): Variable {
+    return linearMap(tape, hidden, this.#parameter("head.weight"));
+  }
+
+  /**
+   * The logits after each token of one sequence.
+   *
+   * @returns `[time, vocabulary]`; the caller disposes of it.
+   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   */
+  forward(tokens: ArrayLike<number>): Tensor {
+    const { logits, state } = this.advance(tokens);
+    state[Symbol.dispose]();
+    return logits;
+  }
+
+  /**
+   * Reads on from a state: logits after each token, and the state after the last.
+   *
+   * @param state Taken over; left out, the sequence begins here.
+   * @returns logits `[time, vocabulary]`.
+   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   */
+  advance(tokens: ArrayLike<number>, state?: ModelState): { logits: Tensor; state: ModelState } {
+    this.#checkTokens(tokens);
+    using input = this.gpu.tensor([1, tokens.length], tokens, "u32");
+    return this.#advance(input, state);
+  }
+
+  /**
+   * Reads on from a state in segments, so that memory does not grow with the number of tokens but
+   * for what the state grows by: logits after the last token alone, and the state after it.
+   *
+   * @param from Taken over; left out, the sequence begins here.
+   * @returns logits `[1, vocabulary]`.
+   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   */
+  prefill(tokens: ArrayLike<number>, from?: ModelState): { logits: Tensor; state: ModelState } {
+    this.#checkTokens(tokens);
+    const all = Uint32Array.from(tokens);
+    let state = from;
+    const last = all.length - 1;
+    for (let start = 0; start < last; start += SEGMENT_TOKENS) {
+      const part = all.subarray(start, Math.min(last, start + SEGMENT_TOKENS));
+      using input = this.gpu.tensor([1, part.length], part, "u32");
+      const { hidden, states } = this.#read(input, state?.take());
+      hidden[Symbol.dispose]();
+      state = new ModelState(states);
+    }
+    return this.advance(all.subarray(last), state);
+  }
+
+  /**
+   * Continues a sequence greedily; the chosen tokens stay on the GPU and are read back in batches.
+   *
+   * @returns The new tokens alone.
+   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   */
+  async generate(
+    tokens: ArrayLike<number>,
+    options: { maxTokens: number; stopToken?: number },
+  ): Promise<number[]> {
+    const { maxTokens, stopToken } = options;
+    const generated: number[] = [];
+    let { logits, state } = this.prefill(tokens);
+    while (generated.length < maxTokens) {
+      using chosen = new DisposableStack();
+      const batch: Tensor[] = [];
+      const count = Math.min(TOKENS_PER_READ, maxTokens - generated.length);
+      for (let i = 0; i < count; i++) {
+        const { tokens: best } = argmax(this.gpu, { logits });
+        logits[Symbol.dispose]();
+        using next = best.reshape([1, 1]);
+        batch.push(chosen.use(best));
+        ({ logits, state } = this.#advance(next, state));
+      }
+      for (const [token] of await this.gpu.read(batch)) {
+        generated.push(token);
+        if (token === stopToken) break;
+      }
+      if (stopToken !== undefined && generated.at(-1) === stopToken) break;
+    }
+    logits[Symbol.dispose]();
+    state[Symbol.dispose]();
+    return generated;
+  }
+
+  /**
+   * Reads a batch segment by segment and scores the tokens that are due in it. The head sees only
+   * the positions where something is due; memory does not grow with the length but for the state.
+   *
+   * @throws {RangeError} where a token is not in the vocabulary.
+   */
+  async score(batch: Batch): Promise<Scores> {
+    this.#checkTokens(batch.tokens);
+    const segment = Math.max(1, Math.floor(SEGMENT_TOKENS / batch.batch));
+    const order: number[] = [];
+    using results = new DisposableStack();
+    const losses: Tensor[] = [];
+    const rights: Tensor[] = [];
+    let states: readonly MixerState[] | undefined;
+    for (let start = 0; start < batch.time; start += segment) {
+      const time = Math.min(segment, batch.time - start);
+      const rows = cut(batch, start, time);
+      using tokens = this.gpu.tensor([batch.batch, time], rows.tokens, "u32");
+      const read = this.#read(tokens, states);
+      states = read.states;
+      using hidden = read.hidden;
+      if (rows.due.length === 0) continue;
+      order.push(...rows.due.map(({ position }) => position));
+      const { loss, correct } = this.#scoreRows(hidden, rows.due);
+      losses.push(results.use(loss));
+      rights.push(results.use(correct));
+    }
+    disposeStates(states ?? []);
+    const values = await this.gpu.read([...losses, ...rights]);
+    return sortScores(order, values.slice(0, losses.length), values.slice(losses.length));
+  }
+
+  /** Frees the parameters. */
+  [Symbol.dispose](): void {
+    for (const { tensor } of this.parameters.values()) tensor[Symbol.dispose]();
+  }
+
+  #scoreRows(hidden: Tensor, due: readonly Due[]): { loss: Tensor; correct: Tensor } {
+    using tape = new Tape(this.gpu);
+    const { width } = this.configuration;
+    using indices = this.gpu.tensor([due.length], due.map(({ row }) => row), "u32");
+    using labels = this.gpu.tensor([due.length], due.map(({ label }) => label), "u32");
+    const rows = reshape(tape, new Variable(hidden), [hidden.size / width, width]);
+    const logits = this.head(tape, gatherRows(tape, rows, indices));
+    const { loss, correct, logSumExp } = crossEntropy(this.gpu, { logits: logits.tensor, labels });
+    logSumExp[Symbol.dispose]();
+    return { loss, correct };
+  }
+
+  #advance(tokens: Tensor, state?: ModelState): { logits: Tensor; state: ModelState } {
+    const { hidden, states } = this.#read(tokens, state?.take());
+    using tape = new Tape(this.gpu);
+    tape.own(hidden);
+    const rows = reshape(tape, new Variable(hidden), hidden.shape.slice(1));
+    return { logits: tape.keep(this.head(tape, rows)), state: new ModelState(states) };
+  }
+
+  /** Reads a segment without recording, a tape a layer, so that only one layer's values are held. */
+  #read(
+    tokens: Tensor,
+    states: readonly MixerState[] | undefined,
+  ): { hidden: Tensor; states: MixerState[] } {
+    const { gpu } = this;
+    const on = <T>(compute: (tape: Tape) => T): T => {
+      using tape = new Tape(gpu);
+      return compute(tape);
+    };
+    let x = on((tape) => tape.keep(this.#embed(tape, tokens)));
+    const next: MixerState[] = [];
+    this.#layers.forEach((_, index) => {
+      x = on((tape) => {
+        tape.own(x);
+        const { output, state } = this.#layer(tape, index, new Variable(x), states?.[index]);
+        for (const variable of Object.values(state.tensors)) tape.keep(variable);
+        next.push(state);
+        return tape.keep(output);
+      });
+    });
+    disposeStates(states ?? []);
+    const hidden = on((tape) => {
+      tape.own(x);
+      return tape.keep(this.#finish(tape, new Variable(x)));
+    });
+    return { hidden, states: next };
+  }
+
+  #embed(tape: Tape, tokens: Tensor): Variable {
+    return embedding(tape, tokens, this.#parameter("embedding.weight"));
+  }
+
+  #layer(
+    tape: Tape,
+    index: number,
+    x: Variable,
+    state: MixerState | undefined,
+  ): { output: Variable; state: MixerState } {
+    const { mixer, channelMixer } = this.#layers[index];
+    const parameters = scoped((name) => this.#parameter(name), `layers.${index}`);
+    const normed = rmsNorm(tape, x, parameters("mixer_norm.weight"), NORM_EPSILON);
+    const mixed = mixer.mix(tape, scoped(parameters, "mixer"), normed, state);
+    let output = add(tape, x, mixed.output);
+    if (channelMixer) {
+      const normed = rmsNorm(tape, output, parameters("channel_norm.weight"), NORM_EPSILON);
+      output = add(
+        tape,
+        output,
+        channelMixer.mix(tape, scoped(parameters, "channel_mixer"), normed),
+      );
+    }
+    return { output, state: mixed.state };
+  }
+
+  #finish(tape: Tape, x: Variable): Variable {
+    return rmsNorm(tape, x, this.#parameter("norm.weight"), NORM_EPSILON);
+  }
+
+  #parameter(name: string): Variable {
+    return this.parameters.get(name)!;
+  }
+
+  #checkTokens(tokens: ArrayLike<number>): void {
+    const { vocabulary } = this.configuration;
+    if (tokens.length === 0) throw new RangeError("Cannot read a sequence of no tokens");
+    for (let i = 0; i < tokens.length; i++) {
+      if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
+        throw new RangeError(
+          `Cannot read token ${tokens[i]} at position ${i}: the vocabulary has the tokens 0 to ${
+            vocabulary - 1
+          }`,
+        );
+      }
+    }
+  }
+}
+
+/** All parameters of a model, in their order. */
+export function parameterSpecifications(
+  configuration: ModelConfiguration,
+): ParameterSpecification[] {
+  const { vocabulary, width } = configuration;
+  const layers = buildLayers(configuration).map(({ mixer, channelMixer }) => [
+    free("mixer_norm.weight", [width], constant(1)),
+    ...prefixed("mixer", mixer.parameters),
+    ...(channelMixer
+      ? [
+        free("channel_norm.weight", [width], constant(1)),
+        ...prefixed("channel_mixer", channelMixer.parameters),
+      ]
+      : []),
+  ]);
+  return [
+    free("embedding.weight", [vocabulary, width], normal(1)),
+    ...layers.flatMap((specifications, index) => prefixed(`layers.${index}`, specifications)),
+    free("norm.weight", [width], constant(1)),
+    linear("head.weight", vocabulary, width),
+  ];
+}
+
+function buildLayers({ width, layers }: ModelConfiguration): Layer[] {
+  const sublayers = layers.reduce((count, layer) => count + (layer.channelMixer ? 2 : 1), 0);
+  const outputGain = 1 / Math.sqrt(sublayers);
+  return layers.map(({ mixer, channelMixer }) => ({
+    mixer: createMixer(width, mixer, outputGain),
+    channelMixer: channelMixer && createChannelMixer(width, channelMixer, outputGain),
+  }));
+}
+
+function disposeStates(states: readonly MixerState[]): void {
+  for (const { tensors } of states) {
+    for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
+  }
+}
+
+interface Due {
+  /** Row of the segment's `[batch · time]`. */
+  readonly row: number;
+  /** Row-major index in the whole `[batch, time]`. */
+  readonly position: number;
+  readonly label: number;
+}
+
+const UNSCORED = 0xffffffff;
+
+/** A segment of a batch: its tokens, and what is due in it. */
+function cut(
+  { batch, time: whole, tokens, labels }: Batch,
+  start: number,
+  time: number,
+): { tokens: Uint32Array; due: Due[] } {
+  const part = new Uint32Array(batch * time);
+  const due: Due[] = [];
+  for (let sequence = 0; sequence < batch; sequence++) {
+    const from = sequence * whole + start;
+    part.set(tokens.subarray(from, from + time), sequence * time);
+    for (let t = 0; t < time; t++) {
+      const label = labels[from + t];
+      if (label !== UNSCORED) due.push({ row: sequence * time + t, position: from + t, label });
+    }
+  }
+  return { tokens: part, due };
+}
+
+/** Scores that came segment by segment, in the order of the batch. */
+function sortScores(
+  order: readonly number[],
+  losses: readonly ArrayLike<number>[],
+  rights: readonly ArrayLike<number>[],
+): Scores {
+  const nll = losses.flatMap((part) => Array.from(part));
+  const correct = rights.flatMap((part) => Array.from(part));
+  const sorted = order.map((_, index) => index).sort((a, b) => order[a] - order[b]);
+  return {
+    positions: Uint32Array.from(sorted, (index) => order[index]),
+    correct: Uint32Array.from(sorted, (index) => correct[index]),
+    nll: Float32Array.from(sorted, (index) => nll[index]),
+  };
+}

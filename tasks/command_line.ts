@@ -1,0 +1,63 @@
+import {
+  type CommandSpecification,
+  helpOf,
+  parseCommand,
+  type ParsedCommand,
+} from "./commands/options.ts";
+
+/** A command of the command line. */
+export interface Command {
+  /** Its name, options and help. */
+  readonly specification: CommandSpecification;
+  /** Does it. @returns The exit code. */
+  readonly run: (command: ParsedCommand) => Promise<number>;
+}
+
+/**
+ * Runs a command line: help where it is asked for, an error as one line on standard error.
+ *
+ * @returns The exit code.
+ */
+export async function runCommandLine(
+  args: readonly string[],
+  commands: readonly Command[],
+): Promise<number> {
+  const [name, ...rest] = args;
+  const command = commands.find(({ specification }) => specification.name === name);
+  const names = commands.map(({ specification }) => specification.name).join(", ");
+  if (command === undefined) {
+    if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+      console.log(overview(commands));
+      return name === undefined ? 1 : 0;
+    }
+    console.error(`There is no command ${name}: there are ${names}`);
+    return 1;
+  }
+  let verbose = rest.includes("--verbose");
+  try {
+    const parsed = parseCommand(command.specification, rest);
+    verbose = parsed.switches.has("verbose");
+    if (parsed.switches.has("help")) {
+      console.log(helpOf(command.specification));
+      return 0;
+    }
+    return await command.run(parsed);
+  } catch (error) {
+    if (verbose || !(error instanceof Error)) console.error(error);
+    else console.error(`error: ${error.message}`);
+    return 1;
+  }
+}
+
+function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ specification }) => specification.name.length));
+  return [
+    "usage: deno task <command> [options]",
+    "",
+    ...commands.map(({ specification: { name, summary } }) =>
+      `  ${name.padEnd(width)}  ${summary}`
+    ),
+    "",
+    "Each has --help.",
+  ].join("\n");
+}

@@ -1,0 +1,130 @@
+import { parseArgs } from "@std/cli/parse-args";
+
+/** An option of a command. */
+export interface Option {
+  /** What it takes, for the help: `N`, `FOLDER`, `NAME,…`; nothing for a switch. */
+  readonly takes?: string;
+  /** What it does, in a line. */
+  readonly help: string;
+}
+
+/** A command's face: its help and its options come from here alone. */
+export interface CommandSpecification {
+  /** The command's name. */
+  readonly name: string;
+  /** What it does, in a line. */
+  readonly summary: string;
+  /** What it takes without a name, for the help: `[NAME]`. */
+  readonly operands?: string;
+  /** More about it, for the help. */
+  readonly details?: string;
+  /** The options by name. */
+  readonly options: Readonly<Record<string, Option>>;
+}
+
+/** A command as it was called. */
+export interface ParsedCommand {
+  /** What has no name. */
+  readonly operands: readonly string[];
+  /** Options with a value. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Switches that are on. */
+  readonly switches: ReadonlySet<string>;
+}
+
+/** A command that was called wrongly. */
+export class UsageError extends Error {
+  /** The error's name. */
+  override readonly name = "UsageError";
+}
+
+const COMMON: Readonly<Record<string, Option>> = {
+  verbose: { help: "print where an error comes from" },
+  help: { help: "print this" },
+};
+
+/**
+ * The options of a command line.
+ *
+ * @throws {UsageError} for an option that there is none of, listing those there are, and for one
+ * that lacks its value.
+ */
+export function parseCommand(
+  { name, options, operands }: CommandSpecification,
+  args: readonly string[],
+): ParsedCommand {
+  const all = { ...options, ...COMMON };
+  const names = Object.keys(all);
+  const valued = names.filter((option) => all[option].takes !== undefined);
+  const parsed = parseArgs(args as string[], {
+    string: ["_", ...valued],
+    boolean: names.filter((option) => !valued.includes(option)),
+    alias: { h: "help" },
+    unknown: (arg, key) => {
+      if (key === undefined) return true;
+      throw new UsageError(
+        `There is no option ${arg.replace(/=.*/, "")} of ${name}: there are ${
+          names.map((option) => `--${option}`).join(", ")
+        }`,
+      );
+    },
+  }) as Record<string, unknown> & { _: unknown[] };
+  const values = new Map<string, string>();
+  for (const option of valued) {
+    if (parsed[option] === undefined) continue;
+    if (parsed[option] === "") {
+      throw new UsageError(`--${option} takes ${all[option].takes}: ${all[option].help}`);
+    }
+    values.set(option, String(parsed[option]));
+  }
+  if (operands === undefined && parsed._.length > 0 && parsed.help !== true) {
+    throw new UsageError(`${name} takes options only: current argument is ${parsed._[0]}`);
+  }
+  return {
+    operands: parsed._.map(String),
+    values,
+    switches: new Set(names.filter((option) => parsed[option] === true)),
+  };
+}
+
+/** A command's help. */
+export function helpOf(command: CommandSpecification): string {
+  const all = Object.entries({ ...command.options, ...COMMON }).map(([name, { takes, help }]) => ({
+    left: `--${name}${takes === undefined ? "" : ` ${takes}`}`,
+    help,
+  }));
+  const width = Math.max(...all.map(({ left }) => left.length));
+  return [
+    `${command.summary}`,
+    "",
+    `usage: deno task ${command.name}${
+      command.operands === undefined ? "" : ` ${command.operands}`
+    } [options]`,
+    "",
+    ...all.map(({ left, help }) => `  ${left.padEnd(width)}  ${help}`),
+    ...(command.details === undefined ? [] : ["", command.details]),
+  ].join("\n");
+}
+
+/** The parts of a list such as `a,b,c`; empty where there is no value. */
+export function listOf(value: string | undefined): string[] {
+  return (value ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
+}
+
+/** A list of numbers. @throws {UsageError} where a part is no number. */
+export function numbersOf(option: string, value: string | undefined): number[] {
+  return listOf(value).map((part) => numberOf(option, part)!);
+}
+
+/** A number. @throws {UsageError} where it is none. */
+export function numberOf(option: string, value: string): number;
+/** A number, where there is a value. @throws {UsageError} where it is none. */
+export function numberOf(option: string, value: string | undefined): number | undefined;
+export function numberOf(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number)) {
+    throw new UsageError(`--${option} takes numbers: current value is ${value}`);
+  }
+  return number;
+}

@@ -1,0 +1,107 @@
+import { pool } from "../report/curves.ts";
+import type { Cell } from "../sweep/cells.ts";
+import type { Row } from "../sweep/rows.ts";
+import type { SweepProgress } from "../sweep/run.ts";
+
+/** Where progress is shown: a terminal, or a log. */
+export interface Screen {
+  /** Whether a line can be written over, and if so how wide the screen is. */
+  readonly columns?: number;
+  /** Writes text. */
+  write(text: string): void;
+}
+
+/** The process's standard error. */
+export function standardError(): Screen {
+  const encoder = new TextEncoder();
+  return {
+    ...(Deno.stderr.isTerminal() ? { columns: Deno.consoleSize().columns } : {}),
+    write: (text) => {
+      Deno.stderr.writeSync(encoder.encode(text));
+    },
+  };
+}
+
+/** A live line on a terminal; in a log, a line for each length that is done. */
+export class ProgressView {
+  readonly #screen: Screen;
+  #group: { cell: Cell; rows: Row[] } | undefined;
+  #last: SweepProgress | undefined;
+
+  /** Shows progress on a screen. */
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  /** Shows where the sweep stands. */
+  show(progress: SweepProgress): void {
+    const { cell, rows, failed } = progress;
+    if (this.#group && groupOf(this.#group.cell) !== groupOf(cell)) this.#closeGroup();
+    this.#last = progress;
+    if (rows) {
+      this.#group ??= { cell, rows: [] };
+      this.#group.rows.push(...rows);
+    }
+    if (failed !== undefined) {
+      this.#clear();
+      this.#screen.write(`failed: ${cell.model} ${cell.task} ${cell.length}: ${failed}\n`);
+    }
+    if (this.#screen.columns !== undefined) {
+      this.#screen.write(`\r\x1b[K${liveLine(progress, this.#screen.columns - 1)}`);
+    }
+  }
+
+  /** Takes the live line away. */
+  close(): void {
+    if (this.#group) this.#closeGroup();
+    this.#clear();
+  }
+
+  #clear(): void {
+    if (this.#screen.columns !== undefined) this.#screen.write("\r\x1b[K");
+  }
+
+  #closeGroup(): void {
+    const { cell, rows } = this.#group!;
+    this.#group = undefined;
+    if (this.#screen.columns !== undefined || this.#last === undefined) return;
+    const main = rows.filter(({ metric }) => metric === "accuracy" || metric === "perplexity");
+    if (main.length === 0) return;
+    const { value, low, high } = pool(main);
+    const interval = Number.isNaN(low) ? "" : ` [${low.toPrecision(3)}, ${high.toPrecision(3)}]`;
+    const { done, total, modelsLeft, millisecondsLeft } = this.#last;
+    this.#screen.write(
+      `[${done}/${total}] ${cell.model} ${cell.task} ${cell.length}: ${main[0].metric} ${
+        value.toPrecision(3)
+      }${interval}; ${modelsAndTime(modelsLeft, millisecondsLeft)}\n`,
+    );
+  }
+}
+
+function groupOf({ model, task, length }: Cell): string {
+  return JSON.stringify([model, task, length]);
+}
+
+function liveLine(progress: SweepProgress, columns: number): string {
+  const { cell, done, total, modelsLeft, millisecondsLeft } = progress;
+  const right = ` ${done}/${total} · ${cell.model} · ${cell.task} · ${cell.length} tokens · ${
+    modelsAndTime(modelsLeft, millisecondsLeft)
+  }`;
+  const width = Math.max(0, Math.min(30, columns - right.length));
+  const filled = Math.round(width * done / Math.max(1, total));
+  return ("█".repeat(filled) + "░".repeat(width - filled) + right).slice(0, columns);
+}
+
+function modelsAndTime(models: number, milliseconds: number | undefined): string {
+  const left = `${models} ${models === 1 ? "model" : "models"} left`;
+  return milliseconds === undefined ? left : `${left}, ${duration(milliseconds)} to go`;
+}
+
+/** Milliseconds as minutes and seconds, or hours and minutes. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  const two = (count: number): string => String(count).padStart(2, "0");
+  return seconds < 3600
+    ? `${Math.floor(seconds / 60)}:${two(seconds % 60)} min`
+    : `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)} h`;
+}

@@ -1,0 +1,175 @@
+import { join } from "@std/path";
+import { writeReport } from "../report/write.ts";
+import type { SubjectSource } from "../subject.ts";
+import { checkTaskName, TASK_NAMES } from "../registry.ts";
+import { parseLength, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
+import { JOURNAL, readJournalHeader } from "../sweep/journal.ts";
+import { runSweep, type SweepResult } from "../sweep/run.ts";
+import {
+  type CommandSpecification,
+  listOf,
+  numberOf,
+  numbersOf,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
+import { ProgressView, standardError } from "./progress.ts";
+import { resultsTable } from "./table.ts";
+
+/** The face of `deno task sweep`. */
+export const SWEEP: CommandSpecification = {
+  name: "sweep",
+  summary: "Ask models the same question at ever greater lengths, and report how well they answer.",
+  operands: "[SWEEP]",
+  options: {
+    models: {
+      takes: "NAME,…",
+      help: "models or folders of checkpoints; the committed ones unless told",
+    },
+    tasks: { takes: "NAME,…", help: `of ${TASK_NAMES.join(", ")}; all a model knows unless told` },
+    lengths: {
+      takes: "LENGTH,…",
+      help: "tokens (512, 4k) or multiples of the training length (8x)",
+    },
+    depths: { takes: "D,…", help: "where the needle goes, from 0 to 1; anywhere unless told" },
+    loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
+    seeds: { takes: "N,…", help: "seeds of the samples: 0,1,2 unless told" },
+    samples: { takes: "N", help: "samples in a cell" },
+    "train-length": { takes: "N", help: "stands in for each model's own training length" },
+    text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
+    out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
+    resume: { help: "go on with the results that are in the folder" },
+  },
+  details: `Sweeps that have a name: ${
+    Object.keys(SWEEPS).join(", ")
+  }. A cell is one model, task, length, depth,
+load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
+on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
+};
+
+/** Options that change what is swept. */
+const GRID_OPTIONS = [
+  "models",
+  "tasks",
+  "lengths",
+  "depths",
+  "loads",
+  "seeds",
+  "samples",
+  "train-length",
+  "text",
+];
+
+/**
+ * Runs `deno task sweep`.
+ *
+ * @returns The exit code: 0 where every cell has its result.
+ */
+export async function sweepCommand(
+  command: ParsedCommand,
+  source: SubjectSource,
+): Promise<number> {
+  const resume = command.switches.has("resume");
+  const named = namedConfiguration(command);
+  const out = command.values.get("out") ?? await folderFor(named.name, resume);
+  const configuration = await chosenConfiguration(command, named, out);
+  const view = new ProgressView(standardError());
+  const abort = new AbortController();
+  const stop = (): void => {
+    if (abort.signal.aborted) Deno.exit(130);
+    abort.abort();
+    console.error("\nstopping after this cell; once more stops at once");
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  let result: SweepResult;
+  try {
+    result = await runSweep(configuration, source, {
+      out,
+      resume,
+      signal: abort.signal,
+      onProgress: (progress) => view.show(progress),
+    });
+  } finally {
+    view.close();
+    Deno.removeSignalListener("SIGINT", stop);
+  }
+  return await conclude(result, out);
+}
+
+async function conclude(
+  { rows, failed, total, resumed, stopped }: SweepResult,
+  out: string,
+): Promise<number> {
+  if (rows.length > 0) {
+    console.log(`${resultsTable(rows)}\n`);
+    const files = await writeReport(out, rows);
+    console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
+    console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
+  }
+  if (resumed > 0) console.log(`${resumed} of ${total} cells were there already`);
+  const reasons = Map.groupBy(failed, ({ reason }) => reason);
+  for (const [reason, cells] of reasons) {
+    console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
+  }
+  if (stopped) console.error(`stopped: --resume --out ${out} goes on with the cells that are left`);
+  return stopped ? 130 : failed.length > 0 ? 1 : 0;
+}
+
+function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
+  if (operands.length > 1) {
+    throw new UsageError(`sweep takes one name: current arguments are ${operands.join(" ")}`);
+  }
+  const [name = "default"] = operands;
+  if (!Object.hasOwn(SWEEPS, name)) {
+    throw new UsageError(`There is no sweep ${name}: there are ${Object.keys(SWEEPS).join(", ")}`);
+  }
+  return SWEEPS[name];
+}
+
+/** The named sweep as the options change it; on resuming without options, what the folder holds. */
+async function chosenConfiguration(
+  { values, switches, operands }: ParsedCommand,
+  named: SweepConfiguration,
+  out: string,
+): Promise<SweepConfiguration> {
+  const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
+  if (switches.has("resume") && !changed) {
+    const header = await readJournalHeader(out);
+    if (header === undefined) {
+      throw new UsageError(
+        `Cannot go on in ${out} as it holds no ${JOURNAL}: name its folder with --out`,
+      );
+    }
+    return header.configuration;
+  }
+  const tasks = listOf(values.get("tasks"));
+  tasks.forEach(checkTaskName);
+  const file = values.get("text");
+  const trainLength = numberOf("train-length", values.get("train-length"));
+  const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
+    values.has(option) ? given : otherwise;
+  return {
+    name: named.name,
+    models: either("models", listOf(values.get("models")), named.models),
+    tasks: either("tasks", tasks, named.tasks),
+    lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
+    depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
+    loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
+    seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
+    samples: numberOf("samples", values.get("samples")) ?? named.samples,
+    ...(trainLength === undefined ? {} : { trainLength }),
+    ...(file === undefined ? {} : { taskOptions: { text: { file } } }),
+  };
+}
+
+/**
+ * `results/<name>`, or the first of `results/<name>-2`, `-3`, … that holds no results; to go on, the
+ * last that does.
+ */
+async function folderFor(name: string, resume: boolean): Promise<string> {
+  const folder = (number: number): string =>
+    join("results", number === 1 ? name : `${name}-${number}`);
+  let number = 1;
+  while (await readJournalHeader(folder(number)) !== undefined) number++;
+  return folder(resume ? Math.max(1, number - 1) : number);
+}

@@ -1,0 +1,56 @@
+import { type Curve, curvesOf, panels, taskMean } from "../report/curves.ts";
+import type { Row } from "../sweep/rows.ts";
+
+/** A sweep's results as text: model × length for each task, and the mean over tasks. */
+export function resultsTable(rows: readonly Row[]): string {
+  const blocks = [
+    ...panels(rows, "accuracy").map(({ title, rows }) =>
+      block(`${title}: accuracy${chanceOf(rows)}`, curvesOf(rows, "accuracy"), accuracy)
+    ),
+    ...panels(rows, "perplexity").map(({ title, rows }) =>
+      block(`${title}: perplexity`, curvesOf(rows, "perplexity"), (value) => value.toPrecision(3))
+    ),
+  ];
+  const mean = taskMean(rows);
+  if (mean.tasks.length > 1 && mean.curves.length > 0) {
+    blocks.push(block(`mean of ${mean.tasks.length} tasks: accuracy`, mean.curves, accuracy));
+  }
+  return blocks.join("\n\n");
+}
+
+function chanceOf(rows: readonly Row[]): string {
+  const chance = rows.find(({ metric }) => metric === "chance");
+  return chance === undefined ? "" : ` (chance ${accuracy(chance.value)})`;
+}
+
+function accuracy(value: number): string {
+  return value.toFixed(2);
+}
+
+function block(
+  title: string,
+  curves: readonly Curve[],
+  format: (value: number) => string,
+): string {
+  const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
+    .sort((a, b) => a - b);
+  const cells = curves.map(({ model, points }) => [
+    model,
+    ...lengths.map((length) => {
+      const point = points.find((candidate) => candidate.length === length);
+      if (point === undefined) return "";
+      const half = (point.high - point.low) / 2;
+      return Number.isNaN(half) ? format(point.value) : `${format(point.value)} ±${format(half)}`;
+    }),
+  ]);
+  const table = [["", ...lengths.map(String)], ...cells];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  return [
+    title,
+    ...table.map((row) =>
+      "  " +
+      row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ")
+        .trimEnd()
+    ),
+  ].join("\n");
+}

@@ -1,0 +1,121 @@
+import { type Random, randomAt, rangeSize, type TokenRange } from "../random.ts";
+import { checkLength, type Sample, type Task } from "../task.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+
+/** Options of {@linkcode mqar}; left out, the layout is the published one. */
+export interface MqarOptions extends LayoutOptions {
+  /** Key–value pairs in a sample unless its coordinates say another load; 4 unless told. */
+  readonly pairs?: number;
+  /** Tokens that are keys: 1 to vocabulary / 2 − 1 unless told. */
+  readonly keys?: TokenRange;
+  /** Tokens that are values: vocabulary / 2 to vocabulary − 1 unless told. */
+  readonly values?: TokenRange;
+  /** Fill the blanks with random tokens of the whole vocabulary; false unless told. */
+  readonly randomFill?: boolean;
+}
+
+/** Exponent of the power law of the gaps, as published. */
+const POWER = 0.01;
+const BLANK = 0;
+
+/**
+ * Multi-query associative recall (Arora et al. 2023, "Zoology", section 3 and the published
+ * generator): n key–value pairs, then each key once more, somewhere; its value is due there.
+ *
+ * ```text
+ * tokens   A 4  B 3  C 6  .  .  B  .  A  .  .  .  C  .      . = blank (0)
+ * labels   - -  - -  - -  -  -  3  -  4  -  -  -  6  -      - = unscored
+ * ```
+ *
+ * Keys and values are drawn without replacement. The slot of a query, g of (L − 2n)/2, has a
+ * probability proportional to (g + 1)^(a − 1) with a = 0.01, without replacement: most queries come
+ * soon. 4n ≤ L.
+ *
+ * Chance is 1/n: a guesser that knows which values stand in the sequence, but not whose they are.
+ * A model that learns stays at that plateau for a while.
+ *
+ * @throws {RangeError} where the ranges overlap or hold fewer tokens than there are pairs.
+ */
+export function mqar(options: MqarOptions = {}): Task {
+  const { vocabulary = 8192, pairs = 4, taskToken, randomFill = false } = options;
+  const half = Math.floor(vocabulary / 2);
+  const { keys = [1, half - 1], values = [half, vocabulary - 1] } = options;
+  checkLayout("mqar", vocabulary, { keys, values, blank: BLANK, taskToken });
+  const prefix = taskToken === undefined ? 0 : 1;
+  const checkPairs = (count: number): void => {
+    const most = Math.min(rangeSize(keys), rangeSize(values));
+    if (!Number.isInteger(count) || count < 1 || count > most) {
+      throw new RangeError(
+        `Cannot ask mqar with ${count} key–value pairs: the vocabulary of ${vocabulary} allows 1 to ${most}`,
+      );
+    }
+  };
+  checkPairs(pairs);
+
+  const task: Task = {
+    name: "mqar",
+    metric: "accuracy",
+    vocabulary,
+    options: { vocabulary, pairs, keys, values, taskToken, randomFill },
+    loads: { counts: "key–value pairs", default: pairs },
+    depths: false,
+    chance: (load = pairs) => 1 / load,
+    shortestLength: (load = pairs) => prefix + 4 * load,
+    sample(coordinates): Sample {
+      const { length, load = pairs } = coordinates;
+      checkPairs(load);
+      checkLength(task, length, load);
+      const random = randomAt("mqar", { ...coordinates, load });
+      const sample = draft(length, BLANK, taskToken);
+      const drawnKeys = random.distinct(load, keys);
+      const drawnValues = random.distinct(load, values);
+      const slots = Math.floor((length - prefix - 2 * load) / 2);
+      const queries = prefix + 2 * load;
+      for (let i = 0; i < load; i++) {
+        sample.tokens[prefix + 2 * i] = drawnKeys[i];
+        sample.tokens[prefix + 2 * i + 1] = drawnValues[i];
+      }
+      drawGaps(random, load, slots).forEach((gap, i) => {
+        const position = queries + 2 * gap;
+        sample.tokens[position] = drawnKeys[i];
+        ask(sample, position, drawnValues[i], prefix + 2 * i);
+      });
+      if (randomFill) {
+        for (let t = prefix; t < length; t++) {
+          if (sample.tokens[t] === BLANK) sample.tokens[t] = random.integer(0, vocabulary - 1);
+        }
+      }
+      return finish(sample);
+    },
+  };
+  return task;
+}
+
+/** The cumulative power law over the slots of the length asked last: one length is asked many times. */
+let cumulative = new Float64Array(0);
+
+/** `count` different slots below `slots`, slot g drawn with probability ∝ (g + 1)^(a − 1). */
+function drawGaps(random: Random, count: number, slots: number): number[] {
+  if (cumulative.length !== slots) {
+    let sum = 0;
+    cumulative = Float64Array.from(
+      { length: slots },
+      (_, g) => sum += POWER * (g + 1) ** (POWER - 1),
+    );
+  }
+  const drawn = new Set<number>();
+  // Dropping what was drawn before is drawing without replacement, one after the other.
+  while (drawn.size < count) drawn.add(search(cumulative, random.float() * cumulative[slots - 1]));
+  return [...drawn];
+}
+
+/** The first index whose element is over `value`. */
+function search(sorted: Float64Array, value: number): number {
+  let [low, high] = [0, sorted.length - 1];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle] > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

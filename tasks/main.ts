@@ -1,0 +1,21 @@
+import { runCommandLine } from "./command_line.ts";
+import { REPORT, reportCommand } from "./commands/report.ts";
+import { SWEEP, sweepCommand } from "./commands/sweep.ts";
+import { TRAIN, trainCommand } from "./commands/train.ts";
+import { ModelSource } from "./model_subject.ts";
+
+if (import.meta.main) {
+  Deno.exit(
+    await runCommandLine(Deno.args, [
+      {
+        specification: SWEEP,
+        run: async (command) => {
+          await using source = new ModelSource();
+          return await sweepCommand(command, source);
+        },
+      },
+      { specification: TRAIN, run: trainCommand },
+      { specification: REPORT, run: reportCommand },
+    ]),
+  );
+}

@@ -1,0 +1,44 @@
+/**
+ * What is asked: tasks at any length, scoring, sweeps over lengths, and their report.
+ *
+ * A {@linkcode Task} is a question that is a pure function of its coordinates, a {@linkcode Subject}
+ * a model that answers, a {@linkcode SweepConfiguration} a grid of cells as plain data.
+ *
+ * ```ts
+ * import { mqar } from "@lengthwise/lengthwise/tasks";
+ *
+ * const task = mqar({ vocabulary: 64, pairs: 4 });
+ * const sample = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
+ * console.log(sample.tokens.length, task.chance(), task.shortestLength());
+ * ```
+ *
+ * @module
+ */
+export * from "./task.ts";
+export * from "./registry.ts";
+export { induction, type InductionOptions } from "./generators/induction.ts";
+export type { LayoutOptions } from "./generators/layout.ts";
+export { mqar, type MqarOptions } from "./generators/mqar.ts";
+export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
+export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
+export { text, type TextOptions } from "./generators/text.ts";
+export type { TokenRange } from "./random.ts";
+export * from "./statistics.ts";
+export * from "./subject.ts";
+export {
+  type Length,
+  parseLength,
+  type SweepConfiguration,
+  SWEEPS,
+  tokensOf,
+} from "./sweep/configuration.ts";
+export { type Cell, describeCell } from "./sweep/cells.ts";
+export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
+export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
+export {
+  type FailedCell,
+  runSweep,
+  type SweepOptions,
+  type SweepProgress,
+  type SweepResult,
+} from "./sweep/run.ts";

@@ -1,0 +1,94 @@
+import { induction, type InductionOptions } from "./generators/induction.ts";
+import { mqar, type MqarOptions } from "./generators/mqar.ts";
+import { passkey, type PasskeyOptions } from "./generators/passkey.ts";
+import { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
+import { text, type TextOptions } from "./generators/text.ts";
+import type { Task } from "./task.ts";
+
+/** The options of each task, by its name. */
+export interface TaskOptions {
+  /** Of {@linkcode mqar}. */
+  "mqar": MqarOptions;
+  /** Of {@linkcode induction}. */
+  "induction": InductionOptions;
+  /** Of {@linkcode selectiveCopying}. */
+  "selective-copying": SelectiveCopyingOptions;
+  /** Of {@linkcode passkey}. */
+  "passkey": PasskeyOptions;
+  /** Of {@linkcode text}. */
+  "text": TextOptions;
+}
+
+/** The name of a task. */
+export type TaskName = keyof TaskOptions;
+
+const TASKS: { readonly [Name in TaskName]: (options: TaskOptions[Name]) => Task | Promise<Task> } =
+  {
+    "mqar": mqar,
+    "induction": induction,
+    "selective-copying": selectiveCopying,
+    "passkey": passkey,
+    "text": text,
+  };
+
+/** The names of all tasks. */
+export const TASK_NAMES = Object.keys(TASKS) as readonly TaskName[];
+
+/** Whether a task has this name. */
+export function isTaskName(name: string): name is TaskName {
+  return Object.hasOwn(TASKS, name);
+}
+
+/** Checks a task's name. @throws {RangeError} listing the right names. */
+export function checkTaskName(name: string): asserts name is TaskName {
+  if (!isTaskName(name)) {
+    throw new RangeError(`There is no task ${name}: the tasks are ${TASK_NAMES.join(", ")}`);
+  }
+}
+
+/**
+ * A task by its name.
+ *
+ * ```ts
+ * import { createTask } from "@lengthwise/lengthwise/tasks";
+ *
+ * const task = await createTask("induction");
+ * const { tokens, labels } = task.sample({ length: 12, seed: 0, index: 0, split: "test" });
+ * console.log(tokens.join(" "), "→", labels.at(-1));
+ * ```
+ *
+ * @throws {RangeError} for a name that no task has, listing the right ones.
+ */
+export async function createTask<Name extends TaskName>(
+  name: Name,
+  options: TaskOptions[Name] = {},
+): Promise<Task> {
+  checkTaskName(name);
+  return await TASKS[name as TaskName](options);
+}
+
+/**
+ * The options of a task in the small shared layout of the committed models: a vocabulary of 64, in
+ * which 0 is blank, 1 to 4 name the task, 5 and 6 are the marks of induction and copying, 16 to 63
+ * are keys, values, symbols and noise. Text has its own vocabulary, bytes.
+ *
+ * @param mixture Whether the sample begins with the task's token, as a model needs that was trained
+ * on several tasks.
+ */
+export function smallLayout<Name extends TaskName>(
+  name: Name,
+  mixture: boolean = false,
+): TaskOptions[Name] {
+  const layouts: { readonly [Other in TaskName]: TaskOptions[Other] } = {
+    "mqar": { vocabulary: 64, pairs: 4, keys: [16, 39], values: [40, 63], ...token(1) },
+    "induction": { vocabulary: 64, mark: 5, symbols: [16, 31], ...token(2) },
+    "selective-copying": { vocabulary: 64, count: 8, mark: 6, symbols: [16, 31], ...token(3) },
+    "passkey": { vocabulary: 64, ...token(4) },
+    "text": {},
+  };
+  return layouts[name];
+
+  function token(taskToken: number): { taskToken?: number } {
+    return mixture ? { taskToken } : {};
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Colours of the models in light and in dark, told apart by all common kinds of colour vision (after
+ * Okabe & Ito 2008); each model has a shape too. The same model has the same colour in every picture.
+ */
+const SERIES: readonly { readonly light: string; readonly dark: string }[] = [
+  { light: "#0072b2", dark: "#58aee6" },
+  { light: "#d55e00", dark: "#ff8f4a" },
+  { light: "#008f68", dark: "#2fc79a" },
+  { light: "#a8478f", dark: "#dd8fc8" },
+  { light: "#a67c00", dark: "#e5bd3c" },
+  { light: "#2b2f88", dark: "#a3a8ff" },
+  { light: "#7a5230", dark: "#c79a73" },
+  { light: "#5f6b76", dark: "#a9b4bf" },
+];
+
+const SYMBOLS = ["circle", "square2", "triangle", "diamond2", "star", "times", "hexagon", "wye"];
+
+const INK = {
+  light: { paper: "#ffffff", ink: "#1c2127", muted: "#5d6873", grid: "#e4e7ea", panel: "#f6f7f9" },
+  dark: { paper: "#14171a", ink: "#e8eaec", muted: "#9aa5b0", grid: "#2c3238", panel: "#1d2125" },
+};
+
+/** The CSS variables of the pictures and the page, for both colour schemes. */
+export const THEME: string = [
+  `:root{color-scheme:light dark;${variables("light")}}`,
+  `@media (prefers-color-scheme:dark){:root{${variables("dark")}}}`,
+].join("\n");
+
+function variables(scheme: "light" | "dark"): string {
+  return [
+    ...Object.entries(INK[scheme]).map(([name, colour]) => `--${name}:${colour}`),
+    ...SERIES.map((colours, i) => `--series-${i}:${colours[scheme]}`),
+  ].join(";");
+}
+
+/** How a model looks, by its place among the models. */
+export interface Look {
+  /** A CSS colour. */
+  readonly colour: string;
+  /** A symbol that Plot knows. */
+  readonly symbol: string;
+  /** Dashes of its lines, from the ninth model on. */
+  readonly dashes?: string;
+}
+
+/** The look of the models, by name. */
+export function looks(models: readonly string[]): ReadonlyMap<string, Look> {
+  return new Map(models.map((model, i) => [model, {
+    colour: `var(--series-${i % SERIES.length})`,
+    symbol: SYMBOLS[i % SYMBOLS.length],
+    ...(i < SERIES.length ? {} : { dashes: "6,3" }),
+  }]));
+}
+
+/** Blue (0) over grey to yellow (1), as lightness grows: cividis (Nuñez, Anderton & Renslow 2018). */
+export const HEAT_SCHEME = "cividis";
+
+/** Tokens, short: 64, 1K, 1M. */
+export function tokens(length: number): string {
+  if (length >= 2 ** 20 && length % 2 ** 18 === 0) return `${length / 2 ** 20}M`;
+  if (length >= 2 ** 10 && length % 2 ** 8 === 0) return `${length / 2 ** 10}K`;
+  return String(length);
+}
+
+/** Bytes, short. */
+export function bytes(count: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(count) / 10));
+  return `${Number((count / 2 ** (10 * unit)).toPrecision(3))} ${units[unit]}`;
+}
+
+/** Milliseconds, short. */
+export function milliseconds(count: number): string {
+  if (count >= 60_000) return `${Number((count / 60_000).toPrecision(3))} min`;
+  if (count >= 1000) return `${Number((count / 1000).toPrecision(3))} s`;
+  if (count < 1) return `${Number((count * 1000).toPrecision(3))} µs`;
+  return `${Number(count.toPrecision(3))} ms`;
+}

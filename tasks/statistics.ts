@@ -1,0 +1,171 @@
+/** A value with the interval that holds the true one in 95 of 100 cases. */
+export interface Estimate {
+  /** The value. */
+  readonly value: number;
+  /** The interval's lower end. */
+  readonly low: number;
+  /** The interval's upper end. */
+  readonly high: number;
+}
+
+/** The 97.5% point of the standard normal distribution. */
+export const Z95 = 1.959963984540054;
+
+/**
+ * Wilson's score interval for a proportion (Wilson 1927): it stays within 0 and 1 and does not
+ * collapse where all answers are right.
+ *
+ * @param proportion From 0 to 1.
+ * @param trials How many independent answers the proportion is of; need not be a whole number.
+ */
+export function wilson(proportion: number, trials: number): Estimate {
+  if (!(proportion >= 0 && proportion <= 1) || !(trials > 0)) {
+    throw new RangeError(
+      `Cannot make an interval as it takes a proportion of at least one answer: current values are ${proportion} of ${trials}`,
+    );
+  }
+  const z2 = Z95 ** 2;
+  const centre = (proportion + z2 / (2 * trials)) / (1 + z2 / trials);
+  const half = Z95 / (1 + z2 / trials) *
+    Math.sqrt(proportion * (1 - proportion) / trials + z2 / (4 * trials ** 2));
+  return {
+    value: proportion,
+    low: proportion === 0 ? 0 : Math.max(0, centre - half),
+    high: proportion === 1 ? 1 : Math.min(1, centre + half),
+  };
+}
+
+/**
+ * The share of right answers over samples that ask several questions each. Answers within one
+ * sample go together, so they count for less than as many independent ones: Wilson's interval is
+ * taken over n / d answers, where the design effect d (Kish 1965, section 8.2) is the variance seen
+ * between samples over the one that independent answers would have. n / d is kept between the number
+ * of samples and the number of answers; where all answers are alike it is the number of samples.
+ *
+ * @param right Right answers in each sample.
+ * @param asked Questions in each sample.
+ */
+export function clusteredProportion(
+  right: readonly number[],
+  asked: readonly number[],
+): Estimate {
+  const samples = right.length;
+  const answers = sum(asked);
+  const proportion = answers === 0 ? NaN : sum(right) / answers;
+  const independent = proportion * (1 - proportion);
+  if (samples < 2 || independent === 0) return wilson(proportion, samples);
+  const spread = right.reduce((total, count, i) => total + (count - proportion * asked[i]) ** 2, 0);
+  const variance = spread * samples / (samples - 1) / answers ** 2;
+  const effective = variance === 0 ? answers : independent / variance;
+  return wilson(proportion, Math.min(Math.max(effective, samples), answers));
+}
+
+/**
+ * How many independent answers a Wilson interval was made of, from the interval alone: its ends x
+ * solve (proportion − x)² = z² x (1 − x) / n.
+ */
+export function wilsonTrials({ value, low, high }: Estimate): number {
+  const end = value - low > high - value ? low : high;
+  return Z95 ** 2 * end * (1 - end) / (value - end) ** 2;
+}
+
+/** Several proportions of the same thing as one: Wilson's interval over the answers of all. */
+export function poolProportions(parts: readonly Estimate[]): Estimate {
+  const trials = parts.map(wilsonTrials);
+  const right = parts.reduce((total, { value }, i) => total + value * trials[i], 0);
+  return wilson(Math.min(1, right / sum(trials)), sum(trials));
+}
+
+/** The mean of independent values with Student's interval. One value has no interval: NaN. */
+export function meanInterval(values: readonly number[]): Estimate {
+  const count = values.length;
+  const mean = sum(values) / count;
+  if (count < 2) return { value: mean, low: NaN, high: NaN };
+  const variance = values.reduce((total, value) => total + (value - mean) ** 2, 0) / (count - 1);
+  const half = student95(count - 1) * Math.sqrt(variance / count);
+  return { value: mean, low: mean - half, high: mean + half };
+}
+
+/** exp of the mean negative log-likelihood, with the interval of the mean. */
+export function perplexity(nllOfSamples: readonly number[]): Estimate {
+  const { value, low, high } = meanInterval(nllOfSamples);
+  return { value: Math.exp(value), low: Math.exp(low), high: Math.exp(high) };
+}
+
+/**
+ * Several perplexities of the same thing as one: the geometric mean weighted by samples, the
+ * interval from the parts' own (whose half-widths in the logarithm add in squares).
+ */
+export function poolPerplexities(
+  parts: readonly Estimate[],
+  samples: readonly number[],
+): Estimate {
+  const total = sum(samples);
+  const mean = parts.reduce((s, { value }, i) => s + Math.log(value) * samples[i] / total, 0);
+  const half = Math.sqrt(
+    parts.reduce(
+      (s, { low, high }, i) => s + (Math.log(high / low) / 2 * samples[i] / total) ** 2,
+      0,
+    ),
+  );
+  return { value: Math.exp(mean), low: Math.exp(mean - half), high: Math.exp(mean + half) };
+}
+
+/** The mean of estimates that are independent of each other, such as of several tasks. */
+export function averageEstimates(parts: readonly Estimate[]): Estimate {
+  const mean = (of: (part: Estimate) => number): number => sum(parts.map(of)) / parts.length;
+  const value = mean((part) => part.value);
+  const half = (of: (part: Estimate) => number): number =>
+    Math.sqrt(parts.reduce((total, part) => total + of(part) ** 2, 0)) / parts.length;
+  return {
+    value,
+    low: value - half((part) => part.value - part.low),
+    high: value + half((part) => part.high - part.value),
+  };
+}
+
+/** A power law y = coefficient · x^exponent. */
+export interface PowerLaw {
+  /** The slope on log–log axes: 1 is linear, 2 quadratic. */
+  readonly exponent: number;
+  /** y at x = 1. */
+  readonly coefficient: number;
+}
+
+/**
+ * The power law through points by least squares on their logarithms; nothing where fewer than two
+ * different x are over 0.
+ */
+export function fitPowerLaw(
+  points: readonly { readonly x: number; readonly y: number }[],
+): PowerLaw | undefined {
+  const logs = points.filter(({ x, y }) => x > 0 && y > 0)
+    .map(({ x, y }) => ({ x: Math.log(x), y: Math.log(y) }));
+  const meanX = sum(logs.map(({ x }) => x)) / logs.length;
+  const meanY = sum(logs.map(({ y }) => y)) / logs.length;
+  const spread = logs.reduce((total, { x }) => total + (x - meanX) ** 2, 0);
+  if (!(spread > 0)) return undefined;
+  const exponent = logs.reduce((total, { x, y }) => total + (x - meanX) * (y - meanY), 0) / spread;
+  return { exponent, coefficient: Math.exp(meanY - exponent * meanX) };
+}
+
+/**
+ * The 97.5% point of Student's distribution: exact for 1 and 2 degrees of freedom, else by the
+ * expansion in 1/ν of Abramowitz & Stegun 26.7.5 (off by less than 0.5% from 3 on).
+ */
+export function student95(degrees: number): number {
+  if (degrees === 1) return 12.706204736174698;
+  if (degrees === 2) return 4.302652729749462;
+  const z = Z95;
+  const terms = [
+    (z ** 3 + z) / 4,
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96,
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384,
+    (79 * z ** 9 + 776 * z ** 7 + 1482 * z ** 5 - 1920 * z ** 3 - 945 * z) / 92160,
+  ];
+  return terms.reduce((total, term, i) => total + term / degrees ** (i + 1), z);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,56 @@
+import type { Sample, Task } from "./task.ts";
+
+/** What a sweep must know of a model before it is loaded. */
+export interface SubjectCard {
+  /** As `--models` and the results call it. */
+  readonly name: string;
+  /** The architecture: `transformer`, `mamba2`, … */
+  readonly family: string;
+  /** How many weights it has. */
+  readonly parameters: number;
+  /** The longest length that it was trained at, in tokens. */
+  readonly trainLength: number;
+  /** The names of the tasks that it was trained on. */
+  readonly tasks: readonly string[];
+  /**
+   * How many of its last tokens an answer can rest on, where that does not grow with the length:
+   * the window of a model that has nothing but windowed attention (times its layers).
+   */
+  readonly window?: number;
+  /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
+  readonly fingerprint?: string;
+  /** The task as the model knows it, in its own vocabulary and layout, but for what `options` say. */
+  task(name: string, options?: Readonly<Record<string, unknown>>): Promise<Task>;
+}
+
+/** A batch's answers. */
+export interface Answers {
+  /** Of each sample, 1 where the scored position's most likely token is its label: `[scored]`. */
+  readonly correct: readonly Uint8Array[];
+  /** Of each sample, −ln of the probability given to the scored position's label: `[scored]`. */
+  readonly nll: readonly Float32Array[];
+  /** How long the batch took. */
+  readonly prefillMilliseconds: number;
+  /** The most GPU memory held meanwhile, weights included. */
+  readonly peakBytes: number;
+}
+
+/** A model that answers: what a sweep runs. */
+export interface Subject extends SubjectCard {
+  /** How large its state is after `length` tokens, in bytes. */
+  stateBytes(length: number): number;
+  /** Answers a batch of samples of one length. */
+  answer(samples: readonly Sample[]): Promise<Answers>;
+  /** How long one more token takes after `length` of them. */
+  stepMilliseconds(length: number): Promise<number>;
+}
+
+/** Where models come from: the committed ones, a folder of checkpoints. */
+export interface SubjectSource {
+  /** What runs the models, for the results' adapter column. */
+  adapter(): Promise<string>;
+  /** The cards of the named models, in order; of the default ones where `names` is empty. */
+  find(names: readonly string[]): Promise<readonly SubjectCard[]>;
+  /** Loads one. Only one is held at a time. */
+  open(card: SubjectCard): Promise<Subject & AsyncDisposable>;
+}

@@ -1,0 +1,108 @@
+import type { SubjectCard } from "../subject.ts";
+import { checkLength, type Task } from "../task.ts";
+import { type SweepConfiguration, tokensOf } from "./configuration.ts";
+
+/** One point of a sweep's grid. Its coordinates are all that determines its result. */
+export interface Cell {
+  /** The model's name. */
+  readonly model: string;
+  /** The task's name. */
+  readonly task: string;
+  /** Tokens in a sample. */
+  readonly length: number;
+  /** Where the needle is, where it is fixed. */
+  readonly depth?: number;
+  /** How much is to be remembered, in tasks that have a load. */
+  readonly load?: number;
+  /** Seed of the samples. */
+  readonly seed: number;
+}
+
+/** The cells of one model, and the tasks they ask. */
+export interface ModelCells {
+  /** The model. */
+  readonly card: SubjectCard;
+  /** The tasks by name. */
+  readonly tasks: ReadonlyMap<string, Task>;
+  /** In the order in which they are run: the short ones first. */
+  readonly cells: readonly Cell[];
+}
+
+/** A cell's coordinates as text, for the journal. */
+export function cellKey({ model, task, length, depth, load, seed }: Cell): string {
+  return JSON.stringify([model, task, length, depth ?? null, load ?? null, seed]);
+}
+
+/** A cell in words. */
+export function describeCell({ model, task, length, depth, load, seed }: Cell): string {
+  return [
+    model,
+    task,
+    `${length} tokens`,
+    ...(depth === undefined ? [] : [`depth ${depth}`]),
+    ...(load === undefined ? [] : [`load ${load}`]),
+    `seed ${seed}`,
+  ].join(", ");
+}
+
+/**
+ * The grid, model by model.
+ *
+ * @throws {RangeError} where a task is known to no model, or a length does not fit a task.
+ */
+export async function enumerateCells(
+  configuration: SweepConfiguration,
+  cards: readonly SubjectCard[],
+): Promise<readonly ModelCells[]> {
+  const known = [...new Set(cards.flatMap((card) => card.tasks))];
+  for (const name of configuration.tasks) {
+    if (!known.includes(name)) {
+      throw new RangeError(
+        `Cannot ask ${name} as no chosen model was trained on it: those they know are ${
+          known.join(", ")
+        }`,
+      );
+    }
+  }
+  const grid = await Promise.all(cards.map((card) => cellsOf(configuration, card)));
+  return grid.filter(({ cells }) => cells.length > 0);
+}
+
+async function cellsOf(
+  configuration: SweepConfiguration,
+  card: SubjectCard,
+): Promise<ModelCells> {
+  const { depths, loads, seeds, taskOptions = {} } = configuration;
+  const chosen = configuration.tasks.length === 0
+    ? card.tasks
+    : card.tasks.filter((name) => configuration.tasks.includes(name));
+  const tasks = new Map<string, Task>();
+  for (const name of chosen) tasks.set(name, await card.task(name, taskOptions[name]));
+  const trainLength = configuration.trainLength ?? card.trainLength;
+  const lengths = [
+    ...new Set(configuration.lengths.map((length) => tokensOf(length, trainLength))),
+  ].sort((a, b) => a - b);
+  const cells: Cell[] = [];
+  for (const length of lengths) {
+    for (const [name, task] of tasks) {
+      const cellLoads = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
+      const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
+      for (const load of cellLoads) {
+        checkLength(task, length, load);
+        for (const depth of cellDepths) {
+          for (const seed of seeds) {
+            cells.push({
+              model: card.name,
+              task: name,
+              length,
+              ...(depth === undefined ? {} : { depth }),
+              ...(load === undefined ? {} : { load }),
+              seed,
+            });
+          }
+        }
+      }
+    }
+  }
+  return { card, tasks, cells };
+}

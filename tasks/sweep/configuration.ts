@@ -1,0 +1,121 @@
+/** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
+export type Length = number | `${number}x`;
+
+/**
+ * A sweep as plain data: a grid of cells, one for each model × task × length × depth × load × seed.
+ * It prints as JSON, and its hash says whether a journal is of the same sweep.
+ */
+export interface SweepConfiguration {
+  /** Names the results' folder. */
+  readonly name: string;
+  /** The models; empty for all committed ones. */
+  readonly models: readonly string[];
+  /** The tasks; empty for those that each model was trained on. */
+  readonly tasks: readonly string[];
+  /** The lengths, each model's own where they are multiples. */
+  readonly lengths: readonly Length[];
+  /** Where the needle goes in tasks that have one; empty where each sample draws its own depth. */
+  readonly depths: readonly number[];
+  /** How much is to be remembered in tasks that have a load; empty for the task's default. */
+  readonly loads: readonly number[];
+  /** Seeds of the test samples. */
+  readonly seeds: readonly number[];
+  /** Samples in a cell. */
+  readonly samples: number;
+  /** Stands in for each model's own training length. */
+  readonly trainLength?: number;
+  /** Options of tasks by their name, over those the model was trained with. */
+  readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** The sweeps that have a name. */
+export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
+  default: {
+    name: "default",
+    models: [],
+    tasks: [],
+    lengths: ["1x", "2x", "4x", "8x", "16x", "32x"],
+    depths: [],
+    loads: [],
+    seeds: [0, 1, 2],
+    samples: 32,
+  },
+};
+
+/**
+ * A length as it is typed.
+ *
+ * @throws {RangeError} where it is neither a number of tokens nor a multiple such as `8x`.
+ */
+export function parseLength(text: string): Length {
+  const match = /^(\d+)(k|m)?$/i.exec(text);
+  if (match) {
+    const unit = { k: 2 ** 10, m: 2 ** 20 }[match[2]?.toLowerCase() ?? ""] ?? 1;
+    const tokens = Number(match[1]) * unit;
+    if (tokens > 0 && tokens < 2 ** 31) return tokens;
+  }
+  const multiple = /^(\d+(?:\.\d+)?)x$/i.exec(text);
+  if (multiple && Number(multiple[1]) > 0) return `${Number(multiple[1])}x`;
+  throw new RangeError(
+    `${text} is no length: give tokens (512, 4k, 1m) or multiples of the training length (8x)`,
+  );
+}
+
+/** A length in tokens. */
+export function tokensOf(length: Length, trainLength: number): number {
+  return typeof length === "number" ? length : Math.round(Number.parseFloat(length) * trainLength);
+}
+
+/**
+ * Checks what can be checked before a model is looked at.
+ *
+ * @throws {RangeError} for an empty axis, a depth outside 0 to 1, a number that is not whole.
+ */
+export function checkConfiguration(configuration: SweepConfiguration): void {
+  const { lengths, depths, loads, seeds, samples, trainLength } = configuration;
+  const fail = (reason: string): never => {
+    throw new RangeError(`Cannot sweep as ${reason}`);
+  };
+  if (lengths.length === 0) fail("there must be at least one length");
+  if (seeds.length === 0) fail("there must be at least one seed");
+  const whole = (name: string, value: number, low: number, high = 2 ** 31 - 1): void => {
+    if (!Number.isInteger(value) || value < low || value > high) {
+      fail(`${name} must be a whole number from ${low} to ${high}: current value is ${value}`);
+    }
+  };
+  whole("samples", samples, 1);
+  for (const seed of seeds) whole("a seed", seed, 0, 2 ** 32 - 1);
+  for (const load of loads) whole("a load", load, 1);
+  if (trainLength !== undefined) whole("the training length", trainLength, 1);
+  for (const depth of depths) {
+    if (!(depth >= 0 && depth <= 1)) {
+      fail(`a depth must be from 0 to 1: current depth is ${depth}`);
+    }
+  }
+  const axes: Record<string, readonly (number | string)[]> = {
+    length: lengths,
+    depth: depths,
+    load: loads,
+    seed: seeds,
+  };
+  for (const [name, values] of Object.entries(axes)) {
+    const twice = values.find((value, i) => values.indexOf(value) !== i);
+    if (twice !== undefined) fail(`${name} ${twice} is there twice`);
+  }
+}
+
+/** SHA-256 of plain data, in hexadecimal; the order of keys does not matter. */
+export async function hashOf(value: unknown): Promise<string> {
+  const bytes = new TextEncoder().encode(canonical(value));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, item) =>
+      item !== null && typeof item === "object" && !Array.isArray(item)
+        ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => a < b ? -1 : 1))
+        : item,
+  );
+}

@@ -1,0 +1,143 @@
+import { parse, stringify } from "@std/csv";
+
+/** The columns of `sweep.csv`, in order. */
+export const COLUMNS = [
+  "model",
+  "family",
+  "parameters",
+  "state_bytes",
+  "train_length",
+  "task",
+  "length",
+  "depth",
+  "load",
+  "seed",
+  "samples",
+  "metric",
+  "value",
+  "ci_low",
+  "ci_high",
+  "prefill_ms",
+  "step_ms",
+  "peak_bytes",
+  "adapter",
+  "version",
+] as const;
+
+const TEXTS = ["model", "family", "task", "metric", "adapter", "version"] as const;
+const OPTIONAL = [
+  "depth",
+  "load",
+  "ci_low",
+  "ci_high",
+  "prefill_ms",
+  "step_ms",
+  "peak_bytes",
+] as const;
+
+/** One cell and metric: a line of `sweep.csv`. A column that does not apply is left out. */
+export interface Row {
+  /** The model's name. */
+  readonly model: string;
+  /** Its architecture. */
+  readonly family: string;
+  /** How many weights it has. */
+  readonly parameters: number;
+  /** How large its state is after `length` tokens. */
+  readonly state_bytes: number;
+  /** The length that it was trained at. */
+  readonly train_length: number;
+  /** The task's name. */
+  readonly task: string;
+  /** Tokens in a sample. */
+  readonly length: number;
+  /** Where the needle is, where it is fixed. */
+  readonly depth?: number;
+  /** How much is to be remembered. */
+  readonly load?: number;
+  /** Seed of the samples. */
+  readonly seed: number;
+  /** Samples in the cell. */
+  readonly samples: number;
+  /**
+   * `accuracy` or `perplexity`; `perplexity@A-B` of the positions A to B alone (counted from 0);
+   * `chance`; `window_law`, the accuracy of a perfect model that sees as many last tokens.
+   */
+  readonly metric: string;
+  /** The metric's value. */
+  readonly value: number;
+  /** Lower end of the 95% interval. */
+  readonly ci_low?: number;
+  /** Upper end of the 95% interval. */
+  readonly ci_high?: number;
+  /** Milliseconds to read one sample, as one of its batch. */
+  readonly prefill_ms?: number;
+  /** Milliseconds for one more token after `length` of them. */
+  readonly step_ms?: number;
+  /** The most GPU memory held at once, weights included. */
+  readonly peak_bytes?: number;
+  /** What it ran on. */
+  readonly adapter: string;
+  /** The version of Lengthwise. */
+  readonly version: string;
+}
+
+/** Rows as CSV. */
+export function formatRows(rows: readonly Row[]): string {
+  return stringify(rows as unknown as Record<string, unknown>[], { columns: COLUMNS });
+}
+
+/**
+ * CSV as rows.
+ *
+ * @param source The file's name, for errors.
+ * @throws {Error} where a column is missing or a number is none.
+ */
+export function parseRows(csv: string, source: string): Row[] {
+  const records = readCsv(csv, source);
+  const missing = COLUMNS.filter((column) => !records[0].includes(column));
+  if (missing.length > 0) {
+    throw new Error(
+      `Cannot read ${source} as a sweep's results: it lacks the columns ${missing.join(", ")}`,
+    );
+  }
+  const [header, ...lines] = records;
+  return lines.map((line, i) => {
+    const row: Record<string, string | number> = {};
+    for (const column of COLUMNS) {
+      const cell = line[header.indexOf(column)];
+      if ((TEXTS as readonly string[]).includes(column)) {
+        row[column] = cell;
+      } else if (cell !== "") {
+        row[column] = Number(cell);
+        if (Number.isNaN(row[column])) {
+          throw new Error(
+            `Cannot read ${source}: line ${i + 2} has ${cell} for ${column}, which takes a number`,
+          );
+        }
+      } else if (!(OPTIONAL as readonly string[]).includes(column)) {
+        throw new Error(`Cannot read ${source}: line ${i + 2} has nothing for ${column}`);
+      }
+    }
+    return row as unknown as Row;
+  });
+}
+
+function readCsv(csv: string, source: string): string[][] {
+  try {
+    const records = parse(csv);
+    const uneven = records.findIndex(({ length }) => length !== records[0].length);
+    if (uneven > 0) {
+      throw new SyntaxError(
+        `line ${uneven + 1} has ${records[uneven].length} fields, the first ${records[0].length}`,
+      );
+    }
+    if (records.length > 0) return records;
+  } catch (error) {
+    throw new Error(
+      `Cannot read ${source} as CSV: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    );
+  }
+  throw new Error(`Cannot read ${source} as CSV: it is empty`);
+}

@@ -1,0 +1,330 @@
+import { join } from "@std/path";
+import { DeviceLostError } from "../../kernels/gpu/mod.ts";
+import type { Answers, Subject, SubjectSource } from "../subject.ts";
+import type { Sample, Task } from "../task.ts";
+import { VERSION } from "../version.ts";
+import { type Cell, cellKey, enumerateCells, type ModelCells } from "./cells.ts";
+import { checkConfiguration, hashOf, type SweepConfiguration } from "./configuration.ts";
+import { Journal } from "./journal.ts";
+import { formatRows, type Row } from "./rows.ts";
+import { score } from "./score.ts";
+
+/** The results' file in a results folder. */
+export const RESULTS = "sweep.csv";
+
+/** How many tokens a batch may hold; a longer sample is a batch of its own. */
+const BATCH_TOKENS = 2 ** 15;
+
+/** Where a sweep stands. */
+export interface SweepProgress {
+  /** The cell that is running, or was run last. */
+  readonly cell: Cell;
+  /** Its results, once it is done. */
+  readonly rows?: readonly Row[];
+  /** Why it has none, where it failed. */
+  readonly failed?: string;
+  /** Cells that are done, those of an earlier run among them. */
+  readonly done: number;
+  /** Cells in all. */
+  readonly total: number;
+  /** Models with cells that are still to be run, the current one among them. */
+  readonly modelsLeft: number;
+  /** An estimate of the time that is left; nothing before the first cell is done. */
+  readonly millisecondsLeft?: number;
+}
+
+/** How a sweep is run. */
+export interface SweepOptions {
+  /** The results' folder. */
+  readonly out: string;
+  /** Go on with the results that are there; false unless told. */
+  readonly resume?: boolean;
+  /** Stops the sweep after the cell that is running. */
+  readonly signal?: AbortSignal;
+  /** Called before and after each cell. */
+  readonly onProgress?: (progress: SweepProgress) => void;
+}
+
+/** A cell without results. */
+export interface FailedCell {
+  /** The cell. */
+  readonly cell: Cell;
+  /** What went wrong. */
+  readonly reason: string;
+}
+
+/** What a sweep leaves. */
+export interface SweepResult {
+  /** All rows, in the order of the grid. */
+  readonly rows: readonly Row[];
+  /** Cells that have no result. */
+  readonly failed: readonly FailedCell[];
+  /** Cells in all. */
+  readonly total: number;
+  /** Cells that an earlier run had done. */
+  readonly resumed: number;
+  /** Whether it was stopped before its end. */
+  readonly stopped: boolean;
+}
+
+/**
+ * Runs every cell of a sweep that its folder's journal does not hold yet, and writes `sweep.csv`.
+ * A cell that fails is noted, and the rest goes on; `resume` tries it again.
+ *
+ * @throws {Error} where the configuration does not fit the models, the folder cannot be written, or
+ * the GPU is lost; the cells before are in the journal.
+ */
+export async function runSweep(
+  configuration: SweepConfiguration,
+  source: SubjectSource,
+  options: SweepOptions,
+): Promise<SweepResult> {
+  checkConfiguration(configuration);
+  const cards = await source.find(configuration.models);
+  const grid = await enumerateCells(configuration, cards);
+  const hash = await hashOf([
+    configuration,
+    VERSION,
+    cards.map((
+      { name, family, parameters, trainLength, window, fingerprint },
+    ) => [name, family, parameters, trainLength, window, fingerprint]),
+  ]);
+  using journal = await Journal.open(
+    options.out,
+    { lengthwise: VERSION, hash, configuration },
+    { resume: options.resume ?? false },
+  );
+  const finished = new Map(
+    journal.entries.flatMap(({ cell, rows }) => rows === undefined ? [] : [[cell, rows]]),
+  );
+  const resumed = grid.flatMap(({ cells }) => cells).filter((cell) => finished.has(cellKey(cell)));
+  const failed: FailedCell[] = [];
+  const clock = new Clock(grid, finished);
+  try {
+    for (const model of grid) {
+      if (options.signal?.aborted) break;
+      await runModel(model, configuration, source, options, journal, finished, failed, clock);
+    }
+  } finally {
+    await writeResults(options.out, grid, finished);
+  }
+  const done = finished.size + failed.length;
+  return {
+    rows: rowsOf(grid, finished),
+    failed,
+    total: clock.total,
+    resumed: resumed.length,
+    stopped: done < clock.total,
+  };
+}
+
+async function runModel(
+  { card, tasks, cells }: ModelCells,
+  configuration: SweepConfiguration,
+  source: SubjectSource,
+  { signal, onProgress }: SweepOptions,
+  journal: Journal,
+  finished: Map<string, readonly Row[]>,
+  failed: FailedCell[],
+  clock: Clock,
+): Promise<void> {
+  const left = cells.filter((cell) => !finished.has(cellKey(cell)));
+  if (left.length === 0) return;
+  const note = async (cell: Cell, outcome: { rows?: readonly Row[]; failed?: string }) => {
+    await journal.append({ cell: cellKey(cell), ...outcome });
+    if (outcome.rows) finished.set(cellKey(cell), outcome.rows);
+    else failed.push({ cell, reason: outcome.failed! });
+    clock.finish(cell);
+    onProgress?.({ cell, ...clock.progress(), ...outcome });
+  };
+
+  onProgress?.({ cell: left[0], ...clock.progress() });
+  let subject: Subject & AsyncDisposable;
+  try {
+    subject = await source.open(card);
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    for (const cell of left) await note(cell, { failed: messageOf(error) });
+    return;
+  }
+  try {
+    const adapter = await source.adapter();
+    const runner = new CellRunner(subject, configuration, adapter);
+    for (const cell of left) {
+      if (signal?.aborted) return;
+      onProgress?.({ cell, ...clock.progress() });
+      clock.start();
+      let outcome: { rows?: readonly Row[]; failed?: string };
+      try {
+        outcome = { rows: await runner.run(cell, tasks.get(cell.task)!) };
+      } catch (error) {
+        if (error instanceof DeviceLostError) throw error;
+        outcome = { failed: messageOf(error) };
+      }
+      await note(cell, outcome);
+    }
+  } finally {
+    await subject[Symbol.asyncDispose]();
+  }
+}
+
+/** Runs cells of one model. */
+class CellRunner {
+  readonly #subject: Subject;
+  readonly #configuration: SweepConfiguration;
+  readonly #adapter: string;
+  /** Milliseconds a step by length: the same for all cells of a length. */
+  readonly #steps = new Map<number, number>();
+
+  constructor(subject: Subject, configuration: SweepConfiguration, adapter: string) {
+    this.#subject = subject;
+    this.#configuration = configuration;
+    this.#adapter = adapter;
+  }
+
+  async run(cell: Cell, task: Task): Promise<Row[]> {
+    const { name, family, parameters, window, trainLength } = this.#subject;
+    const { length, depth, load, seed } = cell;
+    const { samples: count } = this.#configuration;
+    const samples = Array.from(
+      { length: count },
+      (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
+    );
+    const stepMilliseconds = await this.#step(length, samples[0]);
+    const answers = await this.#answer(samples, length);
+    const scores = score(task, samples, answers, { load, window });
+    return scores.map(({ metric, value, low, high }): Row => ({
+      model: name,
+      family,
+      parameters,
+      state_bytes: this.#subject.stateBytes(length),
+      train_length: this.#configuration.trainLength ?? trainLength,
+      task: cell.task,
+      length,
+      depth,
+      load,
+      seed,
+      samples: count,
+      metric,
+      value: round(value),
+      ci_low: finiteOrNothing(low),
+      ci_high: finiteOrNothing(high),
+      prefill_ms: round(answers.prefillMilliseconds / count),
+      step_ms: round(stepMilliseconds),
+      peak_bytes: answers.peakBytes,
+      adapter: this.#adapter,
+      version: VERSION,
+    }));
+  }
+
+  /** Times a step, and has the kernels of a new length compiled before anything is timed. */
+  async #step(length: number, sample: Sample): Promise<number> {
+    let milliseconds = this.#steps.get(length);
+    if (milliseconds === undefined) {
+      await this.#subject.answer([sample]);
+      milliseconds = await this.#subject.stepMilliseconds(length);
+      this.#steps.set(length, milliseconds);
+    }
+    return milliseconds;
+  }
+
+  async #answer(samples: readonly Sample[], length: number): Promise<Answers> {
+    const size = Math.max(1, Math.floor(BATCH_TOKENS / length));
+    const parts: Answers[] = [];
+    for (let i = 0; i < samples.length; i += size) {
+      parts.push(await this.#subject.answer(samples.slice(i, i + size)));
+    }
+    return {
+      correct: parts.flatMap(({ correct }) => correct),
+      nll: parts.flatMap(({ nll }) => nll),
+      prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
+      peakBytes: Math.max(...parts.map(({ peakBytes }) => peakBytes)),
+    };
+  }
+}
+
+/** Counts cells and guesses the time left, taking a cell's cost to grow with its tokens. */
+class Clock {
+  readonly total: number;
+  readonly #left: Map<string, Map<string, number>>;
+  #spent = 0;
+  #tokens = 0;
+  #started = performance.now();
+
+  constructor(grid: readonly ModelCells[], finished: ReadonlyMap<string, unknown>) {
+    this.total = grid.reduce((sum, { cells }) => sum + cells.length, 0);
+    this.#left = new Map(grid.map(({ card, cells }) => [
+      card.name,
+      new Map(
+        cells.map((cell) => [cellKey(cell), cell.length] as const)
+          .filter(([key]) => !finished.has(key)),
+      ),
+    ]));
+  }
+
+  start(): void {
+    this.#started = performance.now();
+  }
+
+  finish(cell: Cell): void {
+    this.#left.get(cell.model)!.delete(cellKey(cell));
+    const now = performance.now();
+    this.#spent += now - this.#started;
+    this.#started = now;
+    this.#tokens += cell.length;
+  }
+
+  progress(): Pick<SweepProgress, "done" | "total" | "modelsLeft" | "millisecondsLeft"> {
+    const models = [...this.#left.values()].filter(({ size }) => size > 0);
+    const cells = models.flatMap((left) => [...left.values()]);
+    return {
+      done: this.total - cells.length,
+      total: this.total,
+      modelsLeft: models.length,
+      ...(this.#tokens === 0 ? {} : {
+        millisecondsLeft: cells.reduce((sum, length) => sum + length, 0) * this.#spent /
+          this.#tokens,
+      }),
+    };
+  }
+}
+
+function rowsOf(
+  grid: readonly ModelCells[],
+  finished: ReadonlyMap<string, readonly Row[]>,
+): readonly Row[] {
+  return grid.flatMap(({ cells }) => cells.flatMap((cell) => finished.get(cellKey(cell)) ?? []));
+}
+
+/** Writes the CSV beside the journal, whole or not at all. */
+async function writeResults(
+  folder: string,
+  grid: readonly ModelCells[],
+  finished: ReadonlyMap<string, readonly Row[]>,
+): Promise<void> {
+  const path = join(folder, RESULTS);
+  try {
+    await Deno.writeTextFile(`${path}.part`, formatRows(rowsOf(grid, finished)));
+    await Deno.rename(`${path}.part`, path);
+  } catch (error) {
+    throw new Error(
+      `Cannot write ${path}: ${
+        messageOf(error)
+      }; the cells are safe in the journal: go on with --resume`,
+      { cause: error },
+    );
+  }
+}
+
+/** Six digits: more would only be noise in a diff. */
+function round(value: number): number {
+  return Number(value.toPrecision(6));
+}
+
+function finiteOrNothing(value: number | undefined): number | undefined {
+  return value === undefined || !Number.isFinite(value) ? undefined : round(value);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

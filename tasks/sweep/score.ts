@@ -1,0 +1,129 @@
+import { clusteredProportion, type Estimate, perplexity } from "../statistics.ts";
+import type { Answers } from "../subject.ts";
+import { type Sample, scoredPositions, type Task } from "../task.ts";
+
+/** A metric of a cell. */
+export interface Score extends Partial<Estimate> {
+  /** As the CSV's metric column calls it. */
+  readonly metric: string;
+  /** The value. */
+  readonly value: number;
+}
+
+/** A model's answers that are no numbers. */
+export class NotANumberError extends Error {
+  /** The error's name. */
+  override readonly name = "NotANumberError";
+}
+
+/**
+ * Scores the answers to the samples of one cell.
+ *
+ * @param window How many last tokens the model sees, where that is limited.
+ * @throws {NotANumberError} where a likelihood is NaN, or infinite where the perplexity needs it.
+ */
+export function score(
+  task: Task,
+  samples: readonly Sample[],
+  answers: Pick<Answers, "correct" | "nll">,
+  options: { readonly load?: number; readonly window?: number } = {},
+): Score[] {
+  const positions = samples.map(scoredPositions);
+  checkAnswers(task, positions, answers);
+  return task.metric === "accuracy"
+    ? scoreAccuracy(task, samples, positions, answers.correct, options)
+    : scorePerplexity(positions, answers.nll);
+}
+
+function checkAnswers(
+  task: Task,
+  positions: readonly (readonly number[])[],
+  { correct, nll }: Pick<Answers, "correct" | "nll">,
+): void {
+  for (const [i, { length }] of positions.entries()) {
+    if (correct[i]?.length !== length || nll[i]?.length !== length) {
+      throw new RangeError(
+        `Cannot score ${task.name} as sample ${i} takes ${length} answers: current numbers are ${
+          correct[i]?.length
+        } and ${nll[i]?.length}`,
+      );
+    }
+    const bad = nll[i].findIndex((value) =>
+      Number.isNaN(value) || (task.metric === "perplexity" && !Number.isFinite(value))
+    );
+    if (bad >= 0) {
+      throw new NotANumberError(
+        `Cannot score ${task.name} as the model's log-likelihood at position ${
+          positions[i][bad]
+        } of sample ${i} is ${-nll[i][bad]}: its weights or a kernel are broken at this length`,
+      );
+    }
+  }
+}
+
+function scoreAccuracy(
+  task: Task,
+  samples: readonly Sample[],
+  positions: readonly (readonly number[])[],
+  correct: readonly Uint8Array[],
+  { load, window }: { readonly load?: number; readonly window?: number },
+): Score[] {
+  const right = correct.map((answers) => answers.reduce((sum, answer) => sum + answer, 0));
+  const scores: Score[] = [{
+    metric: "accuracy",
+    ...clusteredProportion(right, positions.map(({ length }) => length)),
+  }];
+  const chance = task.chance(load);
+  if (chance !== undefined) scores.push({ metric: "chance", value: chance });
+  const law = window === undefined ? undefined : windowLaw(samples, window, chance ?? 0);
+  if (law !== undefined) scores.push({ metric: "window_law", value: law });
+  return scores;
+}
+
+/**
+ * The accuracy of a model that answers rightly whatever rests on its last `window` tokens, and
+ * guesses the rest; nothing where the samples do not say what their answers rest on.
+ */
+export function windowLaw(
+  samples: readonly Sample[],
+  window: number,
+  chance: number,
+): number | undefined {
+  let [sum, count] = [0, 0];
+  for (const sample of samples) {
+    if (sample.evidence === undefined) return undefined;
+    for (const t of scoredPositions(sample)) {
+      sum += t - sample.evidence[t] < window ? 1 : chance;
+      count++;
+    }
+  }
+  return count === 0 ? undefined : sum / count;
+}
+
+function scorePerplexity(
+  positions: readonly (readonly number[])[],
+  nll: readonly Float32Array[],
+): Score[] {
+  const mean = (values: Float32Array): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const scores: Score[] = [{ metric: "perplexity", ...perplexity(nll.map(mean)) }];
+  const last = positions.reduce((most, list) => Math.max(most, list.at(-1) ?? 0), 0);
+  for (const [low, high] of positionBands(last)) {
+    const inBand = nll.map((values, i) =>
+      values.filter((_, j) => positions[i][j] >= low && positions[i][j] <= high)
+    ).filter(({ length }) => length > 0);
+    if (inBand.length > 0) {
+      scores.push({ metric: `perplexity@${low}-${high}`, ...perplexity(inBand.map(mean)) });
+    }
+  }
+  return scores;
+}
+
+/** Bands of positions, each twice as wide as the one before: 0–15, 16–31, 32–63, … */
+function positionBands(last: number): [low: number, high: number][] {
+  const bands: [number, number][] = [];
+  for (let low = 0, width = 16; low <= last; low += width, width = low) {
+    bands.push([low, Math.min(low + width, last + 1) - 1]);
+  }
+  return bands;
+}

@@ -1,0 +1,110 @@
+/** The label of a position where nothing is asked. */
+export const UNSCORED = 0xFFFFFFFF;
+
+/** How answers are scored: the share that is right, or exp of the mean negative log-likelihood. */
+export type Metric = "accuracy" | "perplexity";
+
+/** Which of two streams that share no sample a sample comes from. */
+export type Split = "train" | "test";
+
+/** One question: tokens in, and what is due at each position. */
+export interface Sample {
+  /** What the model reads: `[time]`. */
+  readonly tokens: Uint32Array;
+  /** `labels[t]` is due after reading `tokens[t]`; {@linkcode UNSCORED} where nothing is: `[time]`. */
+  readonly labels: Uint32Array;
+  /**
+   * Where a label is due, the farthest position whose token the answer rests on: a model that sees
+   * only its last W tokens can know the answer at t where `t - evidence[t] < W`. Left out where an
+   * answer rests on no position in particular: `[time]`.
+   */
+  readonly evidence?: Uint32Array;
+  /** Where the needle is, for tasks with one: 0 at the beginning, 1 at the end. */
+  readonly depth?: number;
+}
+
+/** What determines a sample: the same coordinates give the same sample on every machine. */
+export interface SampleCoordinates {
+  /** Tokens in the sample. */
+  readonly length: number;
+  /** Seed of the stream, a whole number from 0 to 2³² − 1. */
+  readonly seed: number;
+  /** Number of the sample in its stream. */
+  readonly index: number;
+  /** Train and test streams share no sample, whatever the seeds. */
+  readonly split: Split;
+  /** Where the needle goes, from 0 to 1; left out, each sample draws its own. */
+  readonly depth?: number;
+  /** How much is to be remembered, in the task's own unit; the task's default unless told. */
+  readonly load?: number;
+}
+
+/** What a task's load counts. */
+export interface Load {
+  /** In words, for labels: "key–value pairs". */
+  readonly counts: string;
+  /** The load unless told. */
+  readonly default: number;
+}
+
+/** A question that can be asked at any length from its shortest on. Knows no model and no GPU. */
+export interface Task {
+  /** As the registry and the results call it. */
+  readonly name: string;
+  /** How answers are scored. */
+  readonly metric: Metric;
+  /** Tokens are below this. */
+  readonly vocabulary: number;
+  /** The options it was made with, as plain data: with the name, they make the same task again. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** What the load counts, for tasks that have one. */
+  readonly loads?: Load;
+  /** Whether a needle can be put at a given depth. */
+  readonly depths: boolean;
+  /** The longest sample there is, for tasks made from a finite text. */
+  readonly longestLength?: number;
+  /** The accuracy of a guesser that knows the format and not the sequence; nothing for perplexity. */
+  chance(load?: number): number | undefined;
+  /** The fewest tokens that hold the question. */
+  shortestLength(load?: number): number;
+  /** The sample at the given coordinates. @throws {RangeError} where the length does not fit. */
+  sample(coordinates: SampleCoordinates): Sample;
+}
+
+/**
+ * Checks that a sample of this length can be made.
+ *
+ * @throws {RangeError} naming the smallest length that works, or the largest.
+ */
+export function checkLength(task: Task, length: number, load?: number): void {
+  const loaded = task.loads ? ` with ${load ?? task.loads.default} ${task.loads.counts}` : "";
+  const shortest = task.shortestLength(load);
+  if (!Number.isInteger(length) || length < shortest) {
+    throw new RangeError(
+      `Cannot ask ${task.name}${loaded} in ${length} tokens: the smallest length that works is ${shortest}`,
+    );
+  }
+  if (task.longestLength !== undefined && length > task.longestLength) {
+    throw new RangeError(
+      `Cannot ask ${task.name} in ${length} tokens as its text ends: the largest length that works is ${task.longestLength}`,
+    );
+  }
+}
+
+/** Checks a depth. @throws {RangeError} where it is not from 0 to 1. */
+export function checkDepth(task: Task, depth: number | undefined): void {
+  if (depth !== undefined && !(depth >= 0 && depth <= 1)) {
+    throw new RangeError(
+      `Cannot ask ${task.name} as a depth must be from 0 (the beginning) to 1 (the end): current depth is ${depth}`,
+    );
+  }
+}
+
+/** The positions of a sample at which an answer is due. */
+export function scoredPositions(sample: Sample): number[] {
+  const positions: number[] = [];
+  sample.labels.forEach((label, t) => {
+    if (label !== UNSCORED) positions.push(t);
+  });
+  return positions;
+}

@@ -1,0 +1,84 @@
+import { replaceFile, storeParameters } from "../../models/checkpoints/checkpoint.ts";
+import { readSafetensors, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
+import type { Recipe } from "./recipe.ts";
+import { Schedule } from "./schedule.ts";
+import type { Trainer } from "./trainer.ts";
+
+const FILE = "checkpoint.safetensors";
+
+/** Where a training run stands, beside its tensors. */
+export interface Progress {
+  /** The next step. */
+  readonly step: number;
+  /** The schedule. */
+  readonly schedule: Schedule;
+  /** Seconds trained so far. */
+  readonly seconds: number;
+}
+
+/** Writes parameters, optimizer and schedule; a run that is killed meanwhile keeps the one before. */
+export async function saveCheckpoint(
+  directory: string,
+  recipe: Recipe,
+  trainer: Trainer,
+  progress: Progress,
+): Promise<void> {
+  const tensors = await storeParameters(trainer.model);
+  const moments = [...trainer.moments].flatMap(([name, { first, second }]) => [
+    [`first_moment.${name}`, first] as const,
+    [`second_moment.${name}`, second] as const,
+  ]);
+  const values = await trainer.model.gpu.read(moments.map(([, tensor]) => tensor));
+  moments.forEach(([name, { shape }], index) => {
+    tensors.set(name, { shape, data: values[index] as Float32Array });
+  });
+  const bytes = writeSafetensors(tensors, {
+    recipe: JSON.stringify(recipe),
+    step: `${progress.step}`,
+    seconds: `${progress.seconds}`,
+    schedule: JSON.stringify(progress.schedule.snapshot()),
+  });
+  await replaceFile(`${directory}/${FILE}`, bytes);
+}
+
+/**
+ * Puts a run back where its last checkpoint was.
+ *
+ * @returns undefined where the directory holds no checkpoint.
+ * @throws {Error} where the checkpoint is damaged or of another recipe.
+ */
+export async function restoreCheckpoint(
+  directory: string,
+  recipe: Recipe,
+  trainer: Trainer,
+): Promise<Progress | undefined> {
+  const path = `${directory}/${FILE}`;
+  let bytes;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  const { tensors, metadata } = readSafetensors(bytes, path);
+  if (metadata.recipe !== JSON.stringify(recipe)) {
+    throw new Error(
+      `Cannot resume from ${path} as it was made by another recipe: train into another folder with --out, or leave --resume out to begin anew`,
+    );
+  }
+  const load = (name: string, target: { write(data: Float32Array): void }): void => {
+    const stored: StoredTensor | undefined = tensors.get(name);
+    if (stored === undefined) throw new Error(`Cannot resume from ${path} as it lacks ${name}`);
+    target.write(stored.data);
+  };
+  for (const [name, { tensor }] of trainer.model.parameters) load(name, tensor);
+  for (const [name, { first, second }] of trainer.moments) {
+    load(`first_moment.${name}`, first);
+    load(`second_moment.${name}`, second);
+  }
+  return {
+    step: Number(metadata.step),
+    seconds: Number(metadata.seconds),
+    schedule: new Schedule(recipe, JSON.parse(metadata.schedule)),
+  };
+}

@@ -1,0 +1,118 @@
+import { architecture, type ModelConfiguration } from "../../models/mod.ts";
+import { smallLayout, type TaskName, type TaskOptions } from "../registry.ts";
+
+/** A task of a recipe's mixture. */
+export interface RecipeTask {
+  /** The task's name in the registry. */
+  readonly name: TaskName;
+  /** Its options: vocabulary, layout, load. */
+  readonly options: TaskOptions[TaskName];
+}
+
+/** How a model is trained, as plain data: the same recipe and seed give the same loss curve. */
+export interface Recipe {
+  /** The recipe's name, which the model that it makes bears too. */
+  readonly name: string;
+  /** The model. */
+  readonly model: ModelConfiguration;
+  /** The tasks; each batch holds as many sequences of each. */
+  readonly tasks: readonly RecipeTask[];
+  /** Length of the training sequences in tokens; every other batch or so is half as long. */
+  readonly length: number;
+  /** Sequences a step, over all tasks. */
+  readonly batch: number;
+  /** Peak learning rate of AdamW. */
+  readonly learningRate: number;
+  /** Steps of linear warm-up. */
+  readonly warmupSteps: number;
+  /** Steps during which the first task alone is trained on; 0 for none. */
+  readonly firstTaskSteps: number;
+  /**
+   * The accuracy that the worst task must reach over the last measured steps for the rate to cool
+   * down; 1 or more where the rate cools over the last quarter of {@linkcode Recipe.steps} only.
+   */
+  readonly targetAccuracy: number;
+  /** The most steps. */
+  readonly steps: number;
+  /** Seed of the initial values and of the data. */
+  readonly seed: number;
+}
+
+/** Momenta of AdamW, the largest gradient norm and the weight decay; the same in every recipe. */
+export const OPTIMIZER = {
+  beta1: 0.9,
+  beta2: 0.98,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  gradientNorm: 1,
+} as const;
+
+const SYNTHETIC_TASKS = ["mqar", "induction", "selective-copying", "passkey"] as const;
+
+/** The synthetic tasks in one vocabulary, so that one model can learn them all. */
+const MIXTURE: readonly RecipeTask[] = SYNTHETIC_TASKS.map((name) => ({
+  name,
+  options: smallLayout(name, true),
+}));
+
+function mixture(
+  family: string,
+  overrides: Partial<Recipe> = {},
+  tasks: readonly RecipeTask[] = MIXTURE,
+): Recipe {
+  return {
+    name: `${family}-mixture`,
+    model: architecture(family, { vocabulary: 64, width: 32 }),
+    tasks,
+    length: 64,
+    batch: 64,
+    learningRate: 3e-3,
+    warmupSteps: 50,
+    firstTaskSteps: 0,
+    targetAccuracy: 0.97,
+    steps: 6000,
+    seed: 1,
+    ...overrides,
+  };
+}
+
+function text(family: string): Recipe {
+  return {
+    name: `${family}-text`,
+    model: architecture(family, { vocabulary: 256, width: 48 }),
+    tasks: [{ name: "text", options: {} }],
+    length: 256,
+    batch: 16,
+    learningRate: 3e-3,
+    warmupSteps: 50,
+    firstTaskSteps: 0,
+    targetAccuracy: 1,
+    steps: 400,
+    seed: 1,
+  };
+}
+
+const FAMILIES = ["transformer", "mamba2", "gla", "griffin", "mamba2-attention"];
+
+/** The recipes by name. */
+export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
+  [
+    mixture("transformer", { firstTaskSteps: 350 }),
+    mixture("mamba2"),
+    mixture("gla"),
+    mixture("griffin", { learningRate: 5e-3 }),
+    mixture("mamba2-attention"),
+    ...FAMILIES.map(text),
+  ].map((recipe) => [recipe.name, recipe]),
+);
+
+/** The recipe of a name. @throws {RangeError} where there is none, with those there are. */
+export function findRecipe(name: string): Recipe {
+  const recipe = RECIPES.get(name);
+  if (recipe === undefined) {
+    throw new RangeError(
+      `Cannot find the recipe "${name}": recipes are ${[...RECIPES.keys()].join(", ")}`,
+    );
+  }
+  return recipe;
+}

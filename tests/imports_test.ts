@@ -1,0 +1,180 @@
+import { assert, assertEquals } from "@std/assert";
+import { dirname, fromFileUrl, join, relative } from "@std/path";
+
+/**
+ * Who may import what. The first row whose `files` matches a path holds; `may` is matched against
+ * the paths that the file imports. Imports run one way: tasks → models → families → gpu.
+ */
+interface Rule {
+  readonly files: RegExp;
+  readonly may: (path: RegExpExecArray) => RegExp;
+  readonly packages: boolean;
+  readonly webgpu: boolean;
+  readonly why: string;
+}
+
+const NOTHING = /(?!)/;
+const ANYTHING = /(?:)/;
+
+const RULES: readonly Rule[] = [
+  {
+    files: /^kernels\/gpu\//,
+    may: () => /^kernels\/gpu\//,
+    packages: true,
+    webgpu: true,
+    why: "kernels/gpu/ stands on nothing of ours",
+  },
+  {
+    files: /^kernels\/\w+\/(.+\/)?reference\.ts$/,
+    may: () => NOTHING,
+    packages: false,
+    webgpu: false,
+    why: "reference.ts imports nothing: it shares no code with the kernel that it checks",
+  },
+  {
+    files: /^kernels\/(\w+)\//,
+    may: ([, family]) => new RegExp(`^kernels/(${family}|gpu)/`),
+    packages: true,
+    webgpu: false,
+    why: "a family imports itself and kernels/gpu/ alone",
+  },
+  {
+    files: /^kernels\//,
+    may: () => /^kernels\//,
+    packages: true,
+    webgpu: false,
+    why: "kernels/ knows no models and no tasks",
+  },
+  {
+    files: /^models\//,
+    may: () => /^(models|kernels)\//,
+    packages: true,
+    webgpu: false,
+    why: "models/ stands on kernels/ and knows no tasks",
+  },
+  {
+    files: /^tasks\/(generators\/|task\.ts$|random\.ts$)/,
+    may: () => /^tasks\/(generators\/|task\.ts$|random\.ts$)/,
+    packages: true,
+    webgpu: false,
+    why: "task generators, with what they stand on, know no GPU and no model",
+  },
+  {
+    files: /^tasks\//,
+    may: () => /^((tasks|models|kernels)\/|deno\.json$)/,
+    packages: true,
+    webgpu: false,
+    why: "tasks/ stands on models/ and kernels/",
+  },
+  {
+    files: /^mod\.ts$/,
+    may: () => /^(kernels|models|tasks)\/mod\.ts$/,
+    packages: false,
+    webgpu: false,
+    why: "mod.ts re-exports the three folders' mod.ts and nothing else",
+  },
+  {
+    files: /^bench\//,
+    may: () => /^(bench|tasks|models|kernels|tests|mod\.ts)/,
+    packages: true,
+    webgpu: false,
+    why: "only kernels/gpu/ calls WebGPU",
+  },
+  { files: /^tests\//, may: () => ANYTHING, packages: true, webgpu: true, why: "" },
+];
+
+const WEBGPU =
+  /\bnavigator\.gpu\b|\bGPU(?=[A-Z])\w+|\brequest(?:Adapter|Device)\b|\bcreateComputePipeline\w*/;
+
+const IMPORTS = [
+  /^(?:import|export)\s[\w$*\s{},]*?\bfrom\s+"([^"]+)"/gm,
+  /^import\s+"([^"]+)"/gm,
+  /\bimport\(\s*"([^"]+)"/g,
+];
+
+/** What is wrong with a file, a line each. */
+function violations(path: string, text: string): string[] {
+  const rule = RULES.find(({ files }) => files.test(path));
+  if (!rule) return [`${path}: no rule in tests/imports_test.ts covers this folder`];
+  const code = text.replace(/^\s*(?:\/?\*|\/\/).*$/gm, "").replace(/\s\/\/ .*$/gm, "");
+  const allowed = rule.may(rule.files.exec(path)!);
+  const found: string[] = [];
+  for (const [, specifier] of IMPORTS.flatMap((pattern) => [...code.matchAll(pattern)])) {
+    const local = specifier.startsWith(".");
+    const target = local ? join(dirname(path), specifier).replaceAll("\\", "/") : specifier;
+    if (local ? !allowed.test(target) : !rule.packages) {
+      found.push(`${path} imports ${target}: ${rule.why}`);
+    }
+  }
+  const call = rule.webgpu ? null : WEBGPU.exec(code);
+  if (call) found.push(`${path} has ${call[0]}: only kernels/gpu/ calls WebGPU`);
+  return found;
+}
+
+const ROOT = fromFileUrl(new URL("..", import.meta.url));
+
+async function sources(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (/^\.|^(results|node_modules)$/.test(name)) continue;
+    if (isDirectory) files.push(...await sources(join(folder, name)));
+    else if (name.endsWith(".ts")) files.push(join(folder, name));
+  }
+  return files;
+}
+
+Deno.test("imports run one way", async () => {
+  const files = await sources(ROOT);
+  assert(files.length > 10, `only ${files.length} files found`);
+  const found: string[] = [];
+  for (const file of files) {
+    const path = relative(ROOT, file).replaceAll("\\", "/");
+    found.push(...violations(path, await Deno.readTextFile(file)));
+  }
+  assertEquals(found, []);
+});
+
+Deno.test("a violation is found", () => {
+  const cases: [path: string, text: string][] = [
+    ["kernels/gpu/gpu.ts", 'import { matmul } from "../matmul/mod.ts";'],
+    ["kernels/scan/reference.ts", 'import { scan } from "./scan.ts";'],
+    ["kernels/scan/reference.ts", 'import { sum } from "@std/collections";'],
+    ["kernels/scan/scan.ts", 'import { matmul } from "../matmul/mod.ts";'],
+    ["kernels/scan/scan.ts", 'import source from "../matmul/a.wgsl" with { type: "text" };'],
+    ["kernels/scan/scan.ts", 'import {\n  type Model,\n} from "../../models/mod.ts";'],
+    ["kernels/mod.ts", 'export * from "../tasks/mod.ts";'],
+    ["models/layers.ts", 'import type { Task } from "../tasks/task.ts";'],
+    ["models/layers.ts", 'const { sweep } = await import("../tasks/sweep.ts");'],
+    ["tasks/generators/mqar.ts", 'import "../../kernels/mod.ts";'],
+    ["tasks/task.ts", 'import { loadModel } from "../models/mod.ts";'],
+    ["tasks/generators/mqar.ts", 'import { train } from "../train.ts";'],
+    ["tasks/sweep.ts", 'import { relativeError } from "../tests/testing.ts";'],
+    ["tasks/sweep.ts", "const adapter = await navigator.gpu.requestAdapter();"],
+    ["models/model.ts", "export function open(device: GPUDevice): void {}"],
+    ["kernels/scan/scan.ts", "const usage = GPUBufferUsage.STORAGE;"],
+    ["mod.ts", 'export * from "./kernels/scan/scan.ts";'],
+    ["elsewhere/a.ts", ""],
+  ];
+  for (const [path, text] of cases) {
+    assertEquals(violations(path, text).length, 1, `${path}: ${text}`);
+  }
+});
+
+Deno.test("what is allowed is no violation", () => {
+  const cases: [path: string, text: string][] = [
+    ["kernels/gpu/gpu.ts", 'import { Tensor } from "./tensor.ts";\nlet device: GPUDevice;'],
+    ["kernels/scan/reference.ts", "export function scanReference(): void {}"],
+    ["kernels/scan/scan.ts", 'import { kernel } from "../gpu/mod.ts";'],
+    ["kernels/scan/scan.ts", 'import source from "./scan.wgsl" with { type: "text" };'],
+    ["kernels/scan/scan.ts", '/**\n * import { x } from "../matmul/mod.ts"; with a GPUDevice\n */'],
+    ["kernels/mod.ts", 'export * from "./scan/mod.ts";'],
+    [
+      "models/layers.ts",
+      'import { matmul } from "../kernels/mod.ts";\nimport { x } from "pure-rand/x";',
+    ],
+    ["tasks/generators/mqar.ts", 'import { shuffle } from "../random.ts";'],
+    ["tasks/sweep.ts", 'import { loadModel } from "../models/mod.ts";'],
+    ["tests/gpu_test.ts", "await navigator.gpu.requestAdapter();"],
+  ];
+  for (const [path, text] of cases) assertEquals(violations(path, text), []);
+});

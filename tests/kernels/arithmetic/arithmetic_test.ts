@@ -1,0 +1,163 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  add,
+  concatenate,
+  concatenateTime,
+  gatherRows,
+  gatherRowsBackward,
+  multiply,
+  multiplyBackward,
+  scale,
+  sliceTime,
+  split,
+  sumTo,
+} from "../../../kernels/arithmetic/mod.ts";
+import { combineReference, sumToReference } from "../../../kernels/arithmetic/reference.ts";
+import { elementCount } from "../../../kernels/gpu/mod.ts";
+import { assertClose, normals, testGpu } from "../../testing.ts";
+
+const PAIRS: [number[], number[]][] = [
+  [[1], [1]],
+  [[3, 5], [3, 5]],
+  [[7, 5, 3], [1]],
+  [[300, 64], [64]],
+  [[257, 7], [7]],
+  [[2, 65, 3, 8], [3, 1]],
+  [[2, 65, 3, 5], [3, 1]],
+  [[2, 9, 3, 5], [9, 3, 1]],
+  [[5, 130], [5, 1]],
+  [[2, 3, 100], [2, 1, 1]],
+];
+
+for (const [shape, bShape] of PAIRS) {
+  Deno.test(`add(), multiply() and their gradients equal the reference for [${shape}] and [${bShape}]`, async () => {
+    const gpu = await testGpu();
+    const [aData, bData, gData] = [shape, bShape, shape].map((s, i) => normals(i, elementCount(s)));
+    using a = gpu.tensor(shape, aData);
+    using b = gpu.tensor(bShape, bData);
+    using outputGradient = gpu.tensor(shape, gData);
+    const gradients = multiplyBackward(gpu, { a, b, outputGradient });
+    const [sum, product, total, da, db] = await gpu.read([
+      add(gpu, { a, b }).output,
+      multiply(gpu, { a, b }).output,
+      sumTo(gpu, { x: outputGradient }, { shape: bShape }).output,
+      gradients.aGradient,
+      gradients.bGradient,
+    ]);
+    assertClose(sum, combineReference("add", aData, shape, bData, bShape), 1e-6, "sum");
+    const expected = combineReference("multiply", aData, shape, bData, bShape);
+    assertClose(product, expected, 1e-6, "product");
+    assertClose(total, sumToReference(gData, shape, bShape), 1e-5, "sumTo");
+    const ga = combineReference("multiply", gData, shape, aData, shape);
+    assertClose(da, combineReference("multiply", gData, shape, bData, bShape), 1e-6, "aGradient");
+    assertClose(db, sumToReference(ga, shape, bShape), 1e-5, "bGradient");
+    assertEquals(gradients.bGradient.shape, bShape);
+  });
+}
+
+Deno.test("scale() reaches every element past 65,535 workgroups", async () => {
+  const gpu = await testGpu();
+  const size = 65_536 * 256 + 3;
+  const data = Float32Array.from({ length: size }, (_, i) => i % 1024);
+  using x = gpu.tensor([size], data);
+  using output = scale(gpu, { x }, { factor: -0.5 }).output;
+  const y = await output.read();
+  for (let i = 0; i < size; i++) if (y[i] !== data[i] * -0.5) throw new Error(`element ${i}`);
+});
+
+Deno.test("sumTo() of a long tensor is exact to the reference and the same twice", async () => {
+  const gpu = await testGpu();
+  const data = normals(1, 300_001);
+  using x = gpu.tensor([300_001], data);
+  const [first, second] = await gpu.read([
+    sumTo(gpu, { x }, { shape: [1] }).output,
+    sumTo(gpu, { x }, { shape: [] }).output,
+  ]);
+  assertClose(first, sumToReference(data, [300_001], [1]), 1e-5, "sum");
+  assertEquals(first, second);
+});
+
+for (const sizes of [[8, 4, 64], [3, 1, 5, 2], [0, 7]]) {
+  Deno.test(`split() and concatenate() undo each other for sizes ${sizes}`, async () => {
+    const gpu = await testGpu();
+    const width = sizes.reduce((sum, size) => sum + size, 0);
+    const data = normals(1, 2 * 33 * width);
+    using x = gpu.tensor([2, 33, width], data);
+    const { outputs } = split(gpu, { x }, { sizes });
+    const { output } = concatenate(gpu, { inputs: outputs });
+    const [whole, ...parts] = await gpu.read([output, ...outputs]);
+    assertEquals(whole, data);
+    let start = 0;
+    sizes.forEach((size, index) => {
+      assertEquals(outputs[index].shape, [2, 33, size]);
+      const part = data.filter((_, i) => i % width >= start && i % width < start + size);
+      assertEquals(parts[index], part);
+      start += size;
+    });
+  });
+}
+
+for (const inner of [[3, 4], [5], []]) {
+  Deno.test(`sliceTime() and concatenateTime() undo each other for inner axes [${inner}]`, async () => {
+    const gpu = await testGpu();
+    const width = elementCount(inner);
+    const data = normals(1, 2 * 9 * width);
+    using x = gpu.tensor([2, 9, ...inner], data);
+    const inputs = [[0, 4], [4, 0], [4, 5]].map(([start, length]) =>
+      sliceTime(gpu, { x }, { start, length }).output
+    );
+    const [whole, tail] = await gpu.read([concatenateTime(gpu, { inputs }).output, inputs[2]]);
+    assertEquals(whole, data);
+    assertEquals(tail, data.filter((_, i) => i % (9 * width) >= 4 * width));
+  });
+}
+
+for (const columns of [5, 8]) {
+  Deno.test(`gatherRows() and its gradient move rows of ${columns}`, async () => {
+    const gpu = await testGpu();
+    const data = normals(1, 9 * columns);
+    using x = gpu.tensor([9, columns], data);
+    using indices = gpu.tensor([4], [8, 0, 3, 9], "u32");
+    using output = gatherRows(gpu, { x, indices }).output;
+    using xGradient =
+      gatherRowsBackward(gpu, { outputGradient: output, indices }, { rows: 9 }).xGradient;
+    const [rows, back] = await gpu.read([output, xGradient]);
+    const row = (i: number): number[] => [...data.slice(i * columns, (i + 1) * columns)];
+    assertEquals([...rows], [...row(8), ...row(0), ...row(3), ...Array(columns).fill(0)]);
+    const kept = data.map((value, i) => [8, 0, 3].includes(Math.floor(i / columns)) ? value : 0);
+    assertEquals(back, kept);
+  });
+}
+
+Deno.test("arithmetic refuses shapes that do not fit", async () => {
+  const gpu = await testGpu();
+  using a = gpu.tensor([2, 3, 4]);
+  using gap = gpu.tensor([2, 1, 4]);
+  using indices = gpu.tensor([2]);
+  using matrix = gpu.tensor([2, 3]);
+  assertThrows(
+    () => add(gpu, { a, b: gap }),
+    RangeError,
+    "Cannot run add() as b must have the shape [2,3,4] or repeat along it with its extents other than 1 side by side: current shape is [2,1,4]",
+  );
+  assertThrows(
+    () => split(gpu, { x: a }, { sizes: [1, 2] }),
+    RangeError,
+    "Cannot run split() as the sizes [1,2] must sum to the last axis of x: current shape is [2,3,4]",
+  );
+  assertThrows(
+    () => concatenateTime(gpu, { inputs: [a, matrix] }),
+    RangeError,
+    "Cannot run concatenateTime() as inputs[1] must have shape [2,3,4]: current shape is [2,3]",
+  );
+  assertThrows(
+    () => sliceTime(gpu, { x: a }, { start: 2, length: 2 }),
+    RangeError,
+    "time steps 2 to 4",
+  );
+  assertThrows(
+    () => gatherRows(gpu, { x: matrix, indices }),
+    RangeError,
+    "Cannot run gatherRows() as indices must be u32: current data type is f32",
+  );
+});

@@ -1,0 +1,50 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { embedding, embeddingBackward } from "../../../kernels/embedding/mod.ts";
+import {
+  embeddingBackwardReference,
+  embeddingReference,
+} from "../../../kernels/embedding/reference.ts";
+import { assertClose, normals, testGpu, testTilings, uniforms } from "../../testing.ts";
+
+for (
+  const [vocabulary, width, batch, time] of [
+    [1, 1, 1, 1],
+    [5, 7, 3, 65],
+    [64, 32, 2, 257],
+    [257, 60, 1, 100],
+    [50_257, 8, 2, 64],
+  ]
+) {
+  Deno.test(`embedding() and its gradient equal the reference for ${vocabulary} × ${width}, ${batch} × ${time} tokens`, async () => {
+    // One token in eight is past the vocabulary.
+    const ids = Uint32Array.from(uniforms(1, batch * time, 0, vocabulary * 8 / 7));
+    ids[0] = vocabulary - 1;
+    const weightData = normals(2, vocabulary * width);
+    const gradientData = normals(3, batch * time * width);
+    for (const [tiling, gpu] of await testTilings()) {
+      using tokens = gpu.tensor([batch, time], ids, "u32");
+      using weight = gpu.tensor([vocabulary, width], weightData);
+      using outputGradient = gpu.tensor([batch, time, width], gradientData);
+      const { output } = embedding(gpu, { tokens, weight });
+      const { weightGradient } = embeddingBackward(gpu, { tokens, outputGradient }, { vocabulary });
+      const again = embeddingBackward(gpu, { tokens, outputGradient }, { vocabulary });
+      const [y, dw, dwAgain] = await gpu.read([output, weightGradient, again.weightGradient]);
+      assertEquals(output.shape, [batch, time, width]);
+      assertClose(y, embeddingReference(ids, weightData, width), 0, `output ${tiling}`);
+      const expected = embeddingBackwardReference(ids, gradientData, vocabulary);
+      assertClose(dw, expected, 1e-6, `weightGradient ${tiling}`);
+      assertEquals(dw, dwAgain);
+    }
+  });
+}
+
+Deno.test("embedding() refuses tokens that are floats", async () => {
+  const gpu = await testGpu();
+  using tokens = gpu.tensor([2]);
+  using weight = gpu.tensor([4, 4]);
+  assertThrows(
+    () => embedding(gpu, { tokens, weight }),
+    RangeError,
+    "Cannot run embedding() as tokens must be u32: current data type is f32",
+  );
+});

@@ -1,0 +1,241 @@
+import { assertThrows } from "@std/assert";
+import type { Tensor } from "../../../kernels/gpu/mod.ts";
+import {
+  linearAttention,
+  linearAttentionBackward,
+  linearAttentionStep,
+} from "../../../kernels/linear_attention/mod.ts";
+import {
+  linearAttentionBackwardReference,
+  linearAttentionReference,
+  type LinearAttentionShape,
+} from "../../../kernels/linear_attention/reference.ts";
+import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+
+/** One call: its extents, and how strongly it decays. */
+interface Case {
+  batch?: number;
+  time: number;
+  heads?: number;
+  groups?: number;
+  keyDim: number;
+  valueDim: number;
+  decay: "none" | "head" | "key";
+  /** Log decays are uniform between these. */
+  range?: [number, number];
+  bonus?: boolean;
+  initial?: boolean;
+  chunkSize?: number;
+  segments?: number[];
+}
+
+function describe(c: Case): string {
+  const shape = `${c.batch ?? 1} × ${c.time} × ${c.heads ?? 1}/${
+    c.groups ?? c.heads ?? 1
+  } × ${c.keyDim} × ${c.valueDim}`;
+  const decay = c.decay === "none" ? "no decay" : `decay a ${c.decay} in [${c.range ?? [-1, 0]}]`;
+  return [
+    shape,
+    decay,
+    c.bonus && "bonus",
+    c.initial && "initial state",
+    c.segments && `segments [${c.segments}]`,
+    c.chunkSize && `chunks of ${c.chunkSize}`,
+  ].filter(Boolean).join(", ");
+}
+
+type Name = (typeof NAMES)[number];
+const NAMES = [
+  "query",
+  "key",
+  "value",
+  "logDecay",
+  "bonus",
+  "initialState",
+  "outputGradient",
+  "finalStateGradient",
+] as const;
+type Optional = "logDecay" | "bonus" | "initialState" | "finalStateGradient";
+type Of<Value> =
+  & { [N in Exclude<Name, Optional>]: Value }
+  & { [N in Optional]: Value | undefined };
+
+/** One call's data. */
+interface Inputs {
+  shape: LinearAttentionShape;
+  arrays: Of<Float32Array>;
+  shapes: Record<Name, number[]>;
+}
+
+function makeInputs(c: Case): Inputs {
+  const { batch = 1, time, heads = 1, groups = heads, keyDim, valueDim, segments } = c;
+  const [low, high] = c.range ?? [-1, 0];
+  const sequences = segments ? segments.length - 1 : batch;
+  const shape = { batch, time, heads, groups, keyDim, valueDim, segments };
+  const tokens = batch * time;
+  const stateShape = [sequences, heads, keyDim, valueDim];
+  const stateSize = sequences * heads * keyDim * valueDim;
+  const decaySize = tokens * heads * (c.decay === "key" ? keyDim : 1);
+  return {
+    shape,
+    arrays: {
+      query: normals(1, tokens * groups * keyDim),
+      key: normals(2, tokens * groups * keyDim),
+      value: normals(3, tokens * heads * valueDim),
+      logDecay: c.decay === "none" ? undefined : uniforms(4, decaySize, low, high),
+      bonus: c.bonus ? normals(5, heads * keyDim) : undefined,
+      initialState: c.initial ? normals(6, stateSize) : undefined,
+      outputGradient: normals(7, tokens * heads * valueDim),
+      finalStateGradient: c.initial ? normals(8, stateSize) : undefined,
+    },
+    shapes: {
+      query: [batch, time, groups, keyDim],
+      key: [batch, time, groups, keyDim],
+      value: [batch, time, heads, valueDim],
+      logDecay: c.decay === "key" ? [batch, time, heads, keyDim] : [batch, time, heads],
+      bonus: [heads, keyDim],
+      initialState: stateShape,
+      outputGradient: [batch, time, heads, valueDim],
+      finalStateGradient: stateShape,
+    },
+  };
+}
+
+async function upload({ arrays, shapes }: Inputs): Promise<Of<Tensor>> {
+  const gpu = await testGpu();
+  return Object.fromEntries(
+    Object.entries(arrays).map(([name, data]) => [
+      name,
+      data && gpu.tensor(shapes[name as Name], data),
+    ]),
+  ) as Of<Tensor>;
+}
+
+async function checkCase(c: Case): Promise<void> {
+  const gpu = await testGpu();
+  const inputs = makeInputs(c);
+  const tensors = await upload(inputs);
+  const options = { segments: c.segments, chunkSize: c.chunkSize };
+  const outputs = linearAttention(gpu, tensors, options);
+  const gradients = linearAttentionBackward(gpu, tensors, options);
+  const results = { ...outputs, ...gradients };
+  const names = Object.entries(results).flatMap(([name, tensor]) => tensor ? [name] : []);
+  const values = await gpu.read(names.map((name) => results[name as keyof typeof results]!));
+  const expected = {
+    ...linearAttentionReference(inputs.arrays, inputs.shape),
+    ...linearAttentionBackwardReference(inputs.arrays, inputs.shape),
+  };
+  names.forEach((name, i) => {
+    const bound = name === "output" || name === "finalState" ? 1e-4 : 1e-3;
+    assertClose(values[i], expected[name as keyof typeof expected], bound, name);
+  });
+  for (const tensor of [...Object.values(results), ...Object.values(tensors)]) {
+    tensor?.[Symbol.dispose]();
+  }
+}
+
+const CASES: Case[] = [
+  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "none", initial: true },
+  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "head", initial: true },
+  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "key", initial: true },
+  { batch: 2, time: 100, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "head" },
+  { time: 100, heads: 1, keyDim: 64, valueDim: 60, decay: "key", range: [-20, 0], initial: true },
+  { time: 100, heads: 1, keyDim: 12, valueDim: 8, decay: "head", range: [-20, -20], initial: true },
+  { time: 100, heads: 2, keyDim: 12, valueDim: 8, decay: "key", bonus: true, initial: true },
+  { time: 70, heads: 2, keyDim: 12, valueDim: 8, decay: "none", bonus: true, initial: true },
+];
+
+for (const c of CASES) {
+  Deno.test(`linearAttention() and its gradients equal the reference: ${describe(c)}`, () =>
+    checkCase(c));
+}
+
+Deno.test("linearAttention() refuses shapes that do not fit", async () => {
+  const gpu = await testGpu();
+  using query = gpu.tensor([1, 4, 2, 8]);
+  using value = gpu.tensor([1, 4, 4, 8]);
+  using odd = gpu.tensor([1, 4, 3, 8]);
+  using logDecay = gpu.tensor([1, 4, 2]);
+  const refusals: [() => unknown, string][] = [
+    [
+      () => linearAttention(gpu, { query, key: odd, value }),
+      "Cannot run linearAttention() as key must have shape [1,4,2,8]: current shape is [1,4,3,8]",
+    ],
+    [
+      () => linearAttention(gpu, { query, key: query, value: odd }),
+      "Cannot run linearAttention() as the heads of value must be a multiple of the groups of query: current numbers are 3 and 2",
+    ],
+    [
+      () => linearAttention(gpu, { query, key: query, value, logDecay }),
+      "Cannot run linearAttention() as logDecay must have shape [1,4,4]: current shape is [1,4,2]",
+    ],
+    [
+      () => linearAttention(gpu, { query, key: query, value }, { chunkSize: 12 }),
+      "Cannot run linearAttention() as chunkSize must be a positive multiple of 8: current value is 12",
+    ],
+    [
+      () => linearAttention(gpu, { query, key: query, value }, { segments: [0, 3] }),
+      "Cannot run linearAttention() as segments must rise from 0 to 4: current value is [0,3]",
+    ],
+    [
+      () => linearAttentionBackward(gpu, { query, key: query, value, outputGradient: query }),
+      "Cannot run linearAttentionBackward() as outputGradient must have shape [1,4,4,8]: current shape is [1,4,2,8]",
+    ],
+    [
+      () => linearAttentionStep(gpu, { query, key: query, value, state: value }),
+      "Cannot run linearAttentionStep() as it takes one token: current shape of query is [1,4,2,8]",
+    ],
+  ];
+  for (const [call, message] of refusals) assertThrows(call, RangeError, message);
+});
+
+for (const decay of ["none", "head", "key"] as const) {
+  Deno.test(`linearAttentionStep() token by token equals linearAttention(), decay a ${decay}`, async () => {
+    const gpu = await testGpu();
+    const c: Case = {
+      batch: 2,
+      time: 9,
+      heads: 4,
+      groups: 2,
+      keyDim: 12,
+      valueDim: 6,
+      decay,
+      bonus: decay === "key",
+      initial: true,
+    };
+    const { shape, shapes, arrays } = makeInputs(c);
+    const expected = linearAttentionReference(arrays, shape);
+    const token = (name: "query" | "key" | "value" | "logDecay", t: number): Tensor => {
+      const [batch, time, ...rest] = shapes[name];
+      const size = rest.reduce((product, extent) => product * extent, 1);
+      const data = new Float32Array(batch * size);
+      for (let b = 0; b < batch; b++) {
+        const start = (b * time + t) * size;
+        data.set(arrays[name]!.subarray(start, start + size), b * size);
+      }
+      return gpu.tensor([batch, 1, ...rest], data);
+    };
+    using bonus = arrays.bonus && gpu.tensor(shapes.bonus, arrays.bonus);
+    let state = gpu.tensor(shapes.initialState, arrays.initialState);
+    const size = 4 * 6;
+    const output = new Float64Array(expected.output.length);
+    for (let t = 0; t < c.time; t++) {
+      using query = token("query", t);
+      using key = token("key", t);
+      using value = token("value", t);
+      using logDecay = decay === "none" ? undefined : token("logDecay", t);
+      const inputs = { query, key, value, logDecay, bonus, state };
+      const step = linearAttentionStep(gpu, inputs);
+      state[Symbol.dispose]();
+      state = step.finalState;
+      using row = step.output;
+      const values = await row.read();
+      for (let b = 0; b < 2; b++) {
+        output.set(values.subarray(b * size, (b + 1) * size), (b * c.time + t) * size);
+      }
+    }
+    assertClose(output, expected.output, 1e-4, "output");
+    assertClose(await state.read(), expected.finalState, 1e-4, "finalState");
+    state[Symbol.dispose]();
+  });
+}

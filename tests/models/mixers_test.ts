@@ -1,0 +1,115 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  architecture,
+  ARCHITECTURES,
+  Model,
+  type ModelConfiguration,
+  type ModelState,
+  Tape,
+} from "../../models/mod.ts";
+import { reshape } from "../../models/operations.ts";
+import { assertClose, normals, testGpu, uniforms } from "../testing.ts";
+
+const VOCABULARY = 24;
+const LENGTH = 77;
+
+function tokensOf(seed: number, count: number): Uint32Array {
+  return Uint32Array.from(uniforms(seed, count, 0, VOCABULARY - 0.01), Math.floor);
+}
+
+function configurations(): ModelConfiguration[] {
+  return Object.keys(ARCHITECTURES).map((name) =>
+    architecture(name, { vocabulary: VOCABULARY, width: 32 })
+  );
+}
+
+for (const configuration of configurations()) {
+  const { family } = configuration;
+
+  Deno.test(`${family}: segment by segment equals whole`, async () => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, configuration, { seed: 7 });
+    const tokens = tokensOf(1, LENGTH);
+    using whole = model.forward(tokens);
+    let state: ModelState | undefined;
+    const parts = [];
+    for (const [start, end] of [[0, 40], [40, 41], [41, 43], [43, LENGTH]]) {
+      const advanced = model.advance(tokens.subarray(start, end), state);
+      state = advanced.state;
+      parts.push(advanced.logits);
+    }
+    state![Symbol.dispose]();
+    const [expected, ...segments] = await gpu.read([whole, ...parts]);
+    const joined = segments.flatMap((segment) => Array.from(segment));
+    assertClose(joined, expected, 1e-4, `${family} in segments`);
+    for (const part of parts) part[Symbol.dispose]();
+  });
+
+  Deno.test(`${family}: token by token equals whole, and generation follows the logits`, async () => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, configuration, { seed: 7 });
+    const prompt = tokensOf(2, 41);
+    const generated = await model.generate(prompt, { maxTokens: 5 });
+    assertEquals(generated.length, 5);
+    using logits = model.forward([...prompt, ...generated]);
+    const values = await logits.read();
+    const likeliest = generated.map((_, i) => {
+      const row = values.subarray((40 + i) * VOCABULARY, (41 + i) * VOCABULARY);
+      return row.indexOf(Math.max(...row));
+    });
+    assertEquals(generated, likeliest);
+  });
+
+  Deno.test(`${family}: the gradient predicts how the loss moves`, async () => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, configuration, { seed: 7 });
+    const tokens = tokensOf(3, 2 * 21);
+    const weights = normals(4, 2 * 21 * VOCABULARY);
+    using input = gpu.tensor([2, 21], tokens, "u32");
+    const loss = async (): Promise<number> => {
+      using tape = new Tape(gpu);
+      const { hidden } = model.read(tape, input);
+      const values = await model.head(tape, hidden).tensor.read();
+      return values.reduce((sum, value, i) => sum + value * weights[i], 0);
+    };
+    {
+      using tape = new Tape(gpu, { recording: true });
+      const { hidden } = model.read(tape, input);
+      const rows = reshape(tape, hidden, [42, model.configuration.width]);
+      const gradient = gpu.tensor([42, VOCABULARY], weights);
+      tape.backward([{ variable: model.head(tape, rows), gradient }]);
+    }
+    for (const [name, { tensor, gradient }] of model.parameters) {
+      assert(gradient !== undefined, `${name} has no gradient`);
+      const [values, slope] = await gpu.read([tensor, gradient]);
+      const norm = Math.hypot(...slope);
+      assert(Number.isFinite(norm), `${name}: gradient is ${norm}`);
+      if (norm < 1e-3) continue;
+      const size = Math.max(1e-3, 5e-4 * Math.hypot(...values)) / norm;
+      tensor.write(values.map((value, i) => value + size * slope[i]));
+      const above = await loss();
+      tensor.write(values.map((value, i) => value - size * slope[i]));
+      const below = await loss();
+      tensor.write(values);
+      const ratio = (above - below) / (2 * size * norm * norm);
+      assert(
+        Math.abs(ratio - 1) < 0.03,
+        `${family} ${name}: slope is off by a factor of ${ratio} (norm ${norm}, size ${size})`,
+      );
+      gradient[Symbol.dispose]();
+    }
+  });
+
+  Deno.test(`${family}: stateBytes() is what the state holds`, async () => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, configuration, { seed: 7 });
+    for (const length of [1, 3, 50]) {
+      const { logits, state } = model.advance(tokensOf(5, length));
+      using _logits = logits;
+      const held = state.take().flatMap(({ tensors }) => Object.values(tensors));
+      const bytes = held.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+      assertEquals(bytes, model.stateBytes(length));
+      for (const { tensor } of held) tensor[Symbol.dispose]();
+    }
+  });
+}

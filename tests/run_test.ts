@@ -1,0 +1,237 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+
+/** A made-up machine: its own folder with `run`, its own PATH, its own drivers. */
+class Machine implements Disposable {
+  readonly root = Deno.makeTempDirSync({ prefix: "run test " });
+  readonly project = join(this.root, "project");
+  readonly bin = join(this.root, "bin");
+  readonly system = join(this.root, "system");
+
+  constructor() {
+    for (const folder of [this.project, this.bin, this.system]) Deno.mkdirSync(folder);
+    Deno.copyFileSync(fromFileUrl(new URL("../run", import.meta.url)), join(this.project, "run"));
+    const tools = "awk cat chmod dirname env find ls mkdir mktemp mv rm sed sh tail touch";
+    for (const tool of tools.split(" ")) {
+      const path = ["/bin", "/usr/bin"].map((folder) => join(folder, tool)).find((path) => {
+        try {
+          return Deno.statSync(path);
+        } catch {
+          return undefined;
+        }
+      });
+      Deno.symlinkSync(path!, join(this.bin, tool));
+    }
+    this.command("uname", "echo Linux");
+    this.command("id", "echo 0");
+    this.driver();
+  }
+
+  /** Puts a command on the PATH; each call of it is a line of `calls()`. */
+  command(name: string, script: string): void {
+    const path = join(this.bin, name);
+    const log = `echo "${name} $*" >>"${this.root}/calls"`;
+    Deno.writeTextFileSync(path, `#!/bin/sh\n${log}\n${script}\n`);
+    Deno.chmodSync(path, 0o755);
+  }
+
+  /** A deno that tells its version and what task it was to run; it reaches JSR or not. */
+  static deno(version: string, reachesJsr = true): string {
+    return `case $1 in
+      --version) echo "deno ${version} (stable, release, made-up)" ;;
+      eval) exit ${reachesJsr ? 0 : 1} ;;
+      *) echo "deno ${version}: $*"
+         echo "JSR_URL=\${JSR_URL-} \${DENO_WEBGPU_BACKEND-} \${XDG_RUNTIME_DIR:+runtime}" ;;
+    esac`;
+  }
+
+  driver(): void {
+    Deno.mkdirSync(join(this.system, "usr/lib/made-up"), { recursive: true });
+    Deno.mkdirSync(join(this.system, "usr/share/vulkan/icd.d"), { recursive: true });
+    Deno.writeTextFileSync(join(this.system, "usr/lib/made-up/libvulkan.so.1"), "");
+    Deno.writeTextFileSync(join(this.system, "usr/share/vulkan/icd.d/lvp_icd.json"), "{}");
+  }
+
+  noDriver(): void {
+    Deno.removeSync(join(this.system, "usr"), { recursive: true });
+  }
+
+  run(args: string[] = ["hello"], env: Record<string, string> = {}): {
+    code: number;
+    output: string;
+    errors: string;
+  } {
+    const { code, stdout, stderr } = new Deno.Command("/bin/sh", {
+      args: [join(this.project, "run"), ...args],
+      env: { PATH: this.bin, HOME: this.root, LENGTHWISE_SYSTEM_ROOT: this.system, ...env },
+      clearEnv: true,
+    }).outputSync();
+    const decoder = new TextDecoder();
+    return { code, output: decoder.decode(stdout), errors: decoder.decode(stderr) };
+  }
+
+  /** The calls so far of a command. */
+  calls(name: string): string[] {
+    let calls = "";
+    try {
+      calls = Deno.readTextFileSync(join(this.root, "calls"));
+    } catch {
+      // nothing was called
+    }
+    return calls.split("\n").filter((line) => line.startsWith(`${name} `));
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.root, { recursive: true });
+  }
+}
+
+const NPM = (script: string): string =>
+  `case $1 in config) echo https://registry.example ;; install)
+     shift; [ "$1" = --prefix ] || exit 1
+     mkdir -p "$2/node_modules/@deno/linux-made-up"
+     cat >"$2/node_modules/@deno/linux-made-up/deno" <<'DENO'\n#!/bin/sh\n${script}\nDENO
+   esac`;
+
+function test(name: string, fn: (machine: Machine) => void): void {
+  Deno.test({
+    name: `run: ${name}`,
+    ignore: Deno.build.os === "windows",
+    fn: () => {
+      using machine = new Machine();
+      fn(machine);
+    },
+  });
+}
+
+test("without a task it tells its usage and installs nothing", (machine) => {
+  machine.noDriver();
+  for (const args of [[], ["--help"]]) {
+    const { code, output } = machine.run(args);
+    assertEquals(code, 0);
+    assertMatch(output, /^Usage: \.\/run TASK/);
+  }
+  assertEquals(machine.calls("npm"), []);
+});
+
+for (const version of ["2.9.0", "2.9.6", "2.10.1", "3.0.0"]) {
+  test(`deno ${version} on the PATH is used`, (machine) => {
+    machine.command("deno", Machine.deno(version));
+    machine.command("npm", "exit 1");
+    const { code, output, errors } = machine.run(["hello", "a b", "--seeds", "3"]);
+    assertEquals([code, errors], [0, ""]);
+    const config = join(machine.project, "deno.json");
+    assertStringIncludes(output, `deno ${version}: task --config ${config} hello a b --seeds 3\n`);
+    assertStringIncludes(output, "JSR_URL= vulkan runtime\n");
+    assertEquals(machine.calls("npm"), []);
+  });
+}
+
+for (const version of ["1.46.3", "2.8.9", ""]) {
+  test(`deno "${version}" is too old: npm's is installed, once`, (machine) => {
+    machine.command("deno", version === "" ? "exit 1" : Machine.deno(version));
+    machine.command("npm", NPM(Machine.deno("2.9.6")));
+    for (const first of [true, false]) {
+      const { code, output, errors } = machine.run();
+      assertEquals(code, 0, errors);
+      assertMatch(output, /^deno 2\.9\.6: task --config .* hello\n/);
+      assertEquals(errors === "", !first, errors);
+    }
+    assertEquals(machine.calls("npm install").length, 1);
+    const left = [...Deno.readDirSync(join(machine.project, ".deno"))].map(({ name }) => name);
+    assertEquals(left.sort(), ["bin", "jsr-reached", "runtime"]);
+  });
+}
+
+test("Deno's own installer comes first where it is reached", (machine) => {
+  machine.command("npm", "exit 1");
+  machine.command("unzip", "");
+  machine.command(
+    "curl",
+    `while [ $# -gt 1 ]; do [ "$1" = -o ] && out=$2; shift; done
+     [ "$out" = /dev/null ] || cat >"$out" <<'INSTALLER'
+mkdir -p "$DENO_INSTALL/bin"
+cat >"$DENO_INSTALL/bin/deno" <<'DENO'
+#!/bin/sh
+${Machine.deno("2.9.6")}
+DENO
+echo "asked for $1" >>"${machine.root}/calls"
+INSTALLER`,
+  );
+  assertMatch(machine.run().output, /^deno 2\.9\.6: task/);
+  assertEquals(machine.calls("asked for"), ["asked for v2.9.6"]);
+  assertEquals(machine.calls("npm"), []);
+});
+
+test("PyPI comes last, and nothing at all is an error that says so", (machine) => {
+  machine.command("curl", "exit 6");
+  machine.command("npm", "exit 1");
+  machine.command("python3", "exit 1");
+  const { code, errors } = machine.run();
+  assertEquals(code, 1);
+  assertMatch(errors, /no Deno 2\.9\.0 or later here, and none could be installed/);
+  machine.command(
+    "python3",
+    `while [ "$1" != --target ]; do shift; done
+     mkdir -p "$2/bin" && cat >"$2/bin/deno" <<'DENO'\n#!/bin/sh\n${Machine.deno("2.9.6")}\nDENO`,
+  );
+  assertMatch(machine.run().output, /^deno 2\.9\.6: task/);
+  assertStringIncludes(machine.calls("python3")[1], "deno==2.9.6");
+});
+
+test("stand-ins for JSR only where it is not reached, asked for once", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6", false));
+  const url = `JSR_URL=file://${machine.project.replaceAll(" ", "%20")}/.ci/jsr/ `;
+  assertStringIncludes(machine.run().output, url);
+  const { output, errors } = machine.run();
+  assertStringIncludes(output, url);
+  assertEquals(errors, "");
+  assertEquals(machine.calls("deno eval").length, 1);
+  const given = machine.run(["hello"], { JSR_URL: "https://jsr.example/" });
+  assertStringIncludes(given.output, "JSR_URL=https://jsr.example/ ");
+});
+
+test("a Vulkan driver is installed once where there is none", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  const there = join(machine.root, "kept");
+  Deno.renameSync(join(machine.system, "usr"), there);
+  machine.command(
+    "apt-get",
+    `case "$*" in *install*) mv "${there}" "${machine.system}/usr" ;; esac`,
+  );
+  for (let i = 0; i < 2; i++) assertMatch(machine.run().output, /^deno 2\.9\.6: task/);
+  assertEquals(machine.calls("apt-get"), [
+    "apt-get -qq update",
+    "apt-get -qq install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers",
+  ]);
+});
+
+test("sudo only for who is not root, and a line where nothing can be installed", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  machine.noDriver();
+  assertMatch(machine.run().errors, /^run: no Vulkan driver found: install .*\n$/);
+  machine.command("apt-get", "");
+  machine.command("id", "echo 1000");
+  assertMatch(machine.run().errors, /^run: as root, please: apt-get install libvulkan1 .*\n/);
+  assertEquals(machine.calls("apt-get"), []);
+  machine.command("sudo", '"$@"');
+  assertEquals(machine.run().code, 0);
+  assertMatch(machine.calls("sudo")[0], /^sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq/);
+});
+
+test("what the installers need is installed where Debian has neither", (machine) => {
+  machine.command("apt-get", "");
+  machine.run();
+  assertEquals(machine.calls("apt-get").filter((call) => call.includes("install")), [
+    "apt-get -qq install -y --no-install-recommends ca-certificates curl unzip",
+    "apt-get -qq install -y --no-install-recommends npm",
+  ]);
+});
+
+test("what the caller set stays set", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  const { output } = machine.run(["hello"], { DENO_WEBGPU_BACKEND: "gl" });
+  assertStringIncludes(output, "JSR_URL= gl runtime\n");
+  machine.command("uname", "echo Darwin");
+  assertStringIncludes(machine.run().output, "JSR_URL=  \n");
+});

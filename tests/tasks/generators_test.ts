@@ -1,0 +1,279 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  createTask,
+  induction,
+  mqar,
+  passkey,
+  type Sample,
+  scoredPositions,
+  selectiveCopying,
+  smallLayout,
+  type Task,
+  TASK_NAMES,
+  text,
+  UNSCORED,
+  wilson,
+} from "../../tasks/mod.ts";
+import { answerFromWindow } from "./window_oracle.ts";
+import { windowLaw } from "../../tasks/mod.ts";
+
+const SYNTHETIC = TASK_NAMES.filter((name) => name !== "text");
+
+function samplesOf(task: Task, length: number, count: number, depth?: number): Sample[] {
+  return Array.from(
+    { length: count },
+    (_, index) => task.sample({ length, seed: 7, index, split: "test", depth }),
+  );
+}
+
+for (const name of TASK_NAMES) {
+  Deno.test(`${name}: the same coordinates give the same sample, others another one`, async () => {
+    const coordinates = { length: 80, seed: 3, index: 5, split: "test" } as const;
+    const task = await createTask(name, smallLayout(name));
+    const again = await createTask(name, smallLayout(name));
+    assertEquals(task.sample(coordinates), again.sample(coordinates));
+    for (
+      const other of [{ seed: 4 }, { index: 6 }, { split: "train" as const }, { length: 81 }]
+    ) {
+      const { tokens } = task.sample({ ...coordinates, ...other });
+      assert(tokens.join() !== task.sample(coordinates).tokens.join(), JSON.stringify(other));
+    }
+  });
+
+  Deno.test(`${name}: a length too small says the smallest one, and that one works`, async () => {
+    for (const mixture of [false, true]) {
+      const task = await createTask(name, smallLayout(name, mixture));
+      const shortest = task.shortestLength();
+      assertThrows(
+        () => task.sample({ length: shortest - 1, seed: 0, index: 0, split: "test" }),
+        RangeError,
+        `the smallest length that works is ${shortest}`,
+      );
+      const sample = task.sample({ length: shortest, seed: 0, index: 0, split: "test" });
+      assertEquals(sample.tokens.length, shortest);
+      assert(scoredPositions(sample).length > 0);
+    }
+  });
+}
+
+for (const name of SYNTHETIC) {
+  Deno.test(`${name}: tokens and labels are in the vocabulary, evidence comes before its question`, async () => {
+    const task = await createTask(name, smallLayout(name, true));
+    for (const length of [65, 100]) {
+      for (const sample of samplesOf(task, length, 50)) {
+        assertEquals(sample.tokens.length, length);
+        assert(sample.tokens.every((token) => token < task.vocabulary));
+        assertEquals(sample.tokens[0], task.options.taskToken);
+        for (let t = 0; t < length; t++) {
+          const scored = sample.labels[t] !== UNSCORED;
+          assertEquals(sample.evidence![t] !== UNSCORED, scored);
+          if (scored) assert(sample.labels[t] < task.vocabulary && sample.evidence![t] <= t);
+        }
+      }
+    }
+  });
+
+  Deno.test(`${name}: one who looks at the last W tokens scores the window law, at W = 1 chance`, async () => {
+    const task = await createTask(name, smallLayout(name, true));
+    let state = 1;
+    const guess = (low: number, high: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return low + Math.floor(state / 2 ** 32 * (high - low + 1));
+    };
+    const samples = samplesOf(task, 101, 1500);
+    for (const window of [1, 30, 60, 101]) {
+      const answers = samples.flatMap((sample) =>
+        scoredPositions(sample).map((t) =>
+          answerFromWindow(task, sample, t, window, guess) === sample.labels[t]
+        )
+      );
+      const accuracy = answers.filter(Boolean).length / answers.length;
+      const law = windowLaw(samples, window, task.chance()!)!;
+      if (window === 101) assertEquals([accuracy, law], [1, 1]);
+      if (window === 1) assert(Math.abs(law - task.chance()!) < 1e-12);
+      // Three and a half standard errors, taken for as many independent samples.
+      const bound = 3.5 * Math.sqrt(law * (1 - law) / samples.length);
+      assert(Math.abs(accuracy - law) <= bound, `W = ${window}: ${accuracy} against ${law}`);
+    }
+  });
+}
+
+Deno.test("the window law is W / L where the needle lies anywhere", async () => {
+  for (const name of ["passkey", "induction"] as const) {
+    const samples = samplesOf(await createTask(name, smallLayout(name)), 400, 3000);
+    const law = windowLaw(samples, 100, 0)!;
+    const { low, high } = wilson(0.25, 3000);
+    assert(law > low - 0.01 && law < high + 0.01, `${name}: ${law}`);
+  }
+});
+
+Deno.test("mqar: the published layout", () => {
+  const task = mqar({ pairs: 8 });
+  assertEquals(task.vocabulary, 8192);
+  const slots = new Map<number, number>();
+  for (const { tokens, labels } of samplesOf(task, 128, 400)) {
+    const keys = [...tokens.subarray(0, 16)].filter((_, i) => i % 2 === 0);
+    const values = [...tokens.subarray(0, 16)].filter((_, i) => i % 2 === 1);
+    assertEquals(new Set(keys).size, 8);
+    assertEquals(new Set(values).size, 8);
+    assert(keys.every((key) => key >= 1 && key < 4096));
+    assert(values.every((value) => value >= 4096 && value < 8192));
+    const queries: number[] = [];
+    for (let t = 0; t < 128; t++) {
+      if (labels[t] === UNSCORED) {
+        assert(t < 16 || tokens[t] === 0);
+        continue;
+      }
+      assert(t >= 16 && t % 2 === 0);
+      assertEquals(labels[t], values[keys.indexOf(tokens[t])]);
+      queries.push(tokens[t]);
+      if (tokens[t] === keys[0]) slots.set((t - 16) / 2, (slots.get((t - 16) / 2) ?? 0) + 1);
+    }
+    assertEquals(queries.toSorted(), keys.toSorted());
+  }
+  // The first key draws its slot from the whole power law: p(g) ∝ (g + 1)^-0.99 over 56 slots.
+  const weights = Array.from({ length: 56 }, (_, g) => (g + 1) ** -0.99);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  for (const gap of [0, 1]) {
+    const { low, high } = wilson((slots.get(gap) ?? 0) / 400, 400);
+    assert(weights[gap] / total > low - 0.02 && weights[gap] / total < high + 0.02);
+  }
+});
+
+Deno.test("mqar: 4n tokens hold n pairs, odd lengths and random blanks work", () => {
+  const task = mqar({ vocabulary: 64, randomFill: true });
+  for (const [length, load] of [[32, 8], [33, 8], [17, 4], [64, 16]]) {
+    const sample = task.sample({ length, load, seed: 0, index: 0, split: "train" });
+    assertEquals(scoredPositions(sample).length, load);
+  }
+  const { tokens } = task.sample({ length: 4096, seed: 0, index: 0, split: "train" });
+  assert(new Set(tokens).size === 64);
+  assertThrows(
+    () => task.sample({ length: 63, load: 16, seed: 0, index: 0, split: "train" }),
+    RangeError,
+    "Cannot ask mqar with 16 key–value pairs in 63 tokens: the smallest length that works is 64",
+  );
+  assertThrows(
+    () => task.sample({ length: 640, load: 32, seed: 0, index: 0, split: "train" }),
+    RangeError,
+    "allows 1 to 31",
+  );
+});
+
+Deno.test("induction: the mark is once inside and once at the end", () => {
+  for (const depth of [undefined, 0, 0.5, 1]) {
+    for (const sample of samplesOf(induction(), 64, 100, depth)) {
+      const marks = [...sample.tokens.keys()].filter((t) => sample.tokens[t] === 15);
+      assertEquals(marks.length, 2);
+      assertEquals(marks[1], 63);
+      assertEquals(scoredPositions(sample), [63]);
+      assertEquals(sample.labels[63], sample.tokens[marks[0] + 1]);
+      assertEquals(sample.evidence![63], marks[0]);
+      assertEquals(sample.depth, marks[0] / 61);
+      if (depth !== undefined) assertEquals(marks[0], Math.round(depth * 61));
+    }
+  }
+});
+
+Deno.test("selective-copying: the symbols are due in their order, with no answer among the tokens", () => {
+  const task = selectiveCopying();
+  for (const { tokens, labels } of samplesOf(task, 100, 100)) {
+    const symbols = [...tokens.subarray(0, 84)].filter((token) => token !== 0);
+    assertEquals(symbols.length, 16);
+    assert(symbols.every((symbol) => symbol >= 1 && symbol <= 14));
+    assertEquals([...tokens.subarray(84)], new Array(16).fill(15));
+    assertEquals([...labels.subarray(84)], symbols);
+    assert(labels.subarray(0, 84).every((label) => label === UNSCORED));
+  }
+});
+
+Deno.test("passkey: depth puts the needle, the key is asked at the end", () => {
+  for (const depth of [undefined, 0, 0.25, 1]) {
+    for (const { tokens, labels, depth: found } of samplesOf(passkey(), 100, 100, depth)) {
+      const place = tokens.findIndex((token) => token < 48);
+      assertEquals(tokens[99], tokens[place]);
+      assertEquals(labels[99], tokens[place + 1]);
+      assertEquals([...tokens].filter((token) => token < 48).length, 3);
+      assertEquals(found, place / 97);
+      if (depth !== undefined) assertEquals(place, Math.round(depth * 97));
+    }
+  }
+  assertThrows(
+    () => passkey().sample({ length: 100, seed: 0, index: 0, split: "test", depth: 1.5 }),
+    RangeError,
+    "a depth must be from 0",
+  );
+});
+
+Deno.test("text: the next byte of Moby-Dick, test windows beyond all training windows", async () => {
+  const task = await text();
+  let whole = "";
+  for (const split of ["train", "test"] as const) {
+    const { tokens, labels } = task.sample({ length: 2000, seed: 1, index: 0, split });
+    assertEquals(tokens.slice(1), labels.slice(0, -1));
+    whole += new TextDecoder().decode(Uint8Array.from(tokens));
+  }
+  assert(/\bthe\b/.test(whole));
+  const parts = await splitsOf(1000);
+  assert(parts.train.endsWith(parts.all.slice(899, 900)));
+  assertEquals(parts.train.length + parts.test.length, 1000);
+  assertThrows(
+    () => task.sample({ length: 10 ** 6, seed: 0, index: 0, split: "test" }),
+    RangeError,
+    "the largest length that works is 121643",
+  );
+});
+
+/** A file in which every byte says where it is, and what is seen of it in each split. */
+async function splitsOf(bytes: number): Promise<Record<"train" | "test" | "all", string>> {
+  const file = await Deno.makeTempFile();
+  const all = Array.from({ length: bytes }, (_, i) => String.fromCharCode(32 + i % 90)).join("");
+  await Deno.writeTextFile(file, all);
+  const task = await text({ file });
+  const starts = { train: new Set<string>(), test: new Set<string>() };
+  for (const split of ["train", "test"] as const) {
+    for (let index = 0; index < 20000; index++) {
+      const { tokens, labels } = task.sample({ length: 5, seed: 0, index, split });
+      starts[split].add(String.fromCharCode(...tokens, labels[4]));
+    }
+  }
+  await Deno.remove(file);
+  // Windows of six bytes at every place of each part, and at no other.
+  const windows = (from: number, to: number): Set<string> =>
+    new Set(Array.from({ length: to - from - 5 }, (_, i) => all.slice(from + i, from + i + 6)));
+  assertEquals(starts.train, windows(0, 900));
+  assertEquals(starts.test, windows(900, 1000));
+  return { all, train: all.slice(0, 900), test: all.slice(900) };
+}
+
+Deno.test("text: a file that is not there, or too short", async () => {
+  await assertRejects(
+    () => text({ file: "/nowhere/at all.txt" }),
+    Error,
+    "Cannot read the text file /nowhere/at all.txt",
+  );
+  const file = await Deno.makeTempFile();
+  await assertRejects(() => text({ file }), Error, "the file has 0 bytes");
+  await Deno.remove(file);
+});
+
+Deno.test("createTask() lists the right names for a wrong one", async () => {
+  await assertRejects(
+    () => createTask("mqra" as "mqar"),
+    RangeError,
+    "There is no task mqra: the tasks are mqar, induction, selective-copying, passkey, text",
+  );
+});
+
+Deno.test("a layout whose parts overlap or leave the vocabulary is refused", () => {
+  assertThrows(
+    () => mqar({ vocabulary: 64, keys: [16, 40], values: [40, 63] }),
+    RangeError,
+    "keys and values share token 40",
+  );
+  assertThrows(
+    () => passkey({ vocabulary: 60 }),
+    RangeError,
+    "fillers must be below the vocabulary of 60",
+  );
+});

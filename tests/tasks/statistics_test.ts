@@ -1,0 +1,120 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  averageEstimates,
+  clusteredProportion,
+  fitPowerLaw,
+  meanInterval,
+  perplexity,
+  poolPerplexities,
+  poolProportions,
+  student95,
+  wilson,
+  wilsonTrials,
+} from "../../tasks/mod.ts";
+
+function assertNear(actual: number, expected: number, bound: number): void {
+  assert(Math.abs(actual - expected) <= bound, `${actual}, not ${expected}`);
+}
+
+Deno.test("wilson() gives the published intervals", () => {
+  // Newcombe 1998, table I, method 3.
+  for (
+    const [right, asked, low, high] of [
+      [81, 263, 0.2553, 0.3662],
+      [15, 148, 0.0624, 0.1605],
+      [0, 20, 0, 0.1611],
+      [1, 29, 0.0061, 0.1718],
+    ]
+  ) {
+    const interval = wilson(right / asked, asked);
+    assertNear(interval.low, low, 5e-5);
+    assertNear(interval.high, high, 5e-5);
+  }
+  assertEquals(wilson(1, 20).high, 1);
+});
+
+Deno.test("wilsonTrials() finds what an interval was made of, and pooling adds it up", () => {
+  for (const [proportion, trials] of [[0.5, 100], [0, 32], [1, 32], [0.97, 250]]) {
+    assertNear(wilsonTrials(wilson(proportion, trials)), trials, 1e-6 * trials);
+  }
+  const pooled = poolProportions([wilson(0.5, 10), wilson(1, 30)]);
+  const whole = wilson(35 / 40, 40);
+  assertNear(pooled.low, whole.low, 1e-9);
+  assertNear(pooled.high, whole.high, 1e-9);
+});
+
+Deno.test("clusteredProportion(): answers that go together count once, others each", () => {
+  const together = clusteredProportion([4, 0, 4, 0, 4, 0, 4, 0], new Array(8).fill(4));
+  const alone = wilson(0.5, 8);
+  assertNear(together.low, alone.low, 1e-12);
+  assertEquals(clusteredProportion([2, 2, 2, 2], [4, 4, 4, 4]), wilson(0.5, 16));
+  assertEquals(clusteredProportion([4, 4, 4], [4, 4, 4]), wilson(1, 3));
+  assertEquals(clusteredProportion([3], [4]), wilson(0.75, 1));
+  // With one question a sample it is Wilson's interval itself.
+  const single = clusteredProportion([1, 0, 1, 1], [1, 1, 1, 1]);
+  assertNear(single.low, wilson(0.75, 4).low, 1e-12);
+});
+
+Deno.test("clusteredProportion() covers the true share in 95 of 100 cases where answers go together", () => {
+  let state = 99;
+  const uniform = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  let [covered, naive] = [0, 0];
+  const runs = 2000;
+  for (let run = 0; run < runs; run++) {
+    const right = Array.from({ length: 50 }, () => {
+      // A sample's own share is 0.5 or 0.9.
+      const share = uniform() < 0.5 ? 0.5 : 0.9;
+      return Array.from({ length: 8 }, () => Number(uniform() < share)).reduce((a, b) => a + b);
+    });
+    const { low, high } = clusteredProportion(right, new Array(50).fill(8));
+    if (low <= 0.7 && 0.7 <= high) covered++;
+    const flat = wilson(right.reduce((a, b) => a + b) / 400, 400);
+    if (flat.low <= 0.7 && 0.7 <= flat.high) naive++;
+  }
+  assert(covered / runs > 0.93 && covered / runs < 0.97, `covered ${covered / runs}`);
+  assert(naive / runs < 0.9, "the naive interval should fall short here");
+});
+
+Deno.test("student95() is the table's", () => {
+  for (
+    const [degrees, point] of [[1, 12.7062], [2, 4.3027], [3, 3.1824], [4, 2.7764], [9, 2.2622], [
+      30,
+      2.0423,
+    ], [1000, 1.9623]]
+  ) assertNear(student95(degrees), point, point * 5e-3);
+});
+
+Deno.test("meanInterval() and perplexity()", () => {
+  const { value, low, high } = meanInterval([1, 2, 3, 4, 5]);
+  assertEquals(value, 3);
+  assertNear(high - 3, 2.7764 * Math.sqrt(2.5 / 5), 1e-2);
+  assertNear(high - 3, 3 - low, 1e-12);
+  assertNear(perplexity([Math.log(2), Math.log(8)]).value, 4, 1e-12);
+  assert(Number.isNaN(perplexity([1]).low));
+});
+
+Deno.test("poolPerplexities(): four like parts halve the interval", () => {
+  const part = { value: 4, low: 4 / 1.2, high: 4 * 1.2 };
+  const pooled = poolPerplexities([part, part, part, part], [8, 8, 8, 8]);
+  assertNear(pooled.value, 4, 1e-12);
+  assertNear(pooled.high, 4 * Math.sqrt(1.2), 1e-9);
+});
+
+Deno.test("averageEstimates(): errors of independent parts add in squares", () => {
+  const { value, low, high } = averageEstimates([
+    { value: 0.2, low: 0.1, high: 0.3 },
+    { value: 0.6, low: 0.5, high: 0.7 },
+  ]);
+  assertNear(value, 0.4, 1e-12);
+  assertNear(high - low, 0.2 / Math.SQRT2, 1e-12);
+});
+
+Deno.test("fitPowerLaw() finds the exponent", () => {
+  const { exponent, coefficient } = fitPowerLaw(
+    [64, 128, 512, 4096].map((x) => ({ x, y: 3 * x ** 1.5 })),
+  )!;
+  assertNear(exponent, 1.5, 1e-12);
+  assertNear(coefficient, 3, 1e-9);
+  assertEquals(fitPowerLaw([{ x: 64, y: 1 }, { x: 64, y: 2 }]), undefined);
+  assertEquals(fitPowerLaw([{ x: 64, y: 0 }, { x: 128, y: 2 }]), undefined);
+});

@@ -1,0 +1,187 @@
+import {
+  type Answers,
+  createTask,
+  type Sample,
+  scoredPositions,
+  smallLayout,
+  type Subject,
+  type SubjectCard,
+  type SubjectSource,
+  type Task,
+  type TaskName,
+} from "../../tasks/mod.ts";
+
+/** Guesses of the oracle, which must not come from the draws that made the samples. */
+class Guesses {
+  #state = 12345;
+
+  below(count: number): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
+    return Math.floor(this.#state / 2 ** 32 * count);
+  }
+}
+
+/**
+ * Answers from the last `window` tokens alone, by looking at them, and guesses where they do not say.
+ * It knows nothing of a sample's evidence, so that it can be held against the window law.
+ */
+export function answerFromWindow(
+  task: Task,
+  sample: Sample,
+  t: number,
+  window: number,
+  guess: (low: number, high: number) => number,
+): number {
+  const { tokens } = sample;
+  const first = Math.max(0, t - window + 1);
+  const options = task.options as Record<string, [number, number]>;
+  switch (task.name) {
+    case "mqar": {
+      for (let i = t - 1; i >= first; i--) {
+        if (tokens[i] === tokens[t] && i + 1 < 2 * loadOf(sample) + prefixOf(task)) {
+          return tokens[i + 1];
+        }
+      }
+      // It knows which values there are, as chance has it.
+      return tokens[prefixOf(task) + 1 + 2 * guess(0, loadOf(sample) - 1)];
+    }
+    case "induction": {
+      for (let i = t - 1; i >= first; i--) if (tokens[i] === tokens[t]) return tokens[i + 1];
+      return guess(...options.symbols);
+    }
+    case "selective-copying": {
+      const [low, high] = options.symbols;
+      const marks = tokens.indexOf(tokens[t]);
+      const back = tokens.length - t;
+      const seen = [...tokens.subarray(first, marks)].filter((token) =>
+        token >= low && token <= high
+      );
+      return seen.at(-back) ?? guess(low, high);
+    }
+    default: {
+      const [low, high] = options.values;
+      for (let i = t; i >= first; i--) if (tokens[i] >= low && tokens[i] <= high) return tokens[i];
+      return guess(low, high);
+    }
+  }
+}
+
+function prefixOf(task: Task): number {
+  return task.options.taskToken === undefined ? 0 : 1;
+}
+
+function loadOf(sample: Sample): number {
+  return scoredPositions(sample).length;
+}
+
+/** What becomes of a cell that an oracle is told to stumble at. */
+export interface Stumbles {
+  /** Give NaN at this length. */
+  readonly nanAt?: number;
+  /** Throw this at this length. */
+  readonly throwAt?: { readonly length: number; readonly error: Error };
+  /** Wait so long in each batch. */
+  readonly milliseconds?: number;
+  /** Called with each batch. */
+  readonly onAnswer?: (samples: readonly Sample[]) => void;
+}
+
+/** A model that sees its last `window` tokens and makes the most of them. */
+export function windowOracle(
+  name: string,
+  window: number,
+  tasks: readonly TaskName[],
+  stumbles: Stumbles = {},
+): Subject & AsyncDisposable {
+  const made = new Map<string, Promise<Task>>();
+  const task = (which: string, options: Readonly<Record<string, unknown>> = {}): Promise<Task> => {
+    const key = JSON.stringify([which, options]);
+    if (!made.has(key)) {
+      made.set(
+        key,
+        createTask(which as TaskName, { ...smallLayout(which as TaskName, true), ...options }),
+      );
+    }
+    return made.get(key)!;
+  };
+  const guesses = new Guesses();
+  const guess = (low: number, high: number): number => low + guesses.below(high - low + 1);
+  return {
+    name,
+    family: "oracle",
+    parameters: 1000,
+    trainLength: 64,
+    tasks,
+    window,
+    fingerprint: String(window),
+    task,
+    stateBytes: (length) => 4 * Math.min(length, window),
+    async answer(samples): Promise<Answers> {
+      stumbles.onAnswer?.(samples);
+      const { length } = samples[0].tokens;
+      if (stumbles.milliseconds) {
+        await new Promise((resolve) => setTimeout(resolve, stumbles.milliseconds));
+      }
+      if (stumbles.throwAt?.length === length) throw stumbles.throwAt.error;
+      const correct: Uint8Array[] = [];
+      const nll: Float32Array[] = [];
+      for (const sample of samples) {
+        const which = await task(taskOf(tasks, sample));
+        const positions = scoredPositions(sample);
+        const answers = which.metric === "perplexity"
+          ? []
+          : positions.map((t) => answerFromWindow(which, sample, t, window, guess));
+        correct.push(
+          Uint8Array.from(positions, (t, i) => Number(answers[i] === sample.labels[t])),
+        );
+        nll.push(
+          Float32Array.from(positions, (t) => stumbles.nanAt === length ? NaN : 1 + 1 / (1 + t)),
+        );
+      }
+      return {
+        correct,
+        nll,
+        prefillMilliseconds: samples.length * length / 100,
+        peakBytes: 4096 + samples.length * length * 4,
+      };
+    },
+    stepMilliseconds: (length) => Promise.resolve(1 + Math.min(length, window) / 1000),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** In the mixture layout, the first token says which task it is; text has no such token. */
+function taskOf(tasks: readonly TaskName[], sample: Sample): TaskName {
+  const names = ["mqar", "induction", "selective-copying", "passkey"] as const;
+  return tasks.includes("text") && tasks.length === 1 ? "text" : names[sample.tokens[0] - 1];
+}
+
+/** A source of given oracles. */
+export function oracles(
+  subjects: readonly (Subject & AsyncDisposable)[],
+  onOpen: (card: SubjectCard) => void = () => {},
+): SubjectSource {
+  return {
+    adapter: () => Promise.resolve("no GPU"),
+    find: (names) => {
+      const chosen = names.length === 0
+        ? subjects
+        : names.map((name) => subjects.find((subject) => subject.name === name)!);
+      const wrong = chosen.findIndex((subject) => subject === undefined);
+      if (wrong >= 0) {
+        return Promise.reject(
+          new RangeError(
+            `There is no model ${names[wrong]}: there are ${
+              subjects.map(({ name }) => name).join(", ")
+            }`,
+          ),
+        );
+      }
+      return Promise.resolve(chosen);
+    },
+    open: (card) => {
+      onOpen(card);
+      return Promise.resolve(subjects.find(({ name }) => name === card.name)!);
+    },
+  };
+}
