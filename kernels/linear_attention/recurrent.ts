@@ -10,13 +10,13 @@ import recurrentSource from "./recurrent.wgsl" with { type: "text" };
 import { sumAxis } from "./sum_axis.ts";
 
 const RECURRENT = kernel("recurrent", recurrentSource);
-/** Keys of an invocation's tile of the state. */
-const KEY_TILE = 16;
+/** The most vectors of 4 keys that an invocation holds in registers. */
+const VECTORS = 16;
 /** Small workgroups: there are few invocations, and each runs long. */
 const WORKGROUP_SIZE = 8;
 
 /**
- * {@linkcode linearAttention} token by token, each invocation with its tile of the state in
+ * {@linkcode linearAttention} token by token, each invocation with a column of the state in
  * registers: what the chunked form is measured against. It takes no `chunkSize`.
  *
  * @throws {RangeError} where a shape does not fit, saying which was expected.
@@ -29,13 +29,16 @@ export function recurrentLinearAttention(
   using problem = prepare(gpu, "recurrentLinearAttention", inputs, options);
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
-  const tiles = Math.ceil(keyVectors * 4 / KEY_TILE);
-  const final = gpu.empty([sequences, heads, keyVectors * 4, valueVectors * 4]);
+  const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
+  const tiles = Math.ceil(keyVectors / vectors);
+  const values = valueVectors * 4;
+  const final = gpu.empty([sequences, heads, keyVectors * 4, values]);
   if (initialState !== undefined) gpu.copy(initialState, final);
-  const partial = gpu.empty([tiles, rows, heads, valueVectors * 4]);
+  const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
   gpu.dispatch(RECURRENT, {
     constants: {
+      VECTORS: vectors,
       DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
       BONUS: bonus !== undefined,
     },
@@ -44,7 +47,7 @@ export function recurrentLinearAttention(
       heads,
       groups,
       keyVectors,
-      valueVectors,
+      values,
       tiles,
       rows,
       Number(initialState !== undefined),
@@ -59,11 +62,11 @@ export function recurrentLinearAttention(
       bonus: bonus ?? query,
     },
     write: { partial, final },
-    workgroups: Math.ceil(sequences * heads * tiles * valueVectors / WORKGROUP_SIZE),
+    workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
   });
   let output = partial;
   if (tiles > 1) {
-    output = sumAxis(gpu, partial, 1, tiles, rows * heads * valueVectors * 4);
+    output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);
     partial[Symbol.dispose]();
   }
   return {

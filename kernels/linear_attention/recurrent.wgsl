@@ -1,9 +1,11 @@
 // Token by token: state = exp(g) * state + key valueᵀ, output = scale * query state; with BONUS
 // output = scale * query (state before the token + (bonus * key) valueᵀ).
-// Dispatch: one invocation per sequence, head, tile of 16 keys and 4 values, which walks the whole
-// sequence with its tile of the state in registers. Outputs of the key tiles are summed afterwards.
+// Dispatch: one invocation per sequence, head, value and tile of 4 * VECTORS keys. It walks the whole
+// sequence with its column of the state in registers. With more than one tile, their outputs are
+// summed afterwards.
 
 override WORKGROUP_SIZE: u32 = 8u;
+override VECTORS: u32 = 16u; // 4, 8, 12 or 16
 override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
 override BONUS: bool = false;
 
@@ -12,8 +14,8 @@ struct Shape {
   heads: u32,
   groups: u32,
   key_vectors: u32,
-  value_vectors: u32,
-  tiles: u32, // of 16 keys
+  values: u32,
+  tiles: u32,
   rows: u32,
   has_initial: u32, // 0 or 1
   scale: u32, // the bits of an f32
@@ -23,11 +25,60 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> bounds: array<u32>; // [sequences + 1]: first rows
 @group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
 @group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(4) var<storage, read> value: array<vec4f>; // [rows, heads, value_vectors]
+@group(0) @binding(4) var<storage, read> value: array<f32>; // [rows, heads, values]
 @group(0) @binding(5) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
 @group(0) @binding(6) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
-@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>; // [tiles, rows, heads, value_vectors]
-@group(0) @binding(8) var<storage, read_write> state: array<vec4f>; // [sequences, heads, keys, value_vectors]: initial, then final
+@group(0) @binding(7) var<storage, read_write> partial: array<f32>; // [tiles, rows, heads, values]
+@group(0) @binding(8) var<storage, read_write> state: array<f32>; // [sequences, heads, keys, values]: initial, then final
+
+// The token at hand, as the four functions below see it.
+var<private> query_at: u32;
+var<private> decay_at: u32;
+var<private> bonus_at: u32;
+var<private> last_vector: u32;
+var<private> head_decay: f32;
+var<private> v: f32;
+var<private> sum: f32;
+
+// Four keys of the column: the state after the token. Vectors past the last count as 0.
+fn advance(before: vec4f, vector: u32) -> vec4f {
+  let at = min(vector, last_vector);
+  let update = select(vec4f(), key[query_at + at] * v, vector <= last_vector);
+  var decay = vec4f(head_decay);
+  if (DECAY == 2u) {
+    decay = exp(log_decay[decay_at + at]);
+  }
+  let after = decay * before + update;
+  if (BONUS) {
+    sum += dot(query[query_at + at], before + bonus[bonus_at + at] * update);
+  } else {
+    sum += dot(query[query_at + at], after);
+  }
+  return after;
+}
+
+fn load(cell: u32, vector: u32) -> vec4f {
+  if (shape.has_initial == 0u || vector > last_vector) {
+    return vec4f();
+  }
+  let at = cell + vector * 4u * shape.values;
+  return vec4f(
+    state[at],
+    state[at + shape.values],
+    state[at + 2u * shape.values],
+    state[at + 3u * shape.values],
+  );
+}
+
+fn store(cell: u32, vector: u32, column: vec4f) {
+  if (vector <= last_vector) {
+    let at = cell + vector * 4u * shape.values;
+    state[at] = column.x;
+    state[at + shape.values] = column.y;
+    state[at + 2u * shape.values] = column.z;
+    state[at + 3u * shape.values] = column.w;
+  }
+}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn recurrent(
@@ -36,30 +87,18 @@ fn recurrent(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
-  let column = index % shape.value_vectors;
-  let tile = index / shape.value_vectors % shape.tiles;
-  let head = index / (shape.value_vectors * shape.tiles) % shape.heads;
-  let sequence = index / (shape.value_vectors * shape.tiles * shape.heads);
+  let column = index % shape.values;
+  let tile = index / shape.values % shape.tiles;
+  let head = index / (shape.values * shape.tiles) % shape.heads;
+  let sequence = index / (shape.values * shape.tiles * shape.heads);
   if (sequence >= shape.sequences) {
     return;
   }
   let group = head / (shape.heads / shape.groups);
-  // Vectors of keys past the last are read as the last and count as 0.
-  let vector = tile * 4u + vec4u(0u, 1u, 2u, 3u);
-  let inside = vector < vec4u(shape.key_vectors);
-  let at = min(vector, vec4u(shape.key_vectors - 1u));
-  let cell = ((sequence * shape.heads + head) * shape.key_vectors * 4u + tile * 16u) *
-    shape.value_vectors + column;
-  var u0 = vec4f();
-  var u1 = vec4f();
-  var u2 = vec4f();
-  var u3 = vec4f();
-  if (BONUS) {
-    u0 = bonus[head * shape.key_vectors + at.x];
-    u1 = bonus[head * shape.key_vectors + at.y];
-    u2 = bonus[head * shape.key_vectors + at.z];
-    u3 = bonus[head * shape.key_vectors + at.w];
-  }
+  last_vector = shape.key_vectors - 1u;
+  bonus_at = head * shape.key_vectors;
+  let first = tile * VECTORS;
+  let cell = (sequence * shape.heads + head) * shape.key_vectors * 4u * shape.values + column;
   var s0 = vec4f();
   var s1 = vec4f();
   var s2 = vec4f();
@@ -76,137 +115,84 @@ fn recurrent(
   var s13 = vec4f();
   var s14 = vec4f();
   var s15 = vec4f();
-  if (shape.has_initial == 1u && inside.x) {
-    s0 = state[cell + 0u * shape.value_vectors];
-    s1 = state[cell + 1u * shape.value_vectors];
-    s2 = state[cell + 2u * shape.value_vectors];
-    s3 = state[cell + 3u * shape.value_vectors];
+  s0 = load(cell, first + 0u);
+  s1 = load(cell, first + 1u);
+  s2 = load(cell, first + 2u);
+  s3 = load(cell, first + 3u);
+  if (VECTORS > 4u) {
+    s4 = load(cell, first + 4u);
+    s5 = load(cell, first + 5u);
+    s6 = load(cell, first + 6u);
+    s7 = load(cell, first + 7u);
   }
-  if (shape.has_initial == 1u && inside.y) {
-    s4 = state[cell + 4u * shape.value_vectors];
-    s5 = state[cell + 5u * shape.value_vectors];
-    s6 = state[cell + 6u * shape.value_vectors];
-    s7 = state[cell + 7u * shape.value_vectors];
+  if (VECTORS > 8u) {
+    s8 = load(cell, first + 8u);
+    s9 = load(cell, first + 9u);
+    s10 = load(cell, first + 10u);
+    s11 = load(cell, first + 11u);
   }
-  if (shape.has_initial == 1u && inside.z) {
-    s8 = state[cell + 8u * shape.value_vectors];
-    s9 = state[cell + 9u * shape.value_vectors];
-    s10 = state[cell + 10u * shape.value_vectors];
-    s11 = state[cell + 11u * shape.value_vectors];
-  }
-  if (shape.has_initial == 1u && inside.w) {
-    s12 = state[cell + 12u * shape.value_vectors];
-    s13 = state[cell + 13u * shape.value_vectors];
-    s14 = state[cell + 14u * shape.value_vectors];
-    s15 = state[cell + 15u * shape.value_vectors];
+  if (VECTORS > 12u) {
+    s12 = load(cell, first + 12u);
+    s13 = load(cell, first + 13u);
+    s14 = load(cell, first + 14u);
+    s15 = load(cell, first + 15u);
   }
   let end = bounds[sequence + 1u];
+  head_decay = 1.0;
   for (var row = bounds[sequence]; row < end; row++) {
-    let source = (row * shape.groups + group) * shape.key_vectors;
-    let cell_row = row * shape.heads + head;
-    let q0 = query[source + at.x];
-    let k0 = select(vec4f(), key[source + at.x], inside.x);
-    let q1 = query[source + at.y];
-    let k1 = select(vec4f(), key[source + at.y], inside.y);
-    let q2 = query[source + at.z];
-    let k2 = select(vec4f(), key[source + at.z], inside.z);
-    let q3 = query[source + at.w];
-    let k3 = select(vec4f(), key[source + at.w], inside.w);
-    let v = value[cell_row * shape.value_vectors + column];
-    var d0 = vec4f(1.0);
-    var d1 = vec4f(1.0);
-    var d2 = vec4f(1.0);
-    var d3 = vec4f(1.0);
+    let token = row * shape.heads + head;
+    query_at = (row * shape.groups + group) * shape.key_vectors;
+    decay_at = token * shape.key_vectors;
+    v = value[token * shape.values + column];
     if (DECAY == 1u) {
-      let decay = vec4f(exp(log_decay[cell_row / 4u][cell_row % 4u]));
-      d0 = decay;
-      d1 = decay;
-      d2 = decay;
-      d3 = decay;
-    } else if (DECAY == 2u) {
-      d0 = exp(log_decay[cell_row * shape.key_vectors + at.x]);
-      d1 = exp(log_decay[cell_row * shape.key_vectors + at.y]);
-      d2 = exp(log_decay[cell_row * shape.key_vectors + at.z]);
-      d3 = exp(log_decay[cell_row * shape.key_vectors + at.w]);
+      head_decay = exp(log_decay[token / 4u][token % 4u]);
     }
-    var sum = vec4f();
-    if (BONUS) {
-      sum += q0.x * (s0 + u0.x * k0.x * v);
-      sum += q0.y * (s1 + u0.y * k0.y * v);
-      sum += q0.z * (s2 + u0.z * k0.z * v);
-      sum += q0.w * (s3 + u0.w * k0.w * v);
-      sum += q1.x * (s4 + u1.x * k1.x * v);
-      sum += q1.y * (s5 + u1.y * k1.y * v);
-      sum += q1.z * (s6 + u1.z * k1.z * v);
-      sum += q1.w * (s7 + u1.w * k1.w * v);
-      sum += q2.x * (s8 + u2.x * k2.x * v);
-      sum += q2.y * (s9 + u2.y * k2.y * v);
-      sum += q2.z * (s10 + u2.z * k2.z * v);
-      sum += q2.w * (s11 + u2.w * k2.w * v);
-      sum += q3.x * (s12 + u3.x * k3.x * v);
-      sum += q3.y * (s13 + u3.y * k3.y * v);
-      sum += q3.z * (s14 + u3.z * k3.z * v);
-      sum += q3.w * (s15 + u3.w * k3.w * v);
+    sum = 0.0;
+    s0 = advance(s0, first + 0u);
+    s1 = advance(s1, first + 1u);
+    s2 = advance(s2, first + 2u);
+    s3 = advance(s3, first + 3u);
+    if (VECTORS > 4u) {
+      s4 = advance(s4, first + 4u);
+      s5 = advance(s5, first + 5u);
+      s6 = advance(s6, first + 6u);
+      s7 = advance(s7, first + 7u);
     }
-    s0 = d0.x * s0 + k0.x * v;
-    s1 = d0.y * s1 + k0.y * v;
-    s2 = d0.z * s2 + k0.z * v;
-    s3 = d0.w * s3 + k0.w * v;
-    s4 = d1.x * s4 + k1.x * v;
-    s5 = d1.y * s5 + k1.y * v;
-    s6 = d1.z * s6 + k1.z * v;
-    s7 = d1.w * s7 + k1.w * v;
-    s8 = d2.x * s8 + k2.x * v;
-    s9 = d2.y * s9 + k2.y * v;
-    s10 = d2.z * s10 + k2.z * v;
-    s11 = d2.w * s11 + k2.w * v;
-    s12 = d3.x * s12 + k3.x * v;
-    s13 = d3.y * s13 + k3.y * v;
-    s14 = d3.z * s14 + k3.z * v;
-    s15 = d3.w * s15 + k3.w * v;
-    if (!BONUS) {
-      sum += q0.x * s0;
-      sum += q0.y * s1;
-      sum += q0.z * s2;
-      sum += q0.w * s3;
-      sum += q1.x * s4;
-      sum += q1.y * s5;
-      sum += q1.z * s6;
-      sum += q1.w * s7;
-      sum += q2.x * s8;
-      sum += q2.y * s9;
-      sum += q2.z * s10;
-      sum += q2.w * s11;
-      sum += q3.x * s12;
-      sum += q3.y * s13;
-      sum += q3.z * s14;
-      sum += q3.w * s15;
+    if (VECTORS > 8u) {
+      s8 = advance(s8, first + 8u);
+      s9 = advance(s9, first + 9u);
+      s10 = advance(s10, first + 10u);
+      s11 = advance(s11, first + 11u);
     }
-    partial[(tile * shape.rows * shape.heads + cell_row) * shape.value_vectors + column] =
+    if (VECTORS > 12u) {
+      s12 = advance(s12, first + 12u);
+      s13 = advance(s13, first + 13u);
+      s14 = advance(s14, first + 14u);
+      s15 = advance(s15, first + 15u);
+    }
+    partial[(tile * shape.rows * shape.heads + token) * shape.values + column] =
       bitcast<f32>(shape.scale) * sum;
   }
-  if (inside.x) {
-    state[cell + 0u * shape.value_vectors] = s0;
-    state[cell + 1u * shape.value_vectors] = s1;
-    state[cell + 2u * shape.value_vectors] = s2;
-    state[cell + 3u * shape.value_vectors] = s3;
+  store(cell, first + 0u, s0);
+  store(cell, first + 1u, s1);
+  store(cell, first + 2u, s2);
+  store(cell, first + 3u, s3);
+  if (VECTORS > 4u) {
+    store(cell, first + 4u, s4);
+    store(cell, first + 5u, s5);
+    store(cell, first + 6u, s6);
+    store(cell, first + 7u, s7);
   }
-  if (inside.y) {
-    state[cell + 4u * shape.value_vectors] = s4;
-    state[cell + 5u * shape.value_vectors] = s5;
-    state[cell + 6u * shape.value_vectors] = s6;
-    state[cell + 7u * shape.value_vectors] = s7;
+  if (VECTORS > 8u) {
+    store(cell, first + 8u, s8);
+    store(cell, first + 9u, s9);
+    store(cell, first + 10u, s10);
+    store(cell, first + 11u, s11);
   }
-  if (inside.z) {
-    state[cell + 8u * shape.value_vectors] = s8;
-    state[cell + 9u * shape.value_vectors] = s9;
-    state[cell + 10u * shape.value_vectors] = s10;
-    state[cell + 11u * shape.value_vectors] = s11;
-  }
-  if (inside.w) {
-    state[cell + 12u * shape.value_vectors] = s12;
-    state[cell + 13u * shape.value_vectors] = s13;
-    state[cell + 14u * shape.value_vectors] = s14;
-    state[cell + 15u * shape.value_vectors] = s15;
+  if (VECTORS > 12u) {
+    store(cell, first + 12u, s12);
+    store(cell, first + 13u, s13);
+    store(cell, first + 14u, s14);
+    store(cell, first + 15u, s15);
   }
 }
