@@ -8,12 +8,21 @@ export interface Kernel {
   readonly source: string;
 }
 
+const DEFINED: Kernel[] = [];
+
+/** Every kernel named so far, those made for one shape included: what tests hold to each compiler. */
+export function definedKernels(): readonly Kernel[] {
+  return DEFINED;
+}
+
 /** Names a compute shader. The pipeline is made at its first dispatch, once for each set of constants. */
 export function kernel(label: string, source: string): Kernel {
   if (!source.includes(`fn ${label}(`)) {
     throw new Error(`Cannot define kernel ${label} as its source has no entry point of that name`);
   }
-  return { label, source };
+  const defined = { label, source };
+  DEFINED.push(defined);
+  return defined;
 }
 
 /** One dispatch: which tensors are read, which are written, and how many workgroups run. */
