@@ -40,8 +40,7 @@ type Marks = Plot.Markish[];
 
 /** All pictures that a sweep's rows give. */
 export function makePictures(rows: readonly Row[]): Picture[] {
-  const models = modelsOf(rows).map(({ model }) => model);
-  const look = looks(models);
+  const look = looks(modelsOf(rows));
   return [
     ...meanPictures(rows, look),
     ...panels(rows, "accuracy").map((panel) => accuracyPicture(panel, look)),
