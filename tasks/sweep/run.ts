@@ -192,8 +192,8 @@ class CellRunner {
     );
     const stepMilliseconds = await this.#step(length, samples[0]);
     const answers = await this.#answer(samples, length);
-    const scores = score(task, samples, answers, { load, window });
-    return scores.map(({ metric, value, low, high }): Row => ({
+    const scores = score(task, samples, answers, { load, depth, window });
+    return scores.map(({ metric, value, low, high, samples = count }): Row => ({
       model: name,
       family,
       parameters,
@@ -204,7 +204,7 @@ class CellRunner {
       depth,
       load,
       seed,
-      samples: count,
+      samples,
       metric,
       value: round(value),
       ci_low: finiteOrNothing(low),

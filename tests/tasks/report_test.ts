@@ -27,7 +27,9 @@ const CURVES: Readonly<Record<string, number>> = {
   "state-bytes": 5,
 };
 const MODELS = ["transformer", "mamba2", "gla", "griffin", "mamba2-attention"];
-const HEAT_MAPS = MODELS.map((model) => `depth-passkey-${model}`);
+const HEAT_MAPS = ["induction", "passkey"].flatMap((task) =>
+  MODELS.map((model) => `depth-${task}-${model}`)
+);
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -64,6 +66,11 @@ function checkFigures(html: string): void {
     assertEquals([name, figures.get(name)!.curves], [name, curves]);
   }
   for (const name of HEAT_MAPS) assertEquals([name, figures.get(name)!.fields], [name, 30]);
+  const depths = (name: string): string[] =>
+    [...parseHTML(html).document.querySelectorAll(`#${name} [aria-label="y-axis tick label"] text`)]
+      .map((text) => text.textContent!);
+  assertEquals(depths("depth-passkey-gla"), ["0%", "25%", "50%", "75%", "100%"]);
+  assertEquals(depths("depth-induction-gla"), ["0–20%", "20–40%", "40–60%", "60–80%", "80–100%"]);
   assertEquals(figures.get("accuracy-mqar")!.laws, 1);
   assertEquals(figures.get("accuracy-selective-copying")!.laws, 0);
 }
