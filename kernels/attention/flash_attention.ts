@@ -1,18 +1,13 @@
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import forwardRowsSource from "./flash_forward_rows.wgsl" with { type: "text" };
-import keyGradientRowsSource from "./flash_key_gradient_rows.wgsl" with { type: "text" };
+import { flashKernel, rowTermsKernel } from "./flash_kernels.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
   planAttention,
   segmentBounds,
 } from "./options.ts";
-import queryGradientRowsSource from "./flash_query_gradient_rows.wgsl" with { type: "text" };
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
-import rowTermsSource from "./flash_row_terms.wgsl" with { type: "text" };
-import { specialize } from "./specialize.ts";
-import { keysPerIteration, ROW_LANES, rowsPerInvocation } from "./tiling.ts";
-import visibility from "./visibility.wgsl" with { type: "text" };
+import { defaultAlgorithm } from "./tiling.ts";
 
 /** What {@linkcode flashAttention} returns. */
 export interface AttentionOutputs {
@@ -55,15 +50,14 @@ export function flashAttention(
   const logSumExp = gpu.empty([plan.batch, plan.heads, plan.queryTime]);
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
-  const ROWS = rowsPerInvocation(HEAD + VALUE);
-  const KEYS = keysPerIteration(HEAD + VALUE);
-  const source = `${forwardRowsSource}\n${visibility}`;
-  gpu.dispatch(specialize("flash_forward_rows", source, { HEAD, VALUE, ROWS, KEYS }), {
-    constants: { ...plan.constants, SCALE: plan.scale, LANES: ROW_LANES },
+  const { algorithm = defaultAlgorithm(gpu) } = options;
+  const { kernel, constants, rows } = flashKernel("forward", algorithm, HEAD, VALUE);
+  gpu.dispatch(kernel, {
+    constants: { ...plan.constants, ...constants, SCALE: plan.scale },
     uniform: plan.uniform,
     read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query, segments },
     write: { output, logSumExp },
-    workgroups: [Math.ceil(plan.queryTime / (ROW_LANES * ROWS)), plan.heads, plan.batch],
+    workgroups: [Math.ceil(plan.queryTime / rows), plan.heads, plan.batch],
   });
   return { output: cutVectors(gpu, output, plan.valueDim), logSumExp };
 }
@@ -118,7 +112,7 @@ export function flashAttentionBackward(
   const VALUE = value.shape[3] / 4;
 
   const terms = scope.use(gpu.empty([batch, heads, queryTime, 4], "u32"));
-  gpu.dispatch(specialize("flash_row_terms", `${rowTermsSource}\n${visibility}`, { VALUE }), {
+  gpu.dispatch(rowTermsKernel(VALUE), {
     constants: { HAS_SEGMENTS: plan.constants.HAS_SEGMENTS, LANES: 64 },
     uniform: plan.uniform,
     read: { output, outputGradient, logSumExp: inputs.logSumExp, segments },
@@ -126,42 +120,28 @@ export function flashAttentionBackward(
     workgroups: Math.ceil(batch * heads * queryTime / 64),
   });
 
-  const constants = { ...plan.constants, SCALE: plan.scale, LANES: ROW_LANES };
+  const { algorithm = defaultAlgorithm(gpu) } = options;
+  const constants = { ...plan.constants, SCALE: plan.scale };
   const read = { query, key, value, outputGradient, terms, alibiSlopes };
   const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim]);
-  const queryRows = rowsPerInvocation(2 * HEAD + VALUE);
-  gpu.dispatch(
-    specialize("flash_query_gradient_rows", `${queryGradientRowsSource}\n${visibility}`, {
-      HEAD,
-      VALUE,
-      ROWS: queryRows,
-    }),
-    {
-      constants,
-      uniform: plan.uniform,
-      read,
-      write: { queryGradient },
-      workgroups: [Math.ceil(queryTime / (ROW_LANES * queryRows)), heads, batch],
-    },
-  );
-
+  const forQuery = flashKernel("query_gradient", algorithm, HEAD, VALUE);
+  gpu.dispatch(forQuery.kernel, {
+    constants: { ...constants, ...forQuery.constants },
+    uniform: plan.uniform,
+    read,
+    write: { queryGradient },
+    workgroups: [Math.ceil(queryTime / forQuery.rows), heads, batch],
+  });
   const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim]);
   const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim]);
-  const keyRows = rowsPerInvocation(2 * HEAD + 2 * VALUE);
-  gpu.dispatch(
-    specialize("flash_key_gradient_rows", `${keyGradientRowsSource}\n${visibility}`, {
-      HEAD,
-      VALUE,
-      ROWS: keyRows,
-    }),
-    {
-      constants,
-      uniform: plan.uniform,
-      read,
-      write: { keyGradient, valueGradient },
-      workgroups: [Math.ceil(keyTime / (ROW_LANES * keyRows)), keyHeads, batch],
-    },
-  );
+  const forKey = flashKernel("key_gradient", algorithm, HEAD, VALUE);
+  gpu.dispatch(forKey.kernel, {
+    constants: { ...constants, ...forKey.constants },
+    uniform: plan.uniform,
+    read,
+    write: { keyGradient, valueGradient },
+    workgroups: [Math.ceil(keyTime / forKey.rows), keyHeads, batch],
+  });
   return {
     queryGradient: cutVectors(gpu, queryGradient, dim),
     keyGradient: cutVectors(gpu, keyGradient, dim),

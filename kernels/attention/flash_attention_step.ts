@@ -1,14 +1,11 @@
 import type { Gpu, Tensor } from "../gpu/mod.ts";
 import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
-import combineSource from "./flash_step_combine.wgsl" with { type: "text" };
+import { stepKernels } from "./flash_kernels.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
-import { specialize } from "./specialize.ts";
-import stepSource from "./flash_step.wgsl" with { type: "text" };
-import { stepChunk } from "./tiling.ts";
-import visibility from "./visibility.wgsl" with { type: "text" };
+import { stepTiling } from "./tiling.ts";
 
 /** Options of {@linkcode flashAttentionStep}. */
-export type AttentionStepOptions = Omit<AttentionOptions, "segments">;
+export type AttentionStepOptions = Omit<AttentionOptions, "segments" | "algorithm">;
 
 /** What {@linkcode flashAttentionStep} returns. */
 export interface AttentionStepOutputs {
@@ -45,11 +42,12 @@ export function flashAttentionStep(
   const value = wholeVectors(gpu, scope, inputs.value);
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
-  const { chunk, lanes } = stepChunk(gpu);
+  const { chunk, lanes } = stepTiling(gpu);
   const chunks = Math.max(1, Math.ceil(plan.seen / chunk));
   const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));
   const weights = scope.use(gpu.empty([batch, heads, chunks, 2]));
-  gpu.dispatch(specialize("flash_step", `${stepSource}\n${visibility}`, { HEAD, VALUE }), {
+  const { step, combine } = stepKernels(HEAD, VALUE);
+  gpu.dispatch(step, {
     constants: {
       SOFT_CAP: plan.constants.SOFT_CAP,
       HAS_ALIBI: plan.constants.HAS_ALIBI,
@@ -63,7 +61,7 @@ export function flashAttentionStep(
     workgroups: [chunks, heads, batch],
   });
   const output = emptyVectors(gpu, [batch, 1, heads, valueDim]);
-  gpu.dispatch(specialize("flash_step_combine", combineSource, { VALUE }), {
+  gpu.dispatch(combine, {
     constants: { LANES: lanes },
     uniform: [batch * heads, chunks],
     read: { partial, weights },

@@ -9,9 +9,8 @@
 const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const ROWS: u32 = 4u; // queries an invocation
-const KEYS: u32 = 1u; // keys an iteration, at most 4
 
-override LANES: u32 = 16u;
+override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -76,47 +75,33 @@ fn flash_forward_rows(
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
   var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
   while (k < end) {
-    let limit = select(end, sinks_end, k < sinks_end);
-    var s: array<vec4f, ROWS>;
-    for (var r = 0u; r < ROWS; r++) { // unrolled
-      s[r] = vec4f(MASKED);
-    }
-    for (var c = 0u; c < KEYS; c++) { // unrolled
-      let at = k + i32(c);
-      let row = (key_row + u32(min(at, limit - 1))) * shape.key_heads + key_head;
-      var sum = array<f32, ROWS>();
-      for (var d = 0u; d < HEAD; d++) { // unrolled
-        let element = key[row * HEAD + d];
-        for (var r = 0u; r < ROWS; r++) { // unrolled
-          sum[r] = dot_add(q[r * HEAD + d], element, sum[r]);
-        }
-      }
+    let row = (key_row + u32(k)) * shape.key_heads + key_head;
+    var score = array<f32, ROWS>();
+    for (var d = 0u; d < HEAD; d++) { // unrolled
+      let element = key[row * HEAD + d];
       for (var r = 0u; r < ROWS; r++) { // unrolled
-        let logit = cap(sum[r]) + bias(position[r] - at, slope);
-        s[r][c] = select(MASKED, logit, at < limit && sees(visible[r], at));
+        score[r] = dot_add(q[r * HEAD + d], element, score[r]);
       }
     }
+    var p: array<f32, ROWS>;
+    var kept: array<f32, ROWS>;
     for (var r = 0u; r < ROWS; r++) { // unrolled
-      let larger = max(largest[r], max(max(s[r].x, s[r].y), max(s[r].z, s[r].w)));
-      let kept = exp(largest[r] - larger);
-      s[r] = select(exp(s[r] - larger), vec4f(), s[r] <= vec4f(MASKED));
-      total[r] = total[r] * kept + (s[r].x + s[r].y + s[r].z + s[r].w);
+      let seen = sees(visible[r], k);
+      let logit = select(MASKED, cap(score[r]) + bias(position[r] - k, slope), seen);
+      let larger = max(largest[r], logit);
+      kept[r] = exp(largest[r] - larger);
+      p[r] = select(0.0, exp(logit - larger), seen);
+      total[r] = fma(total[r], kept[r], p[r]);
       largest[r] = larger;
-      for (var d = 0u; d < VALUE; d++) { // unrolled
-        o[r * VALUE + d] *= kept;
+    }
+    for (var d = 0u; d < VALUE; d++) { // unrolled
+      let element = value[row * VALUE + d];
+      for (var r = 0u; r < ROWS; r++) { // unrolled
+        o[r * VALUE + d] = fma(vec4f(p[r]), element, o[r * VALUE + d] * kept[r]);
       }
     }
-    for (var c = 0u; c < KEYS; c++) { // unrolled
-      let row = (key_row + u32(min(k + i32(c), limit - 1))) * shape.key_heads + key_head;
-      for (var d = 0u; d < VALUE; d++) { // unrolled
-        let element = value[row * VALUE + d];
-        for (var r = 0u; r < ROWS; r++) { // unrolled
-          o[r * VALUE + d] = fma(vec4f(s[r][c]), element, o[r * VALUE + d]);
-        }
-      }
-    }
-    k += i32(KEYS);
-    if (limit < end && k >= sinks_end) {
+    k++;
+    if (k == sinks_end) {
       k = begin;
     }
   }

@@ -7,9 +7,9 @@
 
 const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
-const ROWS: u32 = 2u; // keys an invocation
+const ROWS: u32 = 4u; // keys an invocation
 
-override LANES: u32 = 16u;
+override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -113,27 +113,4 @@ fn flash_key_gradient_rows(
       }
     }
   }
-}
-
-// The queries, first and past the last, of which one may see one of the keys first..last.
-fn seeing_queries(first: i32, last: i32, batch: u32) -> vec2i {
-  if (first > last) {
-    return vec2i(0);
-  }
-  var begin = 0;
-  var end = shape.query_time;
-  var start = 0;
-  if (HAS_SEGMENTS) {
-    let row = batch * shape.heads * u32(shape.query_time);
-    begin = i32(terms[row + u32(first)].z);
-    start = i32(terms[row + u32(last)].z);
-    end = i32(terms[row + u32(last)].w);
-  }
-  if (shape.causal != 0u) {
-    begin = max(begin, first - shape.query_offset);
-  }
-  if (start + shape.sinks <= first) {
-    end = min(end, last + shape.window - shape.query_offset);
-  }
-  return vec2i(begin, end);
 }

@@ -6,9 +6,9 @@
 
 const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
-const ROWS: u32 = 2u; // queries an invocation
+const ROWS: u32 = 4u; // queries an invocation
 
-override LANES: u32 = 16u;
+override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -16,3 +16,4 @@ export {
   flashAttentionStep,
 } from "./flash_attention_step.ts";
 export type { AttentionInputs, AttentionOptions } from "./options.ts";
+export type { AttentionAlgorithm } from "./tiling.ts";

@@ -1,4 +1,5 @@
 import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import type { AttentionAlgorithm } from "./tiling.ts";
 
 /** The sequences that attention mixes. */
 export interface AttentionInputs {
@@ -37,6 +38,8 @@ export interface AttentionOptions {
   readonly queryOffset?: number;
   /** How many rows of the key tensor hold keys, the rest being spare; all unless told. */
   readonly keyLength?: number;
+  /** How it is computed; the better one for the adapter unless told. */
+  readonly algorithm?: AttentionAlgorithm;
 }
 
 /** Shapes and options, checked, with every default filled in. */

@@ -1,22 +1,35 @@
 import type { Gpu } from "../gpu/mod.ts";
 
-/** Invocations a workgroup of the kernels that hold rows in registers: two SIMD vectors of AVX2. */
-export const ROW_LANES = 16;
+/**
+ * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
+ * workgroup memory; `"tiles"` shares tiles of 32 by 32 in workgroup memory between 64 invocations.
+ */
+export type AttentionAlgorithm = "rows" | "tiles";
+
+/** Which algorithm an adapter gets: a software adapter reads registers faster than workgroup memory. */
+export function defaultAlgorithm(gpu: Gpu): AttentionAlgorithm {
+  return gpu.adapter.software ? "rows" : "tiles";
+}
+
+/** Invocations a workgroup of the `"rows"` kernels: one SIMD vector of AVX2. */
+export const ROW_LANES = 8;
 
 /**
- * Rows an invocation holds: as many as let `vectors` vec4s a row fit 128 vec4s, and 4 at most. A row
- * more saves loads; past the first-level cache it costs more than it saves.
+ * Rows an invocation of the `"rows"` kernels holds, for a key and a value of `vectors` vec4s together.
+ * Each row more saves loads; but a driver's compile time grows faster than the unrolled code.
  */
 export function rowsPerInvocation(vectors: number): number {
-  return Math.max(1, Math.min(4, Math.floor(128 / vectors)));
+  if (vectors <= 8) return 8;
+  if (vectors <= 32) return 4;
+  return vectors <= 64 ? 2 : 1;
 }
 
-/** Keys an iteration of the forward kernel: small heads have too little work in one. */
-export function keysPerIteration(vectors: number): number {
-  return Math.max(1, Math.min(4, Math.floor(32 / vectors)));
-}
+/** Queries and keys of a tile of the `"tiles"` kernels; 64 invocations share it. */
+export const TILE = 32;
+/** vec4s of a row that the `"tiles"` kernels hold in workgroup memory at a time. */
+export const TILE_VECTORS = 8;
 
-/** Keys a workgroup of the decoding kernel takes. */
-export function stepChunk(gpu: Gpu): { chunk: number; lanes: number } {
-  return gpu.adapter.software ? { chunk: 256, lanes: 16 } : { chunk: 256, lanes: 64 };
+/** Keys a workgroup of the decoding kernel takes, and the invocations that share them. */
+export function stepTiling(gpu: Gpu): { chunk: number; lanes: number } {
+  return { chunk: 256, lanes: gpu.adapter.software ? 16 : 64 };
 }

@@ -176,37 +176,46 @@ const CASES: Record<string, Case> = {
   },
 };
 
-for (const [name, given] of Object.entries(CASES)) {
-  Deno.test(`flashAttention() and its gradients equal the reference: ${name}`, async () => {
-    const gpu = await testGpu();
-    const shape = withDefaults(given);
-    const options = optionsOf(gpu, shape);
-    const { query: [q, query], key: [k, key], value: [v, value], outputGradient: [dy, gradient] } =
-      inputs(gpu, shape);
-    const { output, logSumExp } = flashAttention(gpu, { query, key, value }, options);
-    const gradients = flashAttentionBackward(
-      gpu,
-      { query, key, value, output, logSumExp, outputGradient: gradient },
-      options,
-    );
-    const [y, lse, dq, dk, dv] = await gpu.read([
-      output,
-      logSumExp,
-      gradients.queryGradient,
-      gradients.keyGradient,
-      gradients.valueGradient,
-    ]);
-    const expected = attentionReference({ query: q, key: k, value: v }, shape);
-    assertClose(y, expected.output, 1e-5, "output");
-    assertClose(lse, expected.logSumExp, 1e-5, "logSumExp");
-    const backward = attentionBackwardReference(
-      { query: q, key: k, value: v, outputGradient: dy },
-      shape,
-    );
-    assertClose(dq, backward.queryGradient, 1e-4, "queryGradient");
-    assertClose(dk, backward.keyGradient, 1e-4, "keyGradient");
-    assertClose(dv, backward.valueGradient, 1e-4, "valueGradient");
-  });
+async function assertEqualsReference(
+  given: Case,
+  algorithm: "rows" | "tiles",
+): Promise<void> {
+  const gpu = await testGpu();
+  const shape = withDefaults(given);
+  const options = { ...optionsOf(gpu, shape), algorithm };
+  const { query: [q, query], key: [k, key], value: [v, value], outputGradient: [dy, gradient] } =
+    inputs(gpu, shape);
+  const { output, logSumExp } = flashAttention(gpu, { query, key, value }, options);
+  const gradients = flashAttentionBackward(
+    gpu,
+    { query, key, value, output, logSumExp, outputGradient: gradient },
+    options,
+  );
+  const [y, lse, dq, dk, dv] = await gpu.read([
+    output,
+    logSumExp,
+    gradients.queryGradient,
+    gradients.keyGradient,
+    gradients.valueGradient,
+  ]);
+  const expected = attentionReference({ query: q, key: k, value: v }, shape);
+  assertClose(y, expected.output, 1e-5, "output");
+  assertClose(lse, expected.logSumExp, 1e-5, "logSumExp");
+  const backward = attentionBackwardReference(
+    { query: q, key: k, value: v, outputGradient: dy },
+    shape,
+  );
+  assertClose(dq, backward.queryGradient, 1e-4, "queryGradient");
+  assertClose(dk, backward.keyGradient, 1e-4, "keyGradient");
+  assertClose(dv, backward.valueGradient, 1e-4, "valueGradient");
+}
+
+for (const [name, shape] of Object.entries(CASES)) {
+  for (const algorithm of ["rows", "tiles"] as const) {
+    Deno.test(`flashAttention() and its gradients by ${algorithm} equal the reference: ${name}`, async () => {
+      await assertEqualsReference(shape, algorithm);
+    });
+  }
 }
 
 const STEPS: Record<string, Case> = {
