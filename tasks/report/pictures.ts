@@ -240,7 +240,7 @@ function heatMap(title: string, model: string, rows: readonly Row[]): Picture {
     height,
     marginTop: 6,
     marginBottom: 46,
-    marginLeft: 64,
+    marginLeft: 92,
     padding: 0.04,
     x: {
       type: "band",
@@ -286,7 +286,7 @@ const COSTS: readonly {
 }[] = [
   { cost: "prefill_ms", title: "Time to read a sample", label: "time", format: milliseconds },
   { cost: "step_ms", title: "Time for one more token", label: "time", format: milliseconds },
-  { cost: "peak_bytes", title: "Peak GPU memory", label: "memory", format: bytes },
+  { cost: "peak_bytes", title: "Peak GPU memory of one sample", label: "memory", format: bytes },
   { cost: "state_bytes", title: "Size of the state", label: "size", format: bytes },
 ];
 

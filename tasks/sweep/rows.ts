@@ -75,7 +75,7 @@ export interface Row {
   readonly prefill_ms?: number;
   /** Milliseconds for one more token after `length` of them. */
   readonly step_ms?: number;
-  /** The most GPU memory held at once, weights included. */
+  /** The most GPU memory held while one sample alone is read, weights included. */
   readonly peak_bytes?: number;
   /** What it ran on. */
   readonly adapter: string;

@@ -82,7 +82,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
       metric: "accuracy",
       prefill_ms: 0.64,
       step_ms: 1.032,
-      peak_bytes: 4096 + 8 * 64 * 4,
+      peak_bytes: 4096 + 64 * 4,
       adapter: "no GPU",
       version: "0.1.0",
     });
