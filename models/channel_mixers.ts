@@ -37,7 +37,7 @@ export function createChannelMixer(
       linear("up.weight", hidden, width),
       linear("down.weight", width, hidden, outputGain),
     ],
-    mix(tape, parameters, x) {
+    mix(tape, parameters, x): Variable {
       const gate = linearMap(tape, x, parameters("gate.weight"));
       const up = linearMap(tape, x, parameters("up.weight"));
       const gated = gatedActivation(tape, gate, up, activation);

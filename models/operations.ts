@@ -279,13 +279,16 @@ type Gradients<Inputs extends Variables> =
   & { readonly [Name in keyof Inputs & string as `${Name}Gradient`]?: Tensor }
   & { readonly initialStateGradient?: Tensor };
 
+/** What a recurrence's kernels return. */
+interface Result {
+  readonly output: Tensor;
+  readonly finalState: Tensor;
+}
+
 /** The kernels of a recurrence, with its options filled in. */
 interface RecurrenceKernels<Inputs extends Variables> {
-  step(tensors: Tensors<Inputs>, state: Tensor): { output: Tensor; finalState: Tensor };
-  forward(
-    tensors: Tensors<Inputs>,
-    initialState: Tensor | undefined,
-  ): { output: Tensor; finalState: Tensor };
+  step(tensors: Tensors<Inputs>, state: Tensor): Result;
+  forward(tensors: Tensors<Inputs>, initialState: Tensor | undefined): Result;
   backward(
     tensors: Tensors<Inputs>,
     context: {
@@ -346,7 +349,7 @@ export function convolution(
   const { tail, ...rest } = inputs;
   const { gpu } = tape;
   return recurrence(tape, rest, tail, inputs.x.shape[1], {
-    step(tensors, tail) {
+    step(tensors, tail): Result {
       const { output, finalTail } = causalConvolutionStep(
         gpu,
         { ...tensors, tail },
@@ -354,7 +357,7 @@ export function convolution(
       );
       return { output, finalState: finalTail };
     },
-    forward(tensors, initialTail) {
+    forward(tensors, initialTail): Result {
       const { output, finalTail } = causalConvolution(
         gpu,
         { ...tensors, initialTail },
@@ -362,7 +365,10 @@ export function convolution(
       );
       return { output, finalState: finalTail };
     },
-    backward(tensors, { initialState, outputGradient, finalStateGradient }) {
+    backward(
+      tensors,
+      { initialState, outputGradient, finalStateGradient },
+    ): Gradients<typeof rest> {
       const { initialTailGradient, ...gradients } = causalConvolutionBackward(gpu, {
         ...tensors,
         initialTail: initialState,
@@ -434,7 +440,7 @@ export function rgLru(
   const { state, ...rest } = inputs;
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.input.shape[1], {
-    step(tensors, state) {
+    step(tensors, state): Result {
       const { finalState } = rgLruStep(gpu, { ...tensors, state });
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },

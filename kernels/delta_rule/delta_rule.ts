@@ -376,7 +376,7 @@ function chunksPerSpan(
     maxComputeWorkgroupsPerDimension,
   );
   const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
-    keyQuads / 4 * (chunkSize / 4 + 2) + 4;
+    keyQuads / 4 * (chunkSize / 2 + 3) + 4;
   return Math.max(
     1,
     Math.min(

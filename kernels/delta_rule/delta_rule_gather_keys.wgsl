@@ -33,10 +33,6 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [rows, heads(, key_dim)]
 @group(0) @binding(5) var<storage, read_write> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
 
-fn masked(values: vec4f, channel: u32) -> vec4f {
-  return select(vec4f(), values, channel + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.key_dim));
-}
-
 fn decay_at(row: u32, head: u32, channel: u32) -> vec4f {
   if (!HAS_DECAY) {
     return vec4f();
@@ -46,10 +42,7 @@ fn decay_at(row: u32, head: u32, channel: u32) -> vec4f {
     return vec4f(log_decay[at]);
   }
   let i = at * shape.key_dim + channel;
-  return masked(
-    vec4f(log_decay[i], log_decay[i + 1u], log_decay[i + 2u], log_decay[i + 3u]),
-    channel,
-  );
+  return vec4f(log_decay[i], log_decay[i + 1u], log_decay[i + 2u], log_decay[i + 3u]);
 }
 
 @compute @workgroup_size(LANES)
@@ -65,18 +58,17 @@ fn delta_rule_gather_keys(
   let head = workgroup.y;
   let key_head = head / (shape.heads / shape.key_heads);
   let channel = 4u * quad;
+  let channels = channel + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.key_dim);
   let plane = shape.chunk * shape.key_quads;
   let panel = (workgroup.x * shape.heads + head) * 6u * plane + quad;
   var cumulative = vec4f();
   for (var row = 0u; row < shape.chunk; row++) {
-    var q = vec4f();
-    var k = vec4f();
-    if (row < chunk.y) {
-      let i = ((chunk.x + row) * shape.key_heads + key_head) * shape.key_dim + channel;
-      q = SCALE * masked(vec4f(query[i], query[i + 1u], query[i + 2u], query[i + 3u]), channel);
-      k = masked(vec4f(key[i], key[i + 1u], key[i + 2u], key[i + 3u]), channel);
-      cumulative += decay_at(chunk.x + row, head, channel);
-    }
+    let valid = channels & vec4<bool>(row < chunk.y);
+    let i = ((chunk.x + row) * shape.key_heads + key_head) * shape.key_dim + channel;
+    let q = SCALE *
+      select(vec4f(), vec4f(query[i], query[i + 1u], query[i + 2u], query[i + 3u]), valid);
+    let k = select(vec4f(), vec4f(key[i], key[i + 1u], key[i + 2u], key[i + 3u]), valid);
+    cumulative += select(vec4f(), decay_at(chunk.x + row, head, channel), valid);
     let at = panel + row * shape.key_quads;
     let decayed = exp(cumulative);
     panels[at + QUERY * plane] = q;

@@ -32,6 +32,48 @@ struct Shape {
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<f32>; // [rows, key_heads, key_dim]
 @group(0) @binding(8) var<storage, read_write> log_decay_gradient: array<f32>; // [rows, heads, key_dim]
 
+fn store_keys(at: u32, query: vec4f, key: vec4f, add: bool, channels: u32) {
+  var q = query;
+  var k = key;
+  if (add) {
+    q += vec4f(
+      query_gradient[at], query_gradient[at + 1u], query_gradient[at + 2u], query_gradient[at + 3u],
+    );
+    k += vec4f(key_gradient[at], key_gradient[at + 1u], key_gradient[at + 2u], key_gradient[at + 3u]);
+  }
+  if (channels > 0u) {
+    query_gradient[at] = q.x;
+    key_gradient[at] = k.x;
+  }
+  if (channels > 1u) {
+    query_gradient[at + 1u] = q.y;
+    key_gradient[at + 1u] = k.y;
+  }
+  if (channels > 2u) {
+    query_gradient[at + 2u] = q.z;
+    key_gradient[at + 2u] = k.z;
+  }
+  if (channels > 3u) {
+    query_gradient[at + 3u] = q.w;
+    key_gradient[at + 3u] = k.w;
+  }
+}
+
+fn store_decays(at: u32, decays: vec4f, channels: u32) {
+  if (channels > 0u) {
+    log_decay_gradient[at] = decays.x;
+  }
+  if (channels > 1u) {
+    log_decay_gradient[at + 1u] = decays.y;
+  }
+  if (channels > 2u) {
+    log_decay_gradient[at + 2u] = decays.z;
+  }
+  if (channels > 3u) {
+    log_decay_gradient[at + 3u] = decays.w;
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn delta_rule_input_gradients(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -73,18 +115,9 @@ fn delta_rule_input_gradients(
       let row = chunk.x + r - 1u;
       let key_entry = (row * shape.key_heads + workgroup.y) * shape.key_dim + 4u * quad;
       let decay_entry = (row * shape.heads + head) * shape.key_dim + 4u * quad;
-      for (var c = 0u; c < channels; c++) {
-        var query_total = SCALE * q[c];
-        var key_total = later[c] + earlier[c];
-        if (member > 0u) {
-          query_total += query_gradient[key_entry + c];
-          key_total += key_gradient[key_entry + c];
-        }
-        query_gradient[key_entry + c] = query_total;
-        key_gradient[key_entry + c] = key_total;
-        if (HAS_DECAY) {
-          log_decay_gradient[decay_entry + c] = decay_sum[c];
-        }
+      store_keys(key_entry, SCALE * q, later + earlier, member > 0u, channels);
+      if (HAS_DECAY) {
+        store_decays(decay_entry, decay_sum, channels);
       }
     }
   }

@@ -31,6 +31,73 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> pair_gradients: array<f32>; // [chunks, heads, 2, chunk, chunk]
 @group(0) @binding(4) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, 3, chunk, key_quads]
 
+fn panel_rows(at: u32) -> mat4x4f {
+  let next = shape.key_quads;
+  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
+}
+
+fn gradient_rows(at: u32) -> mat4x4f {
+  let next = shape.key_quads;
+  return mat4x4f(
+    panel_gradients[at],
+    panel_gradients[at + next],
+    panel_gradients[at + 2u * next],
+    panel_gradients[at + 3u * next],
+  );
+}
+
+fn store_gradients(at: u32, rows: mat4x4f) {
+  let next = shape.key_quads;
+  panel_gradients[at] = rows[0];
+  panel_gradients[at + next] = rows[1];
+  panel_gradients[at + 2u * next] = rows[2];
+  panel_gradients[at + 3u * next] = rows[3];
+}
+
+// Entries [r .. r + 3, j] of a pair gradient, and [i, r .. r + 3].
+fn pair_column(at: u32) -> vec4f {
+  let next = shape.chunk;
+  return vec4f(
+    pair_gradients[at],
+    pair_gradients[at + next],
+    pair_gradients[at + 2u * next],
+    pair_gradients[at + 3u * next],
+  );
+}
+
+fn pair_row(at: u32) -> vec4f {
+  return vec4f(
+    pair_gradients[at], pair_gradients[at + 1u], pair_gradients[at + 2u], pair_gradients[at + 3u],
+  );
+}
+
+// exp(x), held at 1 where a pair that is 0 anyway would take it above.
+fn left(x: mat4x4f) -> mat4x4f {
+  let zero = vec4f();
+  return mat4x4f(
+    exp(min(x[0], zero)), exp(min(x[1], zero)), exp(min(x[2], zero)), exp(min(x[3], zero)),
+  );
+}
+
+fn times(x: mat4x4f, y: mat4x4f) -> mat4x4f {
+  return mat4x4f(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
+}
+
+fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(
+    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
+  );
+}
+
+fn repeated(x: vec4f) -> mat4x4f {
+  return mat4x4f(x, x, x, x);
+}
+
+// One quad in four rows, each with a factor of its own.
+fn outer(x: vec4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(x * factors.x, x * factors.y, x * factors.z, x * factors.w);
+}
+
 @compute @workgroup_size(LANES)
 fn delta_rule_key_gradients(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -48,30 +115,39 @@ fn delta_rule_key_gradients(
   let pair = unit * 2u * shape.chunk * shape.chunk;
   let solved = pair + SOLVED_UPDATE * shape.chunk * shape.chunk;
   let last = panels[panel + DECAY * plane + (shape.chunk - 1u) * next];
-  for (var r = 0u; r < shape.chunk; r++) {
-    let c = panels[panel + DECAY * plane + r * next];
-    var query_sum = vec4f();
-    var later_sum = vec4f();
-    for (var j = 0u; j <= r; j++) {
+  for (var r = 0u; r < shape.chunk; r += 4u) {
+    let c = panel_rows(panel + DECAY * plane + r * next);
+    var query_sum = mat4x4f();
+    var later_sum = mat4x4f();
+    for (var j = 0u; j < r + 4u; j++) {
       let at = panel + j * next;
-      let k = panels[at + KEY * plane] * exp(c - panels[at + DECAY * plane]);
-      query_sum += pair_gradients[pair + r * shape.chunk + j] * k;
-      later_sum += pair_gradients[solved + r * shape.chunk + j] * k;
+      let k = times(left(c - repeated(panels[at + DECAY * plane])), repeated(panels[at + KEY * plane]));
+      query_sum += scaled(k, pair_column(pair + r * shape.chunk + j));
+      later_sum += scaled(k, pair_column(solved + r * shape.chunk + j));
     }
-    var earlier_sum = vec4f();
+    var earlier_sum = mat4x4f();
     for (var i = r; i < shape.chunk; i++) {
       let at = panel + i * next;
-      let from_query = pair_gradients[pair + i * shape.chunk + r];
-      let from_key = -beta[unit * shape.chunk + i] * pair_gradients[solved + i * shape.chunk + r];
-      earlier_sum += exp(panels[at + DECAY * plane] - c) *
-        (from_query * panels[at + QUERY * plane] + from_key * panels[at + KEY * plane]);
+      let from_query = pair_row(pair + i * shape.chunk + r);
+      let from_key = -beta[unit * shape.chunk + i] * pair_row(solved + i * shape.chunk + r);
+      earlier_sum += times(
+        left(repeated(panels[at + DECAY * plane]) - c),
+        outer(panels[at + QUERY * plane], from_query) + outer(panels[at + KEY * plane], from_key),
+      );
     }
     let at = out + r * next;
-    let b = beta[unit * shape.chunk + r];
-    panel_gradients[at] = exp(c) * panel_gradients[at] + query_sum;
-    panel_gradients[at + KEY_LATER * plane] =
-      -b * (exp(c) * panel_gradients[at + KEY_LATER * plane] + later_sum);
-    panel_gradients[at + KEY_EARLIER * plane] =
-      exp(last - c) * panel_gradients[at + KEY_EARLIER * plane] + earlier_sum;
+    let start = left(c);
+    let b = unit * shape.chunk + r;
+    let later = times(start, gradient_rows(at + KEY_LATER * plane)) + later_sum;
+    let end = left(repeated(last) - c);
+    store_gradients(at, times(start, gradient_rows(at)) + query_sum);
+    store_gradients(
+      at + KEY_LATER * plane,
+      scaled(later, -vec4f(beta[b], beta[b + 1u], beta[b + 2u], beta[b + 3u])),
+    );
+    store_gradients(
+      at + KEY_EARLIER * plane,
+      times(end, gradient_rows(at + KEY_EARLIER * plane)) + earlier_sum,
+    );
   }
 }

@@ -186,6 +186,8 @@ fn delta_rule_state_gradients(
         sum1 += o * transpose(panel_rows(q + 1u));
         sum2 += o * transpose(panel_rows(q + 2u));
         sum3 += o * transpose(panel_rows(q + 3u));
+      }
+      for (var i = 0u; i < shape.chunk; i += 4u) {
         let b = unit * shape.chunk + i;
         let y = scaled(
           solved_rows(rows + i * width),

@@ -28,28 +28,23 @@ struct Shape {
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 @group(0) @binding(7) var<storage, read_write> output: array<vec4f>; // [rows, heads, value_vectors]
 
-var<private> low0: vec4f;
-var<private> high0: vec4f;
-var<private> low1: vec4f;
-var<private> high1: vec4f;
-var<private> low2: vec4f;
-var<private> high2: vec4f;
-var<private> low3: vec4f;
-var<private> high3: vec4f;
-var<private> low4: vec4f;
-var<private> high4: vec4f;
-var<private> low5: vec4f;
-var<private> high5: vec4f;
-var<private> low6: vec4f;
-var<private> high6: vec4f;
-var<private> low7: vec4f;
-var<private> high7: vec4f;
+// 8 values of a token.
+alias Row = mat2x4f;
 
-fn store(row: u32, last: u32, column: u32, low: vec4f, high: vec4f) {
+var<private> row0: Row;
+var<private> row1: Row;
+var<private> row2: Row;
+var<private> row3: Row;
+var<private> row4: Row;
+var<private> row5: Row;
+var<private> row6: Row;
+var<private> row7: Row;
+
+fn store(row: u32, last: u32, column: u32, values: Row) {
   if (row <= last) {
     let slot = row * shape.heads * shape.value_vectors + column;
-    output[slot] = low;
-    output[slot + 1u] = high;
+    output[slot] = values[0];
+    output[slot + 1u] = values[1];
   }
 }
 
@@ -90,13 +85,13 @@ fn chunk_outputs(
       decay *= decays[border + vector];
     }
     let line = state + vector * 4u * shape.value_vectors;
-    let m_low = mat4x4f(
+    let low = mat4x4f(
       decay.x * states[line],
       decay.y * states[line + shape.value_vectors],
       decay.z * states[line + 2u * shape.value_vectors],
       decay.w * states[line + 3u * shape.value_vectors],
     );
-    let m_high = mat4x4f(
+    let high = mat4x4f(
       decay.x * states[line + 1u],
       decay.y * states[line + shape.value_vectors + 1u],
       decay.z * states[line + 2u * shape.value_vectors + 1u],
@@ -110,22 +105,14 @@ fn chunk_outputs(
     let a5 = a[a_high.y + vector];
     let a6 = a[a_high.z + vector];
     let a7 = a[a_high.w + vector];
-    low0 += m_low * a0;
-    high0 += m_high * a0;
-    low1 += m_low * a1;
-    high1 += m_high * a1;
-    low2 += m_low * a2;
-    high2 += m_high * a2;
-    low3 += m_low * a3;
-    high3 += m_high * a3;
-    low4 += m_low * a4;
-    high4 += m_high * a4;
-    low5 += m_low * a5;
-    high5 += m_high * a5;
-    low6 += m_low * a6;
-    high6 += m_high * a6;
-    low7 += m_low * a7;
-    high7 += m_high * a7;
+    row0 += Row(low * a0, high * a0);
+    row1 += Row(low * a1, high * a1);
+    row2 += Row(low * a2, high * a2);
+    row3 += Row(low * a3, high * a3);
+    row4 += Row(low * a4, high * a4);
+    row5 += Row(low * a5, high * a5);
+    row6 += Row(low * a6, high * a6);
+    row7 += Row(low * a7, high * a7);
   }
 
   let line_vectors = shape.blocks * 2u;
@@ -137,8 +124,8 @@ fn chunk_outputs(
   let column = head * shape.value_vectors + value_vector;
   for (var vector = from_vector; vector < to_vector; vector++) {
     let at = column + min(rows.x + vector * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * stride;
-    let m_low = mat4x4f(value[at.x], value[at.y], value[at.z], value[at.w]);
-    let m_high = mat4x4f(value[at.x + 1u], value[at.y + 1u], value[at.z + 1u], value[at.w + 1u]);
+    let low = mat4x4f(value[at.x], value[at.y], value[at.z], value[at.w]);
+    let high = mat4x4f(value[at.x + 1u], value[at.y + 1u], value[at.z + 1u], value[at.w + 1u]);
     let a0 = scores[line + 0u * line_vectors + vector];
     let a1 = scores[line + 1u * line_vectors + vector];
     let a2 = scores[line + 2u * line_vectors + vector];
@@ -147,29 +134,21 @@ fn chunk_outputs(
     let a5 = scores[line + 5u * line_vectors + vector];
     let a6 = scores[line + 6u * line_vectors + vector];
     let a7 = scores[line + 7u * line_vectors + vector];
-    low0 += m_low * a0;
-    high0 += m_high * a0;
-    low1 += m_low * a1;
-    high1 += m_high * a1;
-    low2 += m_low * a2;
-    high2 += m_high * a2;
-    low3 += m_low * a3;
-    high3 += m_high * a3;
-    low4 += m_low * a4;
-    high4 += m_high * a4;
-    low5 += m_low * a5;
-    high5 += m_high * a5;
-    low6 += m_low * a6;
-    high6 += m_high * a6;
-    low7 += m_low * a7;
-    high7 += m_high * a7;
+    row0 += Row(low * a0, high * a0);
+    row1 += Row(low * a1, high * a1);
+    row2 += Row(low * a2, high * a2);
+    row3 += Row(low * a3, high * a3);
+    row4 += Row(low * a4, high * a4);
+    row5 += Row(low * a5, high * a5);
+    row6 += Row(low * a6, high * a6);
+    row7 += Row(low * a7, high * a7);
   }
-  store(first + 0u, last, column, low0, high0);
-  store(first + 1u, last, column, low1, high1);
-  store(first + 2u, last, column, low2, high2);
-  store(first + 3u, last, column, low3, high3);
-  store(first + 4u, last, column, low4, high4);
-  store(first + 5u, last, column, low5, high5);
-  store(first + 6u, last, column, low6, high6);
-  store(first + 7u, last, column, low7, high7);
+  store(first + 0u, last, column, row0);
+  store(first + 1u, last, column, row1);
+  store(first + 2u, last, column, row2);
+  store(first + 3u, last, column, row3);
+  store(first + 4u, last, column, row4);
+  store(first + 5u, last, column, row5);
+  store(first + 6u, last, column, row6);
+  store(first + 7u, last, column, row7);
 }

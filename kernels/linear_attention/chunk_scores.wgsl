@@ -27,11 +27,15 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, vectors]
 @group(0) @binding(5) var<storage, read_write> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
 
-// Four scores of token i, for tokens first_j to first_j + 3: 0 where masked or past the chunk's end.
-fn masked(row: vec4f, i: u32, first_j: u32, count: u32) -> vec4f {
+// The scores of a token i with 8 tokens j.
+alias Row = mat2x4f;
+
+// 0 where j > i or past the chunk's end.
+fn masked(row: Row, i: u32, first_j: u32, count: u32) -> Row {
   let j = first_j + vec4u(0u, 1u, 2u, 3u);
-  let end = select(0u, min(i + 1u, count), i < count);
-  return select(vec4f(), bitcast<f32>(shape.scale) * row, j < vec4u(end));
+  let end = vec4u(select(0u, min(i + 1u, count), i < count));
+  let scaled = bitcast<f32>(shape.scale) * row;
+  return Row(select(vec4f(), scaled[0], j < end), select(vec4f(), scaled[1], j + 4u < end));
 }
 
 fn store(slot: u32, low: vec4f, high: vec4f) {
@@ -73,22 +77,14 @@ fn chunk_scores(
   let b_low = shape.b_offset + base + min(j, vec4u(last)) * stride;
   let b_high = shape.b_offset + base + min(j + 4u, vec4u(last)) * stride;
 
-  var low0 = vec4f();
-  var high0 = vec4f();
-  var low1 = vec4f();
-  var high1 = vec4f();
-  var low2 = vec4f();
-  var high2 = vec4f();
-  var low3 = vec4f();
-  var high3 = vec4f();
-  var low4 = vec4f();
-  var high4 = vec4f();
-  var low5 = vec4f();
-  var high5 = vec4f();
-  var low6 = vec4f();
-  var high6 = vec4f();
-  var low7 = vec4f();
-  var high7 = vec4f();
+  var row0 = Row();
+  var row1 = Row();
+  var row2 = Row();
+  var row3 = Row();
+  var row4 = Row();
+  var row5 = Row();
+  var row6 = Row();
+  var row7 = Row();
   for (var vector = 0u; vector < shape.vectors; vector++) {
     var between = vec4f(1.0);
     if (HAS_DECAY) {
@@ -98,13 +94,13 @@ fn chunk_scores(
         ];
       }
     }
-    let columns_low = mat4x4f(
+    let low = mat4x4f(
       b[b_low.x + vector] * between,
       b[b_low.y + vector] * between,
       b[b_low.z + vector] * between,
       b[b_low.w + vector] * between,
     );
-    let columns_high = mat4x4f(
+    let high = mat4x4f(
       b[b_high.x + vector] * between,
       b[b_high.y + vector] * between,
       b[b_high.z + vector] * between,
@@ -118,58 +114,42 @@ fn chunk_scores(
     let a5 = a[a_high.y + vector];
     let a6 = a[a_high.z + vector];
     let a7 = a[a_high.w + vector];
-    low0 += a0 * columns_low;
-    low1 += a1 * columns_low;
-    low2 += a2 * columns_low;
-    low3 += a3 * columns_low;
-    low4 += a4 * columns_low;
-    low5 += a5 * columns_low;
-    low6 += a6 * columns_low;
-    low7 += a7 * columns_low;
-    high0 += a0 * columns_high;
-    high1 += a1 * columns_high;
-    high2 += a2 * columns_high;
-    high3 += a3 * columns_high;
-    high4 += a4 * columns_high;
-    high5 += a5 * columns_high;
-    high6 += a6 * columns_high;
-    high7 += a7 * columns_high;
+    row0 += Row(a0 * low, a0 * high);
+    row1 += Row(a1 * low, a1 * high);
+    row2 += Row(a2 * low, a2 * high);
+    row3 += Row(a3 * low, a3 * high);
+    row4 += Row(a4 * low, a4 * high);
+    row5 += Row(a5 * low, a5 * high);
+    row6 += Row(a6 * low, a6 * high);
+    row7 += Row(a7 * low, a7 * high);
   }
 
   let line_vectors = shape.blocks * 2u;
   let tile = (chunk * shape.heads + head) * shape.blocks * 8u;
-  low0 = masked(low0, i.x + 0u, j.x, count);
-  high0 = masked(high0, i.x + 0u, j.x + 4u, count);
-  low1 = masked(low1, i.x + 1u, j.x, count);
-  high1 = masked(high1, i.x + 1u, j.x + 4u, count);
-  low2 = masked(low2, i.x + 2u, j.x, count);
-  high2 = masked(high2, i.x + 2u, j.x + 4u, count);
-  low3 = masked(low3, i.x + 3u, j.x, count);
-  high3 = masked(high3, i.x + 3u, j.x + 4u, count);
-  low4 = masked(low4, i.x + 4u, j.x, count);
-  high4 = masked(high4, i.x + 4u, j.x + 4u, count);
-  low5 = masked(low5, i.x + 5u, j.x, count);
-  high5 = masked(high5, i.x + 5u, j.x + 4u, count);
-  low6 = masked(low6, i.x + 6u, j.x, count);
-  high6 = masked(high6, i.x + 6u, j.x + 4u, count);
-  low7 = masked(low7, i.x + 7u, j.x, count);
-  high7 = masked(high7, i.x + 7u, j.x + 4u, count);
+  row0 = masked(row0, i.x + 0u, j.x, count);
+  row1 = masked(row1, i.x + 1u, j.x, count);
+  row2 = masked(row2, i.x + 2u, j.x, count);
+  row3 = masked(row3, i.x + 3u, j.x, count);
+  row4 = masked(row4, i.x + 4u, j.x, count);
+  row5 = masked(row5, i.x + 5u, j.x, count);
+  row6 = masked(row6, i.x + 6u, j.x, count);
+  row7 = masked(row7, i.x + 7u, j.x, count);
   let slot = (tile + i.x) * line_vectors + j.x / 4u;
-  store(slot + 0u * line_vectors, low0, high0);
-  store(slot + 1u * line_vectors, low1, high1);
-  store(slot + 2u * line_vectors, low2, high2);
-  store(slot + 3u * line_vectors, low3, high3);
-  store(slot + 4u * line_vectors, low4, high4);
-  store(slot + 5u * line_vectors, low5, high5);
-  store(slot + 6u * line_vectors, low6, high6);
-  store(slot + 7u * line_vectors, low7, high7);
+  store(slot + 0u * line_vectors, row0[0], row0[1]);
+  store(slot + 1u * line_vectors, row1[0], row1[1]);
+  store(slot + 2u * line_vectors, row2[0], row2[1]);
+  store(slot + 3u * line_vectors, row3[0], row3[1]);
+  store(slot + 4u * line_vectors, row4[0], row4[1]);
+  store(slot + 5u * line_vectors, row5[0], row5[1]);
+  store(slot + 6u * line_vectors, row6[0], row6[1]);
+  store(slot + 7u * line_vectors, row7[0], row7[1]);
   if (shape.transposed == 1u) {
     let copy = shape.chunks * shape.heads * shape.blocks * 8u;
     let slot = (copy + tile + j.x) * line_vectors + i.x / 4u;
-    let low_low = transpose(mat4x4f(low0, low1, low2, low3));
-    let low_high = transpose(mat4x4f(low4, low5, low6, low7));
-    let high_low = transpose(mat4x4f(high0, high1, high2, high3));
-    let high_high = transpose(mat4x4f(high4, high5, high6, high7));
+    let low_low = transpose(mat4x4f(row0[0], row1[0], row2[0], row3[0]));
+    let low_high = transpose(mat4x4f(row4[0], row5[0], row6[0], row7[0]));
+    let high_low = transpose(mat4x4f(row0[1], row1[1], row2[1], row3[1]));
+    let high_high = transpose(mat4x4f(row4[1], row5[1], row6[1], row7[1]));
     store(slot + 0u * line_vectors, low_low[0], low_high[0]);
     store(slot + 1u * line_vectors, low_low[1], low_high[1]);
     store(slot + 2u * line_vectors, low_low[2], low_high[2]);

@@ -26,69 +26,32 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 
-var<private> low0: vec4f;
-var<private> high0: vec4f;
-var<private> low1: vec4f;
-var<private> high1: vec4f;
-var<private> low2: vec4f;
-var<private> high2: vec4f;
-var<private> low3: vec4f;
-var<private> high3: vec4f;
-var<private> low4: vec4f;
-var<private> high4: vec4f;
-var<private> low5: vec4f;
-var<private> high5: vec4f;
-var<private> low6: vec4f;
-var<private> high6: vec4f;
-var<private> low7: vec4f;
-var<private> high7: vec4f;
+// 8 values of a key.
+alias Row = mat2x4f;
+
+var<private> row0: Row;
+var<private> row1: Row;
+var<private> row2: Row;
+var<private> row3: Row;
+var<private> row4: Row;
+var<private> row5: Row;
+var<private> row6: Row;
+var<private> row7: Row;
 
 fn decay(low: vec4f, high: vec4f) {
-  low0 *= low.x;
-  high0 *= low.x;
-  low1 *= low.y;
-  high1 *= low.y;
-  low2 *= low.z;
-  high2 *= low.z;
-  low3 *= low.w;
-  high3 *= low.w;
-  low4 *= high.x;
-  high4 *= high.x;
-  low5 *= high.y;
-  high5 *= high.y;
-  low6 *= high.z;
-  high6 *= high.z;
-  low7 *= high.w;
-  high7 *= high.w;
+  row0 *= low.x;
+  row1 *= low.y;
+  row2 *= low.z;
+  row3 *= low.w;
+  row4 *= high.x;
+  row5 *= high.y;
+  row6 *= high.z;
+  row7 *= high.w;
 }
 
-// Adds the outer product of one token's rows, or nothing where the token is past the end.
-fn add_token(a_index: u32, b_index: u32, keep: bool) {
-  let a_low = select(vec4f(), a[a_index], keep);
-  let a_high = select(vec4f(), a[a_index + 1u], keep);
-  let b_low = b[b_index];
-  let b_high = b[b_index + 1u];
-  low0 += a_low.x * b_low;
-  high0 += a_low.x * b_high;
-  low1 += a_low.y * b_low;
-  high1 += a_low.y * b_high;
-  low2 += a_low.z * b_low;
-  high2 += a_low.z * b_high;
-  low3 += a_low.w * b_low;
-  high3 += a_low.w * b_high;
-  low4 += a_high.x * b_low;
-  high4 += a_high.x * b_high;
-  low5 += a_high.y * b_low;
-  high5 += a_high.y * b_high;
-  low6 += a_high.z * b_low;
-  high6 += a_high.z * b_high;
-  low7 += a_high.w * b_low;
-  high7 += a_high.w * b_high;
-}
-
-fn store(slot: u32, low: vec4f, high: vec4f) {
-  states[slot] = bitcast<f32>(shape.scale) * low;
-  states[slot + 1u] = bitcast<f32>(shape.scale) * high;
+fn store(slot: u32, row: Row) {
+  states[slot] = bitcast<f32>(shape.scale) * row[0];
+  states[slot + 1u] = bitcast<f32>(shape.scale) * row[1];
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -121,24 +84,44 @@ fn chunk_states(
         shape.key_vectors + key_vector;
       decay(decays[slot], decays[slot + 1u]);
     }
-    for (var half = 0u; half < 8u; half += 4u) {
-      let row = rows.x + block * 8u + half;
-      let row_a = a_base + min(row + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * a_stride;
-      let row_b = b_base + min(row + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * b_stride;
-      add_token(row_a.x, row_b.x, row <= last);
-      add_token(row_a.y, row_b.y, row + 1u <= last);
-      add_token(row_a.z, row_b.z, row + 2u <= last);
-      add_token(row_a.w, row_b.w, row + 3u <= last);
+    // Four tokens at a time; those past the end count as 0.
+    for (var token = block * 8u; token < block * 8u + 8u; token += 4u) {
+      let row = rows.x + token + vec4u(0u, 1u, 2u, 3u);
+      let inside = row <= vec4u(last);
+      let at_a = a_base + min(row, vec4u(last)) * a_stride;
+      let at_b = b_base + min(row, vec4u(last)) * b_stride;
+      let a_low = transpose(mat4x4f(
+        select(vec4f(), a[at_a.x], inside.x),
+        select(vec4f(), a[at_a.y], inside.y),
+        select(vec4f(), a[at_a.z], inside.z),
+        select(vec4f(), a[at_a.w], inside.w),
+      ));
+      let a_high = transpose(mat4x4f(
+        select(vec4f(), a[at_a.x + 1u], inside.x),
+        select(vec4f(), a[at_a.y + 1u], inside.y),
+        select(vec4f(), a[at_a.z + 1u], inside.z),
+        select(vec4f(), a[at_a.w + 1u], inside.w),
+      ));
+      let low = mat4x4f(b[at_b.x], b[at_b.y], b[at_b.z], b[at_b.w]);
+      let high = mat4x4f(b[at_b.x + 1u], b[at_b.y + 1u], b[at_b.z + 1u], b[at_b.w + 1u]);
+      row0 += Row(low * a_low[0], high * a_low[0]);
+      row1 += Row(low * a_low[1], high * a_low[1]);
+      row2 += Row(low * a_low[2], high * a_low[2]);
+      row3 += Row(low * a_low[3], high * a_low[3]);
+      row4 += Row(low * a_high[0], high * a_high[0]);
+      row5 += Row(low * a_high[1], high * a_high[1]);
+      row6 += Row(low * a_high[2], high * a_high[2]);
+      row7 += Row(low * a_high[3], high * a_high[3]);
     }
   }
   let slot = ((chunk * shape.heads + head) * shape.key_vectors + key_vector) * 4u *
     shape.value_vectors + value_vector;
-  store(slot + 0u * shape.value_vectors, low0, high0);
-  store(slot + 1u * shape.value_vectors, low1, high1);
-  store(slot + 2u * shape.value_vectors, low2, high2);
-  store(slot + 3u * shape.value_vectors, low3, high3);
-  store(slot + 4u * shape.value_vectors, low4, high4);
-  store(slot + 5u * shape.value_vectors, low5, high5);
-  store(slot + 6u * shape.value_vectors, low6, high6);
-  store(slot + 7u * shape.value_vectors, low7, high7);
+  store(slot + 0u * shape.value_vectors, row0);
+  store(slot + 1u * shape.value_vectors, row1);
+  store(slot + 2u * shape.value_vectors, row2);
+  store(slot + 3u * shape.value_vectors, row3);
+  store(slot + 4u * shape.value_vectors, row4);
+  store(slot + 5u * shape.value_vectors, row5);
+  store(slot + 6u * shape.value_vectors, row6);
+  store(slot + 7u * shape.value_vectors, row7);
 }

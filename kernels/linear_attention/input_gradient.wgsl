@@ -37,47 +37,42 @@ struct Shape {
 // [chunks, blocks, heads, blocks, key_vectors]; reversed [chunks, blocks, heads, key_vectors]
 @group(0) @binding(8) var<storage, read_write> carried: array<vec4f>;
 
-var<private> low0: vec4f;
-var<private> high0: vec4f;
-var<private> low1: vec4f;
-var<private> high1: vec4f;
-var<private> low2: vec4f;
-var<private> high2: vec4f;
-var<private> low3: vec4f;
-var<private> high3: vec4f;
-var<private> low4: vec4f;
-var<private> high4: vec4f;
-var<private> low5: vec4f;
-var<private> high5: vec4f;
-var<private> low6: vec4f;
-var<private> high6: vec4f;
-var<private> low7: vec4f;
-var<private> high7: vec4f;
+// 8 keys of a token.
+alias Row = mat2x4f;
+
+var<private> row0: Row;
+var<private> row1: Row;
+var<private> row2: Row;
+var<private> row3: Row;
+var<private> row4: Row;
+var<private> row5: Row;
+var<private> row6: Row;
+var<private> row7: Row;
 
 fn decay(low: vec4f, high: vec4f) {
-  low0 *= low;
-  high0 *= high;
-  low1 *= low;
-  high1 *= high;
-  low2 *= low;
-  high2 *= high;
-  low3 *= low;
-  high3 *= high;
-  low4 *= low;
-  high4 *= high;
-  low5 *= low;
-  high5 *= high;
-  low6 *= low;
-  high6 *= high;
-  low7 *= low;
-  high7 *= high;
+  row0 = Row(row0[0] * low, row0[1] * high);
+  row1 = Row(row1[0] * low, row1[1] * high);
+  row2 = Row(row2[0] * low, row2[1] * high);
+  row3 = Row(row3[0] * low, row3[1] * high);
+  row4 = Row(row4[0] * low, row4[1] * high);
+  row5 = Row(row5[0] * low, row5[1] * high);
+  row6 = Row(row6[0] * low, row6[1] * high);
+  row7 = Row(row7[0] * low, row7[1] * high);
 }
 
-fn store(row: u32, last: u32, column: u32, low: vec4f, high: vec4f) {
+fn own_row(at: u32, inside: bool) -> Row {
+  return Row(select(vec4f(), decayed[at], inside), select(vec4f(), decayed[at + 1u], inside));
+}
+
+fn products(a: Row, b: Row) -> Row {
+  return Row(a[0] * b[0], a[1] * b[1]);
+}
+
+fn store(row: u32, last: u32, column: u32, keys: Row) {
   if (row <= last) {
     let slot = row * shape.heads * shape.key_vectors + column;
-    gradient[slot] = low;
-    gradient[slot + 1u] = high;
+    gradient[slot] = keys[0];
+    gradient[slot + 1u] = keys[1];
   }
 }
 
@@ -113,13 +108,13 @@ fn input_gradient(
   let line = state + vec4u(0u, 1u, 2u, 3u) * shape.value_vectors;
   let next_line = line + 4u * shape.value_vectors;
   for (var vector = 0u; vector < shape.value_vectors; vector++) {
-    let m_low = mat4x4f(
+    let low = mat4x4f(
       states[line.x + vector],
       states[line.y + vector],
       states[line.z + vector],
       states[line.w + vector],
     );
-    let m_high = mat4x4f(
+    let high = mat4x4f(
       states[next_line.x + vector],
       states[next_line.y + vector],
       states[next_line.z + vector],
@@ -133,62 +128,38 @@ fn input_gradient(
     let x5 = rows_of_values[x_high.y + vector];
     let x6 = rows_of_values[x_high.z + vector];
     let x7 = rows_of_values[x_high.w + vector];
-    low0 += x0 * m_low;
-    high0 += x0 * m_high;
-    low1 += x1 * m_low;
-    high1 += x1 * m_high;
-    low2 += x2 * m_low;
-    high2 += x2 * m_high;
-    low3 += x3 * m_low;
-    high3 += x3 * m_high;
-    low4 += x4 * m_low;
-    high4 += x4 * m_high;
-    low5 += x5 * m_low;
-    high5 += x5 * m_high;
-    low6 += x6 * m_low;
-    high6 += x6 * m_high;
-    low7 += x7 * m_low;
-    high7 += x7 * m_high;
+    row0 += Row(x0 * low, x0 * high);
+    row1 += Row(x1 * low, x1 * high);
+    row2 += Row(x2 * low, x2 * high);
+    row3 += Row(x3 * low, x3 * high);
+    row4 += Row(x4 * low, x4 * high);
+    row5 += Row(x5 * low, x5 * high);
+    row6 += Row(x6 * low, x6 * high);
+    row7 += Row(x7 * low, x7 * high);
   }
   decay(vec4f(bitcast<f32>(shape.scale)), vec4f(bitcast<f32>(shape.scale)));
 
   let other_head = head / (shape.heads / shape.other_heads);
   let stride = shape.other_heads * shape.key_vectors;
   let column = other_head * shape.key_vectors + key_vector;
-  var own_low0 = vec4f();
-  var own_high0 = vec4f();
-  var own_low1 = vec4f();
-  var own_high1 = vec4f();
-  var own_low2 = vec4f();
-  var own_high2 = vec4f();
-  var own_low3 = vec4f();
-  var own_high3 = vec4f();
-  var own_low4 = vec4f();
-  var own_high4 = vec4f();
-  var own_low5 = vec4f();
-  var own_high5 = vec4f();
-  var own_low6 = vec4f();
-  var own_high6 = vec4f();
-  var own_low7 = vec4f();
-  var own_high7 = vec4f();
+  var own0 = Row();
+  var own1 = Row();
+  var own2 = Row();
+  var own3 = Row();
+  var own4 = Row();
+  var own5 = Row();
+  var own6 = Row();
+  var own7 = Row();
   if (HAS_DECAY) {
     let own = shape.own_offset + column;
-    own_low0 = select(vec4f(), decayed[own + row_low.x * stride], first + 0u <= last);
-    own_high0 = select(vec4f(), decayed[own + row_low.x * stride + 1u], first + 0u <= last);
-    own_low1 = select(vec4f(), decayed[own + row_low.y * stride], first + 1u <= last);
-    own_high1 = select(vec4f(), decayed[own + row_low.y * stride + 1u], first + 1u <= last);
-    own_low2 = select(vec4f(), decayed[own + row_low.z * stride], first + 2u <= last);
-    own_high2 = select(vec4f(), decayed[own + row_low.z * stride + 1u], first + 2u <= last);
-    own_low3 = select(vec4f(), decayed[own + row_low.w * stride], first + 3u <= last);
-    own_high3 = select(vec4f(), decayed[own + row_low.w * stride + 1u], first + 3u <= last);
-    own_low4 = select(vec4f(), decayed[own + row_high.x * stride], first + 4u <= last);
-    own_high4 = select(vec4f(), decayed[own + row_high.x * stride + 1u], first + 4u <= last);
-    own_low5 = select(vec4f(), decayed[own + row_high.y * stride], first + 5u <= last);
-    own_high5 = select(vec4f(), decayed[own + row_high.y * stride + 1u], first + 5u <= last);
-    own_low6 = select(vec4f(), decayed[own + row_high.z * stride], first + 6u <= last);
-    own_high6 = select(vec4f(), decayed[own + row_high.z * stride + 1u], first + 6u <= last);
-    own_low7 = select(vec4f(), decayed[own + row_high.w * stride], first + 7u <= last);
-    own_high7 = select(vec4f(), decayed[own + row_high.w * stride + 1u], first + 7u <= last);
+    own0 = own_row(own + row_low.x * stride, first + 0u <= last);
+    own1 = own_row(own + row_low.y * stride, first + 1u <= last);
+    own2 = own_row(own + row_low.z * stride, first + 2u <= last);
+    own3 = own_row(own + row_low.w * stride, first + 3u <= last);
+    own4 = own_row(own + row_high.x * stride, first + 4u <= last);
+    own5 = own_row(own + row_high.y * stride, first + 5u <= last);
+    own6 = own_row(own + row_high.z * stride, first + 6u <= last);
+    own7 = own_row(own + row_high.w * stride, first + 7u <= last);
   }
   let used_blocks = (rows.y - rows.x + 7u) / 8u;
   let line_vectors = shape.blocks * 2u;
@@ -198,29 +169,16 @@ fn input_gradient(
   let steps = select(block, used_blocks - 1u - block, reversed) + included;
   for (var step = 0u; step <= steps; step++) {
     if (HAS_DECAY && (!reversed || step == 0u)) {
-      let low = own_low0 * low0 +
-        own_low1 * low1 +
-        own_low2 * low2 +
-        own_low3 * low3 +
-        own_low4 * low4 +
-        own_low5 * low5 +
-        own_low6 * low6 +
-        own_low7 * low7;
-      let high = own_high0 * high0 +
-        own_high1 * high1 +
-        own_high2 * high2 +
-        own_high3 * high3 +
-        own_high4 * high4 +
-        own_high5 * high5 +
-        own_high6 * high6 +
-        own_high7 * high7;
+      let sum = products(own0, row0) + products(own1, row1) + products(own2, row2) +
+        products(own3, row3) + products(own4, row4) + products(own5, row5) +
+        products(own6, row6) + products(own7, row7);
       var slot = ((chunk * shape.blocks + block) * shape.heads + head) * shape.key_vectors + key_vector;
       if (!reversed) {
         slot = (((chunk * shape.blocks + block) * shape.heads + head) * shape.blocks + step) *
           shape.key_vectors + key_vector;
       }
-      carried[slot] = low;
-      carried[slot + 1u] = high;
+      carried[slot] = sum[0];
+      carried[slot + 1u] = sum[1];
     }
     if (step == steps) {
       break;
@@ -234,8 +192,8 @@ fn input_gradient(
     for (var vector = other * 2u; vector < other * 2u + 2u; vector++) {
       let at = shape.other_offset + column +
         min(rows.x + vector * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * stride;
-      let m_low = mat4x4f(decayed[at.x], decayed[at.y], decayed[at.z], decayed[at.w]);
-      let m_high = mat4x4f(
+      let low = mat4x4f(decayed[at.x], decayed[at.y], decayed[at.z], decayed[at.w]);
+      let high = mat4x4f(
         decayed[at.x + 1u],
         decayed[at.y + 1u],
         decayed[at.z + 1u],
@@ -249,31 +207,23 @@ fn input_gradient(
       let b5 = scores[score_line + 5u * line_vectors + vector];
       let b6 = scores[score_line + 6u * line_vectors + vector];
       let b7 = scores[score_line + 7u * line_vectors + vector];
-      low0 += m_low * b0;
-      high0 += m_high * b0;
-      low1 += m_low * b1;
-      high1 += m_high * b1;
-      low2 += m_low * b2;
-      high2 += m_high * b2;
-      low3 += m_low * b3;
-      high3 += m_high * b3;
-      low4 += m_low * b4;
-      high4 += m_high * b4;
-      low5 += m_low * b5;
-      high5 += m_high * b5;
-      low6 += m_low * b6;
-      high6 += m_high * b6;
-      low7 += m_low * b7;
-      high7 += m_high * b7;
+      row0 += Row(low * b0, high * b0);
+      row1 += Row(low * b1, high * b1);
+      row2 += Row(low * b2, high * b2);
+      row3 += Row(low * b3, high * b3);
+      row4 += Row(low * b4, high * b4);
+      row5 += Row(low * b5, high * b5);
+      row6 += Row(low * b6, high * b6);
+      row7 += Row(low * b7, high * b7);
     }
   }
   let target_column = head * shape.key_vectors + key_vector;
-  store(first + 0u, last, target_column, low0, high0);
-  store(first + 1u, last, target_column, low1, high1);
-  store(first + 2u, last, target_column, low2, high2);
-  store(first + 3u, last, target_column, low3, high3);
-  store(first + 4u, last, target_column, low4, high4);
-  store(first + 5u, last, target_column, low5, high5);
-  store(first + 6u, last, target_column, low6, high6);
-  store(first + 7u, last, target_column, low7, high7);
+  store(first + 0u, last, target_column, row0);
+  store(first + 1u, last, target_column, row1);
+  store(first + 2u, last, target_column, row2);
+  store(first + 3u, last, target_column, row3);
+  store(first + 4u, last, target_column, row4);
+  store(first + 5u, last, target_column, row5);
+  store(first + 6u, last, target_column, row6);
+  store(first + 7u, last, target_column, row7);
 }

@@ -20,13 +20,12 @@ import {
   type Problem,
   workgroupsFor,
 } from "./problem.ts";
-import sumAxisSource from "./sum_axis.wgsl" with { type: "text" };
+import { sumAxis } from "./sum_axis.ts";
 
 const INPUT_GRADIENT = kernel("input_gradient", inputGradientSource);
 const DECAY_CARRY = kernel("decay_carry", decayCarrySource);
 const BLOCK_GRADIENT = kernel("block_gradient", blockGradientSource);
 const BONUS_GRADIENT = kernel("bonus_gradient", bonusGradientSource);
-const SUM_AXIS = kernel("sum_axis", sumAxisSource);
 
 /** What {@linkcode linearAttentionBackward} takes. */
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
@@ -238,18 +237,6 @@ function finishBlocks(
   });
   const bonusGradient = sumAxis(gpu, partial, 1, chunks.count, heads * keyVectors * 4);
   return { logDecayGradient, bonusGradient };
-}
-
-/** Sums `[outer, count, inner]` over its middle axis. */
-function sumAxis(gpu: Gpu, x: Tensor, outer: number, count: number, inner: number): Tensor {
-  const y = gpu.empty([outer, inner]);
-  gpu.dispatch(SUM_AXIS, {
-    uniform: [outer, count, inner],
-    read: { x },
-    write: { y },
-    workgroups: workgroupsFor(outer * inner),
-  });
-  return y;
 }
 
 /** Sums the heads of each group. */

@@ -1,7 +1,7 @@
 // The state from chunk to chunk: state = chunk's decay * state + what the chunk adds. In place: each
 // chunk's own addition is replaced by the state before it. Backward, the same for the gradient, from
 // the last chunk to the first: an addition is replaced by the gradient after the chunk.
-// Dispatch: one invocation per sequence, head, key and 4 values, sequential over the chunks.
+// Dispatch: one invocation per sequence, head, 4 keys and 4 values, sequential over the chunks.
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_DECAY: bool = true;
@@ -30,31 +30,47 @@ fn pass_states(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
-  let cells = shape.heads * shape.key_vectors * 4u * shape.value_vectors;
-  let cell = index % cells;
+  let cells = shape.heads * shape.key_vectors * shape.value_vectors;
   let sequence = index / cells;
   if (sequence >= shape.sequences) {
     return;
   }
-  let key = cell / shape.value_vectors % (shape.key_vectors * 4u);
-  let head = cell / (shape.value_vectors * shape.key_vectors * 4u);
+  let column = index % shape.value_vectors;
+  let matrix_row = index % cells / shape.value_vectors; // of head and 4 keys
+  let key_vector = matrix_row % shape.key_vectors;
+  let head = matrix_row / shape.key_vectors;
+  // The 4 keys' rows, in a matrix of any chunk or sequence.
+  let at = (matrix_row * 4u + vec4u(0u, 1u, 2u, 3u)) * shape.value_vectors + column;
   let range = sequences[sequence];
-  var state = vec4f();
+  let here = at + sequence * cells * 4u;
+  var state = mat4x4f();
   if (shape.has_initial == 1u) {
-    state = initial[index];
+    state = mat4x4f(initial[here.x], initial[here.y], initial[here.z], initial[here.w]);
   }
   for (var step = range.x; step < range.y; step++) {
     let chunk = select(step, range.y - 1u - (step - range.x), shape.backward == 1u);
-    let slot = chunk * cells + cell;
-    let addition = states[slot];
-    states[slot] = state;
+    let slot = at + chunk * cells * 4u;
+    let addition = mat4x4f(states[slot.x], states[slot.y], states[slot.z], states[slot.w]);
+    states[slot.x] = state[0];
+    states[slot.y] = state[1];
+    states[slot.z] = state[2];
+    states[slot.w] = state[3];
     if (HAS_DECAY) {
       // From the chunk's start to its last block, and that block.
-      let decay = (((chunk + 1u) * shape.blocks - 1u) * shape.heads + head) * 3u * shape.key_vectors +
-        key / 4u;
-      state *= decays[decay][key % 4u] * decays[decay + shape.key_vectors][key % 4u];
+      let last = (((chunk + 1u) * shape.blocks - 1u) * shape.heads + head) * 3u *
+        shape.key_vectors + key_vector;
+      let decay = decays[last] * decays[last + shape.key_vectors];
+      state = mat4x4f(
+        decay.x * state[0],
+        decay.y * state[1],
+        decay.z * state[2],
+        decay.w * state[3],
+      );
     }
     state += addition;
   }
-  final_state[index] = state;
+  final_state[here.x] = state[0];
+  final_state[here.y] = state[1];
+  final_state[here.z] = state[2];
+  final_state[here.w] = state[3];
 }

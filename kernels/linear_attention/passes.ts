@@ -199,7 +199,7 @@ export function chunkStates(
     ],
     read: { sequences: chunks.sequences, decays, initial: initial ?? chunks.sequences },
     write: { states, final },
-    workgroups: workgroupsFor(sequences * heads * keyVectors * 4 * valueVectors),
+    workgroups: workgroupsFor(sequences * heads * keyVectors * valueVectors),
   });
   return { states, final };
 }

@@ -52,6 +52,8 @@ export interface Problem extends Disposable {
   /** In vectors of 4, of a filled-up row. */
   readonly valueVectors: number;
   readonly scale: number;
+  /** First row of each sequence, and the end of the last. */
+  readonly bounds: readonly number[];
   readonly chunks: Chunks;
   /** Blocks of a chunk. */
   readonly blocks: number;
@@ -215,6 +217,7 @@ export function prepare(
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
+    bounds,
     chunks: cutIntoChunks(gpu, bounds, chunkSize),
     blocks: chunkSize / BLOCK,
     perKey: decay === "key",

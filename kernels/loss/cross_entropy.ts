@@ -10,9 +10,7 @@ export const IGNORED = 0xffffffff;
 
 /** How a workgroup is shared between rows; see README.md. */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) {
-    return columns < 1024 ? { LANES: 1, ROWS: 64 } : { LANES: 64, ROWS: 1 };
-  }
+  if (gpu.adapter.software) return { LANES: 8, ROWS: 8 };
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

@@ -150,13 +150,19 @@ function transposed(product: Product): Product {
 }
 
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
-  const tiling = vectorTiling(gpu.adapter.software, product.transposeB);
+  const { a, b, bias, batches, rows, columns, reduction, transposeB } = product;
+  const tiling = vectorTiling(gpu.adapter.software, transposeB);
   gpu.dispatch(MATMUL_VECTOR, {
-    constants: { ...tiling, ...flags(product), ...epilogue(product) },
+    constants: {
+      ...tiling,
+      ...flags(product),
+      ...epilogue(product),
+      ALIGNED: columns % 4 === 0 && reduction % 4 === 0,
+    },
     uniform: shapeFields(product),
-    read: { a: product.a, b: product.b, bias: product.bias ?? product.a },
+    read: { a, b, bFours: b, bias: bias ?? a },
     write: { output },
-    workgroups: product.batches * product.rows * Math.ceil(product.columns / tiling.COLUMNS),
+    workgroups: batches * rows * Math.ceil(columns / (4 * tiling.GROUPS)),
   });
 }
 

@@ -1,8 +1,7 @@
 // Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose; where told,
 // C = op(A) op(B) + C before, + bias.
-// An invocation holds 8 rows × 16 columns of C and reads A and B straight from storage, in blocks of
-// 4 × 4: a block of C takes 64 multiplications for each block of A and of B, and each block of A
-// serves four of C, each of B two.
+// An invocation holds 16 × 16 of C in registers, as blocks of 4 × 4, and reads A and B straight from
+// storage: at each 4 steps of K four blocks of A and four of B, of which each serves four blocks of C.
 // Dispatch: one invocation a tile of C and a split of K, column tiles fastest.
 // K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it.
 
@@ -29,7 +28,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>; // [N]
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>; // [splits, batches, M, N]
 
-const TILE_ROWS = 8u;
+const TILE_ROWS = 16u;
 const TILE_COLUMNS = 16u;
 
 // Four rows of op(A) at four steps of K, the rows as the matrix's columns. Rows past the last repeat
@@ -132,21 +131,39 @@ fn matmul_register(
   var c11 = mat4x4f();
   var c12 = mat4x4f();
   var c13 = mat4x4f();
+  var c20 = mat4x4f();
+  var c21 = mat4x4f();
+  var c22 = mat4x4f();
+  var c23 = mat4x4f();
+  var c30 = mat4x4f();
+  var c31 = mat4x4f();
+  var c32 = mat4x4f();
+  var c33 = mat4x4f();
   for (var k = first; k < last; k += 4u) {
     let a0 = block_a(a_start, row, k);
     let a1 = block_a(a_start, row + 4u, k);
+    let a2 = block_a(a_start, row + 8u, k);
+    let a3 = block_a(a_start, row + 12u, k);
     let b0 = block_b(b_start, k, column);
     c00 = add_block(c00, a0, b0);
     c10 = add_block(c10, a1, b0);
+    c20 = add_block(c20, a2, b0);
+    c30 = add_block(c30, a3, b0);
     let b1 = block_b(b_start, k, column + 4u);
     c01 = add_block(c01, a0, b1);
     c11 = add_block(c11, a1, b1);
+    c21 = add_block(c21, a2, b1);
+    c31 = add_block(c31, a3, b1);
     let b2 = block_b(b_start, k, column + 8u);
     c02 = add_block(c02, a0, b2);
     c12 = add_block(c12, a1, b2);
+    c22 = add_block(c22, a2, b2);
+    c32 = add_block(c32, a3, b2);
     let b3 = block_b(b_start, k, column + 12u);
     c03 = add_block(c03, a0, b3);
     c13 = add_block(c13, a1, b3);
+    c23 = add_block(c23, a2, b3);
+    c33 = add_block(c33, a3, b3);
   }
 
   let c_start = matrix * (shape.rows * shape.columns / 4u);
@@ -158,4 +175,12 @@ fn matmul_register(
   store_block(c_start, row + 4u, column + 4u, c11);
   store_block(c_start, row + 4u, column + 8u, c12);
   store_block(c_start, row + 4u, column + 12u, c13);
+  store_block(c_start, row + 8u, column, c20);
+  store_block(c_start, row + 8u, column + 4u, c21);
+  store_block(c_start, row + 8u, column + 8u, c22);
+  store_block(c_start, row + 8u, column + 12u, c23);
+  store_block(c_start, row + 12u, column, c30);
+  store_block(c_start, row + 12u, column + 4u, c31);
+  store_block(c_start, row + 12u, column + 8u, c32);
+  store_block(c_start, row + 12u, column + 12u, c33);
 }

@@ -1,16 +1,18 @@
-// Matrix product for few rows of A (one token's vector times a weight): C = op(A) op(B), with
-// op(X) = X or its transpose; where told, + C before, + bias.
-// B is read once and does not come back, so what counts is that neighbours read neighbours: where B
-// is [K, N], neighbouring invocations take neighbouring columns; where it is [N, K], neighbouring
-// steps of K. LANES invocations share a column, and their sums meet in workgroup memory.
-// Dispatch: COLUMNS columns of a row of C a workgroup, column groups fastest.
+// Matrix product for few rows of A (a token's vector times a weight): C = op(A) op(B), with op(X) = X
+// or its transpose; where told, + C before, + bias.
+// B is read once and not used again, so what counts is that neighbours read neighbours. An invocation
+// takes four columns of a row of C, in steps of four of K; GROUPS × LANES of them make a workgroup.
+// Where B is [K, N], neighbours take neighbouring columns; where it is [N, K], neighbouring steps of
+// K. The LANES that share columns add their sums up in workgroup memory.
+// Dispatch: 4 * GROUPS columns of a row of C a workgroup, column groups fastest.
 
-override COLUMNS: u32 = 64u;
+override GROUPS: u32 = 8u;
 override LANES: u32 = 1u; // a power of two
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
 override HAS_BIAS: bool = false;
+override ALIGNED: bool = false; // whether N and K are multiples of 4
 
 struct Shape {
   batches: u32,
@@ -24,64 +26,118 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, M, K] or [batches, K, M]
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, K, N] or [batches, N, K]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<f32>; // [batches, M, N]
+@group(0) @binding(3) var<storage, read> b_fours: array<vec4f>; // b once more, by fours
+@group(0) @binding(4) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(5) var<storage, read_write> c: array<f32>; // [batches, M, N]
 
-var<workgroup> partial: array<f32, COLUMNS * LANES>;
+var<workgroup> partial: array<vec4f, GROUPS * LANES>;
 
-@compute @workgroup_size(COLUMNS * LANES)
+// 0 past the end of a row, so that the last step of K needs no loop of its own.
+fn a_at(start: u32, row: u32, k: u32) -> f32 {
+  if (k >= shape.reduction) {
+    return 0.0;
+  }
+  return a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)];
+}
+
+fn b_at(start: u32, k: u32, column: u32) -> f32 {
+  if (k >= shape.reduction || column >= shape.columns) {
+    return 0.0;
+  }
+  return b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)];
+}
+
+// Four columns of op(B) at a step of K; or, where B is transposed, four steps of K of a column.
+fn b_four(start: u32, k: u32, column: u32) -> vec4f {
+  if (ALIGNED && TRANSPOSE_B) {
+    return b_fours[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u];
+  }
+  if (ALIGNED) {
+    return b_fours[(start + k * shape.columns + min(column, shape.columns - 4u)) / 4u];
+  }
+  if (TRANSPOSE_B) {
+    return vec4f(
+      b_at(start, k, column),
+      b_at(start, k + 1u, column),
+      b_at(start, k + 2u, column),
+      b_at(start, k + 3u, column),
+    );
+  }
+  return vec4f(
+    b_at(start, k, column),
+    b_at(start, k, column + 1u),
+    b_at(start, k, column + 2u),
+    b_at(start, k, column + 3u),
+  );
+}
+
+@compute @workgroup_size(GROUPS * LANES)
 fn matmul_vector(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let groups = (shape.columns + COLUMNS - 1u) / COLUMNS;
-  let group = workgroup.x + workgroup.y * workgroups.x;
-  let row = group / groups % shape.rows;
-  let batch = group / (groups * shape.rows);
+  let row_workgroups = (shape.columns + 4u * GROUPS - 1u) / (4u * GROUPS);
+  let index = workgroup.x + workgroup.y * workgroups.x;
+  let row = index / row_workgroups % shape.rows;
+  let batch = index / (row_workgroups * shape.rows);
   if (batch >= shape.batches) {
     return;
   }
-  let lane = select(local / COLUMNS, local % LANES, TRANSPOSE_B);
-  let local_column = select(local % COLUMNS, local / LANES, TRANSPOSE_B);
-  let column = group % groups * COLUMNS + local_column;
-  let valid = column < shape.columns;
+  let lane = select(local / GROUPS, local % LANES, TRANSPOSE_B);
+  let group = select(local % GROUPS, local / LANES, TRANSPOSE_B);
+  let column = (index % row_workgroups * GROUPS + group) * 4u;
 
-  let a_step = select(1u, shape.rows, TRANSPOSE_A);
-  let b_step = select(shape.columns, 1u, TRANSPOSE_B);
-  let a_start = batch * shape.a_stride + row * select(shape.reduction, 1u, TRANSPOSE_A);
-  let b_start = batch * shape.b_stride +
-    select(0u, column * select(1u, shape.reduction, TRANSPOSE_B), valid);
-  var sums = vec4f();
-  var k = lane;
-  for (; k + 3u * LANES < shape.reduction; k += 4u * LANES) {
-    let ks = k + vec4u(0u, LANES, 2u * LANES, 3u * LANES);
-    let at = a_start + ks * a_step;
-    let bt = b_start + ks * b_step;
-    sums = fma(vec4f(a[at.x], a[at.y], a[at.z], a[at.w]), vec4f(b[bt.x], b[bt.y], b[bt.z], b[bt.w]), sums);
-  }
-  for (; k < shape.reduction; k += LANES) {
-    sums.x = fma(a[a_start + k * a_step], b[b_start + k * b_step], sums.x);
-  }
-
-  let slot = local_column * LANES + lane;
-  partial[slot] = (sums.x + sums.y) + (sums.z + sums.w);
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (lane < stride) {
-      partial[slot] += partial[slot + stride];
+  let a_start = batch * shape.a_stride;
+  let b_start = batch * shape.b_stride;
+  var sums = mat4x4f(); // where B is transposed: a column of C each, by k % 4
+  for (var k = 4u * lane; k < shape.reduction; k += 4u * LANES) {
+    let a_row = vec4f(
+      a_at(a_start, row, k),
+      a_at(a_start, row, k + 1u),
+      a_at(a_start, row, k + 2u),
+      a_at(a_start, row, k + 3u),
+    );
+    if (TRANSPOSE_B) {
+      sums[0] = fma(a_row, b_four(b_start, k, column), sums[0]);
+      sums[1] = fma(a_row, b_four(b_start, k, column + 1u), sums[1]);
+      sums[2] = fma(a_row, b_four(b_start, k, column + 2u), sums[2]);
+      sums[3] = fma(a_row, b_four(b_start, k, column + 3u), sums[3]);
+    } else {
+      sums[0] = fma(a_row.xxxx, b_four(b_start, k, column), sums[0]);
+      sums[1] = fma(a_row.yyyy, b_four(b_start, k + 1u, column), sums[1]);
+      sums[2] = fma(a_row.zzzz, b_four(b_start, k + 2u, column), sums[2]);
+      sums[3] = fma(a_row.wwww, b_four(b_start, k + 3u, column), sums[3]);
     }
   }
-  if (!valid || lane > 0u) {
+  if (TRANSPOSE_B) {
+    sums = transpose(sums);
+  }
+  var total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+
+  if (LANES > 1u) {
+    let slot = group * LANES + lane;
+    partial[slot] = total;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+      workgroupBarrier();
+      if (lane < stride) {
+        partial[slot] += partial[slot + stride];
+      }
+    }
+    total = partial[slot];
+  }
+  if (lane > 0u) {
     return;
   }
-  let i = (batch * shape.rows + row) * shape.columns + column;
-  var total = partial[slot];
-  if (HAS_BIAS) {
-    total += bias[column];
+  for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
+    let i = (batch * shape.rows + row) * shape.columns + column + j;
+    var value = total[j];
+    if (HAS_BIAS) {
+      value += bias[column + j];
+    }
+    if (ACCUMULATE) {
+      value += c[i];
+    }
+    c[i] = value;
   }
-  if (ACCUMULATE) {
-    total += c[i];
-  }
-  c[i] = total;
 }

@@ -19,7 +19,7 @@ export interface MatmulTiling {
 }
 
 /** Rows and columns of C that an invocation (register) or a workgroup (workgroup) holds. */
-const TILE = { register: [8, 16], workgroup: [64, 64] } as const;
+const TILE = { register: [16, 16], workgroup: [64, 64] } as const;
 
 /**
  * What each kind of adapter wants. `vectorRows`: up to how many rows the vector kernel wins.
@@ -31,13 +31,13 @@ const ADAPTERS = {
   gpu: { algorithm: "workgroup", vectorRows: 8, tiles: 256, splitLength: 256 },
 } as const;
 
-/** Columns a workgroup of the vector kernel takes, and invocations that share a column. */
+/** Groups of four columns that a workgroup of the vector kernel takes, and invocations a group. */
 export function vectorTiling(
   software: boolean,
   transposeB: boolean,
-): { COLUMNS: number; LANES: number } {
-  if (software) return { COLUMNS: 16, LANES: 1 };
-  return transposeB ? { COLUMNS: 4, LANES: 32 } : { COLUMNS: 32, LANES: 8 };
+): { GROUPS: number; LANES: number } {
+  if (software) return { GROUPS: 8, LANES: 1 };
+  return transposeB ? { GROUPS: 4, LANES: 32 } : { GROUPS: 8, LANES: 16 };
 }
 
 /** The one place that says which adapter gets which kernel, and when K is split. */

@@ -32,7 +32,7 @@ export function rowForm(kernels: RowKernels, width: number): { kernel: Kernel; c
  * many lanes as it has columns, up to 256.
  */
 export function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 8 };
+  if (gpu.adapter.software) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

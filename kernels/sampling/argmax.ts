@@ -3,11 +3,9 @@ import argmaxSource from "./argmax.wgsl" with { type: "text" };
 
 const ARGMAX = kernel("argmax", argmaxSource);
 
-/** A software adapter shares a row between invocations only where it is long; a GPU always does. */
+/** As many lanes a row as a software adapter runs in lockstep; a GPU has a lane for each vec4, up to 256. */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) {
-    return columns < 1024 ? { LANES: 1, ROWS: 64 } : { LANES: 64, ROWS: 1 };
-  }
+  if (gpu.adapter.software) return { LANES: 8, ROWS: 8 };
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

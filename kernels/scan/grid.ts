@@ -1,3 +1,4 @@
+import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
 import { type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
@@ -39,6 +40,41 @@ export function scanTiling(gpu: Gpu, time: number, channels: number): Tiling {
   return { chunkSize: Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2)))), lanes: 1 };
 }
 
+/** How a selective scan is cut for the adapter. */
+export interface SelectiveTiling {
+  /** Steps a chunk of the forward pass. */
+  readonly chunkSize: number;
+  /** Channels a workgroup. */
+  readonly lanes: number;
+}
+
+/**
+ * The table of adapters for the selective scan. Here cutting costs every exponential a second time: a
+ * software adapter, whose few cores the channels alone keep busy, does not cut.
+ */
+export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
+  if (gpu.adapter.software) {
+    return { chunkSize: chains < 32 ? 256 : Math.max(1, time), lanes: 16 };
+  }
+  return { chunkSize: scanTiling(gpu, time, chains).chunkSize, lanes: 64 };
+}
+
+const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
+
+/** Sums `[blocks, columns]` over its blocks, in their order. */
+export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
+  const [blocks, columns] = partial.shape;
+  const total = gpu.empty([columns]);
+  gpu.dispatch(SUM_BLOCKS, {
+    constants: { WORKGROUP_SIZE },
+    uniform: [blocks, columns],
+    read: { partial },
+    write: { total },
+    workgroups: workgroupsFor(columns),
+  });
+  return total;
+}
+
 const ONE_LANE = "alias Lane = f32;";
 
 /** A kernel whose invocations carry one channel each, and its twin whose invocations carry four. */
@@ -50,10 +86,10 @@ export function laneKernels(label: string, source: string): Readonly<Record<Lane
   };
 }
 
-/** A new tensor with the elements of `source`, or zeros where there is none. */
+/** A new tensor with the first elements of `source`, or zeros where there is none. */
 export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly number[]): Tensor {
   const copy = gpu.tensor(shape);
-  if (source) gpu.copy(source, copy);
+  if (source) gpu.copy(source, copy, { elements: copy.size });
   return copy;
 }
 

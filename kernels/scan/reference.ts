@@ -160,3 +160,122 @@ export function rgLruBackwardReference(
     initialStateGradient: stateGradient,
   };
 }
+
+/** Extents of a selective scan. */
+export interface SelectiveScanShape extends ScanShape {
+  /** States of a channel. */
+  state: number;
+}
+
+/** What the selective scan reads, named as in `selectiveScan`. */
+export interface SelectiveScanArrays {
+  /** `[batch, time, channels]`. */
+  input: ArrayLike<number>;
+  /** Before the softplus: `[batch, time, channels]`. */
+  delta: ArrayLike<number>;
+  /** `[channels, state]`. */
+  a: ArrayLike<number>;
+  /** `[batch, time, state]`. */
+  b: ArrayLike<number>;
+  /** `[batch, time, state]`. */
+  c: ArrayLike<number>;
+  /** `[channels]`. */
+  skip: ArrayLike<number>;
+  /** `[batch, time, channels]`. */
+  gate: ArrayLike<number>;
+  /** `[channels]`. */
+  deltaBias: ArrayLike<number>;
+  /** `[batch, channels, state]`. */
+  initialState: ArrayLike<number>;
+}
+
+/** `h_t = exp(Δ_t A) · h_{t−1} + Δ_t u_t B_t`, `y_t = (C_t · h_t + D u_t) · silu(z_t)`, `Δ = softplus(delta + deltaBias)`. */
+export function selectiveScanReference(
+  { batch, time, channels, state }: SelectiveScanShape,
+  arrays: SelectiveScanArrays,
+): { output: Float64Array; finalState: Float64Array } {
+  const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = arrays;
+  const output = new Float64Array(batch * time * channels);
+  const h = Float64Array.from(initialState);
+  for (let i = 0; i < batch; i++) {
+    for (let t = 0; t < time; t++) {
+      for (let d = 0; d < channels; d++) {
+        const at = (i * time + t) * channels + d;
+        const step = softplus(delta[at] + deltaBias[d]);
+        let y = skip[d] * input[at];
+        for (let n = 0; n < state; n++) {
+          const own = (i * channels + d) * state + n;
+          const shared = (i * time + t) * state + n;
+          h[own] = Math.exp(step * a[d * state + n]) * h[own] + step * input[at] * b[shared];
+          y += c[shared] * h[own];
+        }
+        output[at] = y * gate[at] * sigmoid(gate[at]);
+      }
+    }
+  }
+  return { output, finalState: h };
+}
+
+/** The gradients of {@linkcode selectiveScanReference}, from the last step to the first; every state is kept. */
+export function selectiveScanBackwardReference(
+  { batch, time, channels, state }: SelectiveScanShape,
+  arrays: SelectiveScanArrays,
+  outputGradient: ArrayLike<number>,
+  finalStateGradient: ArrayLike<number>,
+): Record<`${keyof SelectiveScanArrays}Gradient`, Float64Array> {
+  const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = arrays;
+  const gradients = {
+    inputGradient: new Float64Array(batch * time * channels),
+    deltaGradient: new Float64Array(batch * time * channels),
+    aGradient: new Float64Array(channels * state),
+    bGradient: new Float64Array(batch * time * state),
+    cGradient: new Float64Array(batch * time * state),
+    skipGradient: new Float64Array(channels),
+    gateGradient: new Float64Array(batch * time * channels),
+    deltaBiasGradient: new Float64Array(channels),
+    initialStateGradient: Float64Array.from(finalStateGradient),
+  };
+  const g = gradients.initialStateGradient;
+  for (let i = 0; i < batch; i++) {
+    for (let d = 0; d < channels; d++) {
+      const own = (i * channels + d) * state;
+      const states = [Float64Array.from({ length: state }, (_, n) => initialState[own + n])];
+      for (let t = 0; t < time; t++) {
+        const at = (i * time + t) * channels + d;
+        const step = softplus(delta[at] + deltaBias[d]);
+        states.push(states[t].map((before, n) =>
+          Math.exp(step * a[d * state + n]) * before +
+          step * input[at] * b[(i * time + t) * state + n]
+        ));
+      }
+      for (let t = time - 1; t >= 0; t--) {
+        const at = (i * time + t) * channels + d;
+        const shared = (i * time + t) * state;
+        const step = softplus(delta[at] + deltaBias[d]);
+        const s = sigmoid(gate[at]);
+        const yGradient = outputGradient[at] * gate[at] * s;
+        let y = skip[d] * input[at];
+        let stepGradient = 0;
+        gradients.inputGradient[at] = yGradient * skip[d];
+        gradients.skipGradient[d] += yGradient * input[at];
+        for (let n = 0; n < state; n++) {
+          const h = states[t + 1][n];
+          const decayed = Math.exp(step * a[d * state + n]) * states[t][n];
+          y += c[shared + n] * h;
+          g[own + n] += yGradient * c[shared + n];
+          gradients.cGradient[shared + n] += yGradient * h;
+          gradients.bGradient[shared + n] += g[own + n] * step * input[at];
+          gradients.inputGradient[at] += g[own + n] * step * b[shared + n];
+          gradients.aGradient[d * state + n] += g[own + n] * decayed * step;
+          stepGradient += g[own + n] *
+            (decayed * a[d * state + n] + input[at] * b[shared + n]);
+          g[own + n] *= Math.exp(step * a[d * state + n]);
+        }
+        gradients.gateGradient[at] = outputGradient[at] * y * s * (1 + gate[at] * (1 - s));
+        gradients.deltaGradient[at] = stepGradient * sigmoid(delta[at] + deltaBias[d]);
+        gradients.deltaBiasGradient[d] += gradients.deltaGradient[at];
+      }
+    }
+  }
+  return gradients;
+}

@@ -4,12 +4,17 @@ import softplusSource from "./softplus.wgsl" with { type: "text" };
 
 const SOFTPLUS = kernel("softplus", softplusSource);
 
-/** `log(1 + exp(x + bias))`: `x` is `[..., columns]`, `bias` `[columns]`. */
-export function softplus(gpu: Gpu, x: Tensor, bias?: Tensor): Tensor {
+/** `log(1 + exp(x + bias))`, or `x + bias` where `linear`: `x` is `[..., columns]`, `bias` `[columns]`. */
+export function softplus(
+  gpu: Gpu,
+  x: Tensor,
+  options: { bias?: Tensor; linear?: boolean } = {},
+): Tensor {
+  const { bias, linear = false } = options;
   const columns = x.shape.at(-1) ?? 1;
   const y = gpu.empty(x.shape);
   gpu.dispatch(SOFTPLUS, {
-    constants: { WORKGROUP_SIZE, HAS_BIAS: bias !== undefined },
+    constants: { WORKGROUP_SIZE, HAS_BIAS: bias !== undefined, LINEAR: linear },
     uniform: [columns === 0 ? 0 : x.size / columns, columns],
     read: { x, bias: bias ?? x },
     write: { y },

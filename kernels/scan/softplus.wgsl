@@ -1,9 +1,10 @@
-// y = log(1 + exp(x + bias)), exact to the last bits for very negative x too:
+// y = log(1 + exp(x + bias)), or x + bias where LINEAR; exact to the last bits for very negative x too:
 //   softplus(x) = max(x, 0) + log1p(e), e = exp(-|x|),  log1p(e) = 2 artanh(s), s = e / (2 + e) <= 1/3.
 // Dispatch: one invocation an element.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_BIAS: bool = false;
+override HAS_BIAS: bool = false; // else 0
+override LINEAR: bool = false;
 
 struct Shape {
   rows: u32,
@@ -28,6 +29,10 @@ fn softplus(
   var value = x[index];
   if (HAS_BIAS) {
     value += bias[index % shape.columns];
+  }
+  if (LINEAR) {
+    y[index] = value;
+    return;
   }
   let e = exp(-abs(value));
   let s = e / (2.0 + e);

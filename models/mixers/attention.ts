@@ -11,7 +11,7 @@ import {
 import { linear } from "../parameters.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Softmax attention. */
 export interface AttentionConfiguration {
@@ -46,7 +46,7 @@ export function attentionMixer(
       linear("output.weight", width, heads * headDim, outputGain),
     ],
     stateBytes: (length) => cacheBytes * Math.min(length, window ?? length),
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
       const project = (name: string, count: number): Variable =>

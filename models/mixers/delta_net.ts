@@ -1,7 +1,7 @@
 import { activation, add, deltaRule, linearMap, multiply, rmsNorm, scale } from "../operations.ts";
-import { constant, free, fromUniform, linear } from "../parameters.ts";
+import { free, fromUniform, linear } from "../parameters.ts";
 import { type Tape, Variable } from "../tape.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
 
 /** The delta rule, with a decay or without. */
@@ -60,7 +60,7 @@ export function deltaNetMixer(
       ...readOutParameters(width, heads, valueDim, { gated, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
       const strength = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");

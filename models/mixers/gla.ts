@@ -1,6 +1,6 @@
 import { activation, add, linearAttention, linearMap, reshape, scale } from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
 
 /** Gated linear attention. */
@@ -47,7 +47,7 @@ export function glaMixer(
       ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
     ],
     stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;

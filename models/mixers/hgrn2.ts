@@ -1,5 +1,5 @@
 import { activation, linearAttention, scale } from "../operations.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
 
 /** HGRN2's gated linear RNN with state expansion. */
@@ -35,7 +35,7 @@ export function hgrn2Mixer(
       ...readOutParameters(width, heads, valueDim, { gated: false, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * expansion * valueDim,
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [query, forget, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
       const { output: read, finalState } = linearAttention(tape, {
         query: activation(tape, query, "silu"),

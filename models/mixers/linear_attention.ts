@@ -1,6 +1,6 @@
 import { activation, linearAttention } from "../operations.ts";
 import type { Tape, Variable } from "../tape.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
 
 /** Linear attention without a decay. */
@@ -37,7 +37,7 @@ export function linearAttentionMixer(
       ...readOutParameters(width, heads, valueDim, { gated: false, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
       const { output: read, finalState } = linearAttention(tape, {
         query: features(tape, query),

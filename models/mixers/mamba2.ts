@@ -12,7 +12,7 @@ import {
   split,
 } from "../operations.ts";
 import { constant, free, fromUniform, linear, normal } from "../parameters.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Mamba-2's state-space duality layer. */
 export interface Mamba2Configuration {
@@ -61,7 +61,7 @@ export function mamba2Mixer(
       linear("output.weight", width, inner, outputGain),
     ],
     stateBytes: () => F32_BYTES * (heads * stateDim * headDim + (taps - 1) * channels),
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const projected = linearMap(tape, x, parameters("input.weight"));
       const [gate, convolved, stepInput] = split(tape, projected, [inner, channels, heads]);

@@ -1,7 +1,7 @@
 import { add, linearAttention, rotary } from "../operations.ts";
 import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
 
 /** Retention. */
@@ -43,7 +43,7 @@ export function retNetMixer(
       ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;

@@ -1,6 +1,6 @@
 import { add, convolution, gatedActivation, linearMap, rgLru } from "../operations.ts";
 import { constant, free, fromUniform, linear, normal } from "../parameters.ts";
-import { F32_BYTES, type Mixer } from "./mixer.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Griffin's recurrent block. */
 export interface RgLruConfiguration {
@@ -44,7 +44,7 @@ export function rgLruMixer(
       linear("output.weight", width, recurrentWidth, outputGain),
     ],
     stateBytes: () => F32_BYTES * recurrentWidth * taps,
-    mix(tape, parameters, x, state) {
+    mix(tape, parameters, x, state): Mixed {
       const gate = linearMap(tape, x, parameters("gate.weight"));
       const { output: input, finalState: tail } = convolution(tape, {
         x: linearMap(tape, x, parameters("input.weight")),

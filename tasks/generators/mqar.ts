@@ -60,10 +60,12 @@ export function mqar(options: MqarOptions = {}): Task {
     loads: { counts: "key–value pairs", default: pairs },
     depths: false,
     chance: (load = pairs) => 1 / load,
-    shortestLength: (load = pairs) => prefix + 4 * load,
+    shortestLength(load = pairs): number {
+      checkPairs(load);
+      return prefix + 4 * load;
+    },
     sample(coordinates): Sample {
       const { length, load = pairs } = coordinates;
-      checkPairs(load);
       checkLength(task, length, load);
       const random = randomAt("mqar", { ...coordinates, load });
       const sample = draft(length, BLANK, taskToken);

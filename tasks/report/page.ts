@@ -27,7 +27,6 @@ th:first-child,td:first-child,.text{text-align:left}
 .chip{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px}
 .strong{font-weight:650}
 .note{background:var(--panel);border-left:3px solid var(--series-1);padding:8px 12px;max-width:70ch}
-svg .heat{stroke:none}
 `;
 
 /** Options of {@linkcode makePage}. */
@@ -123,7 +122,9 @@ function headline(rows: readonly Row[]): string {
 
 function meanText(rows: readonly Row[]): string {
   const { tasks, leftOut } = taskMean(rows);
-  return `Over ${tasks.map(escape).join(", ")}, each task counting the same.${
+  return `Over ${
+    tasks.map(escape).join(", ")
+  }, each task counting the same; against the size of the state, a point is a length.${
     leftOut.length === 0
       ? ""
       : ` ${leftOut.map(escape).join(", ")} ${

@@ -51,11 +51,24 @@ export function makePictures(rows: readonly Row[]): Picture[] {
   ];
 }
 
-/** A picture as a file of its own: with its colours, for light and dark, and a background. */
-export function standAlone(svg: string): string {
-  return svg
-    .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
-    .replace(/>/, `><style>${THEME}</style><rect width="100%" height="100%" fill="var(--paper)"/>`);
+/** A picture as a file of its own: with its title and a background, in colours for light and dark. */
+export function standAlone({ svg, title }: Picture): string {
+  const { document } = parseHTML(svg);
+  const root = document.querySelector("svg")!;
+  const [width, height] = root.getAttribute("viewBox")!.split(" ").slice(2).map(Number);
+  const space = 30;
+  root.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  root.setAttribute("viewBox", `0 ${-space} ${width} ${height + space}`);
+  root.setAttribute("width", String(width));
+  root.setAttribute("height", String(height + space));
+  const head = parseHTML(
+    `<svg><style>${THEME}</style><rect y="${-space}" width="${width}" height="${
+      height + space
+    }" fill="var(--paper)"/><text x="8" y="-9" text-anchor="start" font-size="14" font-weight="600" fill="var(--ink)"></text></svg>`,
+  ).document.querySelector("svg")!;
+  head.querySelector("text")!.textContent = title;
+  root.prepend(...head.childNodes);
+  return root.outerHTML;
 }
 
 function meanPictures(rows: readonly Row[], look: ReadonlyMap<string, Look>): Picture[] {
@@ -91,21 +104,34 @@ function recallPicture(
     points.map((point) => ({ model, x: states.get(model)?.get(point.length) ?? 0, y: point.value }))
   ).filter(({ x }) => x > 0);
   const marks = [...groupBy(data, ({ model }) => model)].flatMap(([model, points]) => [
-    Plot.line(points, { x: "x", y: "y", stroke: look.get(model)!.colour, strokeOpacity: 0.5 }),
+    Plot.line(points, {
+      x: "x",
+      y: "y",
+      stroke: look.get(model)!.colour,
+      strokeOpacity: 0.5,
+      ariaDescription: "curve",
+    }),
     dots(points, look.get(model)!),
   ]);
   const { svg, series } = draw({
     look,
     legend: [...groupBy(data, ({ model }) => model).keys()].map((model) => ({ model })),
     marks,
-    title: "Mean accuracy against the bytes of the state",
-    x: { type: "log", base: 2, label: "state", ...byteTicks(data.map(({ x }) => x)) },
+    title: "Mean accuracy against the size of the state",
+    x: {
+      type: "log",
+      base: 2,
+      label: "bytes of the state",
+      labelAnchor: "center",
+      labelArrow: "none",
+      ...byteTicks(data.map(({ x }) => x)),
+    },
     y: { label: "mean accuracy", domain: [0, 1] },
   });
   return {
     name: "recall-state",
     section: "mean",
-    title: "Mean accuracy against the size of the state, a point for each length",
+    title: "Mean accuracy against the size of the state",
     svg,
     series,
   };
@@ -143,7 +169,7 @@ function perplexityPictures(rows: readonly Row[], look: ReadonlyMap<string, Look
       linePicture({
         ...shared,
         name: `perplexity-position-${slug(title)}`,
-        title: `${title}: perplexity by position, at each model's longest length`,
+        title: `${title}: perplexity by position at the longest length`,
         curves: positions,
         x: "position",
         y: { label: "perplexity", ...perplexityScale(positions) },
@@ -172,7 +198,7 @@ function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
   const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return high > 8 * low
-    ? { type: "log", domain: [low * 0.9, high * 1.1], tickFormat: "~s" }
+    ? { type: "log", domain: [low * 0.9, high * 1.1], ...roundTicks(values) }
     : { domain: [Math.min(1, low), high * 1.05] };
 }
 
@@ -190,11 +216,12 @@ function heatMap(title: string, model: string, rows: readonly Row[]): Picture {
     .map((cells) => ({ length: cells[0].length, depth: cells[0].depth!, ...pool(cells) }));
   const lengths = distinct(fields.map(({ length }) => length));
   const depths = distinct(fields.map(({ depth }) => depth));
-  const height = 84 + 28 * depths.length;
+  const height = 58 + 28 * depths.length;
   const svg = render({
     width: WIDTH,
     height,
-    marginTop: 34,
+    marginTop: 6,
+    marginBottom: 46,
     marginLeft: 64,
     padding: 0.04,
     x: {
@@ -237,23 +264,26 @@ function heatMap(title: string, model: string, rows: readonly Row[]): Picture {
 const COSTS: readonly {
   readonly cost: Cost;
   readonly title: string;
+  readonly label: string;
   readonly format: (value: number) => string;
 }[] = [
-  { cost: "prefill_ms", title: "Time to read a sample", format: milliseconds },
-  { cost: "step_ms", title: "Time for one more token", format: milliseconds },
-  { cost: "peak_bytes", title: "Peak GPU memory", format: bytes },
-  { cost: "state_bytes", title: "Size of the state", format: bytes },
+  { cost: "prefill_ms", title: "Time to read a sample", label: "time", format: milliseconds },
+  { cost: "step_ms", title: "Time for one more token", label: "time", format: milliseconds },
+  { cost: "peak_bytes", title: "Peak GPU memory", label: "memory", format: bytes },
+  { cost: "state_bytes", title: "Size of the state", label: "size", format: bytes },
 ];
 
 function costPictures(rows: readonly Row[], look: ReadonlyMap<string, Look>): Picture[] {
-  return COSTS.flatMap(({ cost, title, format }) => {
+  return COSTS.flatMap(({ cost, title, label, format }) => {
     const curves = costsOf(rows, cost)
       .map(({ model, points }) => ({ model, points: points.filter(({ value }) => value > 0) }))
       .filter(({ points }) => points.length > 0);
     if (curves.length === 0) return [];
     const lengths = distinct(curves.flatMap(({ points }) => points.map(({ length }) => length)));
     const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
-    const ticks = cost.endsWith("_bytes") ? byteTicks(values) : { ticks: 5, tickFormat: format };
+    const ticks = cost.endsWith("_bytes")
+      ? byteTicks(values)
+      : { ...roundTicks(values), tickFormat: format };
     const { svg, series } = draw({
       look,
       title,
@@ -268,7 +298,7 @@ function costPictures(rows: readonly Row[], look: ReadonlyMap<string, Look>): Pi
         return [line(data, look.get(model)!), dots(data, look.get(model)!)];
       }),
       x: lengthScale(lengths),
-      y: { type: "log", label: title.toLowerCase(), nice: true, ...ticks },
+      y: { type: "log", label, ...ticks },
     });
     return [{ name: slug(cost), section: "cost" as const, title, svg, series }];
   });
@@ -338,7 +368,7 @@ function linePicture(picture: LinePicture): Picture {
       stroke: look.get(model)!.colour,
       strokeWidth: 1.5,
       strokeDasharray: "2,3",
-      ariaLabel: "window law",
+      ariaDescription: "window law",
     }));
   }
   for (const { model, points } of curves) {
@@ -371,7 +401,7 @@ function line(data: readonly XY[], { colour, dashes }: Look): Plot.Markish {
     stroke: colour,
     strokeWidth: 2,
     ...(dashes === undefined ? {} : { strokeDasharray: dashes }),
-    ariaLabel: "curve",
+    ariaDescription: "curve",
   });
 }
 
@@ -423,6 +453,28 @@ function byteTicks(values: readonly number[]): Plot.ScaleOptions {
   return { ticks: thin(powers, 6), tickFormat: bytes, domain: [2 ** low, 2 ** high] };
 }
 
+/** Ticks at 1, 2 and 5 times powers of ten, or at the powers alone where those are many. */
+function roundTicks(values: readonly number[]): Plot.ScaleOptions {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const first = Math.floor(Math.log10(low));
+  const powers = Array.from(
+    { length: Math.ceil(Math.log10(high)) - first + 1 },
+    (_, i) => first + i,
+  );
+  for (const steps of [[1, 2, 5], [1]]) {
+    const ticks = powers.flatMap((power) => steps.map((step) => step * 10 ** power));
+    const [below, above] = [
+      ticks.findLast((tick) => tick <= low),
+      ticks.find((tick) => tick >= high),
+    ];
+    const within = ticks.filter((tick) => tick >= (below ?? low) && tick <= (above ?? high));
+    if (within.length <= 8) {
+      return { ticks: within, domain: [Math.min(low, within[0]), Math.max(high, within.at(-1)!)] };
+    }
+  }
+  return { ticks: thin(powers.map((power) => 10 ** power), 6) };
+}
+
 /** At most so many of the values, evenly, the last among them. */
 function thin(values: readonly number[], most: number): number[] {
   const step = Math.ceil(values.length / most);
@@ -457,20 +509,60 @@ function draw(drawing: Drawing): { svg: string; series: number } {
     {
       width: WIDTH,
       height: HEIGHT + legendHeight,
-      marginTop: 34 + legendHeight,
+      marginTop: 38 + legendHeight,
       marginLeft: MARGIN_LEFT,
       marginRight: 16,
       marginBottom: 40,
-      x: { ...x, line: true },
-      y: { grid: true, labelArrow: "none", ...y },
-      marks,
+      x: { ...scaleOf(x), line: true },
+      y: { grid: true, ...scaleOf(y), label: null },
+      marks: [...axisMarks(x, y), ...marks],
     },
     title,
     (svg) => {
+      const label = element(svg, "text", {
+        x: 8,
+        y: legendHeight + 22,
+        fill: "var(--muted)",
+        "text-anchor": "start",
+      });
+      label.textContent = String(y.label);
       legend.forEach((item, i) => drawLegendItem(svg, item, places[i], look.get(item.model)!));
     },
   );
   return { svg, series: legend.filter(({ law }) => !law).length };
+}
+
+/** Plot drops labels of logarithmic ticks as it sees fit: ours are few and all to be read. */
+function hasOwnTicks(scale: Plot.ScaleOptions): boolean {
+  return Array.isArray(scale.ticks);
+}
+
+function scaleOf(scale: Plot.ScaleOptions): Plot.ScaleOptions {
+  return hasOwnTicks(scale) ? { ...scale, axis: null, grid: false } : scale;
+}
+
+function axisMarks(x: Plot.ScaleOptions, y: Plot.ScaleOptions): Marks {
+  const texts = ({ tickFormat }: Plot.ScaleOptions): { text: (tick: number) => string } => ({
+    text: (tick) => typeof tickFormat === "function" ? tickFormat(tick, 0) : String(tick),
+  });
+  return [
+    ...(hasOwnTicks(y)
+      ? [
+        Plot.gridY(y.ticks as number[]),
+        Plot.axisY(y.ticks as number[], { ...texts(y), label: null }),
+      ]
+      : []),
+    ...(hasOwnTicks(x)
+      ? [
+        Plot.axisX(x.ticks as number[], {
+          ...texts(x),
+          label: x.label,
+          labelAnchor: "center",
+          labelArrow: "none",
+        }),
+      ]
+      : []),
+  ];
 }
 
 interface LegendPlace {
@@ -486,7 +578,7 @@ function legendText({ model, note, law }: LegendItem): string {
 function layLegend(items: readonly LegendItem[]): LegendPlace[] {
   let [row, x] = [0, 0];
   return items.map((item) => {
-    const width = 30 + 6.6 * legendText(item).length;
+    const width = 36 + 7.2 * legendText(item).length;
     if (x > 0 && x + width > WIDTH - 8) [row, x] = [row + 1, 0];
     const place = { row, x };
     x += width;
@@ -520,7 +612,12 @@ function drawLegendItem(svg: SVGElement, item: LegendItem, place: LegendPlace, l
     const holder = element(group, "g", { transform: "translate(0,-8)" });
     holder.append(dot);
   }
-  const text = element(group, "text", { x: 21, dy: "0.35em", fill: "var(--ink)" });
+  const text = element(group, "text", {
+    x: 21,
+    dy: "0.35em",
+    fill: "var(--ink)",
+    "text-anchor": "start",
+  });
   text.textContent = legendText(item);
 }
 

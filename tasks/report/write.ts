@@ -25,9 +25,9 @@ export async function writeReport(folder: string, rows: readonly Row[]): Promise
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeTextFile(page, makePage(rows, pictures, { title: basename(resolve(folder)) }));
     const files: string[] = [];
-    for (const { name, svg } of pictures) {
-      const file = join(folder, `${name}.svg`);
-      await Deno.writeTextFile(file, standAlone(svg));
+    for (const picture of pictures) {
+      const file = join(folder, `${picture.name}.svg`);
+      await Deno.writeTextFile(file, standAlone(picture));
       files.push(file);
     }
     return { page, pictures: files };

@@ -62,7 +62,10 @@ export class Journal implements Disposable {
           `Cannot sweep into ${folder} as another sweep is writing there: wait until it is done, or name another folder with --out`,
         );
       }
-      const { lines, bytes } = completeLines(await Deno.readFile(path));
+      const { size } = await file.stat();
+      const { lines, bytes } = completeLines(
+        size === 0 ? new Uint8Array() : await Deno.readFile(path),
+      );
       if (lines.length > 0 && !options.resume) {
         throw new Error(
           `Cannot sweep into ${folder} as it holds results: go on with them by --resume, or name another folder with --out`,
@@ -70,7 +73,7 @@ export class Journal implements Disposable {
       }
       const [first, ...rest] = lines.map((line, i) => parseLine(line, path, i + 1));
       if (first === undefined) {
-        await file.truncate(0);
+        if (size > 0) await file.truncate(0);
         const journal = new Journal(file, path, []);
         await journal.#write(header);
         return journal;

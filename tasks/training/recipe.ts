@@ -79,7 +79,7 @@ function mixture(
 function text(family: string): Recipe {
   return {
     name: `${family}-text`,
-    model: architecture(family, { vocabulary: 256, width: 64 }),
+    model: architecture(family, { vocabulary: 256, width: 48 }),
     tasks: [{ name: "text", options: {} }],
     length: 256,
     batch: 16,
@@ -87,7 +87,7 @@ function text(family: string): Recipe {
     warmupSteps: 50,
     firstTaskSteps: 0,
     targetAccuracy: 1,
-    steps: 500,
+    steps: 400,
     seed: 1,
   };
 }
@@ -100,7 +100,10 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
     mixture("transformer", { firstTaskSteps: 350 }),
     mixture("mamba2"),
     mixture("gla"),
-    mixture("griffin", { learningRate: 5e-3 }),
+    mixture("griffin", {
+      model: architecture("griffin", { vocabulary: 64, width: 48 }),
+      learningRate: 5e-3,
+    }),
     mixture("mamba2-attention"),
     ...FAMILIES.map(text),
   ].map((recipe) => [recipe.name, recipe]),

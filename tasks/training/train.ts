@@ -11,7 +11,6 @@ import { type QueuedStep, Trainer } from "./trainer.ts";
 
 /** Steps whose measurements are read back at once: a read waits about 10 ms however small it is. */
 const STEPS_PER_READ = 10;
-const CHECKPOINT_SECONDS = 60;
 const LOG_FILE = "log.csv";
 
 /** Where a run stands, for a progress line. */
@@ -36,6 +35,8 @@ export interface TrainOptions {
   readonly directory: string;
   /** Go on from the directory's checkpoint, where there is one. */
   readonly resume?: boolean;
+  /** Seconds of training between two checkpoints; 60 unless told. */
+  readonly checkpointSeconds?: number;
   /** Called after every few steps. */
   readonly onProgress?: (progress: TrainingProgress) => void;
 }
@@ -62,7 +63,7 @@ export async function train(
   );
   using trainer = new Trainer(gpu, recipe);
   const restored = options.resume ? await restoreCheckpoint(directory, recipe, trainer) : undefined;
-  const run = new Run(recipe, tasks, trainer, directory, restored);
+  const run = new Run(recipe, tasks, trainer, options, restored);
   await run.openLog();
   const last = await run.toEnd(options.onProgress ?? (() => {}));
   await saveModel(trainer.model, directory);
@@ -75,6 +76,7 @@ class Run {
   readonly #tasks: readonly Task[];
   readonly #trainer: Trainer;
   readonly #directory: string;
+  readonly #checkpointSeconds: number;
   readonly #schedule: Schedule;
   #step: number;
   #seconds: number;
@@ -84,17 +86,18 @@ class Run {
     recipe: Recipe,
     tasks: readonly Task[],
     trainer: Trainer,
-    directory: string,
+    options: TrainOptions,
     restored: { step: number; seconds: number; schedule: Schedule } | undefined,
   ) {
     this.#recipe = recipe;
     this.#tasks = tasks;
     this.#trainer = trainer;
-    this.#directory = directory;
+    this.#directory = options.directory;
+    this.#checkpointSeconds = options.checkpointSeconds ?? 60;
     this.#schedule = restored?.schedule ?? new Schedule(recipe);
     this.#step = restored?.step ?? 0;
     this.#seconds = restored?.seconds ?? 0;
-    this.#checkpointAt = this.#seconds + CHECKPOINT_SECONDS;
+    this.#checkpointAt = this.#seconds + this.#checkpointSeconds;
   }
 
   /** Begins the log, or cuts off what a killed run wrote into it after its last checkpoint. */
@@ -114,8 +117,8 @@ class Run {
     let progress: TrainingProgress | undefined;
     while (this.#step < this.#schedule.end) {
       progress = await this.#block();
-      onProgress(progress);
       if (this.#seconds >= this.#checkpointAt) await this.#checkpoint();
+      onProgress(progress);
     }
     return progress ?? {
       step: this.#step,
@@ -200,7 +203,7 @@ class Run {
       schedule: this.#schedule,
       seconds: this.#seconds,
     });
-    this.#checkpointAt = this.#seconds + CHECKPOINT_SECONDS;
+    this.#checkpointAt = this.#seconds + this.#checkpointSeconds;
   }
 }
 

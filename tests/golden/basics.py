@@ -45,6 +45,7 @@ KINDS = {
     "exp": torch.exp,
     "relu_squared": lambda x: F.relu(x) ** 2,
     "relu": F.relu,
+    "elu_plus_one": lambda x: F.elu(x) + 1,
 }
 for kind, function in KINDS.items():
     gate, x = leaf(129, scale=3.0), leaf(129)

@@ -1,4 +1,5 @@
-"""Makes scan.safetensors and scan_rg_lru.safetensors: values and autograd gradients from fla and transformers.
+"""Makes scan.safetensors, scan_rg_lru.safetensors and scan_selective.safetensors: values and autograd
+gradients from fla and transformers.
 
     python scan.py        # torch, transformers 5.18, fla-core 0.5.2, safetensors
 
@@ -11,6 +12,7 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import RecurrentGemmaConfig
+from transformers.models.mamba.modeling_mamba import mamba_selective_scan
 from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
 
 HERE = pathlib.Path(__file__).parent
@@ -89,6 +91,37 @@ def rg_lru():
     save_file(tensors, HERE / "scan_rg_lru.safetensors")
 
 
+def selective():
+    """transformers' Mamba, which is mamba_ssm's selective_scan_ref; its state of zeros is replaced by a leaf."""
+    tensors = {}
+    for batch, time, channels, state in [(2, 1, 3, 4), (2, 65, 5, 16), (1, 100, 4, 20)]:
+        prefix = f"{batch}x{time}x{channels}x{state}"
+        named = dict(
+            input=leaf(batch, time, channels), delta=leaf(batch, time, channels),
+            a=(-torch.rand(channels, state) * 3).requires_grad_(), b=leaf(batch, time, state),
+            c=leaf(batch, time, state), skip=leaf(channels), gate=leaf(batch, time, channels),
+            deltaBias=leaf(channels), initialState=leaf(batch, channels, state),
+        )
+        t = {name: x.transpose(1, 2) if x.dim() == 3 else x for name, x in named.items()}
+        zeros, torch.zeros = torch.zeros, lambda *_, **__: named["initialState"]
+        try:
+            output, final_state = mamba_selective_scan(
+                t["input"], t["delta"], t["a"], t["b"], t["c"], D=t["skip"], z=t["gate"],
+                delta_bias=t["deltaBias"], delta_softplus=True, return_last_state=True,
+            )
+        finally:
+            torch.zeros = zeros
+        output = output.transpose(1, 2)
+        g1, g2 = torch.randn_like(output), torch.randn_like(final_state)
+        ((output * g1).sum() + (final_state * g2).sum()).backward()
+        keep(
+            tensors, prefix, **named, output=output, finalState=final_state, outputGradient=g1,
+            finalStateGradient=g2, **{f"{name}Gradient": x.grad for name, x in named.items()},
+        )
+    save_file(tensors, HERE / "scan_selective.safetensors")
+
+
 torch.manual_seed(0)
 hgrn()
 rg_lru()
+selective()

@@ -92,7 +92,10 @@ for (const configuration of configurations()) {
       const below = await loss();
       tensor.write(values);
       const ratio = (above - below) / (2 * size * norm * norm);
-      assert(Math.abs(ratio - 1) < 0.03, `${family} ${name}: slope is off by a factor of ${ratio} (norm ${norm}, size ${size})`);
+      assert(
+        Math.abs(ratio - 1) < 0.03,
+        `${family} ${name}: slope is off by a factor of ${ratio} (norm ${norm}, size ${size})`,
+      );
       gradient[Symbol.dispose]();
     }
   });

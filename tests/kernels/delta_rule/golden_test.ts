@@ -1,3 +1,4 @@
+import { assertEquals } from "@std/assert";
 import { deltaRule, deltaRuleBackward } from "../../../kernels/delta_rule/mod.ts";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
@@ -32,6 +33,7 @@ for (
         finalStateGradient: required("finalStateGradient"),
       }),
     };
+    assertEquals(Object.keys(results).length, name === "delta" ? 7 : 8);
     for (const [field, tensor] of Object.entries(results)) {
       const bound = field.endsWith("Gradient") ? 1e-3 : 5e-4;
       assertClose(await tensor.read(), tensors.get(`${name}.${field}`)!.data, bound, field);

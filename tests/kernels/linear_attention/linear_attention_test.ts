@@ -4,6 +4,7 @@ import {
   linearAttention,
   linearAttentionBackward,
   linearAttentionStep,
+  recurrentLinearAttention,
 } from "../../../kernels/linear_attention/mod.ts";
 import {
   linearAttentionBackwardReference,
@@ -118,6 +119,7 @@ async function checkCase(c: Case): Promise<void> {
   const options = { segments: c.segments, chunkSize: c.chunkSize };
   const outputs = linearAttention(gpu, tensors, options);
   const gradients = linearAttentionBackward(gpu, tensors, options);
+  const recurrent = recurrentLinearAttention(gpu, tensors, { segments: c.segments });
   const results = { ...outputs, ...gradients };
   const names = Object.entries(results).flatMap(([name, tensor]) => tensor ? [name] : []);
   const values = await gpu.read(names.map((name) => results[name as keyof typeof results]!));
@@ -129,6 +131,11 @@ async function checkCase(c: Case): Promise<void> {
     const bound = name === "output" || name === "finalState" ? 1e-4 : 1e-3;
     assertClose(values[i], expected[name as keyof typeof expected], bound, name);
   });
+  const tokenByToken = await gpu.read([recurrent.output, recurrent.finalState]);
+  assertClose(tokenByToken[0], expected.output, 1e-4, "recurrent output");
+  assertClose(tokenByToken[1], expected.finalState, 1e-4, "recurrent finalState");
+  recurrent.output[Symbol.dispose]();
+  recurrent.finalState[Symbol.dispose]();
   for (const tensor of [...Object.values(results), ...Object.values(tensors)]) {
     tensor?.[Symbol.dispose]();
   }

@@ -1,11 +1,24 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Gpu } from "../../../kernels/gpu/mod.ts";
 import { matmul, type MatmulAlgorithm, type MatmulOptions } from "../../../kernels/matmul/mod.ts";
 import { matmulReference } from "../../../kernels/matmul/reference.ts";
 import { matmulTiling } from "../../../kernels/matmul/tiling.ts";
 import { assertClose, normals, testGpu } from "../../testing.ts";
 
-const ALGORITHMS: readonly MatmulAlgorithm[] = ["register", "workgroup", "vector"];
+/** Each kernel with the tiling of each kind of adapter that may get it. */
+const VARIANTS: readonly { algorithm: MatmulAlgorithm; software: boolean }[] = [
+  { algorithm: "register", software: true },
+  { algorithm: "workgroup", software: false },
+  { algorithm: "vector", software: true },
+  { algorithm: "vector", software: false },
+];
 const BOUND = 1e-5;
+
+/** The test's GPU, as itself or under the name of hardware, so that it gets the tiling of hardware. */
+async function gpuAs(software: boolean): Promise<Gpu> {
+  const { device } = await testGpu();
+  return new Gpu(device, { name: "test", software }, { poison: true, owns: false });
+}
 
 interface Case {
   batches?: number[];
@@ -21,8 +34,9 @@ interface Case {
 async function product(
   example: Case,
   options: MatmulOptions,
+  software = true,
 ): Promise<{ actual: Float32Array; expected: Float64Array; shape: readonly number[] }> {
-  const gpu = await testGpu();
+  await using gpu = await gpuAs(software);
   const { batches = [], rows, columns, reduction, sharedB = true, bias, accumulate } = example;
   const { transposeA, transposeB } = options;
   const count = batches.reduce((total, extent) => total * extent, 1);
@@ -69,19 +83,25 @@ const SHAPES = [
   [130, 33, 257],
 ];
 
-for (const algorithm of ALGORITHMS) {
+for (const { algorithm, software } of VARIANTS) {
+  const kernel = `${algorithm} on ${software ? "software" : "hardware"}`;
+
   for (const transposeA of [false, true]) {
     for (const transposeB of [false, true]) {
       const options = { transposeA, transposeB, algorithm };
       const names = `${transposeA ? "Aᵀ" : "A"} ${transposeB ? "Bᵀ" : "B"}`;
-      Deno.test(`matmul() by ${algorithm} equals the reference for ${names}`, async () => {
+      Deno.test(`matmul() by ${kernel} equals the reference for ${names}`, async () => {
         for (const [rows, columns, reduction] of SHAPES) {
-          const { actual, expected } = await product({ rows, columns, reduction }, options);
+          const { actual, expected } = await product(
+            { rows, columns, reduction },
+            options,
+            software,
+          );
           assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
         }
         for (const sharedB of [false, true]) {
           const example = { batches: [2, 3], rows: 9, columns: 18, reduction: 11, sharedB };
-          const { actual, expected, shape } = await product(example, options);
+          const { actual, expected, shape } = await product(example, options, software);
           assertEquals(shape, [2, 3, 9, 18]);
           assertClose(actual, expected, BOUND, `batches, ${sharedB ? "one b" : "a b each"}`);
         }
@@ -89,23 +109,24 @@ for (const algorithm of ALGORITHMS) {
     }
   }
 
-  Deno.test(`matmul() by ${algorithm} adds the bias and what the output held`, async () => {
+  Deno.test(`matmul() by ${kernel} adds the bias and what the output held`, async () => {
     for (const [rows, columns, reduction] of [[9, 20, 12], [9, 19, 13], [3, 1, 5], [5, 6, 0]]) {
       for (const [bias, accumulate] of [[true, false], [false, true], [true, true]]) {
         const { actual, expected } = await product(
           { batches: [2], rows, columns, reduction, bias, accumulate },
           { algorithm },
+          software,
         );
         assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
       }
     }
   });
 
-  Deno.test(`matmul() by ${algorithm} gives zeros for an empty sum and nothing for an empty output`, async () => {
-    const empty = await product({ rows: 5, columns: 6, reduction: 0 }, { algorithm });
+  Deno.test(`matmul() by ${kernel} gives zeros for an empty sum and nothing for an empty output`, async () => {
+    const empty = await product({ rows: 5, columns: 6, reduction: 0 }, { algorithm }, software);
     assertEquals([...empty.actual], new Array(30).fill(0));
     for (const extents of [{ rows: 0, columns: 6 }, { rows: 5, columns: 0 }]) {
-      const { actual } = await product({ ...extents, reduction: 4 }, { algorithm });
+      const { actual } = await product({ ...extents, reduction: 4 }, { algorithm }, software);
       assertEquals(actual.length, 0);
     }
   });
@@ -114,38 +135,35 @@ for (const algorithm of ALGORITHMS) {
 Deno.test("matmul() chooses the right kernel by itself for few rows and for many", async () => {
   for (const rows of [1, 2, 3, 8, 9, 33]) {
     for (const transposeB of [false, true]) {
-      const { actual, expected } = await product({ rows, columns: 40, reduction: 48 }, {
-        transposeB,
-      });
-      assertClose(actual, expected, BOUND, `${rows} rows`);
+      for (const software of [true, false]) {
+        const example = { rows, columns: 40, reduction: 48 };
+        const { actual, expected } = await product(example, { transposeB }, software);
+        assertClose(actual, expected, BOUND, `${rows} rows`);
+      }
     }
   }
 });
 
-for (const algorithm of ["register", "workgroup"] as const) {
+for (const { algorithm, software } of VARIANTS.filter(({ algorithm }) => algorithm !== "vector")) {
   for (const [rows, columns, reduction] of [[32, 48, 2048], [30, 47, 2051]]) {
     Deno.test(`matmul() by ${algorithm} splits a sum of ${reduction} for ${rows} × ${columns}`, async () => {
-      const gpu = await testGpu();
-      const { splits } = matmulTiling(
-        gpu.adapter.software,
-        { batches: 1, rows, columns, reduction },
-        algorithm,
-      );
+      const extents = { batches: 1, rows, columns, reduction };
+      const { splits } = matmulTiling(software, extents);
       assert(splits > 1, `${splits} splits`);
       for (const [transposeA, transposeB] of [[true, false], [false, true]]) {
         const example = { rows, columns, reduction, accumulate: transposeA, bias: transposeB };
-        const options = { transposeA, transposeB, algorithm };
-        const { actual, expected } = await product(example, options);
+        const options = { transposeA, transposeB };
+        const { actual, expected } = await product(example, options, software);
         assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
-        assertEquals((await product(example, options)).actual, actual);
+        assertEquals((await product(example, options, software)).actual, actual);
       }
     });
   }
 }
 
 Deno.test("matmul() does not read what lies past its inputs", async () => {
-  const gpu = await testGpu();
-  for (const algorithm of ALGORITHMS) {
+  for (const { algorithm, software } of VARIANTS) {
+    await using gpu = await gpuAs(software);
     using a = gpu.empty([3, 5]); // poisoned to the end of its padding
     using b = gpu.empty([5, 6]);
     a.write(normals(1, 15));
@@ -163,9 +181,9 @@ Deno.test("matmul() does not read what lies past its inputs", async () => {
 
 Deno.test("matmul() runs more batches than a dimension has workgroups", async () => {
   const batches = [70_000];
-  for (const algorithm of ALGORITHMS.filter((name) => name !== "workgroup")) {
+  for (const { algorithm, software } of VARIANTS) {
     const example = { batches, rows: 1, columns: 4, reduction: 4, sharedB: false };
-    const { actual, expected } = await product(example, { algorithm });
+    const { actual, expected } = await product(example, { algorithm }, software);
     assertClose(actual, expected, BOUND, algorithm);
   }
 });

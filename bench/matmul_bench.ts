@@ -1,0 +1,84 @@
+/**
+ * Matrix products beside a plain kernel and the adapter's ceiling. Run by `deno bench -A bench/`.
+ *
+ * @module
+ */
+import { type Gpu, kernel, openGpu } from "../kernels/gpu/mod.ts";
+import { matmul } from "../kernels/matmul/mod.ts";
+import { fmaCeiling } from "./ceilings.ts";
+import matmulDotSource from "./matmul_dot.wgsl" with { type: "text" };
+import { benchGroup, compare, type Contender } from "./measure.ts";
+
+const MATMUL_DOT = kernel("matmul_dot", matmulDotSource);
+
+const gpu = await openGpu();
+const cube = [
+  dotProducts(gpu, 512),
+  product(gpu, "A B", 512, 512, 512),
+  product(gpu, "A Bᵀ", 512, 512, 512),
+  product(gpu, "Aᵀ B", 512, 512, 512),
+  fmaCeiling(gpu, 2 * 512 ** 3),
+];
+/** A layer of a small model at 4096 tokens: forward, input gradient, weight gradient. */
+const layer = [
+  product(gpu, "A B", 4096, 256, 64),
+  product(gpu, "A Bᵀ", 4096, 64, 256),
+  product(gpu, "Aᵀ B", 64, 256, 4096),
+  fmaCeiling(gpu, 2 * 4096 * 64 * 256),
+];
+const token = [product(gpu, "A B", 1, 256, 256), product(gpu, "A Bᵀ", 1, 256, 256)];
+
+console.error(gpu.adapter.name);
+await printShares("512 × 512 × 512", cube);
+await printShares("4096 tokens, 64 → 256", layer);
+benchGroup(gpu, "512 × 512 × 512", cube);
+benchGroup(gpu, "4096 tokens, 64 → 256", layer, { runs: 4 });
+benchGroup(gpu, "1 token, 256 → 256", token, { runs: 100 });
+
+/** Prints each contender's rate and its share of the last one's, the ceiling, all in one run. */
+async function printShares(title: string, contenders: readonly Contender[]): Promise<void> {
+  const times = await compare(gpu, contenders);
+  const rates = contenders.map(({ flops = 0 }, index) => flops / times[index] / 1e6);
+  console.error(title);
+  for (const [index, { name }] of contenders.entries()) {
+    const share = (100 * rates[index] / rates[rates.length - 1]).toFixed(0);
+    console.error(
+      `  ${name.padEnd(36)} ${rates[index].toFixed(1).padStart(8)} GFLOP/s ${share.padStart(4)}%`,
+    );
+  }
+}
+
+function product(
+  gpu: Gpu,
+  form: string,
+  rows: number,
+  columns: number,
+  reduction: number,
+): Contender {
+  const transposeA = form.startsWith("Aᵀ");
+  const transposeB = form.endsWith("Bᵀ");
+  const a = gpu.tensor(transposeA ? [reduction, rows] : [rows, reduction]);
+  const b = gpu.tensor(transposeB ? [columns, reduction] : [reduction, columns]);
+  return {
+    name: `matmul ${form}, ${rows} × ${columns} × ${reduction}`,
+    flops: 2 * rows * columns * reduction,
+    run: () => matmul(gpu, { a, b }, { transposeA, transposeB }).output[Symbol.dispose](),
+  };
+}
+
+function dotProducts(gpu: Gpu, extent: number): Contender {
+  const a = gpu.tensor([extent, extent]);
+  const b = gpu.tensor([extent, extent]);
+  const c = gpu.empty([extent, extent]);
+  return {
+    name: "a dot product an invocation",
+    flops: 2 * extent ** 3,
+    run: () =>
+      gpu.dispatch(MATMUL_DOT, {
+        uniform: [extent, extent, extent],
+        read: { a, b },
+        write: { c },
+        workgroups: extent ** 2 / 64,
+      }),
+  };
+}

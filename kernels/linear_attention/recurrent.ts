@@ -1,0 +1,81 @@
+import { type Gpu, kernel } from "../gpu/mod.ts";
+import type { LinearAttentionOutputs } from "./linear_attention.ts";
+import {
+  floatBits,
+  type LinearAttentionInputs,
+  type LinearAttentionOptions,
+  prepare,
+} from "./problem.ts";
+import recurrentSource from "./recurrent.wgsl" with { type: "text" };
+import { sumAxis } from "./sum_axis.ts";
+
+const RECURRENT = kernel("recurrent", recurrentSource);
+/** The most vectors of 4 keys that an invocation holds in registers. */
+const VECTORS = 16;
+/** Small workgroups: there are few invocations, and each runs long. */
+const WORKGROUP_SIZE = 8;
+
+/**
+ * {@linkcode linearAttention} token by token, each invocation with a column of the state in
+ * registers: what the chunked form is measured against. It takes no `chunkSize`.
+ *
+ * @throws {RangeError} where a shape does not fit, saying which was expected.
+ */
+export function recurrentLinearAttention(
+  gpu: Gpu,
+  inputs: LinearAttentionInputs,
+  options: Omit<LinearAttentionOptions, "chunkSize"> = {},
+): LinearAttentionOutputs {
+  using problem = prepare(gpu, "recurrentLinearAttention", inputs, options);
+  const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
+  const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
+  const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
+  const tiles = Math.ceil(keyVectors / vectors);
+  const values = valueVectors * 4;
+  const final = gpu.empty([sequences, heads, keyVectors * 4, values]);
+  if (initialState !== undefined) gpu.copy(initialState, final);
+  const partial = gpu.empty([tiles, rows, heads, values]);
+  using firstRows = gpu.tensor([bounds.length], bounds, "u32");
+  gpu.dispatch(RECURRENT, {
+    constants: {
+      VECTORS: vectors,
+      DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
+      BONUS: bonus !== undefined,
+    },
+    uniform: [
+      sequences,
+      heads,
+      groups,
+      keyVectors,
+      values,
+      tiles,
+      rows,
+      Number(initialState !== undefined),
+      floatBits(scale),
+    ],
+    read: {
+      bounds: firstRows,
+      query,
+      key,
+      value,
+      logDecay: logDecay ?? query,
+      bonus: bonus ?? query,
+    },
+    write: { partial, final },
+    workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
+  });
+  let output = partial;
+  if (tiles > 1) {
+    output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);
+    partial[Symbol.dispose]();
+  }
+  return {
+    output: problem.cut(output, "value", inputs.value.shape),
+    finalState: problem.cut(final, "state", [
+      sequences,
+      heads,
+      problem.keyDim,
+      problem.valueDim,
+    ]),
+  };
+}

@@ -1,0 +1,198 @@
+// Token by token: state = exp(g) * state + key valueᵀ, output = scale * query state; with BONUS
+// output = scale * query (state before the token + (bonus * key) valueᵀ).
+// Dispatch: one invocation per sequence, head, value and tile of 4 * VECTORS keys. It walks the whole
+// sequence with its column of the state in registers. With more than one tile, their outputs are
+// summed afterwards.
+
+override WORKGROUP_SIZE: u32 = 8u;
+override VECTORS: u32 = 16u; // 4, 8, 12 or 16
+override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
+override BONUS: bool = false;
+
+struct Shape {
+  sequences: u32,
+  heads: u32,
+  groups: u32,
+  key_vectors: u32,
+  values: u32,
+  tiles: u32,
+  rows: u32,
+  has_initial: u32, // 0 or 1
+  scale: u32, // the bits of an f32
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> bounds: array<u32>; // [sequences + 1]: first rows
+@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(4) var<storage, read> value: array<f32>; // [rows, heads, values]
+@group(0) @binding(5) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
+@group(0) @binding(6) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
+@group(0) @binding(7) var<storage, read_write> partial: array<f32>; // [tiles, rows, heads, values]
+@group(0) @binding(8) var<storage, read_write> state: array<f32>; // [sequences, heads, keys, values]: initial, then final
+
+// The token at hand, as the four functions below see it.
+var<private> query_at: u32;
+var<private> decay_at: u32;
+var<private> bonus_at: u32;
+var<private> last_vector: u32;
+var<private> head_decay: f32;
+var<private> v: f32;
+var<private> sum: f32;
+
+// Four keys of the column: the state after the token. Vectors past the last count as 0.
+fn advance(before: vec4f, vector: u32) -> vec4f {
+  let at = min(vector, last_vector);
+  let update = select(vec4f(), key[query_at + at] * v, vector <= last_vector);
+  var decay = vec4f(head_decay);
+  if (DECAY == 2u) {
+    decay = exp(log_decay[decay_at + at]);
+  }
+  let after = decay * before + update;
+  if (BONUS) {
+    sum += dot(query[query_at + at], before + bonus[bonus_at + at] * update);
+  } else {
+    sum += dot(query[query_at + at], after);
+  }
+  return after;
+}
+
+fn load(cell: u32, vector: u32) -> vec4f {
+  if (shape.has_initial == 0u || vector > last_vector) {
+    return vec4f();
+  }
+  let at = cell + vector * 4u * shape.values;
+  return vec4f(
+    state[at],
+    state[at + shape.values],
+    state[at + 2u * shape.values],
+    state[at + 3u * shape.values],
+  );
+}
+
+fn store(cell: u32, vector: u32, column: vec4f) {
+  if (vector <= last_vector) {
+    let at = cell + vector * 4u * shape.values;
+    state[at] = column.x;
+    state[at + shape.values] = column.y;
+    state[at + 2u * shape.values] = column.z;
+    state[at + 3u * shape.values] = column.w;
+  }
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn recurrent(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+  let column = index % shape.values;
+  let tile = index / shape.values % shape.tiles;
+  let head = index / (shape.values * shape.tiles) % shape.heads;
+  let sequence = index / (shape.values * shape.tiles * shape.heads);
+  if (sequence >= shape.sequences) {
+    return;
+  }
+  let group = head / (shape.heads / shape.groups);
+  last_vector = shape.key_vectors - 1u;
+  bonus_at = head * shape.key_vectors;
+  let first = tile * VECTORS;
+  let cell = (sequence * shape.heads + head) * shape.key_vectors * 4u * shape.values + column;
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  var s4 = vec4f();
+  var s5 = vec4f();
+  var s6 = vec4f();
+  var s7 = vec4f();
+  var s8 = vec4f();
+  var s9 = vec4f();
+  var s10 = vec4f();
+  var s11 = vec4f();
+  var s12 = vec4f();
+  var s13 = vec4f();
+  var s14 = vec4f();
+  var s15 = vec4f();
+  s0 = load(cell, first + 0u);
+  s1 = load(cell, first + 1u);
+  s2 = load(cell, first + 2u);
+  s3 = load(cell, first + 3u);
+  if (VECTORS > 4u) {
+    s4 = load(cell, first + 4u);
+    s5 = load(cell, first + 5u);
+    s6 = load(cell, first + 6u);
+    s7 = load(cell, first + 7u);
+  }
+  if (VECTORS > 8u) {
+    s8 = load(cell, first + 8u);
+    s9 = load(cell, first + 9u);
+    s10 = load(cell, first + 10u);
+    s11 = load(cell, first + 11u);
+  }
+  if (VECTORS > 12u) {
+    s12 = load(cell, first + 12u);
+    s13 = load(cell, first + 13u);
+    s14 = load(cell, first + 14u);
+    s15 = load(cell, first + 15u);
+  }
+  let end = bounds[sequence + 1u];
+  head_decay = 1.0;
+  for (var row = bounds[sequence]; row < end; row++) {
+    let token = row * shape.heads + head;
+    query_at = (row * shape.groups + group) * shape.key_vectors;
+    decay_at = token * shape.key_vectors;
+    v = value[token * shape.values + column];
+    if (DECAY == 1u) {
+      head_decay = exp(log_decay[token / 4u][token % 4u]);
+    }
+    sum = 0.0;
+    s0 = advance(s0, first + 0u);
+    s1 = advance(s1, first + 1u);
+    s2 = advance(s2, first + 2u);
+    s3 = advance(s3, first + 3u);
+    if (VECTORS > 4u) {
+      s4 = advance(s4, first + 4u);
+      s5 = advance(s5, first + 5u);
+      s6 = advance(s6, first + 6u);
+      s7 = advance(s7, first + 7u);
+    }
+    if (VECTORS > 8u) {
+      s8 = advance(s8, first + 8u);
+      s9 = advance(s9, first + 9u);
+      s10 = advance(s10, first + 10u);
+      s11 = advance(s11, first + 11u);
+    }
+    if (VECTORS > 12u) {
+      s12 = advance(s12, first + 12u);
+      s13 = advance(s13, first + 13u);
+      s14 = advance(s14, first + 14u);
+      s15 = advance(s15, first + 15u);
+    }
+    partial[(tile * shape.rows * shape.heads + token) * shape.values + column] =
+      bitcast<f32>(shape.scale) * sum;
+  }
+  store(cell, first + 0u, s0);
+  store(cell, first + 1u, s1);
+  store(cell, first + 2u, s2);
+  store(cell, first + 3u, s3);
+  if (VECTORS > 4u) {
+    store(cell, first + 4u, s4);
+    store(cell, first + 5u, s5);
+    store(cell, first + 6u, s6);
+    store(cell, first + 7u, s7);
+  }
+  if (VECTORS > 8u) {
+    store(cell, first + 8u, s8);
+    store(cell, first + 9u, s9);
+    store(cell, first + 10u, s10);
+    store(cell, first + 11u, s11);
+  }
+  if (VECTORS > 12u) {
+    store(cell, first + 12u, s12);
+    store(cell, first + 13u, s13);
+    store(cell, first + 14u, s14);
+    store(cell, first + 15u, s15);
+  }
+}

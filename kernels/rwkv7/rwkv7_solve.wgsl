@@ -1,0 +1,49 @@
+// INVERSE = (1 - A_B)⁻¹ by forward substitution; unit lower triangular:
+//   row i = e_i + Σ_{l < i} A_B[i, l] row l.
+// Dispatch: ceil(chunks * heads * chunk / 4 / WORKGROUP_SIZE); one invocation a quad of columns.
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+const A_B = 3u;
+const INVERSE = 4u;
+
+struct Shape {
+  units: u32, // chunks * heads
+  chunk: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read_write> pairs: array<vec4f>; // [units, 5, chunk, chunk / 4]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn rwkv7_solve(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+  let quads = shape.chunk / 4u;
+  let unit = index / quads;
+  if (unit >= shape.units) {
+    return;
+  }
+  let quad = index % quads;
+  let columns = 4u * quad + vec4u(0u, 1u, 2u, 3u);
+  let plane = shape.chunk * quads;
+  let factors = (unit * 5u + A_B) * plane;
+  let inverse = (unit * 5u + INVERSE) * plane + quad;
+  for (var row = 0u; row < shape.chunk; row++) {
+    pairs[inverse + row * quads] = select(vec4f(), vec4f(1.0), columns == vec4u(row));
+  }
+  for (var row = 4u * quad + 1u; row < shape.chunk; row++) {
+    var sum = vec4f();
+    // Rows from `row` on are still those of the identity, and A_B is 0 there.
+    for (var l = quad; 4u * l < row; l++) {
+      let at = inverse + 4u * l * quads;
+      sum += mat4x4f(
+        pairs[at], pairs[at + quads], pairs[at + 2u * quads], pairs[at + 3u * quads],
+      ) * pairs[factors + row * quads + l];
+    }
+    pairs[inverse + row * quads] += sum;
+  }
+}

@@ -1,0 +1,205 @@
+// Carries the state S over the chunks of a sequence; in each chunk, with P = INVERSE:
+//   update: U = P (A_IN S + A_KEY V)      S' = exp(c') * S + KEY_OUTᵀ V + B_OUTᵀ U.
+// Every product is column by column, so that an invocation walks alone and no barrier is needed.
+// Dispatch: x = sequences, y = heads, z = blocks of LANES value quads; one invocation a quad of columns.
+
+override LANES: u32 = 32u;
+
+const DECAY = 4u;
+const A_IN = 6u;
+const KEY_OUT = 7u;
+const B_OUT = 8u;
+const A_KEY = 2u;
+const INVERSE = 4u;
+
+struct Shape {
+  heads: u32,
+  key_dim: u32,
+  value_dim: u32,
+  chunk: u32, // rows a chunk, a multiple of 16
+  key_quads: u32, // key_dim padded to a multiple of 16, over 4
+  value_quads: u32, // value_dim padded to a multiple of 4, over 4
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> sequences: array<vec2u>; // [sequences]: first chunk, chunks
+@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 9, chunk, key_quads]
+@group(0) @binding(3) var<storage, read> pairs: array<vec4f>; // [chunks, heads, 5, chunk, chunk / 4]
+@group(0) @binding(4) var<storage, read> value: array<vec4f>; // [chunks, heads, chunk, value_quads]
+@group(0) @binding(5) var<storage, read_write> update: array<vec4f>; // [chunks, heads, chunk, value_quads]
+@group(0) @binding(6) var<storage, read_write> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
+@group(0) @binding(7) var<storage, read_write> state: array<f32>; // [sequences, heads, key_dim, value_dim]
+
+fn panel_rows(at: u32) -> mat4x4f {
+  let next = shape.key_quads;
+  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
+}
+
+fn pair_rows(at: u32) -> mat4x4f {
+  let next = shape.chunk / 4u;
+  return mat4x4f(pairs[at], pairs[at + next], pairs[at + 2u * next], pairs[at + 3u * next]);
+}
+
+fn value_rows(at: u32) -> mat4x4f {
+  let next = shape.value_quads;
+  return mat4x4f(value[at], value[at + next], value[at + 2u * next], value[at + 3u * next]);
+}
+
+fn update_rows(at: u32) -> mat4x4f {
+  let next = shape.value_quads;
+  return mat4x4f(update[at], update[at + next], update[at + 2u * next], update[at + 3u * next]);
+}
+
+fn store_update(at: u32, rows: mat4x4f) {
+  let next = shape.value_quads;
+  update[at] = rows[0];
+  update[at + next] = rows[1];
+  update[at + 2u * next] = rows[2];
+  update[at + 3u * next] = rows[3];
+}
+
+fn state_rows(at: u32) -> mat4x4f {
+  let next = shape.value_quads;
+  return mat4x4f(states[at], states[at + next], states[at + 2u * next], states[at + 3u * next]);
+}
+
+fn store_state(at: u32, rows: mat4x4f) {
+  let next = shape.value_quads;
+  states[at] = rows[0];
+  states[at + next] = rows[1];
+  states[at + 2u * next] = rows[2];
+  states[at + 3u * next] = rows[3];
+}
+
+fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(
+    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
+  );
+}
+
+@compute @workgroup_size(LANES)
+fn rwkv7_states(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let column = workgroup.z * LANES + local.x;
+  let sequence = sequences[workgroup.x];
+  if (column >= shape.value_quads || sequence.y == 0u) {
+    return;
+  }
+  let head = workgroup.y;
+  let width = shape.value_quads;
+  let key_rows = 4u * shape.key_quads;
+  let slot = shape.heads * key_rows * width; // from one state to the next
+  var at = ((sequence.x + workgroup.x) * shape.heads + head) * key_rows * width + column;
+  let outside = (workgroup.x * shape.heads + head) * shape.key_dim * shape.value_dim + 4u * column;
+  let valid = 4u * column + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.value_dim);
+  for (var d = 0u; d < key_rows; d++) {
+    let i = outside + d * shape.value_dim;
+    states[at + d * width] = select(
+      vec4f(),
+      vec4f(state[i], state[i + 1u], state[i + 2u], state[i + 3u]),
+      valid & vec4<bool>(d < shape.key_dim),
+    );
+  }
+  let panel = shape.chunk * shape.key_quads;
+  let pair_quads = shape.chunk / 4u;
+  for (var n = 0u; n < sequence.y; n++) {
+    let unit = (sequence.x + n) * shape.heads + head;
+    let rows = unit * shape.chunk * width + column;
+    let a_in = (unit * 9u + A_IN) * panel;
+    let a_key = (unit * 5u + A_KEY) * shape.chunk * pair_quads;
+    for (var i = 0u; i < shape.chunk; i += 16u) {
+      var sum0 = mat4x4f();
+      var sum1 = mat4x4f();
+      var sum2 = mat4x4f();
+      var sum3 = mat4x4f();
+      for (var d = 0u; d < shape.key_quads; d++) {
+        let s = state_rows(at + 4u * d * width);
+        let a = a_in + i * shape.key_quads + d;
+        sum0 += s * panel_rows(a);
+        sum1 += s * panel_rows(a + 4u * shape.key_quads);
+        sum2 += s * panel_rows(a + 8u * shape.key_quads);
+        sum3 += s * panel_rows(a + 12u * shape.key_quads);
+      }
+      for (var j = 0u; 4u * j < i + 16u; j++) {
+        let v = value_rows(rows + 4u * j * width);
+        let p = a_key + i * pair_quads + j;
+        sum0 += v * pair_rows(p);
+        sum1 += v * pair_rows(p + 4u * pair_quads);
+        sum2 += v * pair_rows(p + 8u * pair_quads);
+        sum3 += v * pair_rows(p + 12u * pair_quads);
+      }
+      store_update(rows + i * width, sum0);
+      store_update(rows + (i + 4u) * width, sum1);
+      store_update(rows + (i + 8u) * width, sum2);
+      store_update(rows + (i + 12u) * width, sum3);
+    }
+    // In place, from the last rows up: the rows before are not yet multiplied when they are read.
+    let inverse = (unit * 5u + INVERSE) * shape.chunk * pair_quads;
+    for (var end = shape.chunk; end > 0u; end -= 16u) {
+      let i = end - 16u;
+      var sum0 = mat4x4f();
+      var sum1 = mat4x4f();
+      var sum2 = mat4x4f();
+      var sum3 = mat4x4f();
+      for (var j = 0u; 4u * j < end; j++) {
+        let y = update_rows(rows + 4u * j * width);
+        let p = inverse + i * pair_quads + j;
+        sum0 += y * pair_rows(p);
+        sum1 += y * pair_rows(p + 4u * pair_quads);
+        sum2 += y * pair_rows(p + 8u * pair_quads);
+        sum3 += y * pair_rows(p + 12u * pair_quads);
+      }
+      store_update(rows + i * width, sum0);
+      store_update(rows + (i + 4u) * width, sum1);
+      store_update(rows + (i + 8u) * width, sum2);
+      store_update(rows + (i + 12u) * width, sum3);
+    }
+    let key_out = (unit * 9u + KEY_OUT) * panel;
+    let b_out = (unit * 9u + B_OUT) * panel;
+    let last = (unit * 9u + DECAY) * panel + (shape.chunk - 1u) * shape.key_quads;
+    for (var d = 0u; d < shape.key_quads; d += 4u) {
+      let s = at + 4u * d * width;
+      var sum0 = scaled(state_rows(s), exp(panels[last + d]));
+      var sum1 = scaled(state_rows(s + 4u * width), exp(panels[last + d + 1u]));
+      var sum2 = scaled(state_rows(s + 8u * width), exp(panels[last + d + 2u]));
+      var sum3 = scaled(state_rows(s + 12u * width), exp(panels[last + d + 3u]));
+      for (var j = 0u; j < shape.chunk; j += 4u) {
+        let v = value_rows(rows + j * width);
+        let k = key_out + j * shape.key_quads + d;
+        sum0 += v * transpose(panel_rows(k));
+        sum1 += v * transpose(panel_rows(k + 1u));
+        sum2 += v * transpose(panel_rows(k + 2u));
+        sum3 += v * transpose(panel_rows(k + 3u));
+      }
+      for (var j = 0u; j < shape.chunk; j += 4u) {
+        let u = update_rows(rows + j * width);
+        let b = b_out + j * shape.key_quads + d;
+        sum0 += u * transpose(panel_rows(b));
+        sum1 += u * transpose(panel_rows(b + 1u));
+        sum2 += u * transpose(panel_rows(b + 2u));
+        sum3 += u * transpose(panel_rows(b + 3u));
+      }
+      store_state(s + slot, sum0);
+      store_state(s + slot + 4u * width, sum1);
+      store_state(s + slot + 8u * width, sum2);
+      store_state(s + slot + 12u * width, sum3);
+    }
+    at += slot;
+  }
+  for (var d = 0u; d < shape.key_dim; d++) {
+    let i = outside + d * shape.value_dim;
+    let values = states[at + d * width];
+    state[i] = values.x;
+    if (valid.y) {
+      state[i + 1u] = values.y;
+    }
+    if (valid.z) {
+      state[i + 2u] = values.z;
+    }
+    if (valid.w) {
+      state[i + 3u] = values.w;
+    }
+  }
+}

@@ -1,0 +1,426 @@
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkChunkSize,
+  copyOf,
+  selectiveTiling,
+  sumBlocks,
+  WORKGROUP_SIZE,
+  workgroupsFor,
+} from "./grid.ts";
+import selectiveScanBackwardChunkSource from "./selective_scan_backward_chunk.wgsl" with {
+  type: "text",
+};
+import selectiveScanBackwardSource from "./selective_scan_backward.wgsl" with { type: "text" };
+import selectiveScanBackwardSharedSource from "./selective_scan_backward_shared.wgsl" with {
+  type: "text",
+};
+import selectiveScanCarrySource from "./selective_scan_carry.wgsl" with { type: "text" };
+import selectiveScanChunkSource from "./selective_scan_chunk.wgsl" with { type: "text" };
+import selectiveScanFinishSource from "./selective_scan_finish.wgsl" with { type: "text" };
+import selectiveScanGateBackwardSource from "./selective_scan_gate_backward.wgsl" with {
+  type: "text",
+};
+import selectiveScanGateSource from "./selective_scan_gate.wgsl" with { type: "text" };
+import selectiveScanOutputSource from "./selective_scan_output.wgsl" with { type: "text" };
+import selectiveScanParametersSource from "./selective_scan_parameters.wgsl" with { type: "text" };
+import selectiveScanPrepareSource from "./selective_scan_prepare.wgsl" with { type: "text" };
+import selectiveScanSharedSumSource from "./selective_scan_shared_sum.wgsl" with { type: "text" };
+import { softplus } from "./softplus.ts";
+import type { ScanOptions } from "./scan.ts";
+
+const CHUNK = kernel("selective_scan_chunk", selectiveScanChunkSource);
+const CARRY = kernel("selective_scan_carry", selectiveScanCarrySource);
+const OUTPUT = kernel("selective_scan_output", selectiveScanOutputSource);
+const GATE = kernel("selective_scan_gate", selectiveScanGateSource);
+const PREPARE = kernel("selective_scan_prepare", selectiveScanPrepareSource);
+const BACKWARD_CHUNK = kernel("selective_scan_backward_chunk", selectiveScanBackwardChunkSource);
+const BACKWARD = kernel("selective_scan_backward", selectiveScanBackwardSource);
+const BACKWARD_SHARED = kernel("selective_scan_backward_shared", selectiveScanBackwardSharedSource);
+const SHARED_SUM = kernel("selective_scan_shared_sum", selectiveScanSharedSumSource);
+const FINISH = kernel("selective_scan_finish", selectiveScanFinishSource);
+const GATE_BACKWARD = kernel("selective_scan_gate_backward", selectiveScanGateBackwardSource);
+const PARAMETERS = kernel("selective_scan_parameters", selectiveScanParametersSource);
+
+/** States that an invocation carries in registers; more take as many rounds. */
+const STATES = 16;
+/** Steps a chunk of the backward pass, `CHUNK` in selective_scan_backward.wgsl. */
+const BACKWARD_STEPS = 16;
+/** Channels that one invocation sums for the gradients of b and c. */
+const SHARED_CHANNELS = 32;
+/** Rows that one invocation sums for the gradients of skip and delta bias. */
+const BLOCK = 64;
+
+/** What {@linkcode selectiveScan} takes. */
+export interface SelectiveScanInputs {
+  /** u: `[batch, time, channels]`. */
+  readonly input: Tensor;
+  /** Δ, the length of each step; before its softplus where `deltaSoftplus`: `[batch, time, channels]`. */
+  readonly delta: Tensor;
+  /** A, how fast each state forgets, negative: `[channels, state]`. */
+  readonly a: Tensor;
+  /** B, where the input goes: `[batch, time, state]`. */
+  readonly b: Tensor;
+  /** C, where the output comes from: `[batch, time, state]`. */
+  readonly c: Tensor;
+  /** D, how much of the input goes past the state; left out, 0: `[channels]`. */
+  readonly skip?: Tensor;
+  /** z, whose SiLU multiplies the output; left out, 1: `[batch, time, channels]`. */
+  readonly gate?: Tensor;
+  /** Added to `delta`, before the softplus: `[channels]`; left out, 0. */
+  readonly deltaBias?: Tensor;
+  /** The state before the first step; left out, 0: `[batch, channels, state]`. */
+  readonly initialState?: Tensor;
+}
+
+/** Options of {@linkcode selectiveScan}, its gradients and its step. */
+export interface SelectiveScanOptions extends ScanOptions {
+  /** Whether Δ goes through a softplus; false unless told. */
+  readonly deltaSoftplus?: boolean;
+}
+
+/** What {@linkcode selectiveScan} returns. */
+export interface SelectiveScanOutputs {
+  /** `[batch, time, channels]`. */
+  readonly output: Tensor;
+  /** The state after the last step: `[batch, channels, state]`. */
+  readonly finalState: Tensor;
+}
+
+/**
+ * The selective state space of Mamba (Gu & Dao 2023, Algorithm 2), discretized as its code does:
+ * `h_t = exp(Δ_t A) · h_{t−1} + Δ_t u_t B_t`, `y_t = (C_t · h_t + D u_t) · silu(z_t)`, for each
+ * channel a state of its own. Chunked over time; the tensor `[time, channels, state]` is never stored.
+ *
+ * @throws {RangeError} where a shape does not fit `input` and `a`.
+ */
+export function selectiveScan(
+  gpu: Gpu,
+  inputs: SelectiveScanInputs,
+  options: SelectiveScanOptions = {},
+): SelectiveScanOutputs {
+  const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
+  const { input, a, b, c, skip, gate, initialState } = inputs;
+  const tiling = { ...selectiveTiling(gpu, time, batch * channels), ...options };
+  checkChunkSize("selectiveScan", tiling.chunkSize);
+  const output = gpu.empty(input.shape);
+  const stateShape = [batch, channels, state];
+  if (time === 0) return { output, finalState: copyOf(gpu, initialState, stateShape) };
+
+  using delta = stepLengths(gpu, inputs, options);
+  const chunks = Math.ceil(time / tiling.chunkSize);
+  const grid = {
+    constants: { LANES: tiling.lanes },
+    workgroups: [Math.ceil(channels / tiling.lanes), chunks, batch],
+  } as const;
+  const uniform = (first: number): number[] => [
+    batch,
+    time,
+    channels,
+    state,
+    first,
+    chunks,
+    tiling.chunkSize,
+  ];
+
+  using carry = chunks === 1
+    ? initialState?.reshape([1, ...stateShape])
+    : gpu.empty([chunks, ...stateShape]);
+  if (carry && chunks > 1) {
+    using deltaSum = gpu.empty([chunks, batch, channels]);
+    for (let first = 0; first < state; first += STATES) {
+      gpu.dispatch(CHUNK, {
+        ...grid,
+        uniform: uniform(first),
+        read: { input, delta, a, b },
+        write: { sum: carry, deltaSum },
+      });
+    }
+    passStates(gpu, initialState, a, deltaSum, carry, false);
+  }
+  const finalState = gpu.empty(stateShape);
+  for (let first = 0; first < state; first += STATES) {
+    gpu.dispatch(OUTPUT, {
+      ...grid,
+      constants: { ...grid.constants, HAS_CARRY: carry !== undefined, ACCUMULATE: first > 0 },
+      uniform: uniform(first),
+      read: { input, delta, a, b, c, carry: carry ?? a },
+      write: { output, finalState },
+    });
+  }
+  if (skip || gate) {
+    gpu.dispatch(GATE, {
+      constants: { WORKGROUP_SIZE, HAS_SKIP: skip !== undefined, HAS_GATE: gate !== undefined },
+      uniform: [batch * time, channels],
+      read: { input, skip: skip ?? a, gate: gate ?? a },
+      write: { output },
+      workgroups: workgroupsFor(input.size),
+    });
+  }
+  return { output, finalState };
+}
+
+/** What {@linkcode selectiveScanBackward} takes. */
+export interface SelectiveScanBackwardInputs extends SelectiveScanInputs {
+  /** Of the loss in each output: `[batch, time, channels]`. */
+  readonly outputGradient: Tensor;
+  /** Of the loss in the final state; left out, 0: `[batch, channels, state]`. */
+  readonly finalStateGradient?: Tensor;
+}
+
+/** What {@linkcode selectiveScanBackward} returns. */
+export interface SelectiveScanGradients {
+  /** `[batch, time, channels]`. */
+  readonly inputGradient: Tensor;
+  /** `[batch, time, channels]`. */
+  readonly deltaGradient: Tensor;
+  /** `[channels, state]`. */
+  readonly aGradient: Tensor;
+  /** `[batch, time, state]`. */
+  readonly bGradient: Tensor;
+  /** `[batch, time, state]`. */
+  readonly cGradient: Tensor;
+  /** `[channels]`; there where a skip is. */
+  readonly skipGradient?: Tensor;
+  /** `[batch, time, channels]`; there where a gate is. */
+  readonly gateGradient?: Tensor;
+  /** `[channels]`; there where a delta bias is. */
+  readonly deltaBiasGradient?: Tensor;
+  /** `[batch, channels, state]`. */
+  readonly initialStateGradient: Tensor;
+}
+
+/**
+ * The gradients of {@linkcode selectiveScan}. States are computed again, from those that enter each
+ * chunk of 16 steps; nothing of the forward pass needs to be kept.
+ *
+ * @throws {RangeError} where a shape does not fit `input` and `a`.
+ */
+export function selectiveScanBackward(
+  gpu: Gpu,
+  inputs: SelectiveScanBackwardInputs,
+  options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
+): SelectiveScanGradients {
+  const op = "selectiveScanBackward";
+  const { batch, time, channels, state } = checkInputs(op, inputs);
+  const { input, a, b, c, skip, gate, deltaBias, initialState } = inputs;
+  const { outputGradient, finalStateGradient } = inputs;
+  const stateShape = [batch, channels, state];
+  checkTensor(op, "outputGradient", outputGradient, input.shape);
+  if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
+
+  const rows = batch * time;
+  const chunks = Math.ceil(time / BACKWARD_STEPS);
+  const { lanes } = selectiveTiling(gpu, time, batch * channels);
+  const grid = {
+    constants: { LANES: lanes },
+    workgroups: [Math.ceil(channels / lanes), chunks, batch],
+  } as const;
+  const uniform = (first: number): number[] => [
+    batch,
+    time,
+    channels,
+    state,
+    first,
+    chunks,
+    BACKWARD_STEPS,
+  ];
+  using delta = stepLengths(gpu, inputs, options);
+  using step = gpu.empty([batch, time, channels, 4]);
+  const prepare = (): void =>
+    gpu.dispatch(PREPARE, {
+      constants: { WORKGROUP_SIZE, HAS_GATE: gate !== undefined },
+      uniform: [input.size],
+      read: { input, delta, gate: gate ?? input, outputGradient },
+      write: { step },
+      workgroups: workgroupsFor(input.size),
+    });
+
+  prepare();
+  using carry = gpu.empty([chunks, ...stateShape]);
+  using gradientCarry = gpu.empty([chunks, ...stateShape]);
+  using deltaSum = gpu.empty([chunks, batch, channels]);
+  for (let first = 0; first < state; first += STATES) {
+    gpu.dispatch(BACKWARD_CHUNK, {
+      ...grid,
+      uniform: uniform(first),
+      read: { step, a, b, c },
+      write: { sum: carry, gradientSum: gradientCarry, deltaSum },
+    });
+  }
+  passStates(gpu, initialState, a, deltaSum, carry, false);
+  passStates(gpu, finalStateGradient, a, deltaSum, gradientCarry, true);
+
+  const inputGradient = gpu.empty(input.shape);
+  const deltaGradient = gpu.empty(input.shape);
+  const gateGradient = gate && gpu.empty(input.shape);
+  const bGradient = gpu.empty(b.shape);
+  const cGradient = gpu.empty(c.shape);
+  const blocks = Math.ceil(channels / SHARED_CHANNELS);
+  using partial = gpu.empty([blocks, rows, 2 * STATES]);
+  for (let first = 0; first < state; first += STATES) {
+    if (first > 0) prepare();
+    gpu.dispatch(BACKWARD_SHARED, {
+      constants: { WORKGROUP_SIZE, CHANNELS: SHARED_CHANNELS },
+      uniform: uniform(first),
+      read: { step, a, b, c, carry, gradientCarry },
+      write: { partial },
+      workgroups: [workgroupsFor(STATES / 4 * chunks * batch), blocks],
+    });
+    gpu.dispatch(SHARED_SUM, {
+      constants: { WORKGROUP_SIZE },
+      uniform: [rows, state, first, blocks],
+      read: { partial },
+      write: { bGradient, cGradient },
+      workgroups: workgroupsFor(rows * 2 * STATES),
+    });
+    gpu.dispatch(BACKWARD, {
+      ...grid,
+      uniform: uniform(first),
+      read: { a, b, c },
+      write: { step, carry, gradientCarry },
+    });
+    gpu.dispatch(FINISH, {
+      constants: {
+        WORKGROUP_SIZE,
+        SOFTPLUS: options.deltaSoftplus ?? false,
+        HAS_BIAS: deltaBias !== undefined,
+        HAS_SKIP: skip !== undefined,
+        ACCUMULATE: first > 0,
+      },
+      uniform: [rows, channels],
+      read: { step, delta: inputs.delta, bias: deltaBias ?? a, skip: skip ?? a },
+      write: { inputGradient, deltaGradient },
+      workgroups: workgroupsFor(input.size),
+    });
+    if (gate && gateGradient) {
+      gpu.dispatch(GATE_BACKWARD, {
+        constants: { WORKGROUP_SIZE, HAS_SKIP: skip !== undefined, ACCUMULATE: first > 0 },
+        uniform: [rows, channels],
+        read: { step, input, skip: skip ?? a, gate, outputGradient },
+        write: { gateGradient },
+        workgroups: workgroupsFor(input.size),
+      });
+    }
+  }
+  using aPartial = carry.reshape([chunks * batch, channels * state]);
+  using aTotal = sumBlocks(gpu, aPartial);
+  const initialStateGradient = copyOf(
+    gpu,
+    time > 0 ? gradientCarry : finalStateGradient,
+    stateShape,
+  );
+  return {
+    inputGradient,
+    deltaGradient,
+    aGradient: aTotal.reshape(a.shape),
+    bGradient,
+    cGradient,
+    ...parameterGradients(gpu, inputs, step, deltaGradient),
+    ...gateGradient && { gateGradient },
+    initialStateGradient,
+  };
+}
+
+/** What {@linkcode selectiveScanStep} takes: one step of each sequence, and the state before it. */
+export interface SelectiveScanStepInputs extends Omit<SelectiveScanInputs, "initialState"> {
+  /** The state before the step: `[batch, channels, state]`. */
+  readonly state: Tensor;
+}
+
+/**
+ * One step of {@linkcode selectiveScan}: its output is `[batch, 1, channels]`.
+ *
+ * @throws {RangeError} where a shape does not fit, or `input` has more than one step.
+ */
+export function selectiveScanStep(
+  gpu: Gpu,
+  inputs: SelectiveScanStepInputs,
+  options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
+): SelectiveScanOutputs {
+  const { input, state } = inputs;
+  checkRank("selectiveScanStep", "state", state, ["batch", "channels", "state"]);
+  const [batch, channels] = state.shape;
+  checkTensor("selectiveScanStep", "input", input, [batch, 1, channels]);
+  checkInputs("selectiveScanStep", inputs);
+  const { deltaSoftplus } = options;
+  return selectiveScan(gpu, { ...inputs, initialState: state }, { deltaSoftplus });
+}
+
+interface Extents {
+  batch: number;
+  time: number;
+  channels: number;
+  state: number;
+}
+
+function checkInputs(op: string, inputs: SelectiveScanInputs): Extents {
+  const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = inputs;
+  checkRank(op, "input", input, ["batch", "time", "channels"]);
+  checkRank(op, "a", a, ["channels", "state"]);
+  const [batch, time, channels] = input.shape;
+  const state = a.shape[1];
+  checkTensor(op, "input", input, input.shape);
+  checkTensor(op, "delta", delta, input.shape);
+  checkTensor(op, "a", a, [channels, state]);
+  checkTensor(op, "b", b, [batch, time, state]);
+  checkTensor(op, "c", c, [batch, time, state]);
+  if (skip) checkTensor(op, "skip", skip, [channels]);
+  if (gate) checkTensor(op, "gate", gate, input.shape);
+  if (deltaBias) checkTensor(op, "deltaBias", deltaBias, [channels]);
+  if (initialState) checkTensor(op, "initialState", initialState, [batch, channels, state]);
+  return { batch, time, channels, state };
+}
+
+/** Δ as the recurrence uses it. */
+function stepLengths(
+  gpu: Gpu,
+  { delta, deltaBias }: SelectiveScanInputs,
+  { deltaSoftplus = false }: SelectiveScanOptions,
+): Tensor {
+  if (!deltaSoftplus && !deltaBias) return delta.reshape(delta.shape);
+  return softplus(gpu, delta, { bias: deltaBias, linear: !deltaSoftplus });
+}
+
+/** Turns what each chunk does, in `carry`, into what enters it. */
+function passStates(
+  gpu: Gpu,
+  start: Tensor | undefined,
+  a: Tensor,
+  deltaSum: Tensor,
+  carry: Tensor,
+  reverse: boolean,
+): void {
+  const [chunks, batch, channels, state] = carry.shape;
+  gpu.dispatch(CARRY, {
+    constants: { WORKGROUP_SIZE, REVERSE: reverse, HAS_START: start !== undefined },
+    uniform: [batch, channels, state, chunks],
+    read: { start: start ?? a, a, deltaSum },
+    write: { carry },
+    workgroups: workgroupsFor(batch * channels * state),
+  });
+}
+
+/** The gradients of skip and delta bias, where there are any. */
+function parameterGradients(
+  gpu: Gpu,
+  { input, skip, deltaBias }: SelectiveScanInputs,
+  step: Tensor,
+  deltaGradient: Tensor,
+): { skipGradient?: Tensor; deltaBiasGradient?: Tensor } {
+  if (!skip && !deltaBias) return {};
+  const [batch, time, channels] = input.shape;
+  const blocks = Math.ceil(batch * time / BLOCK);
+  using skipPartial = gpu.empty([blocks, channels]);
+  using biasPartial = gpu.empty([blocks, channels]);
+  gpu.dispatch(PARAMETERS, {
+    constants: { WORKGROUP_SIZE, BLOCK },
+    uniform: [batch * time, channels],
+    read: { step, input, deltaGradient },
+    write: { skipPartial, biasPartial },
+    workgroups: [workgroupsFor(channels), blocks],
+  });
+  return {
+    ...skip && { skipGradient: sumBlocks(gpu, skipPartial) },
+    ...deltaBias && { deltaBiasGradient: sumBlocks(gpu, biasPartial) },
+  };
+}

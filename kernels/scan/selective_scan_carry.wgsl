@@ -1,0 +1,46 @@
+// Passes the state of the selective scan from chunk to chunk: in place of each chunk's sum comes what
+// enters the chunk, next = exp(a * delta_sum) * carry + sum;  from the last to the first where REVERSE.
+// Dispatch: one invocation a batch element, channel and state.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override REVERSE: bool = false;
+override HAS_START: bool = false; // else the scan starts from 0
+
+struct Shape {
+  batch: u32,
+  channels: u32,
+  state: u32,
+  chunks: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> start: array<f32>; // [batch, channels, state]
+@group(0) @binding(2) var<storage, read> a: array<f32>; // [channels, state]
+@group(0) @binding(3) var<storage, read> delta_sum: array<f32>; // [chunks, batch, channels]
+@group(0) @binding(4) var<storage, read_write> carry: array<f32>; // [chunks, batch, channels, state]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn selective_scan_carry(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  let rows = shape.batch * shape.channels;
+  if (index >= rows * shape.state) {
+    return;
+  }
+  let row = index / shape.state;
+  let rate = a[index % (shape.channels * shape.state)];
+  var state = 0.0;
+  if (HAS_START) {
+    state = start[index];
+  }
+  for (var step = 0u; step < shape.chunks; step++) {
+    let chunk = select(step, shape.chunks - 1u - step, REVERSE);
+    let at = chunk * rows * shape.state + index;
+    let sum = carry[at];
+    carry[at] = state;
+    state = exp(rate * delta_sum[chunk * rows + row]) * state + sum;
+  }
+}

@@ -1,0 +1,53 @@
+// From the gradients at each step to those of what the caller gave:
+//   input_gradient = step.y + skip * y_gradient,  delta_gradient = step.x * sigmoid(delta + bias) where SOFTPLUS.
+// Dispatch: one invocation an element.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override SOFTPLUS: bool = false;
+override HAS_BIAS: bool = false; // else 0
+override HAS_SKIP: bool = false; // else 0
+override ACCUMULATE: bool = false; // add to the gradients through the states before, which hold the skip's
+
+struct Shape {
+  rows: u32, // batch * time
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
+@group(0) @binding(2) var<storage, read> delta: array<f32>; // [rows, channels]
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]
+@group(0) @binding(4) var<storage, read> skip: array<f32>; // [channels]
+@group(0) @binding(5) var<storage, read_write> input_gradient: array<f32>; // [rows, channels]
+@group(0) @binding(6) var<storage, read_write> delta_gradient: array<f32>; // [rows, channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn selective_scan_finish(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  if (index >= shape.rows * shape.channels) {
+    return;
+  }
+  let channel = index % shape.channels;
+  let now = step[index];
+  var for_delta = now.x;
+  if (SOFTPLUS) {
+    var before = delta[index];
+    if (HAS_BIAS) {
+      before += bias[channel];
+    }
+    for_delta /= 1.0 + exp(-before);
+  }
+  var for_input = now.y;
+  if (ACCUMULATE) {
+    for_delta += delta_gradient[index];
+    for_input += input_gradient[index];
+  } else if (HAS_SKIP) {
+    for_input += skip[channel] * now.w;
+  }
+  delta_gradient[index] = for_delta;
+  input_gradient[index] = for_input;
+}

@@ -1,0 +1,37 @@
+// The skip and the gate of the selective scan, in place: output = (output + skip * input) * gate * sigmoid(gate).
+// Dispatch: one invocation an element.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override HAS_SKIP: bool = false; // else 0
+override HAS_GATE: bool = false; // else the output is not gated
+
+struct Shape {
+  rows: u32, // batch * time
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> input: array<f32>; // [rows, channels]
+@group(0) @binding(2) var<storage, read> skip: array<f32>; // [channels]
+@group(0) @binding(3) var<storage, read> gate: array<f32>; // [rows, channels]
+@group(0) @binding(4) var<storage, read_write> output: array<f32>; // [rows, channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn selective_scan_gate(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  if (index >= shape.rows * shape.channels) {
+    return;
+  }
+  var y = output[index];
+  if (HAS_SKIP) {
+    y += skip[index % shape.channels] * input[index];
+  }
+  if (HAS_GATE) {
+    y *= gate[index] / (1.0 + exp(-gate[index]));
+  }
+  output[index] = y;
+}

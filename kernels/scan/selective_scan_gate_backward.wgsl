@@ -1,0 +1,42 @@
+// The gate's gradient: gate_gradient = output_gradient * (y + skip * input) * silu'(gate).
+// Dispatch: one invocation an element.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override HAS_SKIP: bool = false; // else 0
+override ACCUMULATE: bool = false; // add to the gradient through the states before, which holds the skip's
+
+struct Shape {
+  rows: u32, // batch * time
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
+@group(0) @binding(2) var<storage, read> input: array<f32>; // [rows, channels]
+@group(0) @binding(3) var<storage, read> skip: array<f32>; // [channels]
+@group(0) @binding(4) var<storage, read> gate: array<f32>; // [rows, channels]
+@group(0) @binding(5) var<storage, read> output_gradient: array<f32>; // [rows, channels]
+@group(0) @binding(6) var<storage, read_write> gate_gradient: array<f32>; // [rows, channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn selective_scan_gate_backward(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  if (index >= shape.rows * shape.channels) {
+    return;
+  }
+  var y = step[index].z;
+  if (HAS_SKIP && !ACCUMULATE) {
+    y += skip[index % shape.channels] * input[index];
+  }
+  let z = gate[index];
+  let s = 1.0 / (1.0 + exp(-z));
+  var gradient = output_gradient[index] * y * s * (1.0 + z * (1.0 - s));
+  if (ACCUMULATE) {
+    gradient += gate_gradient[index];
+  }
+  gate_gradient[index] = gradient;
+}

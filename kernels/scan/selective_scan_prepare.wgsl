@@ -1,0 +1,34 @@
+// Gathers what the backward pass reads at each step and channel:
+//   step = (delta, input, y_gradient, y_gradient),  y_gradient = output_gradient * gate * sigmoid(gate).
+// Dispatch: one invocation an element.
+
+override WORKGROUP_SIZE: u32 = 64u;
+override HAS_GATE: bool = false; // else y_gradient = output_gradient
+
+struct Shape {
+  elements: u32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> input: array<f32>; // [batch, time, channels]
+@group(0) @binding(2) var<storage, read> delta: array<f32>; // [batch, time, channels]
+@group(0) @binding(3) var<storage, read> gate: array<f32>; // [batch, time, channels]
+@group(0) @binding(4) var<storage, read> output_gradient: array<f32>; // [batch, time, channels]
+@group(0) @binding(5) var<storage, read_write> step: array<vec4f>; // [batch, time, channels]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn selective_scan_prepare(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  if (index >= shape.elements) {
+    return;
+  }
+  var gradient = output_gradient[index];
+  if (HAS_GATE) {
+    gradient *= gate[index] / (1.0 + exp(-gate[index]));
+  }
+  step[index] = vec4f(delta[index], input[index], gradient, gradient);
+}

@@ -1,0 +1,361 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { DeviceLostError } from "../../kernels/gpu/mod.ts";
+import {
+  COLUMNS,
+  formatRows,
+  parseLength,
+  parseRows,
+  type Row,
+  runSweep,
+  score,
+  type SweepConfiguration,
+  type SweepProgress,
+  SWEEPS,
+  tokensOf,
+  wilson,
+} from "../../tasks/mod.ts";
+import { oracles, windowOracle } from "./window_oracle.ts";
+
+const SMALL: SweepConfiguration = {
+  name: "small",
+  models: [],
+  tasks: [],
+  lengths: ["1x", "2x", 256],
+  depths: [],
+  loads: [],
+  seeds: [0, 1],
+  samples: 8,
+};
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await body(join(folder, "results"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function journalOf(folder: string): Promise<string> {
+  return Deno.readTextFile(join(folder, "journal.jsonl"));
+}
+
+Deno.test("a sweep runs every cell once, and its CSV has the columns of the design", () =>
+  inFolder(async (out) => {
+    let answered = 0;
+    const onAnswer = (): void => void answered++;
+    const source = oracles([
+      windowOracle("near", 32, ["mqar", "passkey"], { onAnswer }),
+      windowOracle("far", 4096, ["induction"], { onAnswer }),
+    ]);
+    const seen: SweepProgress[] = [];
+    const result = await runSweep(SMALL, source, { out, onProgress: (p) => seen.push(p) });
+    assertEquals(result.total, 2 * 3 * 2 + 3 * 2);
+    assertEquals([result.failed.length, result.resumed, result.stopped], [0, 0, false]);
+    // Each cell once, and each model's three lengths once before they are timed.
+    assertEquals(answered, result.total + 2 * 3);
+    assertEquals(seen.at(-1)!.done, result.total);
+    assertEquals(seen.at(-1)!.modelsLeft, 0);
+    assert(seen.some(({ millisecondsLeft }) => millisecondsLeft !== undefined));
+
+    const csv = await Deno.readTextFile(join(out, "sweep.csv"));
+    assertEquals(
+      csv.split("\r\n")[0],
+      "model,family,parameters,state_bytes,train_length,task,length,depth,load,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
+    );
+    assertEquals(csv.split("\r\n")[0], COLUMNS.join());
+    assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));
+    const [first] = result.rows;
+    assertEquals(first, {
+      ...first,
+      model: "near",
+      family: "oracle",
+      parameters: 1000,
+      state_bytes: 128,
+      train_length: 64,
+      task: "mqar",
+      length: 64,
+      load: 4,
+      seed: 0,
+      samples: 8,
+      metric: "accuracy",
+      prefill_ms: 0.64,
+      step_ms: 1.032,
+      peak_bytes: 4096 + 8 * 64 * 4,
+      adapter: "no GPU",
+      version: "0.1.0",
+    });
+    assertEquals(first.depth, undefined);
+    assert(first.ci_low! <= first.value && first.value <= first.ci_high!);
+    const far = result.rows.filter(({ model, metric }) => model === "far" && metric === "accuracy");
+    assert(far.every(({ value }) => value === 1));
+  }));
+
+Deno.test("the oracle's accuracy follows the window law that the sweep states", () =>
+  inFolder(async (out) => {
+    const configuration = { ...SMALL, lengths: [64, 128, 256, 512], samples: 400, seeds: [0] };
+    const source = oracles([windowOracle("near", 48, ["passkey"])]);
+    const { rows } = await runSweep(configuration, source, { out });
+    for (const length of [64, 128, 256, 512]) {
+      const of = (metric: string): number =>
+        rows.find((row) => row.length === length && row.metric === metric)!.value;
+      const seen = Math.min(1, 48 / length);
+      assert(Math.abs(of("window_law") - (seen + (1 - seen) / 16)) < 0.07, `law at ${length}`);
+      const { low, high } = wilson(of("accuracy"), 400);
+      assert(low - 0.02 <= of("window_law") && of("window_law") <= high + 0.02, `at ${length}`);
+      assertEquals(of("chance"), 1 / 16);
+    }
+  }));
+
+Deno.test("depths and loads are axes where a task has them", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
+    const configuration = { ...SMALL, lengths: [128], depths: [0, 1], loads: [2, 8], seeds: [5] };
+    const { rows } = await runSweep(configuration, source, { out });
+    const accuracies = rows.filter(({ metric }) => metric === "accuracy");
+    assertEquals(accuracies.map(({ task, depth, load }) => [task, depth, load]), [
+      ["mqar", undefined, 2],
+      ["mqar", undefined, 8],
+      ["passkey", 0, undefined],
+      ["passkey", 1, undefined],
+    ]);
+    assertEquals(accuracies[3].value, 1);
+    assert(accuracies[2].value < 0.6);
+    const chances = rows.filter(({ metric, task }) => metric === "chance" && task === "mqar");
+    assertEquals(chances.map(({ value }) => value), [0.5, 0.125]);
+  }));
+
+Deno.test("a sweep goes on where it was, past a torn last line, and repeats no cell", () =>
+  inFolder(async (out) => {
+    const whole = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
+    const abort = new AbortController();
+    const first = await runSweep(SMALL, whole, {
+      out,
+      signal: abort.signal,
+      onProgress: ({ done }) => done === 5 && abort.abort(),
+    });
+    assertEquals([first.stopped, first.total], [true, 12]);
+    const journal = await journalOf(out);
+    assertEquals(journal.trimEnd().split("\n").length, 1 + 5);
+    await Deno.writeTextFile(join(out, "journal.jsonl"), journal.slice(0, -20));
+
+    const asked: string[] = [];
+    const again = oracles([
+      windowOracle("near", 32, ["mqar", "passkey"], {
+        onAnswer: (samples) => asked.push(`${samples.length} × ${samples[0].tokens.length}`),
+      }),
+    ]);
+    const second = await runSweep(SMALL, again, { out, resume: true });
+    assertEquals([second.resumed, second.failed.length, second.stopped], [4, 0, false]);
+    assertEquals(asked.filter((batch) => batch.startsWith("8")).length, 8);
+    const lines = (await journalOf(out)).trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(new Set(lines.slice(1).map(({ cell }) => cell)).size, 12);
+    assertEquals(lines.length, 13);
+
+    const third = await runSweep(SMALL, whole, { out, resume: true });
+    assertEquals([third.resumed, third.rows.length], [12, second.rows.length]);
+  }));
+
+Deno.test("results are not written over, nor mixed with another sweep's", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["passkey"])]);
+    await runSweep(SMALL, source, { out });
+    await assertRejects(() => runSweep(SMALL, source, { out }), Error, "--resume");
+    await assertRejects(
+      () => runSweep({ ...SMALL, samples: 9 }, source, { out, resume: true }),
+      Error,
+      "its journal is of another sweep",
+    );
+    const retrained = oracles([windowOracle("near", 33, ["passkey"])]);
+    await assertRejects(
+      () => runSweep(SMALL, retrained, { out, resume: true }),
+      Error,
+      "its models or the version of Lengthwise",
+    );
+    const journal = await journalOf(out);
+    await Deno.writeTextFile(
+      join(out, "journal.jsonl"),
+      journal.replace(/\n\{"cell"/, '\n{"cell'),
+    );
+    await assertRejects(
+      () => runSweep(SMALL, source, { out, resume: true }),
+      Error,
+      "line 2 is damaged",
+    );
+  }));
+
+Deno.test("two sweeps in one folder: the second is refused, as long as the first lives", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["passkey"])]);
+    let refused: Promise<void> | undefined;
+    await runSweep(SMALL, source, {
+      out,
+      onProgress: () => {
+        refused ??= assertRejects(
+          () => runSweep(SMALL, source, { out, resume: true }),
+          Error,
+          "another sweep is writing there",
+        ).then(() => {});
+      },
+    });
+    await refused;
+    await runSweep(SMALL, source, { out, resume: true });
+  }));
+
+Deno.test("a cell that gives NaN is noted, the rest goes on, and resuming tries it again", () =>
+  inFolder(async (out) => {
+    const broken = oracles([windowOracle("near", 32, ["passkey", "induction"], { nanAt: 128 })]);
+    const { failed, rows } = await runSweep(SMALL, broken, { out });
+    assertEquals(failed.map(({ cell }) => [cell.task, cell.length]), [
+      ["passkey", 128],
+      ["passkey", 128],
+      ["induction", 128],
+      ["induction", 128],
+    ]);
+    assert(failed[0].reason.includes("log-likelihood at position 127 of sample 0 is NaN"));
+    assertEquals(new Set(rows.map(({ length }) => length)), new Set([64, 256]));
+    const whole = oracles([windowOracle("near", 32, ["passkey", "induction"])]);
+    const again = await runSweep(SMALL, whole, { out, resume: true });
+    assertEquals([again.failed.length, again.resumed], [0, 8]);
+    assertEquals(new Set(again.rows.map(({ length }) => length)), new Set([64, 128, 256]));
+  }));
+
+Deno.test("a lost GPU ends the sweep, with the cells before it in the CSV", () =>
+  inFolder(async (out) => {
+    const error = new DeviceLostError("Cannot go on as the GPU was lost");
+    const source = oracles([
+      windowOracle("near", 32, ["passkey"], { throwAt: { length: 128, error } }),
+    ]);
+    await assertRejects(() => runSweep(SMALL, source, { out }), DeviceLostError);
+    const csv = await Deno.readTextFile(join(out, "sweep.csv"));
+    const rows = parseRows(csv, "sweep.csv").filter(({ metric }) => metric === "accuracy");
+    assertEquals(rows.map(({ length }) => length), [64, 64]);
+  }));
+
+Deno.test("a model that does not load fails its own cells alone", () =>
+  inFolder(async (out) => {
+    const source = oracles(
+      [windowOracle("near", 32, ["passkey"]), windowOracle("far", 4096, ["passkey"])],
+      ({ name }) => {
+        if (name === "near") throw new Error("Cannot read near.safetensors: truncated");
+      },
+    );
+    const { failed, rows } = await runSweep(SMALL, source, { out });
+    assertEquals(failed.length, 6);
+    assertEquals(failed[0].reason, "Cannot read near.safetensors: truncated");
+    assertEquals(new Set(rows.map(({ model }) => model)), new Set(["far"]));
+  }));
+
+Deno.test("a full disk is one clear error", () =>
+  inFolder(async (out) => {
+    await Deno.mkdir(out, { recursive: true });
+    await Deno.symlink("/dev/full", join(out, "journal.jsonl"));
+    await assertRejects(
+      () => runSweep(SMALL, oracles([windowOracle("near", 32, ["passkey"])]), { out }),
+      Error,
+      "No space left on device",
+    );
+  }));
+
+Deno.test("a folder that cannot be written is one clear error", () =>
+  inFolder(async (out) => {
+    await Deno.writeTextFile(out, "a file where the folder should be");
+    await assertRejects(
+      () => runSweep(SMALL, oracles([windowOracle("near", 32, ["passkey"])]), { out }),
+      Error,
+      `Cannot write results into ${out}`,
+    );
+  }));
+
+Deno.test("a grid that cannot be swept is refused before anything runs", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["mqar"])], () => {
+      throw new Error("nothing should be loaded");
+    });
+    for (
+      const [change, message] of [
+        [{ lengths: [8] }, "the smallest length that works is 17"],
+        [{ lengths: [] }, "at least one length"],
+        [{ seeds: [] }, "at least one seed"],
+        [{ seeds: [-1] }, "a seed must be a whole number"],
+        [{ samples: 0 }, "samples must be a whole number from 1"],
+        [{ depths: [2] }, "a depth must be from 0 to 1"],
+        [{ seeds: [1, 1] }, "seed 1 is there twice"],
+        [{ tasks: ["passkey"] }, "no chosen model was trained on it"],
+        [{ models: ["nearest"] }, "There is no model nearest: there are near"],
+        [{ loads: [100] }, "allows 1 to 24"],
+      ] as const
+    ) {
+      await assertRejects(
+        () => runSweep({ ...SMALL, ...change }, source, { out }),
+        RangeError,
+        message,
+      );
+    }
+  }));
+
+Deno.test("the default sweep has three seeds and lengths to 32 times the training length", () => {
+  const { lengths, seeds, models, tasks } = SWEEPS.default;
+  assert(seeds.length >= 3);
+  assertEquals([tokensOf(lengths[0], 64), tokensOf(lengths.at(-1)!, 64)], [64, 2048]);
+  assertEquals([models, tasks], [[], []]);
+});
+
+Deno.test("parseLength() takes tokens and multiples", () => {
+  assertEquals(["512", "4k", "1M", "8x", "1.5X"].map(parseLength), [
+    512,
+    4096,
+    2 ** 20,
+    "8x",
+    "1.5x",
+  ]);
+  for (const wrong of ["", "x", "0", "0x", "-4", "4kb", "1e3"]) {
+    assertThrows(() => parseLength(wrong), RangeError, "is no length");
+  }
+});
+
+Deno.test("a CSV with foreign columns, uneven lines or words for numbers is refused", () => {
+  const row: Row = {
+    model: 'a "model", quoted',
+    family: "f",
+    parameters: 1,
+    state_bytes: 2,
+    train_length: 3,
+    task: "t",
+    length: 4,
+    seed: 0,
+    samples: 1,
+    metric: "accuracy",
+    value: 0.5,
+    adapter: "a",
+    version: "v",
+  };
+  const csv = formatRows([row]);
+  assertEquals(parseRows(csv, "x.csv"), [row]);
+  assertThrows(() => parseRows("a,b\r\n1,2\r\n", "x.csv"), Error, "lacks the columns model");
+  assertThrows(() => parseRows(csv.replace("0.5", "half"), "x.csv"), Error, "line 2 has half for");
+  assertThrows(() => parseRows(csv.replace("0.5", ""), "x.csv"), Error, "has nothing for value");
+  assertThrows(() => parseRows(csv + "a,b\r\n", "x.csv"), Error, "line 3 has 2 fields");
+  assertThrows(() => parseRows("", "x.csv"), Error, "it is empty");
+});
+
+Deno.test("perplexity is scored as a whole and by position", async () => {
+  const oracle = windowOracle("reader", 1, ["text"]);
+  const task = await oracle.task("text");
+  const samples = [0, 1, 2].map((index) =>
+    task.sample({ length: 100, seed: 0, index, split: "test" })
+  );
+  const nll = samples.map(() => Float32Array.from({ length: 100 }, (_, t) => t < 16 ? 2 : 1));
+  const scores = score(task, samples, { correct: nll.map(() => new Uint8Array(100)), nll });
+  assertEquals(scores.map(({ metric }) => metric), [
+    "perplexity",
+    "perplexity@0-15",
+    "perplexity@16-31",
+    "perplexity@32-63",
+    "perplexity@64-99",
+  ]);
+  assert(Math.abs(scores[0].value - Math.exp(1.16)) < 1e-5);
+  assert(Math.abs(scores[1].value - Math.exp(2)) < 1e-5);
+  assert(Math.abs(scores[4].value - Math.E) < 1e-5);
+});

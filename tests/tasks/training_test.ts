@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { parse } from "@std/csv";
+import { architecture, loadModel } from "../../models/mod.ts";
+import { createTask } from "../../tasks/registry.ts";
+import { trainingBatch } from "../../tasks/training/batch.ts";
+import type { Recipe } from "../../tasks/training/recipe.ts";
+import { Schedule } from "../../tasks/training/schedule.ts";
+import { train } from "../../tasks/training/train.ts";
+import { testGpu } from "../testing.ts";
+
+const RECIPE: Recipe = {
+  name: "test",
+  model: architecture("gla", { vocabulary: 64, width: 16, layers: 1 }),
+  tasks: [
+    { name: "induction", options: { vocabulary: 64, symbols: [16, 31], mark: 5, taskToken: 2 } },
+    { name: "passkey", options: { vocabulary: 64, taskToken: 4 } },
+  ],
+  length: 24,
+  batch: 8,
+  learningRate: 3e-3,
+  warmupSteps: 5,
+  firstTaskSteps: 10,
+  targetAccuracy: 0.97,
+  steps: 60,
+  seed: 5,
+};
+
+async function inFolder<T>(test: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function losses(folder: string): Promise<string[][]> {
+  const rows = parse(await Deno.readTextFile(`${folder}/log.csv`));
+  return rows.map(([step, loss]) => [step, loss]);
+}
+
+Deno.test("training lowers the loss, and leaves a model with its recipe and log", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    await train(gpu, RECIPE, { directory: folder });
+    const [, ...rows] = await losses(folder);
+    assertEquals(rows.length, 6);
+    assert(Number(rows[5][1]) < 0.9 * Number(rows[0][1]));
+    assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/recipe.json`)), RECIPE);
+    using model = await loadModel(gpu, folder);
+    assertEquals(model.configuration, RECIPE.model);
+  }));
+
+Deno.test("a run that was ended goes on to the same losses", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const whole = `${folder}/whole`;
+    await train(gpu, RECIPE, { directory: whole });
+    const ended = `${folder}/ended`;
+    await assertRejects(
+      () =>
+        train(gpu, RECIPE, {
+          directory: ended,
+          checkpointSeconds: 0,
+          onProgress: ({ step }) => {
+            if (step === 40) throw new Error("killed");
+          },
+        }),
+      Error,
+      "killed",
+    );
+    await train(gpu, RECIPE, { directory: ended, resume: true });
+    assertEquals(await losses(ended), await losses(whole));
+    const read = (folder: string): Promise<Uint8Array> =>
+      Deno.readFile(`${folder}/model.safetensors`);
+    assertEquals(await read(ended), await read(whole));
+    const other = { ...RECIPE, seed: 6 };
+    await assertRejects(
+      async () => {
+        await train(gpu, RECIPE, {
+          directory: ended,
+          checkpointSeconds: 0,
+          onProgress: ({ step }) => {
+            if (step === 20) throw new Error("killed");
+          },
+        }).catch(() => {});
+        await train(gpu, other, { directory: ended, resume: true });
+      },
+      Error,
+      "made by another recipe",
+    );
+  }));
+
+Deno.test("a loss that is no longer finite ends training with what to do", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    await assertRejects(
+      () => train(gpu, { ...RECIPE, learningRate: 1e30 }, { directory: folder }),
+      Error,
+      "lower --learning-rate",
+    );
+  }));
+
+Deno.test("a step's batch is a pure function of recipe and step, shared equally by the tasks", async () => {
+  const tasks = await Promise.all(
+    RECIPE.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  const batch = trainingBatch(RECIPE, tasks, 12);
+  assertEquals(batch, trainingBatch(RECIPE, tasks, 12));
+  assert(batch.tokens.some((token, i) => token !== trainingBatch(RECIPE, tasks, 13).tokens[i]));
+  for (const task of [0, 1]) {
+    const share = batch.weights.reduce(
+      (sum, weight, row) => sum + (batch.taskOf[row] === task ? weight : 0),
+      0,
+    );
+    assert(Math.abs(share - 0.5) < 1e-6);
+  }
+  assert(trainingBatch(RECIPE, tasks, 9).taskOf.every((task) => task === 0));
+});
+
+Deno.test("the rate warms up, stays, and cools down when the worst task is learned", () => {
+  const schedule = new Schedule({ ...RECIPE, steps: 1000 });
+  assertEquals(schedule.rate(0), 3e-3 / 5);
+  assertEquals(schedule.rate(500), 3e-3);
+  for (let step = 0; step < 400; step++) {
+    schedule.add({ step, loss: 1, accuracies: [1, step < 300 ? 0.5 : 1] });
+  }
+  assert(schedule.cooldownStart! > 310 && schedule.cooldownStart! < 325);
+  assertEquals(schedule.end, schedule.cooldownStart! + 100);
+  assertEquals(schedule.rate(schedule.cooldownStart! + 50), 3e-3 / 2);
+});
