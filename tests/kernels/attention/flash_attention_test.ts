@@ -449,6 +449,45 @@ Deno.test("attention never reads the spare rows of a key buffer", async () => {
   }
 });
 
+Deno.test("attention is right at the end of 32,768 steps with a window", async () => {
+  const gpu = await testGpu();
+  const [length, window, checked] = [32_768, 64, 48];
+  const shape = [1, length, 1, DIM];
+  const elements = [1, 2, 3, 4].map((seed) => normals(seed, length * DIM));
+  const [query, key, value, outputGradient] = elements.map((x) => gpu.tensor(shape, x));
+  const { output, logSumExp } = flashAttention(gpu, { query, key, value }, { window });
+  const gradients = flashAttentionBackward(
+    gpu,
+    { query, key, value, output, logSumExp, outputGradient },
+    { window },
+  );
+  const actual = (await gpu.read([output, ...Object.values(gradients)])).map((values) => {
+    assert(values.every(Number.isFinite));
+    return values.slice(-checked * DIM);
+  });
+  // The last queries see no key before these; the last keys are seen by no query before these.
+  const [q, dy] = [0, 3].map((i) => elements[i].slice(-checked * DIM));
+  const keyTime = checked + window - 1;
+  const [k, v] = [1, 2].map((i) => elements[i].slice(-keyTime * DIM));
+  const reference = withDefaults({
+    batch: 1,
+    queryTime: checked,
+    keyTime,
+    heads: 1,
+    dim: DIM,
+    window,
+  });
+  const expected = attentionReference({ query: q, key: k, value: v }, reference).output;
+  const backward = attentionBackwardReference(
+    { query: q, key: k, value: v, outputGradient: dy },
+    reference,
+  );
+  assertClose(actual[0], expected, 1e-5, "output");
+  assertClose(actual[1], backward.queryGradient, 1e-4, "queryGradient");
+  assertClose(actual[2], backward.keyGradient.slice(-checked * DIM), 1e-4, "keyGradient");
+  assertClose(actual[3], backward.valueGradient.slice(-checked * DIM), 1e-4, "valueGradient");
+});
+
 Deno.test("attention takes empty sequences", async () => {
   const gpu = await testGpu();
   for (const algorithm of ["rows", "tiles"] as const) {
