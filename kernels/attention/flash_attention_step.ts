@@ -58,7 +58,7 @@ export function flashAttentionStep(
     uniform: plan.uniform,
     read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query },
     write: { partial, weights },
-    workgroups: [chunks, heads, batch],
+    workgroups: [heads, chunks, batch],
   });
   const output = emptyVectors(gpu, [batch, 1, heads, valueDim]);
   gpu.dispatch(combine, {

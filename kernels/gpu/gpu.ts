@@ -1,7 +1,7 @@
 import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
 import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
-import { Profiler } from "./profiler.ts";
+import { type KernelTime, Profiler } from "./profiler.ts";
 import {
   type Allocation,
   BYTES_PER_ELEMENT,
@@ -257,22 +257,26 @@ export class Gpu implements AsyncDisposable {
   }
 
   /**
-   * Starts timing every dispatch. @throws {Error} where the adapter has no timestamp queries.
+   * Starts timing every dispatch.
+   *
+   * @throws {Error} where the adapter has no timestamp queries.
    */
-  startProfile(): Profiler {
+  startProfile(): void {
     if (!this.device.features.has("timestamp-query")) {
       throw new Error(
         `Cannot profile as the adapter has no timestamp queries: current adapter is ${this.adapter.name}`,
       );
     }
     this.flush();
-    return this.#profiler = new Profiler(this.device);
+    this.#profiler = new Profiler(this.device);
   }
 
-  /** Stops timing dispatches. */
-  stopProfile(): void {
+  /** Stops timing dispatches. @returns GPU time by kernel since the start, the longest first. */
+  async stopProfile(): Promise<KernelTime[]> {
     this.flush();
+    const profiler = this.#profiler;
     this.#profiler = undefined;
+    return await profiler?.take() ?? [];
   }
 
   /** Takes back the memory of a tensor; called by the tensor's own disposal. */

@@ -15,5 +15,5 @@ export {
   openGpu,
 } from "./gpu.ts";
 export { definedKernels, type Dispatch, floatBits, type Kernel, kernel } from "./kernel.ts";
-export { type KernelTime, Profiler } from "./profiler.ts";
+export type { KernelTime } from "./profiler.ts";
 export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";

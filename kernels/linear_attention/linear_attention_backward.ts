@@ -1,4 +1,4 @@
-import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import blockGradientSource from "./block_gradient.wgsl" with { type: "text" };
 import bonusGradientSource from "./bonus_gradient.wgsl" with { type: "text" };
 import decayCarrySource from "./decay_carry.wgsl" with { type: "text" };
@@ -13,7 +13,6 @@ import {
   type Rows,
 } from "./passes.ts";
 import {
-  floatBits,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,

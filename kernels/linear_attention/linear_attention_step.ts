@@ -1,7 +1,7 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import linearAttentionStepSource from "./linear_attention_step.wgsl" with { type: "text" };
-import { checkInputs, floatBits, workgroupsFor } from "./problem.ts";
+import { checkInputs, workgroupsFor } from "./problem.ts";
 
 const LINEAR_ATTENTION_STEP = kernel("linear_attention_step", linearAttentionStepSource);
 

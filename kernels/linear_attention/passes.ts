@@ -1,4 +1,4 @@
-import { kernel, type Tensor } from "../gpu/mod.ts";
+import { floatBits, kernel, type Tensor } from "../gpu/mod.ts";
 import chunkDecaySource from "./chunk_decay.wgsl" with { type: "text" };
 import chunkOutputsSource from "./chunk_outputs.wgsl" with { type: "text" };
 import chunkScoresSource from "./chunk_scores.wgsl" with { type: "text" };
@@ -6,7 +6,7 @@ import chunkStatesSource from "./chunk_states.wgsl" with { type: "text" };
 import { BLOCK } from "./chunks.ts";
 import diagonalScoresSource from "./diagonal_scores.wgsl" with { type: "text" };
 import passStatesSource from "./pass_states.wgsl" with { type: "text" };
-import { floatBits, type Problem, workgroupsFor } from "./problem.ts";
+import { type Problem, workgroupsFor } from "./problem.ts";
 
 const CHUNK_DECAY = kernel("chunk_decay", chunkDecaySource);
 const CHUNK_SCORES = kernel("chunk_scores", chunkScoresSource);

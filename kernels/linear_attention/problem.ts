@@ -134,11 +134,6 @@ export function checkInputs(
   return { batch, time, groups, heads, keyDim, valueDim, decay };
 }
 
-/** The bits of a 32-bit float, as a uniform block takes it: another scale is no other pipeline. */
-export function floatBits(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0];
-}
-
 /** Checks a call and fills its inputs up. @throws {RangeError} where a shape does not fit. */
 export function prepare(
   gpu: Gpu,

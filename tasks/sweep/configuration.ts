@@ -38,7 +38,7 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     depths: [],
     loads: [],
     seeds: [0, 1, 2],
-    samples: 32,
+    samples: 24,
   },
 };
 
@@ -72,7 +72,7 @@ export function tokensOf(length: Length, trainLength: number): number {
  * @throws {RangeError} for an empty axis, a depth outside 0 to 1, a number that is not whole.
  */
 export function checkConfiguration(configuration: SweepConfiguration): void {
-  const { lengths, depths, loads, seeds, samples, trainLength } = configuration;
+  const { models, tasks, lengths, depths, loads, seeds, samples, trainLength } = configuration;
   const fail = (reason: string): never => {
     throw new RangeError(`Cannot sweep as ${reason}`);
   };
@@ -93,6 +93,8 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
     }
   }
   const axes: Record<string, readonly (number | string)[]> = {
+    model: models,
+    task: tasks,
     length: lengths,
     depth: depths,
     load: loads,

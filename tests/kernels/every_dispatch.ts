@@ -31,11 +31,11 @@ import {
   layerNormBackward,
   linearAttention,
   linearAttentionBackward,
+  linearAttentionRecurrent,
   linearAttentionStep,
   matmul,
   multiply,
   multiplyBackward,
-  recurrentLinearAttention,
   rgLru,
   rgLruBackward,
   rgLruStep,
@@ -247,7 +247,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
           finalStateGradient: initialState,
         }, options);
       }
-      recurrentLinearAttention(gpu, { ...inputs(5), initialState });
+      linearAttentionRecurrent(gpu, { ...inputs(5), initialState });
       linearAttentionStep(gpu, { ...inputs(1), state });
     }
   },

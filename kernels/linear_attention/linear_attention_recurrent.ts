@@ -1,15 +1,15 @@
-import { type Gpu, kernel } from "../gpu/mod.ts";
+import { floatBits, type Gpu, kernel } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
-import {
-  floatBits,
-  type LinearAttentionInputs,
-  type LinearAttentionOptions,
-  prepare,
-} from "./problem.ts";
-import recurrentSource from "./recurrent.wgsl" with { type: "text" };
+import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
+import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
+  type: "text",
+};
 import { sumAxis } from "./sum_axis.ts";
 
-const RECURRENT = kernel("recurrent", recurrentSource);
+const LINEAR_ATTENTION_RECURRENT = kernel(
+  "linear_attention_recurrent",
+  linearAttentionRecurrentSource,
+);
 /** The most vectors of 4 keys that an invocation holds in registers. */
 const VECTORS = 16;
 /** Small workgroups: there are few invocations, and each runs long. */
@@ -21,12 +21,12 @@ const WORKGROUP_SIZE = 8;
  *
  * @throws {RangeError} where a shape does not fit, saying which was expected.
  */
-export function recurrentLinearAttention(
+export function linearAttentionRecurrent(
   gpu: Gpu,
   inputs: LinearAttentionInputs,
   options: Omit<LinearAttentionOptions, "chunkSize"> = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "recurrentLinearAttention", inputs, options);
+  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options);
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
   const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
@@ -36,7 +36,7 @@ export function recurrentLinearAttention(
   if (initialState !== undefined) gpu.copy(initialState, final);
   const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
-  gpu.dispatch(RECURRENT, {
+  gpu.dispatch(LINEAR_ATTENTION_RECURRENT, {
     constants: {
       VECTORS: vectors,
       DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,

@@ -81,7 +81,7 @@ fn store(cell: u32, vector: u32, column: vec4f) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn recurrent(
+fn linear_attention_recurrent(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
