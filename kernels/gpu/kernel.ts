@@ -8,6 +8,13 @@ export interface Kernel {
   readonly source: string;
 }
 
+/**
+ * Iterations that all loops of an invocation may make together in one dispatch. llvmpipe, Mesa's
+ * software adapter, silently ends every loop once an invocation has gone round 65,535 times, and
+ * counts one more each time that a loop ends. Longer work is split over invocations or dispatches.
+ */
+export const LOOP_ITERATIONS = 65_000;
+
 const DEFINED: Kernel[] = [];
 
 /** Every kernel named so far, those made for one shape included: what tests hold to each compiler. */
