@@ -1,6 +1,6 @@
 import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import { BLOCK, type Chunks, cutIntoChunks } from "./chunks.ts";
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
+import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
 const RESIZE_ROWS = kernel("resize_rows", resizeRowsSource);
 const WORKGROUP_SIZE = 64;
@@ -30,6 +30,11 @@ export interface LinearAttentionOptions {
   /** Tokens of a chunk, a multiple of 8; the adapter decides unless told. It changes speed alone. */
   readonly chunkSize?: number;
   /**
+   * Bytes that an intermediate tensor may take: a longer sequence is worked on slab by slab. The
+   * adapter decides unless told; it changes speed and memory alone.
+   */
+  readonly workspaceBytes?: number;
+  /**
    * Sequences packed one behind the other in a batch of 1: where each begins, and the end of the
    * last, as in `[0, 1, 100, 257]`. Each has a state of its own; one may be empty.
    */
@@ -54,7 +59,7 @@ export interface Problem extends Disposable {
   readonly scale: number;
   /** First row of each sequence, and the end of the last. */
   readonly bounds: readonly number[];
-  readonly chunks: Chunks;
+  readonly slabs: readonly Slab[];
   /** Blocks of a chunk. */
   readonly blocks: number;
   /** Whether `logDecay` has a value a key. */
@@ -79,9 +84,14 @@ export function workgroupsFor(count: number): number {
   return Math.ceil(count / WORKGROUP_SIZE);
 }
 
-/** The tokens of a chunk where the caller does not say. */
-function defaultChunkSize(gpu: Gpu): number {
-  return gpu.adapter.software ? 32 : 64;
+/**
+ * What suits an adapter. A software one has a cache of some MB to stay in; a GPU wants all the chunks
+ * at once that its bindings can hold.
+ */
+function tuning(gpu: Gpu): { chunkSize: number; workspaceBytes: number } {
+  if (gpu.adapter.software) return { chunkSize: 32, workspaceBytes: 4 * 2 ** 20 };
+  const { maxStorageBufferBindingSize } = gpu.device.limits;
+  return { chunkSize: 64, workspaceBytes: Math.min(2 ** 28, maxStorageBufferBindingSize) };
 }
 
 /** Copies rows into rows of another length: filled up with zeros, or cut off. */
@@ -148,7 +158,8 @@ export function prepare(
   if (initialState !== undefined) {
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
-  const chunkSize = options.chunkSize ?? defaultChunkSize(gpu);
+  const tuned = tuning(gpu);
+  const { chunkSize = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
@@ -159,6 +170,16 @@ export function prepare(
   const rows = batch * time;
   const filledKey = Math.ceil(keyDim / TILE) * TILE;
   const filledValue = Math.ceil(valueDim / TILE) * TILE;
+  const blocks = chunkSize / BLOCK;
+  // The largest intermediates of a chunk: states; scores and their transpose; decayed queries and
+  // keys; what input_gradient leaves for decay_carry.
+  const chunkFloats = heads * Math.max(
+    filledKey * filledValue,
+    2 * chunkSize ** 2,
+    2 * chunkSize * filledKey,
+    blocks ** 2 * filledKey,
+  );
+  const slabChunks = Math.max(1, Math.floor(workspaceBytes / (4 * chunkFloats)));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
     return tensor;
@@ -213,8 +234,8 @@ export function prepare(
     valueVectors: filledValue / 4,
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
     bounds,
-    chunks: cutIntoChunks(gpu, bounds, chunkSize),
-    blocks: chunkSize / BLOCK,
+    slabs: cutIntoSlabs(gpu, bounds, chunkSize, slabChunks),
+    blocks,
     perKey: decay === "key",
     query: fill(query, "key"),
     key: fill(key, "key"),
