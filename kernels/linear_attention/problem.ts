@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-=======
 import {
   checkRank,
   checkTensor,
@@ -9,8 +6,6 @@ import {
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
-import { BLOCK, type Chunks, cutIntoChunks } from "./chunks.ts";
->>>>>>> compilers
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
@@ -172,14 +167,9 @@ export function prepare(
   if (initialState !== undefined) {
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
-<<<<<<< HEAD
   const tuned = tuning(gpu);
-  const { chunkSize = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
-  if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
-=======
-  const asked = options.chunkSize ?? defaultChunkSize(gpu);
+  const { chunkSize: asked = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
   if (!Number.isInteger(asked) || asked <= 0 || asked % BLOCK !== 0) {
->>>>>>> compilers
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${asked}`,
     );
