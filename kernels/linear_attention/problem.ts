@@ -85,13 +85,15 @@ export function workgroupsFor(count: number): number {
 }
 
 /**
- * What suits an adapter. A software one has a cache of some MB to stay in; a GPU wants all the chunks
- * at once that its bindings can hold.
+ * What suits an adapter. A software one has a cache of some MB to stay in, a GPU wants all the chunks at
+ * once that its bindings can hold; and each slab more makes the backward pass compute states once more.
  */
-function tuning(gpu: Gpu): { chunkSize: number; workspaceBytes: number } {
-  if (gpu.adapter.software) return { chunkSize: 32, workspaceBytes: 4 * 2 ** 20 };
-  const { maxStorageBufferBindingSize } = gpu.device.limits;
-  return { chunkSize: 64, workspaceBytes: Math.min(2 ** 28, maxStorageBufferBindingSize) };
+function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
+  if (gpu.adapter.software) {
+    return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
+  }
+  const bytes = Math.min(2 ** 28, gpu.device.limits.maxStorageBufferBindingSize);
+  return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
 /** Copies rows into rows of another length: filled up with zeros, or cut off. */
@@ -150,6 +152,7 @@ export function prepare(
   op: string,
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions,
+  pass: "forward" | "backward",
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
@@ -159,7 +162,8 @@ export function prepare(
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
   const tuned = tuning(gpu);
-  const { chunkSize = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
+  const bytes = pass === "forward" ? tuned.forwardBytes : tuned.backwardBytes;
+  const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
