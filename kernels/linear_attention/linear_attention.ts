@@ -33,7 +33,7 @@ export function linearAttention(
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttention", inputs, options);
+  using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
   const output = gpu.empty([rows, heads, problem.valueVectors * 4]);
   const final = emptyStates(problem);

@@ -64,7 +64,7 @@ export function linearAttentionBackward(
   options: LinearAttentionOptions = {},
 ): LinearAttentionGradients {
   const op = "linearAttentionBackward";
-  using problem = prepare(gpu, op, inputs, options);
+  using problem = prepare(gpu, op, inputs, options, "backward");
   const { heads, keyDim, valueDim, sequences, value } = problem;
   const stateShape = [sequences, heads, keyDim, valueDim];
   checkTensor(op, "outputGradient", inputs.outputGradient, inputs.value.shape);

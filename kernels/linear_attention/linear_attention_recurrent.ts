@@ -26,7 +26,7 @@ export function linearAttentionRecurrent(
   inputs: LinearAttentionInputs,
   options: Omit<LinearAttentionOptions, "chunkSize"> = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options);
+  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds, longest } = problem;
   const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);

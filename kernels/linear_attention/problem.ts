@@ -64,8 +64,6 @@ export interface Problem extends Disposable {
   /** In vectors of 4, of a filled-up row. */
   readonly valueVectors: number;
   readonly scale: number;
-  /** Rows of the longest sequence. */
-  readonly longest: number;
   /** First row of each sequence, and the end of the last. */
   readonly bounds: readonly number[];
   readonly slabs: readonly Slab[];
@@ -94,13 +92,15 @@ export function workgroupsFor(count: number): number {
 }
 
 /**
- * What suits an adapter. A software one has a cache of some MB to stay in; a GPU wants all the chunks
- * at once that its bindings can hold.
+ * What suits an adapter. A software one has a cache of some MB to stay in, a GPU wants all the chunks at
+ * once that its bindings can hold; and each slab more makes the backward pass compute states once more.
  */
-function tuning(gpu: Gpu): { chunkSize: number; workspaceBytes: number } {
-  if (gpu.adapter.software) return { chunkSize: 32, workspaceBytes: 4 * 2 ** 20 };
-  const { maxStorageBufferBindingSize } = gpu.device.limits;
-  return { chunkSize: 64, workspaceBytes: Math.min(2 ** 28, maxStorageBufferBindingSize) };
+function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
+  if (gpu.adapter.software) {
+    return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
+  }
+  const bytes = Math.min(2 ** 28, gpu.device.limits.maxStorageBufferBindingSize);
+  return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
 /** Copies rows into rows of another length: filled up with zeros, or cut off. */
@@ -159,6 +159,7 @@ export function prepare(
   op: string,
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions,
+  pass: "forward" | "backward",
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
@@ -168,18 +169,13 @@ export function prepare(
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
   const tuned = tuning(gpu);
-  const { chunkSize: asked = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
-  if (!Number.isInteger(asked) || asked <= 0 || asked % BLOCK !== 0) {
+  const bytes = pass === "forward" ? tuned.forwardBytes : tuned.backwardBytes;
+  const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
+  if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${asked}`,
+      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
     );
   }
-  // States pass from chunk to chunk in a loop: no sequence may have more chunks than it goes round.
-  const longest = bounds.reduce(
-    (most, end, s) => Math.max(most, end - bounds[Math.max(0, s - 1)]),
-    0,
-  );
-  const chunkSize = Math.max(asked, Math.ceil(longest / LOOP_ITERATIONS / BLOCK) * BLOCK);
 
   const owned: Tensor[] = [];
   const rows = batch * time;
@@ -194,7 +190,9 @@ export function prepare(
     2 * chunkSize * filledKey,
     blocks ** 2 * filledKey,
   );
-  const slabChunks = Math.max(1, Math.floor(workspaceBytes / (4 * chunkFloats)));
+  // States pass from chunk to chunk in a loop: a slab has no more of them than it goes round.
+  const fitting = Math.floor(workspaceBytes / (4 * chunkFloats));
+  const slabChunks = Math.min(LOOP_ITERATIONS, Math.max(1, fitting));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
     return tensor;
@@ -248,7 +246,6 @@ export function prepare(
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
-    longest,
     bounds,
     slabs: cutIntoSlabs(gpu, bounds, chunkSize, slabChunks),
     blocks,
