@@ -11,6 +11,15 @@ export {
   writeSafetensors,
 } from "./checkpoints/safetensors.ts";
 export { type ByteSource } from "./checkpoints/byte_source.ts";
+export { DownloadError, type DownloadProgress } from "./checkpoints/download.ts";
+export {
+  cacheFolder,
+  downloadModel,
+  type DownloadOptions,
+  type HubModel,
+  isHubModel,
+  parseHubModel,
+} from "./checkpoints/hub.ts";
 export { type StoredDataType } from "./checkpoints/data_types.ts";
 export {
   openWeights,
