@@ -42,3 +42,4 @@ export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
 export { type Batch, Model, ModelState, type Scores } from "./model.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
 export { type Backward, Tape, Variable } from "./tape.ts";
+export * from "./tokenizers/mod.ts";
