@@ -9,10 +9,12 @@ import type { Gpu } from "../kernels/gpu/mod.ts";
 export interface Contender {
   /** As the table and `deno bench` name it. */
   readonly name: string;
-  /** Queues the work once. */
-  readonly run: () => void;
+  /** Queues the work once, by the time a promise settles where it returns one. */
+  readonly run: () => void | Promise<void>;
   /** Floating-point operations of a run; a multiplication and an addition are two. */
   readonly flops?: number;
+  /** Whose queue the work goes to, where it is not that of the other contenders. */
+  readonly gpu?: Gpu;
 }
 
 /** How long {@linkcode measure} looks. */
@@ -31,7 +33,7 @@ export interface MeasureOptions {
  */
 export async function measure(
   gpu: Gpu,
-  run: () => void,
+  run: Contender["run"],
   options: MeasureOptions = {},
 ): Promise<number> {
   const { sampleMilliseconds = 200, samples = 3 } = options;
@@ -59,8 +61,8 @@ export async function compare(
 ): Promise<number[]> {
   const best = contenders.map(() => Infinity);
   for (let round = 0; round < (options.rounds ?? 3); round++) {
-    for (const [index, { run }] of contenders.entries()) {
-      best[index] = Math.min(best[index], await measure(gpu, run, { samples: 1, ...options }));
+    for (const [index, { run, gpu: own = gpu }] of contenders.entries()) {
+      best[index] = Math.min(best[index], await measure(own, run, { samples: 1, ...options }));
     }
   }
   return best;
@@ -77,7 +79,7 @@ export function benchGroup(
   options: { readonly runs?: number } = {},
 ): void {
   const { runs = 1 } = options;
-  for (const [index, { name, run }] of contenders.entries()) {
+  for (const [index, { name, run, gpu: own = gpu }] of contenders.entries()) {
     Deno.bench({
       name: runs === 1 ? name : `${name} × ${runs}`,
       group,
@@ -86,8 +88,8 @@ export function benchGroup(
       warmup: 2,
       fn: async (bench) => {
         bench.start();
-        for (let i = 0; i < runs; i++) run();
-        const settled = finish(gpu);
+        await repeat(run, runs);
+        const settled = finish(own);
         bench.end();
         await settled;
       },
@@ -95,9 +97,17 @@ export function benchGroup(
   }
 }
 
-async function elapsed(gpu: Gpu, run: () => void, runs: number): Promise<number> {
+/** Queues the work `runs` times; waits only where a run says so. */
+async function repeat(run: Contender["run"], runs: number): Promise<void> {
+  for (let i = 0; i < runs; i++) {
+    const queued = run();
+    if (queued) await queued;
+  }
+}
+
+async function elapsed(gpu: Gpu, run: Contender["run"], runs: number): Promise<number> {
   const start = performance.now();
-  for (let i = 0; i < runs; i++) run();
+  await repeat(run, runs);
   const settled = finish(gpu);
   const milliseconds = performance.now() - start;
   await settled;
