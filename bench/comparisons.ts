@@ -35,6 +35,8 @@ export interface Comparison {
   readonly flops: number;
   /** Of inputs and output, each read or written once. */
   readonly bytes: number;
+  /** Whether some contender takes seconds for it, on a software adapter. */
+  readonly long: boolean;
   /** How many times as fast as the best of the others ours is to be. */
   readonly goal: number;
   /** As a peer takes them. */
@@ -179,6 +181,7 @@ function matrices(gpu: Gpu): Comparison {
     title: `matmul, ${EXTENT} × ${EXTENT} × ${EXTENT}`,
     flops: 2 * EXTENT ** 3,
     bytes: bytesOf(inputs, inputs.a.bytes),
+    long: false,
     goal: 4,
     inputs,
     ours: (gpu) => matmul(gpu, inputs),
@@ -213,6 +216,7 @@ function attention(gpu: Gpu, time: number): Comparison {
     title: `attention, causal, ${extents(time)}`,
     flops: 4 * HEADS * DIM * time * (time + 1) / 2,
     bytes: bytesOf(inputs, inputs.value.bytes),
+    long: false,
     goal: 4,
     inputs,
     ours: (gpu) => flashAttention(gpu, inputs, { causal: true }),
@@ -252,6 +256,7 @@ function linear(gpu: Gpu, form: Form, time: number): Comparison {
     title: `${TITLES[form]}, ${extents(time)}`,
     flops: perElement * time * HEADS * DIM * DIM,
     bytes: bytesOf(inputs, given.value.bytes),
+    long: time > 1024,
     goal: 10,
     inputs,
     ours: (gpu) => delta ? deltaRule(gpu, { ...given, beta }) : linearAttention(gpu, given),

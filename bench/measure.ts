@@ -23,6 +23,8 @@ export interface MeasureOptions {
   readonly sampleMilliseconds?: number;
   /** Samples, of which the fastest counts: other work on the machine only ever adds; 3 unless told. */
   readonly samples?: number;
+  /** Whether it first runs once untimed, which compiles the pipelines; true unless told. */
+  readonly warmUp?: boolean;
 }
 
 /**
@@ -36,8 +38,8 @@ export async function measure(
   run: Contender["run"],
   options: MeasureOptions = {},
 ): Promise<number> {
-  const { sampleMilliseconds = 200, samples = 3 } = options;
-  await elapsed(gpu, run, 1); // compiles the pipelines
+  const { sampleMilliseconds = 200, samples = 3, warmUp = true } = options;
+  if (warmUp) await elapsed(gpu, run, 1);
   let runs = 1;
   let best = await elapsed(gpu, run, runs);
   while (best * runs < sampleMilliseconds) {
@@ -62,7 +64,8 @@ export async function compare(
   const best = contenders.map(() => Infinity);
   for (let round = 0; round < (options.rounds ?? 3); round++) {
     for (const [index, { run, gpu: own = gpu }] of contenders.entries()) {
-      best[index] = Math.min(best[index], await measure(own, run, { samples: 1, ...options }));
+      const turn = { samples: 1, warmUp: round === 0, ...options };
+      best[index] = Math.min(best[index], await measure(own, run, turn));
     }
   }
   return best;
@@ -70,22 +73,23 @@ export async function compare(
 
 /**
  * Registers a group with `deno bench`, the first contender as its baseline. An iteration is `runs`
- * runs of the work, 1 unless told: more for work that is short beside a submission (0.1 ms).
+ * runs of the work, 1 unless told: more for work that is short beside a submission (0.1 ms). There are
+ * 10 `iterations` unless told.
  */
 export function benchGroup(
   gpu: Gpu,
   group: string,
   contenders: readonly Contender[],
-  options: { readonly runs?: number } = {},
+  options: { readonly runs?: number; readonly iterations?: number } = {},
 ): void {
-  const { runs = 1 } = options;
+  const { runs = 1, iterations = 10 } = options;
   for (const [index, { name, run, gpu: own = gpu }] of contenders.entries()) {
     Deno.bench({
       name: runs === 1 ? name : `${name} × ${runs}`,
       group,
       baseline: index === 0,
-      n: 10,
-      warmup: 2,
+      n: iterations,
+      warmup: iterations < 10 ? 1 : 2,
       fn: async (bench) => {
         bench.start();
         await repeat(run, runs);
@@ -103,6 +107,16 @@ async function repeat(run: Contender["run"], runs: number): Promise<void> {
     const queued = run();
     if (queued) await queued;
   }
+}
+
+/** The slope of log y over log x, by least squares: y grows as x to this power. */
+export function fittedExponent(x: readonly number[], y: readonly number[]): number {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [logX, logY] = [x.map(Math.log), y.map(Math.log)];
+  const [middleX, middleY] = [mean(logX), mean(logY)];
+  return mean(logX.map((value, i) => (value - middleX) * (logY[i] - middleY))) /
+    mean(logX.map((value) => (value - middleX) ** 2));
 }
 
 async function elapsed(gpu: Gpu, run: Contender["run"], runs: number): Promise<number> {

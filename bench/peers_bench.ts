@@ -15,5 +15,6 @@ for (const refusal of opened.refusals) console.error(refusal);
 for (const comparison of comparisons(gpu)) {
   const { checked, refusals } = await contenders(gpu, opened, comparison);
   for (const refusal of refusals) console.error(refusal);
-  benchGroup(gpu, comparison.title, checked);
+  const iterations = comparison.long ? 3 : 10;
+  benchGroup(gpu, comparison.title, checked, { iterations });
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { Array, defaultDevice, getWebGPUDevice, init, jit, nn, numpy } from "@jax-js/jax";
+import { type Array, defaultDevice, getWebGPUDevice, init, jit, nn, numpy } from "@jax-js/jax";
 import { openGpu, type Tensor } from "../../kernels/gpu/mod.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer, PeerWork } from "./peer.ts";
 
 /** Its version, which the package does not tell. */
 const VERSION = "0.1.25";
@@ -18,7 +18,7 @@ export async function jax(): Promise<Peer> {
   return {
     name: `@jax-js/jax ${VERSION}`,
     gpu: await openGpu({ device: getWebGPUDevice() }),
-    async prepare({ form, inputs }) {
+    async prepare({ form, inputs }): Promise<PeerWork | undefined> {
       if (form !== "matmul" && form !== "attention") return undefined;
       const { a, b, query, key, value } = inputs;
       const compute = form === "matmul"

@@ -5,7 +5,7 @@
  */
 import * as ort from "onnxruntime-web/webgpu";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer, PeerWork } from "./peer.ts";
 
 /** Opens ONNX Runtime on our device, so that inputs need no copy. */
 export function onnxRuntime(gpu: Gpu): Peer {
@@ -15,7 +15,7 @@ export function onnxRuntime(gpu: Gpu): Peer {
   return {
     name: `onnxruntime-web ${ort.env.versions.web}`,
     gpu,
-    async prepare({ form, inputs }) {
+    async prepare({ form, inputs }): Promise<PeerWork> {
       const graph = await Deno.readFile(new URL(`./${form}.onnx`, import.meta.url));
       const session = await ort.InferenceSession.create(graph, {
         executionProviders: [provider as ort.InferenceSession.WebGpuExecutionProviderOption],

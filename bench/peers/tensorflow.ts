@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
-import type { Peer, Problem } from "./peer.ts";
+import type { Peer, PeerWork, Problem } from "./peer.ts";
 
 /** Opens TensorFlow.js on our device, so that inputs need no copy. */
 export async function tensorflow(gpu: Gpu): Promise<Peer> {
@@ -17,7 +17,7 @@ export async function tensorflow(gpu: Gpu): Promise<Peer> {
   return {
     name: `@tensorflow/tfjs ${tf.version_core}`,
     gpu,
-    prepare(problem) {
+    prepare(problem): Promise<PeerWork | undefined> {
       const compute = operation(problem);
       if (compute === undefined) return Promise.resolve(undefined);
       return Promise.resolve({
