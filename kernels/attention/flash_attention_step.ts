@@ -55,10 +55,10 @@ export function flashAttentionStep(
       LANES: lanes,
       CHUNK: chunk,
     },
-    uniform: plan.uniform,
+    uniform: [...plan.uniform, 0, 0],
     read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query },
     write: { partial, weights },
-    workgroups: [chunks, heads, batch],
+    workgroups: [heads, chunks, batch],
   });
   const output = emptyVectors(gpu, [batch, 1, heads, valueDim]);
   gpu.dispatch(combine, {

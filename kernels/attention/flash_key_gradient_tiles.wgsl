@@ -140,13 +140,21 @@ fn flash_key_gradient_tiles(
       for (var block = 0u; block < HEAD_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < HEAD) {
-          key_gradient[row * HEAD + column] = dk[block][i] * SCALE;
+          var sum = dk[block][i] * SCALE;
+          if (CONTINUES) {
+            sum += key_gradient[row * HEAD + column];
+          }
+          key_gradient[row * HEAD + column] = sum;
         }
       }
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < VALUE) {
-          value_gradient[row * VALUE + column] = dv[block][i];
+          var sum = dv[block][i];
+          if (CONTINUES) {
+            sum += value_gradient[row * VALUE + column];
+          }
+          value_gradient[row * VALUE + column] = sum;
         }
       }
     }

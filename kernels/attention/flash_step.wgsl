@@ -1,7 +1,7 @@
 // One query against many keys, split over the keys: each workgroup takes CHUNK of those that the query sees and
 // leaves their largest logit, their sum of exponentials and their weighted sum of values
 // (Flash-Decoding, Dao, Haziza, Massa & Sizov 2023); flash_step_combine makes one of all chunks.
-// Dispatch: x = chunks, y = heads, z = batch.
+// Dispatch: x = heads, so that heads that read the same rows run together, y = chunks, z = batch.
 
 const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
@@ -28,7 +28,7 @@ fn flash_step(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let head = workgroup.y;
+  let head = workgroup.x;
   let batch = workgroup.z;
   let key_row = batch * u32(shape.key_time);
   let key_head = head / (shape.heads / shape.key_heads);
@@ -41,7 +41,7 @@ fn flash_step(
   let visible = visible_keys(shape.query_offset, vec2i(0, shape.key_length));
   let sinks = max(0, min(visible.sinks_end, min(visible.low, visible.high)));
   let seen = sinks + max(0, visible.high - visible.low);
-  let chunk = i32(workgroup.x * CHUNK);
+  let chunk = i32(workgroup.y * CHUNK);
   let count = u32(clamp(seen - chunk, 0, i32(CHUNK)));
 
   var largest = MASKED;
@@ -95,7 +95,7 @@ fn flash_step(
       for (var other = 1u; other < shares; other++) {
         o += sums[other * columns + column];
       }
-      partial[(query_row * workgroups.x + workgroup.x) * VALUE + block + column] = o;
+      partial[(query_row * workgroups.y + workgroup.y) * VALUE + block + column] = o;
     }
     workgroupBarrier();
   }
@@ -103,7 +103,7 @@ fn flash_step(
     for (var lane = 1u; lane < LANES; lane++) {
       sum += reduced[lane];
     }
-    weights[query_row * workgroups.x + workgroup.x] = vec2f(largest, sum);
+    weights[query_row * workgroups.y + workgroup.y] = vec2f(largest, sum);
   }
 }
 

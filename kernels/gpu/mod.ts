@@ -14,6 +14,13 @@ export {
   type MemoryUse,
   openGpu,
 } from "./gpu.ts";
-export { type Dispatch, floatBits, type Kernel, kernel } from "./kernel.ts";
-export { type KernelTime, Profiler } from "./profiler.ts";
+export {
+  definedKernels,
+  type Dispatch,
+  floatBits,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+} from "./kernel.ts";
+export type { KernelTime } from "./profiler.ts";
 export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";

@@ -1,4 +1,11 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
@@ -183,7 +190,9 @@ export function prepare(
     2 * chunkSize * filledKey,
     blocks ** 2 * filledKey,
   );
-  const slabChunks = Math.max(1, Math.floor(workspaceBytes / (4 * chunkFloats)));
+  // States pass from chunk to chunk in a loop: a slab has no more of them than it goes round.
+  const fitting = Math.floor(workspaceBytes / (4 * chunkFloats));
+  const slabChunks = Math.min(LOOP_ITERATIONS, Math.max(1, fitting));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
     return tensor;

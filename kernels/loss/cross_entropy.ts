@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  floatBits,
+  type Gpu,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import crossEntropyBackwardSource from "./cross_entropy_backward.wgsl" with { type: "text" };
 import crossEntropySource from "./cross_entropy.wgsl" with { type: "text" };
 
@@ -10,7 +18,7 @@ export const IGNORED = 0xffffffff;
 
 /** How a workgroup is shared between rows; see README.md. */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 8 };
+  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) return { LANES: 8, ROWS: 8 };
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

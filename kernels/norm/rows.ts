@@ -1,4 +1,4 @@
-import { type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
 
 const SUM_BLOCKS = rowKernels("sum_blocks", sumBlocksSource);
@@ -29,10 +29,11 @@ export function rowForm(kernels: RowKernels, width: number): { kernel: Kernel; c
 /**
  * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep: as many
  * lanes read a row in whole vectors, where a row an invocation would gather. A GPU gives a row as
- * many lanes as it has columns, up to 256.
+ * many lanes as it has columns, up to 256; and so does a software adapter a row that would take 8
+ * lanes more rounds than they may go.
  */
 export function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 32 };
+  if (gpu.adapter.software && columns <= LOOP_ITERATIONS) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

@@ -1,11 +1,18 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import argmaxSource from "./argmax.wgsl" with { type: "text" };
 
 const ARGMAX = kernel("argmax", argmaxSource);
 
 /** As many lanes a row as a software adapter runs in lockstep; a GPU has a lane for each vec4, up to 256. */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 8 };
+  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) return { LANES: 8, ROWS: 8 };
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }
