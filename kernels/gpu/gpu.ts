@@ -49,7 +49,8 @@ interface Pipeline {
 const DISPATCHES_PER_SUBMIT = 64;
 /** Bind groups and uniform blocks kept; past it they are all let go. */
 const CACHE_ENTRIES = 8192;
-const NAN_BITS = 0x7fc00000;
+/** Not a number as an f32, and in both halves as an f16. */
+const NAN_BITS = 0x7fc07fc0;
 
 /**
  * A GPU: makes tensors, runs kernels on them, reads them back. Work is only queued by
