@@ -4,9 +4,9 @@ import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from
 
 /** What {@linkcode linearAttention} returns. */
 export interface LinearAttentionOutputs {
-  /** `[batch, time, heads, valueDim]`. */
+  /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`. */
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
   readonly finalState: Tensor;
 }
 

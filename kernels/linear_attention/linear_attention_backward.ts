@@ -1,4 +1,11 @@
-import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkTensor,
+  elementKernel,
+  floatBits,
+  type Gpu,
+  kernel,
+  type Tensor,
+} from "../gpu/mod.ts";
 import blockGradientSource from "./block_gradient.wgsl" with { type: "text" };
 import bonusGradientSource from "./bonus_gradient.wgsl" with { type: "text" };
 import decayCarrySource from "./decay_carry.wgsl" with { type: "text" };
@@ -21,10 +28,10 @@ import {
 } from "./problem.ts";
 import { sumAxis } from "./sum_axis.ts";
 
-const INPUT_GRADIENT = kernel("input_gradient", inputGradientSource);
+const INPUT_GRADIENT = elementKernel("input_gradient", inputGradientSource);
 const DECAY_CARRY = kernel("decay_carry", decayCarrySource);
-const BLOCK_GRADIENT = kernel("block_gradient", blockGradientSource);
-const BONUS_GRADIENT = kernel("bonus_gradient", bonusGradientSource);
+const BLOCK_GRADIENT = elementKernel("block_gradient", blockGradientSource);
+const BONUS_GRADIENT = elementKernel("bonus_gradient", bonusGradientSource);
 
 /** What {@linkcode linearAttentionBackward} takes. */
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
@@ -34,7 +41,7 @@ export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
   readonly finalStateGradient?: Tensor;
 }
 
-/** What {@linkcode linearAttentionBackward} returns: each of the shape of its input. */
+/** What {@linkcode linearAttentionBackward} returns: each of the shape and the data type of its input. */
 export interface LinearAttentionGradients {
   /** `[batch, time, groups, keyDim]`. */
   readonly queryGradient: Tensor;
@@ -65,7 +72,13 @@ export function linearAttentionBackward(
   using problem = prepare(gpu, op, inputs, options);
   const { heads, keyDim, valueDim, sequences, value } = problem;
   const stateShape = [sequences, heads, keyDim, valueDim];
-  checkTensor(op, "outputGradient", inputs.outputGradient, inputs.value.shape);
+  checkTensor(
+    op,
+    "outputGradient",
+    inputs.outputGradient,
+    inputs.value.shape,
+    inputs.value.dtype,
+  );
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
@@ -166,7 +179,7 @@ function inputGradient(
     : reversed
     ? gpu.empty([chunks.count, blocks, heads, keyVectors * 4])
     : gpu.empty([chunks.count, blocks, heads, blocks, keyVectors * 4]);
-  gpu.dispatch(INPUT_GRADIENT, {
+  gpu.dispatch(INPUT_GRADIENT({ Element: values.dtype, DecayedElement: other.tensor.dtype }), {
     constants: { HAS_DECAY: hasDecay },
     uniform: [
       chunks.count,
@@ -219,7 +232,7 @@ function finishBlocks(
     write: { logDecayGradient },
     workgroups: workgroupsFor(chunks.count * heads * keyVectors),
   });
-  gpu.dispatch(BLOCK_GRADIENT, {
+  gpu.dispatch(BLOCK_GRADIENT({ Element: query.dtype }), {
     constants: { PER_KEY: problem.perKey, BONUS: bonus !== undefined },
     uniform: [chunks.count, heads, groups, keyVectors, blocks],
     read: { chunks: chunks.rows, query, key, logDecay, scores: valueScores },
@@ -228,7 +241,7 @@ function finishBlocks(
   });
   if (bonus === undefined) return { logDecayGradient };
   using partial = gpu.empty([chunks.count, heads * keyVectors * 4]);
-  gpu.dispatch(BONUS_GRADIENT, {
+  gpu.dispatch(BONUS_GRADIENT({ Element: query.dtype }), {
     uniform: [chunks.count, heads, groups, keyVectors, blocks],
     read: { chunks: chunks.rows, query, key, bonus, scores: valueScores },
     write: { queryGradient, keyGradient, partial },
@@ -238,13 +251,14 @@ function finishBlocks(
   return { logDecayGradient, bonusGradient };
 }
 
-/** Sums the heads of each group. */
+/** Sums the heads of each group, and stores the sums as the query is. */
 function sumGroups(problem: Problem, perHead: Tensor, shape: readonly number[]): Tensor {
   const { gpu, rows, heads, groups, keyVectors } = problem;
-  if (groups === heads) return problem.cut(perHead, "key", shape);
+  const { dtype } = problem.query;
+  if (groups === heads) return problem.cut(perHead, "key", shape, dtype);
   const perGroup = sumAxis(gpu, perHead, rows * groups, heads / groups, keyVectors * 4);
   perHead[Symbol.dispose]();
-  return problem.cut(perGroup, "key", shape);
+  return problem.cut(perGroup, "key", shape, dtype);
 }
 
 /** The decay's gradient in the form of `logDecay`. */
