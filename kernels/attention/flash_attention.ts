@@ -1,13 +1,14 @@
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Dispatch, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
 import { flashKernel, rowTermsKernel } from "./flash_kernels.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
+  type AttentionPlan,
   planAttention,
   segmentBounds,
 } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
-import { defaultAlgorithm } from "./tiling.ts";
+import { defaultAlgorithm, longestWalk } from "./tiling.ts";
 
 /** What {@linkcode flashAttention} returns. */
 export interface AttentionOutputs {
@@ -56,9 +57,9 @@ export function flashAttention(
   const VALUE = value.shape[3] / 4;
   const { algorithm = defaultAlgorithm(gpu) } = options;
   const { kernel, constants, rows } = flashKernel("forward", algorithm, HEAD, VALUE, query.dtype);
-  gpu.dispatch(kernel, {
+  const walk = longestWalk(gpu, algorithm, { HEAD, VALUE, heads: 1 });
+  walkDispatches(gpu, plan, kernel, { length: plan.keyLength, seen: plan.mostKeys + rows, walk }, {
     constants: { ...plan.constants, ...constants, SCALE: plan.scale },
-    uniform: plan.uniform,
     read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query, segments },
     write: { output, logSumExp },
     workgroups: [Math.ceil(plan.queryTime / rows), plan.heads, plan.batch],
@@ -119,7 +120,7 @@ export function flashAttentionBackward(
   const terms = scope.use(gpu.empty([batch, heads, queryTime, 4], "u32"));
   gpu.dispatch(rowTermsKernel(VALUE, query.dtype), {
     constants: { HAS_SEGMENTS: plan.constants.HAS_SEGMENTS, LANES: 64 },
-    uniform: plan.uniform,
+    uniform: [...plan.uniform, 0, 0],
     read: { output, outputGradient, logSumExp: inputs.logSumExp, segments },
     write: { terms },
     workgroups: Math.ceil(batch * heads * queryTime / 64),
@@ -130,9 +131,13 @@ export function flashAttentionBackward(
   const read = { query, key, value, outputGradient, terms, alibiSlopes };
   const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim], query.dtype);
   const forQuery = flashKernel("query_gradient", algorithm, HEAD, VALUE, query.dtype);
-  gpu.dispatch(forQuery.kernel, {
+  const keys = {
+    length: plan.keyLength,
+    seen: plan.mostKeys + forQuery.rows,
+    walk: longestWalk(gpu, algorithm, { HEAD, VALUE, heads: 1 }),
+  };
+  walkDispatches(gpu, plan, forQuery.kernel, keys, {
     constants: { ...constants, ...forQuery.constants },
-    uniform: plan.uniform,
     read,
     write: { queryGradient },
     workgroups: [Math.ceil(queryTime / forQuery.rows), heads, batch],
@@ -140,9 +145,13 @@ export function flashAttentionBackward(
   const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim], query.dtype);
   const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim], query.dtype);
   const forKey = flashKernel("key_gradient", algorithm, HEAD, VALUE, query.dtype);
-  gpu.dispatch(forKey.kernel, {
+  const queries = {
+    length: queryTime,
+    seen: plan.mostQueries + forKey.rows,
+    walk: longestWalk(gpu, algorithm, { HEAD, VALUE, heads: heads / keyHeads }),
+  };
+  walkDispatches(gpu, plan, forKey.kernel, queries, {
     constants: { ...constants, ...forKey.constants },
-    uniform: plan.uniform,
     read,
     write: { keyGradient, valueGradient },
     workgroups: [Math.ceil(keyTime / forKey.rows), keyHeads, batch],
@@ -152,4 +161,25 @@ export function flashAttentionBackward(
     keyGradient: cutVectors(gpu, keyGradient, dim),
     valueGradient: cutVectors(gpu, valueGradient, valueDim),
   };
+}
+
+/**
+ * Runs a kernel over all `length` keys, or queries: in one dispatch where what an invocation sees of
+ * them, at most `seen`, is no longer than a `walk`; else walk by walk, each going on from the last.
+ */
+function walkDispatches(
+  gpu: Gpu,
+  plan: AttentionPlan,
+  kernel: Kernel,
+  { length, seen, walk }: { length: number; seen: number; walk: number },
+  dispatch: Omit<Dispatch, "uniform">,
+): void {
+  const step = seen <= walk ? Math.max(1, length) : walk;
+  for (let first = 0; first === 0 || first < length; first += step) {
+    gpu.dispatch(kernel, {
+      ...dispatch,
+      constants: { ...dispatch.constants, CONTINUES: first > 0 },
+      uniform: [...plan.uniform, first, Math.min(first + step, length)],
+    });
+  }
 }

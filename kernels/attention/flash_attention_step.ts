@@ -55,7 +55,7 @@ export function flashAttentionStep(
       LANES: lanes,
       CHUNK: chunk,
     },
-    uniform: plan.uniform,
+    uniform: [...plan.uniform, 0, 0],
     read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query },
     write: { partial, weights },
     workgroups: [heads, chunks, batch],

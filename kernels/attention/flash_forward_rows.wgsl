@@ -64,6 +64,13 @@ fn flash_forward_rows(
     }
     largest[r] = MASKED;
     total[r] = 0.0;
+    if (CONTINUES) {
+      for (var d = 0u; d < VALUE; d++) { // unrolled
+        o[r * VALUE + d] = vec4f(y[row * VALUE + d]);
+      }
+      largest[r] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
+      total[r] = select(0.0, 1.0, largest[r] > MASKED);
+    }
     position[r] = time + shape.query_offset;
     visible[r] = visible_keys(position[r], segment_of(time));
   }
@@ -72,10 +79,12 @@ fn flash_forward_rows(
   // before them the sinks of the first query's segment.
   let tile_last = min(tile + i32(LANES * ROWS), shape.query_time) - 1;
   let tile_visible = visible_keys(tile + shape.query_offset, segment_of(tile));
-  let begin = tile_visible.low;
-  let end = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let begin = max(tile_visible.low, shape.walk_first);
+  let high = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let end = min(high, shape.walk_last);
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  let start = max(tile_visible.start, shape.walk_first);
+  var k = select(begin, start, start < sinks_end);
   while (k < end) {
     let row = (key_row + u32(k)) * shape.key_heads + key_head;
     var score = array<f32, ROWS>();

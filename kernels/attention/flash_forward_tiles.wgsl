@@ -55,15 +55,28 @@ fn flash_forward_tiles(
   var visible: array<Visible, SIDE>;
   for (var i = 0u; i < SIDE; i++) { // unrolled
     let time = min(first + i32(i * 8u), shape.query_time - 1);
+    if (CONTINUES) {
+      let row = query_row(batch, time, head) * VALUE;
+      for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
+        let column = block * VECTORS + local.x;
+        if (column < VALUE) {
+          o[block][i] = vec4f(y[row + column]);
+        }
+      }
+      largest[i] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
+      total[i] = select(0.0, 1.0, local.x == 0u && largest[i] > MASKED);
+    }
     visible[i] = visible_keys(time + shape.query_offset, segment_of(time));
   }
 
   let tile_last = min(tile + i32(TILE), shape.query_time) - 1;
   let tile_visible = visible_keys(tile + shape.query_offset, segment_of(tile));
-  let begin = tile_visible.low;
-  let end = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let begin = max(tile_visible.low, shape.walk_first);
+  let high = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let end = min(high, shape.walk_last);
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  let start = max(tile_visible.start, shape.walk_first);
+  var k = select(begin, start, start < sinks_end);
   while (k < end) {
     let limit = select(end, sinks_end, k < sinks_end);
     var logits = mat4x4f();

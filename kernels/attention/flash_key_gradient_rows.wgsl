@@ -108,10 +108,18 @@ fn flash_key_gradient_rows(
     if (at < shape.key_time) {
       let row = (key_row + u32(at)) * shape.key_heads + key_head;
       for (var d = 0u; d < HEAD; d++) { // unrolled
-        key_gradient[row * HEAD + d] = vec4<Element>(dk[r * HEAD + d] * SCALE);
+        var sum = dk[r * HEAD + d] * SCALE;
+        if (CONTINUES) {
+          sum += vec4f(key_gradient[row * HEAD + d]);
+        }
+        key_gradient[row * HEAD + d] = vec4<Element>(sum);
       }
       for (var d = 0u; d < VALUE; d++) { // unrolled
-        value_gradient[row * VALUE + d] = vec4<Element>(dv[r * VALUE + d]);
+        var sum = dv[r * VALUE + d];
+        if (CONTINUES) {
+          sum += vec4f(value_gradient[row * VALUE + d]);
+        }
+        value_gradient[row * VALUE + d] = vec4<Element>(sum);
       }
     }
   }

@@ -142,13 +142,21 @@ fn flash_key_gradient_tiles(
       for (var block = 0u; block < HEAD_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < HEAD) {
-          key_gradient[row * HEAD + column] = vec4<Element>(dk[block][i] * SCALE);
+          var sum = dk[block][i] * SCALE;
+          if (CONTINUES) {
+            sum += vec4f(key_gradient[row * HEAD + column]);
+          }
+          key_gradient[row * HEAD + column] = vec4<Element>(sum);
         }
       }
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < VALUE) {
-          value_gradient[row * VALUE + column] = vec4<Element>(dv[block][i]);
+          var sum = dv[block][i];
+          if (CONTINUES) {
+            sum += vec4f(value_gradient[row * VALUE + column]);
+          }
+          value_gradient[row * VALUE + column] = vec4<Element>(sum);
         }
       }
     }

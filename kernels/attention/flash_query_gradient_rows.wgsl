@@ -68,13 +68,15 @@ fn flash_query_gradient_rows(
     tile + shape.query_offset,
     vec2i(terms[term_row + u32(tile)].zw),
   );
-  let begin = tile_visible.low;
-  let end = visible_keys(
+  let begin = max(tile_visible.low, shape.walk_first);
+  let high = visible_keys(
     tile_last + shape.query_offset,
     vec2i(terms[term_row + u32(tile_last)].zw),
   ).high;
+  let end = min(high, shape.walk_last);
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  let start = max(tile_visible.start, shape.walk_first);
+  var k = select(begin, start, start < sinks_end);
   while (k < end) {
     let row = (key_row + u32(k)) * shape.key_heads + key_head;
     var score = array<f32, ROWS>();
@@ -114,7 +116,11 @@ fn flash_query_gradient_rows(
     if (time < shape.query_time) {
       let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
       for (var d = 0u; d < HEAD; d++) { // unrolled
-        query_gradient[row * HEAD + d] = vec4<Element>(dq[r * HEAD + d] * SCALE);
+        var sum = dq[r * HEAD + d] * SCALE;
+        if (CONTINUES) {
+          sum += vec4f(query_gradient[row * HEAD + d]);
+        }
+        query_gradient[row * HEAD + d] = vec4<Element>(sum);
       }
     }
   }

@@ -59,13 +59,15 @@ fn flash_query_gradient_tiles(
     tile + shape.query_offset,
     vec2i(terms[term_row + u32(tile)].zw),
   );
-  let begin = tile_visible.low;
-  let end = visible_keys(
+  let begin = max(tile_visible.low, shape.walk_first);
+  let high = visible_keys(
     tile_last + shape.query_offset,
     vec2i(terms[term_row + u32(tile_last)].zw),
   ).high;
+  let end = min(high, shape.walk_last);
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  let start = max(tile_visible.start, shape.walk_first);
+  var k = select(begin, start, start < sinks_end);
   while (k < end) {
     let limit = select(end, sinks_end, k < sinks_end);
     var scores = mat4x4f();
@@ -144,7 +146,11 @@ fn flash_query_gradient_tiles(
       for (var block = 0u; block < HEAD_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < HEAD) {
-          query_gradient[row + column] = vec4<Element>(dq[block][i] * SCALE);
+          var sum = dq[block][i] * SCALE;
+          if (CONTINUES) {
+            sum += vec4f(query_gradient[row + column]);
+          }
+          query_gradient[row + column] = vec4<Element>(sum);
         }
       }
     }

@@ -52,7 +52,7 @@ export interface AttentionPlan {
   readonly keyHeads: number;
   readonly valueDim: number;
   readonly scale: number;
-  /** The fields of the shaders' `Shape`. */
+  /** The fields of the shaders' `Shape`, but for the walk. */
   readonly uniform: readonly number[];
   /** The overrides of `visibility.wgsl`. */
   readonly constants: Readonly<Record<string, number | boolean>>;
@@ -60,6 +60,12 @@ export interface AttentionPlan {
   readonly segments: readonly number[] | undefined;
   /** How many keys the last query sees. */
   readonly seen: number;
+  /** How many keys any query sees at most. */
+  readonly mostKeys: number;
+  /** How many queries of a head see any key at most. */
+  readonly mostQueries: number;
+  /** How many keys hold something. */
+  readonly keyLength: number;
 }
 
 /** A window as wide as any sequence, whose sum with a position fits 32 bits. */
@@ -155,6 +161,9 @@ export function planAttention(
     alibiSlopes,
     segments,
     seen: Math.max(0, high - low) + Math.max(0, Math.min(sinks, low, high)),
+    mostKeys: Math.min(keyLength, width + sinks),
+    mostQueries: sinks > 0 ? queryTime : Math.min(queryTime, width),
+    keyLength,
   };
 }
 

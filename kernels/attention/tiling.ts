@@ -1,4 +1,4 @@
-import type { Gpu } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
 /**
  * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
@@ -28,6 +28,22 @@ export function rowsPerInvocation(vectors: number): number {
 export const TILE = 32;
 /** vec4s of a row that the `"tiles"` kernels hold in workgroup memory at a time. */
 export const TILE_VECTORS = 8;
+
+/**
+ * How many keys a dispatch walks for each query, or for the key gradient how many queries of each of
+ * `heads` heads for a key: as many as a software adapter goes round.
+ */
+export function longestWalk(
+  gpu: Gpu,
+  algorithm: AttentionAlgorithm,
+  { HEAD, VALUE, heads }: { HEAD: number; VALUE: number; heads: number },
+): number {
+  if (!gpu.adapter.software) return Infinity;
+  const iterations = LOOP_ITERATIONS / heads;
+  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 2);
+  const blocks = Math.ceil(HEAD / TILE_VECTORS) + Math.ceil(VALUE / TILE_VECTORS);
+  return TILE * Math.max(1, Math.floor(iterations / (16 + 56 * blocks)) - 2);
+}
 
 /** Keys a workgroup of the decoding kernel takes, and the invocations that share them. */
 export function stepTiling(gpu: Gpu): { chunk: number; lanes: number } {

@@ -1,4 +1,11 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import betaGradientSource from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./delta_rule_gather_keys.wgsl" with { type: "text" };
 import gatherRowsSource from "./delta_rule_gather_rows.wgsl" with { type: "text" };
@@ -14,14 +21,7 @@ import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
 import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
 import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
-import {
-  cloneOrZeros,
-  LOOP_ITERATIONS,
-  planSpans,
-  type Sequence,
-  sequencesOf,
-  type Span,
-} from "./plan.ts";
+import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
 
 const GATHER_KEYS = kernel("delta_rule_gather_keys", gatherKeysSource);
 const GATHER_ROWS = kernel("delta_rule_gather_rows", gatherRowsSource);

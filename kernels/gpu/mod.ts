@@ -15,6 +15,13 @@ export {
   type MemoryUse,
   openGpu,
 } from "./gpu.ts";
-export { type Dispatch, floatBits, type Kernel, kernel } from "./kernel.ts";
+export {
+  definedKernels,
+  type Dispatch,
+  floatBits,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+} from "./kernel.ts";
 export type { KernelTime } from "./profiler.ts";
 export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";

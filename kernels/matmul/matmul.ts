@@ -165,8 +165,8 @@ function transposed(product: Product): Product {
 }
 
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
-  const { a, b, bias, batches, rows, columns, reduction, transposeB } = product;
-  const tiling = vectorTiling(gpu.adapter.software, transposeB);
+  const { a, b, bias, batches, rows, columns, reduction } = product;
+  const tiling = vectorTiling(gpu.adapter.software, product);
   gpu.dispatch(MATMUL_VECTOR(elements(product, output)), {
     constants: {
       ...tiling,

@@ -1,12 +1,12 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import {
-  cloneOrZeros,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
   LOOP_ITERATIONS,
-  planSpans,
-  type Sequence,
-  sequencesOf,
-  type Span,
-} from "./plan.ts";
+  type Tensor,
+} from "../gpu/mod.ts";
+import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
 import decayGradientSource from "./rwkv7_decay_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./rwkv7_gather_keys.wgsl" with { type: "text" };
 import gatherRowsSource from "./rwkv7_gather_rows.wgsl" with { type: "text" };

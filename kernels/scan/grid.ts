@@ -1,5 +1,5 @@
 import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
-import { type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
@@ -61,18 +61,24 @@ export function selectiveTiling(gpu: Gpu, time: number, chains: number): Selecti
 
 const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
 
-/** Sums `[blocks, columns]` over its blocks, in their order. */
+/** Blocks that an invocation of `sum_blocks` sums. */
+const BLOCKS = 4096;
+
+/** Sums `[blocks, columns]` over its blocks, in their order; many blocks part by part. */
 export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
   const [blocks, columns] = partial.shape;
-  const total = gpu.empty([columns]);
+  const parts = Math.max(1, Math.ceil(blocks / BLOCKS));
+  const total = gpu.empty(parts === 1 ? [columns] : [parts, columns]);
   gpu.dispatch(SUM_BLOCKS, {
-    constants: { WORKGROUP_SIZE },
+    constants: { WORKGROUP_SIZE, BLOCKS },
     uniform: [blocks, columns],
     read: { partial },
     write: { total },
-    workgroups: workgroupsFor(columns),
+    workgroups: workgroupsFor(parts * columns),
   });
-  return total;
+  if (parts === 1) return total;
+  using rest = total;
+  return sumBlocks(gpu, rest);
 }
 
 const ONE_LANE = "alias Lane = f32;";
@@ -93,10 +99,17 @@ export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly num
   return copy;
 }
 
-/** @throws {RangeError} where a chunk has no whole number of steps over 0. */
-export function checkChunkSize(op: string, chunkSize: number): void {
-  if (Number.isInteger(chunkSize) && chunkSize > 0) return;
-  throw new RangeError(
-    `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
-  );
+/**
+ * The chunk size of a scan, held to where neither the steps of a chunk nor the chunks of a sequence are
+ * more than an invocation may go round.
+ *
+ * @throws {RangeError} where a chunk has no whole number of steps over 0.
+ */
+export function feasibleChunkSize(op: string, chunkSize: number, time: number): number {
+  if (!Number.isInteger(chunkSize) || chunkSize <= 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
+    );
+  }
+  return Math.max(Math.min(chunkSize, LOOP_ITERATIONS), Math.ceil(time / LOOP_ITERATIONS));
 }

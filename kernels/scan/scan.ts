@@ -1,7 +1,7 @@
 import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import {
-  checkChunkSize,
   copyOf,
+  feasibleChunkSize,
   laneKernels,
   type Lanes,
   scanTiling,
@@ -227,8 +227,8 @@ function planChunks(
   [batch, time, channels]: readonly number[],
   options: ScanOptions,
 ): ChunkPlan {
-  const { chunkSize, lanes } = { ...scanTiling(gpu, time, channels), ...options };
-  checkChunkSize(op, chunkSize);
+  const { chunkSize: asked, lanes } = { ...scanTiling(gpu, time, channels), ...options };
+  const chunkSize = feasibleChunkSize(op, asked, time);
   const chunks = Math.ceil(time / chunkSize);
   const groups = channels / lanes;
   return {

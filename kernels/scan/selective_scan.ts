@@ -1,7 +1,7 @@
 import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import {
-  checkChunkSize,
   copyOf,
+  feasibleChunkSize,
   selectiveTiling,
   sumBlocks,
   WORKGROUP_SIZE,
@@ -100,17 +100,20 @@ export function selectiveScan(
 ): SelectiveScanOutputs {
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const tiling = { ...selectiveTiling(gpu, time, batch * channels), ...options };
-  checkChunkSize("selectiveScan", tiling.chunkSize);
+  const { chunkSize: asked, lanes } = {
+    ...selectiveTiling(gpu, time, batch * channels),
+    ...options,
+  };
+  const chunkSize = feasibleChunkSize("selectiveScan", asked, time);
   const output = gpu.empty(input.shape);
   const stateShape = [batch, channels, state];
   if (time === 0) return { output, finalState: copyOf(gpu, initialState, stateShape) };
 
   using delta = stepLengths(gpu, inputs, options);
-  const chunks = Math.ceil(time / tiling.chunkSize);
+  const chunks = Math.ceil(time / chunkSize);
   const grid = {
-    constants: { LANES: tiling.lanes },
-    workgroups: [Math.ceil(channels / tiling.lanes), chunks, batch],
+    constants: { LANES: lanes },
+    workgroups: [Math.ceil(channels / lanes), chunks, batch],
   } as const;
   const uniform = (first: number): number[] => [
     batch,
@@ -119,7 +122,7 @@ export function selectiveScan(
     state,
     first,
     chunks,
-    tiling.chunkSize,
+    chunkSize,
   ];
 
   using carry = chunks === 1
