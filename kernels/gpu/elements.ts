@@ -22,6 +22,22 @@ export function withElements(source: string, elements: ElementTypes): string {
   return Object.values(elements).includes("f16") ? `enable f16; ${text}` : text;
 }
 
+const ENABLE_SUBGROUPS = "enable subgroups; ";
+
+/** The text of a shader that uses subgroup operations, for devices whose features have them. */
+export function withSubgroups(source: string): string {
+  return ENABLE_SUBGROUPS + source;
+}
+
+/**
+ * The text as the device's compiler wants it. Deno's, naga, knows subgroup operations but not the
+ * directive that the standard asks for (gfx-rs/wgpu issue 5555); any other's has it.
+ */
+export function forCompiler(source: string, device: GPUDevice): string {
+  const naga = "Deno" in globalThis && device instanceof GPUDevice;
+  return naga ? source.replace(ENABLE_SUBGROUPS, "") : source;
+}
+
 /** A kernel for each way its tensors may be stored, made where it is first asked for. */
 export function elementKernel(label: string, source: string): (elements: ElementTypes) => Kernel {
   const made = new Map<string, Kernel>();

@@ -1,4 +1,5 @@
 import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
+import { forCompiler } from "./elements.ts";
 import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
@@ -350,7 +351,10 @@ export class Gpu implements AsyncDisposable {
   #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
     const { label, source } = kernel;
     this.device.pushErrorScope("validation");
-    const module = this.device.createShaderModule({ label, code: source });
+    const module = this.device.createShaderModule({
+      label,
+      code: forCompiler(source, this.device),
+    });
     const pipeline = this.device.createComputePipeline({
       label,
       layout: "auto",

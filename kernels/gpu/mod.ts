@@ -6,7 +6,7 @@
  */
 export { checkRank, checkTensor, FLOATS } from "./check.ts";
 export { type Adapter } from "./device.ts";
-export { elementKernel, type ElementTypes, withElements } from "./elements.ts";
+export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
 export {
   DeviceLostError,
   Gpu,
