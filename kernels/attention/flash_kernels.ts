@@ -5,6 +5,8 @@ import keyGradientRows from "./flash_key_gradient_rows.wgsl" with { type: "text"
 import keyGradientTiles from "./flash_key_gradient_tiles.wgsl" with { type: "text" };
 import queryGradientRows from "./flash_query_gradient_rows.wgsl" with { type: "text" };
 import queryGradientTiles from "./flash_query_gradient_tiles.wgsl" with { type: "text" };
+import lanes from "./lanes.wgsl" with { type: "text" };
+import lanesSubgroups from "./lanes_subgroups.wgsl" with { type: "text" };
 import rowTerms from "./flash_row_terms.wgsl" with { type: "text" };
 import seeingQueries from "./seeing_queries.wgsl" with { type: "text" };
 import { specialize } from "./specialize.ts";
@@ -66,14 +68,16 @@ export function rowTermsKernel(VALUE: number, Element: DataType): Kernel {
   return specialize("flash_row_terms", `${rowTerms}\n${visibility}`, { VALUE }, { Element });
 }
 
-/** The two kernels of decoding. */
+/** The two kernels of decoding; with `subgroups`, a workgroup's results are joined by them. */
 export function stepKernels(
   HEAD: number,
   VALUE: number,
   Element: DataType,
+  subgroups: boolean,
 ): { step: Kernel; combine: Kernel } {
+  const source = `${step}\n${subgroups ? lanesSubgroups : lanes}\n${visibility}`;
   return {
-    step: specialize("flash_step", `${step}\n${visibility}`, { HEAD, VALUE }, { Element }),
+    step: specialize("flash_step", source, { HEAD, VALUE }, { Element }, subgroups),
     combine: specialize("flash_step_combine", stepCombine, { VALUE }, { Element }),
   };
 }

@@ -21,7 +21,6 @@ override SCALE: f32 = 0.125;
 @group(0) @binding(6) var<storage, read_write> weights: array<vec2f>; // [batch, heads, chunks]: largest logit, sum
 
 var<workgroup> probabilities: array<f32, CHUNK>;
-var<workgroup> reduced: array<f32, LANES>;
 var<workgroup> sums: array<vec4f, LANES>;
 
 @compute @workgroup_size(LANES)
@@ -61,21 +60,14 @@ fn flash_step(
     probabilities[i] = logit;
     largest = max(largest, logit);
   }
-  reduced[local.x] = largest;
-  workgroupBarrier();
-  largest = reduced[0];
-  for (var lane = 1u; lane < LANES; lane++) {
-    largest = max(largest, reduced[lane]);
-  }
-  workgroupBarrier();
+  largest = max_lanes(local.x, largest);
   var sum = 0.0;
   for (var i = local.x; i < CHUNK; i += LANES) {
     let p = select(0.0, exp(probabilities[i] - largest), i < count);
     probabilities[i] = p;
     sum += p;
   }
-  reduced[local.x] = sum;
-  workgroupBarrier();
+  sum = sum_lanes(local.x, sum); // all lanes see the probabilities from here on
 
   // SHARES invocations share a vec4 of the value, each with every SHARES-th key.
   let columns = min(VALUE, LANES);
@@ -102,9 +94,6 @@ fn flash_step(
     workgroupBarrier();
   }
   if (local.x == 0u) {
-    for (var lane = 1u; lane < LANES; lane++) {
-      sum += reduced[lane];
-    }
     weights[query_row * workgroups.y + workgroup.y] = vec2f(largest, sum);
   }
 }
