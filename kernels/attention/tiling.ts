@@ -40,9 +40,9 @@ export function longestWalk(
 ): number {
   if (!gpu.adapter.software) return Infinity;
   const iterations = LOOP_ITERATIONS / heads;
-  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 2);
+  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 3);
   const blocks = Math.ceil(HEAD / TILE_VECTORS) + Math.ceil(VALUE / TILE_VECTORS);
-  return TILE * Math.max(1, Math.floor(iterations / (16 + 56 * blocks)) - 2);
+  return TILE * Math.max(1, Math.floor(iterations / (24 + 60 * blocks)) - 2);
 }
 
 /** Keys a workgroup of the decoding kernel takes, the invocations that share them, and whether subgroups join their results. */

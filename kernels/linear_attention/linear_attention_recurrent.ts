@@ -1,4 +1,4 @@
-import { elementKernel, floatBits, type Gpu } from "../gpu/mod.ts";
+import { elementKernel, floatBits, type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
@@ -28,7 +28,7 @@ export function linearAttentionRecurrent(
 ): LinearAttentionOutputs {
   using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options);
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
-  const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
+  const { query, key, value, logDecay, bonus, initialState, bounds, longest } = problem;
   const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
   const tiles = Math.ceil(keyVectors / vectors);
   const values = valueVectors * 4;
@@ -36,34 +36,38 @@ export function linearAttentionRecurrent(
   if (initialState !== undefined) gpu.copy(initialState, final);
   const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
-  gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
-    constants: {
-      VECTORS: vectors,
-      DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
-      BONUS: bonus !== undefined,
-    },
-    uniform: [
-      sequences,
-      heads,
-      groups,
-      keyVectors,
-      values,
-      tiles,
-      rows,
-      Number(initialState !== undefined),
-      floatBits(scale),
-    ],
-    read: {
-      bounds: firstRows,
-      query,
-      key,
-      value,
-      logDecay: logDecay ?? query,
-      bonus: bonus ?? query,
-    },
-    write: { partial, final },
-    workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
-  });
+  for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
+    gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
+      constants: {
+        VECTORS: vectors,
+        DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
+        BONUS: bonus !== undefined,
+      },
+      uniform: [
+        sequences,
+        heads,
+        groups,
+        keyVectors,
+        values,
+        tiles,
+        rows,
+        Number(initialState !== undefined || first > 0),
+        floatBits(scale),
+        first,
+        first + LOOP_ITERATIONS,
+      ],
+      read: {
+        bounds: firstRows,
+        query,
+        key,
+        value,
+        logDecay: logDecay ?? query,
+        bonus: bonus ?? query,
+      },
+      write: { partial, final },
+      workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
+    });
+  }
   let output = partial;
   if (tiles > 1) {
     output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);

@@ -21,6 +21,8 @@ struct Shape {
   rows: u32,
   has_initial: u32, // 0 or 1
   scale: u32, // the bits of an f32
+  first: u32, // of the tokens of a sequence that this dispatch walks
+  last: u32, // one past them
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -139,9 +141,10 @@ fn linear_attention_recurrent(
     s14 = load(cell, first + 14u);
     s15 = load(cell, first + 15u);
   }
-  let end = bounds[sequence + 1u];
+  let begin = bounds[sequence];
+  let end = min(begin + shape.last, bounds[sequence + 1u]);
   head_decay = 1.0;
-  for (var row = bounds[sequence]; row < end; row++) {
+  for (var row = begin + shape.first; row < end; row++) {
     let token = row * shape.heads + head;
     query_at = (row * shape.groups + group) * shape.key_vectors;
     decay_at = token * shape.key_vectors;

@@ -5,6 +5,7 @@ import {
   elementKernel,
   FLOATS,
   type Gpu,
+  LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
 import { BLOCK, type Chunks, cutIntoChunks } from "./chunks.ts";
@@ -60,6 +61,8 @@ export interface Problem extends Disposable {
   /** In vectors of 4, of a filled-up row. */
   readonly valueVectors: number;
   readonly scale: number;
+  /** Rows of the longest sequence. */
+  readonly longest: number;
   /** First row of each sequence, and the end of the last. */
   readonly bounds: readonly number[];
   readonly chunks: Chunks;
@@ -163,12 +166,18 @@ export function prepare(
   if (initialState !== undefined) {
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
-  const chunkSize = options.chunkSize ?? defaultChunkSize(gpu);
-  if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
+  const asked = options.chunkSize ?? defaultChunkSize(gpu);
+  if (!Number.isInteger(asked) || asked <= 0 || asked % BLOCK !== 0) {
     throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
+      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${asked}`,
     );
   }
+  // States pass from chunk to chunk in a loop: no sequence may have more chunks than it goes round.
+  const longest = bounds.reduce(
+    (most, end, s) => Math.max(most, end - bounds[Math.max(0, s - 1)]),
+    0,
+  );
+  const chunkSize = Math.max(asked, Math.ceil(longest / LOOP_ITERATIONS / BLOCK) * BLOCK);
 
   const owned: Tensor[] = [];
   const rows = batch * time;
@@ -232,6 +241,7 @@ export function prepare(
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
+    longest,
     bounds,
     chunks: cutIntoChunks(gpu, bounds, chunkSize),
     blocks: chunkSize / BLOCK,

@@ -1,4 +1,11 @@
-import { type Gpu, type Kernel, kernel, type Tensor, withSubgroups } from "../gpu/mod.ts";
+import {
+  type Gpu,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+  withSubgroups,
+} from "../gpu/mod.ts";
 import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
 import sumLanes from "./sum_lanes.wgsl" with { type: "text" };
 import sumLanesSubgroups from "./sum_lanes_subgroups.wgsl" with { type: "text" };
@@ -31,10 +38,11 @@ export function rowForm(kernels: RowKernels, width: number): { kernel: Kernel; c
 /**
  * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep: as many
  * lanes read a row in whole vectors, where a row an invocation would gather. A GPU gives a row as
- * many lanes as it has columns, up to 256.
+ * many lanes as it has columns, up to 256; and so does a software adapter a row that would take 8
+ * lanes more rounds than they may go.
  */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 32 };
+  if (gpu.adapter.software && columns <= LOOP_ITERATIONS) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }

@@ -3,6 +3,7 @@ import {
   checkTensor,
   type Gpu,
   kernel,
+  LOOP_ITERATIONS,
   type Tensor,
   withSubgroups,
 } from "../gpu/mod.ts";
@@ -20,7 +21,9 @@ function rowTiling(
   gpu: Gpu,
   columns: number,
 ): { LANES: number; ROWS: number; joined: "workgroup" | "subgroups" } {
-  if (gpu.adapter.software) return { LANES: 8, ROWS: 8, joined: "workgroup" };
+  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) {
+    return { LANES: 8, ROWS: 8, joined: "workgroup" };
+  }
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
   const ROWS = Math.max(1, 64 / LANES);
   return { LANES, ROWS, joined: gpu.supportsSubgroups && ROWS === 1 ? "subgroups" : "workgroup" };
