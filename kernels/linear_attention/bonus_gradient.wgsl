@@ -13,6 +13,7 @@ struct Shape {
   groups: u32,
   key_vectors: u32,
   blocks: u32, // in a chunk
+  first_chunk: u32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -23,7 +24,7 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [2, chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read_write> query_gradient: array<vec4f>; // [rows, heads, key_vectors]
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4f>; // [rows, heads, key_vectors]
-@group(0) @binding(8) var<storage, read_write> partial: array<vec4f>; // [chunks, heads, key_vectors]
+@group(0) @binding(8) var<storage, read_write> partial: array<vec4f>; // [chunks of all slabs, heads, key_vectors]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn bonus_gradient(
@@ -54,5 +55,5 @@ fn bonus_gradient(
     key_gradient[slot] += b * u * q;
     sum += b * q * k;
   }
-  partial[index] = sum;
+  partial[shape.first_chunk * shape.heads * shape.key_vectors + index] = sum;
 }

@@ -17,6 +17,7 @@ struct Shape {
   groups: u32,
   key_vectors: u32,
   blocks: u32, // in a chunk
+  first_row: u32,
   rows: u32,
 }
 
@@ -61,7 +62,7 @@ fn chunk_decay(
     for (var row = first; row < end; row++) {
       let read_sum = sum;
       sum += log_decay_at(row, head, vector);
-      decayed[(row * shape.heads + head) * shape.key_vectors + vector] =
+      decayed[((row - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
         vec4f(query[(row * shape.groups + group) * shape.key_vectors + vector]) *
         exp(select(sum, read_sum, READS_BEFORE));
     }
@@ -78,7 +79,7 @@ fn chunk_decay(
     let end = min(first + 8u, rows.y);
     var sum = vec4f();
     for (var row = end; row > first; row--) {
-      decayed[((shape.rows + row - 1u) * shape.heads + head) * shape.key_vectors + vector] =
+      decayed[((shape.rows + row - 1u - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
         vec4f(key[((row - 1u) * shape.groups + group) * shape.key_vectors + vector]) * exp(sum);
       sum += log_decay_at(row - 1u, head, vector);
     }

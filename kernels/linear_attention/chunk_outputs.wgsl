@@ -17,7 +17,7 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  a_offset: u32, // of a in its tensor
+  a_offset: u32, // of row 0 in its tensor; it may lie before it, and wrap
   reversed: u32, // 0 or 1
   scale: u32, // the bits of an f32
 }

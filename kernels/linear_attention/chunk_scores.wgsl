@@ -17,7 +17,8 @@ struct Shape {
   vectors: u32, // of a row of a and b
   blocks: u32, // in a chunk
   pairs: u32, // of blocks
-  b_offset: u32, // of b in its tensor
+  a_offset: u32, // of row 0 in its tensor; it may lie before it, and wrap
+  b_offset: u32,
   transposed: u32, // 0 or 1
   scale: u32, // the bits of an f32
 }
@@ -74,8 +75,8 @@ fn chunk_scores(
   let base = rows.x * stride + a_head * shape.vectors;
   let i = vec4u(i_block * 8u) + vec4u(0u, 1u, 2u, 3u);
   let j = vec4u(j_block * 8u) + vec4u(0u, 1u, 2u, 3u);
-  let a_low = base + min(i, vec4u(last)) * stride;
-  let a_high = base + min(i + 4u, vec4u(last)) * stride;
+  let a_low = shape.a_offset + base + min(i, vec4u(last)) * stride;
+  let a_high = shape.a_offset + base + min(i + 4u, vec4u(last)) * stride;
   let b_low = shape.b_offset + base + min(j, vec4u(last)) * stride;
   let b_high = shape.b_offset + base + min(j + 4u, vec4u(last)) * stride;
 

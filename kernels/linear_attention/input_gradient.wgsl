@@ -23,8 +23,8 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  other_offset: u32, // of keys (reversed: queries) in decayed
-  own_offset: u32, // of queries (reversed: keys) in decayed
+  other_offset: u32, // of row 0 of the keys (reversed: queries); it may lie before decayed, and wrap
+  own_offset: u32, // of row 0 of the queries (reversed: keys)
   reversed: u32, // 0 or 1
   scale: u32, // the bits of an f32
 }

@@ -1,5 +1,12 @@
 import type { Gpu, Tensor } from "../gpu/mod.ts";
-import { chunkOutputs, chunkStates, decayToBlocks, queryKeyScores } from "./passes.ts";
+import {
+  chunkOutputs,
+  chunkStates,
+  decayToBlocks,
+  emptyStates,
+  queryKeyScores,
+  takeBorder,
+} from "./passes.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 
 /** What {@linkcode linearAttention} returns. */
@@ -26,24 +33,22 @@ export function linearAttention(
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttention", inputs, options);
-  const { value, initialState, heads, keyDim, valueDim, sequences } = problem;
-  using decayed = decayToBlocks(problem);
-  const { states, final } = chunkStates(problem, decayed.key, value, decayed.decays, {
-    initial: initialState,
-    backward: false,
-  });
-  using scores = queryKeyScores(problem, decayed, { transposed: false });
-  const output = chunkOutputs(
-    problem,
-    decayed.query,
-    value,
-    decayed.decays,
-    scores,
-    states,
-    { reversed: false },
-  );
-  states[Symbol.dispose]();
+  using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
+  const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
+  const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
+  const final = emptyStates(problem);
+  let border: Tensor | undefined;
+  for (const slab of problem.slabs) {
+    using decayed = decayToBlocks(problem, slab);
+    const { query, key, decays } = decayed;
+    const ends = { initial: initialState, border, final };
+    using states = chunkStates(problem, slab, key, value, decays, ends, { backward: false });
+    border?.[Symbol.dispose]();
+    border = takeBorder(problem, final, slab.goesOn);
+    using scores = queryKeyScores(problem, slab, decayed, { transposed: false });
+    const inputs = { a: query, value, decays, scores, states };
+    chunkOutputs(problem, slab, inputs, output, { reversed: false });
+  }
   return {
     output: problem.cut(output, "value", inputs.value.shape),
     finalState: problem.cut(final, "state", [sequences, heads, keyDim, valueDim]),

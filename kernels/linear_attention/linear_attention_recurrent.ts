@@ -26,9 +26,10 @@ export function linearAttentionRecurrent(
   inputs: LinearAttentionInputs,
   options: Omit<LinearAttentionOptions, "chunkSize"> = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options);
+  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
-  const { query, key, value, logDecay, bonus, initialState, bounds, longest } = problem;
+  const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
+  const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 0);
   const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
   const tiles = Math.ceil(keyVectors / vectors);
   const values = valueVectors * 4;

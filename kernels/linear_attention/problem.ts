@@ -8,8 +8,8 @@ import {
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
-import { BLOCK, type Chunks, cutIntoChunks } from "./chunks.ts";
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
+import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
 const RESIZE_ROWS = elementKernel("resize_rows", resizeRowsSource);
 const WORKGROUP_SIZE = 64;
@@ -39,6 +39,11 @@ export interface LinearAttentionOptions {
   /** Tokens of a chunk, a multiple of 8; the adapter decides unless told. It changes speed alone. */
   readonly chunkSize?: number;
   /**
+   * Bytes that an intermediate tensor may take: a longer sequence is worked on slab by slab. The
+   * adapter decides unless told; it changes speed and memory alone.
+   */
+  readonly workspaceBytes?: number;
+  /**
    * Sequences packed one behind the other in a batch of 1: where each begins, and the end of the
    * last, as in `[0, 1, 100, 257]`. Each has a state of its own; one may be empty.
    */
@@ -61,11 +66,9 @@ export interface Problem extends Disposable {
   /** In vectors of 4, of a filled-up row. */
   readonly valueVectors: number;
   readonly scale: number;
-  /** Rows of the longest sequence. */
-  readonly longest: number;
   /** First row of each sequence, and the end of the last. */
   readonly bounds: readonly number[];
-  readonly chunks: Chunks;
+  readonly slabs: readonly Slab[];
   /** Blocks of a chunk. */
   readonly blocks: number;
   /** Whether `logDecay` has a value a key. */
@@ -90,9 +93,16 @@ export function workgroupsFor(count: number): number {
   return Math.ceil(count / WORKGROUP_SIZE);
 }
 
-/** The tokens of a chunk where the caller does not say. */
-function defaultChunkSize(gpu: Gpu): number {
-  return gpu.adapter.software ? 32 : 64;
+/**
+ * What suits an adapter. A software one has a cache of some MB to stay in, a GPU wants all the chunks at
+ * once that its bindings can hold; and each slab more makes the backward pass compute states once more.
+ */
+function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
+  if (gpu.adapter.software) {
+    return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
+  }
+  const bytes = Math.min(2 ** 28, gpu.device.limits.maxStorageBufferBindingSize);
+  return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
 /** Copies rows into rows of another length or data type: filled up with zeros, or cut off. */
@@ -158,6 +168,7 @@ export function prepare(
   op: string,
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions,
+  pass: "forward" | "backward",
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
@@ -166,23 +177,31 @@ export function prepare(
   if (initialState !== undefined) {
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
-  const asked = options.chunkSize ?? defaultChunkSize(gpu);
-  if (!Number.isInteger(asked) || asked <= 0 || asked % BLOCK !== 0) {
+  const tuned = tuning(gpu);
+  const bytes = pass === "forward" ? tuned.forwardBytes : tuned.backwardBytes;
+  const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
+  if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${asked}`,
+      `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
     );
   }
-  // States pass from chunk to chunk in a loop: no sequence may have more chunks than it goes round.
-  const longest = bounds.reduce(
-    (most, end, s) => Math.max(most, end - bounds[Math.max(0, s - 1)]),
-    0,
-  );
-  const chunkSize = Math.max(asked, Math.ceil(longest / LOOP_ITERATIONS / BLOCK) * BLOCK);
 
   const owned: Tensor[] = [];
   const rows = batch * time;
   const filledKey = Math.ceil(keyDim / TILE) * TILE;
   const filledValue = Math.ceil(valueDim / TILE) * TILE;
+  const blocks = chunkSize / BLOCK;
+  // The largest intermediates of a chunk: states; scores and their transpose; decayed queries and
+  // keys; what input_gradient leaves for decay_carry.
+  const chunkFloats = heads * Math.max(
+    filledKey * filledValue,
+    2 * chunkSize ** 2,
+    2 * chunkSize * filledKey,
+    blocks ** 2 * filledKey,
+  );
+  // States pass from chunk to chunk in a loop: a slab has no more of them than it goes round.
+  const fitting = Math.floor(workspaceBytes / (4 * chunkFloats));
+  const slabChunks = Math.min(LOOP_ITERATIONS, Math.max(1, fitting));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
     return tensor;
@@ -241,10 +260,9 @@ export function prepare(
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
-    longest,
     bounds,
-    chunks: cutIntoChunks(gpu, bounds, chunkSize),
-    blocks: chunkSize / BLOCK,
+    slabs: cutIntoSlabs(gpu, bounds, chunkSize, slabChunks),
+    blocks,
     perKey: decay === "key",
     query: fill(query, "key"),
     key: fill(key, "key"),

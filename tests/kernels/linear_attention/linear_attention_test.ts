@@ -27,6 +27,7 @@ interface Case {
   bonus?: boolean;
   initial?: boolean;
   chunkSize?: number;
+  workspaceBytes?: number;
   segments?: number[];
 }
 
@@ -42,6 +43,7 @@ function describe(c: Case): string {
     c.initial && "initial state",
     c.segments && `segments [${c.segments}]`,
     c.chunkSize && `chunks of ${c.chunkSize}`,
+    c.workspaceBytes && `slabs of ${c.workspaceBytes} bytes`,
   ].filter(Boolean).join(", ");
 }
 
@@ -114,7 +116,8 @@ async function checkCase(c: Case): Promise<void> {
   const gpu = await testGpu();
   const inputs = makeInputs(c);
   const tensors = await upload(inputs);
-  const options = { segments: c.segments, chunkSize: c.chunkSize };
+  const { segments, chunkSize, workspaceBytes } = c;
+  const options = { segments, chunkSize, workspaceBytes };
   const outputs = linearAttention(gpu, tensors, options);
   const gradients = linearAttentionBackward(gpu, tensors, options);
   const recurrent = linearAttentionRecurrent(gpu, tensors, { segments: c.segments });
@@ -183,6 +186,41 @@ const CASES: Case[] = [
   { time: 100, heads: 2, keyDim: 8, valueDim: 8, decay: "head", initial: true, chunkSize: 8 },
   { time: 257, heads: 2, keyDim: 8, valueDim: 8, decay: "key", initial: true, chunkSize: 64 },
   { time: 257, heads: 2, keyDim: 8, valueDim: 8, decay: "none", initial: true, chunkSize: 128 },
+  {
+    batch: 3,
+    time: 100,
+    heads: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "key",
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 12_288,
+  },
+  { batch: 2, time: 64, keyDim: 8, valueDim: 8, decay: "none", chunkSize: 16, workspaceBytes: 1 },
+  {
+    time: 257,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "key",
+    bonus: true,
+    segments: [0, 0, 1, 100, 100, 257, 257],
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 6144,
+  },
+  {
+    time: 257,
+    heads: 4,
+    groups: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "head",
+    segments: [0, 32, 64, 257],
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 16_384,
+  },
 ];
 
 for (const c of CASES) {
