@@ -375,7 +375,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     const make = makerOf(gpu);
     for (
       const { channels, carried, chunkSize } of combinations({
-        channels: WIDTHS,
+        channels: [...WIDTHS, 64, 128, 256],
         carried: BOTH,
         chunkSize: [undefined, 16],
       })
