@@ -1,4 +1,5 @@
 import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
+import { forCompiler } from "./elements.ts";
 import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
@@ -51,7 +52,8 @@ const DISPATCHES_PER_SUBMIT = 64;
 const CACHE_ENTRIES = 8192;
 /** Writes of at least this many bytes are submitted at once. */
 const WRITE_BYTES_TO_SUBMIT = 2 ** 20;
-const NAN_BITS = 0x7fc00000;
+/** Not a number as an f32, and in both halves as an f16. */
+const NAN_BITS = 0x7fc07fc0;
 
 /**
  * A GPU: makes tensors, runs kernels on them, reads them back. Work is only queued by
@@ -368,7 +370,10 @@ export class Gpu implements AsyncDisposable {
   #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
     const { label, source } = kernel;
     this.device.pushErrorScope("validation");
-    const module = this.device.createShaderModule({ label, code: source });
+    const module = this.device.createShaderModule({
+      label,
+      code: forCompiler(source, this.device),
+    });
     const pipeline = this.device.createComputePipeline({
       label,
       layout: "auto",

@@ -11,9 +11,9 @@ import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from
 
 /** What {@linkcode linearAttention} returns. */
 export interface LinearAttentionOutputs {
-  /** `[batch, time, heads, valueDim]`. */
+  /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`. */
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
   readonly finalState: Tensor;
 }
 
@@ -45,7 +45,7 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
-  const output = gpu.empty([rows, heads, problem.valueVectors * 4]);
+  const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
   const final = emptyStates(problem);
   let border: Tensor | undefined;
   for (const slab of problem.slabs) {
