@@ -1,47 +1,112 @@
-import { gatedActivation, linearMap } from "./operations.ts";
-import { linear, type Parameters, type ParameterSpecification } from "./parameters.ts";
+import { activation, gatedActivation, linearMap, multiply, tokenShift } from "./operations.ts";
+import {
+  free,
+  fromUniform,
+  linear,
+  type Parameters,
+  type ParameterSpecification,
+} from "./parameters.ts";
 import type { Tape, Variable } from "./tape.ts";
 
-/** What mixes the channels of one token: a gated multi-layer perceptron (Shazeer 2020). */
+/** What mixes the channels of one token. */
 export interface ChannelMixerConfiguration {
-  /** The gate's activation: SiLU or GELU. */
-  readonly kind: "swiglu" | "geglu";
+  /**
+   * `swiglu`, `geglu`: a gated perceptron (Shazeer 2020); `rwkv6`, `rwkv7`: a squared ReLU over
+   * the token and the one before it, RWKV-6's with a receptance gate.
+   */
+  readonly kind: "swiglu" | "geglu" | "rwkv6" | "rwkv7";
   /** Width between the two projections. */
   readonly hidden: number;
+}
+
+/** A channel mixer's output, and what it carries to the next segment. */
+export interface ChannelMixed {
+  /** `[batch, time, width]`. */
+  readonly output: Variable;
+  /** `[batch, 1, width]`, where it carries something. */
+  readonly state?: Variable;
 }
 
 /** A channel mixer. */
 export interface ChannelMixer {
   /** The parameters it needs. */
   readonly parameters: readonly ParameterSpecification[];
-  /** `[batch, time, width] → [batch, time, width]`, each token on its own. */
-  mix(tape: Tape, parameters: Parameters, x: Variable): Variable;
+  /** Whether it carries the last token's input. */
+  readonly carries: boolean;
+  /** `[batch, time, width] → [batch, time, width]`, each token on its own or with the one before. */
+  mix(tape: Tape, parameters: Parameters, x: Variable, state?: Variable): ChannelMixed;
 }
+
+type Factory = (width: number, hidden: number, outputGain: number) => ChannelMixer;
+
+const CHANNEL_MIXERS: Readonly<Record<ChannelMixerConfiguration["kind"], Factory>> = {
+  swiglu: gated("silu"),
+  geglu: gated("gelu"),
+  rwkv6: squaredRelu(true),
+  rwkv7: squaredRelu(false),
+};
 
 /** The channel mixer that a configuration describes. @throws {RangeError} where the kind is unknown. */
 export function createChannelMixer(
   width: number,
-  configuration: ChannelMixerConfiguration,
+  { kind, hidden }: ChannelMixerConfiguration,
   outputGain: number,
 ): ChannelMixer {
-  const { kind, hidden } = configuration;
-  if (kind !== "swiglu" && kind !== "geglu") {
+  const factory = CHANNEL_MIXERS[kind] as Factory | undefined;
+  if (factory === undefined) {
     throw new RangeError(
-      `Cannot build a channel mixer of kind "${kind}": known kinds are swiglu, geglu`,
+      `Cannot build a channel mixer of kind "${kind}": known kinds are ${
+        Object.keys(CHANNEL_MIXERS).join(", ")
+      }`,
     );
   }
-  const activation = kind === "swiglu" ? "silu" : "gelu";
-  return {
+  return factory(width, hidden, outputGain);
+}
+
+function gated(kind: "silu" | "gelu"): Factory {
+  return (width, hidden, outputGain) => ({
     parameters: [
       linear("gate.weight", hidden, width),
       linear("up.weight", hidden, width),
       linear("down.weight", width, hidden, outputGain),
     ],
-    mix(tape, parameters, x): Variable {
+    carries: false,
+    mix(tape, parameters, x): ChannelMixed {
       const gate = linearMap(tape, x, parameters("gate.weight"));
       const up = linearMap(tape, x, parameters("up.weight"));
-      const gated = gatedActivation(tape, gate, up, activation);
-      return linearMap(tape, gated, parameters("down.weight"));
+      const mixed = gatedActivation(tape, gate, up, kind);
+      return { output: linearMap(tape, mixed, parameters("down.weight")) };
     },
-  };
+  });
+}
+
+/** RWKV's channel mixing (Peng et al. 2024, eq. 23–26; Peng et al. 2025, section 4.2). */
+function squaredRelu(receptance: boolean): Factory {
+  const streams = receptance ? ["key", "receptance"] : ["key"];
+  return (width, hidden, outputGain) => ({
+    parameters: [
+      ...streams.map((name) => free(`${name}.shift`, [width], fromUniform(0, 1))),
+      linear("key.weight", hidden, width),
+      ...(receptance ? [linear("receptance.weight", width, width)] : []),
+      linear("value.weight", width, hidden, outputGain),
+    ],
+    carries: true,
+    mix(tape, parameters, x, state): ChannelMixed {
+      const shift = tokenShift(tape, x, state);
+      const key = activation(
+        tape,
+        linearMap(tape, shift.toward(parameters("key.shift")), parameters("key.weight")),
+        "relu_squared",
+      );
+      const value = linearMap(tape, key, parameters("value.weight"));
+      if (!receptance) return { output: value, state: shift.state };
+      const gate = linearMap(
+        tape,
+        shift.toward(parameters("receptance.shift")),
+        parameters("receptance.weight"),
+      );
+      const output = multiply(tape, activation(tape, gate, "sigmoid"), value);
+      return { output, state: shift.state };
+    },
+  });
 }

@@ -17,6 +17,10 @@ export interface ModelConfiguration {
   readonly vocabulary: number;
   /** Width of the residual stream. */
   readonly width: number;
+  /** The norm before each mixer and before the head; RMS norm unless told. */
+  readonly norm?: "rms" | "layer";
+  /** Whether the embedding is normed, as RWKV's is. */
+  readonly embeddingNorm?: boolean;
   /** The layers, first to last. */
   readonly layers: readonly LayerConfiguration[];
 }
@@ -56,6 +60,26 @@ function withMlp(
   return {
     mixer: { kind, heads: width / 16, keyDim, valueDim: 16 },
     channelMixer: { kind: "swiglu", hidden: 2 * width },
+  };
+}
+
+function rwkv(
+  kind: "rwkv6" | "rwkv7",
+  options: ArchitectureOptions,
+  expansion: number,
+): ModelConfiguration {
+  const { vocabulary, width, layers = 2 } = options;
+  const size = { heads: width / 16, headDim: 16 };
+  return {
+    family: kind,
+    vocabulary,
+    width,
+    norm: "layer",
+    embeddingNorm: true,
+    layers: Array.from({ length: layers }, (_, index) => ({
+      mixer: kind === "rwkv6" ? { kind, ...size } : { kind, ...size, mixesValues: index > 0 },
+      channelMixer: { kind, hidden: expansion * width },
+    })),
   };
 }
 
@@ -99,6 +123,18 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   /** Gated DeltaNet (Yang et al. 2025): the delta rule with a decay for each head. */
   "gated-deltanet": (options) =>
     repeated("gated-deltanet", options, withMlp(options.width, "gated_delta_net", 16)),
+
+  /** Mamba (Gu & Dao 2023): mixers alone, inner width twice the model's. */
+  mamba1: (options) =>
+    repeated("mamba1", options, {
+      mixer: { kind: "mamba1", inner: 2 * options.width, stateDim: 16 },
+    }),
+
+  /** RWKV-6 (Peng et al. 2024): a decay for each channel that the input chooses, and a bonus. */
+  rwkv6: (options) => rwkv("rwkv6", options, 3.5),
+
+  /** RWKV-7 (Peng et al. 2025): a diagonal plus low rank transition. */
+  rwkv7: (options) => rwkv("rwkv7", options, 4),
 
   /** Griffin (De et al. 2024): two recurrent blocks to one of local attention. */
   griffin: ({ vocabulary, width, layers = 3 }) => ({

@@ -3,9 +3,17 @@ import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
 import type { ModelConfiguration } from "./configuration.ts";
-import type { Mixer, MixerState } from "./mixers/mixer.ts";
+import { F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
 import { createMixer } from "./mixers/registry.ts";
-import { add, embedding, gatherRows, linearMap, reshape, rmsNorm } from "./operations.ts";
+import {
+  add,
+  embedding,
+  gatherRows,
+  layerNorm,
+  linearMap,
+  reshape,
+  rmsNorm,
+} from "./operations.ts";
 import {
   constant,
   free,
@@ -19,6 +27,8 @@ import {
 import { Tape, Variable } from "./tape.ts";
 
 const NORM_EPSILON = 1e-5;
+/** Name under which a layer's state holds what its channel mixer carries. */
+const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
 const SEGMENT_TOKENS = 4096;
 /** Generated tokens that are read back at once. */
@@ -133,7 +143,12 @@ export class Model implements Disposable {
 
   /** Bytes of state for one sequence after `length` tokens. */
   stateBytes(length: number): number {
-    return this.#layers.reduce((sum, { mixer }) => sum + mixer.stateBytes(length), 0);
+    const carried = F32_BYTES * this.configuration.width;
+    return this.#layers.reduce(
+      (sum, { mixer, channelMixer }) =>
+        sum + mixer.stateBytes(length) + (channelMixer?.carries ? carried : 0),
+      0,
+    );
   }
 
   /**
@@ -149,8 +164,9 @@ export class Model implements Disposable {
   ): { hidden: Variable; states: MixerState[] } {
     let x = this.#embed(tape, tokens);
     const next: MixerState[] = [];
+    const shared = new Map<string, Variable>();
     this.#layers.forEach((_, index) => {
-      const { output, state } = this.#layer(tape, index, x, states?.[index]);
+      const { output, state } = this.#layer(tape, index, x, states?.[index], shared);
       x = output;
       next.push(state);
     });
@@ -314,15 +330,18 @@ export class Model implements Disposable {
     };
     let x = on((tape) => tape.keep(this.#embed(tape, tokens)));
     const next: MixerState[] = [];
+    const shared = new Map<string, Variable>();
     this.#layers.forEach((_, index) => {
       x = on((tape) => {
         tape.own(x);
-        const { output, state } = this.#layer(tape, index, new Variable(x), states?.[index]);
-        for (const variable of Object.values(state.tensors)) tape.keep(variable);
-        next.push(state);
-        return tape.keep(output);
+        const layer = this.#layer(tape, index, new Variable(x), states?.[index], shared);
+        for (const variable of Object.values(layer.state.tensors)) tape.keep(variable);
+        for (const variable of shared.values()) tape.keep(variable);
+        next.push(layer.state);
+        return tape.keep(layer.output);
       });
     });
+    for (const { tensor } of shared.values()) tensor[Symbol.dispose]();
     disposeStates(states ?? []);
     const hidden = on((tape) => {
       tape.own(x);
@@ -332,7 +351,10 @@ export class Model implements Disposable {
   }
 
   #embed(tape: Tape, tokens: Tensor): Variable {
-    return embedding(tape, tokens, this.#parameter("embedding.weight"));
+    const embedded = embedding(tape, tokens, this.#parameter("embedding.weight"));
+    return this.configuration.embeddingNorm
+      ? this.#norm(tape, embedded, "embedding_norm")
+      : embedded;
   }
 
   #layer(
@@ -340,25 +362,40 @@ export class Model implements Disposable {
     index: number,
     x: Variable,
     state: MixerState | undefined,
+    shared: Map<string, Variable>,
   ): { output: Variable; state: MixerState } {
     const { mixer, channelMixer } = this.#layers[index];
-    const parameters = scoped((name) => this.#parameter(name), `layers.${index}`);
-    const normed = rmsNorm(tape, x, parameters("mixer_norm.weight"), NORM_EPSILON);
-    const mixed = mixer.mix(tape, scoped(parameters, "mixer"), normed, state);
-    let output = add(tape, x, mixed.output);
-    if (channelMixer) {
-      const normed = rmsNorm(tape, output, parameters("channel_norm.weight"), NORM_EPSILON);
-      output = add(
-        tape,
-        output,
-        channelMixer.mix(tape, scoped(parameters, "channel_mixer"), normed),
-      );
-    }
-    return { output, state: mixed.state };
+    const prefix = `layers.${index}`;
+    const parameters = scoped((name) => this.#parameter(name), prefix);
+    const normed = this.#norm(tape, x, `${prefix}.mixer_norm`);
+    const mixed = mixer.mix(tape, scoped(parameters, "mixer"), normed, state, shared);
+    const output = add(tape, x, mixed.output);
+    if (channelMixer === undefined) return { output, state: mixed.state };
+    const channels = channelMixer.mix(
+      tape,
+      scoped(parameters, "channel_mixer"),
+      this.#norm(tape, output, `${prefix}.channel_norm`),
+      state?.tensors[CHANNEL_STATE],
+    );
+    const { position, tensors } = mixed.state;
+    const carried: Record<string, Variable> = channels.state
+      ? { [CHANNEL_STATE]: channels.state }
+      : {};
+    return {
+      output: add(tape, output, channels.output),
+      state: { position, tensors: { ...tensors, ...carried } },
+    };
   }
 
   #finish(tape: Tape, x: Variable): Variable {
-    return rmsNorm(tape, x, this.#parameter("norm.weight"), NORM_EPSILON);
+    return this.#norm(tape, x, "norm");
+  }
+
+  #norm(tape: Tape, x: Variable, name: string): Variable {
+    const weight = this.#parameter(`${name}.weight`);
+    return this.configuration.norm === "layer"
+      ? layerNorm(tape, x, weight, this.#parameter(`${name}.bias`), NORM_EPSILON)
+      : rmsNorm(tape, x, weight, NORM_EPSILON);
   }
 
   #parameter(name: string): Variable {
@@ -385,20 +422,22 @@ export function parameterSpecifications(
   configuration: ModelConfiguration,
 ): ParameterSpecification[] {
   const { vocabulary, width } = configuration;
+  const norm = (name: string): ParameterSpecification[] => [
+    free(`${name}.weight`, [width], constant(1)),
+    ...(configuration.norm === "layer" ? [free(`${name}.bias`, [width], constant(0))] : []),
+  ];
   const layers = buildLayers(configuration).map(({ mixer, channelMixer }) => [
-    free("mixer_norm.weight", [width], constant(1)),
+    ...norm("mixer_norm"),
     ...prefixed("mixer", mixer.parameters),
     ...(channelMixer
-      ? [
-        free("channel_norm.weight", [width], constant(1)),
-        ...prefixed("channel_mixer", channelMixer.parameters),
-      ]
+      ? [...norm("channel_norm"), ...prefixed("channel_mixer", channelMixer.parameters)]
       : []),
   ]);
   return [
     free("embedding.weight", [vocabulary, width], normal(1)),
+    ...(configuration.embeddingNorm ? norm("embedding_norm") : []),
     ...layers.flatMap((specifications, index) => prefixed(`layers.${index}`, specifications)),
-    free("norm.weight", [width], constant(1)),
+    ...norm("norm"),
     linear("head.weight", vocabulary, width),
   ];
 }

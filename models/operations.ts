@@ -49,10 +49,23 @@ import {
   linearAttentionStep,
 } from "../kernels/linear_attention/mod.ts";
 import { matmul as matmulKernel } from "../kernels/matmul/mod.ts";
-import { rmsNorm as rmsNormKernel, rmsNormBackward } from "../kernels/norm/mod.ts";
+import {
+  layerNorm as layerNormKernel,
+  layerNormBackward,
+  rmsNorm as rmsNormKernel,
+  rmsNormBackward,
+} from "../kernels/norm/mod.ts";
 import { rotary as rotaryKernel, rotaryBackward } from "../kernels/position/mod.ts";
-import { rgLru as rgLruKernel, rgLruBackward, rgLruStep } from "../kernels/scan/mod.ts";
-import type { Tape, Variable } from "./tape.ts";
+import { rwkv7 as rwkv7Kernel, rwkv7Backward, rwkv7Step } from "../kernels/rwkv7/mod.ts";
+import {
+  rgLru as rgLruKernel,
+  rgLruBackward,
+  rgLruStep,
+  selectiveScan as selectiveScanKernel,
+  selectiveScanBackward,
+  selectiveScanStep,
+} from "../kernels/scan/mod.ts";
+import { type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
@@ -208,6 +221,29 @@ export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: numb
       outputGradient: gradient!,
     });
     return [gradients.xGradient, gradients.weightGradient];
+  })[0];
+}
+
+/** Layer norm along the last axis. */
+export function layerNorm(
+  tape: Tape,
+  x: Variable,
+  weight: Variable,
+  bias: Variable,
+  epsilon: number,
+): Variable {
+  const inputs = { x: x.tensor, weight: weight.tensor, bias: bias.tensor };
+  const { output, mean, inverseDeviation } = layerNormKernel(tape.gpu, inputs, { epsilon });
+  tape.own(mean);
+  tape.own(inverseDeviation);
+  return tape.record([x, weight, bias], [output], ([gradient]) => {
+    const gradients = layerNormBackward(tape.gpu, {
+      ...inputs,
+      mean,
+      inverseDeviation,
+      outputGradient: gradient!,
+    });
+    return [gradients.xGradient, gradients.weightGradient, gradients.biasGradient];
   })[0];
 }
 
@@ -447,4 +483,72 @@ export function rgLru(
     forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }),
     backward: (tensors, context) => rgLruBackward(gpu, { ...tensors, ...context }),
   });
+}
+
+/** RWKV-7's diagonal plus low rank state; see the kernel for shapes. */
+export function rwkv7(
+  tape: Tape,
+  inputs: {
+    receptance: Variable;
+    logDecay: Variable;
+    key: Variable;
+    value: Variable;
+    a: Variable;
+    b: Variable;
+    state?: Variable;
+  },
+): Recurrence {
+  const { state, ...rest } = inputs;
+  const { gpu } = tape;
+  return recurrence(tape, rest, state, inputs.key.shape[1], {
+    step: (tensors, state) => rwkv7Step(gpu, { ...tensors, state }),
+    forward: (tensors, initialState) => rwkv7Kernel(gpu, { ...tensors, initialState }),
+    backward: (tensors, context) => rwkv7Backward(gpu, { ...tensors, ...context }),
+  });
+}
+
+/** Mamba's selective scan, Δ before its softplus; see the kernel for shapes. */
+export function selectiveScan(
+  tape: Tape,
+  inputs: {
+    input: Variable;
+    delta: Variable;
+    a: Variable;
+    b: Variable;
+    c: Variable;
+    skip: Variable;
+    gate: Variable;
+    deltaBias: Variable;
+    state?: Variable;
+  },
+): Recurrence {
+  const { state, ...rest } = inputs;
+  const { gpu } = tape;
+  const options = { deltaSoftplus: true };
+  return recurrence(tape, rest, state, inputs.input.shape[1], {
+    step: (tensors, state) => selectiveScanStep(gpu, { ...tensors, state }, options),
+    forward: (tensors, initialState) =>
+      selectiveScanKernel(gpu, { ...tensors, initialState }, options),
+    backward: (tensors, context) => selectiveScanBackward(gpu, { ...tensors, ...context }, options),
+  });
+}
+
+/** The input moved toward that of the token before (RWKV's token shift). */
+export interface TokenShift {
+  /** `x + (previous − x) · amount`, with an amount for each channel or each element. */
+  toward(amount: Variable): Variable;
+  /** The last token's input, `[batch, 1, width]`. */
+  readonly state: Variable;
+}
+
+/** The difference to the token before, as a convolution of two taps, 1 and −1; 0 before the first. */
+export function tokenShift(tape: Tape, x: Variable, state: Variable | undefined): TokenShift {
+  const width = x.shape[2];
+  const taps = Float32Array.from({ length: 2 * width }, (_, index) => index % 2 === 0 ? 1 : -1);
+  const weight = new Variable(tape.own(tape.gpu.tensor([width, 2], taps)));
+  const { output: difference, finalState } = convolution(tape, { x, weight, tail: state }, "none");
+  return {
+    toward: (amount) => add(tape, x, multiply(tape, difference, amount)),
+    state: finalState,
+  };
 }

@@ -1,7 +1,8 @@
 import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
+import { forCompiler } from "./elements.ts";
 import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
-import { Profiler } from "./profiler.ts";
+import { type KernelTime, Profiler } from "./profiler.ts";
 import {
   type Allocation,
   BYTES_PER_ELEMENT,
@@ -51,7 +52,8 @@ const DISPATCHES_PER_SUBMIT = 64;
 const CACHE_ENTRIES = 8192;
 /** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
 const WRITTEN_PER_SUBMIT = 2 ** 22;
-const NAN_BITS = 0x7fc00000;
+/** Not a number as an f32, and in both halves as an f16. */
+const NAN_BITS = 0x7fc07fc0;
 
 /**
  * A GPU: makes tensors, runs kernels on them, reads them back. Work is only queued by
@@ -282,22 +284,26 @@ export class Gpu implements AsyncDisposable {
   }
 
   /**
-   * Starts timing every dispatch. @throws {Error} where the adapter has no timestamp queries.
+   * Starts timing every dispatch.
+   *
+   * @throws {Error} where the adapter has no timestamp queries.
    */
-  startProfile(): Profiler {
+  startProfile(): void {
     if (!this.device.features.has("timestamp-query")) {
       throw new Error(
         `Cannot profile as the adapter has no timestamp queries: current adapter is ${this.adapter.name}`,
       );
     }
     this.flush();
-    return this.#profiler = new Profiler(this.device);
+    this.#profiler = new Profiler(this.device);
   }
 
-  /** Stops timing dispatches. */
-  stopProfile(): void {
+  /** Stops timing dispatches. @returns GPU time by kernel since the start, the longest first. */
+  async stopProfile(): Promise<KernelTime[]> {
     this.flush();
+    const profiler = this.#profiler;
     this.#profiler = undefined;
+    return await profiler?.take() ?? [];
   }
 
   /** Takes back the memory of a tensor; called by the tensor's own disposal. */
@@ -370,7 +376,10 @@ export class Gpu implements AsyncDisposable {
   #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
     const { label, source } = kernel;
     this.device.pushErrorScope("validation");
-    const module = this.device.createShaderModule({ label, code: source });
+    const module = this.device.createShaderModule({
+      label,
+      code: forCompiler(source, this.device),
+    });
     const pipeline = this.device.createComputePipeline({
       label,
       layout: "auto",

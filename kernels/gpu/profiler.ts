@@ -23,7 +23,6 @@ interface Batch {
 export class Profiler {
   readonly #device: GPUDevice;
   #batches: Batch[] = [];
-  #totals: Map<string, { dispatches: number; milliseconds: number }> = new Map();
 
   /** Made by `gpu.startProfile()`. */
   constructor(device: GPUDevice) {
@@ -48,15 +47,21 @@ export class Profiler {
     };
   }
 
-  /** GPU time by kernel, the longest first, of all that was submitted since the last call. */
+  /** GPU time by kernel, the longest first, of all dispatches; they must have been submitted. */
   async take(): Promise<KernelTime[]> {
+    const totals = new Map<string, { dispatches: number; milliseconds: number }>();
     for (const batch of this.#batches) {
-      this.#add(batch.labels, await this.#resolve(batch));
+      const times = await this.#resolve(batch);
       batch.queries.destroy();
+      batch.labels.forEach((label, index) => {
+        const total = totals.get(label) ?? { dispatches: 0, milliseconds: 0 };
+        total.dispatches++;
+        total.milliseconds += Number(times[index * 2 + 1] - times[index * 2]) / 1e6;
+        totals.set(label, total);
+      });
     }
     this.#batches = [];
-    const times = [...this.#totals].map(([label, total]) => ({ label, ...total }));
-    this.#totals = new Map();
+    const times = [...totals].map(([label, total]) => ({ label, ...total }));
     return times.sort((a, b) => b.milliseconds - a.milliseconds);
   }
 
@@ -79,14 +84,5 @@ export class Profiler {
     resolved.destroy();
     readback.destroy();
     return times;
-  }
-
-  #add(labels: string[], times: BigUint64Array): void {
-    labels.forEach((label, index) => {
-      const total = this.#totals.get(label) ?? { dispatches: 0, milliseconds: 0 };
-      total.dispatches++;
-      total.milliseconds += Number(times[index * 2 + 1] - times[index * 2]) / 1e6;
-      this.#totals.set(label, total);
-    });
   }
 }

@@ -1,12 +1,19 @@
 import type { Gpu, Tensor } from "../gpu/mod.ts";
-import { chunkOutputs, chunkStates, decayToBlocks, queryKeyScores } from "./passes.ts";
+import {
+  chunkOutputs,
+  chunkStates,
+  decayToBlocks,
+  emptyStates,
+  queryKeyScores,
+  takeBorder,
+} from "./passes.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 
 /** What {@linkcode linearAttention} returns. */
 export interface LinearAttentionOutputs {
-  /** `[batch, time, heads, valueDim]`. */
+  /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`. */
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
   readonly finalState: Tensor;
 }
 
@@ -19,6 +26,16 @@ export interface LinearAttentionOutputs {
  * RetNet (Sun et al. 2023, eq. 6) and Mamba-2's SSD (Dao & Gu 2024, section 6); with a decay a key,
  * GLA (Yang et al. 2024, section 4) and, with a bonus, RWKV-6 (Peng et al. 2024, section 4).
  *
+ * ```ts
+ * import { linearAttention, openGpu } from "@lengthwise/lengthwise";
+ *
+ * await using gpu = await openGpu();
+ * using query = gpu.tensor([1, 3, 1, 1], [1, 1, 1]);
+ * using value = gpu.tensor([1, 3, 1, 1], [1, 2, 3]);
+ * const { output, finalState } = linearAttention(gpu, { query, key: query, value });
+ * console.log(await output.read(), await finalState.read()); // [1, 3, 6] and [6]
+ * ```
+ *
  * @throws {RangeError} where a shape does not fit, saying which was expected.
  */
 export function linearAttention(
@@ -26,24 +43,22 @@ export function linearAttention(
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttention", inputs, options);
-  const { value, initialState, heads, keyDim, valueDim, sequences } = problem;
-  using decayed = decayToBlocks(problem);
-  const { states, final } = chunkStates(problem, decayed.key, value, decayed.decays, {
-    initial: initialState,
-    backward: false,
-  });
-  using scores = queryKeyScores(problem, decayed, { transposed: false });
-  const output = chunkOutputs(
-    problem,
-    decayed.query,
-    value,
-    decayed.decays,
-    scores,
-    states,
-    { reversed: false },
-  );
-  states[Symbol.dispose]();
+  using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
+  const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
+  const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
+  const final = emptyStates(problem);
+  let border: Tensor | undefined;
+  for (const slab of problem.slabs) {
+    using decayed = decayToBlocks(problem, slab);
+    const { query, key, decays } = decayed;
+    const ends = { initial: initialState, border, final };
+    using states = chunkStates(problem, slab, key, value, decays, ends, { backward: false });
+    border?.[Symbol.dispose]();
+    border = takeBorder(problem, final, slab.goesOn);
+    using scores = queryKeyScores(problem, slab, decayed, { transposed: false });
+    const inputs = { a: query, value, decays, scores, states };
+    chunkOutputs(problem, slab, inputs, output, { reversed: false });
+  }
   return {
     output: problem.cut(output, "value", inputs.value.shape),
     finalState: problem.cut(final, "state", [sequences, heads, keyDim, valueDim]),

@@ -1,4 +1,11 @@
-import { checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkTensor,
+  elementKernel,
+  floatBits,
+  type Gpu,
+  kernel,
+  type Tensor,
+} from "../gpu/mod.ts";
 import blockGradientSource from "./block_gradient.wgsl" with { type: "text" };
 import bonusGradientSource from "./bonus_gradient.wgsl" with { type: "text" };
 import decayCarrySource from "./decay_carry.wgsl" with { type: "text" };
@@ -6,26 +13,27 @@ import inputGradientSource from "./input_gradient.wgsl" with { type: "text" };
 import {
   chunkOutputs,
   chunkStates,
-  type Decayed,
   decayToBlocks,
+  emptyStates,
   gradientValueScores,
   queryKeyScores,
   type Rows,
+  takeBorder,
 } from "./passes.ts";
 import {
-  floatBits,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,
   type Problem,
   workgroupsFor,
 } from "./problem.ts";
+import type { Slab } from "./slabs.ts";
 import { sumAxis } from "./sum_axis.ts";
 
-const INPUT_GRADIENT = kernel("input_gradient", inputGradientSource);
+const INPUT_GRADIENT = elementKernel("input_gradient", inputGradientSource);
 const DECAY_CARRY = kernel("decay_carry", decayCarrySource);
-const BLOCK_GRADIENT = kernel("block_gradient", blockGradientSource);
-const BONUS_GRADIENT = kernel("bonus_gradient", bonusGradientSource);
+const BLOCK_GRADIENT = elementKernel("block_gradient", blockGradientSource);
+const BONUS_GRADIENT = elementKernel("bonus_gradient", bonusGradientSource);
 
 /** What {@linkcode linearAttentionBackward} takes. */
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
@@ -35,7 +43,7 @@ export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
   readonly finalStateGradient?: Tensor;
 }
 
-/** What {@linkcode linearAttentionBackward} returns: each of the shape of its input. */
+/** What {@linkcode linearAttentionBackward} returns: each of the shape and the data type of its input. */
 export interface LinearAttentionGradients {
   /** `[batch, time, groups, keyDim]`. */
   readonly queryGradient: Tensor;
@@ -63,10 +71,16 @@ export function linearAttentionBackward(
   options: LinearAttentionOptions = {},
 ): LinearAttentionGradients {
   const op = "linearAttentionBackward";
-  using problem = prepare(gpu, op, inputs, options);
+  using problem = prepare(gpu, op, inputs, options, "backward");
   const { heads, keyDim, valueDim, sequences, value } = problem;
   const stateShape = [sequences, heads, keyDim, valueDim];
-  checkTensor(op, "outputGradient", inputs.outputGradient, inputs.value.shape);
+  checkTensor(
+    op,
+    "outputGradient",
+    inputs.outputGradient,
+    inputs.value.shape,
+    inputs.value.dtype,
+  );
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
@@ -74,80 +88,107 @@ export function linearAttentionBackward(
   const finalStateGradient = inputs.finalStateGradient &&
     problem.fill(inputs.finalStateGradient, "state");
 
-  using decayed = decayToBlocks(problem);
-  const { query, key, decays } = decayed;
-  const forward = chunkStates(problem, key, value, decays, {
-    initial: problem.initialState,
-    backward: false,
-  });
-  forward.final[Symbol.dispose]();
-  using states = forward.states;
-  const backward = chunkStates(problem, query, outputGradient, decays, {
-    initial: finalStateGradient,
-    backward: true,
-  });
-  using stateGradients = backward.states;
-
-  using scores = queryKeyScores(problem, decayed, { transposed: true });
-  const valueGradient = chunkOutputs(
-    problem,
-    key,
-    outputGradient,
-    decays,
-    scores,
-    stateGradients,
-    { reversed: true },
-  );
-  using valueScores = gradientValueScores(problem, outputGradient);
-  const ofQuery = inputGradient(problem, {
-    values: outputGradient,
-    own: query,
-    other: key,
-    decays,
-    scores: valueScores,
-    states,
-    reversed: false,
-  });
-  using queryCarried = ofQuery.carried;
-  const ofKey = inputGradient(problem, {
-    values: value,
-    own: key,
-    other: query,
-    decays,
-    scores: valueScores,
-    states: stateGradients,
-    reversed: true,
-  });
-  using keyCarried = ofKey.carried;
-  const perKey = finishBlocks(problem, {
-    decayed,
-    valueScores,
-    queryGradient: ofQuery.gradient,
-    keyGradient: ofKey.gradient,
-    queryCarried,
-    keyCarried,
-    states,
-    stateGradients,
-  });
+  const perKey = [problem.rows, heads, problem.keyVectors * 4];
+  const valueShape = [problem.rows, heads, problem.valueVectors * 4];
+  const valueGradient = gpu.empty(valueShape, value.dtype);
+  const gradients = {
+    query: gpu.empty(perKey),
+    key: gpu.empty(perKey),
+    logDecay: problem.logDecay && gpu.empty(perKey),
+    bonusPartial: problem.bonus &&
+      gpu.empty([
+        problem.slabs.at(-1)!.firstChunk + problem.slabs.at(-1)!.count,
+        heads * perKey[2],
+      ]),
+  };
+  const stateBorders = walkStates(problem);
+  using final = emptyStates(problem);
+  const stateGradient = emptyStates(problem);
+  let border: Tensor | undefined;
+  for (const slab of problem.slabs.toReversed()) {
+    using decayed = decayToBlocks(problem, slab);
+    const { query, key, decays } = decayed;
+    using stateBorder = stateBorders.pop();
+    const ends = { initial: problem.initialState, border: stateBorder, final };
+    using states = chunkStates(problem, slab, key, value, decays, ends, { backward: false });
+    const back = { initial: finalStateGradient, border, final: stateGradient };
+    using stateGradients = chunkStates(problem, slab, query, outputGradient, decays, back, {
+      backward: true,
+    });
+    border?.[Symbol.dispose]();
+    border = takeBorder(problem, stateGradient, slab.comesFrom);
+    using scores = queryKeyScores(problem, slab, decayed, { transposed: true });
+    const reading = { a: key, value: outputGradient, decays, scores, states: stateGradients };
+    chunkOutputs(problem, slab, reading, valueGradient, { reversed: true });
+    using valueScores = gradientValueScores(problem, slab, outputGradient);
+    using queryCarried = inputGradient(problem, slab, gradients.query, {
+      values: outputGradient,
+      own: query,
+      other: key,
+      decays,
+      scores: valueScores,
+      states,
+      reversed: false,
+    });
+    using keyCarried = inputGradient(problem, slab, gradients.key, {
+      values: value,
+      own: key,
+      other: query,
+      decays,
+      scores: valueScores,
+      states: stateGradients,
+      reversed: true,
+    });
+    const carried = { decays, queryCarried, keyCarried, states, stateGradients };
+    finishBlocks(problem, slab, gradients, valueScores, carried);
+  }
 
   let initialStateGradient: Tensor | undefined;
-  if (inputs.initialState === undefined) backward.final[Symbol.dispose]();
-  else initialStateGradient = problem.cut(backward.final, "state", stateShape);
+  if (inputs.initialState === undefined) stateGradient[Symbol.dispose]();
+  else initialStateGradient = problem.cut(stateGradient, "state", stateShape);
+  let logDecayGradient = gradients.logDecay;
+  if (logDecayGradient !== undefined) {
+    if (inputs.logDecay === undefined) {
+      logDecayGradient[Symbol.dispose]();
+      logDecayGradient = undefined;
+    } else {
+      logDecayGradient = decayGradient(problem, logDecayGradient, inputs.logDecay.shape);
+    }
+  }
   return {
-    queryGradient: sumGroups(problem, ofQuery.gradient, inputs.query.shape),
-    keyGradient: sumGroups(problem, ofKey.gradient, inputs.query.shape),
+    queryGradient: sumGroups(problem, gradients.query, inputs.query.shape),
+    keyGradient: sumGroups(problem, gradients.key, inputs.query.shape),
     valueGradient: problem.cut(valueGradient, "value", inputs.value.shape),
-    logDecayGradient: inputs.logDecay && perKey.logDecayGradient &&
-      decayGradient(problem, perKey.logDecayGradient, inputs.logDecay.shape),
-    bonusGradient: perKey.bonusGradient &&
-      problem.cut(perKey.bonusGradient, "key", [heads, keyDim]),
+    logDecayGradient,
+    bonusGradient: gradients.bonusPartial && sumBonus(problem, gradients.bonusPartial),
     initialStateGradient,
   };
 }
 
-/** The gradients of queries or keys from outside their own block: `[rows, heads, keyDim]`. */
+/** The state at the border before each slab, where a sequence reaches over it. */
+function walkStates(problem: Problem): (Tensor | undefined)[] {
+  const { value, slabs } = problem;
+  const borders: (Tensor | undefined)[] = [undefined];
+  using final = slabs.length > 1 ? emptyStates(problem) : undefined;
+  for (const slab of slabs.slice(0, -1)) {
+    using decayed = decayToBlocks(problem, slab);
+    const ends = { initial: problem.initialState, border: borders.at(-1), final: final! };
+    chunkStates(problem, slab, decayed.key, value, decayed.decays, ends, {
+      backward: false,
+    })[Symbol.dispose]();
+    borders.push(takeBorder(problem, final!, slab.goesOn));
+  }
+  return borders;
+}
+
+/**
+ * Writes the slab's rows of the gradients of queries or keys, from outside their own block:
+ * `[rows, heads, keyDim]`. Returns what decay_carry takes from it.
+ */
 function inputGradient(
   problem: Problem,
+  slab: Slab,
+  gradient: Tensor,
   pass: {
     values: Tensor;
     own: Rows;
@@ -157,20 +198,18 @@ function inputGradient(
     states: Tensor;
     reversed: boolean;
   },
-): { gradient: Tensor; carried: Tensor } {
-  const { gpu, rows, heads, keyVectors, valueVectors, chunks, blocks, scale } = problem;
+): Tensor {
+  const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
   const { values, own, other, decays, scores, states, reversed } = pass;
   const hasDecay = problem.logDecay !== undefined;
-  const gradient = gpu.empty([rows, heads, keyVectors * 4]);
-  const carried = !hasDecay
-    ? gpu.empty([1])
-    : reversed
-    ? gpu.empty([chunks.count, blocks, heads, keyVectors * 4])
-    : gpu.empty([chunks.count, blocks, heads, blocks, keyVectors * 4]);
-  gpu.dispatch(INPUT_GRADIENT, {
+  const before = reversed ? [] : [blocks];
+  const carried = gpu.empty(
+    hasDecay ? [slab.count, blocks, heads, ...before, keyVectors * 4] : [1],
+  );
+  gpu.dispatch(INPUT_GRADIENT({ Element: values.dtype, DecayedElement: other.tensor.dtype }), {
     constants: { HAS_DECAY: hasDecay },
     uniform: [
-      chunks.count,
+      slab.count,
       heads,
       other.heads,
       keyVectors,
@@ -181,71 +220,69 @@ function inputGradient(
       Number(reversed),
       floatBits(reversed ? 1 : scale),
     ],
-    read: { chunks: chunks.rows, values, decayed: other.tensor, decays, scores, states },
+    read: { chunks: slab.chunks, values, decayed: other.tensor, decays, scores, states },
     write: { gradient, carried },
-    workgroups: workgroupsFor(chunks.count * blocks * heads * keyVectors / 2),
+    workgroups: workgroupsFor(slab.count * blocks * heads * keyVectors / 2),
   });
-  return { gradient, carried };
+  return carried;
 }
 
-/** With decay: completes the gradients of queries and keys in place, and makes the decay's and the bonus's. */
+/** With decay: completes the slab's gradients of queries and keys in place, and writes the decay's and the bonus's. */
 function finishBlocks(
   problem: Problem,
-  pass: {
-    decayed: Decayed;
-    valueScores: Tensor;
-    queryGradient: Tensor;
-    keyGradient: Tensor;
+  slab: Slab,
+  gradients: { query: Tensor; key: Tensor; logDecay?: Tensor; bonusPartial?: Tensor },
+  valueScores: Tensor,
+  carried: {
+    decays: Tensor;
     queryCarried: Tensor;
     keyCarried: Tensor;
     states: Tensor;
     stateGradients: Tensor;
   },
-): { logDecayGradient?: Tensor; bonusGradient?: Tensor } {
-  const { gpu, rows, heads, groups, keyVectors, valueVectors, chunks, blocks } = problem;
-  const { query, key, logDecay, bonus } = problem;
-  if (logDecay === undefined) return {};
-  const { valueScores, queryGradient, keyGradient, queryCarried, keyCarried } = pass;
-  const logDecayGradient = gpu.empty([rows, heads, keyVectors * 4]);
+): void {
+  const { gpu, heads, groups, keyVectors, valueVectors, blocks, query, key } = problem;
+  const { logDecay, bonus } = problem;
+  const { chunks, count } = slab;
+  if (logDecay === undefined) return;
   gpu.dispatch(DECAY_CARRY, {
-    uniform: [chunks.count, heads, keyVectors, valueVectors, blocks],
-    read: {
-      chunks: chunks.rows,
-      decays: pass.decayed.decays,
-      queryCarried,
-      keyCarried,
-      states: pass.states,
-      stateGradients: pass.stateGradients,
-    },
-    write: { logDecayGradient },
-    workgroups: workgroupsFor(chunks.count * heads * keyVectors),
+    uniform: [count, heads, keyVectors, valueVectors, blocks],
+    read: { chunks, ...carried },
+    write: { logDecayGradient: gradients.logDecay! },
+    workgroups: workgroupsFor(count * heads * keyVectors),
   });
-  gpu.dispatch(BLOCK_GRADIENT, {
+  gpu.dispatch(BLOCK_GRADIENT({ Element: query.dtype }), {
     constants: { PER_KEY: problem.perKey, BONUS: bonus !== undefined },
-    uniform: [chunks.count, heads, groups, keyVectors, blocks],
-    read: { chunks: chunks.rows, query, key, logDecay, scores: valueScores },
-    write: { queryGradient, keyGradient, logDecayGradient },
-    workgroups: workgroupsFor(chunks.count * blocks * heads * keyVectors),
+    uniform: [count, heads, groups, keyVectors, blocks],
+    read: { chunks, query, key, logDecay, valueScores },
+    write: { query: gradients.query, key: gradients.key, logDecay: gradients.logDecay! },
+    workgroups: workgroupsFor(count * blocks * heads * keyVectors),
   });
-  if (bonus === undefined) return { logDecayGradient };
-  using partial = gpu.empty([chunks.count, heads * keyVectors * 4]);
-  gpu.dispatch(BONUS_GRADIENT, {
-    uniform: [chunks.count, heads, groups, keyVectors, blocks],
-    read: { chunks: chunks.rows, query, key, bonus, scores: valueScores },
-    write: { queryGradient, keyGradient, partial },
-    workgroups: workgroupsFor(chunks.count * heads * keyVectors),
+  if (bonus === undefined) return;
+  gpu.dispatch(BONUS_GRADIENT({ Element: query.dtype }), {
+    uniform: [count, heads, groups, keyVectors, blocks, slab.firstChunk],
+    read: { chunks, query, key, bonus, valueScores },
+    write: { query: gradients.query, key: gradients.key, partial: gradients.bonusPartial! },
+    workgroups: workgroupsFor(count * heads * keyVectors),
   });
-  const bonusGradient = sumAxis(gpu, partial, 1, chunks.count, heads * keyVectors * 4);
-  return { logDecayGradient, bonusGradient };
 }
 
-/** Sums the heads of each group. */
+/** Sums the chunks' shares of the bonus's gradient. */
+function sumBonus(problem: Problem, partial: Tensor): Tensor {
+  const [chunks, columns] = partial.shape;
+  const sum = sumAxis(problem.gpu, partial, 1, chunks, columns);
+  partial[Symbol.dispose]();
+  return problem.cut(sum, "key", [problem.heads, problem.keyDim]);
+}
+
+/** Sums the heads of each group, and stores the sums as the query is. */
 function sumGroups(problem: Problem, perHead: Tensor, shape: readonly number[]): Tensor {
   const { gpu, rows, heads, groups, keyVectors } = problem;
-  if (groups === heads) return problem.cut(perHead, "key", shape);
+  const { dtype } = problem.query;
+  if (groups === heads) return problem.cut(perHead, "key", shape, dtype);
   const perGroup = sumAxis(gpu, perHead, rows * groups, heads / groups, keyVectors * 4);
   perHead[Symbol.dispose]();
-  return problem.cut(perGroup, "key", shape);
+  return problem.cut(perGroup, "key", shape, dtype);
 }
 
 /** The decay's gradient in the form of `logDecay`. */

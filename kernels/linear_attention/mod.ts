@@ -6,5 +6,5 @@
 export * from "./linear_attention.ts";
 export * from "./linear_attention_backward.ts";
 export * from "./linear_attention_step.ts";
-export * from "./recurrent.ts";
+export * from "./linear_attention_recurrent.ts";
 export type { LinearAttentionInputs, LinearAttentionOptions } from "./problem.ts";

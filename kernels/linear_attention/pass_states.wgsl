@@ -1,6 +1,7 @@
 // The state from chunk to chunk: state = chunk's decay * state + what the chunk adds. In place: each
 // chunk's own addition is replaced by the state before it. Backward, the same for the gradient, from
 // the last chunk to the first: an addition is replaced by the gradient after the chunk.
+// A sequence that reaches over the slab's start (backward: end) begins with the border's state.
 // Dispatch: one invocation per sequence, head, 4 keys and 4 values, sequential over the chunks.
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -17,11 +18,12 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> sequences: array<vec2u>; // [sequences]: first chunk, end
+@group(0) @binding(1) var<storage, read> sequences: array<vec4u>; // [sequences]: first chunk, end, number, begun before 1 | goes on 2
 @group(0) @binding(2) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(3) var<storage, read> initial: array<vec4f>; // [sequences, heads, keys, value_vectors]
-@group(0) @binding(4) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
-@group(0) @binding(5) var<storage, read_write> final_state: array<vec4f>; // [sequences, heads, keys, value_vectors]
+@group(0) @binding(4) var<storage, read> border: array<vec4f>; // [heads, keys, value_vectors]
+@group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
+@group(0) @binding(6) var<storage, read_write> final_state: array<vec4f>; // [sequences, heads, keys, value_vectors]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn pass_states(
@@ -31,24 +33,26 @@ fn pass_states(
 ) {
   let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
   let cells = shape.heads * shape.key_vectors * shape.value_vectors;
-  let sequence = index / cells;
-  if (sequence >= shape.sequences) {
+  if (index >= shape.sequences * cells) {
     return;
   }
   let column = index % shape.value_vectors;
   let matrix_row = index % cells / shape.value_vectors; // of head and 4 keys
   let key_vector = matrix_row % shape.key_vectors;
   let head = matrix_row / shape.key_vectors;
-  // The 4 keys' rows, in a matrix of any chunk or sequence.
+  // The 4 keys' rows, in the matrices of any chunk or sequence.
   let at = (matrix_row * 4u + vec4u(0u, 1u, 2u, 3u)) * shape.value_vectors + column;
-  let range = sequences[sequence];
-  let here = at + sequence * cells * 4u;
+  let range = sequences[index / cells];
+  let here = at + range.z * cells * 4u;
+  let backward = shape.backward == 1u;
   var state = mat4x4f();
-  if (shape.has_initial == 1u) {
+  if ((range.w & select(1u, 2u, backward)) != 0u) {
+    state = mat4x4f(border[at.x], border[at.y], border[at.z], border[at.w]);
+  } else if (shape.has_initial == 1u) {
     state = mat4x4f(initial[here.x], initial[here.y], initial[here.z], initial[here.w]);
   }
   for (var step = range.x; step < range.y; step++) {
-    let chunk = select(step, range.y - 1u - (step - range.x), shape.backward == 1u);
+    let chunk = select(step, range.y - 1u - (step - range.x), backward);
     let slot = at + chunk * cells * 4u;
     let addition = mat4x4f(states[slot.x], states[slot.y], states[slot.z], states[slot.w]);
     states[slot.x] = state[0];

@@ -1,8 +1,15 @@
-import { activation, add, deltaRule, linearMap, multiply, rmsNorm, scale } from "../operations.ts";
+import { activation, add, deltaRule, linearMap, multiply, scale } from "../operations.ts";
 import { free, fromUniform, linear } from "../parameters.ts";
-import { type Tape, Variable } from "../tape.ts";
+import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
+import {
+  readOut,
+  readOutParameters,
+  runStreams,
+  streamBytes,
+  streamParameters,
+  unitLength,
+} from "./parts.ts";
 
 /** The delta rule, with a decay or without. */
 export interface DeltaNetConfiguration {
@@ -91,11 +98,4 @@ export function deltaNetMixer(
       }
     },
   };
-}
-
-/** Rows of length 1: an RMS norm, whose rows have length √dim, over √dim. */
-function unitLength(tape: Tape, x: Variable): Variable {
-  const dim = x.shape.at(-1)!;
-  const weight = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1 / Math.sqrt(dim))));
-  return rmsNorm(tape, x, new Variable(weight), 1e-6 / dim);
 }

@@ -25,8 +25,18 @@ export interface Mixed {
 export interface Mixer {
   /** The parameters it needs. */
   readonly parameters: readonly ParameterSpecification[];
-  /** Mixes a segment `[batch, time, width]`; no state means that the sequence begins here. */
-  mix(tape: Tape, parameters: Parameters, x: Variable, state?: MixerState): Mixed;
+  /**
+   * Mixes a segment `[batch, time, width]`; no state means that the sequence begins here.
+   *
+   * @param shared What layers hand on to later ones within a segment, by name.
+   */
+  mix(
+    tape: Tape,
+    parameters: Parameters,
+    x: Variable,
+    state: MixerState | undefined,
+    shared: Map<string, Variable>,
+  ): Mixed;
   /** Bytes of state, for one sequence, after `length` tokens. */
   stateBytes(length: number): number;
   /** How many tokens back it sees, where that is limited. */

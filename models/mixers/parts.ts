@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { convolution, gatedActivation, linearMap, reshape, rmsNorm } from "../operations.ts";
+import {
+  add,
+  convolution,
+  gatedActivation,
+  layerNorm,
+  linearMap,
+  multiply,
+  reshape,
+  rmsNorm,
+} from "../operations.ts";
 import {
   constant,
   free,
@@ -12,7 +21,7 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "../parameters.ts";
-import type { Tape, Variable } from "../tape.ts";
+import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type MixerState } from "./mixer.ts";
 
 const NORM_EPSILON = 1e-5;
@@ -103,4 +112,34 @@ export function readOut(
     output = gatedActivation(tape, gate, output, "silu");
   }
   return linearMap(tape, output, parameters("output.weight"));
+}
+
+/** Rows of length 1: an RMS norm, whose rows have length √dim, over √dim. */
+export function unitLength(tape: Tape, x: Variable): Variable {
+  const dim = x.shape.at(-1)!;
+  const weight = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1 / Math.sqrt(dim))));
+  return rmsNorm(tape, x, new Variable(weight), 1e-6 / dim);
+}
+
+/** The parameters of {@linkcode headNorm}. */
+export function headNormParameters(heads: number, dim: number): ParameterSpecification[] {
+  return [
+    free("norm.weight", [heads, dim], constant(1)),
+    free("norm.bias", [heads, dim], constant(0)),
+  ];
+}
+
+/** Layer norm of each head with weights of its own (a group norm): `[batch, time, heads, dim]`. */
+export function headNorm(
+  tape: Tape,
+  parameters: Parameters,
+  x: Variable,
+  epsilon: number,
+): Variable {
+  const dim = x.shape.at(-1)!;
+  const ones = new Variable(tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1))));
+  const zeros = new Variable(tape.own(tape.gpu.tensor([dim])));
+  const normed = layerNorm(tape, x, ones, zeros, epsilon);
+  const weighted = multiply(tape, normed, parameters("norm.weight"));
+  return add(tape, weighted, parameters("norm.bias"));
 }

@@ -3,10 +3,13 @@ import { type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
 import { type GlaConfiguration, glaMixer } from "./gla.ts";
 import { type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
 import { type LinearAttentionConfiguration, linearAttentionMixer } from "./linear_attention.ts";
+import { type Mamba1Configuration, mamba1Mixer } from "./mamba1.ts";
 import { type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
 import type { Mixer } from "./mixer.ts";
 import { type RetNetConfiguration, retNetMixer } from "./retnet.ts";
 import { type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
+import { type Rwkv6Configuration, rwkv6Mixer } from "./rwkv6.ts";
+import { type Rwkv7Configuration, rwkv7Mixer } from "./rwkv7.ts";
 
 /** A mixer's configuration, by its kind. */
 export type MixerConfiguration =
@@ -15,9 +18,12 @@ export type MixerConfiguration =
   | GlaConfiguration
   | Hgrn2Configuration
   | LinearAttentionConfiguration
+  | Mamba1Configuration
   | Mamba2Configuration
   | RetNetConfiguration
-  | RgLruConfiguration;
+  | RgLruConfiguration
+  | Rwkv6Configuration
+  | Rwkv7Configuration;
 
 type MixerFactories = {
   [Kind in MixerConfiguration["kind"]]: (
@@ -34,9 +40,12 @@ const MIXERS: MixerFactories = {
   gla: glaMixer,
   hgrn2: hgrn2Mixer,
   linear_attention: linearAttentionMixer,
+  mamba1: mamba1Mixer,
   mamba2: mamba2Mixer,
   retnet: retNetMixer,
   rg_lru: rgLruMixer,
+  rwkv6: rwkv6Mixer,
+  rwkv7: rwkv7Mixer,
 };
 
 /**

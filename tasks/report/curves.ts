@@ -83,7 +83,7 @@ export function pool(cells: readonly Row[]): Estimate & { readonly samples: numb
   if (metric.startsWith("perplexity")) {
     return { ...poolPerplexities(parts, cells.map((cell) => cell.samples)), samples };
   }
-  if (metric === "accuracy") return { ...poolProportions(parts), samples };
+  if (metric.startsWith("accuracy")) return { ...poolProportions(parts), samples };
   const value = parts.reduce((sum, part) => sum + part.value, 0) / parts.length;
   return { value, low: NaN, high: NaN, samples };
 }

@@ -152,7 +152,7 @@ function summaryTable(rows: readonly Row[]): string {
   if (curves.length === 0) return "";
   const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
     .sort((a, b) => a - b);
-  const look = looks(modelsOf(rows).map(({ model }) => model));
+  const look = looks(modelsOf(rows));
   const body = curves.map(({ model, points }) => {
     const effective = points.findIndex(({ value }) => value < EFFECTIVE);
     const held = effective < 0 ? points.at(-1) : points[effective - 1];
@@ -178,7 +178,7 @@ function summaryTable(rows: readonly Row[]): string {
 }
 
 function runTable(rows: readonly Row[]): string {
-  const look = looks(modelsOf(rows).map(({ model }) => model));
+  const look = looks(modelsOf(rows));
   const body = [...groupBy(rows, ({ model }) => model)].map(([model, ofModel]) => {
     const [{ family, parameters, train_length }] = ofModel;
     const cells = new Set(

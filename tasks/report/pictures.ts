@@ -40,8 +40,7 @@ type Marks = Plot.Markish[];
 
 /** All pictures that a sweep's rows give. */
 export function makePictures(rows: readonly Row[]): Picture[] {
-  const models = modelsOf(rows).map(({ model }) => model);
-  const look = looks(models);
+  const look = looks(modelsOf(rows));
   return [
     ...meanPictures(rows, look),
     ...panels(rows, "accuracy").map((panel) => accuracyPicture(panel, look)),
@@ -203,26 +202,45 @@ function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
 }
 
 function depthPictures(rows: readonly Row[]): Picture[] {
-  return panels(rows.filter(({ depth }) => depth !== undefined), "accuracy").flatMap((panel) => {
-    const scored = panel.rows.filter(({ metric }) => metric === "accuracy");
-    return [...groupBy(scored, ({ model }) => model)].map(([model, cells]) =>
+  return panels(rows, "accuracy").flatMap((panel) => {
+    const fixed = panel.rows.filter(({ metric, depth }) =>
+      metric === "accuracy" && depth !== undefined
+    );
+    const bands = panel.rows.filter(({ metric }) => metric.startsWith(ACCURACY_AT));
+    const chosen = fixed.length > 0 ? fixed : bands;
+    return [...groupBy(chosen, ({ model }) => model)].map(([model, cells]) =>
       heatMap(panel.title, model, cells)
     );
   });
 }
 
+const ACCURACY_AT = "accuracy@";
+
+/** Where a row's needles lie, in words and as a number to order by. */
+function depthOf({ depth, metric }: Row): { readonly low: number; readonly label: string } {
+  const percent = (value: number): number => Math.round(value * 100);
+  if (depth !== undefined) return { low: depth, label: `${percent(depth)}%` };
+  const [low, high] = metric.slice(ACCURACY_AT.length).split("-").map(Number);
+  return { low, label: `${percent(low)}–${percent(high)}%` };
+}
+
 function heatMap(title: string, model: string, rows: readonly Row[]): Picture {
-  const fields = [...groupBy(rows, ({ length, depth }) => `${length} ${depth}`).values()]
-    .map((cells) => ({ length: cells[0].length, depth: cells[0].depth!, ...pool(cells) }));
+  const fields = [...groupBy(rows, (row) => `${row.length} ${depthOf(row).label}`).values()]
+    .map((cells) => ({
+      length: cells[0].length,
+      label: depthOf(cells[0]).label,
+      value: pool(cells).value,
+    }));
   const lengths = distinct(fields.map(({ length }) => length));
-  const depths = distinct(fields.map(({ depth }) => depth));
+  const labels = new Map(rows.map(depthOf).map(({ low, label }) => [low, label]));
+  const depths = distinct([...labels.keys()]).map((low) => labels.get(low)!);
   const height = 58 + 28 * depths.length;
   const svg = render({
     width: WIDTH,
     height,
     marginTop: 6,
     marginBottom: 46,
-    marginLeft: 64,
+    marginLeft: 92,
     padding: 0.04,
     x: {
       type: "band",
@@ -236,17 +254,16 @@ function heatMap(title: string, model: string, rows: readonly Row[]): Picture {
     y: {
       type: "band",
       domain: depths,
-      tickFormat: (depth: number) => `${Math.round(depth * 100)}%`,
       label: "depth",
       labelArrow: "none",
       tickSize: 0,
     },
     color: { type: "linear", domain: [0, 1], scheme: HEAT_SCHEME },
     marks: [
-      Plot.cell(fields, { x: "length", y: "depth", fill: "value" }),
+      Plot.cell(fields, { x: "length", y: "label", fill: "value" }),
       Plot.text(fields, {
         x: "length",
-        y: "depth",
+        y: "label",
         text: ({ value }) => value.toFixed(2),
         fill: ({ value }) => value > 0.55 ? "#14171a" : "#ffffff",
       }),
@@ -269,7 +286,7 @@ const COSTS: readonly {
 }[] = [
   { cost: "prefill_ms", title: "Time to read a sample", label: "time", format: milliseconds },
   { cost: "step_ms", title: "Time for one more token", label: "time", format: milliseconds },
-  { cost: "peak_bytes", title: "Peak GPU memory", label: "memory", format: bytes },
+  { cost: "peak_bytes", title: "Peak GPU memory of one sample", label: "memory", format: bytes },
   { cost: "state_bytes", title: "Size of the state", label: "size", format: bytes },
 ];
 

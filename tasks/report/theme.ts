@@ -1,6 +1,6 @@
 /**
  * Colours of the models in light and in dark, told apart by all common kinds of colour vision (after
- * Okabe & Ito 2008); each model has a shape too. The same model has the same colour in every picture.
+ * Okabe & Ito 2008); each has a shape too. The same model has the same look in every picture.
  */
 const SERIES: readonly { readonly light: string; readonly dark: string }[] = [
   { light: "#0072b2", dark: "#58aee6" },
@@ -39,17 +39,33 @@ export interface Look {
   readonly colour: string;
   /** A symbol that Plot knows. */
   readonly symbol: string;
-  /** Dashes of its lines, from the ninth model on. */
+  /** Dashes of its lines, where another model has its colour. */
   readonly dashes?: string;
 }
 
-/** The look of the models, by name. */
-export function looks(models: readonly string[]): ReadonlyMap<string, Look> {
-  return new Map(models.map((model, i) => [model, {
-    colour: `var(--series-${i % SERIES.length})`,
-    symbol: SYMBOLS[i % SYMBOLS.length],
-    ...(i < SERIES.length ? {} : { dashes: "6,3" }),
-  }]));
+/** Solid, then dashed for a second model of one colour, then dotted. */
+const DASHES = [undefined, "6,3", "1.5,3"];
+
+/**
+ * The look of the models, by name. Models of one architecture share its colour where there are at
+ * most two of each, such as one for synthetic tasks and one for text; else each has its own.
+ */
+export function looks(
+  models: readonly { readonly model: string; readonly family: string }[],
+): ReadonlyMap<string, Look> {
+  const families = Map.groupBy(models, ({ family }) => family);
+  const shared = families.size > 1 && [...families.values()].every(({ length }) => length <= 2);
+  const groups = shared ? [...families.values()] : models.map((model) => [model]);
+  return new Map(groups.flatMap((group, i) =>
+    group.map(({ model }, nth) => {
+      const dashes = DASHES[(nth + Math.floor(i / SERIES.length)) % DASHES.length];
+      return [model, {
+        colour: `var(--series-${i % SERIES.length})`,
+        symbol: SYMBOLS[i % SYMBOLS.length],
+        ...(dashes === undefined ? {} : { dashes }),
+      }] as const;
+    })
+  ));
 }
 
 /** Blue (0) over grey to yellow (1), as lightness grows: cividis (Nuñez, Anderton & Renslow 2018). */

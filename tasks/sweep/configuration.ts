@@ -20,12 +20,30 @@ export interface SweepConfiguration {
   readonly loads: readonly number[];
   /** Seeds of the test samples. */
   readonly seeds: readonly number[];
-  /** Samples in a cell. */
+  /**
+   * Samples in a cell. Of a task that asks something after every token, as many of them as hold
+   * {@linkcode TOKENS_ASKED} tokens, but not fewer than {@linkcode FEWEST_SAMPLES}, are enough.
+   */
   readonly samples: number;
   /** Stands in for each model's own training length. */
   readonly trainLength?: number;
   /** Options of tasks by their name, over those the model was trained with. */
   readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** Tokens after which a perplexity's interval is narrow enough. */
+export const TOKENS_ASKED = 2 ** 15;
+/** The fewest samples for an interval. */
+export const FEWEST_SAMPLES = 4;
+
+/** How many samples a cell has. */
+export function samplesOf(
+  { samples }: SweepConfiguration,
+  metric: "accuracy" | "perplexity",
+  length: number,
+): number {
+  if (metric === "accuracy") return samples;
+  return Math.min(samples, Math.max(FEWEST_SAMPLES, Math.ceil(TOKENS_ASKED / length)));
 }
 
 /** The sweeps that have a name. */
@@ -38,7 +56,7 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     depths: [],
     loads: [],
     seeds: [0, 1, 2],
-    samples: 32,
+    samples: 24,
   },
 };
 
@@ -72,7 +90,7 @@ export function tokensOf(length: Length, trainLength: number): number {
  * @throws {RangeError} for an empty axis, a depth outside 0 to 1, a number that is not whole.
  */
 export function checkConfiguration(configuration: SweepConfiguration): void {
-  const { lengths, depths, loads, seeds, samples, trainLength } = configuration;
+  const { models, tasks, lengths, depths, loads, seeds, samples, trainLength } = configuration;
   const fail = (reason: string): never => {
     throw new RangeError(`Cannot sweep as ${reason}`);
   };
@@ -93,6 +111,8 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
     }
   }
   const axes: Record<string, readonly (number | string)[]> = {
+    model: models,
+    task: tasks,
     length: lengths,
     depth: depths,
     load: loads,

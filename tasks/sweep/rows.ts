@@ -57,10 +57,11 @@ export interface Row {
   readonly load?: number;
   /** Seed of the samples. */
   readonly seed: number;
-  /** Samples in the cell. */
+  /** Samples that the metric is of. */
   readonly samples: number;
   /**
-   * `accuracy` or `perplexity`; `perplexity@A-B` of the positions A to B alone (counted from 0);
+   * `accuracy` or `perplexity`; `accuracy@A-B` of the samples whose needle lies at a depth from A to
+   * B; `perplexity@A-B` of the positions A to B alone (counted from 0);
    * `chance`; `window_law`, the accuracy of a perfect model that sees as many last tokens.
    */
   readonly metric: string;
@@ -74,7 +75,7 @@ export interface Row {
   readonly prefill_ms?: number;
   /** Milliseconds for one more token after `length` of them. */
   readonly step_ms?: number;
-  /** The most GPU memory held at once, weights included. */
+  /** The most GPU memory held while one sample alone is read, weights included. */
   readonly peak_bytes?: number;
   /** What it ran on. */
   readonly adapter: string;

@@ -4,7 +4,7 @@ import type { Answers, Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
 import { type Cell, cellKey, enumerateCells, type ModelCells } from "./cells.ts";
-import { checkConfiguration, hashOf, type SweepConfiguration } from "./configuration.ts";
+import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
 import { score } from "./score.ts";
@@ -168,13 +168,18 @@ async function runModel(
   }
 }
 
+interface SequenceCost {
+  readonly stepMilliseconds: number;
+  readonly peakBytes: number;
+}
+
 /** Runs cells of one model. */
 class CellRunner {
   readonly #subject: Subject;
   readonly #configuration: SweepConfiguration;
   readonly #adapter: string;
-  /** Milliseconds a step by length: the same for all cells of a length. */
-  readonly #steps = new Map<number, number>();
+  /** What one sequence costs, by length: the same for all cells of a length. */
+  readonly #costs = new Map<number, SequenceCost>();
 
   constructor(subject: Subject, configuration: SweepConfiguration, adapter: string) {
     this.#subject = subject;
@@ -185,15 +190,15 @@ class CellRunner {
   async run(cell: Cell, task: Task): Promise<Row[]> {
     const { name, family, parameters, window, trainLength } = this.#subject;
     const { length, depth, load, seed } = cell;
-    const { samples: count } = this.#configuration;
+    const count = samplesOf(this.#configuration, task.metric, length);
     const samples = Array.from(
       { length: count },
       (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
     );
-    const stepMilliseconds = await this.#step(length, samples[0]);
+    const { stepMilliseconds, peakBytes } = await this.#cost(length, samples[0]);
     const answers = await this.#answer(samples, length);
-    const scores = score(task, samples, answers, { load, window });
-    return scores.map(({ metric, value, low, high }): Row => ({
+    const scores = score(task, samples, answers, { load, depth, window });
+    return scores.map(({ metric, value, low, high, samples = count }): Row => ({
       model: name,
       family,
       parameters,
@@ -204,31 +209,34 @@ class CellRunner {
       depth,
       load,
       seed,
-      samples: count,
+      samples,
       metric,
       value: round(value),
       ci_low: finiteOrNothing(low),
       ci_high: finiteOrNothing(high),
       prefill_ms: round(answers.prefillMilliseconds / count),
       step_ms: round(stepMilliseconds),
-      peak_bytes: answers.peakBytes,
+      peak_bytes: peakBytes,
       adapter: this.#adapter,
       version: VERSION,
     }));
   }
 
-  /** Times a step, and has the kernels of a new length compiled before anything is timed. */
-  async #step(length: number, sample: Sample): Promise<number> {
-    let milliseconds = this.#steps.get(length);
-    if (milliseconds === undefined) {
-      await this.#subject.answer([sample]);
-      milliseconds = await this.#subject.stepMilliseconds(length);
-      this.#steps.set(length, milliseconds);
+  /** Reads one sample, which also has a new length's kernels compiled before anything is timed. */
+  async #cost(length: number, sample: Sample): Promise<SequenceCost> {
+    let cost = this.#costs.get(length);
+    if (cost === undefined) {
+      const { peakBytes } = await this.#subject.answer([sample]);
+      cost = { peakBytes, stepMilliseconds: await this.#subject.stepMilliseconds(length) };
+      this.#costs.set(length, cost);
     }
-    return milliseconds;
+    return cost;
   }
 
-  async #answer(samples: readonly Sample[], length: number): Promise<Answers> {
+  async #answer(
+    samples: readonly Sample[],
+    length: number,
+  ): Promise<Omit<Answers, "peakBytes">> {
     const size = Math.max(1, Math.floor(BATCH_TOKENS / length));
     const parts: Answers[] = [];
     for (let i = 0; i < samples.length; i += size) {
@@ -238,7 +246,6 @@ class CellRunner {
       correct: parts.flatMap(({ correct }) => correct),
       nll: parts.flatMap(({ nll }) => nll),
       prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
-      peakBytes: Math.max(...parts.map(({ peakBytes }) => peakBytes)),
     };
   }
 }

@@ -8,6 +8,8 @@ export interface Score extends Partial<Estimate> {
   readonly metric: string;
   /** The value. */
   readonly value: number;
+  /** How many samples it is of, where not of all. */
+  readonly samples?: number;
 }
 
 /** A model's answers that are no numbers. */
@@ -16,17 +18,29 @@ export class NotANumberError extends Error {
   override readonly name = "NotANumberError";
 }
 
+/** What of a cell its scores depend on. */
+export interface ScoreOptions {
+  /** How much was to be remembered. */
+  readonly load?: number;
+  /** Where the needle was, where it was fixed. */
+  readonly depth?: number;
+  /** How many last tokens the model sees, where that is limited. */
+  readonly window?: number;
+}
+
+/** Bands of depth that samples are told apart by, where each has its own. */
+const DEPTH_BANDS = [0, 0.2, 0.4, 0.6, 0.8, 1];
+
 /**
  * Scores the answers to the samples of one cell.
  *
- * @param window How many last tokens the model sees, where that is limited.
  * @throws {NotANumberError} where a likelihood is NaN, or infinite where the perplexity needs it.
  */
 export function score(
   task: Task,
   samples: readonly Sample[],
   answers: Pick<Answers, "correct" | "nll">,
-  options: { readonly load?: number; readonly window?: number } = {},
+  options: ScoreOptions = {},
 ): Score[] {
   const positions = samples.map(scoredPositions);
   checkAnswers(task, positions, answers);
@@ -66,18 +80,38 @@ function scoreAccuracy(
   samples: readonly Sample[],
   positions: readonly (readonly number[])[],
   correct: readonly Uint8Array[],
-  { load, window }: { readonly load?: number; readonly window?: number },
+  { load, depth, window }: ScoreOptions,
 ): Score[] {
   const right = correct.map((answers) => answers.reduce((sum, answer) => sum + answer, 0));
-  const scores: Score[] = [{
-    metric: "accuracy",
-    ...clusteredProportion(right, positions.map(({ length }) => length)),
-  }];
+  const asked = positions.map(({ length }) => length);
+  const scores: Score[] = [{ metric: "accuracy", ...clusteredProportion(right, asked) }];
+  if (depth === undefined) scores.push(...scoreByDepth(samples, right, asked));
   const chance = task.chance(load);
   if (chance !== undefined) scores.push({ metric: "chance", value: chance });
   const law = window === undefined ? undefined : windowLaw(samples, window, chance ?? 0);
   if (law !== undefined) scores.push({ metric: "window_law", value: law });
   return scores;
+}
+
+/** The accuracy of the samples whose needle lies in each band of depth. */
+function scoreByDepth(
+  samples: readonly Sample[],
+  right: readonly number[],
+  asked: readonly number[],
+): Score[] {
+  return DEPTH_BANDS.slice(1).flatMap((high, band) => {
+    const low = DEPTH_BANDS[band];
+    const chosen = [...samples.keys()].filter((i) => {
+      const { depth } = samples[i];
+      return depth !== undefined && depth >= low && (depth < high || high === 1);
+    });
+    if (chosen.length === 0) return [];
+    return [{
+      metric: `accuracy@${low}-${high}`,
+      ...clusteredProportion(chosen.map((i) => right[i]), chosen.map((i) => asked[i])),
+      samples: chosen.length,
+    }];
+  });
 }
 
 /**

@@ -85,7 +85,10 @@ for (const configuration of configurations()) {
       const norm = Math.hypot(...slope);
       assert(Number.isFinite(norm), `${name}: gradient is ${norm}`);
       if (norm < 1e-3) continue;
-      const size = Math.max(1e-3, 5e-4 * Math.hypot(...values)) / norm;
+      // Far enough that the loss moves by more than it is rounded, near enough that it is straight.
+      const reach = Math.max(1, Math.hypot(...values));
+      const distance = Math.min(0.02 * reach, Math.max(5e-4 * reach, 0.02 / norm));
+      const size = distance / norm;
       tensor.write(values.map((value, i) => value + size * slope[i]));
       const above = await loss();
       tensor.write(values.map((value, i) => value - size * slope[i]));

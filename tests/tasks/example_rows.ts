@@ -52,6 +52,14 @@ export function exampleRows(): Row[] {
             const { value, low, high } = wilson(right / 160, 96);
             const cell = { ...common, task, load, depth, seed };
             rows.push({ ...cell, metric: "accuracy", value, ci_low: low, ci_high: high });
+            if (task === "induction") {
+              for (const [band, low] of [0, 0.2, 0.4, 0.6, 0.8].entries()) {
+                const share = Math.max(0, value - (4 - band) * octave / 50);
+                const { low: ci_low, high: ci_high } = wilson(share, 7);
+                const metric = `accuracy@${low}-${[0.2, 0.4, 0.6, 0.8, 1][band]}`;
+                rows.push({ ...cell, samples: 7, metric, value: share, ci_low, ci_high });
+              }
+            }
             rows.push({ ...cell, metric: "chance", value: chance });
             if (window !== undefined) {
               const seen = Math.min(1, window * 2 / length);

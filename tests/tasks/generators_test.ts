@@ -13,9 +13,9 @@ import {
   text,
   UNSCORED,
   wilson,
+  windowLaw,
 } from "../../tasks/mod.ts";
 import { answerFromWindow } from "./window_oracle.ts";
-import { windowLaw } from "../../tasks/mod.ts";
 
 const SYNTHETIC = TASK_NAMES.filter((name) => name !== "text");
 
@@ -38,6 +38,19 @@ for (const name of TASK_NAMES) {
       const { tokens } = task.sample({ ...coordinates, ...other });
       assert(tokens.join() !== task.sample(coordinates).tokens.join(), JSON.stringify(other));
     }
+  });
+
+  Deno.test(`${name}: no training sample is among the test samples, whatever the seeds`, async () => {
+    const task = await createTask(name, smallLayout(name));
+    const stream = (split: "train" | "test", seed: number): string[] =>
+      Array.from(
+        { length: 500 },
+        (_, index) => task.sample({ length: 64, seed, index, split }).tokens.join(),
+      );
+    const seen = new Set([0, 1, 2].flatMap((seed) => stream("train", seed)));
+    // Text draws windows, and may draw one twice; synthetic samples are all different.
+    assert(name === "text" || seen.size === 1500);
+    assert([0, 1, 2].flatMap((seed) => stream("test", seed)).every((tokens) => !seen.has(tokens)));
   });
 
   Deno.test(`${name}: a length too small says the smallest one, and that one works`, async () => {

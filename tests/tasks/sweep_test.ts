@@ -82,7 +82,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
       metric: "accuracy",
       prefill_ms: 0.64,
       step_ms: 1.032,
-      peak_bytes: 4096 + 8 * 64 * 4,
+      peak_bytes: 4096 + 64 * 4,
       adapter: "no GPU",
       version: "0.1.0",
     });
@@ -282,6 +282,7 @@ Deno.test("a grid that cannot be swept is refused before anything runs", () =>
         [{ samples: 0 }, "samples must be a whole number from 1"],
         [{ depths: [2] }, "a depth must be from 0 to 1"],
         [{ seeds: [1, 1] }, "seed 1 is there twice"],
+        [{ models: ["near", "near"] }, "model near is there twice"],
         [{ tasks: ["passkey"] }, "no chosen model was trained on it"],
         [{ models: ["nearest"] }, "There is no model nearest: there are near"],
         [{ loads: [100] }, "allows 1 to 24"],
@@ -338,6 +339,30 @@ Deno.test("a CSV with foreign columns, uneven lines or words for numbers is refu
   assertThrows(() => parseRows(csv.replace("0.5", ""), "x.csv"), Error, "has nothing for value");
   assertThrows(() => parseRows(csv + "a,b\r\n", "x.csv"), Error, "line 3 has 2 fields");
   assertThrows(() => parseRows("", "x.csv"), Error, "it is empty");
+});
+
+Deno.test("where each sample has its own depth, accuracy is scored by bands of it", async () => {
+  const oracle = windowOracle("near", 1, ["passkey"]);
+  const task = await oracle.task("passkey");
+  const samples = Array.from(
+    { length: 50 },
+    (_, index) => task.sample({ length: 103, seed: 0, index, split: "test" }),
+  );
+  const nll = samples.map(() => new Float32Array(1));
+  const deep = samples.map(({ depth }) => depth! >= 0.6);
+  const correct = deep.map((right) => Uint8Array.of(Number(right)));
+  const scores = score(task, samples, { correct, nll });
+  const bands = scores.filter(({ metric }) => metric.startsWith("accuracy@"));
+  assertEquals(bands.map(({ metric, value }) => [metric, value]), [
+    ["accuracy@0-0.2", 0],
+    ["accuracy@0.2-0.4", 0],
+    ["accuracy@0.4-0.6", 0],
+    ["accuracy@0.6-0.8", 1],
+    ["accuracy@0.8-1", 1],
+  ]);
+  assertEquals(bands.reduce((sum, { samples }) => sum + samples!, 0), 50);
+  const fixed = score(task, samples, { correct, nll }, { depth: 0.5 });
+  assert(!fixed.some(({ metric }) => metric.includes("@")));
 });
 
 Deno.test("perplexity is scored as a whole and by position", async () => {

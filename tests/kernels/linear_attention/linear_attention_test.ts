@@ -1,10 +1,10 @@
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import {
   linearAttention,
   linearAttentionBackward,
+  linearAttentionRecurrent,
   linearAttentionStep,
-  recurrentLinearAttention,
 } from "../../../kernels/linear_attention/mod.ts";
 import {
   linearAttentionBackwardReference,
@@ -27,6 +27,7 @@ interface Case {
   bonus?: boolean;
   initial?: boolean;
   chunkSize?: number;
+  workspaceBytes?: number;
   segments?: number[];
 }
 
@@ -42,20 +43,19 @@ function describe(c: Case): string {
     c.initial && "initial state",
     c.segments && `segments [${c.segments}]`,
     c.chunkSize && `chunks of ${c.chunkSize}`,
+    c.workspaceBytes && `slabs of ${c.workspaceBytes} bytes`,
   ].filter(Boolean).join(", ");
 }
 
-type Name = (typeof NAMES)[number];
-const NAMES = [
-  "query",
-  "key",
-  "value",
-  "logDecay",
-  "bonus",
-  "initialState",
-  "outputGradient",
-  "finalStateGradient",
-] as const;
+type Name =
+  | "query"
+  | "key"
+  | "value"
+  | "logDecay"
+  | "bonus"
+  | "initialState"
+  | "outputGradient"
+  | "finalStateGradient";
 type Optional = "logDecay" | "bonus" | "initialState" | "finalStateGradient";
 type Of<Value> =
   & { [N in Exclude<Name, Optional>]: Value }
@@ -116,10 +116,11 @@ async function checkCase(c: Case): Promise<void> {
   const gpu = await testGpu();
   const inputs = makeInputs(c);
   const tensors = await upload(inputs);
-  const options = { segments: c.segments, chunkSize: c.chunkSize };
+  const { segments, chunkSize, workspaceBytes } = c;
+  const options = { segments, chunkSize, workspaceBytes };
   const outputs = linearAttention(gpu, tensors, options);
   const gradients = linearAttentionBackward(gpu, tensors, options);
-  const recurrent = recurrentLinearAttention(gpu, tensors, { segments: c.segments });
+  const recurrent = linearAttentionRecurrent(gpu, tensors, { segments: c.segments });
   const results = { ...outputs, ...gradients };
   const names = Object.entries(results).flatMap(([name, tensor]) => tensor ? [name] : []);
   const values = await gpu.read(names.map((name) => results[name as keyof typeof results]!));
@@ -142,20 +143,209 @@ async function checkCase(c: Case): Promise<void> {
 }
 
 const CASES: Case[] = [
-  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "none", initial: true },
-  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "head", initial: true },
-  { time: 65, heads: 3, keyDim: 8, valueDim: 16, decay: "key", initial: true },
-  { batch: 2, time: 100, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "head" },
-  { time: 100, heads: 1, keyDim: 64, valueDim: 60, decay: "key", range: [-20, 0], initial: true },
-  { time: 100, heads: 1, keyDim: 12, valueDim: 8, decay: "head", range: [-20, -20], initial: true },
+  { time: 0, heads: 2, keyDim: 8, valueDim: 12, decay: "key", initial: true },
+  { time: 1, heads: 3, keyDim: 8, valueDim: 16, decay: "none", initial: true },
+  { time: 65, heads: 3, keyDim: 16, valueDim: 8, decay: "none", initial: true },
+  { batch: 2, time: 100, heads: 4, groups: 1, keyDim: 8, valueDim: 24, decay: "none" },
+  { time: 1, keyDim: 8, valueDim: 8, decay: "head", initial: true },
+  { time: 63, heads: 3, keyDim: 16, valueDim: 24, decay: "head", initial: true },
+  { batch: 3, time: 64, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "head" },
+  { time: 100, keyDim: 128, valueDim: 100, decay: "head", range: [-20, 0], initial: true },
+  { time: 257, keyDim: 8, valueDim: 60, decay: "head", range: [-1e-3, 0], initial: true },
+  { time: 65, keyDim: 12, valueDim: 8, decay: "head", range: [-20, -20], initial: true },
+  { time: 2, heads: 3, keyDim: 8, valueDim: 8, decay: "key", initial: true },
+  { batch: 2, time: 65, heads: 3, keyDim: 60, valueDim: 8, decay: "key", initial: true },
+  { time: 100, keyDim: 64, valueDim: 60, decay: "key", range: [-20, 0], initial: true },
+  { time: 257, heads: 3, keyDim: 8, valueDim: 16, decay: "key", range: [-1e-3, 0], initial: true },
+  { time: 100, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "key", initial: true },
+  { time: 65, keyDim: 8, valueDim: 8, decay: "key", range: [-20, -20], initial: true },
+  { time: 65, keyDim: 8, valueDim: 8, decay: "key", range: [0, 0], initial: true },
   { time: 100, heads: 2, keyDim: 12, valueDim: 8, decay: "key", bonus: true, initial: true },
-  { time: 70, heads: 2, keyDim: 12, valueDim: 8, decay: "none", bonus: true, initial: true },
+  { time: 257, heads: 2, groups: 1, keyDim: 8, valueDim: 8, decay: "key", bonus: true },
+  { time: 65, heads: 2, keyDim: 12, valueDim: 8, decay: "none", bonus: true, initial: true },
+  { time: 15, heads: 2, keyDim: 8, valueDim: 8, decay: "key", segments: [0, 15] },
+  {
+    time: 16,
+    heads: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "none",
+    segments: [0, 0, 16],
+    initial: true,
+  },
+  { time: 257, keyDim: 8, valueDim: 16, decay: "head", segments: [0, 1, 100, 257], initial: true },
+  {
+    time: 257,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "key",
+    bonus: true,
+    segments: [0, 1, 1, 100, 257],
+    initial: true,
+  },
+  { time: 100, heads: 2, keyDim: 8, valueDim: 8, decay: "head", initial: true, chunkSize: 8 },
+  { time: 257, heads: 2, keyDim: 8, valueDim: 8, decay: "key", initial: true, chunkSize: 64 },
+  { time: 257, heads: 2, keyDim: 8, valueDim: 8, decay: "none", initial: true, chunkSize: 128 },
+  {
+    batch: 3,
+    time: 100,
+    heads: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "key",
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 12_288,
+  },
+  { batch: 2, time: 64, keyDim: 8, valueDim: 8, decay: "none", chunkSize: 16, workspaceBytes: 1 },
+  {
+    time: 257,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "key",
+    bonus: true,
+    segments: [0, 0, 1, 100, 100, 257, 257],
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 6144,
+  },
+  {
+    time: 257,
+    heads: 4,
+    groups: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decay: "head",
+    segments: [0, 32, 64, 257],
+    initial: true,
+    chunkSize: 16,
+    workspaceBytes: 16_384,
+  },
 ];
 
 for (const c of CASES) {
   Deno.test(`linearAttention() and its gradients equal the reference: ${describe(c)}`, () =>
     checkCase(c));
 }
+
+Deno.test("linearAttention() fed segment by segment equals the whole, gradients too", async () => {
+  const gpu = await testGpu();
+  const whole = makeInputs({
+    time: 100,
+    heads: 2,
+    keyDim: 12,
+    valueDim: 8,
+    decay: "key",
+    initial: true,
+  });
+  const { arrays } = whole;
+  const expected = linearAttentionReference(arrays, whole.shape);
+  const gradients = linearAttentionBackwardReference(arrays, whole.shape);
+  const cuts = [0, 37, 70, 100];
+  const rows = { query: 24, key: 24, value: 16, logDecay: 24, outputGradient: 16 };
+  const part = (name: keyof typeof rows, s: number): Tensor => {
+    const [batch, , ...rest] = whole.shapes[name];
+    const data = arrays[name]!.subarray(cuts[s] * rows[name], cuts[s + 1] * rows[name]);
+    return gpu.tensor([batch, cuts[s + 1] - cuts[s], ...rest], data);
+  };
+  const states = [gpu.tensor(whole.shapes.initialState, arrays.initialState)];
+  const inputs = [0, 1, 2].map((s) => ({
+    query: part("query", s),
+    key: part("key", s),
+    value: part("value", s),
+    logDecay: part("logDecay", s),
+  }));
+  for (const [s, input] of inputs.entries()) {
+    const { output, finalState } = linearAttention(gpu, { ...input, initialState: states[s] });
+    states.push(finalState);
+    const from = cuts[s] * rows.value;
+    assertClose(
+      await output.read(),
+      expected.output.subarray(from, from + output.size),
+      1e-4,
+      `output of segment ${s}`,
+    );
+  }
+  assertClose(await states[3].read(), expected.finalState, 1e-4, "finalState");
+  let finalStateGradient = gpu.tensor(whole.shapes.initialState, arrays.finalStateGradient);
+  for (const s of [2, 1, 0]) {
+    const {
+      initialStateGradient,
+      logDecayGradient,
+      keyGradient,
+    } = linearAttentionBackward(gpu, {
+      ...inputs[s],
+      initialState: states[s],
+      outputGradient: part("outputGradient", s),
+      finalStateGradient,
+    });
+    finalStateGradient = initialStateGradient!;
+    const from = cuts[s] * rows.key;
+    const to = cuts[s + 1] * rows.key;
+    assertClose(
+      await keyGradient.read(),
+      gradients.keyGradient.subarray(from, to),
+      1e-3,
+      `keyGradient of segment ${s}`,
+    );
+    assertClose(
+      await logDecayGradient!.read(),
+      gradients.logDecayGradient.subarray(from, to),
+      1e-3,
+      `logDecayGradient of segment ${s}`,
+    );
+  }
+  assertClose(
+    await finalStateGradient.read(),
+    gradients.initialStateGradient,
+    1e-3,
+    "initialStateGradient",
+  );
+});
+
+for (const decay of ["none", "head", "key"] as const) {
+  Deno.test(`linearAttention() is right at the end of 65,536 tokens, decay a ${decay}`, async () => {
+    const gpu = await testGpu();
+    const c: Case = { time: 65_536, keyDim: 8, valueDim: 8, decay, range: [-0.02, 0] };
+    const { shape, shapes, arrays } = makeInputs(c);
+    const inputs = {
+      query: gpu.tensor(shapes.query, arrays.query),
+      key: gpu.tensor(shapes.key, arrays.key),
+      value: gpu.tensor(shapes.value, arrays.value),
+      logDecay: arrays.logDecay && gpu.tensor(shapes.logDecay, arrays.logDecay),
+    };
+    const results = linearAttention(gpu, inputs);
+    const [output, finalState] = await gpu.read([results.output, results.finalState]);
+    const expected = linearAttentionReference(arrays, shape);
+    assertClose(output.slice(-8 * 64), expected.output.slice(-8 * 64), 1e-4, "output");
+    assertClose(output, expected.output, 1e-4, "output, whole");
+    assertClose(finalState, expected.finalState, 1e-4, "finalState");
+    for (const tensor of [...Object.values(inputs), ...Object.values(results)]) {
+      tensor?.[Symbol.dispose]();
+    }
+  });
+}
+
+Deno.test("linearAttention() and its gradients give all their memory back", async () => {
+  const gpu = await testGpu();
+  const c: Case = { time: 20, keyDim: 6, valueDim: 5, decay: "key", bonus: true, initial: true };
+  const tensors = await upload(makeInputs(c));
+  const run = (): void => {
+    const results = {
+      ...linearAttention(gpu, tensors),
+      ...linearAttentionBackward(gpu, tensors),
+    };
+    const recurrent = linearAttentionRecurrent(gpu, tensors);
+    for (const tensor of [...Object.values(results), ...Object.values(recurrent)]) {
+      tensor?.[Symbol.dispose]();
+    }
+  };
+  run(); // the tables of chunks stay
+  const before = gpu.memory.current;
+  run();
+  assertEquals(gpu.memory.current, before);
+  for (const tensor of Object.values(tensors)) tensor?.[Symbol.dispose]();
+});
 
 Deno.test("linearAttention() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();

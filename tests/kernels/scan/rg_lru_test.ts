@@ -180,6 +180,23 @@ Deno.test("rgLruStep() and segments equal the whole", async () => {
   assertClose(read, rgLruReference(shape, values, true).output, 1e-5, "output");
 });
 
+Deno.test("rgLru() stays right over 65,536 steps", async () => {
+  const gpu = await testGpu();
+  const shape = { batch: 1, time: 65536, channels: 4 };
+  // Griffin begins with decays up to 0.999, where softplus is 1e-3 / 8.
+  const values = { ...arrays(shape), decayParameter: uniforms(4, 4, -9, -4) };
+  const sequence = (data: Float32Array): Tensor => gpu.tensor([1, 65536, 4], data);
+  const { finalState } = rgLru(gpu, {
+    input: sequence(values.input),
+    recurrenceGate: sequence(values.recurrenceGate),
+    inputGate: sequence(values.inputGate),
+    decayParameter: gpu.tensor([4], values.decayParameter),
+    initialState: gpu.tensor([1, 4], values.initialState),
+  }, { chunkSize: 256 });
+  const expected = rgLruReference(shape, values);
+  assertClose(await finalState.read(), expected.finalState, 1e-4, "finalState");
+});
+
 Deno.test("rgLru() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using input = gpu.tensor([1, 5, 4]);

@@ -233,6 +233,24 @@ Deno.test("selectiveScan() by segments and selectiveScanStep() equal the whole",
   });
 });
 
+Deno.test("selectiveScan() stays right over 65,536 steps", async () => {
+  const gpu = await testGpu();
+  const shape = { batch: 1, time: 65536, channels: 2, state: 4 };
+  // Slow states: what came thousands of steps ago still counts.
+  const values = {
+    ...arrays(shape),
+    a: uniforms(3, 2 * 4, -0.01, -0.0001),
+    delta: normals(2, 65536 * 2, 0.5),
+  };
+  const { output, finalState } = selectiveScan(gpu, tensors(gpu, shape, values), {
+    deltaSoftplus: true,
+  });
+  const [y, h] = await gpu.read([output, finalState]);
+  const expected = selectiveScanReference(shape, values);
+  assertClose(y.subarray(-200), expected.output.subarray(-200), 1e-4, "the last outputs");
+  assertClose(h, expected.finalState, 1e-4, "finalState");
+});
+
 Deno.test("selectiveScan() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   const shape = { batch: 2, time: 5, channels: 4, state: 8 };

@@ -1,0 +1,86 @@
+import { elementKernel, floatBits, type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import type { LinearAttentionOutputs } from "./linear_attention.ts";
+import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
+import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
+  type: "text",
+};
+import { sumAxis } from "./sum_axis.ts";
+
+const LINEAR_ATTENTION_RECURRENT = elementKernel(
+  "linear_attention_recurrent",
+  linearAttentionRecurrentSource,
+);
+/** The most vectors of 4 keys that an invocation holds in registers. */
+const VECTORS = 16;
+/** Small workgroups: there are few invocations, and each runs long. */
+const WORKGROUP_SIZE = 8;
+
+/**
+ * {@linkcode linearAttention} token by token, each invocation with a column of the state in
+ * registers: what the chunked form is measured against. It takes no `chunkSize`.
+ *
+ * @throws {RangeError} where a shape does not fit, saying which was expected.
+ */
+export function linearAttentionRecurrent(
+  gpu: Gpu,
+  inputs: LinearAttentionInputs,
+  options: Omit<LinearAttentionOptions, "chunkSize"> = {},
+): LinearAttentionOutputs {
+  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
+  const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
+  const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
+  const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 0);
+  const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
+  const tiles = Math.ceil(keyVectors / vectors);
+  const values = valueVectors * 4;
+  const final = gpu.empty([sequences, heads, keyVectors * 4, values]);
+  if (initialState !== undefined) gpu.copy(initialState, final);
+  const partial = gpu.empty([tiles, rows, heads, values]);
+  using firstRows = gpu.tensor([bounds.length], bounds, "u32");
+  for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
+    gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
+      constants: {
+        VECTORS: vectors,
+        DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
+        BONUS: bonus !== undefined,
+      },
+      uniform: [
+        sequences,
+        heads,
+        groups,
+        keyVectors,
+        values,
+        tiles,
+        rows,
+        Number(initialState !== undefined || first > 0),
+        floatBits(scale),
+        first,
+        first + LOOP_ITERATIONS,
+      ],
+      read: {
+        bounds: firstRows,
+        query,
+        key,
+        value,
+        logDecay: logDecay ?? query,
+        bonus: bonus ?? query,
+      },
+      write: { partial, final },
+      workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
+    });
+  }
+  let output = partial;
+  if (tiles > 1) {
+    output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);
+    partial[Symbol.dispose]();
+  }
+  return {
+    output: problem.cut(output, "value", inputs.value.shape, value.dtype),
+    finalState: problem.cut(final, "state", [
+      sequences,
+      heads,
+      problem.keyDim,
+      problem.valueDim,
+    ]),
+  };
+}

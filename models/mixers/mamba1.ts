@@ -1,0 +1,85 @@
+import { activation, convolution, linearMap, scale, selectiveScan, split } from "../operations.ts";
+import { constant, free, fromUniform, type Initial, linear, normal } from "../parameters.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+
+/** Mamba's selective state-space layer. */
+export interface Mamba1Configuration {
+  /** Which mixer this is. */
+  readonly kind: "mamba1";
+  /** Channels of the recurrence. */
+  readonly inner: number;
+  /** Size of each channel's state. */
+  readonly stateDim: number;
+  /** Rank of Δ's projection; width / 16, rounded up, unless told. */
+  readonly stepRank?: number;
+  /** Width of the short convolution; 4 unless told. */
+  readonly convolution?: number;
+}
+
+/**
+ * Mamba (Gu & Dao 2023, section 3.4): input and gate, a short convolution, Δ, B and C from its
+ * output, the selective scan.
+ */
+export function mamba1Mixer(
+  width: number,
+  configuration: Mamba1Configuration,
+  outputGain: number,
+): Mixer {
+  const { inner, stateDim, convolution: taps = 4 } = configuration;
+  const rank = configuration.stepRank ?? Math.ceil(width / 16);
+  // A = −1, −2, … for the states of each channel (S4D-real).
+  const rates: Initial = (count) =>
+    Float32Array.from({ length: count }, (_, index) => Math.log(1 + index % stateDim));
+  return {
+    parameters: [
+      linear("input.weight", 2 * inner, width),
+      free("convolution.weight", [inner, taps], normal(1 / Math.sqrt(taps))),
+      free("convolution.bias", [inner], constant(0)),
+      linear("select.weight", rank + 2 * stateDim, inner),
+      linear("step.weight", inner, rank),
+      free(
+        "step.bias",
+        [inner],
+        // The inverse softplus of a step that is log-uniform in 0.001–0.1.
+        fromUniform(Math.log(0.001), Math.log(0.1), (log) => Math.log(Math.expm1(Math.exp(log)))),
+      ),
+      free("decay", [inner, stateDim], rates),
+      free("skip", [inner], constant(1)),
+      linear("output.weight", width, inner, outputGain),
+    ],
+    stateBytes: () => F32_BYTES * inner * (stateDim + taps - 1),
+    mix(tape, parameters, x, state): Mixed {
+      const [projected, gate] = split(
+        tape,
+        linearMap(tape, x, parameters("input.weight")),
+        [inner, inner],
+      );
+      const { output: input, finalState: tail } = convolution(tape, {
+        x: projected,
+        weight: parameters("convolution.weight"),
+        bias: parameters("convolution.bias"),
+        tail: state?.tensors.tail,
+      }, "silu");
+      const selected = linearMap(tape, input, parameters("select.weight"));
+      const [step, b, c] = split(tape, selected, [rank, stateDim, stateDim]);
+      const { output: read, finalState } = selectiveScan(tape, {
+        input,
+        delta: linearMap(tape, step, parameters("step.weight")),
+        a: scale(tape, activation(tape, parameters("decay"), "exp"), -1),
+        b,
+        c,
+        skip: parameters("skip"),
+        gate,
+        deltaBias: parameters("step.bias"),
+        state: state?.tensors.state,
+      });
+      return {
+        output: linearMap(tape, read, parameters("output.weight")),
+        state: {
+          position: (state?.position ?? 0) + x.shape[1],
+          tensors: { tail, state: finalState },
+        },
+      };
+    },
+  };
+}

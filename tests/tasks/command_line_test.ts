@@ -1,0 +1,208 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { ProgressView } from "../../tasks/commands/progress.ts";
+import { resultsTable } from "../../tasks/commands/table.ts";
+import { parseRows } from "../../tasks/mod.ts";
+import { exampleRows } from "./example_rows.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+
+interface Ending {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function command(script: string, args: readonly string[], milliseconds = 0): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", join(ROOT, script), ...args],
+    cwd: ROOT,
+    env: { ORACLE_MILLISECONDS: String(milliseconds) },
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function run(script: string, args: readonly string[]): Promise<Ending> {
+  const { code, stdout, stderr } = await command(script, args).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+const oracle = (...args: string[]): Promise<Ending> => run("tests/tasks/oracle_main.ts", args);
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await body(join(folder, "results"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("the real command line: help for every command, errors in one line", async () => {
+  for (const name of ["sweep", "train", "report"]) {
+    const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
+    assertEquals(code, 0);
+    assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
+  }
+  const overview = await run("tasks/main.ts", ["--help"]);
+  assertEquals(overview.code, 0);
+  assert(overview.stdout.includes("sweep") && overview.stdout.includes("train"));
+  const unknown = await run("tasks/main.ts", ["sweeep"]);
+  assertEquals([unknown.code, unknown.stdout], [1, ""]);
+  assert(/^There is no command sweeep: there are sweep, train, report\n$/.test(unknown.stderr));
+});
+
+for (
+  const [args, message] of [
+    [["--legnths", "64"], "There is no option --legnths of sweep: there are --models, --tasks"],
+    [["--tasks", "mqra"], "There is no task mqra: the tasks are mqar, induction"],
+    [["--models", "nearest"], "There is no model nearest: there are near, far, broken, reader"],
+    [["--lengths", "twice"], "twice is no length: give tokens (512, 4k, 1m) or multiples"],
+    [["--samples", "many"], "--samples takes numbers: current value is many"],
+    [["--samples"], "--samples takes N"],
+    [["paper"], "There is no sweep paper: there are default"],
+    [["--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
+    [["--models", "reader", "--text", "/nowhere.txt"], "Cannot read the text file /nowhere.txt"],
+    [["--resume", "--out", "/nowhere"], "Cannot go on in /nowhere as it holds no journal.jsonl"],
+    [["--out", "/dev/null/results", "--models", "near"], "Cannot write results into"],
+  ] as const
+) {
+  Deno.test(`sweep ${args.join(" ")}: one clear line and exit code 1`, async () => {
+    const { code, stdout, stderr } = await oracle("sweep", ...args);
+    assertEquals([code, stdout], [1, ""]);
+    assert(stderr.startsWith("error: ") && stderr.includes(message), stderr);
+    assertEquals(stderr.trimEnd().split("\n").length, 1);
+  });
+}
+
+Deno.test("sweep --verbose prints where an error comes from", async () => {
+  const { code, stderr } = await oracle("sweep", "--lengths", "twice", "--verbose");
+  assertEquals(code, 1);
+  assert(stderr.includes("configuration.ts"), stderr);
+});
+
+Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
+  inFolder(async (out) => {
+    const args = ["--models", "near,far", "--lengths", "1x,256", "--samples", "6", "--out", out];
+    const { code, stdout, stderr } = await oracle("sweep", ...args);
+    assertEquals(code, 0, stderr);
+    assert(/^\[\d+\/30\] near mqar 64: accuracy [\d.]+ \[/m.test(stderr), stderr);
+    assert(!stderr.includes("\x1b"));
+    assert(/^passkey: accuracy \(chance 0\.06\)\n +64 +256\n +near +0/m.test(stdout), stdout);
+    assert(stdout.includes(join(out, "sweep.csv")) && stdout.includes(join(out, "report.html")));
+    const files = new Set([...Deno.readDirSync(out)].map(({ name }) => name));
+    for (const name of ["journal.jsonl", "sweep.csv", "report.html", "accuracy-mqar.svg"]) {
+      assert(files.has(name), name);
+    }
+    const again = await oracle("sweep", "--resume", "--out", out);
+    assertEquals(again.code, 0);
+    assert(again.stdout.includes("30 of 30 cells were there already"), again.stdout);
+    const other = await oracle("sweep", "--resume", "--samples", "7", "--out", out);
+    assertEquals(other.code, 1);
+    assert(other.stderr.includes("its journal is of another sweep"), other.stderr);
+    const elsewhere = await run("tasks/main.ts", ["report", out, "--out", `${out}-report`]);
+    assertEquals(elsewhere.code, 0, elsewhere.stderr);
+    assertEquals(
+      (await Deno.readTextFile(join(`${out}-report`, "report.html"))).length > 10_000,
+      true,
+    );
+  }));
+
+Deno.test("sweep: a cell without result makes the exit code 1", () =>
+  inFolder(async (out) => {
+    const { code, stderr } = await oracle("sweep", "--models", "broken", "--out", out);
+    assertEquals(code, 1);
+    assert(/3 of 18 cells have no result: .* is NaN/.test(stderr), stderr);
+  }));
+
+Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =>
+  inFolder(async (out) => {
+    const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
+    const journal = join(out, "journal.jsonl");
+    const lines = async (): Promise<string[]> =>
+      (await Deno.readTextFile(journal).catch(() => "")).split("\n").slice(0, -1);
+    const process = command("tests/tasks/oracle_main.ts", [...args, "--out", out], 30).spawn();
+    while ((await lines()).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
+    process.kill("SIGKILL");
+    await Promise.all([process.stdout.cancel(), process.stderr.cancel(), process.status]);
+    const before = await lines();
+    assert(before.length >= 5 && before.length < 17, `killed after ${before.length} lines`);
+    const { code, stdout, stderr } = await oracle(...args, "--out", out, "--resume");
+    assertEquals(code, 0, stderr);
+    assert(stdout.includes(`${before.length - 1} of 16 cells were there already`), stdout);
+    const after = await lines();
+    assertEquals(after.slice(0, before.length), before);
+    assertEquals(new Set(after.slice(1).map((line) => JSON.parse(line).cell)).size, 16);
+    assertEquals(after.length, 17);
+    const csv = await Deno.readTextFile(join(out, "sweep.csv"));
+    const accuracies = parseRows(csv, "sweep.csv").filter(({ metric }) => metric === "accuracy");
+    assertEquals(accuracies.length, 16);
+  }));
+
+Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
+  inFolder(async (out) => {
+    const process = command(
+      "tests/tasks/oracle_main.ts",
+      ["sweep", "--models", "near", "--lengths", "64,128", "--out", out],
+      60,
+    ).spawn();
+    const journal = join(out, "journal.jsonl");
+    const size = (): number => {
+      try {
+        return Deno.statSync(journal).size;
+      } catch {
+        return 0;
+      }
+    };
+    while (size() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    process.kill("SIGINT");
+    const { code, stderr } = await process.output();
+    assertEquals(code, 130);
+    assert(new TextDecoder().decode(stderr).includes(`stopped: --resume --out ${out} goes on`));
+  }));
+
+Deno.test("report: a folder without results", async () => {
+  const none = await run("tasks/main.ts", ["report", "/nowhere"]);
+  assertEquals(none.code, 1);
+  assert(none.stderr.startsWith("error: Cannot read /nowhere/sweep.csv"), none.stderr);
+  const nothing = await run("tasks/main.ts", ["report"]);
+  assert(nothing.stderr.startsWith("error: report takes one folder"), nothing.stderr);
+});
+
+Deno.test("on a terminal, progress is one line that fits it", () => {
+  for (const columns of [40, 120]) {
+    const written: string[] = [];
+    const view = new ProgressView({ columns, write: (text) => written.push(text) });
+    const cell = { model: "mamba2-attention", task: "selective-copying", length: 2048, seed: 0 };
+    view.show({ cell, done: 30, total: 60, modelsLeft: 3, millisecondsLeft: 83_000 });
+    view.close();
+    const [line] = written;
+    assert(line.startsWith("\r\x1b[K"));
+    assert(line.slice(4).length < columns);
+    assert(!line.includes("\n"));
+    if (columns === 120) {
+      assert(line.includes("30/60 · mamba2-attention · selective-copying · 2048 tokens"), line);
+      assert(line.includes("3 models left, 1:23 min to go"), line);
+    }
+    assertEquals(written.at(-1), "\r\x1b[K");
+  }
+});
+
+Deno.test("the table is aligned, and its mean is over those who were asked all tasks", () => {
+  const table = resultsTable(exampleRows());
+  const blocks = table.split("\n\n").map((block) => block.split("\n"));
+  assertEquals(blocks.map(([title]) => title.split(":")[0]), [
+    "mqar",
+    "induction",
+    "selective-copying",
+    "passkey",
+    "text",
+    "mean of 4 tasks",
+  ]);
+  for (const [, head, ...lines] of blocks) {
+    assert(lines.every((line) => line.length === head.length), table);
+  }
+  assert(!blocks.at(-1)!.some((line) => line.includes("griffin")));
+});
