@@ -1,15 +1,8 @@
-import {
-  checkRank,
-  checkTensor,
-  type Gpu,
-  kernel,
-  LOOP_ITERATIONS,
-  type Tensor,
-} from "../gpu/mod.ts";
-import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import type { DeltaRuleOptions, DeltaRuleOutputs } from "./delta_rule.ts";
+import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
 import decayGradientSource from "./rwkv7_decay_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./rwkv7_gather_keys.wgsl" with { type: "text" };
-import gatherRowsSource from "./rwkv7_gather_rows.wgsl" with { type: "text" };
 import keyGradientsSource from "./rwkv7_key_gradients.wgsl" with { type: "text" };
 import outputsSource from "./rwkv7_outputs.wgsl" with { type: "text" };
 import pairGradientsSource from "./rwkv7_pair_gradients.wgsl" with { type: "text" };
@@ -17,30 +10,36 @@ import pairsSource from "./rwkv7_pairs.wgsl" with { type: "text" };
 import panelGradientsSource from "./rwkv7_panel_gradients.wgsl" with { type: "text" };
 import recurrentSource from "./rwkv7_recurrent.wgsl" with { type: "text" };
 import scatterKeysSource from "./rwkv7_scatter_keys.wgsl" with { type: "text" };
-import scatterRowsSource from "./rwkv7_scatter_rows.wgsl" with { type: "text" };
 import solveSource from "./rwkv7_solve.wgsl" with { type: "text" };
 import stateGradientsSource from "./rwkv7_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./rwkv7_states.wgsl" with { type: "text" };
 import valueGradientsSource from "./rwkv7_value_gradients.wgsl" with { type: "text" };
+import {
+  chunkKernel,
+  gatherRows,
+  openSpan,
+  scatterRows,
+  type SpanWorkspace,
+  workBackward,
+  workTokenByToken,
+} from "./spans.ts";
 
-const GATHER_KEYS = kernel("rwkv7_gather_keys", gatherKeysSource);
-const GATHER_ROWS = kernel("rwkv7_gather_rows", gatherRowsSource);
-const SCATTER_ROWS = kernel("rwkv7_scatter_rows", scatterRowsSource);
-const PAIRS = kernel("rwkv7_pairs", pairsSource);
+const GATHER_KEYS = chunkKernel("rwkv7_gather_keys", gatherKeysSource);
+const PAIRS = chunkKernel("rwkv7_pairs", pairsSource);
 const SOLVE = kernel("rwkv7_solve", solveSource);
-const STATES = kernel("rwkv7_states", statesSource);
-const OUTPUTS = kernel("rwkv7_outputs", outputsSource);
-const STATE_GRADIENTS = kernel("rwkv7_state_gradients", stateGradientsSource);
-const VALUE_GRADIENTS = kernel("rwkv7_value_gradients", valueGradientsSource);
-const PAIR_GRADIENTS = kernel("rwkv7_pair_gradients", pairGradientsSource);
-const PANEL_GRADIENTS = kernel("rwkv7_panel_gradients", panelGradientsSource);
-const KEY_GRADIENTS = kernel("rwkv7_key_gradients", keyGradientsSource);
-const SCATTER_KEYS = kernel("rwkv7_scatter_keys", scatterKeysSource);
-const DECAY_GRADIENT = kernel("rwkv7_decay_gradient", decayGradientSource);
+const STATES = chunkKernel("rwkv7_states", statesSource);
+const OUTPUTS = chunkKernel("rwkv7_outputs", outputsSource);
+const STATE_GRADIENTS = chunkKernel("rwkv7_state_gradients", stateGradientsSource);
+const VALUE_GRADIENTS = chunkKernel("rwkv7_value_gradients", valueGradientsSource);
+const PAIR_GRADIENTS = chunkKernel("rwkv7_pair_gradients", pairGradientsSource);
+const PANEL_GRADIENTS = chunkKernel("rwkv7_panel_gradients", panelGradientsSource);
+const KEY_GRADIENTS = chunkKernel("rwkv7_key_gradients", keyGradientsSource);
+const SCATTER_KEYS = chunkKernel("rwkv7_scatter_keys", scatterKeysSource);
+const DECAY_GRADIENT = chunkKernel("rwkv7_decay_gradient", decayGradientSource);
 const RECURRENT = kernel("rwkv7_recurrent", recurrentSource);
 
 const WORKGROUP_SIZE = 64;
-const DEFAULT_WORKSPACE_BYTES = 128 * 2 ** 20;
+const PLANES = { panels: 9, pairs: 5, panelGradients: 4, pairGradients: 4 };
 
 /** What {@linkcode rwkv7} takes. */
 export interface Rwkv7Inputs {
@@ -61,24 +60,13 @@ export interface Rwkv7Inputs {
 }
 
 /** Options of {@linkcode rwkv7}. */
-export interface Rwkv7Options {
+export interface Rwkv7Options extends DeltaRuleOptions {
   /** Multiplies the receptance; 1 unless told. */
   readonly scale?: number;
-  /** Rows a chunk, a multiple of 16; 16 unless told. It changes the time taken, not the result. */
-  readonly chunkSize?: number;
-  /** Bounds of the sequences packed in a batch of 1, as `[0, 1, 100, 257]`; an empty one is allowed. */
-  readonly segments?: readonly number[];
-  /** The most bytes one workspace buffer may take: longer input is worked span by span; 128 MiB unless told. */
-  readonly workspaceBytes?: number;
 }
 
 /** What {@linkcode rwkv7} returns. */
-export interface Rwkv7Outputs {
-  /** `[batch, time, heads, valueDim]`. */
-  readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`. */
-  readonly finalState: Tensor;
-}
+export type Rwkv7Outputs = DeltaRuleOutputs;
 
 /**
  * RWKV-7's state (Peng et al. 2025, "RWKV-7 Goose", eq. 17), diagonal plus low rank:
@@ -112,11 +100,7 @@ export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {})
       read: { chunks, panels, pairs, value, update, states },
       write: { outputs },
     });
-    gpu.dispatch(SCATTER_ROWS, {
-      ...span.grid(problem.chunkSize * problem.valueQuads),
-      read: { chunks, outputs },
-      write: { output },
-    });
+    scatterRows(gpu, span, outputs, output);
   }
   return { output, finalState };
 }
@@ -160,7 +144,7 @@ export function rwkv7Backward(
   const op = "rwkv7Backward";
   const problem = checkInputs(op, gpu, inputs, options);
   const { key, value, initialState, outputGradient, finalStateGradient } = inputs;
-  const { spans, stateShape } = problem;
+  const { stateShape } = problem;
   checkTensor(op, "outputGradient", outputGradient, value.shape);
   if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
 
@@ -173,18 +157,13 @@ export function rwkv7Backward(
     bGradient: gpu.empty(key.shape),
     initialStateGradient: cloneOrZeros(gpu, finalStateGradient, stateShape),
   };
-  const starts = [cloneOrZeros(gpu, initialState, stateShape)];
-  for (const tables of spans.slice(0, -1)) {
-    const state = cloneOrZeros(gpu, starts.at(-1), stateShape);
-    forwardSpan(gpu, problem, tables, inputs, state)[Symbol.dispose]();
-    starts.push(state);
-  }
-  for (const tables of spans.toReversed()) {
-    using state = starts.pop()!;
-    using span = forwardSpan(gpu, problem, tables, inputs, state);
-    backwardSpan(gpu, problem, span, outputGradient, gradients);
-  }
-  for (const state of starts) state[Symbol.dispose]();
+  workBackward(
+    gpu,
+    problem,
+    initialState,
+    (tables, state) => forwardSpan(gpu, problem, tables, inputs, state),
+    (span) => backwardSpan(gpu, problem, span, outputGradient, gradients),
+  );
   return gradients;
 }
 
@@ -244,137 +223,28 @@ function recurrent(
   options: { readonly scale?: number },
 ): Rwkv7Outputs {
   const { receptance, logDecay, key, value, a, b, initialState } = inputs;
-  const { heads, keyDim, valueDim, lanes, scale, stateShape } = checkInputs(
-    op,
-    gpu,
-    inputs,
-    options,
-  );
-  const output = gpu.empty(value.shape);
-  const finalState = cloneOrZeros(gpu, initialState, stateShape);
-  const [batch, time] = value.shape;
-  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 3)));
-  for (let begin = 0; begin < time; begin += slice) {
-    gpu.dispatch(RECURRENT, {
-      constants: { LANES: lanes, SCALE: scale },
-      uniform: [time, begin, Math.min(begin + slice, time), heads, keyDim, valueDim],
-      read: { receptance, logDecay, key, value, a, b },
-      write: { output, finalState },
-      workgroups: [batch, heads, Math.ceil(valueDim / lanes)],
-    });
-  }
-  return { output, finalState };
+  const problem = checkInputs(op, gpu, inputs, options);
+  return workTokenByToken(gpu, RECURRENT, problem, value, initialState, {
+    constants: { SCALE: problem.scale },
+    read: { receptance, logDecay, key, value, a, b },
+  });
 }
 
-interface Problem {
-  readonly heads: number;
-  readonly keyDim: number;
-  readonly valueDim: number;
-  readonly chunkSize: number;
-  /** Quads of channels a row of keys takes; every product works on 16 key channels at a time. */
-  readonly keyQuads: number;
-  readonly valueQuads: number;
+interface Problem extends Plan {
   readonly scale: number;
-  /** Invocations a workgroup. A software adapter's vectors are 8 wide, a GPU's 32 or more. */
-  readonly lanes: number;
-  readonly sequences: readonly Sequence[];
-  readonly stateShape: readonly number[];
-  readonly spans: readonly Span[];
 }
 
 function checkInputs(op: string, gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options): Problem {
-  const { receptance, logDecay, key, value, a, b, initialState } = inputs;
-  const { chunkSize = 16, segments, workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
+  const { receptance, logDecay, key, value, a, b } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "heads", "keyDim"]);
-  const [batch, time, heads, valueDim] = value.shape;
+  const [batch, time, heads] = value.shape;
   const keyDim = key.shape[3];
   checkTensor(op, "value", value, value.shape);
   for (const [name, tensor] of Object.entries({ key, receptance, logDecay, a, b })) {
     checkTensor(op, name, tensor, [batch, time, heads, keyDim]);
   }
-  if (!Number.isInteger(chunkSize) || chunkSize < 16 || chunkSize % 16 !== 0) {
-    throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a multiple of 16: current value is ${chunkSize}`,
-    );
-  }
-  const sequences = sequencesOf(op, batch, time, segments);
-  const stateShape = [sequences.length, heads, keyDim, valueDim];
-  if (initialState) checkTensor(op, "initialState", initialState, stateShape);
-  const keyQuads = 4 * Math.ceil(keyDim / 16);
-  const valueQuads = Math.ceil(valueDim / 4);
-  return {
-    heads,
-    keyDim,
-    valueDim,
-    chunkSize,
-    keyQuads,
-    valueQuads,
-    scale: options.scale ?? 1,
-    lanes: gpu.adapter.software ? 8 : 32,
-    sequences,
-    stateShape,
-    spans: planSpans(
-      sequences,
-      chunkSize,
-      chunksPerSpan(
-        gpu,
-        { heads, chunkSize, keyQuads, valueQuads },
-        sequences.length,
-        workspaceBytes,
-      ),
-    ),
-  };
-}
-
-/** How many chunks of each sequence fit the memory, the workgroup counts and the loops of a dispatch. */
-function chunksPerSpan(
-  gpu: Gpu,
-  { heads, chunkSize, keyQuads, valueQuads }: Pick<
-    Problem,
-    "heads" | "chunkSize" | "keyQuads" | "valueQuads"
-  >,
-  sequences: number,
-  workspaceBytes: number,
-): number {
-  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
-  const bytes = 16 * heads *
-    Math.max(9 * chunkSize * keyQuads, 4 * keyQuads * valueQuads, chunkSize * valueQuads);
-  const chunks = Math.min(
-    Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
-    maxComputeWorkgroupsPerDimension,
-  );
-  const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
-    keyQuads / 4 * (chunkSize / 2 + 3) + 4;
-  return Math.max(
-    1,
-    Math.min(
-      Math.floor(chunks / sequences) - 1, // a state more than chunks in each sequence
-      Math.floor((LOOP_ITERATIONS - 8 * keyQuads) / loops),
-    ),
-  );
-}
-
-/** The workspace of one span after its forward pass; disposing of it frees all of it. */
-interface SpanWorkspace extends Disposable {
-  readonly chunks: Tensor;
-  readonly sequences: Tensor;
-  readonly panels: Tensor;
-  readonly pairs: Tensor;
-  readonly value: Tensor;
-  readonly update: Tensor;
-  readonly states: Tensor;
-  /** Tensors of the shapes of `update`, `states`. */
-  emptyRows(): Tensor;
-  emptyStates(): Tensor;
-  /** Constants, uniform and workgroups of a dispatch of `items` invocations a chunk and head. */
-  grid(items: number, workgroupRows?: [number, number]): Grid;
-}
-
-interface Grid {
-  readonly constants: Record<string, number>;
-  readonly uniform: readonly number[];
-  readonly workgroups: [number, number, number];
+  return { ...planChunks(op, gpu, inputs, options, PLANES), scale: options.scale ?? 1 };
 }
 
 function forwardSpan(
@@ -384,40 +254,15 @@ function forwardSpan(
   inputs: Rwkv7Inputs,
   state: Tensor,
 ): SpanWorkspace {
-  const { heads, keyDim, valueDim, chunkSize, keyQuads, valueQuads, lanes, scale } = problem;
+  const { heads, chunkSize, keyQuads, valueQuads, sequences } = problem;
   const { receptance, logDecay, key, a, b } = inputs;
-  const count = tables.chunks.length / 4;
-  const sequenceCount = problem.sequences.length;
-  const emptyRows = (): Tensor => gpu.empty([count, heads, chunkSize, 4 * valueQuads]);
-  const emptyStates = (): Tensor =>
-    gpu.empty([count + sequenceCount, heads, 4 * keyQuads, 4 * valueQuads]);
-  const tensors = {
-    chunks: gpu.tensor([count, 4], tables.chunks, "u32"),
-    sequences: gpu.tensor([sequenceCount, 2], tables.sequences, "u32"),
-    panels: gpu.empty([count, heads, 9, chunkSize, 4 * keyQuads]),
-    pairs: gpu.empty([count, heads, 5, chunkSize, chunkSize]),
-    value: emptyRows(),
-    update: emptyRows(),
-    states: emptyStates(),
-  };
-  const { chunks, sequences, panels, pairs, value, update, states } = tensors;
-  const uniform = [heads, keyDim, valueDim, chunkSize, keyQuads, valueQuads];
-  const grid: SpanWorkspace["grid"] = (items, [x, y] = [count, heads]) => ({
-    constants: { LANES: lanes },
-    uniform,
-    workgroups: [x, y, Math.ceil(items / lanes)],
-  });
-
+  const span = openSpan(gpu, problem, tables, inputs.value);
+  const { chunks, panels, pairs, value, update, states, grid } = span;
+  const count = chunks.shape[0];
   gpu.dispatch(GATHER_KEYS, {
-    ...grid(keyQuads),
-    constants: { LANES: lanes, SCALE: scale },
+    ...grid(keyQuads, { SCALE: problem.scale }),
     read: { chunks, receptance, logDecay, key, a, b },
     write: { panels },
-  });
-  gpu.dispatch(GATHER_ROWS, {
-    ...grid(chunkSize * valueQuads),
-    read: { chunks, rows: inputs.value },
-    write: { value },
   });
   gpu.dispatch(PAIRS, {
     ...grid((chunkSize / 4) ** 2),
@@ -431,19 +276,11 @@ function forwardSpan(
     workgroups: Math.ceil(count * heads * chunkSize / 4 / WORKGROUP_SIZE),
   });
   gpu.dispatch(STATES, {
-    ...grid(valueQuads, [sequenceCount, heads]),
-    read: { sequences, panels, pairs, value },
+    ...grid(valueQuads, {}, [sequences.length, heads]),
+    read: { sequences: span.sequences, panels, pairs, value },
     write: { update, states, state },
   });
-  return {
-    ...tensors,
-    emptyRows,
-    emptyStates,
-    grid,
-    [Symbol.dispose]: () => {
-      for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
-    },
-  };
+  return span;
 }
 
 /** `initialStateGradient` holds the state's gradient at the span's end before, at its start after. */
@@ -454,7 +291,7 @@ function backwardSpan(
   outputGradient: Tensor,
   gradients: Rwkv7Gradients,
 ): void {
-  const { heads, chunkSize, keyQuads, valueQuads, lanes } = problem;
+  const { heads, chunkSize, keyQuads, valueQuads } = problem;
   const { chunks, sequences, panels, pairs, value, update, states, grid } = span;
   const { receptanceGradient, logDecayGradient, keyGradient, aGradient, bGradient } = gradients;
   const count = chunks.shape[0];
@@ -464,13 +301,9 @@ function backwardSpan(
   using stateGradients = span.emptyStates();
   using pairGradients = gpu.empty([count, heads, 4, chunkSize, chunkSize]);
   using panelGradients = gpu.empty([count, heads, 4, chunkSize, 4 * keyQuads]);
-  gpu.dispatch(GATHER_ROWS, {
-    ...grid(chunkSize * valueQuads),
-    read: { chunks, outputGradient },
-    write: { outputRows },
-  });
+  gatherRows(gpu, span, outputGradient, outputRows);
   gpu.dispatch(STATE_GRADIENTS, {
-    ...grid(valueQuads, [problem.sequences.length, heads]),
+    ...grid(valueQuads, {}, [problem.sequences.length, heads]),
     read: { sequences, panels, pairs, outputRows },
     write: { solved, stateGradients, stateGradient: gradients.initialStateGradient },
   });
@@ -479,11 +312,7 @@ function backwardSpan(
     read: { chunks, panels, pairs, outputRows, solved, stateGradients },
     write: { valueRows },
   });
-  gpu.dispatch(SCATTER_ROWS, {
-    ...grid(chunkSize * valueQuads),
-    read: { chunks, valueRows },
-    write: { valueGradient: gradients.valueGradient },
-  });
+  scatterRows(gpu, span, valueRows, gradients.valueGradient);
   gpu.dispatch(PAIR_GRADIENTS, {
     ...grid((chunkSize / 4) ** 2),
     read: { outputRows, solved, value, update },
@@ -497,8 +326,7 @@ function backwardSpan(
   ];
   products.forEach(([rows, against, AFTER], PLANE) => {
     gpu.dispatch(PANEL_GRADIENTS, {
-      ...grid(keyQuads),
-      constants: { LANES: lanes, PLANE, AFTER },
+      ...grid(keyQuads, { PLANE, AFTER }),
       read: { chunks, rows, states: against },
       write: { panelGradients },
     });
@@ -509,8 +337,7 @@ function backwardSpan(
     write: { panelGradients },
   });
   gpu.dispatch(SCATTER_KEYS, {
-    ...grid(chunkSize * keyQuads),
-    constants: { LANES: lanes, SCALE: problem.scale },
+    ...grid(chunkSize * keyQuads, { SCALE: problem.scale }),
     read: { chunks, panelGradients },
     write: { receptanceGradient, aGradient, keyGradient, bGradient },
   });

@@ -21,15 +21,6 @@ const RECEPTANCE_B = 1u;
 const A_KEY = 2u;
 const A_B = 3u;
 
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> panels: array<vec4f>; // [chunks, heads, 9, chunk, key_quads]
 @group(0) @binding(2) var<storage, read> pair_gradients: array<f32>; // [chunks, heads, 4, chunk, chunk]
@@ -73,28 +64,6 @@ fn pair_row(at: u32) -> vec4f {
   return vec4f(
     pair_gradients[at], pair_gradients[at + 1u], pair_gradients[at + 2u], pair_gradients[at + 3u],
   );
-}
-
-// exp(x), held at 1 where a pair that is 0 anyway would take it above.
-fn left(x: mat4x4f) -> mat4x4f {
-  let zero = vec4f();
-  return mat4x4f(
-    exp(min(x[0], zero)), exp(min(x[1], zero)), exp(min(x[2], zero)), exp(min(x[3], zero)),
-  );
-}
-
-fn times(x: mat4x4f, y: mat4x4f) -> mat4x4f {
-  return mat4x4f(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
-}
-
-fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(
-    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
-  );
-}
-
-fn repeated(x: vec4f) -> mat4x4f {
-  return mat4x4f(x, x, x, x);
 }
 
 // One quad in four rows, each with a factor of its own.

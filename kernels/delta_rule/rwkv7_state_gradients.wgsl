@@ -13,15 +13,6 @@ const B_OUT = 8u;
 const RECEPTANCE_B = 1u;
 const INVERSE = 4u;
 
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> sequences: array<vec2u>; // [sequences]: first chunk, chunks
 @group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 9, chunk, key_quads]
@@ -80,12 +71,6 @@ fn store_state(at: u32, rows: mat4x4f) {
   state_gradients[at + next] = rows[1];
   state_gradients[at + 2u * next] = rows[2];
   state_gradients[at + 3u * next] = rows[3];
-}
-
-fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(
-    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
-  );
 }
 
 @compute @workgroup_size(LANES)
