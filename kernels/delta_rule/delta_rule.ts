@@ -3,36 +3,43 @@ import betaGradientSource from "./delta_rule_beta_gradient.wgsl" with { type: "t
 import gatherKeysSource from "./delta_rule_gather_keys.wgsl" with { type: "text" };
 import inputGradientsSource from "./delta_rule_input_gradients.wgsl" with { type: "text" };
 import keyGradientsSource from "./delta_rule_key_gradients.wgsl" with { type: "text" };
-import outputsSource from "./delta_rule_outputs.wgsl" with { type: "text" };
-import pairGradientsSource from "./delta_rule_pair_gradients.wgsl" with { type: "text" };
 import pairsSource from "./delta_rule_pairs.wgsl" with { type: "text" };
-import panelGradientsSource from "./delta_rule_panel_gradients.wgsl" with { type: "text" };
 import recurrentSource from "./delta_rule_recurrent.wgsl" with { type: "text" };
-import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
-import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
 import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
+import gradientBlocks from "./gradient_blocks.wgsl" with { type: "text" };
+import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
+import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
 import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
 import {
   chunkKernel,
-  gatherRows,
+  openGradients,
   openSpan,
   scatterRows,
+  solve,
   type SpanWorkspace,
   workBackward,
+  workOutputs,
   workTokenByToken,
 } from "./spans.ts";
+import stateColumns from "./state_columns.wgsl" with { type: "text" };
 
 const GATHER_KEYS = chunkKernel("delta_rule_gather_keys", gatherKeysSource);
-const PAIRS = chunkKernel("delta_rule_pairs", pairsSource);
-const SOLVE = kernel("delta_rule_solve", solveSource);
-const STATES = chunkKernel("delta_rule_states", statesSource);
-const OUTPUTS = chunkKernel("delta_rule_outputs", outputsSource);
-const STATE_GRADIENTS = chunkKernel("delta_rule_state_gradients", stateGradientsSource);
-const PAIR_GRADIENTS = chunkKernel("delta_rule_pair_gradients", pairGradientsSource);
+const PAIRS = chunkKernel("delta_rule_pairs", pairsSource, panelBlocks);
+const STATES = chunkKernel(
+  "delta_rule_states",
+  statesSource,
+  panelBlocks,
+  pairBlocks,
+  stateColumns,
+);
 const BETA_GRADIENT = chunkKernel("delta_rule_beta_gradient", betaGradientSource);
-const PANEL_GRADIENTS = chunkKernel("delta_rule_panel_gradients", panelGradientsSource);
-const KEY_GRADIENTS = chunkKernel("delta_rule_key_gradients", keyGradientsSource);
+const KEY_GRADIENTS = chunkKernel(
+  "delta_rule_key_gradients",
+  keyGradientsSource,
+  panelBlocks,
+  gradientBlocks,
+);
 const INPUT_GRADIENTS = chunkKernel("delta_rule_input_gradients", inputGradientsSource);
 const SUM_CHANNELS = kernel("delta_rule_sum_channels", sumChannelsSource);
 const RECURRENT = kernel("delta_rule_recurrent", recurrentSource);
@@ -105,13 +112,9 @@ export function deltaRule(
   const finalState = cloneOrZeros(gpu, inputs.initialState, problem.stateShape);
   for (const tables of problem.spans) {
     using span = forwardSpan(gpu, problem, tables, inputs, finalState);
-    const { chunks, panels, pairs, residual, update, states } = span;
+    const { residual } = span;
     // Nobody needs the residual any more: its panels take the outputs.
-    gpu.dispatch(OUTPUTS, {
-      ...span.grid(problem.valueQuads),
-      read: { chunks, panels, pairs, update, states },
-      write: { outputs: residual },
-    });
+    workOutputs(gpu, span, residual);
     scatterRows(gpu, span, residual, output);
   }
   return { output, finalState };
@@ -323,13 +326,7 @@ function forwardSpan(
     read: { chunks, panels, beta: inputs.beta },
     write: { pairs, chunkBeta: beta },
   });
-  gpu.dispatch(SOLVE, {
-    constants: { WORKGROUP_SIZE },
-    uniform: [count * heads, chunkSize],
-    read: { beta },
-    write: { pairs },
-    workgroups: Math.ceil(count * heads * chunkSize / 4 / WORKGROUP_SIZE),
-  });
+  solve(gpu, span, beta);
   gpu.dispatch(STATES, {
     ...grid(valueQuads, {}, [sequences.length, heads]),
     read: { sequences: span.sequences, panels, pairs, beta },
@@ -361,51 +358,26 @@ function backwardSpan(
     readonly initialStateGradient: Tensor;
   },
 ): void {
-  const { heads, keyHeads, chunkSize, keyQuads, valueQuads } = problem;
-  const { chunks, sequences, panels, pairs, beta, residual, update, states, grid } = span;
+  const { keyHeads, chunkSize, keyQuads } = problem;
+  const { chunks, panels, pairs, beta, residual, states, grid } = span;
   const { queryGradient, keyGradient, valueGradient, betaGradient, byChannel } = gradients;
-  const count = chunks.shape[0];
-  using outputRows = span.emptyRows();
-  using solved = span.emptyRows();
-  using stateGradients = span.emptyStates();
-  using pairGradients = gpu.empty([count, heads, 2, chunkSize, chunkSize]);
-  using panelGradients = gpu.empty([count, heads, 3, chunkSize, 4 * keyQuads]);
-  gatherRows(gpu, span, outputGradient, outputRows);
-  gpu.dispatch(STATE_GRADIENTS, {
-    ...grid(valueQuads, {}, [problem.sequences.length, heads]),
-    read: { sequences, panels, pairs, beta, outputRows },
-    write: { solved, stateGradients, stateGradient: gradients.initialStateGradient },
-  });
+  const { initialStateGradient } = gradients;
+  using through = openGradients(gpu, span, outputGradient, initialStateGradient, { beta });
+  const { solved, stateGradients, pairGradients, panelGradients } = through;
   scatterRows(gpu, span, solved, valueGradient, beta);
-  gpu.dispatch(PAIR_GRADIENTS, {
-    ...grid((chunkSize / 4) ** 2),
-    read: { outputRows, solved, update },
-    write: { pairGradients },
-  });
   gpu.dispatch(BETA_GRADIENT, {
     ...grid(chunkSize),
     read: { chunks, pairs, pairGradients, residual, solved },
     write: { betaGradient },
-  });
-  const products: [rows: Tensor, states: Tensor, after: number][] = [
-    [outputRows, states, 0],
-    [solved, states, 0],
-    [update, stateGradients, 1],
-  ];
-  products.forEach(([rows, against, AFTER], PLANE) => {
-    gpu.dispatch(PANEL_GRADIENTS, {
-      ...grid(keyQuads, { PLANE, AFTER }),
-      read: { chunks, rows, states: against },
-      write: { panelGradients },
-    });
   });
   gpu.dispatch(KEY_GRADIENTS, {
     ...grid(keyQuads),
     read: { panels, beta, pairGradients },
     write: { panelGradients },
   });
+  const constants = { SCALE: problem.scale, HAS_DECAY: problem.hasDecay };
   gpu.dispatch(INPUT_GRADIENTS, {
-    ...grid(keyQuads, { SCALE: problem.scale, HAS_DECAY: problem.hasDecay }, [count, keyHeads]),
+    ...grid(keyQuads, constants, [chunks.shape[0], keyHeads]),
     read: { chunks, panels, panelGradients, states, stateGradients },
     write: { queryGradient, keyGradient, byChannel },
   });

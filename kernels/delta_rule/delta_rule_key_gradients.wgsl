@@ -21,51 +21,6 @@ const SOLVED_UPDATE = 1u;
 @group(0) @binding(3) var<storage, read> pair_gradients: array<f32>; // [chunks, heads, 2, chunk, chunk]
 @group(0) @binding(4) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, 3, chunk, key_quads]
 
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn gradient_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(
-    panel_gradients[at],
-    panel_gradients[at + next],
-    panel_gradients[at + 2u * next],
-    panel_gradients[at + 3u * next],
-  );
-}
-
-fn store_gradients(at: u32, rows: mat4x4f) {
-  let next = shape.key_quads;
-  panel_gradients[at] = rows[0];
-  panel_gradients[at + next] = rows[1];
-  panel_gradients[at + 2u * next] = rows[2];
-  panel_gradients[at + 3u * next] = rows[3];
-}
-
-// Entries [r .. r + 3, j] of a pair gradient, and [i, r .. r + 3].
-fn pair_column(at: u32) -> vec4f {
-  let next = shape.chunk;
-  return vec4f(
-    pair_gradients[at],
-    pair_gradients[at + next],
-    pair_gradients[at + 2u * next],
-    pair_gradients[at + 3u * next],
-  );
-}
-
-fn pair_row(at: u32) -> vec4f {
-  return vec4f(
-    pair_gradients[at], pair_gradients[at + 1u], pair_gradients[at + 2u], pair_gradients[at + 3u],
-  );
-}
-
-// One quad in four rows, each with a factor of its own.
-fn outer(x: vec4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(x * factors.x, x * factors.y, x * factors.z, x * factors.w);
-}
-
 @compute @workgroup_size(LANES)
 fn delta_rule_key_gradients(
   @builtin(workgroup_id) workgroup: vec3u,

@@ -19,11 +19,6 @@ const KEY_KEY = 1u;
 @group(0) @binding(4) var<storage, read_write> pairs: array<vec4f>; // [chunks, heads, 3, chunk, chunk / 4]
 @group(0) @binding(5) var<storage, read_write> chunk_beta: array<f32>; // [chunks, heads, chunk]
 
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
 @compute @workgroup_size(LANES)
 fn delta_rule_pairs(
   @builtin(workgroup_id) workgroup: vec3u,

@@ -1,44 +1,49 @@
 import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import type { DeltaRuleOptions, DeltaRuleOutputs } from "./delta_rule.ts";
+import gradientBlocks from "./gradient_blocks.wgsl" with { type: "text" };
+import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
+import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
 import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
 import decayGradientSource from "./rwkv7_decay_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./rwkv7_gather_keys.wgsl" with { type: "text" };
 import keyGradientsSource from "./rwkv7_key_gradients.wgsl" with { type: "text" };
-import outputsSource from "./rwkv7_outputs.wgsl" with { type: "text" };
-import pairGradientsSource from "./rwkv7_pair_gradients.wgsl" with { type: "text" };
 import pairsSource from "./rwkv7_pairs.wgsl" with { type: "text" };
-import panelGradientsSource from "./rwkv7_panel_gradients.wgsl" with { type: "text" };
 import recurrentSource from "./rwkv7_recurrent.wgsl" with { type: "text" };
 import scatterKeysSource from "./rwkv7_scatter_keys.wgsl" with { type: "text" };
-import solveSource from "./rwkv7_solve.wgsl" with { type: "text" };
-import stateGradientsSource from "./rwkv7_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./rwkv7_states.wgsl" with { type: "text" };
 import valueGradientsSource from "./rwkv7_value_gradients.wgsl" with { type: "text" };
 import {
   chunkKernel,
-  gatherRows,
+  openGradients,
   openSpan,
   scatterRows,
+  solve,
   type SpanWorkspace,
   workBackward,
+  workOutputs,
   workTokenByToken,
 } from "./spans.ts";
+import stateColumns from "./state_columns.wgsl" with { type: "text" };
 
 const GATHER_KEYS = chunkKernel("rwkv7_gather_keys", gatherKeysSource);
-const PAIRS = chunkKernel("rwkv7_pairs", pairsSource);
-const SOLVE = kernel("rwkv7_solve", solveSource);
-const STATES = chunkKernel("rwkv7_states", statesSource);
-const OUTPUTS = chunkKernel("rwkv7_outputs", outputsSource);
-const STATE_GRADIENTS = chunkKernel("rwkv7_state_gradients", stateGradientsSource);
-const VALUE_GRADIENTS = chunkKernel("rwkv7_value_gradients", valueGradientsSource);
-const PAIR_GRADIENTS = chunkKernel("rwkv7_pair_gradients", pairGradientsSource);
-const PANEL_GRADIENTS = chunkKernel("rwkv7_panel_gradients", panelGradientsSource);
-const KEY_GRADIENTS = chunkKernel("rwkv7_key_gradients", keyGradientsSource);
+const PAIRS = chunkKernel("rwkv7_pairs", pairsSource, panelBlocks);
+const STATES = chunkKernel("rwkv7_states", statesSource, panelBlocks, pairBlocks, stateColumns);
+const VALUE_GRADIENTS = chunkKernel(
+  "rwkv7_value_gradients",
+  valueGradientsSource,
+  panelBlocks,
+  pairBlocks,
+);
+const KEY_GRADIENTS = chunkKernel(
+  "rwkv7_key_gradients",
+  keyGradientsSource,
+  panelBlocks,
+  gradientBlocks,
+);
 const SCATTER_KEYS = chunkKernel("rwkv7_scatter_keys", scatterKeysSource);
 const DECAY_GRADIENT = chunkKernel("rwkv7_decay_gradient", decayGradientSource);
 const RECURRENT = kernel("rwkv7_recurrent", recurrentSource);
 
-const WORKGROUP_SIZE = 64;
 const PLANES = { panels: 9, pairs: 5, panelGradients: 4, pairGradients: 4 };
 
 /** What {@linkcode rwkv7} takes. */
@@ -93,13 +98,8 @@ export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {})
   const finalState = cloneOrZeros(gpu, inputs.initialState, problem.stateShape);
   for (const tables of problem.spans) {
     using span = forwardSpan(gpu, problem, tables, inputs, finalState);
-    const { chunks, panels, pairs, value, update, states } = span;
     using outputs = span.emptyRows();
-    gpu.dispatch(OUTPUTS, {
-      ...span.grid(problem.valueQuads),
-      read: { chunks, panels, pairs, value, update, states },
-      write: { outputs },
-    });
+    workOutputs(gpu, span, outputs, span.value);
     scatterRows(gpu, span, outputs, output);
   }
   return { output, finalState };
@@ -258,7 +258,6 @@ function forwardSpan(
   const { receptance, logDecay, key, a, b } = inputs;
   const span = openSpan(gpu, problem, tables, inputs.value);
   const { chunks, panels, pairs, value, update, states, grid } = span;
-  const count = chunks.shape[0];
   gpu.dispatch(GATHER_KEYS, {
     ...grid(keyQuads, { SCALE: problem.scale }),
     read: { chunks, receptance, logDecay, key, a, b },
@@ -269,12 +268,7 @@ function forwardSpan(
     read: { panels },
     write: { pairs },
   });
-  gpu.dispatch(SOLVE, {
-    constants: { WORKGROUP_SIZE },
-    uniform: [count * heads, chunkSize],
-    write: { pairs },
-    workgroups: Math.ceil(count * heads * chunkSize / 4 / WORKGROUP_SIZE),
-  });
+  solve(gpu, span);
   gpu.dispatch(STATES, {
     ...grid(valueQuads, {}, [sequences.length, heads]),
     read: { sequences: span.sequences, panels, pairs, value },
@@ -291,46 +285,19 @@ function backwardSpan(
   outputGradient: Tensor,
   gradients: Rwkv7Gradients,
 ): void {
-  const { heads, chunkSize, keyQuads, valueQuads } = problem;
-  const { chunks, sequences, panels, pairs, value, update, states, grid } = span;
+  const { chunkSize, keyQuads, valueQuads } = problem;
+  const { chunks, panels, pairs, value, states, grid } = span;
   const { receptanceGradient, logDecayGradient, keyGradient, aGradient, bGradient } = gradients;
-  const count = chunks.shape[0];
-  using outputRows = span.emptyRows();
-  using solved = span.emptyRows();
+  const { initialStateGradient } = gradients;
+  using through = openGradients(gpu, span, outputGradient, initialStateGradient, { value });
+  const { outputRows, solved, stateGradients, pairGradients, panelGradients } = through;
   using valueRows = span.emptyRows();
-  using stateGradients = span.emptyStates();
-  using pairGradients = gpu.empty([count, heads, 4, chunkSize, chunkSize]);
-  using panelGradients = gpu.empty([count, heads, 4, chunkSize, 4 * keyQuads]);
-  gatherRows(gpu, span, outputGradient, outputRows);
-  gpu.dispatch(STATE_GRADIENTS, {
-    ...grid(valueQuads, {}, [problem.sequences.length, heads]),
-    read: { sequences, panels, pairs, outputRows },
-    write: { solved, stateGradients, stateGradient: gradients.initialStateGradient },
-  });
   gpu.dispatch(VALUE_GRADIENTS, {
     ...grid(valueQuads),
     read: { chunks, panels, pairs, outputRows, solved, stateGradients },
     write: { valueRows },
   });
   scatterRows(gpu, span, valueRows, gradients.valueGradient);
-  gpu.dispatch(PAIR_GRADIENTS, {
-    ...grid((chunkSize / 4) ** 2),
-    read: { outputRows, solved, value, update },
-    write: { pairGradients },
-  });
-  const products: [rows: Tensor, states: Tensor, after: number][] = [
-    [outputRows, states, 0],
-    [solved, states, 0],
-    [value, stateGradients, 1],
-    [update, stateGradients, 1],
-  ];
-  products.forEach(([rows, against, AFTER], PLANE) => {
-    gpu.dispatch(PANEL_GRADIENTS, {
-      ...grid(keyQuads, { PLANE, AFTER }),
-      read: { chunks, rows, states: against },
-      write: { panelGradients },
-    });
-  });
   gpu.dispatch(KEY_GRADIENTS, {
     ...grid(keyQuads),
     read: { panels, pairGradients },

@@ -6,12 +6,12 @@
 override LANES: u32 = 32u;
 
 const RECEPTANCE = 0u;
-const KEY = 1u;
-const A = 2u;
-const B = 3u;
+const B = 1u;
+const A = 6u;
+const KEY = 7u;
 const A_GRADIENT = 1u;
-const KEY_GRADIENT = 2u;
-const B_GRADIENT = 3u;
+const B_GRADIENT = 2u;
+const KEY_GRADIENT = 3u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot

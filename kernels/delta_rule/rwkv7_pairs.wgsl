@@ -6,23 +6,18 @@
 override LANES: u32 = 32u;
 
 const RECEPTANCE = 0u;
-const KEY = 1u;
-const A = 2u;
-const B = 3u;
-const DECAY = 4u;
-const RECEPTANCE_KEY = 0u;
-const RECEPTANCE_B = 1u;
-const A_KEY = 2u;
-const A_B = 3u;
+const B = 1u;
+const DECAY = 2u;
+const A = 6u;
+const KEY = 7u;
+const RECEPTANCE_B = 0u;
+const A_B = 1u;
+const RECEPTANCE_KEY = 3u;
+const A_KEY = 4u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> panels: array<vec4f>; // [chunks, heads, 9, chunk, key_quads]
 @group(0) @binding(2) var<storage, read_write> pairs: array<vec4f>; // [chunks, heads, 5, chunk, chunk / 4]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
 
 @compute @workgroup_size(LANES)
 fn rwkv7_pairs(

@@ -1,15 +1,36 @@
 import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
-import blocksSource from "./blocks.wgsl" with { type: "text" };
+import blocks from "./blocks.wgsl" with { type: "text" };
 import gatherRowsSource from "./delta_rule_gather_rows.wgsl" with { type: "text" };
+import outputsSource from "./delta_rule_outputs.wgsl" with { type: "text" };
+import pairGradientsSource from "./delta_rule_pair_gradients.wgsl" with { type: "text" };
+import panelGradientsSource from "./delta_rule_panel_gradients.wgsl" with { type: "text" };
 import scatterRowsSource from "./delta_rule_scatter_rows.wgsl" with { type: "text" };
+import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
+import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
+import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
+import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
 import { cloneOrZeros, type Plan, type Span } from "./plan.ts";
+import stateColumns from "./state_columns.wgsl" with { type: "text" };
 
 const GATHER_ROWS = chunkKernel("delta_rule_gather_rows", gatherRowsSource);
 const SCATTER_ROWS = chunkKernel("delta_rule_scatter_rows", scatterRowsSource);
+const SOLVE = kernel("delta_rule_solve", solveSource);
+const OUTPUTS = chunkKernel("delta_rule_outputs", outputsSource, panelBlocks, pairBlocks);
+const STATE_GRADIENTS = chunkKernel(
+  "delta_rule_state_gradients",
+  stateGradientsSource,
+  panelBlocks,
+  pairBlocks,
+  stateColumns,
+);
+const PAIR_GRADIENTS = chunkKernel("delta_rule_pair_gradients", pairGradientsSource);
+const PANEL_GRADIENTS = chunkKernel("delta_rule_panel_gradients", panelGradientsSource);
+
+const WORKGROUP_SIZE = 64;
 
 /** A kernel that works on chunks: its source, and what all of these share. */
 export function chunkKernel(label: string, ...sources: string[]): Kernel {
-  return kernel(label, [...sources, blocksSource].join(""));
+  return kernel(label, [...sources, blocks].join(""));
 }
 
 /** The workspace of one span; disposing of it frees all of it. */
@@ -99,6 +120,111 @@ export function scatterRows(
     read: { chunks: span.chunks, factors: factors ?? panels, panels },
     write: { rows },
   });
+}
+
+/** Solves the triangular systems of all chunks, with `beta` of each row or without. */
+export function solve(gpu: Gpu, { plan, chunks, pairs }: SpanWorkspace, beta?: Tensor): void {
+  const { heads, chunkSize, planes } = plan;
+  const units = chunks.shape[0] * heads;
+  gpu.dispatch(SOLVE, {
+    constants: { WORKGROUP_SIZE, PAIRS: planes.pairs, HAS_BETA: beta !== undefined },
+    uniform: [units, chunkSize],
+    read: { beta: beta ?? chunks },
+    write: { pairs },
+    workgroups: Math.ceil(units * chunkSize / 4 / WORKGROUP_SIZE),
+  });
+}
+
+/** The outputs' rows, from the updates and with `value` from the values as well. */
+export function workOutputs(
+  gpu: Gpu,
+  span: SpanWorkspace,
+  outputs: Tensor,
+  value?: Tensor,
+): void {
+  const { chunks, panels, pairs, update, states } = span;
+  const { valueQuads, planes } = span.plan;
+  gpu.dispatch(OUTPUTS, {
+    ...span.grid(valueQuads, {
+      PANELS: planes.panels,
+      PAIRS: planes.pairs,
+      HAS_VALUE: value !== undefined,
+    }),
+    read: { chunks, panels, pairs, value: value ?? update, update, states },
+    write: { outputs },
+  });
+}
+
+/** Gradients of a span; disposing of it frees all of it. */
+export interface SpanGradients extends Disposable {
+  readonly outputRows: Tensor;
+  /** Into the right side of the triangular systems: dY. */
+  readonly solved: Tensor;
+  readonly stateGradients: Tensor;
+  readonly pairGradients: Tensor;
+  readonly panelGradients: Tensor;
+}
+
+/**
+ * Goes back from the output to states, pairs and panels, for the delta rule with `beta`, for RWKV-7
+ * with `value`. `stateGradient` holds that at the span's end before, at its start after.
+ */
+export function openGradients(
+  gpu: Gpu,
+  span: SpanWorkspace,
+  outputGradient: Tensor,
+  stateGradient: Tensor,
+  { beta, value }: { readonly beta?: Tensor; readonly value?: Tensor },
+): SpanGradients {
+  const { plan, chunks, sequences, panels, pairs, update, states, grid } = span;
+  const { heads, chunkSize, keyQuads, valueQuads, planes } = plan;
+  const count = chunks.shape[0];
+  const tensors = {
+    outputRows: span.emptyRows(),
+    solved: span.emptyRows(),
+    stateGradients: span.emptyStates(),
+    pairGradients: gpu.empty([count, heads, planes.pairGradients, chunkSize, chunkSize]),
+    panelGradients: gpu.empty([count, heads, planes.panelGradients, chunkSize, 4 * keyQuads]),
+  };
+  const { outputRows, solved, stateGradients, pairGradients, panelGradients } = tensors;
+  gatherRows(gpu, span, outputGradient, outputRows);
+  const constants = {
+    PANELS: planes.panels,
+    PAIRS: planes.pairs,
+    HAS_BETA: beta !== undefined,
+  };
+  gpu.dispatch(STATE_GRADIENTS, {
+    ...grid(valueQuads, constants, [plan.sequences.length, heads]),
+    read: { sequences, panels, pairs, beta: beta ?? chunks, outputRows },
+    write: { solved, stateGradients, stateGradient },
+  });
+  gpu.dispatch(PAIR_GRADIENTS, {
+    ...grid((chunkSize / 4) ** 2, {
+      PLANES: planes.pairGradients,
+      HAS_VALUE: value !== undefined,
+    }),
+    read: { outputRows, solved, value: value ?? update, update },
+    write: { pairGradients },
+  });
+  const products: [rows: Tensor, states: Tensor, after: number][] = [
+    [outputRows, states, 0],
+    [solved, states, 0],
+    [update, stateGradients, 1],
+  ];
+  if (value) products.push([value, stateGradients, 1]);
+  products.forEach(([rows, against, AFTER], PLANE) => {
+    gpu.dispatch(PANEL_GRADIENTS, {
+      ...grid(keyQuads, { PLANES: planes.panelGradients, PLANE, AFTER }),
+      read: { chunks, rows, states: against },
+      write: { panelGradients },
+    });
+  });
+  return {
+    ...tensors,
+    [Symbol.dispose]: () => {
+      for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
+    },
+  };
 }
 
 /** Works the spans from the last: each `forward` again, from the state at its start, then `backward`. */
