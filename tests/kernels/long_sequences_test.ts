@@ -25,12 +25,13 @@ import {
 import {
   deltaRuleBackwardReference,
   deltaRuleReference,
+  rwkv7BackwardReference,
+  rwkv7Reference,
 } from "../../kernels/delta_rule/reference.ts";
 import {
   linearAttentionBackwardReference,
   linearAttentionReference,
 } from "../../kernels/linear_attention/reference.ts";
-import { rwkv7BackwardReference, rwkv7Reference } from "../../kernels/rwkv7/reference.ts";
 import {
   rgLruBackwardReference,
   rgLruReference,
