@@ -10,6 +10,16 @@ export {
   type StoredTensors,
   writeSafetensors,
 } from "./checkpoints/safetensors.ts";
+export { type ByteSource } from "./checkpoints/byte_source.ts";
+export { type StoredDataType } from "./checkpoints/data_types.ts";
+export {
+  openWeights,
+  type OpenWeightsOptions,
+  type StoredBytes,
+  type TensorDescription,
+  type TensorLocation,
+  Weights,
+} from "./checkpoints/weights.ts";
 export { type ChannelMixer, type ChannelMixerConfiguration } from "./channel_mixers.ts";
 export {
   architecture,

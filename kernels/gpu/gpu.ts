@@ -49,6 +49,8 @@ interface Pipeline {
 const DISPATCHES_PER_SUBMIT = 64;
 /** Bind groups and uniform blocks kept; past it they are all let go. */
 const CACHE_ENTRIES = 8192;
+/** Writes of at least this many bytes are submitted at once. */
+const WRITE_BYTES_TO_SUBMIT = 2 ** 20;
 const NAN_BITS = 0x7fc00000;
 
 /**
@@ -143,16 +145,33 @@ export class Gpu implements AsyncDisposable {
     return tensor;
   }
 
-  /** Overwrites a tensor's elements, in order with the work already dispatched. */
-  write(tensor: Tensor, data: ArrayLike<number>): void {
-    if (data.length !== tensor.size) {
+  /**
+   * Overwrites a tensor's elements, in order with the work already dispatched.
+   *
+   * @param options With `offset`, in elements, `data` may end before the tensor does; both ends of
+   * what is written are at whole words of 4 bytes then.
+   */
+  write(tensor: Tensor, data: ArrayLike<number>, options: { offset?: number } = {}): void {
+    const { offset = 0 } = options;
+    const end = offset + data.length;
+    if (options.offset === undefined && end !== tensor.size) {
       throw new RangeError(
         `Cannot fill a tensor of shape [${tensor.shape}] as it takes ${tensor.size} elements: current number is ${data.length}`,
       );
     }
-    if (tensor.size === 0) return;
+    const width = BYTES_PER_ELEMENT[tensor.dtype];
+    const whole = offset * width % 4 === 0 && (end * width % 4 === 0 || end === tensor.size);
+    if (offset < 0 || end > tensor.size || !whole) {
+      throw new RangeError(
+        `Cannot write elements ${offset} to ${end} of ${tensor.dtype}[${tensor.shape}]: they must lie inside it, and begin and end at whole words of 4 bytes`,
+      );
+    }
+    if (data.length === 0) return;
     this.flush();
-    this.device.queue.writeBuffer(tensor.allocation.buffer, 0, packElements(data, tensor.dtype));
+    const bytes = packElements(data, tensor.dtype);
+    this.device.queue.writeBuffer(tensor.allocation.buffer, offset * width, bytes);
+    // WebGPU keeps a copy of what is written until the next submit: 2 GB of writes held 2 GB.
+    if (bytes.byteLength >= WRITE_BYTES_TO_SUBMIT) this.device.queue.submit([]);
   }
 
   /** Copies elements from one tensor into another of the same data type. */

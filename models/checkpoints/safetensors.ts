@@ -1,3 +1,7 @@
+import type { ByteSource } from "./byte_source.ts";
+import { isStoredDataType, STORED_BYTES, toFloats } from "./data_types.ts";
+import type { TensorLocation } from "./weights.ts";
+
 /** An array of a safetensors file, before it goes to the GPU. */
 export interface StoredTensor {
   /** Row-major extents. */
@@ -20,7 +24,12 @@ interface HeaderEntry {
   data_offsets: [number, number];
 }
 
-const BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4 };
+interface Header {
+  readonly entries: Map<string, Omit<TensorLocation, "source">>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const LENGTH_BYTES = 8;
 const HEADER_LIMIT = 100 * 2 ** 20;
 
 /**
@@ -30,36 +39,23 @@ const HEADER_LIMIT = 100 * 2 ** 20;
  * @throws {Error} where the bytes are truncated or no safetensors file.
  */
 export function readSafetensors(bytes: Uint8Array, source: string): StoredTensors {
-  const fail = (reason: string): never => {
-    throw new Error(`Cannot read ${source} as safetensors: ${reason}`);
-  };
-  if (bytes.byteLength < 8) fail(`it has ${bytes.byteLength} bytes, less than its header's length`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerBytes = Number(view.getBigUint64(0, true));
-  if (headerBytes > HEADER_LIMIT) fail("it does not begin with a header's length: another format?");
-  if (8 + headerBytes > bytes.byteLength) {
-    fail(
-      `its header ends at byte ${8 + headerBytes} and the file at ${bytes.byteLength}: truncated`,
-    );
-  }
-  const start = 8 + headerBytes;
-  const header = parseHeader(bytes.subarray(8, start), fail);
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const end = headerEnd(bytes, bytes.byteLength, source);
+  const header = bytes.subarray(LENGTH_BYTES, end);
+  const { entries, metadata } = parseHeader(header, bytes.byteLength, source);
   const tensors = new Map<string, StoredTensor>();
-  for (const [name, entry] of Object.entries(entries) as [string, HeaderEntry][]) {
-    const [from, to] = entry.data_offsets;
-    const width = BYTES[entry.dtype] ?? fail(`${name} has the data type ${entry.dtype}`);
-    const count = entry.shape.reduce((product, extent) => product * extent, 1);
-    if (to - from !== count * width) {
-      fail(`${name} of shape [${entry.shape}] takes ${count * width} bytes, not ${to - from}`);
-    }
-    if (start + to > bytes.byteLength) {
-      fail(`${name} ends at byte ${start + to} and the file at ${bytes.byteLength}: truncated`);
-    }
-    const data = bytes.slice(start + from, start + to).buffer;
-    tensors.set(name, { shape: entry.shape, data: widen(data, entry.dtype) });
+  for (const [name, { shape, dtype, offset, bytes: length }] of entries) {
+    tensors.set(name, { shape, data: toFloats(bytes.slice(offset, offset + length), dtype) });
   }
-  return { tensors, metadata: metadata as Record<string, string> };
+  return { tensors, metadata };
+}
+
+/** Finds the tensors of a safetensors file; reads its header alone. @throws as {@linkcode readSafetensors}. */
+export async function locateSafetensors(source: ByteSource): Promise<Map<string, TensorLocation>> {
+  const start = await source.read(0, Math.min(LENGTH_BYTES, source.size));
+  const end = headerEnd(start, source.size, source.name);
+  const header = await source.read(LENGTH_BYTES, end - LENGTH_BYTES);
+  const { entries } = parseHeader(header, source.size, source.name);
+  return new Map([...entries].map(([name, entry]) => [name, { ...entry, source }]));
 }
 
 /** The bytes of a safetensors file of f32 arrays. */
@@ -75,10 +71,10 @@ export function writeSafetensors(
   }
   const text = JSON.stringify(header);
   const encoded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
-  const bytes = new Uint8Array(8 + encoded.byteLength + offset);
+  const bytes = new Uint8Array(LENGTH_BYTES + encoded.byteLength + offset);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(encoded.byteLength), true);
-  bytes.set(encoded, 8);
-  let position = 8 + encoded.byteLength;
+  bytes.set(encoded, LENGTH_BYTES);
+  let position = LENGTH_BYTES + encoded.byteLength;
   for (const { data } of tensors.values()) {
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
     position += data.byteLength;
@@ -86,30 +82,56 @@ export function writeSafetensors(
   return bytes;
 }
 
-function parseHeader(
-  bytes: Uint8Array,
-  fail: (reason: string) => never,
-): Record<string, HeaderEntry | Record<string, string>> {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    return fail(`its header is no JSON (${(error as Error).message})`);
+/** Where the header ends, from the file's first bytes. */
+function headerEnd(start: Uint8Array, size: number, source: string): number {
+  if (start.byteLength < LENGTH_BYTES) {
+    fail(source, `it has ${start.byteLength} bytes, less than its header's length`);
   }
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  if (length > HEADER_LIMIT) {
+    fail(source, "it does not begin with a header's length: another format?");
+  }
+  const end = LENGTH_BYTES + length;
+  if (end > size) {
+    fail(source, `its header ends at byte ${end} and the file at ${size}: truncated`);
+  }
+  return end;
 }
 
-function widen(data: ArrayBuffer, dtype: string): Float32Array {
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(data);
-    case "F64":
-      return Float32Array.from(new Float64Array(data));
-    case "F16":
-      return Float32Array.from(new Float16Array(data));
-    case "BF16":
-      return new Float32Array(Uint32Array.from(new Uint16Array(data), (bits) => bits << 16).buffer);
-    case "I32":
-      return Float32Array.from(new Int32Array(data));
-    default:
-      return Float32Array.from(new BigInt64Array(data), Number);
+function parseHeader(bytes: Uint8Array, size: number, source: string): Header {
+  let parsed;
+  try {
+    parsed = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    fail(source, `its header is no JSON (${(error as Error).message})`);
   }
+  const { __metadata__: metadata = {}, ...described } = parsed;
+  const start = LENGTH_BYTES + bytes.byteLength;
+  const entries = new Map<string, Omit<TensorLocation, "source">>();
+  for (const [name, entry] of Object.entries(described) as [string, HeaderEntry][]) {
+    const { dtype, shape, data_offsets: offsets } = entry ?? {};
+    if (typeof dtype !== "string" || !isExtents(shape) || !isExtents(offsets)) {
+      fail(source, `its header does not say where ${name} is`);
+    }
+    if (!isStoredDataType(dtype)) fail(source, `${name} has the data type ${dtype}`);
+    const [from, to] = offsets;
+    const expected = shape.reduce((product, extent) => product * extent, STORED_BYTES[dtype]);
+    if (to - from !== expected) {
+      fail(source, `${name} of shape [${shape}] takes ${expected} bytes, not ${to - from}`);
+    }
+    if (start + to > size) {
+      fail(source, `${name} ends at byte ${start + to} and the file at ${size}: truncated`);
+    }
+    entries.set(name, { shape, dtype, offset: start + from, bytes: expected });
+  }
+  return { entries, metadata };
+}
+
+function isExtents(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+function fail(source: string, reason: string): never {
+  throw new Error(`Cannot read ${source} as safetensors: ${reason}`);
 }

@@ -1,0 +1,163 @@
+// @ts-types="npm:@types/yauzl@3.4.0"
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
+import type { ByteSource } from "./byte_source.ts";
+import { STORED_BYTES } from "./data_types.ts";
+import { type PickledTensor, readTensorPickle } from "./pickle.ts";
+import type { TensorLocation } from "./weights.ts";
+
+const PICKLE_LIMIT = 100 * 2 ** 20;
+const STORED = 0;
+const PICKLE_MAGIC = 0x80;
+
+/**
+ * Finds the tensors of what `torch.save()` wrote since PyTorch 1.6: a zip of a pickle and, not
+ * compressed, a file a storage. Reads the zip's directory and the pickle alone.
+ *
+ * @throws {Error} where the file is truncated, foreign, or its pickle asks for more than tensors.
+ */
+export async function locateTorch(source: ByteSource): Promise<Map<string, TensorLocation>> {
+  await checkMagic(source);
+  const archive = await openArchive(source);
+  const pickle = await archive.locate("data.pkl");
+  if (pickle.bytes > PICKLE_LIMIT) fail(source, `its data.pkl has ${pickle.bytes} bytes`);
+  if (archive.has("byteorder")) {
+    const { offset, bytes } = await archive.locate("byteorder");
+    const order = new TextDecoder().decode(await source.read(offset, bytes));
+    if (order !== "little") fail(source, `its byte order is ${order}: save it on another machine`);
+  }
+  const described = readTensorPickle(await source.read(pickle.offset, pickle.bytes), source.name);
+  const locations = new Map<string, TensorLocation>();
+  for (const [name, tensor] of described) {
+    const { storage } = tensor;
+    const file = await archive.locate(`data/${storage.key}`);
+    const expected = storage.elements * STORED_BYTES[storage.dtype];
+    if (file.bytes < expected) {
+      fail(source, `the storage of ${name} has ${file.bytes} bytes, not ${expected}`);
+    }
+    locations.set(name, locate(source, tensor, file.offset));
+  }
+  return locations;
+}
+
+function locate(source: ByteSource, tensor: PickledTensor, start: number): TensorLocation {
+  const { shape, strides, storage } = tensor;
+  const width = STORED_BYTES[storage.dtype];
+  const elements = shape.includes(0)
+    ? 0
+    : shape.reduce((sum, extent, axis) => sum + (extent - 1) * strides[axis], 1);
+  return {
+    source,
+    shape,
+    dtype: storage.dtype,
+    offset: start + tensor.offset * width,
+    bytes: elements * width,
+    ...(elements === 0 || isRowMajor(shape, strides) ? {} : { strides }),
+  };
+}
+
+function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (shape[axis] !== 1 && strides[axis] !== expected) return false;
+    expected *= shape[axis];
+  }
+  return true;
+}
+
+async function checkMagic(source: ByteSource): Promise<void> {
+  const start = await source.read(0, Math.min(2, source.size));
+  if (start[0] === 0x50 && start[1] === 0x4b) return;
+  fail(
+    source,
+    start[0] === PICKLE_MAGIC
+      ? "it was saved in the format of before PyTorch 1.6: torch.load() and torch.save() it again"
+      : "it does not begin as a zip file: another format?",
+  );
+}
+
+/** A zip's files by their names after the archive's own folder. */
+class Archive {
+  readonly #source: ByteSource;
+  readonly #zip: ZipFile;
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #located = new Map<string, { offset: number; bytes: number }>();
+
+  constructor(source: ByteSource, zip: ZipFile, entries: ReadonlyMap<string, Entry>) {
+    this.#source = source;
+    this.#zip = zip;
+    this.#entries = entries;
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** Where a file's bytes are. @throws {Error} where it is missing, compressed or cut off. */
+  async locate(name: string): Promise<{ offset: number; bytes: number }> {
+    const known = this.#located.get(name);
+    if (known) return known;
+    const entry = this.#entries.get(name);
+    if (!entry) return fail(this.#source, `it lacks ${name}: another format?`);
+    if (entry.compressionMethod !== STORED || entry.isEncrypted()) {
+      fail(this.#source, `its ${name} is compressed, which torch.save() does not do`);
+    }
+    const { fileDataStart: offset } = await this.#zip.readLocalFileHeaderPromise(entry, {
+      minimal: true,
+    });
+    const bytes = entry.uncompressedSize;
+    if (offset + bytes > this.#source.size) {
+      fail(this.#source, `its ${name} ends at byte ${offset + bytes}: truncated`);
+    }
+    const located = { offset, bytes };
+    this.#located.set(name, located);
+    return located;
+  }
+}
+
+async function openArchive(source: ByteSource): Promise<Archive> {
+  try {
+    const zip = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, {
+      autoClose: false,
+    });
+    const entries = new Map<string, Entry>();
+    for await (const entry of zip.eachEntry()) {
+      entries.set(entry.fileName.slice(entry.fileName.indexOf("/") + 1), entry);
+    }
+    return new Archive(source, zip, entries);
+  } catch (error) {
+    return fail(
+      source,
+      `its zip directory cannot be read, truncated? (${(error as Error).message})`,
+    );
+  }
+}
+
+/** What yauzl reads a zip's directory through. */
+class SourceReader extends RandomAccessReader {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource) {
+    super();
+    this.#source = source;
+  }
+
+  override read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
+  ): void {
+    this.#source.read(position, length).then(
+      (bytes) => {
+        buffer.set(bytes, offset);
+        callback(null);
+      },
+      callback,
+    );
+  }
+}
+
+function fail(source: ByteSource, reason: string): never {
+  throw new Error(`Cannot read ${source.name} as PyTorch's: ${reason}`);
+}

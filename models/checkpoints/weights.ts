@@ -1,0 +1,343 @@
+import { basename, dirname, join } from "@std/path";
+import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
+import { type ByteSource, openFile } from "./byte_source.ts";
+import {
+  countOverflows,
+  STORED_BYTES,
+  type StoredDataType,
+  toFloats,
+  toHalves,
+} from "./data_types.ts";
+import { locateSafetensors } from "./safetensors.ts";
+import { locateTorch } from "./torch.ts";
+
+/** What a checkpoint says of a tensor before its elements are read. */
+export interface TensorDescription {
+  /** Row-major extents. */
+  readonly shape: readonly number[];
+  /** How the elements are stored. */
+  readonly dtype: StoredDataType;
+}
+
+/** Where a tensor's elements are. */
+export interface TensorLocation extends TensorDescription {
+  /** The file that holds them. */
+  readonly source: ByteSource;
+  /** The first one's byte in the file. */
+  readonly offset: number;
+  /** Bytes from the first one to the last. */
+  readonly bytes: number;
+  /** How far apart neighbours along each axis are, in elements; left out where row-major. */
+  readonly strides?: readonly number[];
+}
+
+/** A tensor's elements as they are stored, row-major. */
+export interface StoredBytes extends TensorDescription {
+  /** The elements, little-endian. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** How {@linkcode openWeights} opens files. */
+export interface OpenWeightsOptions {
+  /** Opens a file by its path; left out, from the disk. */
+  openFile?: (path: string) => Promise<ByteSource>;
+}
+
+/** Bytes that {@linkcode Weights.load} reads at a time. */
+const CHUNK_BYTES = 16 * 2 ** 20;
+/** Bytes written to the GPU before {@linkcode Weights.load} waits for it to have taken them. */
+const BYTES_IN_FLIGHT = 64 * 2 ** 20;
+
+/**
+ * A checkpoint's tensors, none of which is read before it is asked for. Holds its files open:
+ * dispose of it.
+ */
+export class Weights implements Disposable {
+  /** What it was opened from. */
+  readonly path: string;
+  readonly #files: readonly ByteSource[];
+  readonly #locations: ReadonlyMap<string, TensorLocation>;
+  #bytesInFlight = 0;
+
+  /** Made by {@linkcode openWeights}. */
+  constructor(
+    path: string,
+    files: readonly ByteSource[],
+    locations: ReadonlyMap<string, TensorLocation>,
+  ) {
+    this.path = path;
+    this.#files = files;
+    this.#locations = locations;
+  }
+
+  /** Shapes and data types by name, in the files' order. */
+  get tensors(): ReadonlyMap<string, TensorDescription> {
+    return this.#locations;
+  }
+
+  /** Reads one tensor. @throws {Error} where there is none of that name. */
+  async read(name: string): Promise<StoredBytes> {
+    const location = this.#locate(name);
+    const { source, offset, shape, dtype, strides } = location;
+    const stored = await source.read(offset, location.bytes);
+    const bytes = strides ? gather(stored, shape, strides, STORED_BYTES[dtype]) : stored;
+    return { shape, dtype, bytes };
+  }
+
+  /** Reads one tensor as 32-bit floats. @throws {Error} where there is none of that name. */
+  async readFloats(name: string): Promise<Float32Array> {
+    const { bytes, dtype } = await this.read(name);
+    return toFloats(bytes, dtype);
+  }
+
+  /**
+   * Reads one tensor into the GPU, piece by piece; the caller disposes of it.
+   *
+   * @param options The data type on the GPU, f32 unless told.
+   * @throws {Error} where there is none of that name, or f16 cannot hold its elements.
+   */
+  async load(
+    gpu: Gpu,
+    name: string,
+    options: { dtype?: Exclude<DataType, "u32"> } = {},
+  ): Promise<Tensor> {
+    const { dtype = "f32" } = options;
+    const location = this.#locate(name);
+    const tensor = gpu.empty(location.shape, dtype);
+    try {
+      for await (const [offset, bytes] of this.#chunks(name, location)) {
+        const values = dtype === "f32"
+          ? toFloats(bytes, location.dtype)
+          : this.#halves(name, bytes, location.dtype);
+        gpu.write(tensor, values, { offset });
+        this.#bytesInFlight += values.byteLength;
+        if (this.#bytesInFlight >= BYTES_IN_FLIGHT) {
+          await gpu.sync();
+          this.#bytesInFlight = 0;
+        }
+      }
+      return tensor;
+    } catch (error) {
+      tensor[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Closes the files. */
+  [Symbol.dispose](): void {
+    for (const file of this.#files) file[Symbol.dispose]();
+  }
+
+  #locate(name: string): TensorLocation {
+    const location = this.#locations.get(name);
+    if (location) return location;
+    throw new Error(`Cannot read ${name} from ${this.path} as it holds no tensor of that name`);
+  }
+
+  /** Pieces of a tensor, each with the number of its first element. */
+  async *#chunks(
+    name: string,
+    location: TensorLocation,
+  ): AsyncGenerator<[offset: number, bytes: Uint8Array<ArrayBuffer>]> {
+    const width = STORED_BYTES[location.dtype];
+    const whole = location.strides && (await this.read(name)).bytes;
+    const total = elementCount(location.shape) * width;
+    for (let start = 0; start < total; start += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, total - start);
+      yield [
+        start / width,
+        whole?.subarray(start, start + length) ??
+          await location.source.read(location.offset + start, length),
+      ];
+    }
+  }
+
+  #halves(name: string, bytes: Uint8Array<ArrayBuffer>, dtype: StoredDataType): Float16Array {
+    if (dtype === "F16") return toHalves(bytes, dtype);
+    const floats = toFloats(bytes, dtype);
+    const halves = new Float16Array(floats);
+    const overflows = countOverflows(floats, halves);
+    if (overflows > 0) {
+      throw new RangeError(
+        `Cannot load ${name} from ${this.path} as f16 as ${overflows} of its elements are past 65504: load it as f32`,
+      );
+    }
+    return halves;
+  }
+}
+
+/**
+ * Opens a checkpoint's weights: a directory with safetensors or PyTorch files, in one or in shards
+ * with their index, or one such file. Reads what describes the tensors, none of their elements.
+ *
+ * ```ts ignore
+ * using weights = await openWeights("path/to/checkpoint");
+ * for (const [name, { shape, dtype }] of weights.tensors) console.log(name, shape, dtype);
+ * using embedding = await weights.load(gpu, "model.embed_tokens.weight");
+ * ```
+ *
+ * @throws {Error} where a file is missing, truncated or foreign, where an index and its shards do
+ * not agree, or where a pickle asks for more than tensors.
+ */
+export async function openWeights(
+  path: string,
+  options: OpenWeightsOptions = {},
+): Promise<Weights> {
+  const { openFile: open = openFile } = options;
+  const { folder, files, index } = await findFiles(path);
+  const sources: ByteSource[] = [];
+  try {
+    const shards = new Map<string, Map<string, TensorLocation>>();
+    for (const file of files) {
+      const source = await openShard(join(folder, file), open, index?.name);
+      sources.push(source);
+      shards.set(file, await locateTensors(source));
+    }
+    const locations = index ? selectIndexed(index, shards) : shards.get(files[0])!;
+    return new Weights(path, sources, locations);
+  } catch (error) {
+    for (const source of sources) source[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Which shard holds each tensor. */
+interface Index {
+  /** The index's own path. */
+  readonly name: string;
+  readonly shards: ReadonlyMap<string, string>;
+}
+
+interface Found {
+  readonly folder: string;
+  readonly files: readonly string[];
+  readonly index?: Index;
+}
+
+/** The usual names, the one to prefer first. */
+const USUAL_NAMES = [
+  "model.safetensors.index.json",
+  "model.safetensors",
+  "pytorch_model.bin.index.json",
+  "pytorch_model.bin",
+];
+const WEIGHTS = /\.(safetensors|bin|pth|pt)$/;
+
+async function findFiles(path: string): Promise<Found> {
+  let stat;
+  try {
+    stat = await Deno.stat(path);
+  } catch (error) {
+    throw new Error(`Cannot open the weights of ${path} as it is not there`, { cause: error });
+  }
+  if (stat.isFile) {
+    return path.endsWith(".index.json")
+      ? await readIndex(dirname(path), basename(path))
+      : { folder: dirname(path), files: [basename(path)] };
+  }
+  const names = (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+  const usual = USUAL_NAMES.find((name) => names.includes(name));
+  if (usual?.endsWith(".json")) return await readIndex(path, usual);
+  if (usual) return { folder: path, files: [usual] };
+  const files = names.filter((name) => WEIGHTS.test(name));
+  if (files.length === 1) return { folder: path, files };
+  throw new Error(
+    `Cannot open the weights of ${path} as it ${
+      files.length === 0
+        ? `holds none of ${USUAL_NAMES.join(", ")}, and no .safetensors, .bin or .pth file`
+        : `holds several files: give the path of one of ${files.join(", ")}`
+    }`,
+  );
+}
+
+async function readIndex(folder: string, file: string): Promise<Found> {
+  const name = join(folder, file);
+  let map: unknown;
+  try {
+    map = JSON.parse(await Deno.readTextFile(name)).weight_map;
+  } catch (error) {
+    throw new Error(`Cannot read ${name} as it is no JSON (${(error as Error).message})`);
+  }
+  const entries = Object.entries(map ?? {});
+  const foreign = entries.find(([, shard]) =>
+    typeof shard !== "string" || /[/\\]|^\.*$/.test(shard)
+  );
+  if (entries.length === 0 || foreign) {
+    throw new Error(
+      `Cannot read ${name} as its "weight_map" must give the name of a file beside it for each tensor${
+        foreign ? `: current value of ${foreign[0]} is ${JSON.stringify(foreign[1])}` : ""
+      }`,
+    );
+  }
+  const shards = new Map(entries as [string, string][]);
+  return { folder, files: [...new Set(shards.values())].sort(), index: { name, shards } };
+}
+
+async function openShard(
+  path: string,
+  open: (path: string) => Promise<ByteSource>,
+  index: string | undefined,
+): Promise<ByteSource> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(
+      `Cannot open ${path} as it is not there${index ? `, though ${index} names it` : ""}`,
+      { cause: error },
+    );
+  }
+}
+
+function locateTensors(source: ByteSource): Promise<Map<string, TensorLocation>> {
+  return source.name.endsWith(".safetensors") ? locateSafetensors(source) : locateTorch(source);
+}
+
+function selectIndexed(
+  index: Index,
+  shards: ReadonlyMap<string, ReadonlyMap<string, TensorLocation>>,
+): Map<string, TensorLocation> {
+  const locations = new Map<string, TensorLocation>();
+  const lacking: string[] = [];
+  for (const [name, shard] of index.shards) {
+    const location = shards.get(shard)?.get(name);
+    if (location) locations.set(name, location);
+    else lacking.push(`${shard} lacks ${name}`);
+  }
+  if (lacking.length > 0) {
+    throw new Error(
+      `Cannot open the weights of ${index.name} as its shards hold other tensors: ${
+        lacking.slice(0, 8).join(", ")
+      }${lacking.length > 8 ? `, and ${lacking.length - 8} more` : ""}`,
+    );
+  }
+  return locations;
+}
+
+/** A strided tensor's elements in row-major order. */
+function gather(
+  stored: Uint8Array<ArrayBuffer>,
+  shape: readonly number[],
+  strides: readonly number[],
+  width: number,
+): Uint8Array<ArrayBuffer> {
+  // Elements of 8 bytes are copied as two words: a number would not keep every bit of them.
+  if (width === 8) {
+    return gather(stored, [...shape, 2], [...strides.map((stride) => 2 * stride), 1], 4);
+  }
+  const array = width === 4 ? Uint32Array : width === 2 ? Uint16Array : Uint8Array;
+  const gathered = new Uint8Array(elementCount(shape) * width);
+  const source = new array(stored.buffer);
+  const target = new array(gathered.buffer);
+  const last = shape.length - 1;
+  let position = 0;
+  const walk = (axis: number, from: number): void => {
+    for (let i = 0; i < shape[axis]; i++) {
+      const at = from + i * strides[axis];
+      if (axis === last) target[position++] = source[at];
+      else walk(axis + 1, at);
+    }
+  };
+  walk(0, 0);
+  return gathered;
+}
