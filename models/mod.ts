@@ -11,6 +11,15 @@ export {
   writeSafetensors,
 } from "./checkpoints/safetensors.ts";
 export { type ByteSource } from "./checkpoints/byte_source.ts";
+export { DownloadError, type DownloadProgress } from "./checkpoints/download.ts";
+export {
+  cacheFolder,
+  downloadModel,
+  type DownloadOptions,
+  type HubModel,
+  isHubModel,
+  parseHubModel,
+} from "./checkpoints/hub.ts";
 export { type StoredDataType } from "./checkpoints/data_types.ts";
 export {
   openWeights,
@@ -33,3 +42,4 @@ export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
 export { type Batch, Model, ModelState, type Scores } from "./model.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
 export { type Backward, Tape, Variable } from "./tape.ts";
+export * from "./tokenizers/mod.ts";

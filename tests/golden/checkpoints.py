@@ -110,7 +110,7 @@ TEXTS = [
     " The  cat,\n\tthe CAT!\r\n",
     "naïve café, 12345 déjà-vu",
     "漢字かな交じり文 and 🙂👩‍👩‍👧",
-    "don't <|endoftext|> stop</s>",
+    "don't <|endoftext|> stop</s> , I ' m .",
     "e\u0301 \u00a0\u200b x\u0000y",
 ]
 CORPUS = TEXTS * 4 + ["the cat and the hat", "a naïve cat sat", "stop the cats"] * 20
@@ -119,7 +119,7 @@ CORPUS = TEXTS * 4 + ["the cat and the hat", "a naïve cat sat", "stop the cats"
 def expect(name, tokenizer):
     made = folder(name)
     tokenizer.save(str(made / "tokenizer.json"))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": True}
     for role, token in (("bos_token", "<s>"), ("eos_token", "</s>")):
         if tokenizer.token_to_id(token) is not None:
             config[role] = token
@@ -136,7 +136,6 @@ def expect(name, tokenizer):
                 "tokens": ids,
                 "plain": plain_ids,
                 "decoded": tokenizer.decode(ids, skip_special_tokens=True),
-                "decodedPlain": tokenizer.decode(plain_ids, skip_special_tokens=False),
             }
         )
     expected = {
