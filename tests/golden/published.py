@@ -1,0 +1,198 @@
+"""Makes checkpoints/published/: tiny random checkpoints as transformers saves them, each with
+expected.safetensors beside: the logits of the tokens read whole (`logits`), of one and of two tokens
+(`logits1`, `logits2`), and what a prompt of 20 tokens goes on with greedily (`generated`).
+
+    python published.py        # torch, transformers, safetensors
+
+llama/ has a config.<variant>.json and expected.<variant>.safetensors more for each way to stretch
+rotary positions. mamba_ssm has no CPU kernels: mamba2_ssm/ is transformers' Mamba-2 with the gated
+norm of mamba_ssm (RMSNormGated with group_size = inner / ngroups), saved as mamba_ssm saves it.
+"""
+import json
+import pathlib
+import shutil
+
+import torch
+from safetensors.torch import save_file
+from transformers import (LlamaConfig, LlamaForCausalLM, Mamba2Config, Mamba2ForCausalLM,
+                          MambaConfig, MambaForCausalLM, RecurrentGemmaConfig,
+                          RecurrentGemmaForCausalLM)
+
+HERE = pathlib.Path(__file__).parent / "checkpoints" / "published"
+VOCABULARY, TIME, PROMPT, NEW = 48, 250, 20, 64
+
+
+def randomise(model, centred_norms=False, embedding=1.0):
+    for name, parameter in model.named_parameters():
+        values = torch.randn_like(parameter)
+        if name.endswith(("A_log", "dt_bias", "dt_proj.bias", "recurrent_param")):
+            continue
+        if "embed" in name:
+            values *= embedding
+        elif "norm" in name:
+            values = 0.2 * values + (0 if centred_norms else 1)
+        elif name.endswith("bias"):
+            values *= 0.2
+        elif name.endswith(".D"):
+            values += 1
+        elif "conv" in name:
+            values *= 0.5
+        else:
+            values *= 1.5 / values.shape[-1] ** 0.5
+        parameter.data = values
+
+
+@torch.no_grad()
+def greedy(model, prompt, cached):
+    tokens, past, margin = list(prompt), None, torch.inf
+    for _ in range(NEW):
+        if cached and past is not None:
+            out = model(torch.tensor([tokens[-1:]]), past_key_values=past, use_cache=True)
+        else:
+            out = model(torch.tensor([tokens]), use_cache=cached)
+        past = out.past_key_values if cached else None
+        best = out.logits[0, -1].topk(2).values
+        margin = min(margin, float(best[0] - best[1]))
+        tokens.append(int(out.logits[0, -1].argmax()))
+    return tokens[len(prompt):], margin
+
+
+@torch.no_grad()
+def expect(model, path, cached=False):
+    model.eval()
+    margin = 0
+    while margin < 2e-3:  # A tie is decided by rounding: other tokens.
+        tokens = torch.randint(VOCABULARY, (TIME,))
+        generated, margin = greedy(model, tokens[:PROMPT].tolist(), cached)
+    logits = [model(tokens[None, :t], use_cache=False).logits[0] for t in (TIME, 1, 2)]
+    rms = logits[0].pow(2).mean().sqrt()
+    print(path.relative_to(HERE), f"smallest margin {margin:.2g}, RMS {rms:.2g}, {generated}")
+    save_file({
+        "tokens": tokens.int(),
+        "logits": logits[0].contiguous(),
+        "logits1": logits[1].contiguous(),
+        "logits2": logits[2].contiguous(),
+        "generated": torch.tensor(generated).int(),
+    }, path)
+
+
+def save(name, model, cached=False):
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    expect(model, folder / "expected.safetensors", cached)
+
+
+def llama(**options):
+    return LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48,
+                       num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                       max_position_embeddings=64, rms_norm_eps=1e-6, **options)
+
+
+torch.manual_seed(1)
+model = LlamaForCausalLM(llama())
+randomise(model)
+save("llama", model, cached=True)
+weights = model.state_dict()
+STRETCHED = {"rope_theta": 10000.0, "factor": 4.0}
+for kind, more in {
+    "linear": {},
+    "dynamic": {},
+    "yarn": {"original_max_position_embeddings": 64},
+    "llama3": {"original_max_position_embeddings": 64, "low_freq_factor": 1.0,
+               "high_freq_factor": 4.0},
+}.items():
+    config = llama(rope_parameters={"rope_type": kind, **STRETCHED, **more})
+    stretched = LlamaForCausalLM(config)
+    stretched.load_state_dict(weights)
+    config.architectures = ["LlamaForCausalLM"]
+    config.to_json_file(HERE / "llama" / f"config.{kind}.json")
+    expect(stretched, HERE / "llama" / f"expected.{kind}.safetensors", cached=True)
+
+torch.manual_seed(2)
+model = LlamaForCausalLM(llama(head_dim=12, attention_bias=True, mlp_bias=True,
+                               tie_word_embeddings=True))
+randomise(model)
+save("llama_tied", model, cached=True)
+
+for name, options in {
+    "mamba": {},
+    "mamba_biased": {"use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False,
+                     "time_step_rank": 3, "conv_kernel": 3, "layer_norm_epsilon": 1e-3},
+}.items():
+    torch.manual_seed(3)
+    model = MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, hidden_size=24, state_size=8,
+                                         num_hidden_layers=2, **options))
+    randomise(model)
+    save(name, model)
+
+
+def mamba2(**options):
+    return Mamba2Config(vocab_size=VOCABULARY, hidden_size=32, num_heads=8, head_dim=8,
+                        n_groups=2, state_size=8, num_hidden_layers=2, chunk_size=16, **options)
+
+
+for name, options in {
+    "mamba2": {"tie_word_embeddings": True},
+    "mamba2_biased": {"use_bias": True, "use_conv_bias": False, "time_step_limit": (0.004, 0.03),
+                      "layer_norm_epsilon": 1e-3, "conv_kernel": 3},
+}.items():
+    torch.manual_seed(4)
+    model = Mamba2ForCausalLM(mamba2(**options))
+    randomise(model)
+    save(name, model)
+
+torch.manual_seed(5)
+model = Mamba2ForCausalLM(mamba2(tie_word_embeddings=True))
+randomise(model)
+
+
+def grouped_norm(norm):
+    def forward(hidden, gate):
+        gated = hidden * torch.nn.functional.silu(gate)
+        groups = gated.unflatten(-1, (2, -1))
+        normed = groups * torch.rsqrt(groups.pow(2).mean(-1, keepdim=True) + 1e-5)
+        return normed.flatten(-2) * norm.weight
+    return forward
+
+
+for layer in model.backbone.layers:
+    layer.mixer.norm.forward = grouped_norm(layer.mixer.norm)
+folder = HERE / "mamba2_ssm"
+shutil.rmtree(folder, ignore_errors=True)
+folder.mkdir(parents=True)
+(folder / "config.json").write_text(json.dumps({
+    "d_model": 32,
+    "d_intermediate": 0,
+    "n_layer": 2,
+    "vocab_size": VOCABULARY - 3,
+    "ssm_cfg": {"layer": "Mamba2", "headdim": 8, "d_state": 8, "ngroups": 2},
+    "attn_layer_idx": [],
+    "attn_cfg": {},
+    "rms_norm": True,
+    "residual_in_fp32": True,
+    "fused_add_norm": True,
+    "pad_vocab_size_multiple": 16,
+    "tie_embeddings": True,
+}, indent=2) + "\n")
+torch.save({name.replace("embeddings", "embedding"): value
+            for name, value in model.state_dict().items()}, folder / "pytorch_model.bin")
+expect(model, folder / "expected.safetensors")
+
+for name, options in {
+    "recurrent_gemma": {},
+    "recurrent_gemma_biased": {"attention_bias": True, "num_key_value_heads": 2,
+                               "logits_soft_cap": 5.0, "rms_norm_eps": 1e-3,
+                               "block_types": ["attention", "recurrent"]},
+}.items():
+    torch.manual_seed(6)
+    config = RecurrentGemmaConfig(**{
+        "vocab_size": VOCABULARY, "hidden_size": 40, "lru_width": 40, "num_attention_heads": 5,
+        "num_key_value_heads": 1, "intermediate_size": 80, "num_hidden_layers": 3,
+        "attention_window_size": 30, **options,
+        **({"num_attention_heads": 4} if options else {}),
+    })
+    model = RecurrentGemmaForCausalLM(config)
+    randomise(model, centred_norms=True, embedding=0.5)
+    save(name, model)
