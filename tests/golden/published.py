@@ -183,6 +183,7 @@ expect(model, folder / "expected.safetensors")
 for name, options in {
     "recurrent_gemma": {},
     "recurrent_gemma_biased": {"attention_bias": True, "num_key_value_heads": 2,
+                               "num_attention_heads": 4, "hidden_size": 32, "lru_width": 48,
                                "logits_soft_cap": 5.0, "rms_norm_eps": 1e-3,
                                "block_types": ["attention", "recurrent"]},
 }.items():
@@ -191,7 +192,6 @@ for name, options in {
         "vocab_size": VOCABULARY, "hidden_size": 40, "lru_width": 40, "num_attention_heads": 5,
         "num_key_value_heads": 1, "intermediate_size": 80, "num_hidden_layers": 3,
         "attention_window_size": 30, **options,
-        **({"num_attention_heads": 4} if options else {}),
     })
     model = RecurrentGemmaForCausalLM(config)
     randomise(model, centred_norms=True, embedding=0.5)

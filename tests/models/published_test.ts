@@ -61,7 +61,18 @@ async function assertAsExpected(
   assertEquals(continued, generated);
 }
 
-for (const name of ["llama", "llama_tied"]) {
+for (
+  const name of [
+    "llama",
+    "llama_tied",
+    "mamba",
+    "mamba_biased",
+    "mamba2",
+    "mamba2_biased",
+    "recurrent_gemma",
+    "recurrent_gemma_biased",
+  ]
+) {
   Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${name}`);

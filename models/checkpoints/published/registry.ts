@@ -2,8 +2,11 @@ import type { CheckpointConfig } from "./config.ts";
 import type { PublishedFamily, PublishedModel } from "./family.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
+import { mamba } from "./mamba.ts";
+import { mamba2 } from "./mamba2.ts";
+import { recurrentGemma } from "./recurrent_gemma.ts";
 
-const FAMILIES: readonly PublishedFamily[] = [lengthwise, llama];
+const FAMILIES: readonly PublishedFamily[] = [lengthwise, llama, mamba, mamba2, recurrentGemma];
 
 /** What a checkpoint with this config holds. @throws {Error} that lists the known kinds for another. */
 export function readPublished(config: CheckpointConfig): PublishedModel {
