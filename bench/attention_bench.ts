@@ -92,7 +92,7 @@ function plain(time: number): Contender {
     run: () =>
       gpu.dispatch(ATTENTION_PLAIN, {
         constants: { SCALE: 1 / Math.sqrt(DIM) },
-        uniform: [time, HEADS, DIM],
+        uniform: [time, HEADS, DIM / 4],
         read: { query, key, value },
         write: { scores, y },
         workgroups: [Math.ceil(time / 64), HEADS],

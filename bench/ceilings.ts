@@ -6,7 +6,7 @@
 import { type Gpu, kernel, type Tensor } from "../kernels/gpu/mod.ts";
 import copyFoursSource from "./copy_fours.wgsl" with { type: "text" };
 import fmaChainSource from "./fma_chain.wgsl" with { type: "text" };
-import { type Contender, measure } from "./measure.ts";
+import { compare, type Contender } from "./measure.ts";
 
 const COPY_FOURS = kernel("copy_fours", copyFoursSource);
 const FMA_CHAIN = kernel("fma_chain", fmaChainSource);
@@ -72,23 +72,41 @@ export function fmaCeiling(gpu: Gpu, flops: number): FmaCeiling {
   };
 }
 
+/** Work that is reading and writing alone. */
+export interface CopyCeiling extends Contender {
+  /** Read and written by a run. */
+  readonly bytes: number;
+  /** What is read, and what is written. The caller's. */
+  readonly tensors: readonly Tensor[];
+}
+
+/** Makes work that copies 32 MB. */
+export function copyCeiling(gpu: Gpu): CopyCeiling {
+  const fours = 2 ** 21;
+  const source = gpu.tensor([fours, 4]);
+  const destination = gpu.empty([fours, 4]);
+  return {
+    name: "reading and writing alone",
+    bytes: 2 * source.bytes,
+    tensors: [source, destination],
+    run: () =>
+      gpu.dispatch(COPY_FOURS, {
+        uniform: [fours],
+        read: { source },
+        write: { destination },
+        workgroups: fours / 64,
+      }),
+  };
+}
+
 /** Measures both ceilings of an adapter, which takes about a second and 64 MB of its memory. */
 export async function measureCeilings(gpu: Gpu): Promise<Ceilings> {
   const chain = fmaCeiling(gpu, gpu.adapter.software ? 2 ** 28 : 2 ** 35);
-  using _sums = chain.sums;
-  const chainMilliseconds = await measure(gpu, chain.run);
-  const fours = 2 ** 21;
-  using source = gpu.tensor([fours, 4]);
-  using destination = gpu.empty([fours, 4]);
-  const copyMilliseconds = await measure(gpu, () =>
-    gpu.dispatch(COPY_FOURS, {
-      uniform: [fours],
-      read: { source },
-      write: { destination },
-      workgroups: fours / 64,
-    }));
+  const copy = copyCeiling(gpu);
+  const milliseconds = await compare(gpu, [chain, copy]);
+  for (const tensor of [chain.sums, ...copy.tensors]) tensor[Symbol.dispose]();
   return {
-    flopsPerSecond: chain.flops / chainMilliseconds * 1000,
-    bytesPerSecond: 2 * source.bytes / copyMilliseconds * 1000,
+    flopsPerSecond: chain.flops / milliseconds[0] * 1000,
+    bytesPerSecond: copy.bytes / milliseconds[1] * 1000,
   };
 }

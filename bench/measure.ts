@@ -9,10 +9,12 @@ import type { Gpu } from "../kernels/gpu/mod.ts";
 export interface Contender {
   /** As the table and `deno bench` name it. */
   readonly name: string;
-  /** Queues the work once. */
-  readonly run: () => void;
+  /** Queues the work once, by the time a promise settles where it returns one. */
+  readonly run: () => void | Promise<void>;
   /** Floating-point operations of a run; a multiplication and an addition are two. */
   readonly flops?: number;
+  /** Whose queue the work goes to, where it is not that of the other contenders. */
+  readonly gpu?: Gpu;
 }
 
 /** How long {@linkcode measure} looks. */
@@ -21,6 +23,8 @@ export interface MeasureOptions {
   readonly sampleMilliseconds?: number;
   /** Samples, of which the fastest counts: other work on the machine only ever adds; 3 unless told. */
   readonly samples?: number;
+  /** Whether it first runs once untimed, which compiles the pipelines; true unless told. */
+  readonly warmUp?: boolean;
 }
 
 /**
@@ -31,11 +35,11 @@ export interface MeasureOptions {
  */
 export async function measure(
   gpu: Gpu,
-  run: () => void,
+  run: Contender["run"],
   options: MeasureOptions = {},
 ): Promise<number> {
-  const { sampleMilliseconds = 200, samples = 3 } = options;
-  await elapsed(gpu, run, 1); // compiles the pipelines
+  const { sampleMilliseconds = 200, samples = 3, warmUp = true } = options;
+  if (warmUp) await elapsed(gpu, run, 1);
   let runs = 1;
   let best = await elapsed(gpu, run, runs);
   while (best * runs < sampleMilliseconds) {
@@ -59,8 +63,9 @@ export async function compare(
 ): Promise<number[]> {
   const best = contenders.map(() => Infinity);
   for (let round = 0; round < (options.rounds ?? 3); round++) {
-    for (const [index, { run }] of contenders.entries()) {
-      best[index] = Math.min(best[index], await measure(gpu, run, { samples: 1, ...options }));
+    for (const [index, { run, gpu: own = gpu }] of contenders.entries()) {
+      const turn = { samples: 1, warmUp: round === 0, ...options };
+      best[index] = Math.min(best[index], await measure(own, run, turn));
     }
   }
   return best;
@@ -68,26 +73,27 @@ export async function compare(
 
 /**
  * Registers a group with `deno bench`, the first contender as its baseline. An iteration is `runs`
- * runs of the work, 1 unless told: more for work that is short beside a submission (0.1 ms).
+ * runs of the work, 1 unless told: more for work that is short beside a submission (0.1 ms). There are
+ * 10 `iterations` unless told.
  */
 export function benchGroup(
   gpu: Gpu,
   group: string,
   contenders: readonly Contender[],
-  options: { readonly runs?: number } = {},
+  options: { readonly runs?: number; readonly iterations?: number } = {},
 ): void {
-  const { runs = 1 } = options;
-  for (const [index, { name, run }] of contenders.entries()) {
+  const { runs = 1, iterations = 10 } = options;
+  for (const [index, { name, run, gpu: own = gpu }] of contenders.entries()) {
     Deno.bench({
       name: runs === 1 ? name : `${name} × ${runs}`,
       group,
       baseline: index === 0,
-      n: 10,
-      warmup: 2,
+      n: iterations,
+      warmup: iterations < 10 ? 1 : 2,
       fn: async (bench) => {
         bench.start();
-        for (let i = 0; i < runs; i++) run();
-        const settled = finish(gpu);
+        await repeat(run, runs);
+        const settled = finish(own);
         bench.end();
         await settled;
       },
@@ -95,9 +101,27 @@ export function benchGroup(
   }
 }
 
-async function elapsed(gpu: Gpu, run: () => void, runs: number): Promise<number> {
+/** Queues the work `runs` times; waits only where a run says so. */
+async function repeat(run: Contender["run"], runs: number): Promise<void> {
+  for (let i = 0; i < runs; i++) {
+    const queued = run();
+    if (queued) await queued;
+  }
+}
+
+/** The slope of log y over log x, by least squares: y grows as x to this power. */
+export function fittedExponent(x: readonly number[], y: readonly number[]): number {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [logX, logY] = [x.map(Math.log), y.map(Math.log)];
+  const [middleX, middleY] = [mean(logX), mean(logY)];
+  return mean(logX.map((value, i) => (value - middleX) * (logY[i] - middleY))) /
+    mean(logX.map((value) => (value - middleX) ** 2));
+}
+
+async function elapsed(gpu: Gpu, run: Contender["run"], runs: number): Promise<number> {
   const start = performance.now();
-  for (let i = 0; i < runs; i++) run();
+  await repeat(run, runs);
   const settled = finish(gpu);
   const milliseconds = performance.now() - start;
   await settled;

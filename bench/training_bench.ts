@@ -59,7 +59,7 @@ for (const family of ["transformer", "mamba2", "gla", "gated-deltanet"]) {
     name: family,
     group: "training step, 32 × 128 tokens, 2 layers of width 64",
     baseline: family === "transformer",
-    async fn() {
+    async fn(): Promise<void> {
       run(batches.slice(0, 1));
       await gpu.sync();
     },

@@ -6,15 +6,17 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const VALUE_BLOCKS: u32 = 2u; // ceil(VALUE / 8)
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 @group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(5) var<storage, read> segments: array<vec2i>; // [query_time]
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
 
 fn segment_of(time: i32) -> vec2i {
@@ -53,15 +55,28 @@ fn flash_forward_tiles(
   var visible: array<Visible, SIDE>;
   for (var i = 0u; i < SIDE; i++) { // unrolled
     let time = min(first + i32(i * 8u), shape.query_time - 1);
+    if (CONTINUES) {
+      let row = query_row(batch, time, head) * VALUE;
+      for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
+        let column = block * VECTORS + local.x;
+        if (column < VALUE) {
+          o[block][i] = vec4f(y[row + column]);
+        }
+      }
+      largest[i] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
+      total[i] = select(0.0, 1.0, local.x == 0u && largest[i] > MASKED);
+    }
     visible[i] = visible_keys(time + shape.query_offset, segment_of(time));
   }
 
   let tile_last = min(tile + i32(TILE), shape.query_time) - 1;
   let tile_visible = visible_keys(tile + shape.query_offset, segment_of(tile));
-  let begin = tile_visible.low;
-  let end = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let begin = max(tile_visible.low, shape.walk_first);
+  let high = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
+  let end = min(high, shape.walk_last);
   let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  var k = select(begin, tile_visible.start, tile_visible.start < sinks_end);
+  let start = max(tile_visible.start, shape.walk_first);
+  var k = select(begin, start, start < sinks_end);
   while (k < end) {
     let limit = select(end, sinks_end, k < sinks_end);
     var logits = mat4x4f();
@@ -74,8 +89,8 @@ fn flash_forward_tiles(
         var from_key = vec4f();
         if (column < HEAD) {
           let at = u32(min(k + i32(row), limit - 1));
-          from_query = query[query_row(batch, tile + i32(row), head) * HEAD + column];
-          from_key = key[((key_row + at) * shape.key_heads + key_head) * HEAD + column];
+          from_query = vec4f(query[query_row(batch, tile + i32(row), head) * HEAD + column]);
+          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
         }
         left[row * STRIDE + i % VECTORS] = from_query * SCALE;
         right[row * STRIDE + i % VECTORS] = from_key;
@@ -113,7 +128,7 @@ fn flash_forward_tiles(
         var from_value = vec4f();
         if (column < VALUE) {
           let at = u32(min(k + i32(i / VECTORS), limit - 1));
-          from_value = value[((key_row + at) * shape.key_heads + key_head) * VALUE + column];
+          from_value = vec4f(value[((key_row + at) * shape.key_heads + key_head) * VALUE + column]);
         }
         right[i / VECTORS * STRIDE + i % VECTORS] = from_value;
       }
@@ -147,7 +162,7 @@ fn flash_forward_tiles(
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < VALUE) {
-          y[row + column] = o[block][i] * normalizer[i];
+          y[row + column] = vec4<Element>(o[block][i] * normalizer[i]);
         }
       }
       if (local.x == 0u) {

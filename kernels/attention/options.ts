@@ -1,7 +1,7 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, FLOATS, type Gpu, type Tensor } from "../gpu/mod.ts";
 import type { AttentionAlgorithm } from "./tiling.ts";
 
-/** The sequences that attention mixes. */
+/** The sequences that attention mixes: all stored as f32, or all as f16. */
 export interface AttentionInputs {
   /** `[batch, queryTime, heads, dim]`. */
   readonly query: Tensor;
@@ -52,7 +52,7 @@ export interface AttentionPlan {
   readonly keyHeads: number;
   readonly valueDim: number;
   readonly scale: number;
-  /** The fields of the shaders' `Shape`. */
+  /** The fields of the shaders' `Shape`, but for the walk. */
   readonly uniform: readonly number[];
   /** The overrides of `visibility.wgsl`. */
   readonly constants: Readonly<Record<string, number | boolean>>;
@@ -60,6 +60,12 @@ export interface AttentionPlan {
   readonly segments: readonly number[] | undefined;
   /** How many keys the last query sees. */
   readonly seen: number;
+  /** How many keys any query sees at most. */
+  readonly mostKeys: number;
+  /** How many queries of a head see any key at most. */
+  readonly mostQueries: number;
+  /** How many keys hold something. */
+  readonly keyLength: number;
 }
 
 /** A window as wide as any sequence, whose sum with a position fits 32 bits. */
@@ -81,9 +87,9 @@ export function planAttention(
   const [batch, queryTime, heads, dim] = query.shape;
   const [, keyTime, keyHeads] = key.shape;
   const valueDim = value.shape[3];
-  checkTensor(op, "query", query, [batch, queryTime, heads, dim]);
-  checkTensor(op, "key", key, [batch, keyTime, keyHeads, dim]);
-  checkTensor(op, "value", value, [batch, keyTime, keyHeads, valueDim]);
+  checkTensor(op, "query", query, [batch, queryTime, heads, dim], FLOATS);
+  checkTensor(op, "key", key, [batch, keyTime, keyHeads, dim], query.dtype);
+  checkTensor(op, "value", value, [batch, keyTime, keyHeads, valueDim], query.dtype);
   if (heads % keyHeads !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as the number of key heads must divide that of query heads, ${heads}: current number is ${keyHeads}`,
@@ -155,6 +161,9 @@ export function planAttention(
     alibiSlopes,
     segments,
     seen: Math.max(0, high - low) + Math.max(0, Math.min(sinks, low, high)),
+    mostKeys: Math.min(keyLength, width + sinks),
+    mostQueries: sinks > 0 ? queryTime : Math.min(queryTime, width),
+    keyLength,
   };
 }
 

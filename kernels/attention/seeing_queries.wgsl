@@ -1,6 +1,6 @@
 // Appended to the key gradient's kernels.
 
-// The queries, first and past the last, of which one may see one of the keys first..last.
+// The queries of this walk, first and past the last, of which one may see one of the keys first..last.
 fn seeing_queries(first: i32, last: i32, batch: u32) -> vec2i {
   if (first > last) {
     return vec2i(0);
@@ -20,5 +20,5 @@ fn seeing_queries(first: i32, last: i32, batch: u32) -> vec2i {
   if (start + shape.sinks <= first) {
     end = min(end, last + shape.window - shape.query_offset);
   }
-  return vec2i(begin, end);
+  return vec2i(max(begin, shape.walk_first), min(end, shape.walk_last));
 }

@@ -1,4 +1,4 @@
-import type { Gpu } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
 /**
  * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
@@ -29,7 +29,24 @@ export const TILE = 32;
 /** vec4s of a row that the `"tiles"` kernels hold in workgroup memory at a time. */
 export const TILE_VECTORS = 8;
 
-/** Keys a workgroup of the decoding kernel takes, and the invocations that share them. */
-export function stepTiling(gpu: Gpu): { chunk: number; lanes: number } {
-  return { chunk: 256, lanes: gpu.adapter.software ? 16 : 64 };
+/**
+ * How many keys a dispatch walks for each query, or for the key gradient how many queries of each of
+ * `heads` heads for a key: as many as a software adapter goes round.
+ */
+export function longestWalk(
+  gpu: Gpu,
+  algorithm: AttentionAlgorithm,
+  { HEAD, VALUE, heads }: { HEAD: number; VALUE: number; heads: number },
+): number {
+  if (!gpu.adapter.software) return Infinity;
+  const iterations = LOOP_ITERATIONS / heads;
+  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 3);
+  const blocks = Math.ceil(HEAD / TILE_VECTORS) + Math.ceil(VALUE / TILE_VECTORS);
+  return TILE * Math.max(1, Math.floor(iterations / (24 + 60 * blocks)) - 2);
+}
+
+/** Keys a workgroup of the decoding kernel takes, the invocations that share them, and whether subgroups join their results. */
+export function stepTiling(gpu: Gpu): { chunk: number; lanes: number; subgroups: boolean } {
+  if (gpu.adapter.software) return { chunk: 256, lanes: 16, subgroups: false };
+  return { chunk: 256, lanes: 64, subgroups: gpu.supportsSubgroups };
 }

@@ -3,6 +3,7 @@
 override SOFT_CAP: f32 = 0.0; // 0: none
 override HAS_ALIBI: bool = false;
 override HAS_SEGMENTS: bool = false;
+override CONTINUES: bool = false; // go on from what the walks before this one have written
 
 const MASKED: f32 = -1e30; // stands for minus infinity, which WGSL cannot write
 
@@ -17,6 +18,8 @@ struct Shape {
   causal: u32,
   window: i32,
   sinks: i32,
+  walk_first: i32, // the keys that this dispatch walks, or for the key gradient the queries
+  walk_last: i32, // one past them
 }
 
 // A query sees the keys low..high and start..sinks_end, as far as they are below high.

@@ -1,4 +1,11 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import betaGradientSource from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./delta_rule_gather_keys.wgsl" with { type: "text" };
 import gatherRowsSource from "./delta_rule_gather_rows.wgsl" with { type: "text" };
@@ -14,14 +21,7 @@ import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
 import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
 import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
-import {
-  cloneOrZeros,
-  LOOP_ITERATIONS,
-  planSpans,
-  type Sequence,
-  sequencesOf,
-  type Span,
-} from "./plan.ts";
+import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
 
 const GATHER_KEYS = kernel("delta_rule_gather_keys", gatherKeysSource);
 const GATHER_ROWS = kernel("delta_rule_gather_rows", gatherRowsSource);
@@ -258,7 +258,7 @@ function recurrent(
   const output = gpu.empty(value.shape);
   const finalState = cloneOrZeros(gpu, initialState, stateShape);
   const [batch, time] = value.shape;
-  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 3)));
+  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
   for (let begin = 0; begin < time; begin += slice) {
     gpu.dispatch(RECURRENT, {
       constants: {
@@ -375,8 +375,9 @@ function chunksPerSpan(
     Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
     maxComputeWorkgroupsPerDimension,
   );
-  const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
-    keyQuads / 4 * (chunkSize / 2 + 3) + 4;
+  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
+  const loops = chunkSize / 16 * (keyQuads + chunkSize / 4 + 12) +
+    keyQuads / 4 * (chunkSize / 2 + 5) + 7;
   return Math.max(
     1,
     Math.min(

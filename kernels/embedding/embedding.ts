@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type Gpu,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import embeddingBackwardSource from "./embedding_backward.wgsl" with { type: "text" };
 import embeddingSource from "./embedding.wgsl" with { type: "text" };
 
@@ -100,12 +108,15 @@ export function embeddingBackward(
   const columns = width / elements;
   const lanes = Math.min(64, 2 ** Math.ceil(Math.log2(Math.max(1, columns))));
   const buckets = bucketCount(gpu, vocabulary);
-  gpu.dispatch(elements === 4 ? EMBEDDING_BACKWARD.vector : EMBEDDING_BACKWARD.scalar, {
-    constants: { LANES: lanes },
-    uniform: [tokens.size, vocabulary, columns, buckets],
-    read: { tokens, outputGradient },
-    write: { weightGradient },
-    workgroups: [buckets, Math.ceil(columns / lanes)],
-  });
+  for (let first = 0; first < tokens.size; first += LOOP_ITERATIONS) {
+    const last = Math.min(first + LOOP_ITERATIONS, tokens.size);
+    gpu.dispatch(elements === 4 ? EMBEDDING_BACKWARD.vector : EMBEDDING_BACKWARD.scalar, {
+      constants: { LANES: lanes },
+      uniform: [vocabulary, columns, buckets, first, last],
+      read: { tokens, outputGradient },
+      write: { weightGradient },
+      workgroups: [buckets, Math.ceil(columns / lanes)],
+    });
+  }
   return { weightGradient };
 }

@@ -9,10 +9,11 @@ alias Element = f32;
 override LANES: u32 = 64u;
 
 struct Shape {
-  count: u32,
   vocabulary: u32,
   width: u32,
   buckets: u32,
+  first: u32, // of the tokens of this dispatch
+  last: u32, // one past them
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -29,7 +30,7 @@ fn embedding_backward(
   if (column >= shape.width) {
     return;
   }
-  for (var i = 0u; i < shape.count; i++) {
+  for (var i = shape.first; i < shape.last; i++) {
     let token = tokens[i];
     if (token % shape.buckets == workgroup.x && token < shape.vocabulary) {
       weight_gradient[token * shape.width + column] += output_gradient[i * shape.width + column];

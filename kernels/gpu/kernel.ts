@@ -8,12 +8,28 @@ export interface Kernel {
   readonly source: string;
 }
 
+/**
+ * Iterations that all loops of an invocation may make together in one dispatch. llvmpipe, Mesa's
+ * software adapter, silently ends every loop once an invocation has gone round 65,535 times, and
+ * counts one or two more each time that a loop ends. Longer work is split over invocations or dispatches.
+ */
+export const LOOP_ITERATIONS = 65_000;
+
+const DEFINED: Kernel[] = [];
+
+/** Every kernel named so far, those made for one shape included: what tests hold to each compiler. */
+export function definedKernels(): readonly Kernel[] {
+  return DEFINED;
+}
+
 /** Names a compute shader. The pipeline is made at its first dispatch, once for each set of constants. */
 export function kernel(label: string, source: string): Kernel {
   if (!source.includes(`fn ${label}(`)) {
     throw new Error(`Cannot define kernel ${label} as its source has no entry point of that name`);
   }
-  return { label, source };
+  const defined = { label, source };
+  DEFINED.push(defined);
+  return defined;
 }
 
 /** One dispatch: which tensors are read, which are written, and how many workgroups run. */

@@ -4,8 +4,9 @@
  *
  * @module
  */
-export { checkRank, checkTensor } from "./check.ts";
+export { checkRank, checkTensor, FLOATS } from "./check.ts";
 export { type Adapter } from "./device.ts";
+export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
 export {
   DeviceLostError,
   Gpu,
@@ -14,6 +15,13 @@ export {
   type MemoryUse,
   openGpu,
 } from "./gpu.ts";
-export { type Dispatch, floatBits, type Kernel, kernel } from "./kernel.ts";
+export {
+  definedKernels,
+  type Dispatch,
+  floatBits,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+} from "./kernel.ts";
 export type { KernelTime } from "./profiler.ts";
 export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";

@@ -1,4 +1,4 @@
-import { floatBits, type Gpu, kernel } from "../gpu/mod.ts";
+import { elementKernel, floatBits, type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
@@ -6,7 +6,7 @@ import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" w
 };
 import { sumAxis } from "./sum_axis.ts";
 
-const LINEAR_ATTENTION_RECURRENT = kernel(
+const LINEAR_ATTENTION_RECURRENT = elementKernel(
   "linear_attention_recurrent",
   linearAttentionRecurrentSource,
 );
@@ -26,9 +26,10 @@ export function linearAttentionRecurrent(
   inputs: LinearAttentionInputs,
   options: Omit<LinearAttentionOptions, "chunkSize"> = {},
 ): LinearAttentionOutputs {
-  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options);
+  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
+  const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 0);
   const vectors = Math.min(VECTORS, Math.ceil(keyVectors / 4) * 4);
   const tiles = Math.ceil(keyVectors / vectors);
   const values = valueVectors * 4;
@@ -36,41 +37,45 @@ export function linearAttentionRecurrent(
   if (initialState !== undefined) gpu.copy(initialState, final);
   const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
-  gpu.dispatch(LINEAR_ATTENTION_RECURRENT, {
-    constants: {
-      VECTORS: vectors,
-      DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
-      BONUS: bonus !== undefined,
-    },
-    uniform: [
-      sequences,
-      heads,
-      groups,
-      keyVectors,
-      values,
-      tiles,
-      rows,
-      Number(initialState !== undefined),
-      floatBits(scale),
-    ],
-    read: {
-      bounds: firstRows,
-      query,
-      key,
-      value,
-      logDecay: logDecay ?? query,
-      bonus: bonus ?? query,
-    },
-    write: { partial, final },
-    workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
-  });
+  for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
+    gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
+      constants: {
+        VECTORS: vectors,
+        DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
+        BONUS: bonus !== undefined,
+      },
+      uniform: [
+        sequences,
+        heads,
+        groups,
+        keyVectors,
+        values,
+        tiles,
+        rows,
+        Number(initialState !== undefined || first > 0),
+        floatBits(scale),
+        first,
+        first + LOOP_ITERATIONS,
+      ],
+      read: {
+        bounds: firstRows,
+        query,
+        key,
+        value,
+        logDecay: logDecay ?? query,
+        bonus: bonus ?? query,
+      },
+      write: { partial, final },
+      workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
+    });
+  }
   let output = partial;
   if (tiles > 1) {
     output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);
     partial[Symbol.dispose]();
   }
   return {
-    output: problem.cut(output, "value", inputs.value.shape),
+    output: problem.cut(output, "value", inputs.value.shape, value.dtype),
     finalState: problem.cut(final, "state", [
       sequences,
       heads,

@@ -1,13 +1,22 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  type DataType,
+  elementKernel,
+  FLOATS,
+  type Gpu,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
-const RESIZE_ROWS = kernel("resize_rows", resizeRowsSource);
+const RESIZE_ROWS = elementKernel("resize_rows", resizeRowsSource);
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
 const TILE = 8;
 
-/** What {@linkcode linearAttention} takes. */
+/** What {@linkcode linearAttention} takes: query, key and value all stored as f32 or all as f16, the rest as f32. */
 export interface LinearAttentionInputs {
   /** `[batch, time, groups, keyDim]`; `heads / groups` heads share a group. */
   readonly query: Tensor;
@@ -72,8 +81,8 @@ export interface Problem extends Disposable {
   readonly initialState?: Tensor;
   /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is let go with the problem. */
   fill(tensor: Tensor, kind: RowKind): Tensor;
-  /** The caller's form of a filled-up tensor, which is let go where it had to be cut. */
-  cut(tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor;
+  /** The caller's form of a filled-up tensor, stored as told, which is let go where it had to be copied. */
+  cut(tensor: Tensor, kind: RowKind, shape: readonly number[], dtype?: DataType): Tensor;
 }
 
 /** What the last axes of a tensor are. */
@@ -85,19 +94,28 @@ export function workgroupsFor(count: number): number {
 }
 
 /**
- * What suits an adapter. A software one has a cache of some MB to stay in; a GPU wants all the chunks
- * at once that its bindings can hold.
+ * What suits an adapter. A software one has a cache of some MB to stay in, a GPU wants all the chunks at
+ * once that its bindings can hold; and each slab more makes the backward pass compute states once more.
  */
-function tuning(gpu: Gpu): { chunkSize: number; workspaceBytes: number } {
-  if (gpu.adapter.software) return { chunkSize: 32, workspaceBytes: 4 * 2 ** 20 };
-  const { maxStorageBufferBindingSize } = gpu.device.limits;
-  return { chunkSize: 64, workspaceBytes: Math.min(2 ** 28, maxStorageBufferBindingSize) };
+function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
+  if (gpu.adapter.software) {
+    return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
+  }
+  const bytes = Math.min(2 ** 28, gpu.device.limits.maxStorageBufferBindingSize);
+  return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
-/** Copies rows into rows of another length: filled up with zeros, or cut off. */
-function resizeRows(gpu: Gpu, x: Tensor, rows: number, from: number, to: number): Tensor {
-  const y = gpu.empty([rows, to]);
-  gpu.dispatch(RESIZE_ROWS, {
+/** Copies rows into rows of another length or data type: filled up with zeros, or cut off. */
+function resizeRows(
+  gpu: Gpu,
+  x: Tensor,
+  rows: number,
+  from: number,
+  to: number,
+  dtype: DataType = x.dtype,
+): Tensor {
+  const y = gpu.empty([rows, to], dtype);
+  gpu.dispatch(RESIZE_ROWS({ Element: x.dtype, ResultElement: dtype }), {
     uniform: [rows, from, to],
     read: { x },
     write: { y },
@@ -127,9 +145,9 @@ export function checkInputs(
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   const [batch, time, groups, keyDim] = query.shape;
   const [, , heads, valueDim] = value.shape;
-  checkTensor(op, "query", query, query.shape);
-  checkTensor(op, "key", key, query.shape);
-  checkTensor(op, "value", value, [batch, time, heads, valueDim]);
+  checkTensor(op, "query", query, query.shape, FLOATS);
+  checkTensor(op, "key", key, query.shape, query.dtype);
+  checkTensor(op, "value", value, [batch, time, heads, valueDim], query.dtype);
   if (groups === 0 || heads % groups !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as the heads of value must be a multiple of the groups of query: current numbers are ${heads} and ${groups}`,
@@ -150,6 +168,7 @@ export function prepare(
   op: string,
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions,
+  pass: "forward" | "backward",
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
@@ -159,7 +178,8 @@ export function prepare(
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
   const tuned = tuning(gpu);
-  const { chunkSize = tuned.chunkSize, workspaceBytes = tuned.workspaceBytes } = options;
+  const bytes = pass === "forward" ? tuned.forwardBytes : tuned.backwardBytes;
+  const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,
@@ -179,7 +199,9 @@ export function prepare(
     2 * chunkSize * filledKey,
     blocks ** 2 * filledKey,
   );
-  const slabChunks = Math.max(1, Math.floor(workspaceBytes / (4 * chunkFloats)));
+  // States pass from chunk to chunk in a loop: a slab has no more of them than it goes round.
+  const fitting = Math.floor(workspaceBytes / (4 * chunkFloats));
+  const slabChunks = Math.min(LOOP_ITERATIONS, Math.max(1, fitting));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
     return tensor;
@@ -199,7 +221,12 @@ export function prepare(
     }
     return result;
   };
-  const cut = (tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor => {
+  const cut = (
+    tensor: Tensor,
+    kind: RowKind,
+    shape: readonly number[],
+    dtype = tensor.dtype,
+  ): Tensor => {
     const dim = kind === "key" ? keyDim : valueDim;
     const filled = kind === "key" ? filledKey : filledValue;
     let result = tensor;
@@ -209,8 +236,8 @@ export function prepare(
         resizeRows(gpu, result, matrices, filledKey * filledValue, keyDim * filledValue),
       );
     }
-    if (dim !== filled) {
-      result = own(resizeRows(gpu, result, result.size / filled, filled, dim));
+    if (dim !== filled || dtype !== result.dtype) {
+      result = own(resizeRows(gpu, result, result.size / filled, filled, dim, dtype));
     }
     const out = result.reshape(shape);
     tensor[Symbol.dispose]();

@@ -3,15 +3,21 @@ import { workgroupsFor } from "./problem.ts";
 import sumAxisSource from "./sum_axis.wgsl" with { type: "text" };
 
 const SUM_AXIS = kernel("sum_axis", sumAxisSource);
+/** Terms that an invocation sums. */
+const TERMS = 4096;
 
-/** Sums `[outer, count, inner]` over its middle axis: `[outer, inner]`. */
+/** Sums `[outer, count, inner]` over its middle axis: `[outer, inner]`; a long axis part by part. */
 export function sumAxis(gpu: Gpu, x: Tensor, outer: number, count: number, inner: number): Tensor {
-  const y = gpu.empty([outer, inner]);
+  const parts = Math.max(1, Math.ceil(count / TERMS));
+  const y = gpu.empty(parts === 1 ? [outer, inner] : [outer, parts, inner]);
   gpu.dispatch(SUM_AXIS, {
-    uniform: [outer, count, inner],
+    constants: { TERMS },
+    uniform: [outer, count, inner, parts],
     read: { x },
     write: { y },
-    workgroups: workgroupsFor(outer * inner),
+    workgroups: workgroupsFor(outer * parts * inner),
   });
-  return y;
+  if (parts === 1) return y;
+  using rest = y;
+  return sumAxis(gpu, rest, outer, parts, inner);
 }

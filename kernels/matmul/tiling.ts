@@ -1,3 +1,5 @@
+import { LOOP_ITERATIONS } from "../gpu/mod.ts";
+
 /** Which kernel computes a product: see README.md. */
 export type MatmulAlgorithm = "register" | "workgroup" | "vector";
 
@@ -31,12 +33,24 @@ const ADAPTERS = {
   gpu: { algorithm: "workgroup", vectorRows: 8, tiles: 256, splitLength: 256 },
 } as const;
 
-/** Groups of four columns that a workgroup of the vector kernel takes, and invocations a group. */
+/**
+ * The longest part of K, by LOOP_ITERATIONS: the register kernel takes steps of 4, the workgroup kernel
+ * steps of 16 with loops of up to 20 iterations in each.
+ */
+const LONGEST_PART = { register: 2 ** 17, workgroup: 2 ** 15 } as const;
+
+/**
+ * Groups of four columns that a workgroup of the vector kernel takes, and invocations a group: one on
+ * a software adapter, but for a sum that is longer than one may be.
+ */
 export function vectorTiling(
   software: boolean,
-  transposeB: boolean,
+  { transposeB, reduction }: { transposeB: boolean; reduction: number },
 ): { GROUPS: number; LANES: number } {
-  if (software) return { GROUPS: 8, LANES: 1 };
+  if (software) {
+    const LANES = 2 ** Math.ceil(Math.log2(Math.max(1, reduction / (4 * LOOP_ITERATIONS))));
+    return { GROUPS: Math.min(8, 256 / LANES), LANES };
+  }
   return transposeB ? { GROUPS: 4, LANES: 32 } : { GROUPS: 8, LANES: 16 };
 }
 
@@ -53,9 +67,9 @@ export function matmulTiling(
   if (algorithm === "vector") return whole;
   const [tileRows, tileColumns] = TILE[algorithm];
   const tiles = batches * Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns);
-  const wanted = Math.min(
-    Math.ceil(wants.tiles / tiles),
-    Math.floor(reduction / wants.splitLength),
+  const wanted = Math.max(
+    Math.min(Math.ceil(wants.tiles / tiles), Math.floor(reduction / wants.splitLength)),
+    Math.ceil(reduction / LONGEST_PART[algorithm]),
   );
   if (wanted <= 1) return whole;
   const splitLength = Math.ceil(reduction / wanted / 16) * 16;

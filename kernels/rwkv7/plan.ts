@@ -17,12 +17,6 @@ export interface Span {
   readonly sequences: readonly number[];
 }
 
-/**
- * Iterations of all its loops together that an invocation is given in one dispatch. llvmpipe ends every
- * loop, silently, once an invocation has gone round 65,535 times.
- */
-export const LOOP_ITERATIONS = 65000;
-
 /** Cuts sequences into chunks of `chunkSize` rows, and these into spans of `perSequence` chunks of each. */
 export function planSpans(
   sequences: readonly Sequence[],

@@ -1,12 +1,12 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import {
-  cloneOrZeros,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  kernel,
   LOOP_ITERATIONS,
-  planSpans,
-  type Sequence,
-  sequencesOf,
-  type Span,
-} from "./plan.ts";
+  type Tensor,
+} from "../gpu/mod.ts";
+import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
 import decayGradientSource from "./rwkv7_decay_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./rwkv7_gather_keys.wgsl" with { type: "text" };
 import gatherRowsSource from "./rwkv7_gather_rows.wgsl" with { type: "text" };
@@ -253,7 +253,7 @@ function recurrent(
   const output = gpu.empty(value.shape);
   const finalState = cloneOrZeros(gpu, initialState, stateShape);
   const [batch, time] = value.shape;
-  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 3)));
+  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
   for (let begin = 0; begin < time; begin += slice) {
     gpu.dispatch(RECURRENT, {
       constants: { LANES: lanes, SCALE: scale },
@@ -344,8 +344,9 @@ function chunksPerSpan(
     Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
     maxComputeWorkgroupsPerDimension,
   );
-  const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
-    keyQuads / 4 * (chunkSize / 2 + 3) + 4;
+  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
+  const loops = chunkSize / 16 * (keyQuads + chunkSize / 4 + 12) +
+    keyQuads / 4 * (chunkSize / 2 + 5) + 7;
   return Math.max(
     1,
     Math.min(

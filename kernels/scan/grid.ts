@@ -1,16 +1,20 @@
+import laneSource from "./lane.wgsl" with { type: "text" };
 import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
-import { type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
+import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
 
 /** The workgroups that give each of so many elements an invocation. */
-export function workgroupsFor(invocations: number): number {
-  return Math.ceil(invocations / WORKGROUP_SIZE);
+export function workgroupsFor(invocations: number, workgroupSize = WORKGROUP_SIZE): number {
+  return Math.ceil(invocations / workgroupSize);
 }
 
-/** Channels an invocation carries side by side. */
-export type Lanes = 1 | 4;
+/** Channels an invocation carries side by side: one, or so many fours. */
+export type Lanes = 1 | 4 | 8 | 16 | 32;
+
+/** Invocations that a software adapter computes at a time. */
+const SIMD_WIDTH = 8;
 
 /** How a scan is cut for the adapter. */
 export interface Tiling {
@@ -18,6 +22,8 @@ export interface Tiling {
   readonly chunkSize: number;
   /** Channels an invocation carries. */
   readonly lanes: Lanes;
+  /** Invocations a workgroup. */
+  readonly workgroupSize: number;
 }
 
 /**
@@ -27,63 +33,92 @@ export interface Tiling {
  * two chunks (the first and the last pass) and the number of chunks (the pass between them), which is
  * shortest where a chunk takes √(time / 2) steps.
  *
- * A software adapter has few cores and reads whole cache lines: four channels an invocation. Cutting
- * costs it a second reading of the inputs and pays only where a sequence falls out of the cache.
+ * A software adapter computes eight invocations at a time, one eight after the other, each from its
+ * first step to its last: what such an eight reads of a step should be a long piece of memory, or every
+ * step is a new page and a cache line that nobody foresaw. So an invocation carries as many channels as
+ * leave eight invocations a row. Cutting costs it a second reading of the inputs and pays only where
+ * there are fewer than eight invocations.
  */
-export function scanTiling(gpu: Gpu, time: number, channels: number): Tiling {
-  if (gpu.adapter.software) {
-    return {
-      chunkSize: time * channels <= 2 ** 18 ? Math.max(1, time) : 256,
-      lanes: channels % 4 === 0 ? 4 : 1,
-    };
+export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[]): Tiling {
+  if (!gpu.adapter.software) {
+    const chunkSize = Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2))));
+    return { chunkSize, lanes: 1, workgroupSize: WORKGROUP_SIZE };
   }
-  return { chunkSize: Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2)))), lanes: 1 };
+  const lanes =
+    ([32, 16, 8] as const).find((wide) => channels % wide === 0 && channels / wide >= SIMD_WIDTH) ??
+      (channels % 4 === 0 ? 4 : 1);
+  const chunkSize = batch * channels / lanes < SIMD_WIDTH ? 256 : Math.max(1, time);
+  return { chunkSize, lanes, workgroupSize: SIMD_WIDTH };
 }
 
 /** How a selective scan is cut for the adapter. */
 export interface SelectiveTiling {
   /** Steps a chunk of the forward pass. */
   readonly chunkSize: number;
+  /** Whether the chunks run at once, for which every exponential is taken twice; or one after the other. */
+  readonly atOnce: boolean;
   /** Channels a workgroup. */
   readonly lanes: number;
 }
 
 /**
- * The table of adapters for the selective scan. Here cutting costs every exponential a second time: a
- * software adapter, whose few cores the channels alone keep busy, does not cut.
+ * The table of adapters for the selective scan. The channels alone keep the few cores of a software
+ * adapter busy: there the chunks run one after the other, and what an invocation leaves unused of a
+ * cache line is still in the cache when its neighbour comes.
  */
 export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
-  if (gpu.adapter.software) {
-    return { chunkSize: chains < 32 ? 256 : Math.max(1, time), lanes: 16 };
-  }
-  return { chunkSize: scanTiling(gpu, time, chains).chunkSize, lanes: 64 };
+  if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, lanes: 16 };
+  const { chunkSize } = scanTiling(gpu, [1, time, chains]);
+  return { chunkSize, atOnce: true, lanes: 64 };
 }
 
 const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
 
-/** Sums `[blocks, columns]` over its blocks, in their order. */
+/** Blocks that an invocation of `sum_blocks` sums. */
+const BLOCKS = 4096;
+
+/** Sums `[blocks, columns]` over its blocks, in their order; many blocks part by part. */
 export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
   const [blocks, columns] = partial.shape;
-  const total = gpu.empty([columns]);
+  const parts = Math.max(1, Math.ceil(blocks / BLOCKS));
+  const total = gpu.empty(parts === 1 ? [columns] : [parts, columns]);
   gpu.dispatch(SUM_BLOCKS, {
-    constants: { WORKGROUP_SIZE },
+    constants: { WORKGROUP_SIZE, BLOCKS },
     uniform: [blocks, columns],
     read: { partial },
     write: { total },
-    workgroups: workgroupsFor(columns),
+    workgroups: workgroupsFor(parts * columns),
   });
-  return total;
+  if (parts === 1) return total;
+  using rest = total;
+  return sumBlocks(gpu, rest);
 }
 
-const ONE_LANE = "alias Lane = f32;";
+const ONE_CHANNEL = "alias Lane = f32;";
+const UNROLLED = "const UNROLLED: bool = true;";
 
-/** A kernel whose invocations carry one channel each, and its twin whose invocations carry four. */
+/** A scan's kernel for each width of its `Lane` (`lane.wgsl`). */
 export function laneKernels(label: string, source: string): Readonly<Record<Lanes, Kernel>> {
-  if (!source.includes(ONE_LANE)) throw new Error(`Cannot widen ${label} as it has no Lane`);
   return {
-    1: kernel(label, source),
-    4: kernel(label, source.replace(ONE_LANE, "alias Lane = vec4f;")),
+    1: kernel(label, `${source}\n${laneSource}`),
+    4: kernel(label, `${source}\n${laneSource.replace(ONE_CHANNEL, "alias Lane = vec4f;")}`),
+    8: kernel(label, `${source}\n${wideLane(8)}`),
+    16: kernel(label, `${source}\n${wideLane(16)}`),
+    32: kernel(label, `${source}\n${wideLane(32)}`),
   };
+}
+
+/** `lane.wgsl` with a `Lane` of several fours; each expression is said once for every four. */
+function wideLane(lanes: number): string {
+  const fours = Array.from({ length: lanes / 4 }, (_, i) => `f${i}`);
+  const fields = fours.map((four) => `  ${four}: vec4f,\n`).join("");
+  return laneSource
+    .replace(ONE_CHANNEL, `struct Lane {\n${fields}}`)
+    .replace(UNROLLED, UNROLLED.replace("true", "false"))
+    .replace(/return (.*);/g, (_, expression: string) => {
+      const each = fours.map((four) => expression.replace(/\w+/g, `$&.${four}`));
+      return `return Lane(\n    ${each.join(",\n    ")},\n  );`;
+    });
 }
 
 /** A new tensor with the first elements of `source`, or zeros where there is none. */
@@ -93,10 +128,17 @@ export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly num
   return copy;
 }
 
-/** @throws {RangeError} where a chunk has no whole number of steps over 0. */
-export function checkChunkSize(op: string, chunkSize: number): void {
-  if (Number.isInteger(chunkSize) && chunkSize > 0) return;
-  throw new RangeError(
-    `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
-  );
+/**
+ * The chunk size of a scan, held to where neither the steps of a chunk nor the chunks of a sequence are
+ * more than an invocation may go round.
+ *
+ * @throws {RangeError} where a chunk has no whole number of steps over 0.
+ */
+export function feasibleChunkSize(op: string, chunkSize: number, time: number): number {
+  if (!Number.isInteger(chunkSize) || chunkSize <= 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
+    );
+  }
+  return Math.max(Math.min(chunkSize, LOOP_ITERATIONS), Math.ceil(time / LOOP_ITERATIONS));
 }

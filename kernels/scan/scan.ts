@@ -1,7 +1,7 @@
 import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import {
-  checkChunkSize,
   copyOf,
+  feasibleChunkSize,
   laneKernels,
   type Lanes,
   scanTiling,
@@ -224,19 +224,20 @@ interface ChunkPlan {
 function planChunks(
   gpu: Gpu,
   op: string,
-  [batch, time, channels]: readonly number[],
+  shape: readonly number[],
   options: ScanOptions,
 ): ChunkPlan {
-  const { chunkSize, lanes } = { ...scanTiling(gpu, time, channels), ...options };
-  checkChunkSize(op, chunkSize);
+  const [batch, time, channels] = shape;
+  const { chunkSize: asked, lanes, workgroupSize } = { ...scanTiling(gpu, shape), ...options };
+  const chunkSize = feasibleChunkSize(op, asked, time);
   const chunks = Math.ceil(time / chunkSize);
   const groups = channels / lanes;
   return {
     lanes,
     grid: {
-      constants: { WORKGROUP_SIZE },
+      constants: { WORKGROUP_SIZE: workgroupSize },
       uniform: [batch, time, groups, chunks, chunkSize],
-      workgroups: workgroupsFor(batch * chunks * groups),
+      workgroups: workgroupsFor(batch * chunks * groups, workgroupSize),
     },
     carries(reverse, start, summarize): Tensor | undefined {
       if (chunks === 1) return start?.reshape([batch, 1, channels]);
@@ -245,11 +246,15 @@ function planChunks(
       summarize(product, sum);
       const carry = gpu.empty([batch, chunks, channels]);
       gpu.dispatch(SCAN_CARRY[lanes], {
-        constants: { WORKGROUP_SIZE, REVERSE: reverse, HAS_START: start !== undefined },
+        constants: {
+          WORKGROUP_SIZE: workgroupSize,
+          REVERSE: reverse,
+          HAS_START: start !== undefined,
+        },
         uniform: [batch, groups, chunks],
         read: { start: start ?? product, product, sum },
         write: { carry },
-        workgroups: workgroupsFor(batch * groups),
+        workgroups: workgroupsFor(batch * groups, workgroupSize),
       });
       return carry;
     },

@@ -1,16 +1,14 @@
 // What a chunk does to the gradient of the state that leaves it, on the way back:
 //   entering_gradient = product * leaving_gradient + sum, with
 //   product = decay[first] * ... * decay[last],  sum: r = decay * (output_gradient + r) backwards from 0.
-// Dispatch: one invocation a batch element, chunk and channel, in that order.
-
-alias Lane = f32; // vec4f where the channels come in fours: the host replaces this line
+// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
   batch: u32,
   time: u32,
-  channels: u32,
+  channels: u32, // Lanes of them
   chunks: u32,
   chunk_size: u32,
 }
@@ -36,28 +34,31 @@ fn scan_backward_chunk(
   let first = chunk * shape.chunk_size;
   let steps = min(shape.chunk_size, shape.time - first);
   let begin = (index / (channels * shape.chunks) * shape.time + first) * channels + index % channels;
-  let begin_of_fours = begin + steps % 4u * channels;
   // One step behind the next one to take, so that an unsigned index never goes below 0.
-  var behind = begin + steps * channels;
+  var behind = begin + (steps - 1u) * channels;
 
-  var p = Lane(1.0);
-  var r = Lane(0.0);
-  while (behind > begin_of_fours) {
-    behind -= 4u * channels;
-    let a0 = decay[behind];
-    let a1 = decay[behind + channels];
-    let a2 = decay[behind + 2u * channels];
-    let a3 = decay[behind + 3u * channels];
-    r = a3 * (output_gradient[behind + 3u * channels] + r);
-    r = a2 * (output_gradient[behind + 2u * channels] + r);
-    r = a1 * (output_gradient[behind + channels] + r);
-    r = a0 * (output_gradient[behind] + r);
-    p *= (a0 * a1) * (a2 * a3);
+  var p = decay[behind];
+  var r = multiply(p, output_gradient[behind]);
+  if (UNROLLED) {
+    let begin_of_fours = begin + (steps - 1u) % 4u * channels;
+    while (behind > begin_of_fours) {
+      behind -= 4u * channels;
+      let a0 = decay[behind];
+      let a1 = decay[behind + channels];
+      let a2 = decay[behind + 2u * channels];
+      let a3 = decay[behind + 3u * channels];
+      r = multiply(a3, add(output_gradient[behind + 3u * channels], r));
+      r = multiply(a2, add(output_gradient[behind + 2u * channels], r));
+      r = multiply(a1, add(output_gradient[behind + channels], r));
+      r = multiply(a0, add(output_gradient[behind], r));
+      p = multiply(p, multiply(multiply(a0, a1), multiply(a2, a3)));
+    }
   }
   while (behind > begin) {
     behind -= channels;
-    r = decay[behind] * (output_gradient[behind] + r);
-    p *= decay[behind];
+    let a = decay[behind];
+    r = multiply(a, add(output_gradient[behind], r));
+    p = multiply(a, p);
   }
   product[index] = p;
   sum[index] = r;

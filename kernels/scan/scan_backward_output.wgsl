@@ -1,9 +1,7 @@
 // The gradients inside each chunk, backwards from the gradient r of the state that leaves it:
 //   input_gradient = output_gradient + r,  decay_gradient = input_gradient * h[t - 1],
 //   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient.
-// Dispatch: one invocation a batch element, chunk and channel, in that order.
-
-alias Lane = f32; // vec4f where the channels come in fours: the host replaces this line
+// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_CARRY: bool = true; // else no gradient enters from behind
@@ -12,7 +10,7 @@ override HAS_INITIAL_STATE: bool = true; // else h[-1] is 0
 struct Shape {
   batch: u32,
   time: u32,
-  channels: u32,
+  channels: u32, // Lanes of them
   chunks: u32,
   chunk_size: u32,
 }
@@ -47,42 +45,40 @@ fn scan_backward_output(
   let rest = (steps - 1u) % 4u + 1u; // steps in front of the fours, at least the chunk's first
   var behind = begin + steps * channels;
 
-  var r = Lane(0.0);
+  var r = Lane();
   if (HAS_CARRY) {
     r = carry[index];
   }
-  while (behind > begin + rest * channels) {
-    behind -= 4u * channels;
-    let a0 = decay[behind];
-    let a1 = decay[behind + channels];
-    let a2 = decay[behind + 2u * channels];
-    let a3 = decay[behind + 3u * channels];
-    let g3 = output_gradient[behind + 3u * channels] + r;
-    let g2 = output_gradient[behind + 2u * channels] + a3 * g3;
-    let g1 = output_gradient[behind + channels] + a2 * g2;
-    let g0 = output_gradient[behind] + a1 * g1;
-    r = a0 * g0;
-    decay_gradient[behind] = g0 * output[behind - channels];
-    decay_gradient[behind + channels] = g1 * output[behind];
-    decay_gradient[behind + 2u * channels] = g2 * output[behind + channels];
-    decay_gradient[behind + 3u * channels] = g3 * output[behind + 2u * channels];
-    input_gradient[behind] = g0;
-    input_gradient[behind + channels] = g1;
-    input_gradient[behind + 2u * channels] = g2;
-    input_gradient[behind + 3u * channels] = g3;
+  if (UNROLLED) {
+    while (behind > begin + rest * channels) {
+      behind -= 4u * channels;
+      let g3 = add(output_gradient[behind + 3u * channels], r);
+      let g2 = multiply_add(decay[behind + 3u * channels], g3, output_gradient[behind + 2u * channels]);
+      let g1 = multiply_add(decay[behind + 2u * channels], g2, output_gradient[behind + channels]);
+      let g0 = multiply_add(decay[behind + channels], g1, output_gradient[behind]);
+      r = multiply(decay[behind], g0);
+      decay_gradient[behind] = multiply(g0, output[behind - channels]);
+      decay_gradient[behind + channels] = multiply(g1, output[behind]);
+      decay_gradient[behind + 2u * channels] = multiply(g2, output[behind + channels]);
+      decay_gradient[behind + 3u * channels] = multiply(g3, output[behind + 2u * channels]);
+      input_gradient[behind] = g0;
+      input_gradient[behind + channels] = g1;
+      input_gradient[behind + 2u * channels] = g2;
+      input_gradient[behind + 3u * channels] = g3;
+    }
   }
   while (behind > begin) {
     behind -= channels;
-    var before = Lane(0.0);
+    var before = Lane();
     if (behind > begin || chunk > 0u) {
       before = output[behind - channels];
     } else if (HAS_INITIAL_STATE) {
       before = initial_state[batch * channels + channel];
     }
-    let g = output_gradient[behind] + r;
-    decay_gradient[behind] = g * before;
+    let g = add(output_gradient[behind], r);
+    decay_gradient[behind] = multiply(g, before);
     input_gradient[behind] = g;
-    r = decay[behind] * g;
+    r = multiply(decay[behind], g);
   }
   if (chunk == 0u) {
     initial_state_gradient[batch * channels + channel] = r;

@@ -1,8 +1,6 @@
 // Passes the state from chunk to chunk: carry = what enters each chunk,
 //   next = product * carry + sum;  from the last chunk to the first where REVERSE.
-// Dispatch: one invocation a batch element and channel.
-
-alias Lane = f32; // vec4f where the channels come in fours: the host replaces this line
+// Dispatch: one invocation a batch element and Lane of channels.
 
 override WORKGROUP_SIZE: u32 = 64u;
 override REVERSE: bool = false;
@@ -10,7 +8,7 @@ override HAS_START: bool = true; // else the scan starts from 0
 
 struct Shape {
   batch: u32,
-  channels: u32,
+  channels: u32, // Lanes of them
   chunks: u32,
 }
 
@@ -31,7 +29,7 @@ fn scan_carry(
     return;
   }
   let base = index / shape.channels * shape.chunks * shape.channels + index % shape.channels;
-  var state = Lane(0.0);
+  var state = Lane();
   if (HAS_START) {
     state = start[index];
   }
@@ -39,6 +37,6 @@ fn scan_carry(
     let chunk = select(step, shape.chunks - 1u - step, REVERSE);
     let at = base + chunk * shape.channels;
     carry[at] = state;
-    state = product[at] * state + sum[at];
+    state = multiply_add(product[at], state, sum[at]);
   }
 }

@@ -1,15 +1,13 @@
 // What a chunk does to the state that enters it: leaving = product * entering + sum, with
 //   product = decay[first] * ... * decay[last],  sum = the scan of the chunk from state 0.
-// Dispatch: one invocation a batch element, chunk and channel, in that order.
-
-alias Lane = f32; // vec4f where the channels come in fours: the host replaces this line
+// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
   batch: u32,
   time: u32,
-  channels: u32,
+  channels: u32, // Lanes of them
   chunks: u32,
   chunk_size: u32,
 }
@@ -36,24 +34,28 @@ fn scan_chunk(
   let steps = min(shape.chunk_size, shape.time - first);
   var at = (index / (channels * shape.chunks) * shape.time + first) * channels + index % channels;
   let end = at + steps * channels;
-  let end_of_fours = at + steps / 4u * 4u * channels;
 
-  var p = Lane(1.0);
-  var s = Lane(0.0);
-  for (; at < end_of_fours; at += 4u * channels) {
-    let a0 = decay[at];
-    let a1 = decay[at + channels];
-    let a2 = decay[at + 2u * channels];
-    let a3 = decay[at + 3u * channels];
-    s = a0 * s + input[at];
-    s = a1 * s + input[at + channels];
-    s = a2 * s + input[at + 2u * channels];
-    s = a3 * s + input[at + 3u * channels];
-    p *= (a0 * a1) * (a2 * a3);
+  var p = decay[at];
+  var s = input[at];
+  at += channels;
+  if (UNROLLED) {
+    let end_of_fours = at + (steps - 1u) / 4u * 4u * channels;
+    for (; at < end_of_fours; at += 4u * channels) {
+      let a0 = decay[at];
+      let a1 = decay[at + channels];
+      let a2 = decay[at + 2u * channels];
+      let a3 = decay[at + 3u * channels];
+      s = multiply_add(a0, s, input[at]);
+      s = multiply_add(a1, s, input[at + channels]);
+      s = multiply_add(a2, s, input[at + 2u * channels]);
+      s = multiply_add(a3, s, input[at + 3u * channels]);
+      p = multiply(p, multiply(multiply(a0, a1), multiply(a2, a3)));
+    }
   }
   for (; at < end; at += channels) {
-    s = decay[at] * s + input[at];
-    p *= decay[at];
+    let a = decay[at];
+    s = multiply_add(a, s, input[at]);
+    p = multiply(a, p);
   }
   product[index] = p;
   sum[index] = s;

@@ -1,7 +1,5 @@
 // The scan inside each chunk from the state that enters it: h = decay * h + input.
-// Dispatch: one invocation a batch element, chunk and channel, in that order.
-
-alias Lane = f32; // vec4f where the channels come in fours: the host replaces this line
+// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_CARRY: bool = true; // else every chunk starts from 0
@@ -9,7 +7,7 @@ override HAS_CARRY: bool = true; // else every chunk starts from 0
 struct Shape {
   batch: u32,
   time: u32,
-  channels: u32,
+  channels: u32, // Lanes of them
   chunks: u32,
   chunk_size: u32,
 }
@@ -39,32 +37,26 @@ fn scan_output(
   let steps = min(shape.chunk_size, shape.time - first);
   var at = (batch * shape.time + first) * channels + channel;
   let end = at + steps * channels;
-  let end_of_fours = at + steps / 4u * 4u * channels;
 
-  var h = Lane(0.0);
+  var h = Lane();
   if (HAS_CARRY) {
     h = carry[index];
   }
-  for (; at < end_of_fours; at += 4u * channels) {
-    let a0 = decay[at];
-    let a1 = decay[at + channels];
-    let a2 = decay[at + 2u * channels];
-    let a3 = decay[at + 3u * channels];
-    let b0 = input[at];
-    let b1 = input[at + channels];
-    let b2 = input[at + 2u * channels];
-    let b3 = input[at + 3u * channels];
-    let h0 = a0 * h + b0;
-    let h1 = a1 * h0 + b1;
-    let h2 = a2 * h1 + b2;
-    h = a3 * h2 + b3;
-    output[at] = h0;
-    output[at + channels] = h1;
-    output[at + 2u * channels] = h2;
-    output[at + 3u * channels] = h;
+  if (UNROLLED) {
+    let end_of_fours = at + steps / 4u * 4u * channels;
+    for (; at < end_of_fours; at += 4u * channels) {
+      let h0 = multiply_add(decay[at], h, input[at]);
+      let h1 = multiply_add(decay[at + channels], h0, input[at + channels]);
+      let h2 = multiply_add(decay[at + 2u * channels], h1, input[at + 2u * channels]);
+      h = multiply_add(decay[at + 3u * channels], h2, input[at + 3u * channels]);
+      output[at] = h0;
+      output[at + channels] = h1;
+      output[at + 2u * channels] = h2;
+      output[at + 3u * channels] = h;
+    }
   }
   for (; at < end; at += channels) {
-    h = decay[at] * h + input[at];
+    h = multiply_add(decay[at], h, input[at]);
     output[at] = h;
   }
   if (chunk == shape.chunks - 1u) {

@@ -13,6 +13,9 @@ const SHAPES: readonly (readonly [batch: number, time: number, channels: number]
   [2, 65, 12],
   [1, 100, 130],
   [1, 257, 60],
+  [2, 37, 64],
+  [1, 6, 128],
+  [1, 65, 256],
 ];
 
 interface Arrays {

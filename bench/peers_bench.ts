@@ -1,0 +1,20 @@
+/**
+ * Our kernels beside those of the libraries that run in Deno on the same adapter. Run by
+ * `deno bench -A bench/peers_bench.ts`; `bench/table.ts` makes the README's table of the same.
+ *
+ * @module
+ */
+import { openGpu } from "../kernels/gpu/mod.ts";
+import { comparisons, contenders, openPeers } from "./comparisons.ts";
+import { benchGroup } from "./measure.ts";
+
+const gpu = await openGpu();
+console.error(gpu.adapter.name);
+const opened = await openPeers(gpu);
+for (const refusal of opened.refusals) console.error(refusal);
+for (const comparison of comparisons(gpu)) {
+  const { checked, refusals } = await contenders(gpu, opened, comparison);
+  for (const refusal of refusals) console.error(refusal);
+  const iterations = comparison.long ? 3 : 10;
+  benchGroup(gpu, comparison.title, checked, { iterations });
+}

@@ -1,0 +1,552 @@
+import {
+  activation,
+  ACTIVATION_KINDS,
+  activationBackward,
+  adamW,
+  add,
+  argmax,
+  causalConvolution,
+  causalConvolutionBackward,
+  causalConvolutionStep,
+  concatenate,
+  concatenateTime,
+  crossEntropy,
+  crossEntropyBackward,
+  deltaRule,
+  deltaRuleBackward,
+  deltaRuleRecurrent,
+  deltaRuleStep,
+  embedding,
+  embeddingBackward,
+  flashAttention,
+  flashAttentionBackward,
+  flashAttentionStep,
+  gatedActivation,
+  gatedActivationBackward,
+  gatherRows,
+  gatherRowsBackward,
+  type Gpu,
+  gradientNorm,
+  layerNorm,
+  layerNormBackward,
+  linearAttention,
+  linearAttentionBackward,
+  linearAttentionRecurrent,
+  linearAttentionStep,
+  matmul,
+  multiply,
+  multiplyBackward,
+  rgLru,
+  rgLruBackward,
+  rgLruStep,
+  rmsNorm,
+  rmsNormBackward,
+  rotary,
+  rotaryBackward,
+  rotaryFrequencies,
+  rwkv7,
+  rwkv7Backward,
+  rwkv7Recurrent,
+  rwkv7Step,
+  scale,
+  scan,
+  scanBackward,
+  scanStep,
+  selectiveScan,
+  selectiveScanBackward,
+  selectiveScanStep,
+  sliceTime,
+  split,
+  sumTo,
+  type Tensor,
+} from "../../kernels/mod.ts";
+
+const BOTH = [false, true] as const;
+/** Rows that are whole vec4s, and rows that are not. */
+const WIDTHS = [8, 6] as const;
+/** Head sizes: the smallest, no multiple of 4, one of each tiling, the largest. */
+const HEAD_SIZES = [[1, 1], [6, 10], [16, 16], [60, 64], [64, 64], [64, 128], [128, 128], [
+  256,
+  256,
+]];
+
+/** Makes tensors of zeros of a GPU; `when` makes one where an input is given, and none elsewhere. */
+interface Maker {
+  (...shape: number[]): Tensor;
+  when(given: boolean, ...shape: number[]): Tensor | undefined;
+  integers(...shape: number[]): Tensor;
+  /** Stored in 16 bits. */
+  halves(...shape: number[]): Tensor;
+}
+
+/**
+ * Calls every op in every form that picks another shader or other constants, by family. Shapes are
+ * the smallest that do: for a GPU that compiles and does not compute.
+ */
+export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
+  activation(gpu): void {
+    const make = makerOf(gpu);
+    const [x, gate, outputGradient] = [make(3, 7), make(3, 7), make(3, 7)];
+    for (const kind of ACTIVATION_KINDS) {
+      activation(gpu, { x }, { kind });
+      activationBackward(gpu, { x, outputGradient }, { kind });
+      gatedActivation(gpu, { gate, x }, { kind });
+      gatedActivationBackward(gpu, { gate, x, outputGradient }, { kind });
+    }
+  },
+
+  arithmetic(gpu): void {
+    const make = makerOf(gpu);
+    for (const columns of WIDTHS) {
+      const [a, b] = [make(2, 3, columns), make(columns)];
+      add(gpu, { a, b });
+      multiply(gpu, { a, b });
+      multiplyBackward(gpu, { a, b, outputGradient: a });
+      sumTo(gpu, { x: a }, { shape: [columns] });
+      scale(gpu, { x: a }, { factor: 2 });
+      split(gpu, { x: a }, { sizes: columns === 8 ? [4, 4] : [1, 5] });
+      concatenate(gpu, { inputs: [a, a] });
+      concatenateTime(gpu, { inputs: [a, a] });
+      sliceTime(gpu, { x: a }, { start: 1, length: 2 });
+      const rows = make(5, columns);
+      const indices = make.integers(3);
+      gatherRows(gpu, { x: rows, indices });
+      gatherRowsBackward(gpu, { outputGradient: make(3, columns), indices }, { rows: 5 });
+    }
+  },
+
+  attention(gpu): void {
+    const make = makerOf(gpu);
+    for (const [dim, valueDim] of HEAD_SIZES) {
+      const query = make(1, 33, 2, dim);
+      const key = make(1, 33, 1, dim);
+      const value = make(1, 33, 1, valueDim);
+      const outputGradient = make(1, 33, 2, valueDim);
+      const whole = dim === 16;
+      for (
+        const { algorithm, alibi, capped, packed } of combinations({
+          algorithm: ["rows", "tiles"] as const,
+          alibi: whole ? BOTH : [true],
+          capped: whole ? BOTH : [true],
+          packed: whole ? BOTH : [true],
+        })
+      ) {
+        const options = {
+          algorithm,
+          alibiSlopes: make.when(alibi, 2),
+          softCap: capped ? 30 : undefined,
+          segments: packed ? [0, 10, 33] : undefined,
+        };
+        const forward = flashAttention(gpu, { query, key, value }, options);
+        flashAttentionBackward(gpu, { query, key, value, ...forward, outputGradient }, options);
+        const { alibiSlopes, softCap } = options;
+        const one = make(1, 1, 2, dim);
+        flashAttentionStep(gpu, { query: one, key, value }, { alibiSlopes, softCap });
+      }
+    }
+  },
+
+  convolution(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { channels, width, silu, biased, carried, leaving } of combinations({
+        channels: WIDTHS,
+        width: [2, 4, 7],
+        silu: BOTH,
+        biased: BOTH,
+        carried: BOTH,
+        leaving: BOTH,
+      })
+    ) {
+      const inputs = {
+        x: make(2, 9, channels),
+        weight: make(channels, width),
+        bias: make.when(biased, channels),
+      };
+      const initialTail = make.when(carried, 2, width - 1, channels);
+      const options = { activation: silu ? "silu" : "none" } as const;
+      causalConvolution(gpu, { ...inputs, initialTail }, options);
+      causalConvolutionBackward(gpu, {
+        ...inputs,
+        initialTail,
+        outputGradient: make(2, 9, channels),
+        finalTailGradient: make.when(leaving, 2, width - 1, channels),
+      }, options);
+      const step = { ...inputs, x: make(2, 1, channels), tail: make(2, width - 1, channels) };
+      causalConvolutionStep(gpu, step, options);
+    }
+  },
+
+  delta_rule(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { dims: [keyDim, valueDim], decay, carried } of combinations({
+        dims: [[8, 8], [6, 10], [64, 64], [128, 128]],
+        decay: DECAYS,
+        carried: BOTH,
+      })
+    ) {
+      const inputs = (time: number): Parameters<typeof deltaRule>[1] => ({
+        query: make(1, time, 2, keyDim),
+        key: make(1, time, 2, keyDim),
+        value: make(1, time, 2, valueDim),
+        beta: make(1, time, 2),
+        logDecay: logDecay(make, decay, [1, time, 2], keyDim),
+      });
+      const state = (given = true): Tensor | undefined => make.when(given, 1, 2, keyDim, valueDim);
+      const initialState = state(carried);
+      for (const chunkSize of [undefined, 16, 64]) {
+        const options = { chunkSize };
+        deltaRule(gpu, { ...inputs(70), initialState }, options);
+        deltaRuleBackward(gpu, {
+          ...inputs(70),
+          initialState,
+          outputGradient: make(1, 70, 2, valueDim),
+          finalStateGradient: state(carried),
+        }, options);
+      }
+      deltaRuleRecurrent(gpu, { ...inputs(5), initialState });
+      deltaRuleStep(gpu, { ...inputs(1), state: make(1, 2, keyDim, valueDim) });
+    }
+  },
+
+  embedding(gpu): void {
+    const make = makerOf(gpu);
+    for (const width of WIDTHS) {
+      const tokens = make.integers(5);
+      embedding(gpu, { tokens, weight: make(10, width) });
+      embeddingBackward(gpu, { tokens, outputGradient: make(5, width) }, { vocabulary: 10 });
+    }
+  },
+
+  halves(gpu): void {
+    const make = makerOf(gpu);
+    attentionOfHalves(make, gpu);
+    linearAttentionOfHalves(make, gpu);
+    matmulOfHalves(make, gpu);
+  },
+
+  linear_attention(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { dims: [keyDim, valueDim], decay, bonused, carried, groups } of combinations({
+        dims: [[8, 8], [6, 10], [64, 64], [128, 100]],
+        decay: DECAYS,
+        bonused: BOTH,
+        carried: BOTH,
+        groups: [1, 2],
+      })
+    ) {
+      const inputs = (time: number): Parameters<typeof linearAttention>[1] => ({
+        query: make(1, time, groups, keyDim),
+        key: make(1, time, groups, keyDim),
+        value: make(1, time, 2, valueDim),
+        logDecay: logDecay(make, decay, [1, time, 2], keyDim),
+        bonus: make.when(bonused, 2, keyDim),
+      });
+      const state = make(1, 2, keyDim, valueDim);
+      const initialState = carried ? state : undefined;
+      for (const chunkSize of [undefined, 8, 64]) {
+        const options = { chunkSize };
+        linearAttention(gpu, { ...inputs(70), initialState }, options);
+        linearAttentionBackward(gpu, {
+          ...inputs(70),
+          initialState,
+          outputGradient: make(1, 70, 2, valueDim),
+          finalStateGradient: initialState,
+        }, options);
+      }
+      linearAttentionRecurrent(gpu, { ...inputs(5), initialState });
+      linearAttentionStep(gpu, { ...inputs(1), state });
+    }
+  },
+
+  loss(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { vocabulary, weighted } of combinations({
+        vocabulary: [...WIDTHS, 1030],
+        weighted: BOTH,
+      })
+    ) {
+      const inputs = {
+        logits: make(5, vocabulary),
+        labels: make.integers(5),
+        rowWeights: make.when(weighted, 5),
+      };
+      const { logSumExp } = crossEntropy(gpu, inputs);
+      crossEntropyBackward(gpu, { ...inputs, logSumExp });
+    }
+  },
+
+  matmul(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { shape: [m, k, n], algorithm, transposeA, transposeB, biased, added } of combinations({
+        shape: [[1, 8, 8], [17, 8, 20], [17, 9, 19], [16, 1024, 16], [5, 7, 1]],
+        algorithm: [undefined, "register", "workgroup", "vector"] as const,
+        transposeA: BOTH,
+        transposeB: BOTH,
+        biased: BOTH,
+        added: BOTH,
+      })
+    ) {
+      const a = transposeA ? make(2, k, m) : make(2, m, k);
+      const b = transposeB ? make(n, k) : make(k, n);
+      const accumulateInto = make.when(added, 2, m, n);
+      const bias = make.when(biased, n);
+      matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
+    }
+  },
+
+  norm(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { columns, biased } of combinations({
+        columns: [2, 7, 64, 257, 260, 1024],
+        biased: BOTH,
+      })
+    ) {
+      const inputs = {
+        x: make(70, columns),
+        weight: make(columns),
+        bias: make.when(biased, columns),
+      };
+      const outputGradient = make(70, columns);
+      layerNormBackward(gpu, { ...inputs, ...layerNorm(gpu, inputs), outputGradient });
+      rmsNormBackward(gpu, { ...inputs, ...rmsNorm(gpu, inputs), outputGradient });
+    }
+  },
+
+  optimizer(gpu): void {
+    const make = makerOf(gpu);
+    const [parameter, gradient, firstMoment, secondMoment] = Array.from(
+      { length: 4 },
+      () => make(3, 5),
+    );
+    gradientNorm(gpu, { gradients: [gradient, make(70_000)] }, { maximum: 1 });
+    for (const { scaled, masked } of combinations({ scaled: BOTH, masked: BOTH })) {
+      const gradientScale = make.when(scaled, 1);
+      const decayMask = make.when(masked, 3, 5);
+      const inputs = { parameter, gradient, firstMoment, secondMoment, gradientScale, decayMask };
+      adamW(gpu, inputs, { learningRate: 1e-3, step: 1 });
+    }
+  },
+
+  position(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { dim, interleaved, positioned } of combinations({
+        dim: [8, 6],
+        interleaved: BOTH,
+        positioned: BOTH,
+      })
+    ) {
+      const frequencies = rotaryFrequencies(gpu, { dim });
+      const positions = positioned ? make.integers(1, 9) : undefined;
+      const inputs = { frequencies, positions };
+      rotary(gpu, { ...inputs, x: make(1, 9, 2, dim) }, { interleaved });
+      rotaryBackward(gpu, { ...inputs, outputGradient: make(1, 9, 2, dim) }, { interleaved });
+    }
+  },
+
+  rwkv7(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { dims: [keyDim, valueDim], carried } of combinations({
+        dims: [[8, 8], [6, 10], [64, 64], [128, 128]],
+        carried: BOTH,
+      })
+    ) {
+      const inputs = (time: number): Parameters<typeof rwkv7>[1] => ({
+        receptance: make(1, time, 2, keyDim),
+        logDecay: make(1, time, 2, keyDim),
+        key: make(1, time, 2, keyDim),
+        value: make(1, time, 2, valueDim),
+        a: make(1, time, 2, keyDim),
+        b: make(1, time, 2, keyDim),
+      });
+      const state = make(1, 2, keyDim, valueDim);
+      const initialState = carried ? state : undefined;
+      for (const chunkSize of [undefined, 16, 64]) {
+        const options = { chunkSize };
+        rwkv7(gpu, { ...inputs(70), initialState }, options);
+        rwkv7Backward(gpu, {
+          ...inputs(70),
+          initialState,
+          outputGradient: make(1, 70, 2, valueDim),
+          finalStateGradient: initialState,
+        }, options);
+      }
+      rwkv7Recurrent(gpu, { ...inputs(5), initialState });
+      rwkv7Step(gpu, { ...inputs(1), state });
+    }
+  },
+
+  sampling(gpu): void {
+    const make = makerOf(gpu);
+    for (const vocabulary of [5, 64, 3000]) argmax(gpu, { logits: make(3, vocabulary) });
+  },
+
+  scan(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { channels, carried, chunkSize } of combinations({
+        channels: [...WIDTHS, 64, 128, 256], // as many as each invocation may carry
+        carried: BOTH,
+        chunkSize: [undefined, 16],
+      })
+    ) {
+      const sequence = (): Tensor => make(2, 40, channels);
+      const initialState = make.when(carried, 2, channels);
+      const options = { chunkSize };
+      const inputs = { decay: sequence(), input: sequence(), initialState };
+      const { output } = scan(gpu, inputs, chunkSize ? options : {});
+      const outputGradient = sequence();
+      const gradients = { output, outputGradient, finalStateGradient: initialState };
+      scanBackward(gpu, { ...inputs, ...gradients }, chunkSize ? options : {});
+      const gates = (time: number): Parameters<typeof rgLru>[1] => ({
+        input: make(2, time, channels),
+        recurrenceGate: make(2, time, channels),
+        inputGate: make(2, time, channels),
+        decayParameter: make(channels),
+      });
+      const state = make(2, channels);
+      for (const resetFirst of BOTH) {
+        rgLru(gpu, { ...gates(40), initialState }, { resetFirst });
+        rgLruBackward(gpu, { ...gates(40), initialState, ...gradients }, { resetFirst });
+        rgLruStep(gpu, { ...gates(1), state }, { resetFirst });
+      }
+      scanStep(gpu, { decay: make(2, 1, channels), input: make(2, 1, channels), state });
+    }
+  },
+
+  selective_scan(gpu): void {
+    const make = makerOf(gpu);
+    for (
+      const { state, skipped, gated, biased, deltaSoftplus, carried } of combinations({
+        state: [6, 20],
+        skipped: BOTH,
+        gated: BOTH,
+        biased: BOTH,
+        deltaSoftplus: BOTH,
+        carried: BOTH,
+      })
+    ) {
+      const channels = 5;
+      const inputs = (time: number): Parameters<typeof selectiveScan>[1] => ({
+        input: make(1, time, channels),
+        delta: make(1, time, channels),
+        a: make(channels, state),
+        b: make(1, time, state),
+        c: make(1, time, state),
+        skip: make.when(skipped, channels),
+        gate: make.when(gated, 1, time, channels),
+        deltaBias: make.when(biased, channels),
+      });
+      const initialState = make.when(carried, 1, channels, state);
+      selectiveScan(gpu, { ...inputs(40), initialState }, { deltaSoftplus });
+      selectiveScan(gpu, { ...inputs(40), initialState }, { deltaSoftplus, chunkSize: 16 });
+      selectiveScanBackward(gpu, {
+        ...inputs(40),
+        initialState,
+        outputGradient: make(1, 40, channels),
+        finalStateGradient: initialState,
+      }, { deltaSoftplus });
+      const step = { ...inputs(1), state: make(1, channels, state) };
+      selectiveScanStep(gpu, step, { deltaSoftplus });
+    }
+  },
+};
+
+function attentionOfHalves(make: Maker, gpu: Gpu): void {
+  for (const [dim, valueDim] of [[6, 10], [16, 16], [64, 64], [128, 128]]) {
+    for (const algorithm of ["rows", "tiles"] as const) {
+      const inputs = {
+        query: make.halves(1, 33, 2, dim),
+        key: make.halves(1, 33, 1, dim),
+        value: make.halves(1, 33, 1, valueDim),
+      };
+      const outputGradient = make.halves(1, 33, 2, valueDim);
+      const forward = flashAttention(gpu, inputs, { algorithm });
+      flashAttentionBackward(gpu, { ...inputs, ...forward, outputGradient }, { algorithm });
+      flashAttentionStep(gpu, { ...inputs, query: make.halves(1, 1, 2, dim) });
+    }
+  }
+}
+
+function linearAttentionOfHalves(make: Maker, gpu: Gpu): void {
+  for (
+    const { dims: [keyDim, valueDim], decay, bonused } of combinations({
+      dims: [[8, 8], [6, 10]],
+      decay: DECAYS,
+      bonused: BOTH,
+    })
+  ) {
+    const inputs = (time: number): Parameters<typeof linearAttention>[1] => ({
+      query: make.halves(1, time, 1, keyDim),
+      key: make.halves(1, time, 1, keyDim),
+      value: make.halves(1, time, 2, valueDim),
+      logDecay: logDecay(make, decay, [1, time, 2], keyDim),
+      bonus: make.when(bonused, 2, keyDim),
+    });
+    const state = make(1, 2, keyDim, valueDim);
+    const outputGradient = make.halves(1, 70, 2, valueDim);
+    linearAttention(gpu, inputs(70));
+    linearAttentionBackward(gpu, { ...inputs(70), outputGradient });
+    linearAttentionRecurrent(gpu, inputs(5));
+    linearAttentionStep(gpu, { ...inputs(1), state });
+  }
+}
+
+function matmulOfHalves(make: Maker, gpu: Gpu): void {
+  for (
+    const { shape: [m, k, n], algorithm, transposeB, halves, outputType } of combinations({
+      shape: [[17, 8, 20], [17, 9, 19], [16, 1024, 16]],
+      algorithm: ["register", "workgroup", "vector"] as const,
+      transposeB: BOTH,
+      halves: [["a"], ["b"], ["a", "b", "bias"]],
+      outputType: [undefined, "f32", "f16"] as const,
+    })
+  ) {
+    const stored = (name: string, ...shape: number[]): Tensor =>
+      halves.includes(name) ? make.halves(...shape) : make(...shape);
+    const inputs = {
+      a: stored("a", m, k),
+      b: transposeB ? stored("b", n, k) : stored("b", k, n),
+      bias: stored("bias", n),
+    };
+    matmul(gpu, inputs, { algorithm, transposeB, outputType });
+  }
+}
+
+const DECAYS = ["none", "head", "key"] as const;
+
+function logDecay(
+  make: Maker,
+  decay: typeof DECAYS[number],
+  shape: number[],
+  keyDim: number,
+): Tensor | undefined {
+  return decay === "none" ? undefined : decay === "head" ? make(...shape) : make(...shape, keyDim);
+}
+
+function makerOf(gpu: Gpu): Maker {
+  const make = (...shape: number[]): Tensor => gpu.tensor(shape);
+  return Object.assign(make, {
+    when: (given: boolean, ...shape: number[]) => given ? gpu.tensor(shape) : undefined,
+    integers: (...shape: number[]) => gpu.tensor(shape, undefined, "u32"),
+    halves: (...shape: number[]) => gpu.tensor(shape, undefined, "f16"),
+  });
+}
+
+/** Every choice of one value a name. */
+function combinations<T extends Record<string, readonly unknown[]>>(
+  choices: T,
+): { [Name in keyof T]: T[Name][number] }[] {
+  return Object.entries(choices).reduce<Record<string, unknown>[]>(
+    (combined, [name, values]) =>
+      combined.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
+    [{}],
+  ) as { [Name in keyof T]: T[Name][number] }[];
+}
