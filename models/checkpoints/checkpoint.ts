@@ -93,7 +93,10 @@ async function fetchWeights(folder: URL): Promise<Weights> {
   const source: ByteSource = {
     name: `${address}`,
     size: bytes.byteLength,
-    read: (offset, length) => Promise.resolve(bytes.slice(offset, offset + length)),
+    read(offset, into): Promise<void> {
+      into.set(bytes.subarray(offset, offset + into.byteLength));
+      return Promise.resolve();
+    },
     [Symbol.dispose]: () => {},
   };
   return new Weights(`${address}`, [source], await locateSafetensors(source));

@@ -1,7 +1,15 @@
 import { rotaryFrequencies, type RotaryScaling } from "../../kernels/position/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { affine, affineParameters } from "../affine.ts";
-import { attention, concatenateTime, reshape, rotary, sliceTime } from "../operations.ts";
+import {
+  attention,
+  concatenateTime,
+  convolution,
+  reshape,
+  rotary,
+  sliceTime,
+} from "../operations.ts";
+import { constant, free, normal } from "../parameters.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -28,6 +36,8 @@ export interface AttentionConfiguration {
   readonly bias?: boolean;
   /** Whether the output has a bias; false unless told. */
   readonly outputBias?: boolean;
+  /** Width of a short convolution, with a bias, over queries, keys and values; none unless told. */
+  readonly convolution?: number;
   /** How many tokens a query sees, itself included; left out, all before it. */
   readonly window?: number;
 }
@@ -56,24 +66,44 @@ export function attentionMixer(
   const { heads, keyHeads = heads, headDim, rotaryBase, window } = configuration;
   const { rotaryDim = headDim, rotaryScaling, scale } = configuration;
   const { bias = false, outputBias = false } = configuration;
+  const { convolution: taps = 0 } = configuration;
+  const streams = { query: heads * headDim, key: keyHeads * headDim, value: keyHeads * headDim };
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
+  const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
   return {
     window,
     parameters: [
-      ...affineParameters("query", heads * headDim, width, { bias }),
-      ...affineParameters("key", keyHeads * headDim, width, { bias }),
-      ...affineParameters("value", keyHeads * headDim, width, { bias }),
+      ...Object.entries(streams).flatMap(([name, channels]) => [
+        ...affineParameters(name, channels, width, { bias }),
+        ...(taps === 0 ? [] : [
+          free(`${name}_convolution.weight`, [channels, taps], normal(1 / Math.sqrt(taps))),
+          free(`${name}_convolution.bias`, [channels], constant(0)),
+        ]),
+      ]),
       ...affineParameters("output", width, heads * headDim, {
         bias: outputBias,
         gain: outputGain,
       }),
     ],
-    stateBytes: (length) => cacheBytes * Math.min(length, window ?? length),
+    stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, window ?? length),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
-      const project = (name: string, count: number): Variable =>
-        reshape(tape, affine(tape, parameters, name, x, { bias }), [batch, time, count, headDim]);
+      const tails: Record<string, Variable> = {};
+      const project = (name: keyof typeof streams): Variable => {
+        let output = affine(tape, parameters, name, x, { bias });
+        if (taps > 0) {
+          const convolved = convolution(tape, {
+            x: output,
+            weight: parameters(`${name}_convolution.weight`),
+            bias: parameters(`${name}_convolution.bias`),
+            tail: state?.tensors[`${name}Tail`],
+          }, "none");
+          output = convolved.output;
+          tails[`${name}Tail`] = convolved.finalState;
+        }
+        return reshape(tape, output, [batch, time, streams[name] / headDim, headDim]);
+      };
       const frequencies = rotaryBase === undefined ? undefined : rotaryTable(tape, {
         dim: rotaryDim,
         base: rotaryBase,
@@ -81,10 +111,10 @@ export function attentionMixer(
       }, position + time);
       const turn = (heads: Variable): Variable =>
         frequencies === undefined ? heads : rotary(tape, heads, frequencies, position);
-      const query = turn(project("query", heads));
+      const query = turn(project("query"));
       const cache = extend(tape, state?.tensors, {
-        key: turn(project("key", keyHeads)),
-        value: project("value", keyHeads),
+        key: turn(project("key")),
+        value: project("value"),
       }, window === undefined ? position : Math.min(position, window));
       const mixed = attention(tape, { query, key: cache.key, value: cache.value }, {
         causal: true,
@@ -97,7 +127,7 @@ export function attentionMixer(
       const output = affine(tape, parameters, "output", joined, { bias: outputBias });
       const kept = window === undefined ? cache : lastOf(tape, cache, window);
       const { key, value } = kept;
-      return { output, state: { position: position + time, tensors: { key, value } } };
+      return { output, state: { position: position + time, tensors: { key, value, ...tails } } };
     },
   };
 }

@@ -66,6 +66,16 @@ export function convolutionSource(name: string, channels: number, taps: number):
   return { name, shape: [channels, 1, taps] };
 }
 
+/** The rows of a stored tensor from one to before another. */
+export function rowsOf(
+  name: string,
+  shape: readonly number[],
+  [from, to]: readonly [from: number, to: number],
+): ParameterSource {
+  const size = elementCount(shape.slice(1));
+  return { name, shape, map: (values) => values.slice(from * size, to * size) };
+}
+
 /**
  * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
  *

@@ -4,9 +4,17 @@ import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
+import { mambaSsm } from "./mamba_ssm.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
 
-const FAMILIES: readonly PublishedFamily[] = [lengthwise, llama, mamba, mamba2, recurrentGemma];
+const FAMILIES: readonly PublishedFamily[] = [
+  lengthwise,
+  llama,
+  mamba,
+  mamba2,
+  mambaSsm,
+  recurrentGemma,
+];
 
 /** What a checkpoint with this config holds. @throws {Error} that lists the known kinds for another. */
 export function readPublished(config: CheckpointConfig): PublishedModel {
