@@ -60,7 +60,7 @@ export async function* measureGrowth(gpu: Gpu): AsyncGenerator<Growth> {
       run();
       await gpu.sync();
       peakBytes.push(gpu.memory.peak - before);
-      const options = { sampleMilliseconds: 50, samples: 2, warmUp: false };
+      const options = { sampleMilliseconds: 50, samples: 1, warmUp: false };
       milliseconds.push(await measure(gpu, run, options));
     }
     yield { name, lengths, milliseconds, peakBytes };

@@ -26,14 +26,20 @@ const layer = [
   product(gpu, "Aᵀ B", 64, 256, 4096),
   fmaCeiling(gpu, 2 * 4096 * 64 * 256),
 ];
-const token = [product(gpu, "A B", 1, 256, 256), product(gpu, "A Bᵀ", 1, 256, 256)];
+const token = [
+  product(gpu, "A B", 1, 2048, 2048),
+  product(gpu, "A Bᵀ", 1, 2048, 2048),
+  ...gpu.supportsF16
+    ? [product(gpu, "A B", 1, 2048, 2048, "f16"), product(gpu, "A Bᵀ", 1, 2048, 2048, "f16")]
+    : [],
+];
 
 console.error(gpu.adapter.name);
 await printShares("512 × 512 × 512", cube);
 await printShares("4096 tokens, 64 → 256", layer);
 benchGroup(gpu, "512 × 512 × 512", cube);
 benchGroup(gpu, "4096 tokens, 64 → 256", layer, { runs: 4 });
-benchGroup(gpu, "1 token, 256 → 256", token, { runs: 100 });
+benchGroup(gpu, "1 token, 2048 → 2048", token, { runs: 8 });
 
 /** Prints each contender's rate and its share of the last one's, the ceiling, all in one run. */
 async function printShares(title: string, contenders: readonly Contender[]): Promise<void> {
@@ -54,13 +60,20 @@ function product(
   rows: number,
   columns: number,
   reduction: number,
+  weights: "f32" | "f16" = "f32",
 ): Contender {
   const transposeA = form.startsWith("Aᵀ");
   const transposeB = form.endsWith("Bᵀ");
   const a = gpu.tensor(transposeA ? [reduction, rows] : [rows, reduction]);
-  const b = gpu.tensor(transposeB ? [columns, reduction] : [reduction, columns]);
+  const b = gpu.tensor(
+    transposeB ? [columns, reduction] : [reduction, columns],
+    undefined,
+    weights,
+  );
   return {
-    name: `matmul ${form}, ${rows} × ${columns} × ${reduction}`,
+    name: `matmul ${form}, ${rows} × ${columns} × ${reduction}${
+      weights === "f16" ? ", B in f16" : ""
+    }`,
     flops: 2 * rows * columns * reduction,
     run: () => matmul(gpu, { a, b }, { transposeA, transposeB }).output[Symbol.dispose](),
   };

@@ -1,3 +1,4 @@
+import { affine, affineParameters } from "./affine.ts";
 import { activation, gatedActivation, linearMap, multiply, tokenShift } from "./operations.ts";
 import {
   free,
@@ -17,6 +18,8 @@ export interface ChannelMixerConfiguration {
   readonly kind: "swiglu" | "geglu" | "rwkv6" | "rwkv7";
   /** Width between the two projections. */
   readonly hidden: number;
+  /** Whether a gated perceptron's projections have biases; false unless told. */
+  readonly bias?: boolean;
 }
 
 /** A channel mixer's output, and what it carries to the next segment. */
@@ -37,7 +40,11 @@ export interface ChannelMixer {
   mix(tape: Tape, parameters: Parameters, x: Variable, state?: Variable): ChannelMixed;
 }
 
-type Factory = (width: number, hidden: number, outputGain: number) => ChannelMixer;
+type Factory = (
+  width: number,
+  configuration: ChannelMixerConfiguration,
+  outputGain: number,
+) => ChannelMixer;
 
 const CHANNEL_MIXERS: Readonly<Record<ChannelMixerConfiguration["kind"], Factory>> = {
   swiglu: gated("silu"),
@@ -49,9 +56,10 @@ const CHANNEL_MIXERS: Readonly<Record<ChannelMixerConfiguration["kind"], Factory
 /** The channel mixer that a configuration describes. @throws {RangeError} where the kind is unknown. */
 export function createChannelMixer(
   width: number,
-  { kind, hidden }: ChannelMixerConfiguration,
+  configuration: ChannelMixerConfiguration,
   outputGain: number,
 ): ChannelMixer {
+  const { kind } = configuration;
   const factory = CHANNEL_MIXERS[kind] as Factory | undefined;
   if (factory === undefined) {
     throw new RangeError(
@@ -60,22 +68,22 @@ export function createChannelMixer(
       }`,
     );
   }
-  return factory(width, hidden, outputGain);
+  return factory(width, configuration, outputGain);
 }
 
 function gated(kind: "silu" | "gelu"): Factory {
-  return (width, hidden, outputGain) => ({
+  return (width, { hidden, bias = false }, outputGain) => ({
     parameters: [
-      linear("gate.weight", hidden, width),
-      linear("up.weight", hidden, width),
-      linear("down.weight", width, hidden, outputGain),
+      ...affineParameters("gate", hidden, width, { bias }),
+      ...affineParameters("up", hidden, width, { bias }),
+      ...affineParameters("down", width, hidden, { bias, gain: outputGain }),
     ],
     carries: false,
     mix(tape, parameters, x): ChannelMixed {
-      const gate = linearMap(tape, x, parameters("gate.weight"));
-      const up = linearMap(tape, x, parameters("up.weight"));
+      const gate = affine(tape, parameters, "gate", x, { bias });
+      const up = affine(tape, parameters, "up", x, { bias });
       const mixed = gatedActivation(tape, gate, up, kind);
-      return { output: linearMap(tape, mixed, parameters("down.weight")) };
+      return { output: affine(tape, parameters, "down", mixed, { bias }) };
     },
   });
 }
@@ -83,7 +91,7 @@ function gated(kind: "silu" | "gelu"): Factory {
 /** RWKV's channel mixing (Peng et al. 2024, eq. 23–26; Peng et al. 2025, section 4.2). */
 function squaredRelu(receptance: boolean): Factory {
   const streams = receptance ? ["key", "receptance"] : ["key"];
-  return (width, hidden, outputGain) => ({
+  return (width, { hidden }, outputGain) => ({
     parameters: [
       ...streams.map((name) => free(`${name}.shift`, [width], fromUniform(0, 1))),
       linear("key.weight", hidden, width),

@@ -19,8 +19,16 @@ export interface ModelConfiguration {
   readonly width: number;
   /** The norm before each mixer and before the head; RMS norm unless told. */
   readonly norm?: "rms" | "layer";
+  /** What those norms add to the mean square, or to the variance; 1e-5 unless told. */
+  readonly normEpsilon?: number;
+  /** Multiplies the embedding, as Gemma's √width does; 1 unless told. */
+  readonly embeddingScale?: number;
   /** Whether the embedding is normed, as RWKV's is. */
   readonly embeddingNorm?: boolean;
+  /** Whether the head's rows are the embedding's: there is no `head.weight` then. */
+  readonly tiedHead?: boolean;
+  /** Bounds the logits to ± this: `cap · tanh(logits / cap)` (Gemma); no bound unless told. */
+  readonly logitSoftCap?: number;
   /** The layers, first to last. */
   readonly layers: readonly LayerConfiguration[];
 }

@@ -1,4 +1,4 @@
-import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
@@ -6,6 +6,7 @@ import type { ModelConfiguration } from "./configuration.ts";
 import { F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
 import { createMixer } from "./mixers/registry.ts";
 import {
+  activation,
   add,
   embedding,
   gatherRows,
@@ -13,6 +14,7 @@ import {
   linearMap,
   reshape,
   rmsNorm,
+  scale,
 } from "./operations.ts";
 import {
   constant,
@@ -106,14 +108,15 @@ export class Model implements Disposable {
   readonly #layers: readonly Layer[];
 
   /**
-   * A model over given parameter values, or freshly initialised from a seed.
+   * A model over given parameter values, or freshly initialised from a seed. Values that are
+   * tensors of the parameters' shapes are taken over.
    *
    * @throws {RangeError} where the configuration names an unknown mixer.
    */
   constructor(
     gpu: Gpu,
     configuration: ModelConfiguration,
-    values: { seed: number } | ReadonlyMap<string, Float32Array>,
+    values: { seed: number } | ReadonlyMap<string, Float32Array | Tensor>,
   ) {
     this.gpu = gpu;
     this.configuration = configuration;
@@ -123,8 +126,9 @@ export class Model implements Disposable {
         const count = shape.reduce((product, extent) => product * extent, 1);
         const data = "seed" in values
           ? initial(count, uniformSource(values.seed, name))
-          : (values as ReadonlyMap<string, Float32Array>).get(name);
-        return [name, new Variable(gpu.tensor(shape, data), true)];
+          : (values as ReadonlyMap<string, Float32Array | Tensor>).get(name);
+        const tensor = data instanceof Tensor ? data : gpu.tensor(shape, data);
+        return [name, new Variable(tensor, true)];
       }),
     );
   }
@@ -175,7 +179,12 @@ export class Model implements Disposable {
 
   /** Logits of hidden rows: `[rows, width] → [rows, vocabulary]`. */
   head(tape: Tape, hidden: Variable): Variable {
-    return linearMap(tape, hidden, this.#parameter("head.weight"));
+    const { tiedHead, logitSoftCap: cap } = this.configuration;
+    const weight = this.#parameter(tiedHead ? "embedding.weight" : "head.weight");
+    const logits = linearMap(tape, hidden, weight);
+    return cap === undefined
+      ? logits
+      : scale(tape, activation(tape, scale(tape, logits, 1 / cap), "tanh"), cap);
   }
 
   /**
@@ -351,10 +360,10 @@ export class Model implements Disposable {
   }
 
   #embed(tape: Tape, tokens: Tensor): Variable {
-    const embedded = embedding(tape, tokens, this.#parameter("embedding.weight"));
-    return this.configuration.embeddingNorm
-      ? this.#norm(tape, embedded, "embedding_norm")
-      : embedded;
+    const { embeddingNorm, embeddingScale } = this.configuration;
+    const rows = embedding(tape, tokens, this.#parameter("embedding.weight"));
+    const embedded = embeddingScale === undefined ? rows : scale(tape, rows, embeddingScale);
+    return embeddingNorm ? this.#norm(tape, embedded, "embedding_norm") : embedded;
   }
 
   #layer(
@@ -393,9 +402,10 @@ export class Model implements Disposable {
 
   #norm(tape: Tape, x: Variable, name: string): Variable {
     const weight = this.#parameter(`${name}.weight`);
-    return this.configuration.norm === "layer"
-      ? layerNorm(tape, x, weight, this.#parameter(`${name}.bias`), NORM_EPSILON)
-      : rmsNorm(tape, x, weight, NORM_EPSILON);
+    const { norm, normEpsilon = NORM_EPSILON } = this.configuration;
+    return norm === "layer"
+      ? layerNorm(tape, x, weight, this.#parameter(`${name}.bias`), normEpsilon)
+      : rmsNorm(tape, x, weight, normEpsilon);
   }
 
   #parameter(name: string): Variable {
@@ -438,7 +448,7 @@ export function parameterSpecifications(
     ...(configuration.embeddingNorm ? norm("embedding_norm") : []),
     ...layers.flatMap((specifications, index) => prefixed(`layers.${index}`, specifications)),
     ...norm("norm"),
-    linear("head.weight", vocabulary, width),
+    ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
   ];
 }
 

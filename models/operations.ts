@@ -184,6 +184,26 @@ export function gatherRows(tape: Tape, x: Variable, indices: Tensor): Variable {
   ])[0];
 }
 
+/** `x` kept between `low` and `high`, either of which may be left out. */
+export function clamp(
+  tape: Tape,
+  x: Variable,
+  { low, high }: { readonly low?: number; readonly high?: number },
+): Variable {
+  const value = (number: number): Variable =>
+    new Variable(tape.own(tape.gpu.tensor([1], [number])));
+  let output = x;
+  if (low !== undefined) {
+    const above = activation(tape, add(tape, output, value(-low)), "relu");
+    output = add(tape, above, value(low));
+  }
+  if (high !== undefined) {
+    const below = activation(tape, add(tape, scale(tape, output, -1), value(high)), "relu");
+    output = add(tape, scale(tape, below, -1), value(high));
+  }
+  return output;
+}
+
 /** An activation function elementwise. */
 export function activation(tape: Tape, x: Variable, kind: ActivationKind): Variable {
   const { output } = activationKernel(tape.gpu, { x: x.tensor }, { kind });
@@ -474,16 +494,17 @@ export function rgLru(
     decayParameter: Variable;
     state?: Variable;
   },
+  options: { resetFirst?: boolean } = {},
 ): Recurrence {
   const { state, ...rest } = inputs;
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.input.shape[1], {
     step(tensors, state): Result {
-      const { finalState } = rgLruStep(gpu, { ...tensors, state });
+      const { finalState } = rgLruStep(gpu, { ...tensors, state }, options);
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },
-    forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }),
-    backward: (tensors, context) => rgLruBackward(gpu, { ...tensors, ...context }),
+    forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }, options),
+    backward: (tensors, context) => rgLruBackward(gpu, { ...tensors, ...context }, options),
   });
 }
 

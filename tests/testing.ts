@@ -60,3 +60,8 @@ export function uniforms(seed: number, count: number, low = 0, high = 1): Float3
   const generator = xoroshiro128plus(seed);
   return Float32Array.from({ length: count }, () => low + (high - low) * uniformFloat64(generator));
 }
+
+/** Values rounded to what 16 bits hold. */
+export function halves(values: Float32Array): Float32Array {
+  return Float32Array.from(new Float16Array(values));
+}

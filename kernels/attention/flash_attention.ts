@@ -12,9 +12,9 @@ import { defaultAlgorithm, longestWalk } from "./tiling.ts";
 
 /** What {@linkcode flashAttention} returns. */
 export interface AttentionOutputs {
-  /** `[batch, queryTime, heads, valueDim]`. */
+  /** `[batch, queryTime, heads, valueDim]`, stored as `query` is. */
   readonly output: Tensor;
-  /** Log of the sum of the exponentials of each query's logits, for the backward pass: `[batch, heads, queryTime]`. */
+  /** Log of the sum of the exponentials of each query's logits, for the backward pass: `[batch, heads, queryTime]`, f32. */
   readonly logSumExp: Tensor;
 }
 
@@ -22,7 +22,7 @@ export interface AttentionOutputs {
  * Softmax attention without a matrix of queries by keys (FlashAttention-2, Dao 2023): the output of a
  * query is the mean of the values it sees, weighted by `softmax(scale · query · key)`. Time grows
  * with the keys seen: a window costs its width, not the length. A query that sees no key gets 0, and
- * −1e30 as its log-sum-exp.
+ * −1e30 as its log-sum-exp. Query, key and value may be stored as f16, all three; arithmetic is in f32.
  *
  * ```ts
  * import { flashAttention, openGpu } from "@lengthwise/lengthwise/kernels";
@@ -47,12 +47,16 @@ export function flashAttention(
   const key = wholeVectors(gpu, scope, inputs.key);
   const value = wholeVectors(gpu, scope, inputs.value);
   const segments = plan.segments ? scope.use(segmentBounds(gpu, plan.segments)) : query;
-  const output = emptyVectors(gpu, [plan.batch, plan.queryTime, plan.heads, plan.valueDim]);
+  const output = emptyVectors(
+    gpu,
+    [plan.batch, plan.queryTime, plan.heads, plan.valueDim],
+    query.dtype,
+  );
   const logSumExp = gpu.empty([plan.batch, plan.heads, plan.queryTime]);
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
   const { algorithm = defaultAlgorithm(gpu) } = options;
-  const { kernel, constants, rows } = flashKernel("forward", algorithm, HEAD, VALUE);
+  const { kernel, constants, rows } = flashKernel("forward", algorithm, HEAD, VALUE, query.dtype);
   const walk = longestWalk(gpu, algorithm, { HEAD, VALUE, heads: 1 });
   walkDispatches(gpu, plan, kernel, { length: plan.keyLength, seen: plan.mostKeys + rows, walk }, {
     constants: { ...plan.constants, ...constants, SCALE: plan.scale },
@@ -73,7 +77,7 @@ export interface AttentionBackwardInputs extends AttentionInputs {
   readonly outputGradient: Tensor;
 }
 
-/** What {@linkcode flashAttentionBackward} returns. */
+/** What {@linkcode flashAttentionBackward} returns, stored as `query` is. */
 export interface AttentionGradients {
   /** `[batch, queryTime, heads, dim]`. */
   readonly queryGradient: Tensor;
@@ -98,9 +102,10 @@ export function flashAttentionBackward(
   const op = "flashAttentionBackward";
   const plan = planAttention(op, inputs, options);
   const { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim } = plan;
-  checkTensor(op, "output", inputs.output, [batch, queryTime, heads, valueDim]);
+  const rows = [batch, queryTime, heads, valueDim];
+  checkTensor(op, "output", inputs.output, rows, inputs.query.dtype);
   checkTensor(op, "logSumExp", inputs.logSumExp, [batch, heads, queryTime]);
-  checkTensor(op, "outputGradient", inputs.outputGradient, [batch, queryTime, heads, valueDim]);
+  checkTensor(op, "outputGradient", inputs.outputGradient, rows, inputs.query.dtype);
   using scope = new DisposableStack();
   const query = wholeVectors(gpu, scope, inputs.query);
   const key = wholeVectors(gpu, scope, inputs.key);
@@ -113,7 +118,7 @@ export function flashAttentionBackward(
   const VALUE = value.shape[3] / 4;
 
   const terms = scope.use(gpu.empty([batch, heads, queryTime, 4], "u32"));
-  gpu.dispatch(rowTermsKernel(VALUE), {
+  gpu.dispatch(rowTermsKernel(VALUE, query.dtype), {
     constants: { HAS_SEGMENTS: plan.constants.HAS_SEGMENTS, LANES: 64 },
     uniform: [...plan.uniform, 0, 0],
     read: { output, outputGradient, logSumExp: inputs.logSumExp, segments },
@@ -124,8 +129,8 @@ export function flashAttentionBackward(
   const { algorithm = defaultAlgorithm(gpu) } = options;
   const constants = { ...plan.constants, SCALE: plan.scale };
   const read = { query, key, value, outputGradient, terms, alibiSlopes };
-  const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim]);
-  const forQuery = flashKernel("query_gradient", algorithm, HEAD, VALUE);
+  const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim], query.dtype);
+  const forQuery = flashKernel("query_gradient", algorithm, HEAD, VALUE, query.dtype);
   const keys = {
     length: plan.keyLength,
     seen: plan.mostKeys + forQuery.rows,
@@ -137,9 +142,9 @@ export function flashAttentionBackward(
     write: { queryGradient },
     workgroups: [Math.ceil(queryTime / forQuery.rows), heads, batch],
   });
-  const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim]);
-  const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim]);
-  const forKey = flashKernel("key_gradient", algorithm, HEAD, VALUE);
+  const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim], query.dtype);
+  const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim], query.dtype);
+  const forKey = flashKernel("key_gradient", algorithm, HEAD, VALUE, query.dtype);
   const queries = {
     length: queryTime,
     seen: plan.mostQueries + forKey.rows,

@@ -9,7 +9,7 @@ export type AttentionStepOptions = Omit<AttentionOptions, "segments" | "algorith
 
 /** What {@linkcode flashAttentionStep} returns. */
 export interface AttentionStepOutputs {
-  /** `[batch, 1, heads, valueDim]`. */
+  /** `[batch, 1, heads, valueDim]`, stored as `query` is. */
   readonly output: Tensor;
 }
 
@@ -42,11 +42,11 @@ export function flashAttentionStep(
   const value = wholeVectors(gpu, scope, inputs.value);
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
-  const { chunk, lanes } = stepTiling(gpu);
+  const { chunk, lanes, subgroups } = stepTiling(gpu);
   const chunks = Math.max(1, Math.ceil(plan.seen / chunk));
   const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));
   const weights = scope.use(gpu.empty([batch, heads, chunks, 2]));
-  const { step, combine } = stepKernels(HEAD, VALUE);
+  const { step, combine } = stepKernels(HEAD, VALUE, query.dtype, subgroups);
   gpu.dispatch(step, {
     constants: {
       SOFT_CAP: plan.constants.SOFT_CAP,
@@ -60,7 +60,7 @@ export function flashAttentionStep(
     write: { partial, weights },
     workgroups: [heads, chunks, batch],
   });
-  const output = emptyVectors(gpu, [batch, 1, heads, valueDim]);
+  const output = emptyVectors(gpu, [batch, 1, heads, valueDim], query.dtype);
   gpu.dispatch(combine, {
     constants: { LANES: lanes },
     uniform: [batch * heads, chunks],

@@ -10,16 +10,18 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const ROWS: u32 = 4u; // queries an invocation
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 @group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(5) var<storage, read> segments: array<vec2i>; // [query_time]
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
 
 fn segment_of(time: i32) -> vec2i {
@@ -55,7 +57,7 @@ fn flash_forward_rows(
     let time = min(first + i32(r), shape.query_time - 1);
     let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      q[r * HEAD + d] = query[row * HEAD + d] * SCALE;
+      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * SCALE;
     }
     for (var d = 0u; d < VALUE; d++) { // unrolled
       o[r * VALUE + d] = vec4f();
@@ -64,7 +66,7 @@ fn flash_forward_rows(
     total[r] = 0.0;
     if (CONTINUES) {
       for (var d = 0u; d < VALUE; d++) { // unrolled
-        o[r * VALUE + d] = y[row * VALUE + d];
+        o[r * VALUE + d] = vec4f(y[row * VALUE + d]);
       }
       largest[r] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
       total[r] = select(0.0, 1.0, largest[r] > MASKED);
@@ -87,7 +89,7 @@ fn flash_forward_rows(
     let row = (key_row + u32(k)) * shape.key_heads + key_head;
     var score = array<f32, ROWS>();
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      let element = key[row * HEAD + d];
+      let element = vec4f(key[row * HEAD + d]);
       for (var r = 0u; r < ROWS; r++) { // unrolled
         score[r] = dot_add(q[r * HEAD + d], element, score[r]);
       }
@@ -104,7 +106,7 @@ fn flash_forward_rows(
       largest[r] = larger;
     }
     for (var d = 0u; d < VALUE; d++) { // unrolled
-      let element = value[row * VALUE + d];
+      let element = vec4f(value[row * VALUE + d]);
       for (var r = 0u; r < ROWS; r++) { // unrolled
         o[r * VALUE + d] = fma(vec4f(p[r]), element, o[r * VALUE + d] * kept[r]);
       }
@@ -122,7 +124,7 @@ fn flash_forward_rows(
       let sees_any = total[r] > 0.0;
       let normalizer = select(0.0, 1.0 / total[r], sees_any);
       for (var d = 0u; d < VALUE; d++) { // unrolled
-        y[row * VALUE + d] = o[r * VALUE + d] * normalizer;
+        y[row * VALUE + d] = vec4<Element>(o[r * VALUE + d] * normalizer);
       }
       log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)] =
         select(MASKED, largest[r] + log(total[r]), sees_any);

@@ -6,15 +6,17 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const VALUE_BLOCKS: u32 = 2u; // ceil(VALUE / 8)
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 @group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(5) var<storage, read> segments: array<vec2i>; // [query_time]
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
 
 fn segment_of(time: i32) -> vec2i {
@@ -58,7 +60,7 @@ fn flash_forward_tiles(
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < VALUE) {
-          o[block][i] = y[row + column];
+          o[block][i] = vec4f(y[row + column]);
         }
       }
       largest[i] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
@@ -87,8 +89,8 @@ fn flash_forward_tiles(
         var from_key = vec4f();
         if (column < HEAD) {
           let at = u32(min(k + i32(row), limit - 1));
-          from_query = query[query_row(batch, tile + i32(row), head) * HEAD + column];
-          from_key = key[((key_row + at) * shape.key_heads + key_head) * HEAD + column];
+          from_query = vec4f(query[query_row(batch, tile + i32(row), head) * HEAD + column]);
+          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
         }
         left[row * STRIDE + i % VECTORS] = from_query * SCALE;
         right[row * STRIDE + i % VECTORS] = from_key;
@@ -126,7 +128,7 @@ fn flash_forward_tiles(
         var from_value = vec4f();
         if (column < VALUE) {
           let at = u32(min(k + i32(i / VECTORS), limit - 1));
-          from_value = value[((key_row + at) * shape.key_heads + key_head) * VALUE + column];
+          from_value = vec4f(value[((key_row + at) * shape.key_heads + key_head) * VALUE + column]);
         }
         right[i / VECTORS * STRIDE + i % VECTORS] = from_value;
       }
@@ -160,7 +162,7 @@ fn flash_forward_tiles(
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
         let column = block * VECTORS + local.x;
         if (column < VALUE) {
-          y[row + column] = o[block][i] * normalizer[i];
+          y[row + column] = vec4<Element>(o[block][i] * normalizer[i]);
         }
       }
       if (local.x == 0u) {

@@ -9,18 +9,20 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const ROWS: u32 = 4u; // keys an invocation
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
 @group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
-@group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 
 @compute @workgroup_size(LANES)
 fn flash_key_gradient_rows(
@@ -43,11 +45,11 @@ fn flash_key_gradient_rows(
     let at = min(first + i32(r), max(shape.key_length, 1) - 1);
     let row = (key_row + u32(at)) * shape.key_heads + key_head;
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      k[r * HEAD + d] = key[row * HEAD + d] * SCALE;
+      k[r * HEAD + d] = vec4f(key[row * HEAD + d]) * SCALE;
       dk[r * HEAD + d] = vec4f();
     }
     for (var d = 0u; d < VALUE; d++) { // unrolled
-      v[r * VALUE + d] = value[row * VALUE + d];
+      v[r * VALUE + d] = vec4f(value[row * VALUE + d]);
       dv[r * VALUE + d] = vec4f();
     }
   }
@@ -67,13 +69,13 @@ fn flash_key_gradient_rows(
       var score = array<f32, ROWS>();
       var dp = array<f32, ROWS>();
       for (var d = 0u; d < HEAD; d++) { // unrolled
-        let element = query[row * HEAD + d];
+        let element = vec4f(query[row * HEAD + d]);
         for (var r = 0u; r < ROWS; r++) { // unrolled
           score[r] = dot_add(k[r * HEAD + d], element, score[r]);
         }
       }
       for (var d = 0u; d < VALUE; d++) { // unrolled
-        let element = y_gradient[row * VALUE + d];
+        let element = vec4f(y_gradient[row * VALUE + d]);
         for (var r = 0u; r < ROWS; r++) { // unrolled
           dp[r] = dot_add(v[r * VALUE + d], element, dp[r]);
         }
@@ -87,13 +89,13 @@ fn flash_key_gradient_rows(
         score[r] = p;
       }
       for (var d = 0u; d < VALUE; d++) { // unrolled
-        let element = y_gradient[row * VALUE + d];
+        let element = vec4f(y_gradient[row * VALUE + d]);
         for (var r = 0u; r < ROWS; r++) { // unrolled
           dv[r * VALUE + d] = fma(vec4f(score[r]), element, dv[r * VALUE + d]);
         }
       }
       for (var d = 0u; d < HEAD; d++) { // unrolled
-        let element = query[row * HEAD + d];
+        let element = vec4f(query[row * HEAD + d]);
         for (var r = 0u; r < ROWS; r++) { // unrolled
           dk[r * HEAD + d] = fma(vec4f(dp[r]), element, dk[r * HEAD + d]);
         }
@@ -108,16 +110,16 @@ fn flash_key_gradient_rows(
       for (var d = 0u; d < HEAD; d++) { // unrolled
         var sum = dk[r * HEAD + d] * SCALE;
         if (CONTINUES) {
-          sum += key_gradient[row * HEAD + d];
+          sum += vec4f(key_gradient[row * HEAD + d]);
         }
-        key_gradient[row * HEAD + d] = sum;
+        key_gradient[row * HEAD + d] = vec4<Element>(sum);
       }
       for (var d = 0u; d < VALUE; d++) { // unrolled
         var sum = dv[r * VALUE + d];
         if (CONTINUES) {
-          sum += value_gradient[row * VALUE + d];
+          sum += vec4f(value_gradient[row * VALUE + d]);
         }
-        value_gradient[row * VALUE + d] = sum;
+        value_gradient[row * VALUE + d] = vec4<Element>(sum);
       }
     }
   }

@@ -7,17 +7,19 @@ const VALUE: u32 = 16u; // vec4s of a value
 const HEAD_BLOCKS: u32 = 2u; // ceil(HEAD / 8)
 const VALUE_BLOCKS: u32 = 2u; // ceil(VALUE / 8)
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
 @group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
-@group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 
 @compute @workgroup_size(8, 8)
 fn flash_key_gradient_tiles(
@@ -55,8 +57,8 @@ fn flash_key_gradient_tiles(
           if (column < HEAD) {
             let at = u32(min(tile + i32(row), last_key));
             let time = u32(min(start + i32(row), times.y - 1));
-            from_key = key[((key_row + at) * shape.key_heads + key_head) * HEAD + column];
-            from_query = query[((query_row + time) * shape.heads + head) * HEAD + column];
+            from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
+            from_query = vec4f(query[((query_row + time) * shape.heads + head) * HEAD + column]);
           }
           left[row * STRIDE + i % VECTORS] = from_key * SCALE;
           right[row * STRIDE + i % VECTORS] = from_query;
@@ -75,8 +77,8 @@ fn flash_key_gradient_tiles(
           if (column < VALUE) {
             let at = u32(min(tile + i32(row), last_key));
             let time = u32(min(start + i32(row), times.y - 1));
-            from_value = value[((key_row + at) * shape.key_heads + key_head) * VALUE + column];
-            from_gradient = y_gradient[((query_row + time) * shape.heads + head) * VALUE + column];
+            from_value = vec4f(value[((key_row + at) * shape.key_heads + key_head) * VALUE + column]);
+            from_gradient = vec4f(y_gradient[((query_row + time) * shape.heads + head) * VALUE + column]);
           }
           left[row * STRIDE + i % VECTORS] = from_value;
           right[row * STRIDE + i % VECTORS] = from_gradient;
@@ -107,7 +109,7 @@ fn flash_key_gradient_tiles(
           var from_gradient = vec4f();
           if (column < VALUE) {
             let time = u32(min(start + i32(i / VECTORS), times.y - 1));
-            from_gradient = y_gradient[((query_row + time) * shape.heads + head) * VALUE + column];
+            from_gradient = vec4f(y_gradient[((query_row + time) * shape.heads + head) * VALUE + column]);
           }
           right[i / VECTORS * STRIDE + i % VECTORS] = from_gradient;
         }
@@ -123,7 +125,7 @@ fn flash_key_gradient_tiles(
           var from_query = vec4f();
           if (column < HEAD) {
             let time = u32(min(start + i32(i / VECTORS), times.y - 1));
-            from_query = query[((query_row + time) * shape.heads + head) * HEAD + column];
+            from_query = vec4f(query[((query_row + time) * shape.heads + head) * HEAD + column]);
           }
           right[i / VECTORS * STRIDE + i % VECTORS] = from_query;
         }
@@ -142,9 +144,9 @@ fn flash_key_gradient_tiles(
         if (column < HEAD) {
           var sum = dk[block][i] * SCALE;
           if (CONTINUES) {
-            sum += key_gradient[row * HEAD + column];
+            sum += vec4f(key_gradient[row * HEAD + column]);
           }
-          key_gradient[row * HEAD + column] = sum;
+          key_gradient[row * HEAD + column] = vec4<Element>(sum);
         }
       }
       for (var block = 0u; block < VALUE_BLOCKS; block++) { // unrolled
@@ -152,9 +154,9 @@ fn flash_key_gradient_tiles(
         if (column < VALUE) {
           var sum = dv[block][i];
           if (CONTINUES) {
-            sum += value_gradient[row * VALUE + column];
+            sum += vec4f(value_gradient[row * VALUE + column]);
           }
-          value_gradient[row * VALUE + column] = sum;
+          value_gradient[row * VALUE + column] = vec4<Element>(sum);
         }
       }
     }

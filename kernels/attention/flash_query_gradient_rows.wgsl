@@ -8,17 +8,19 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const ROWS: u32 = 4u; // queries an invocation
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 8u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
 @group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
-@group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4f>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
 
 @compute @workgroup_size(LANES)
 fn flash_query_gradient_rows(
@@ -48,11 +50,11 @@ fn flash_query_gradient_rows(
     let time = min(first + i32(r), shape.query_time - 1);
     let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      q[r * HEAD + d] = query[row * HEAD + d] * SCALE;
+      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * SCALE;
       dq[r * HEAD + d] = vec4f();
     }
     for (var d = 0u; d < VALUE; d++) { // unrolled
-      dy[r * VALUE + d] = y_gradient[row * VALUE + d];
+      dy[r * VALUE + d] = vec4f(y_gradient[row * VALUE + d]);
     }
     let term = terms[term_row + u32(time)];
     lse[r] = bitcast<f32>(term.x);
@@ -80,13 +82,13 @@ fn flash_query_gradient_rows(
     var score = array<f32, ROWS>();
     var dp = array<f32, ROWS>();
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      let element = key[row * HEAD + d];
+      let element = vec4f(key[row * HEAD + d]);
       for (var r = 0u; r < ROWS; r++) { // unrolled
         score[r] = dot_add(q[r * HEAD + d], element, score[r]);
       }
     }
     for (var d = 0u; d < VALUE; d++) { // unrolled
-      let element = value[row * VALUE + d];
+      let element = vec4f(value[row * VALUE + d]);
       for (var r = 0u; r < ROWS; r++) { // unrolled
         dp[r] = dot_add(dy[r * VALUE + d], element, dp[r]);
       }
@@ -98,7 +100,7 @@ fn flash_query_gradient_rows(
       dp[r] = p * (dp[r] - delta[r]) * cap_slope(capped);
     }
     for (var d = 0u; d < HEAD; d++) { // unrolled
-      let element = key[row * HEAD + d];
+      let element = vec4f(key[row * HEAD + d]);
       for (var r = 0u; r < ROWS; r++) { // unrolled
         dq[r * HEAD + d] = fma(vec4f(dp[r]), element, dq[r * HEAD + d]);
       }
@@ -116,9 +118,9 @@ fn flash_query_gradient_rows(
       for (var d = 0u; d < HEAD; d++) { // unrolled
         var sum = dq[r * HEAD + d] * SCALE;
         if (CONTINUES) {
-          sum += query_gradient[row * HEAD + d];
+          sum += vec4f(query_gradient[row * HEAD + d]);
         }
-        query_gradient[row * HEAD + d] = sum;
+        query_gradient[row * HEAD + d] = vec4<Element>(sum);
       }
     }
   }

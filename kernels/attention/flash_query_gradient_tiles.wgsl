@@ -5,16 +5,18 @@ const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 const HEAD_BLOCKS: u32 = 2u; // ceil(HEAD / 8)
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
 @group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
-@group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4f>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
 
 // The row of a query, or the last one's past the end.
 fn query_row(batch: u32, time: i32, head: u32) -> u32 {
@@ -78,8 +80,8 @@ fn flash_query_gradient_tiles(
         var from_key = vec4f();
         if (column < HEAD) {
           let at = u32(min(k + i32(row), limit - 1));
-          from_query = query[query_row(batch, tile + i32(row), head) * HEAD + column];
-          from_key = key[((key_row + at) * shape.key_heads + key_head) * HEAD + column];
+          from_query = vec4f(query[query_row(batch, tile + i32(row), head) * HEAD + column]);
+          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
         }
         left[row * STRIDE + i % VECTORS] = from_query * SCALE;
         right[row * STRIDE + i % VECTORS] = from_key;
@@ -97,8 +99,8 @@ fn flash_query_gradient_tiles(
         var from_value = vec4f();
         if (column < VALUE) {
           let at = u32(min(k + i32(row), limit - 1));
-          from_gradient = y_gradient[query_row(batch, tile + i32(row), head) * VALUE + column];
-          from_value = value[((key_row + at) * shape.key_heads + key_head) * VALUE + column];
+          from_gradient = vec4f(y_gradient[query_row(batch, tile + i32(row), head) * VALUE + column]);
+          from_value = vec4f(value[((key_row + at) * shape.key_heads + key_head) * VALUE + column]);
         }
         left[row * STRIDE + i % VECTORS] = from_gradient;
         right[row * STRIDE + i % VECTORS] = from_value;
@@ -124,7 +126,7 @@ fn flash_query_gradient_tiles(
         var from_key = vec4f();
         if (column < HEAD) {
           let at = u32(min(k + i32(i / VECTORS), limit - 1));
-          from_key = key[((key_row + at) * shape.key_heads + key_head) * HEAD + column];
+          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
         }
         right[i / VECTORS * STRIDE + i % VECTORS] = from_key;
       }
@@ -146,9 +148,9 @@ fn flash_query_gradient_tiles(
         if (column < HEAD) {
           var sum = dq[block][i] * SCALE;
           if (CONTINUES) {
-            sum += query_gradient[row + column];
+            sum += vec4f(query_gradient[row + column]);
           }
-          query_gradient[row + column] = sum;
+          query_gradient[row + column] = vec4<Element>(sum);
         }
       }
     }

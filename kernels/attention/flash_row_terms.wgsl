@@ -4,11 +4,13 @@
 
 const VALUE: u32 = 16u; // vec4s of a value
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> y: array<vec4f>; // [batch, query_time, heads, VALUE]
-@group(0) @binding(2) var<storage, read> y_gradient: array<vec4f>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(1) var<storage, read> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
+@group(0) @binding(2) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(3) var<storage, read> log_sum_exp: array<f32>; // [batch, heads, query_time]
 @group(0) @binding(4) var<storage, read> segments: array<vec2i>; // [query_time]
 @group(0) @binding(5) var<storage, read_write> terms: array<vec4u>; // [batch, heads, query_time]
@@ -30,7 +32,7 @@ fn flash_row_terms(
   let row = ((batch * query_time + time) * shape.heads + head) * VALUE;
   var delta = 0.0;
   for (var d = 0u; d < VALUE; d++) {
-    delta += dot(y[row + d], y_gradient[row + d]);
+    delta += dot(vec4f(y[row + d]), vec4f(y_gradient[row + d]));
   }
   var segment = vec2i(0, shape.key_length);
   if (HAS_SEGMENTS) {

@@ -6,20 +6,21 @@
 const HEAD: u32 = 16u; // vec4s of a query and of a key
 const VALUE: u32 = 16u; // vec4s of a value
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 64u;
 override CHUNK: u32 = 256u;
 override SCALE: f32 = 0.125;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>; // [batch, 1, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4f>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [batch, key_time, key_heads, VALUE]
+@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, 1, heads, HEAD]
+@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 @group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(5) var<storage, read_write> partial: array<vec4f>; // [batch, heads, chunks, VALUE]
 @group(0) @binding(6) var<storage, read_write> weights: array<vec2f>; // [batch, heads, chunks]: largest logit, sum
 
 var<workgroup> probabilities: array<f32, CHUNK>;
-var<workgroup> reduced: array<f32, LANES>;
 var<workgroup> sums: array<vec4f, LANES>;
 
 @compute @workgroup_size(LANES)
@@ -52,28 +53,21 @@ fn flash_step(
       let row = (key_row + u32(at)) * shape.key_heads + key_head;
       var score = 0.0;
       for (var d = 0u; d < HEAD; d++) {
-        score = dot_add(query[query_row * HEAD + d], key[row * HEAD + d], score);
+        score = dot_add(vec4f(query[query_row * HEAD + d]), vec4f(key[row * HEAD + d]), score);
       }
       logit = cap(score * SCALE) + bias(shape.query_offset - at, slope);
     }
     probabilities[i] = logit;
     largest = max(largest, logit);
   }
-  reduced[local.x] = largest;
-  workgroupBarrier();
-  largest = reduced[0];
-  for (var lane = 1u; lane < LANES; lane++) {
-    largest = max(largest, reduced[lane]);
-  }
-  workgroupBarrier();
+  largest = max_lanes(local.x, largest);
   var sum = 0.0;
   for (var i = local.x; i < CHUNK; i += LANES) {
     let p = select(0.0, exp(probabilities[i] - largest), i < count);
     probabilities[i] = p;
     sum += p;
   }
-  reduced[local.x] = sum;
-  workgroupBarrier();
+  sum = sum_lanes(local.x, sum); // all lanes see the probabilities from here on
 
   // SHARES invocations share a vec4 of the value, each with every SHARES-th key.
   let columns = min(VALUE, LANES);
@@ -86,7 +80,7 @@ fn flash_step(
       for (var i = share; i < count; i += shares) {
         let at = key_position(chunk + i32(i), sinks, visible.low);
         let row = (key_row + u32(at)) * shape.key_heads + key_head;
-        o = fma(vec4f(probabilities[i]), value[row * VALUE + block + column], o);
+        o = fma(vec4f(probabilities[i]), vec4f(value[row * VALUE + block + column]), o);
       }
     }
     sums[local.x] = o;
@@ -100,9 +94,6 @@ fn flash_step(
     workgroupBarrier();
   }
   if (local.x == 0u) {
-    for (var lane = 1u; lane < LANES; lane++) {
-      sum += reduced[lane];
-    }
     weights[query_row * workgroups.y + workgroup.y] = vec2f(largest, sum);
   }
 }

@@ -4,6 +4,8 @@
 
 const VALUE: u32 = 16u; // vec4s of a value
 
+alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
 override LANES: u32 = 64u;
 
 struct CombineShape {
@@ -14,7 +16,7 @@ struct CombineShape {
 @group(0) @binding(0) var<uniform> shape: CombineShape;
 @group(0) @binding(1) var<storage, read> partial: array<vec4f>; // [rows, chunks, VALUE]
 @group(0) @binding(2) var<storage, read> weights: array<vec2f>; // [rows, chunks]: largest logit, sum
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [rows, VALUE]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<Element>>; // [rows, VALUE]
 
 @compute @workgroup_size(LANES)
 fn flash_step_combine(
@@ -41,5 +43,5 @@ fn flash_step_combine(
     sum = fma(kept, weight.y, sum);
     o = fma(vec4f(kept), partial[(first + chunk) * VALUE + column], o);
   }
-  y[index] = select(vec4f(), o / sum, sum > 0.0);
+  y[index] = vec4<Element>(select(vec4f(), o / sum, sum > 0.0));
 }

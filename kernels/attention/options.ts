@@ -1,7 +1,7 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, FLOATS, type Gpu, type Tensor } from "../gpu/mod.ts";
 import type { AttentionAlgorithm } from "./tiling.ts";
 
-/** The sequences that attention mixes. */
+/** The sequences that attention mixes: all stored as f32, or all as f16. */
 export interface AttentionInputs {
   /** `[batch, queryTime, heads, dim]`. */
   readonly query: Tensor;
@@ -87,9 +87,9 @@ export function planAttention(
   const [batch, queryTime, heads, dim] = query.shape;
   const [, keyTime, keyHeads] = key.shape;
   const valueDim = value.shape[3];
-  checkTensor(op, "query", query, [batch, queryTime, heads, dim]);
-  checkTensor(op, "key", key, [batch, keyTime, keyHeads, dim]);
-  checkTensor(op, "value", value, [batch, keyTime, keyHeads, valueDim]);
+  checkTensor(op, "query", query, [batch, queryTime, heads, dim], FLOATS);
+  checkTensor(op, "key", key, [batch, keyTime, keyHeads, dim], query.dtype);
+  checkTensor(op, "value", value, [batch, keyTime, keyHeads, valueDim], query.dtype);
   if (heads % keyHeads !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as the number of key heads must divide that of query heads, ${heads}: current number is ${keyHeads}`,

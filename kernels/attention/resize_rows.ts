@@ -1,15 +1,15 @@
-import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { type DataType, elementKernel, type Gpu, type Tensor } from "../gpu/mod.ts";
 import source from "./resize_rows.wgsl" with { type: "text" };
 
-const RESIZE_ROWS = kernel("resize_rows", source);
+const RESIZE_ROWS = elementKernel("resize_rows", source);
 const LANES = 64;
 
 /** Copies a tensor into one whose last axis has another length: filled up with zeros, or cut. */
 export function resizeRows(gpu: Gpu, x: Tensor, to: number): Tensor {
   const from = x.shape[x.shape.length - 1];
   const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
-  const y = gpu.empty([...x.shape.slice(0, -1), to]);
-  gpu.dispatch(RESIZE_ROWS, {
+  const y = gpu.empty([...x.shape.slice(0, -1), to], x.dtype);
+  gpu.dispatch(RESIZE_ROWS({ Element: x.dtype }), {
     constants: { LANES },
     uniform: [rows, from, to],
     read: { x },
@@ -29,9 +29,9 @@ export function wholeVectors(gpu: Gpu, scope: DisposableStack, x: Tensor): Tenso
 }
 
 /** A tensor of `shape` for a kernel that writes whole vec4s, see {@linkcode cutVectors}. */
-export function emptyVectors(gpu: Gpu, shape: readonly number[]): Tensor {
+export function emptyVectors(gpu: Gpu, shape: readonly number[], dtype: DataType): Tensor {
   const columns = shape[shape.length - 1];
-  return gpu.empty([...shape.slice(0, -1), Math.ceil(columns / 4) * 4]);
+  return gpu.empty([...shape.slice(0, -1), Math.ceil(columns / 4) * 4], dtype);
 }
 
 /** Cuts what {@linkcode emptyVectors} made to `columns`; takes over the tensor. */

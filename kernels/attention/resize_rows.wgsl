@@ -3,6 +3,8 @@
 
 override LANES: u32 = 64u;
 
+alias Element = f32; // or f16
+
 struct Resize {
   rows: u32,
   columns: u32,
@@ -10,8 +12,8 @@ struct Resize {
 }
 
 @group(0) @binding(0) var<uniform> shape: Resize;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, new_columns]
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(2) var<storage, read_write> y: array<Element>; // [rows, new_columns]
 
 @compute @workgroup_size(LANES)
 fn resize_rows(
@@ -25,7 +27,7 @@ fn resize_rows(
   if (row >= shape.rows) {
     return;
   }
-  var element = 0.0;
+  var element = Element();
   if (column < shape.columns) {
     element = x[row * shape.columns + column];
   }

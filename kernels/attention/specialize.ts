@@ -1,4 +1,4 @@
-import { type Kernel, kernel } from "../gpu/mod.ts";
+import { type ElementTypes, type Kernel, kernel, withElements, withSubgroups } from "../gpu/mod.ts";
 
 const CACHE = new Map<string, Kernel>();
 
@@ -7,16 +7,19 @@ const CACHE = new Map<string, Kernel>();
  * `const`, not an `override`, and registers want constant indices, so the text itself is specialized:
  *
  * - `const HEAD: u32 = 16u;` takes the value of `constants.HEAD`;
- * - `for (var d = 0u; d < HEAD; d++) { // unrolled` becomes HEAD blocks `{ const d = 0u; … }`.
+ * - `for (var d = 0u; d < HEAD; d++) { // unrolled` becomes HEAD blocks `{ const d = 0u; … }`;
+ * - `alias Element = f32;` takes the type of `elements.Element`.
  *
- * The text as it stands is valid WGSL too.
+ * With `subgroups`, it is marked as one that uses them. The text as it stands is valid WGSL too.
  */
 export function specialize(
   label: string,
   source: string,
   constants: Readonly<Record<string, number>>,
+  elements: ElementTypes,
+  subgroups = false,
 ): Kernel {
-  const key = `${label} ${JSON.stringify(constants)}`;
+  const key = `${label} ${JSON.stringify([constants, elements, subgroups])}`;
   let specialized = CACHE.get(key);
   if (specialized === undefined) {
     for (const [name, value] of Object.entries(constants)) {
@@ -25,7 +28,9 @@ export function specialize(
         `const ${name}: u32 = ${value}u;`,
       );
     }
-    CACHE.set(key, specialized = kernel(label, unroll(source)));
+    source = withElements(unroll(source), elements);
+    specialized = kernel(label, subgroups ? withSubgroups(source) : source);
+    CACHE.set(key, specialized);
   }
   return specialized;
 }

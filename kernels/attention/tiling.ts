@@ -40,12 +40,13 @@ export function longestWalk(
 ): number {
   if (!gpu.adapter.software) return Infinity;
   const iterations = LOOP_ITERATIONS / heads;
-  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 2);
+  if (algorithm === "rows") return Math.max(1, Math.floor(iterations) - 3);
   const blocks = Math.ceil(HEAD / TILE_VECTORS) + Math.ceil(VALUE / TILE_VECTORS);
-  return TILE * Math.max(1, Math.floor(iterations / (16 + 56 * blocks)) - 2);
+  return TILE * Math.max(1, Math.floor(iterations / (24 + 60 * blocks)) - 2);
 }
 
-/** Keys a workgroup of the decoding kernel takes, and the invocations that share them. */
-export function stepTiling(gpu: Gpu): { chunk: number; lanes: number } {
-  return { chunk: 256, lanes: gpu.adapter.software ? 16 : 64 };
+/** Keys a workgroup of the decoding kernel takes, the invocations that share them, and whether subgroups join their results. */
+export function stepTiling(gpu: Gpu): { chunk: number; lanes: number; subgroups: boolean } {
+  if (gpu.adapter.software) return { chunk: 256, lanes: 16, subgroups: false };
+  return { chunk: 256, lanes: 64, subgroups: gpu.supportsSubgroups };
 }

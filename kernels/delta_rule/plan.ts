@@ -84,8 +84,9 @@ function chunksPerSpan(gpu: Gpu, extents: Omit<Plan, "spans">, workspaceBytes: n
     Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
     maxComputeWorkgroupsPerDimension,
   );
-  const loops = chunkSize / 16 * (keyQuads + chunkSize / 2 + 6) +
-    keyQuads / 4 * (chunkSize / 2 + 3) + 4;
+  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
+  const loops = chunkSize / 16 * (keyQuads + chunkSize / 4 + 12) +
+    keyQuads / 4 * (chunkSize / 2 + 5) + 7;
   return Math.max(
     1,
     Math.min(

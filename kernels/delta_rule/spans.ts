@@ -265,7 +265,7 @@ export function workTokenByToken(
   const output = gpu.empty(value.shape);
   const finalState = cloneOrZeros(gpu, initialState, stateShape);
   const [batch, time] = value.shape;
-  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 3)));
+  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
   for (let begin = 0; begin < time; begin += slice) {
     gpu.dispatch(kernel, {
       constants: { LANES: lanes, ...constants },

@@ -1,5 +1,8 @@
 import type { DataType, Tensor } from "./tensor.ts";
 
+/** The data types of an input that a kernel takes in 32 bits or in 16. */
+export const FLOATS: readonly DataType[] = ["f32", "f16"];
+
 /**
  * Checks one input of an op before the GPU is touched.
  *
@@ -10,7 +13,7 @@ export function checkTensor(
   name: string,
   tensor: Tensor,
   shape: readonly number[],
-  dtype: DataType = "f32",
+  dtype: DataType | readonly DataType[] = "f32",
 ): void {
   if (
     tensor.shape.length !== shape.length || shape.some((extent, i) => extent !== tensor.shape[i])
@@ -19,9 +22,12 @@ export function checkTensor(
       `Cannot run ${op}() as ${name} must have shape [${shape}]: current shape is [${tensor.shape}]`,
     );
   }
-  if (tensor.dtype !== dtype) {
+  const allowed = [dtype].flat();
+  if (!allowed.includes(tensor.dtype)) {
     throw new RangeError(
-      `Cannot run ${op}() as ${name} must be ${dtype}: current data type is ${tensor.dtype}`,
+      `Cannot run ${op}() as ${name} must be ${
+        allowed.join(" or ")
+      }: current data type is ${tensor.dtype}`,
     );
   }
 }

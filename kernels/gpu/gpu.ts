@@ -1,4 +1,5 @@
 import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
+import { forCompiler } from "./elements.ts";
 import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
@@ -49,9 +50,10 @@ interface Pipeline {
 const DISPATCHES_PER_SUBMIT = 64;
 /** Bind groups and uniform blocks kept; past it they are all let go. */
 const CACHE_ENTRIES = 8192;
-/** Writes of at least this many bytes are submitted at once. */
-const WRITE_BYTES_TO_SUBMIT = 2 ** 20;
-const NAN_BITS = 0x7fc00000;
+/** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
+const WRITTEN_PER_SUBMIT = 2 ** 22;
+/** Not a number as an f32, and in both halves as an f16. */
+const NAN_BITS = 0x7fc07fc0;
 
 /**
  * A GPU: makes tensors, runs kernels on them, reads them back. Work is only queued by
@@ -74,6 +76,7 @@ export class Gpu implements AsyncDisposable {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #queued = 0;
+  #written = 0;
   #error: Error | undefined;
   #lost: string | undefined;
   #profiler: Profiler | undefined;
@@ -171,7 +174,11 @@ export class Gpu implements AsyncDisposable {
     const bytes = packElements(data, tensor.dtype);
     this.device.queue.writeBuffer(tensor.allocation.buffer, offset * width, bytes);
     // WebGPU keeps a copy of what is written until the next submit: 2 GB of writes held 2 GB.
-    if (bytes.byteLength >= WRITE_BYTES_TO_SUBMIT) this.device.queue.submit([]);
+    this.#written += bytes.byteLength;
+    if (this.#written >= WRITTEN_PER_SUBMIT) {
+      this.#written = 0;
+      this.device.queue.submit([]);
+    }
   }
 
   /** Copies elements from one tensor into another of the same data type. */
@@ -231,6 +238,7 @@ export class Gpu implements AsyncDisposable {
     const encoder = this.#endPass();
     this.#encoder = undefined;
     this.#queued = 0;
+    this.#written = 0;
     this.device.queue.submit([encoder.finish()]);
   }
 
@@ -368,7 +376,10 @@ export class Gpu implements AsyncDisposable {
   #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
     const { label, source } = kernel;
     this.device.pushErrorScope("validation");
-    const module = this.device.createShaderModule({ label, code: source });
+    const module = this.device.createShaderModule({
+      label,
+      code: forCompiler(source, this.device),
+    });
     const pipeline = this.device.createComputePipeline({
       label,
       layout: "auto",
@@ -497,6 +508,9 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 }
 
 function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<ArrayBuffer> {
+  if (isPacked(data, dtype) && data.byteLength % 4 === 0) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
   const bytes = new Uint8Array(Math.ceil(data.length * BYTES_PER_ELEMENT[dtype] / 4) * 4);
   const view = dtype === "u32"
     ? new Uint32Array(bytes.buffer)
@@ -505,6 +519,15 @@ function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<Arra
     : new Float16Array(bytes.buffer);
   view.set(data);
   return bytes;
+}
+
+/** Whether elements lie in memory as the GPU wants them. */
+function isPacked(
+  data: ArrayLike<number>,
+  dtype: DataType,
+): data is (Float32Array | Float16Array | Uint32Array) & { buffer: ArrayBuffer } {
+  const array = { f32: Float32Array, f16: Float16Array, u32: Uint32Array }[dtype];
+  return data instanceof array && data.buffer instanceof ArrayBuffer;
 }
 
 function unpackElements(bytes: ArrayBuffer, dtype: DataType): Float32Array | Uint32Array {

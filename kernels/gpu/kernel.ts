@@ -11,7 +11,7 @@ export interface Kernel {
 /**
  * Iterations that all loops of an invocation may make together in one dispatch. llvmpipe, Mesa's
  * software adapter, silently ends every loop once an invocation has gone round 65,535 times, and
- * counts one more each time that a loop ends. Longer work is split over invocations or dispatches.
+ * counts one or two more each time that a loop ends. Longer work is split over invocations or dispatches.
  */
 export const LOOP_ITERATIONS = 65_000;
 

@@ -4,8 +4,9 @@
  *
  * @module
  */
-export { checkRank, checkTensor } from "./check.ts";
+export { checkRank, checkTensor, FLOATS } from "./check.ts";
 export { type Adapter } from "./device.ts";
+export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
 export {
   DeviceLostError,
   Gpu,

@@ -14,6 +14,8 @@ override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override BONUS: bool = false;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -24,8 +26,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [2, chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read_write> query_gradient: array<vec4f>; // [rows, heads, key_vectors]
@@ -148,8 +150,18 @@ fn block_gradient(
   let slot_high = (row_high * shape.heads + head) * shape.key_vectors + vector;
   let rows_low = vec4f(first + LOW <= vec4u(last));
   let rows_high = vec4f(first + HIGH <= vec4u(last));
-  let q_low = transpose(mat4x4f(query[query_low.x], query[query_low.y], query[query_low.z], query[query_low.w]));
-  let q_high = transpose(mat4x4f(query[query_high.x], query[query_high.y], query[query_high.z], query[query_high.w]));
+  let q_low = transpose(mat4x4f(
+    vec4f(query[query_low.x]),
+    vec4f(query[query_low.y]),
+    vec4f(query[query_low.z]),
+    vec4f(query[query_low.w]),
+  ));
+  let q_high = transpose(mat4x4f(
+    vec4f(query[query_high.x]),
+    vec4f(query[query_high.y]),
+    vec4f(query[query_high.z]),
+    vec4f(query[query_high.w]),
+  ));
 
   let one = vec4f(1.0);
   let zero = vec4f();
@@ -163,7 +175,7 @@ fn block_gradient(
   for (var step = 0u; step < count; step++) {
     let j = count - 1u - step;
     let row = first + j;
-    let key_j = key[(row * shape.groups + group) * shape.key_vectors + vector];
+    let key_j = vec4f(key[(row * shape.groups + group) * shape.key_vectors + vector]);
     let decay = exp(log_decay_at(row, head, vector));
     let slot = (row * shape.heads + head) * shape.key_vectors + vector;
     let outside = key_gradient[slot];

@@ -5,6 +5,8 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -16,8 +18,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [2, chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read_write> query_gradient: array<vec4f>; // [rows, heads, key_vectors]
@@ -47,8 +49,8 @@ fn bonus_gradient(
     let b = scores[(line + i) * shape.blocks * 2u + i / 4u][i % 4u];
     let source = (row * shape.groups + group) * shape.key_vectors + vector;
     let slot = (row * shape.heads + head) * shape.key_vectors + vector;
-    let q = query[source];
-    let k = key[source];
+    let q = vec4f(query[source]);
+    let k = vec4f(key[source]);
     query_gradient[slot] += b * u * k;
     key_gradient[slot] += b * u * q;
     sum += b * q * k;

@@ -9,6 +9,8 @@ override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override READS_BEFORE: bool = false;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -21,8 +23,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
 @group(0) @binding(5) var<storage, read_write> decayed: array<vec4f>; // [query and key, rows, heads, key_vectors]
 // [chunks, blocks, heads, 3, key_vectors]: chunk's start to block's, the block, its end to the chunk's
@@ -61,7 +63,7 @@ fn chunk_decay(
       let read_sum = sum;
       sum += log_decay_at(row, head, vector);
       decayed[((row - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
-        query[(row * shape.groups + group) * shape.key_vectors + vector] *
+        vec4f(query[(row * shape.groups + group) * shape.key_vectors + vector]) *
         exp(select(sum, read_sum, READS_BEFORE));
     }
     let slot = ((chunk * shape.blocks + block) * shape.heads + head) * 3u * shape.key_vectors +
@@ -78,7 +80,7 @@ fn chunk_decay(
     var sum = vec4f();
     for (var row = end; row > first; row--) {
       decayed[((shape.rows + row - 1u - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
-        key[((row - 1u) * shape.groups + group) * shape.key_vectors + vector] * exp(sum);
+        vec4f(key[((row - 1u) * shape.groups + group) * shape.key_vectors + vector]) * exp(sum);
       sum += log_decay_at(row - 1u, head, vector);
     }
     let slot = ((chunk * shape.blocks + block - 1u) * shape.heads + head) * 3u *

@@ -7,6 +7,9 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_DECAY: bool = true;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+alias DecayedElement = f32; // Element where queries and keys are not decayed
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -21,12 +24,12 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> a: array<vec4f>; // [.., rows, a_heads, key_vectors]
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [rows, heads, value_vectors]
+@group(0) @binding(2) var<storage, read> a: array<vec4<DecayedElement>>; // [.., rows, a_heads, key_vectors]
+@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
-@group(0) @binding(7) var<storage, read_write> output: array<vec4f>; // [rows, heads, value_vectors]
+@group(0) @binding(7) var<storage, read_write> output: array<vec4<Element>>; // [rows, heads, value_vectors]
 
 // 8 values of a token.
 alias Row = mat2x4f;
@@ -43,8 +46,8 @@ var<private> row7: Row;
 fn store(row: u32, last: u32, column: u32, values: Row) {
   if (row <= last) {
     let slot = row * shape.heads * shape.value_vectors + column;
-    output[slot] = values[0];
-    output[slot + 1u] = values[1];
+    output[slot] = vec4<Element>(values[0]);
+    output[slot + 1u] = vec4<Element>(values[1]);
   }
 }
 
@@ -97,14 +100,14 @@ fn chunk_outputs(
       decay.z * states[line + 2u * shape.value_vectors + 1u],
       decay.w * states[line + 3u * shape.value_vectors + 1u],
     );
-    let a0 = a[a_low.x + vector];
-    let a1 = a[a_low.y + vector];
-    let a2 = a[a_low.z + vector];
-    let a3 = a[a_low.w + vector];
-    let a4 = a[a_high.x + vector];
-    let a5 = a[a_high.y + vector];
-    let a6 = a[a_high.z + vector];
-    let a7 = a[a_high.w + vector];
+    let a0 = vec4f(a[a_low.x + vector]);
+    let a1 = vec4f(a[a_low.y + vector]);
+    let a2 = vec4f(a[a_low.z + vector]);
+    let a3 = vec4f(a[a_low.w + vector]);
+    let a4 = vec4f(a[a_high.x + vector]);
+    let a5 = vec4f(a[a_high.y + vector]);
+    let a6 = vec4f(a[a_high.z + vector]);
+    let a7 = vec4f(a[a_high.w + vector]);
     row0 += Row(low * a0, high * a0);
     row1 += Row(low * a1, high * a1);
     row2 += Row(low * a2, high * a2);
@@ -124,8 +127,18 @@ fn chunk_outputs(
   let column = head * shape.value_vectors + value_vector;
   for (var vector = from_vector; vector < to_vector; vector++) {
     let at = column + min(rows.x + vector * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * stride;
-    let low = mat4x4f(value[at.x], value[at.y], value[at.z], value[at.w]);
-    let high = mat4x4f(value[at.x + 1u], value[at.y + 1u], value[at.z + 1u], value[at.w + 1u]);
+    let low = mat4x4f(
+      vec4f(value[at.x]),
+      vec4f(value[at.y]),
+      vec4f(value[at.z]),
+      vec4f(value[at.w]),
+    );
+    let high = mat4x4f(
+      vec4f(value[at.x + 1u]),
+      vec4f(value[at.y + 1u]),
+      vec4f(value[at.z + 1u]),
+      vec4f(value[at.w + 1u]),
+    );
     let a0 = scores[line + 0u * line_vectors + vector];
     let a1 = scores[line + 1u * line_vectors + vector];
     let a2 = scores[line + 2u * line_vectors + vector];

@@ -8,6 +8,8 @@ override WORKGROUP_SIZE: u32 = 64u;
 override HAS_DECAY: bool = true;
 override INCLUDE_DIAGONAL: bool = false;
 
+alias Element = f32; // or f16: how a and b are stored; all arithmetic is in f32
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -23,8 +25,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> a: array<vec4f>; // [rows, a_heads, vectors]
-@group(0) @binding(3) var<storage, read> b: array<vec4f>; // [.., rows, a_heads, vectors]
+@group(0) @binding(2) var<storage, read> a: array<vec4<Element>>; // [rows, a_heads, vectors]
+@group(0) @binding(3) var<storage, read> b: array<vec4<Element>>; // [.., rows, a_heads, vectors]
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, vectors]
 @group(0) @binding(5) var<storage, read_write> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
 
@@ -96,25 +98,25 @@ fn chunk_scores(
       }
     }
     let low = mat4x4f(
-      b[b_low.x + vector] * between,
-      b[b_low.y + vector] * between,
-      b[b_low.z + vector] * between,
-      b[b_low.w + vector] * between,
+      vec4f(b[b_low.x + vector]) * between,
+      vec4f(b[b_low.y + vector]) * between,
+      vec4f(b[b_low.z + vector]) * between,
+      vec4f(b[b_low.w + vector]) * between,
     );
     let high = mat4x4f(
-      b[b_high.x + vector] * between,
-      b[b_high.y + vector] * between,
-      b[b_high.z + vector] * between,
-      b[b_high.w + vector] * between,
+      vec4f(b[b_high.x + vector]) * between,
+      vec4f(b[b_high.y + vector]) * between,
+      vec4f(b[b_high.z + vector]) * between,
+      vec4f(b[b_high.w + vector]) * between,
     );
-    let a0 = a[a_low.x + vector];
-    let a1 = a[a_low.y + vector];
-    let a2 = a[a_low.z + vector];
-    let a3 = a[a_low.w + vector];
-    let a4 = a[a_high.x + vector];
-    let a5 = a[a_high.y + vector];
-    let a6 = a[a_high.z + vector];
-    let a7 = a[a_high.w + vector];
+    let a0 = vec4f(a[a_low.x + vector]);
+    let a1 = vec4f(a[a_low.y + vector]);
+    let a2 = vec4f(a[a_low.z + vector]);
+    let a3 = vec4f(a[a_low.w + vector]);
+    let a4 = vec4f(a[a_high.x + vector]);
+    let a5 = vec4f(a[a_high.y + vector]);
+    let a6 = vec4f(a[a_high.z + vector]);
+    let a7 = vec4f(a[a_high.w + vector]);
     row0 += Row(a0 * low, a0 * high);
     row1 += Row(a1 * low, a1 * high);
     row2 += Row(a2 * low, a2 * high);

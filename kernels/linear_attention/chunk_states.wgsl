@@ -7,6 +7,9 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_DECAY: bool = true;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+alias DecayedElement = f32; // Element where queries and keys are not decayed
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -21,8 +24,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> a: array<vec4f>; // [.., rows, a_heads, key_vectors]
-@group(0) @binding(3) var<storage, read> b: array<vec4f>; // [rows, heads, value_vectors]
+@group(0) @binding(2) var<storage, read> a: array<vec4<DecayedElement>>; // [.., rows, a_heads, key_vectors]
+@group(0) @binding(3) var<storage, read> b: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 
@@ -91,19 +94,24 @@ fn chunk_states(
       let at_a = a_base + min(row, vec4u(last)) * a_stride;
       let at_b = b_base + min(row, vec4u(last)) * b_stride;
       let a_low = transpose(mat4x4f(
-        select(vec4f(), a[at_a.x], inside.x),
-        select(vec4f(), a[at_a.y], inside.y),
-        select(vec4f(), a[at_a.z], inside.z),
-        select(vec4f(), a[at_a.w], inside.w),
+        select(vec4f(), vec4f(a[at_a.x]), inside.x),
+        select(vec4f(), vec4f(a[at_a.y]), inside.y),
+        select(vec4f(), vec4f(a[at_a.z]), inside.z),
+        select(vec4f(), vec4f(a[at_a.w]), inside.w),
       ));
       let a_high = transpose(mat4x4f(
-        select(vec4f(), a[at_a.x + 1u], inside.x),
-        select(vec4f(), a[at_a.y + 1u], inside.y),
-        select(vec4f(), a[at_a.z + 1u], inside.z),
-        select(vec4f(), a[at_a.w + 1u], inside.w),
+        select(vec4f(), vec4f(a[at_a.x + 1u]), inside.x),
+        select(vec4f(), vec4f(a[at_a.y + 1u]), inside.y),
+        select(vec4f(), vec4f(a[at_a.z + 1u]), inside.z),
+        select(vec4f(), vec4f(a[at_a.w + 1u]), inside.w),
       ));
-      let low = mat4x4f(b[at_b.x], b[at_b.y], b[at_b.z], b[at_b.w]);
-      let high = mat4x4f(b[at_b.x + 1u], b[at_b.y + 1u], b[at_b.z + 1u], b[at_b.w + 1u]);
+      let low = mat4x4f(vec4f(b[at_b.x]), vec4f(b[at_b.y]), vec4f(b[at_b.z]), vec4f(b[at_b.w]));
+      let high = mat4x4f(
+        vec4f(b[at_b.x + 1u]),
+        vec4f(b[at_b.y + 1u]),
+        vec4f(b[at_b.z + 1u]),
+        vec4f(b[at_b.w + 1u]),
+      );
       row0 += Row(low * a_low[0], high * a_low[0]);
       row1 += Row(low * a_low[1], high * a_low[1]);
       row2 += Row(low * a_low[2], high * a_low[2]);

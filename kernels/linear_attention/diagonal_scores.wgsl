@@ -9,6 +9,8 @@ override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override BONUS: bool = false;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -21,8 +23,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
+@group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
 @group(0) @binding(5) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
 @group(0) @binding(6) var<storage, read_write> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
@@ -122,28 +124,28 @@ fn diagonal_scores(
   let at_high = (row_high * shape.groups + group) * shape.key_vectors;
   for (var vector = 0u; vector < shape.key_vectors; vector++) {
     let q_low = transpose(mat4x4f(
-      query[at_low.x + vector],
-      query[at_low.y + vector],
-      query[at_low.z + vector],
-      query[at_low.w + vector],
+      vec4f(query[at_low.x + vector]),
+      vec4f(query[at_low.y + vector]),
+      vec4f(query[at_low.z + vector]),
+      vec4f(query[at_low.w + vector]),
     ));
     let q_high = transpose(mat4x4f(
-      query[at_high.x + vector],
-      query[at_high.y + vector],
-      query[at_high.z + vector],
-      query[at_high.w + vector],
+      vec4f(query[at_high.x + vector]),
+      vec4f(query[at_high.y + vector]),
+      vec4f(query[at_high.z + vector]),
+      vec4f(query[at_high.w + vector]),
     ));
     let k_low = transpose(mat4x4f(
-      key[at_low.x + vector],
-      key[at_low.y + vector],
-      key[at_low.z + vector],
-      key[at_low.w + vector],
+      vec4f(key[at_low.x + vector]),
+      vec4f(key[at_low.y + vector]),
+      vec4f(key[at_low.z + vector]),
+      vec4f(key[at_low.w + vector]),
     ));
     let k_high = transpose(mat4x4f(
-      key[at_high.x + vector],
-      key[at_high.y + vector],
-      key[at_high.z + vector],
-      key[at_high.w + vector],
+      vec4f(key[at_high.x + vector]),
+      vec4f(key[at_high.y + vector]),
+      vec4f(key[at_high.z + vector]),
+      vec4f(key[at_high.w + vector]),
     ));
     let d_low = transpose(mat4x4f(
       decay_at(row_low.x, head, vector),

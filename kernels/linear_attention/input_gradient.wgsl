@@ -13,6 +13,9 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HAS_DECAY: bool = true;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+alias DecayedElement = f32; // Element where queries and keys are not decayed
+
 struct Shape {
   chunks: u32,
   heads: u32,
@@ -28,8 +31,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
-@group(0) @binding(2) var<storage, read> rows_of_values: array<vec4f>; // [rows, heads, value_vectors]
-@group(0) @binding(3) var<storage, read> decayed: array<vec4f>; // [.., rows, other_heads, key_vectors]
+@group(0) @binding(2) var<storage, read> rows_of_values: array<vec4<Element>>; // [rows, heads, value_vectors]
+@group(0) @binding(3) var<storage, read> decayed: array<vec4<DecayedElement>>; // [.., rows, other_heads, key_vectors]
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [2, chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
@@ -61,7 +64,7 @@ fn decay(low: vec4f, high: vec4f) {
 }
 
 fn own_row(at: u32, inside: bool) -> Row {
-  return Row(select(vec4f(), decayed[at], inside), select(vec4f(), decayed[at + 1u], inside));
+  return Row(select(vec4f(), vec4f(decayed[at]), inside), select(vec4f(), vec4f(decayed[at + 1u]), inside));
 }
 
 fn products(a: Row, b: Row) -> Row {
@@ -120,14 +123,14 @@ fn input_gradient(
       states[next_line.z + vector],
       states[next_line.w + vector],
     );
-    let x0 = rows_of_values[x_low.x + vector];
-    let x1 = rows_of_values[x_low.y + vector];
-    let x2 = rows_of_values[x_low.z + vector];
-    let x3 = rows_of_values[x_low.w + vector];
-    let x4 = rows_of_values[x_high.x + vector];
-    let x5 = rows_of_values[x_high.y + vector];
-    let x6 = rows_of_values[x_high.z + vector];
-    let x7 = rows_of_values[x_high.w + vector];
+    let x0 = vec4f(rows_of_values[x_low.x + vector]);
+    let x1 = vec4f(rows_of_values[x_low.y + vector]);
+    let x2 = vec4f(rows_of_values[x_low.z + vector]);
+    let x3 = vec4f(rows_of_values[x_low.w + vector]);
+    let x4 = vec4f(rows_of_values[x_high.x + vector]);
+    let x5 = vec4f(rows_of_values[x_high.y + vector]);
+    let x6 = vec4f(rows_of_values[x_high.z + vector]);
+    let x7 = vec4f(rows_of_values[x_high.w + vector]);
     row0 += Row(x0 * low, x0 * high);
     row1 += Row(x1 * low, x1 * high);
     row2 += Row(x2 * low, x2 * high);
@@ -192,12 +195,17 @@ fn input_gradient(
     for (var vector = other * 2u; vector < other * 2u + 2u; vector++) {
       let at = shape.other_offset + column +
         min(rows.x + vector * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * stride;
-      let low = mat4x4f(decayed[at.x], decayed[at.y], decayed[at.z], decayed[at.w]);
+      let low = mat4x4f(
+        vec4f(decayed[at.x]),
+        vec4f(decayed[at.y]),
+        vec4f(decayed[at.z]),
+        vec4f(decayed[at.w]),
+      );
       let high = mat4x4f(
-        decayed[at.x + 1u],
-        decayed[at.y + 1u],
-        decayed[at.z + 1u],
-        decayed[at.w + 1u],
+        vec4f(decayed[at.x + 1u]),
+        vec4f(decayed[at.y + 1u]),
+        vec4f(decayed[at.z + 1u]),
+        vec4f(decayed[at.w + 1u]),
       );
       let b0 = scores[score_line + 0u * line_vectors + vector];
       let b1 = scores[score_line + 1u * line_vectors + vector];

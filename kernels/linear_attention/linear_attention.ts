@@ -11,9 +11,9 @@ import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from
 
 /** What {@linkcode linearAttention} returns. */
 export interface LinearAttentionOutputs {
-  /** `[batch, time, heads, valueDim]`. */
+  /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`. */
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
   readonly finalState: Tensor;
 }
 
@@ -26,6 +26,16 @@ export interface LinearAttentionOutputs {
  * RetNet (Sun et al. 2023, eq. 6) and Mamba-2's SSD (Dao & Gu 2024, section 6); with a decay a key,
  * GLA (Yang et al. 2024, section 4) and, with a bonus, RWKV-6 (Peng et al. 2024, section 4).
  *
+ * ```ts
+ * import { linearAttention, openGpu } from "@lengthwise/lengthwise";
+ *
+ * await using gpu = await openGpu();
+ * using query = gpu.tensor([1, 3, 1, 1], [1, 1, 1]);
+ * using value = gpu.tensor([1, 3, 1, 1], [1, 2, 3]);
+ * const { output, finalState } = linearAttention(gpu, { query, key: query, value });
+ * console.log(await output.read(), await finalState.read()); // [1, 3, 6] and [6]
+ * ```
+ *
  * @throws {RangeError} where a shape does not fit, saying which was expected.
  */
 export function linearAttention(
@@ -35,7 +45,7 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
-  const output = gpu.empty([rows, heads, problem.valueVectors * 4]);
+  const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
   const final = emptyStates(problem);
   let border: Tensor | undefined;
   for (const slab of problem.slabs) {

@@ -1,4 +1,11 @@
-import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkTensor,
+  elementKernel,
+  floatBits,
+  type Gpu,
+  kernel,
+  type Tensor,
+} from "../gpu/mod.ts";
 import blockGradientSource from "./block_gradient.wgsl" with { type: "text" };
 import bonusGradientSource from "./bonus_gradient.wgsl" with { type: "text" };
 import decayCarrySource from "./decay_carry.wgsl" with { type: "text" };
@@ -23,10 +30,10 @@ import {
 import type { Slab } from "./slabs.ts";
 import { sumAxis } from "./sum_axis.ts";
 
-const INPUT_GRADIENT = kernel("input_gradient", inputGradientSource);
+const INPUT_GRADIENT = elementKernel("input_gradient", inputGradientSource);
 const DECAY_CARRY = kernel("decay_carry", decayCarrySource);
-const BLOCK_GRADIENT = kernel("block_gradient", blockGradientSource);
-const BONUS_GRADIENT = kernel("bonus_gradient", bonusGradientSource);
+const BLOCK_GRADIENT = elementKernel("block_gradient", blockGradientSource);
+const BONUS_GRADIENT = elementKernel("bonus_gradient", bonusGradientSource);
 
 /** What {@linkcode linearAttentionBackward} takes. */
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
@@ -36,7 +43,7 @@ export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
   readonly finalStateGradient?: Tensor;
 }
 
-/** What {@linkcode linearAttentionBackward} returns: each of the shape of its input. */
+/** What {@linkcode linearAttentionBackward} returns: each of the shape and the data type of its input. */
 export interface LinearAttentionGradients {
   /** `[batch, time, groups, keyDim]`. */
   readonly queryGradient: Tensor;
@@ -67,7 +74,13 @@ export function linearAttentionBackward(
   using problem = prepare(gpu, op, inputs, options, "backward");
   const { heads, keyDim, valueDim, sequences, value } = problem;
   const stateShape = [sequences, heads, keyDim, valueDim];
-  checkTensor(op, "outputGradient", inputs.outputGradient, inputs.value.shape);
+  checkTensor(
+    op,
+    "outputGradient",
+    inputs.outputGradient,
+    inputs.value.shape,
+    inputs.value.dtype,
+  );
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
@@ -76,7 +89,8 @@ export function linearAttentionBackward(
     problem.fill(inputs.finalStateGradient, "state");
 
   const perKey = [problem.rows, heads, problem.keyVectors * 4];
-  const valueGradient = gpu.empty([problem.rows, heads, problem.valueVectors * 4]);
+  const valueShape = [problem.rows, heads, problem.valueVectors * 4];
+  const valueGradient = gpu.empty(valueShape, value.dtype);
   const gradients = {
     query: gpu.empty(perKey),
     key: gpu.empty(perKey),
@@ -192,7 +206,7 @@ function inputGradient(
   const carried = gpu.empty(
     hasDecay ? [slab.count, blocks, heads, ...before, keyVectors * 4] : [1],
   );
-  gpu.dispatch(INPUT_GRADIENT, {
+  gpu.dispatch(INPUT_GRADIENT({ Element: values.dtype, DecayedElement: other.tensor.dtype }), {
     constants: { HAS_DECAY: hasDecay },
     uniform: [
       slab.count,
@@ -237,7 +251,7 @@ function finishBlocks(
     write: { logDecayGradient: gradients.logDecay! },
     workgroups: workgroupsFor(count * heads * keyVectors),
   });
-  gpu.dispatch(BLOCK_GRADIENT, {
+  gpu.dispatch(BLOCK_GRADIENT({ Element: query.dtype }), {
     constants: { PER_KEY: problem.perKey, BONUS: bonus !== undefined },
     uniform: [count, heads, groups, keyVectors, blocks],
     read: { chunks, query, key, logDecay, valueScores },
@@ -245,7 +259,7 @@ function finishBlocks(
     workgroups: workgroupsFor(count * blocks * heads * keyVectors),
   });
   if (bonus === undefined) return;
-  gpu.dispatch(BONUS_GRADIENT, {
+  gpu.dispatch(BONUS_GRADIENT({ Element: query.dtype }), {
     uniform: [count, heads, groups, keyVectors, blocks, slab.firstChunk],
     read: { chunks, query, key, bonus, valueScores },
     write: { query: gradients.query, key: gradients.key, partial: gradients.bonusPartial! },
@@ -261,13 +275,14 @@ function sumBonus(problem: Problem, partial: Tensor): Tensor {
   return problem.cut(sum, "key", [problem.heads, problem.keyDim]);
 }
 
-/** Sums the heads of each group. */
+/** Sums the heads of each group, and stores the sums as the query is. */
 function sumGroups(problem: Problem, perHead: Tensor, shape: readonly number[]): Tensor {
   const { gpu, rows, heads, groups, keyVectors } = problem;
-  if (groups === heads) return problem.cut(perHead, "key", shape);
+  const { dtype } = problem.query;
+  if (groups === heads) return problem.cut(perHead, "key", shape, dtype);
   const perGroup = sumAxis(gpu, perHead, rows * groups, heads / groups, keyVectors * 4);
   perHead[Symbol.dispose]();
-  return problem.cut(perGroup, "key", shape);
+  return problem.cut(perGroup, "key", shape, dtype);
 }
 
 /** The decay's gradient in the form of `logDecay`. */

@@ -1,4 +1,4 @@
-import { floatBits, type Gpu, kernel, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { elementKernel, floatBits, type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
@@ -6,7 +6,7 @@ import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" w
 };
 import { sumAxis } from "./sum_axis.ts";
 
-const LINEAR_ATTENTION_RECURRENT = kernel(
+const LINEAR_ATTENTION_RECURRENT = elementKernel(
   "linear_attention_recurrent",
   linearAttentionRecurrentSource,
 );
@@ -38,7 +38,7 @@ export function linearAttentionRecurrent(
   const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
   for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
-    gpu.dispatch(LINEAR_ATTENTION_RECURRENT, {
+    gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
       constants: {
         VECTORS: vectors,
         DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
@@ -75,7 +75,7 @@ export function linearAttentionRecurrent(
     partial[Symbol.dispose]();
   }
   return {
-    output: problem.cut(output, "value", inputs.value.shape),
+    output: problem.cut(output, "value", inputs.value.shape, value.dtype),
     finalState: problem.cut(final, "state", [
       sequences,
       heads,

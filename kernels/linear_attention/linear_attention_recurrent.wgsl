@@ -9,6 +9,8 @@ override VECTORS: u32 = 16u; // 4, 8, 12 or 16
 override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
 override BONUS: bool = false;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   sequences: u32,
   heads: u32,
@@ -25,9 +27,9 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> bounds: array<u32>; // [sequences + 1]: first rows
-@group(0) @binding(2) var<storage, read> query: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(3) var<storage, read> key: array<vec4f>; // [rows, groups, key_vectors]
-@group(0) @binding(4) var<storage, read> value: array<f32>; // [rows, heads, values]
+@group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
+@group(0) @binding(4) var<storage, read> value: array<Element>; // [rows, heads, values]
 @group(0) @binding(5) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
 @group(0) @binding(6) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
 @group(0) @binding(7) var<storage, read_write> partial: array<f32>; // [tiles, rows, heads, values]
@@ -45,16 +47,16 @@ var<private> sum: f32;
 // Four keys of the column: the state after the token. Vectors past the last count as 0.
 fn advance(before: vec4f, vector: u32) -> vec4f {
   let at = min(vector, last_vector);
-  let update = select(vec4f(), key[query_at + at] * v, vector <= last_vector);
+  let update = select(vec4f(), vec4f(key[query_at + at]) * v, vector <= last_vector);
   var decay = vec4f(head_decay);
   if (DECAY == 2u) {
     decay = exp(log_decay[decay_at + at]);
   }
   let after = decay * before + update;
   if (BONUS) {
-    sum += dot(query[query_at + at], before + bonus[bonus_at + at] * update);
+    sum += dot(vec4f(query[query_at + at]), before + bonus[bonus_at + at] * update);
   } else {
-    sum += dot(query[query_at + at], after);
+    sum += dot(vec4f(query[query_at + at]), after);
   }
   return after;
 }
@@ -146,7 +148,7 @@ fn linear_attention_recurrent(
     let token = row * shape.heads + head;
     query_at = (row * shape.groups + group) * shape.key_vectors;
     decay_at = token * shape.key_vectors;
-    v = value[token * shape.values + column];
+    v = f32(value[token * shape.values + column]);
     if (DECAY == 1u) {
       head_decay = exp(log_decay[token / 4u][token % 4u]);
     }

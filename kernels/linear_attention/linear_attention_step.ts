@@ -1,11 +1,18 @@
-import { checkRank, checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkRank,
+  checkTensor,
+  elementKernel,
+  floatBits,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import linearAttentionStepSource from "./linear_attention_step.wgsl" with { type: "text" };
 import { checkInputs, workgroupsFor } from "./problem.ts";
 
-const LINEAR_ATTENTION_STEP = kernel("linear_attention_step", linearAttentionStepSource);
+const LINEAR_ATTENTION_STEP = elementKernel("linear_attention_step", linearAttentionStepSource);
 
-/** What {@linkcode linearAttentionStep} takes: one token. */
+/** What {@linkcode linearAttentionStep} takes: one token; query, key and value all stored as f32 or all as f16. */
 export interface LinearAttentionStepInputs {
   /** `[batch, 1, groups, keyDim]`; `heads / groups` heads share a group. */
   readonly query: Tensor;
@@ -47,9 +54,9 @@ export function linearAttentionStep(
   }
   checkRank(op, "state", state, ["batch", "heads", "keyDim", "valueDim"]);
   checkTensor(op, "state", state, [batch, heads, keyDim, valueDim]);
-  const output = gpu.empty(value.shape);
+  const output = gpu.empty(value.shape, value.dtype);
   const finalState = gpu.empty(state.shape);
-  gpu.dispatch(LINEAR_ATTENTION_STEP, {
+  gpu.dispatch(LINEAR_ATTENTION_STEP({ Element: query.dtype }), {
     constants: {
       DECAY: { none: 0, head: 1, key: 2 }[decay],
       BONUS: bonus !== undefined,

@@ -6,6 +6,8 @@ override WORKGROUP_SIZE: u32 = 64u;
 override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
 override BONUS: bool = false;
 
+alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+
 struct Shape {
   batch: u32,
   heads: u32,
@@ -16,13 +18,13 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<f32>; // [batch, groups, keys]
-@group(0) @binding(2) var<storage, read> key: array<f32>; // [batch, groups, keys]
-@group(0) @binding(3) var<storage, read> value: array<f32>; // [batch, heads, values]
+@group(0) @binding(1) var<storage, read> query: array<Element>; // [batch, groups, keys]
+@group(0) @binding(2) var<storage, read> key: array<Element>; // [batch, groups, keys]
+@group(0) @binding(3) var<storage, read> value: array<Element>; // [batch, heads, values]
 @group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [batch, heads, (keys)]
 @group(0) @binding(5) var<storage, read> bonus: array<f32>; // [heads, keys]
 @group(0) @binding(6) var<storage, read> state: array<f32>; // [batch, heads, keys, values]
-@group(0) @binding(7) var<storage, read_write> output: array<f32>; // [batch, heads, values]
+@group(0) @binding(7) var<storage, read_write> output: array<Element>; // [batch, heads, values]
 @group(0) @binding(8) var<storage, read_write> final_state: array<f32>; // [batch, heads, keys, values]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -40,7 +42,7 @@ fn linear_attention_step(
   }
   let matrix = batch * shape.heads + head;
   let row = (batch * shape.groups + head / (shape.heads / shape.groups)) * shape.keys;
-  let v = value[index];
+  let v = f32(value[index]);
   var decay = 1.0;
   if (DECAY == 1u) {
     decay = exp(log_decay[matrix]);
@@ -52,14 +54,14 @@ fn linear_attention_step(
     }
     let cell = (matrix * shape.keys + k) * shape.values + column;
     let before = state[cell];
-    let update = key[row + k] * v;
+    let update = f32(key[row + k]) * v;
     let after = decay * before + update;
     final_state[cell] = after;
     if (BONUS) {
-      sum += query[row + k] * (before + bonus[head * shape.keys + k] * update);
+      sum += f32(query[row + k]) * (before + bonus[head * shape.keys + k] * update);
     } else {
-      sum += query[row + k] * after;
+      sum += f32(query[row + k]) * after;
     }
   }
-  output[index] = bitcast<f32>(shape.scale) * sum;
+  output[index] = Element(bitcast<f32>(shape.scale) * sum);
 }

@@ -1,4 +1,4 @@
-import { floatBits, kernel, type Tensor } from "../gpu/mod.ts";
+import { elementKernel, floatBits, kernel, type Tensor } from "../gpu/mod.ts";
 import chunkDecaySource from "./chunk_decay.wgsl" with { type: "text" };
 import chunkOutputsSource from "./chunk_outputs.wgsl" with { type: "text" };
 import chunkScoresSource from "./chunk_scores.wgsl" with { type: "text" };
@@ -8,12 +8,12 @@ import passStatesSource from "./pass_states.wgsl" with { type: "text" };
 import { type Problem, workgroupsFor } from "./problem.ts";
 import { BLOCK, type Slab } from "./slabs.ts";
 
-const CHUNK_DECAY = kernel("chunk_decay", chunkDecaySource);
-const CHUNK_SCORES = kernel("chunk_scores", chunkScoresSource);
-const DIAGONAL_SCORES = kernel("diagonal_scores", diagonalScoresSource);
-const CHUNK_STATES = kernel("chunk_states", chunkStatesSource);
+const CHUNK_DECAY = elementKernel("chunk_decay", chunkDecaySource);
+const CHUNK_SCORES = elementKernel("chunk_scores", chunkScoresSource);
+const DIAGONAL_SCORES = elementKernel("diagonal_scores", diagonalScoresSource);
+const CHUNK_STATES = elementKernel("chunk_states", chunkStatesSource);
 const PASS_STATES = kernel("pass_states", passStatesSource);
-const CHUNK_OUTPUTS = kernel("chunk_outputs", chunkOutputsSource);
+const CHUNK_OUTPUTS = elementKernel("chunk_outputs", chunkOutputsSource);
 
 /** Rows of queries or keys as a kernel reads them. */
 export interface Rows {
@@ -46,7 +46,7 @@ export function decayToBlocks(problem: Problem, slab: Slab): Decayed {
   }
   const decayed = gpu.empty([2, rows, heads, keyVectors * 4]);
   const decays = gpu.empty([count, blocks, heads, 3, keyVectors * 4]);
-  gpu.dispatch(CHUNK_DECAY, {
+  gpu.dispatch(CHUNK_DECAY({ Element: query.dtype }), {
     constants: { PER_KEY: problem.perKey, READS_BEFORE: problem.bonus !== undefined },
     uniform: [count, heads, groups, keyVectors, blocks, firstRow, rows],
     read: { chunks, query, key, logDecay },
@@ -82,7 +82,7 @@ export function queryKeyScores(
     });
   }
   if (logDecay !== undefined) {
-    gpu.dispatch(DIAGONAL_SCORES, {
+    gpu.dispatch(DIAGONAL_SCORES({ Element: problem.query.dtype }), {
       constants: { PER_KEY: problem.perKey, BONUS: problem.bonus !== undefined },
       uniform: [
         slab.count,
@@ -141,7 +141,7 @@ function dispatchScores(
   const { gpu, heads, blocks, scale } = problem;
   const { decays, diagonal, transposed } = options;
   const pairs = diagonal ? blocks * (blocks + 1) / 2 : blocks * (blocks - 1) / 2;
-  gpu.dispatch(CHUNK_SCORES, {
+  gpu.dispatch(CHUNK_SCORES({ Element: a.tensor.dtype }), {
     constants: { HAS_DECAY: decays !== undefined, INCLUDE_DIAGONAL: diagonal },
     uniform: [
       slab.count,
@@ -185,7 +185,7 @@ export function chunkStates(
   const { backward } = options;
   const hasDecay = problem.logDecay !== undefined;
   const states = gpu.empty([slab.count, heads, keyVectors * 4, valueVectors * 4]);
-  gpu.dispatch(CHUNK_STATES, {
+  gpu.dispatch(CHUNK_STATES({ Element: b.dtype, DecayedElement: a.tensor.dtype }), {
     constants: { HAS_DECAY: hasDecay },
     uniform: [
       slab.count,
@@ -255,7 +255,7 @@ export function chunkOutputs(
   const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
   const { a, value, decays, scores, states } = inputs;
   const { reversed } = options;
-  gpu.dispatch(CHUNK_OUTPUTS, {
+  gpu.dispatch(CHUNK_OUTPUTS({ Element: value.dtype, DecayedElement: a.tensor.dtype }), {
     constants: { HAS_DECAY: problem.logDecay !== undefined },
     uniform: [
       slab.count,

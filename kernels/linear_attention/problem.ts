@@ -1,20 +1,22 @@
 import {
   checkRank,
   checkTensor,
+  type DataType,
+  elementKernel,
+  FLOATS,
   type Gpu,
-  kernel,
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
 import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
-const RESIZE_ROWS = kernel("resize_rows", resizeRowsSource);
+const RESIZE_ROWS = elementKernel("resize_rows", resizeRowsSource);
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
 const TILE = 8;
 
-/** What {@linkcode linearAttention} takes. */
+/** What {@linkcode linearAttention} takes: query, key and value all stored as f32 or all as f16, the rest as f32. */
 export interface LinearAttentionInputs {
   /** `[batch, time, groups, keyDim]`; `heads / groups` heads share a group. */
   readonly query: Tensor;
@@ -79,8 +81,8 @@ export interface Problem extends Disposable {
   readonly initialState?: Tensor;
   /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is let go with the problem. */
   fill(tensor: Tensor, kind: RowKind): Tensor;
-  /** The caller's form of a filled-up tensor, which is let go where it had to be cut. */
-  cut(tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor;
+  /** The caller's form of a filled-up tensor, stored as told, which is let go where it had to be copied. */
+  cut(tensor: Tensor, kind: RowKind, shape: readonly number[], dtype?: DataType): Tensor;
 }
 
 /** What the last axes of a tensor are. */
@@ -103,10 +105,17 @@ function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBy
   return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
-/** Copies rows into rows of another length: filled up with zeros, or cut off. */
-function resizeRows(gpu: Gpu, x: Tensor, rows: number, from: number, to: number): Tensor {
-  const y = gpu.empty([rows, to]);
-  gpu.dispatch(RESIZE_ROWS, {
+/** Copies rows into rows of another length or data type: filled up with zeros, or cut off. */
+function resizeRows(
+  gpu: Gpu,
+  x: Tensor,
+  rows: number,
+  from: number,
+  to: number,
+  dtype: DataType = x.dtype,
+): Tensor {
+  const y = gpu.empty([rows, to], dtype);
+  gpu.dispatch(RESIZE_ROWS({ Element: x.dtype, ResultElement: dtype }), {
     uniform: [rows, from, to],
     read: { x },
     write: { y },
@@ -136,9 +145,9 @@ export function checkInputs(
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   const [batch, time, groups, keyDim] = query.shape;
   const [, , heads, valueDim] = value.shape;
-  checkTensor(op, "query", query, query.shape);
-  checkTensor(op, "key", key, query.shape);
-  checkTensor(op, "value", value, [batch, time, heads, valueDim]);
+  checkTensor(op, "query", query, query.shape, FLOATS);
+  checkTensor(op, "key", key, query.shape, query.dtype);
+  checkTensor(op, "value", value, [batch, time, heads, valueDim], query.dtype);
   if (groups === 0 || heads % groups !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as the heads of value must be a multiple of the groups of query: current numbers are ${heads} and ${groups}`,
@@ -212,7 +221,12 @@ export function prepare(
     }
     return result;
   };
-  const cut = (tensor: Tensor, kind: RowKind, shape: readonly number[]): Tensor => {
+  const cut = (
+    tensor: Tensor,
+    kind: RowKind,
+    shape: readonly number[],
+    dtype = tensor.dtype,
+  ): Tensor => {
     const dim = kind === "key" ? keyDim : valueDim;
     const filled = kind === "key" ? filledKey : filledValue;
     let result = tensor;
@@ -222,8 +236,8 @@ export function prepare(
         resizeRows(gpu, result, matrices, filledKey * filledValue, keyDim * filledValue),
       );
     }
-    if (dim !== filled) {
-      result = own(resizeRows(gpu, result, result.size / filled, filled, dim));
+    if (dim !== filled || dtype !== result.dtype) {
+      result = own(resizeRows(gpu, result, result.size / filled, filled, dim, dtype));
     }
     const out = result.reshape(shape);
     tensor[Symbol.dispose]();

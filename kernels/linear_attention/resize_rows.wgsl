@@ -3,6 +3,9 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+alias Element = f32; // or f16: of x
+alias ResultElement = f32; // or f16: of y
+
 struct Shape {
   rows: u32,
   x_columns: u32,
@@ -10,8 +13,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, x_columns]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, y_columns]
+@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, x_columns]
+@group(0) @binding(2) var<storage, read_write> y: array<ResultElement>; // [rows, y_columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn resize_rows(
@@ -27,7 +30,7 @@ fn resize_rows(
   }
   var value = 0.0;
   if (column < shape.x_columns) {
-    value = x[row * shape.x_columns + column];
+    value = f32(x[row * shape.x_columns + column]);
   }
-  y[index] = value;
+  y[index] = ResultElement(value);
 }

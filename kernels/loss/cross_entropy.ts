@@ -6,21 +6,36 @@ import {
   kernel,
   LOOP_ITERATIONS,
   type Tensor,
+  withSubgroups,
 } from "../gpu/mod.ts";
 import crossEntropyBackwardSource from "./cross_entropy_backward.wgsl" with { type: "text" };
 import crossEntropySource from "./cross_entropy.wgsl" with { type: "text" };
+import joinLanes from "./join_lanes.wgsl" with { type: "text" };
+import joinLanesSubgroups from "./join_lanes_subgroups.wgsl" with { type: "text" };
 
-const CROSS_ENTROPY = kernel("cross_entropy", crossEntropySource);
+const CROSS_ENTROPY = {
+  workgroup: kernel("cross_entropy", `${crossEntropySource}\n${joinLanes}`),
+  subgroups: kernel(
+    "cross_entropy",
+    withSubgroups(`${crossEntropySource}\n${joinLanesSubgroups}`),
+  ),
+};
 const CROSS_ENTROPY_BACKWARD = kernel("cross_entropy_backward", crossEntropyBackwardSource);
 
 /** The label of a position that is not scored. */
 export const IGNORED = 0xffffffff;
 
 /** How a workgroup is shared between rows; see README.md. */
-function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) return { LANES: 8, ROWS: 8 };
+function rowTiling(
+  gpu: Gpu,
+  columns: number,
+): { LANES: number; ROWS: number; joined: "workgroup" | "subgroups" } {
+  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) {
+    return { LANES: 8, ROWS: 8, joined: "workgroup" };
+  }
   const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
-  return { LANES, ROWS: Math.max(1, 64 / LANES) };
+  const ROWS = Math.max(1, 64 / LANES);
+  return { LANES, ROWS, joined: gpu.supportsSubgroups && ROWS === 1 ? "subgroups" : "workgroup" };
 }
 
 /** What {@linkcode crossEntropy} takes. */
@@ -64,13 +79,13 @@ export function crossEntropy(gpu: Gpu, inputs: CrossEntropyInputs): CrossEntropy
   const loss = gpu.empty([rows]);
   const logSumExp = gpu.empty([rows]);
   const correct = gpu.empty([rows], "u32");
-  const tiling = rowTiling(gpu, vocabulary);
-  gpu.dispatch(CROSS_ENTROPY, {
-    constants: { ...tiling, WEIGHTED: rowWeights !== undefined },
+  const { LANES, ROWS, joined } = rowTiling(gpu, vocabulary);
+  gpu.dispatch(CROSS_ENTROPY[joined], {
+    constants: { LANES, ROWS, WEIGHTED: rowWeights !== undefined },
     uniform: [rows, vocabulary],
     read: { logits, labels, rowWeights: rowWeights ?? logits },
     write: { loss, logSumExp, correct },
-    workgroups: Math.ceil(rows / tiling.ROWS),
+    workgroups: Math.ceil(rows / ROWS),
   });
   return { loss, logSumExp, correct };
 }

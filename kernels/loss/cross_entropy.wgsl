@@ -9,6 +9,7 @@ override ROWS: u32 = 1u;
 override WEIGHTED: bool = false;
 
 const LOWEST = -3.4028234e38;
+const NOWHERE = 0xffffffffu;
 
 struct Shape {
   rows: u32,
@@ -23,9 +24,22 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> correct: array<u32>; // [rows]
 
-var<workgroup> maxima: array<f32, LANES * ROWS>;
-var<workgroup> sums: array<f32, LANES * ROWS>; // of exp(logit - maximum)
-var<workgroup> places: array<u32, LANES * ROWS>; // of the first maximum
+// What one or several lanes have of a row.
+struct Part {
+  maximum: f32,
+  sum: f32, // of exp(logit - maximum)
+  place: u32, // of the first maximum
+}
+
+fn join_parts(a: Part, b: Part) -> Part {
+  let maximum = max(a.maximum, b.maximum);
+  let sum = a.sum * exp(a.maximum - maximum) + b.sum * exp(b.maximum - maximum);
+  let places = vec2u(
+    select(NOWHERE, a.place, a.maximum == maximum),
+    select(NOWHERE, b.place, b.maximum == maximum),
+  );
+  return Part(maximum, sum, min(places.x, places.y));
+}
 
 @compute @workgroup_size(LANES, ROWS)
 fn cross_entropy(
@@ -42,7 +56,7 @@ fn cross_entropy(
   let end = select(0u, start + shape.vocabulary, scored);
   var maximum = LOWEST;
   var sum = 0.0;
-  var place = 0xffffffffu;
+  var place = NOWHERE;
   for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
     let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
     let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
@@ -58,26 +72,7 @@ fn cross_entropy(
     let terms = select(vec4f(0.0), exp(x - maximum), inside);
     sum += (terms.x + terms.y) + (terms.z + terms.w);
   }
-  let slot = local.y * LANES;
-  maxima[slot + local.x] = maximum;
-  sums[slot + local.x] = sum;
-  places[slot + local.x] = place;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      let mine = slot + local.x;
-      let other = mine + stride;
-      let largest = max(maxima[mine], maxima[other]);
-      sums[mine] = sums[mine] * exp(maxima[mine] - largest) +
-        sums[other] * exp(maxima[other] - largest);
-      if (maxima[other] > maxima[mine] ||
-        (maxima[other] == maxima[mine] && places[other] < places[mine])) {
-        places[mine] = places[other];
-      }
-      maxima[mine] = largest;
-    }
-  }
-  workgroupBarrier();
+  let joined = join_lanes(local, Part(maximum, sum, place));
   if (!valid || local.x > 0u) {
     return;
   }
@@ -89,13 +84,13 @@ fn cross_entropy(
   }
   let target_element = start + label;
   let target_logit = logits[target_element / 4u][target_element % 4u];
-  let total = maxima[slot] + log(sums[slot]);
+  let total = joined.maximum + log(joined.sum);
   // The difference of the maxima first: both can be large where the loss is small.
-  var value = (maxima[slot] - target_logit) + log(sums[slot]);
+  var value = (joined.maximum - target_logit) + log(joined.sum);
   if (WEIGHTED) {
     value *= row_weights[row];
   }
   loss[row] = value;
   log_sum_exp[row] = total;
-  correct[row] = select(0u, 1u, places[slot] == label);
+  correct[row] = select(0u, 1u, joined.place == label);
 }

@@ -1,4 +1,12 @@
-import { checkTensor, elementCount, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkTensor,
+  type DataType,
+  elementCount,
+  elementKernel,
+  FLOATS,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import matmulPadSource from "./matmul_pad.wgsl" with { type: "text" };
 import matmulRegisterSource from "./matmul_register.wgsl" with { type: "text" };
 import matmulSumSource from "./matmul_sum.wgsl" with { type: "text" };
@@ -13,21 +21,21 @@ import {
   vectorTiling,
 } from "./tiling.ts";
 
-const MATMUL_PAD = kernel("matmul_pad", matmulPadSource);
-const MATMUL_REGISTER = kernel("matmul_register", matmulRegisterSource);
-const MATMUL_SUM = kernel("matmul_sum", matmulSumSource);
-const MATMUL_VECTOR = kernel("matmul_vector", matmulVectorSource);
-const MATMUL_WORKGROUP = kernel("matmul_workgroup", matmulWorkgroupSource);
+const MATMUL_PAD = elementKernel("matmul_pad", matmulPadSource);
+const MATMUL_REGISTER = elementKernel("matmul_register", matmulRegisterSource);
+const MATMUL_SUM = elementKernel("matmul_sum", matmulSumSource);
+const MATMUL_VECTOR = elementKernel("matmul_vector", matmulVectorSource);
+const MATMUL_WORKGROUP = elementKernel("matmul_workgroup", matmulWorkgroupSource);
 /** Invocations of a workgroup of the register kernel, each with a tile of its own. */
 const REGISTER_WORKGROUP = 8;
 
 /** What {@linkcode matmul} takes. */
 export interface MatmulInputs {
-  /** `[..., M, K]`, or `[..., K, M]` with `transposeA`. */
+  /** `[..., M, K]`, or `[..., K, M]` with `transposeA`; f32 or f16. */
   readonly a: Tensor;
-  /** `[K, N]`, or `[N, K]` with `transposeB`: one for all batches; or with the leading axes of `a`. */
+  /** `[K, N]`, or `[N, K]` with `transposeB`: one for all batches; or with the leading axes of `a`; f32 or f16. */
   readonly b: Tensor;
-  /** Added to every row of the product: `[N]`. */
+  /** Added to every row of the product: `[N]`; f32 or f16. */
   readonly bias?: Tensor;
 }
 
@@ -39,6 +47,8 @@ export interface MatmulOptions {
   readonly transposeB?: boolean;
   /** A tensor `[..., M, N]` that the product is added to; it is the output then. */
   readonly accumulateInto?: Tensor;
+  /** How the output is stored; as `a` is unless told, or as `accumulateInto` where there is one. */
+  readonly outputType?: "f32" | "f16";
   /** Which kernel computes it; left out, the family's table decides by adapter and shape. */
   readonly algorithm?: MatmulAlgorithm;
 }
@@ -67,6 +77,9 @@ interface Product extends MatmulShape {
  * products too: `aGradient = outputGradient · bᵀ` (`transposeB`), `bGradient = aᵀ · outputGradient`
  * (`transposeA`). Where K is 0 the sum is 0.
  *
+ * Each tensor may be stored as f32 or as f16, weights in half the memory (`b`) with activations as they
+ * are (`a`) for one; sums are in f32.
+ *
  * ```ts
  * import { matmul, openGpu } from "@lengthwise/lengthwise";
  *
@@ -77,7 +90,7 @@ interface Product extends MatmulShape {
  * console.log(await output.read()); // 39
  * ```
  *
- * @throws {RangeError} where a shape does not fit `a`.
+ * @throws {RangeError} where a shape or a data type does not fit.
  */
 export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = {}): MatmulOutputs {
   const { a, b, bias } = inputs;
@@ -89,12 +102,14 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   const [columns] = lastTwo(b, !transposeB);
   const matrix = transposeB ? [columns, reduction] : [reduction, columns];
   const shared = b.shape.length === 2;
-  checkTensor("matmul", "a", a, a.shape);
-  checkTensor("matmul", "b", b, shared ? matrix : [...axes, ...matrix]);
-  if (bias) checkTensor("matmul", "bias", bias, [columns]);
+  checkTensor("matmul", "a", a, a.shape, FLOATS);
+  checkTensor("matmul", "b", b, shared ? matrix : [...axes, ...matrix], FLOATS);
+  if (bias) checkTensor("matmul", "bias", bias, [columns], FLOATS);
   const shape = [...axes, rows, columns];
-  if (accumulateInto) checkTensor("matmul", "accumulateInto", accumulateInto, shape);
-  const output = accumulateInto ?? gpu.empty(shape);
+  if (accumulateInto) {
+    checkTensor("matmul", "accumulateInto", accumulateInto, shape, options.outputType ?? FLOATS);
+  }
+  const output = accumulateInto ?? gpu.empty(shape, options.outputType ?? a.dtype);
   if (output.size === 0) return { output };
 
   const batches = elementCount(axes);
@@ -152,7 +167,7 @@ function transposed(product: Product): Product {
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
   const { a, b, bias, batches, rows, columns, reduction } = product;
   const tiling = vectorTiling(gpu.adapter.software, product);
-  gpu.dispatch(MATMUL_VECTOR, {
+  gpu.dispatch(MATMUL_VECTOR(elements(product, output)), {
     constants: {
       ...tiling,
       ...flags(product),
@@ -175,7 +190,7 @@ function workgroupProduct(
   const direct = tiling.splits === 1;
   const { batches, rows, columns } = product;
   using partial = direct ? undefined : gpu.empty([tiling.splits, batches, rows, columns]);
-  gpu.dispatch(MATMUL_WORKGROUP, {
+  gpu.dispatch(MATMUL_WORKGROUP(elements(product, partial ?? output)), {
     constants: { ...flags(product), ...epilogue(direct ? product : undefined) },
     uniform: [...shapeFields(product), tiling.splits, tiling.splitLength],
     read: { a: product.a, b: product.b, bias: product.bias ?? product.a },
@@ -216,7 +231,7 @@ function registerProduct(
     paddedRows,
     paddedColumns,
   ]);
-  gpu.dispatch(MATMUL_REGISTER, {
+  gpu.dispatch(MATMUL_REGISTER(elements(product, partial ?? output)), {
     constants: {
       WORKGROUP_SIZE: REGISTER_WORKGROUP,
       ...flags(product),
@@ -248,8 +263,8 @@ function padded(
   [paddedRows, paddedColumns]: readonly number[],
 ): Tensor {
   if (rows === paddedRows && columns === paddedColumns) return source.reshape(source.shape);
-  const result = gpu.empty([batches, paddedRows, paddedColumns]);
-  gpu.dispatch(MATMUL_PAD, {
+  const result = gpu.empty([batches, paddedRows, paddedColumns], source.dtype);
+  gpu.dispatch(MATMUL_PAD({ Element: source.dtype }), {
     uniform: [batches, rows, columns, paddedRows, paddedColumns],
     read: { source },
     write: { result },
@@ -262,13 +277,27 @@ function padded(
 function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor): void {
   const [splits, , partialRows, partialColumns] = partial.shape;
   const { batches, rows, columns } = product;
-  gpu.dispatch(MATMUL_SUM, {
+  const { ElementBias, ElementC } = elements(product, output);
+  gpu.dispatch(MATMUL_SUM({ ElementBias, ElementC }), {
     constants: epilogue(product),
     uniform: [splits, batches, rows, columns, partialRows, partialColumns],
     read: { partial, bias: product.bias ?? partial },
     write: { output },
     workgroups: Math.ceil(output.size / 64),
   });
+}
+
+/** How the matrices are stored, for the kernel that writes `written`. */
+function elements(
+  { a, b, bias }: Product,
+  written: Tensor,
+): Record<"ElementA" | "ElementB" | "ElementBias" | "ElementC", DataType> {
+  return {
+    ElementA: a.dtype,
+    ElementB: b.dtype,
+    ElementBias: bias?.dtype ?? "f32",
+    ElementC: written.dtype,
+  };
 }
 
 function flags({ transposeA, transposeB }: Product): Record<string, boolean> {

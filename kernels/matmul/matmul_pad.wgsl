@@ -3,6 +3,8 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+alias Element = f32; // or f16
+
 struct Shape {
   batches: u32,
   rows: u32,
@@ -12,8 +14,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> source: array<f32>; // [batches, rows, columns]
-@group(0) @binding(2) var<storage, read_write> padded: array<f32>; // [batches, padded_rows, padded_columns]
+@group(0) @binding(1) var<storage, read> source: array<Element>; // [batches, rows, columns]
+@group(0) @binding(2) var<storage, read_write> padded: array<Element>; // [batches, padded_rows, padded_columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_pad(
@@ -28,7 +30,7 @@ fn matmul_pad(
   if (batch >= shape.batches) {
     return;
   }
-  var value = 0.0;
+  var value = Element();
   if (row < shape.rows && column < shape.columns) {
     value = source[(batch * shape.rows + row) * shape.columns + column];
   }

@@ -11,6 +11,12 @@ override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
 override HAS_BIAS: bool = false;
 
+// How the matrices are stored, as f32 or as f16; sums are in f32.
+alias ElementA = f32;
+alias ElementB = f32;
+alias ElementBias = f32;
+alias ElementC = f32;
+
 struct Shape {
   batches: u32,
   rows: u32, // M
@@ -23,10 +29,10 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>; // [batches, M, K] or [batches, K, M]
-@group(0) @binding(2) var<storage, read> b: array<vec4f>; // [batches, K, N] or [batches, N, K]
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<vec4f>; // [splits, batches, M, N]
+@group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
+@group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [N]
+@group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, N]
 
 const TILE_ROWS = 16u;
 const TILE_COLUMNS = 16u;
@@ -37,16 +43,31 @@ fn block_a(start: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
     let width = shape.rows / 4u;
     let i = start + k * width + min(row / 4u, width - 1u);
-    return transpose(mat4x4f(a[i], a[i + width], a[i + 2u * width], a[i + 3u * width]));
+    return transpose(mat4x4f(
+      vec4f(a[i]),
+      vec4f(a[i + width]),
+      vec4f(a[i + 2u * width]),
+      vec4f(a[i + 3u * width]),
+    ));
   }
   let width = shape.reduction / 4u;
   let last = shape.rows - 1u;
   let i = start + k / 4u;
   return mat4x4f(
-    a[i + min(row, last) * width],
-    a[i + min(row + 1u, last) * width],
-    a[i + min(row + 2u, last) * width],
-    a[i + min(row + 3u, last) * width],
+    vec4f(a[i + min(row, last) * width]),
+    vec4f(a[i + min(row + 1u, last) * width]),
+    vec4f(a[i + min(row + 2u, last) * width]),
+    vec4f(a[i + min(row + 3u, last) * width]),
+  );
+}
+
+// Four rows of B as it is stored.
+fn stored_b(i: u32, width: u32) -> mat4x4f {
+  return mat4x4f(
+    vec4f(b[i]),
+    vec4f(b[i + width]),
+    vec4f(b[i + 2u * width]),
+    vec4f(b[i + 3u * width]),
   );
 }
 
@@ -55,11 +76,11 @@ fn block_b(start: u32, k: u32, column: u32) -> mat4x4f {
   if (TRANSPOSE_B) {
     let width = shape.reduction / 4u;
     let i = start + min(column, shape.columns - 4u) * width + k / 4u;
-    return transpose(mat4x4f(b[i], b[i + width], b[i + 2u * width], b[i + 3u * width]));
+    return transpose(stored_b(i, width));
   }
   let width = shape.columns / 4u;
   let i = start + k * width + min(column / 4u, width - 1u);
-  return mat4x4f(b[i], b[i + width], b[i + 2u * width], b[i + 3u * width]);
+  return stored_b(i, width);
 }
 
 // The sum of a row of C and a row of A times four rows of B.
@@ -87,12 +108,12 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   let i = start + (row * shape.columns + column) / 4u;
   var total = value;
   if (HAS_BIAS) {
-    total += bias[column / 4u];
+    total += vec4f(bias[column / 4u]);
   }
   if (ACCUMULATE) {
-    total += c[i];
+    total += vec4f(c[i]);
   }
-  c[i] = total;
+  c[i] = vec4<ElementC>(total);
 }
 
 fn store_block(start: u32, row: u32, column: u32, value: mat4x4f) {

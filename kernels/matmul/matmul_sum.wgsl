@@ -6,6 +6,9 @@ override WORKGROUP_SIZE: u32 = 64u;
 override ACCUMULATE: bool = false;
 override HAS_BIAS: bool = false;
 
+alias ElementBias = f32; // or f16
+alias ElementC = f32; // or f16
+
 struct Shape {
   splits: u32,
   batches: u32,
@@ -17,8 +20,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<f32>; // [splits, batches, partial_rows, partial_columns]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // [columns]
-@group(0) @binding(3) var<storage, read_write> c: array<f32>; // [batches, rows, columns]
+@group(0) @binding(2) var<storage, read> bias: array<ElementBias>; // [columns]
+@group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_sum(
@@ -40,10 +43,10 @@ fn matmul_sum(
     i += shape.batches * shape.partial_rows * shape.partial_columns;
   }
   if (HAS_BIAS) {
-    sum += bias[column];
+    sum += f32(bias[column]);
   }
   if (ACCUMULATE) {
-    sum += c[index];
+    sum += f32(c[index]);
   }
-  c[index] = sum;
+  c[index] = ElementC(sum);
 }

@@ -14,6 +14,12 @@ override ACCUMULATE: bool = false;
 override HAS_BIAS: bool = false;
 override ALIGNED: bool = false; // whether N and K are multiples of 4
 
+// How the matrices are stored, as f32 or as f16; sums are in f32.
+alias ElementA = f32;
+alias ElementB = f32;
+alias ElementBias = f32;
+alias ElementC = f32;
+
 struct Shape {
   batches: u32,
   rows: u32, // M
@@ -24,11 +30,11 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, M, K] or [batches, K, M]
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, K, N] or [batches, N, K]
-@group(0) @binding(3) var<storage, read> b_fours: array<vec4f>; // b once more, by fours
-@group(0) @binding(4) var<storage, read> bias: array<f32>; // [N]
-@group(0) @binding(5) var<storage, read_write> c: array<f32>; // [batches, M, N]
+@group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
+@group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
+@group(0) @binding(3) var<storage, read> b_fours: array<vec4<ElementB>>; // b once more, by fours
+@group(0) @binding(4) var<storage, read> bias: array<ElementBias>; // [N]
+@group(0) @binding(5) var<storage, read_write> c: array<ElementC>; // [batches, M, N]
 
 var<workgroup> partial: array<vec4f, GROUPS * LANES>;
 
@@ -37,23 +43,23 @@ fn a_at(start: u32, row: u32, k: u32) -> f32 {
   if (k >= shape.reduction) {
     return 0.0;
   }
-  return a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)];
+  return f32(a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)]);
 }
 
 fn b_at(start: u32, k: u32, column: u32) -> f32 {
   if (k >= shape.reduction || column >= shape.columns) {
     return 0.0;
   }
-  return b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)];
+  return f32(b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)]);
 }
 
 // Four columns of op(B) at a step of K; or, where B is transposed, four steps of K of a column.
 fn b_four(start: u32, k: u32, column: u32) -> vec4f {
   if (ALIGNED && TRANSPOSE_B) {
-    return b_fours[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u];
+    return vec4f(b_fours[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u]);
   }
   if (ALIGNED) {
-    return b_fours[(start + k * shape.columns + min(column, shape.columns - 4u)) / 4u];
+    return vec4f(b_fours[(start + k * shape.columns + min(column, shape.columns - 4u)) / 4u]);
   }
   if (TRANSPOSE_B) {
     return vec4f(
@@ -133,11 +139,11 @@ fn matmul_vector(
     let i = (batch * shape.rows + row) * shape.columns + column + j;
     var value = total[j];
     if (HAS_BIAS) {
-      value += bias[column + j];
+      value += f32(bias[column + j]);
     }
     if (ACCUMULATE) {
-      value += c[i];
+      value += f32(c[i]);
     }
-    c[i] = value;
+    c[i] = ElementC(value);
   }
 }

@@ -10,6 +10,12 @@ override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
 override HAS_BIAS: bool = false;
 
+// How the matrices are stored, as f32 or as f16; sums are in f32.
+alias ElementA = f32;
+alias ElementB = f32;
+alias ElementBias = f32;
+alias ElementC = f32;
+
 struct Shape {
   batches: u32,
   rows: u32, // M
@@ -22,10 +28,10 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, M, K] or [batches, K, M]
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, K, N] or [batches, N, K]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<f32>; // [splits, batches, M, N]
+@group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
+@group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
+@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [N]
+@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [splits, batches, M, N]
 
 const TILE = 64u; // rows and columns of C
 const STEPS = 16u; // of K
@@ -38,14 +44,14 @@ fn a_at(start: u32, row: u32, k: u32, last: u32) -> f32 {
   if (row >= shape.rows || k >= last) {
     return 0.0;
   }
-  return a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)];
+  return f32(a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)]);
 }
 
 fn b_at(start: u32, k: u32, column: u32, last: u32) -> f32 {
   if (column >= shape.columns || k >= last) {
     return 0.0;
   }
-  return b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)];
+  return f32(b[start + select(k * shape.columns + column, column * shape.reduction + k, TRANSPOSE_B)]);
 }
 
 fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
@@ -56,12 +62,12 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
     let i = start + row * shape.columns + column + j;
     var total = value[j];
     if (HAS_BIAS) {
-      total += bias[column + j];
+      total += f32(bias[column + j]);
     }
     if (ACCUMULATE) {
-      total += c[i];
+      total += f32(c[i]);
     }
-    c[i] = total;
+    c[i] = ElementC(total);
   }
 }
 

@@ -2,10 +2,18 @@ import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import layerNormBackwardSource from "./layer_norm_backward.wgsl" with { type: "text" };
 import parameterGradientsSource from "./layer_norm_parameter_gradients.wgsl" with { type: "text" };
 import layerNormSource from "./layer_norm.wgsl" with { type: "text" };
-import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
+import {
+  BLOCK,
+  columnLanes,
+  laneForm,
+  laneKernels,
+  rowForm,
+  rowKernels,
+  sumBlocks,
+} from "./rows.ts";
 
-const LAYER_NORM = rowKernels("layer_norm", layerNormSource);
-const LAYER_NORM_BACKWARD = rowKernels("layer_norm_backward", layerNormBackwardSource);
+const LAYER_NORM = laneKernels("layer_norm", layerNormSource);
+const LAYER_NORM_BACKWARD = laneKernels("layer_norm_backward", layerNormBackwardSource);
 const LAYER_NORM_PARAMETER_GRADIENTS = rowKernels(
   "layer_norm_parameter_gradients",
   parameterGradientsSource,
@@ -56,8 +64,7 @@ export function layerNorm(
   const output = gpu.empty(x.shape);
   const mean = gpu.empty(x.shape.slice(0, -1));
   const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
-  const { kernel, columns } = rowForm(LAYER_NORM, width);
-  const tiling = rowTiling(gpu, columns);
+  const { kernel, columns, tiling } = laneForm(gpu, LAYER_NORM, width);
   gpu.dispatch(kernel, {
     constants: {
       ...tiling,
@@ -108,8 +115,7 @@ export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): La
   checkTensor("layerNormBackward", "inverseDeviation", inverseDeviation, x.shape.slice(0, -1));
   checkTensor("layerNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { kernel, columns } = rowForm(LAYER_NORM_BACKWARD, width);
-  const tiling = rowTiling(gpu, columns);
+  const { kernel, columns, tiling } = laneForm(gpu, LAYER_NORM_BACKWARD, width);
   gpu.dispatch(kernel, {
     constants: tiling,
     uniform: [rows, columns, width],

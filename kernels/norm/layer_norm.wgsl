@@ -9,6 +9,7 @@ override EPSILON: f32 = 1e-5;
 override BIASED: bool = false;
 
 alias Element = f32;
+alias Sum = f32; // over the lanes of a row
 
 fn total(value: Element) -> f32 {
   return value;
@@ -27,24 +28,6 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> y: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>; // [rows]
-
-var<workgroup> partial: array<f32, LANES * ROWS>;
-
-// The sum of a value over the lanes of a row.
-fn sum_lanes(local: vec3u, value: f32) -> f32 {
-  let slot = local.y * LANES;
-  partial[slot + local.x] = value;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      partial[slot + local.x] += partial[slot + local.x + stride];
-    }
-  }
-  workgroupBarrier();
-  let sum = partial[slot];
-  workgroupBarrier();
-  return sum;
-}
 
 @compute @workgroup_size(LANES, ROWS)
 fn layer_norm(
@@ -65,6 +48,7 @@ fn layer_norm(
     let value = x[start + column] - center;
     squares += value * value;
   }
+  workgroupBarrier();
   let scale = inverseSqrt(sum_lanes(local, total(squares)) / f32(shape.width) + EPSILON);
   if (!valid) {
     return;

@@ -7,6 +7,7 @@ override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
 
 alias Element = f32;
+alias Sum = vec2f; // of dŷ and dŷ * x̂ over the lanes of a row
 
 fn total(value: Element) -> f32 {
   return value;
@@ -25,8 +26,6 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> inverse_deviation: array<f32>; // [rows]
 @group(0) @binding(5) var<storage, read> y_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(6) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
-
-var<workgroup> partial: array<vec2f, LANES * ROWS>; // sums of dŷ and dŷ * x̂
 
 @compute @workgroup_size(LANES, ROWS)
 fn layer_norm_backward(
@@ -47,19 +46,11 @@ fn layer_norm_backward(
     sum += gradient;
     projection += gradient * ((x[start + column] - center) * scale);
   }
-  let slot = local.y * LANES;
-  partial[slot + local.x] = vec2f(total(sum), total(projection));
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      partial[slot + local.x] += partial[slot + local.x + stride];
-    }
-  }
-  workgroupBarrier();
+  let sums = sum_lanes(local, vec2f(total(sum), total(projection)));
   if (!valid) {
     return;
   }
-  let means = partial[slot] / f32(shape.width);
+  let means = sums / f32(shape.width);
   for (var column = local.x; column < shape.columns; column += LANES) {
     let gradient = y_gradient[start + column] * weight[column];
     let normalized = (x[start + column] - center) * scale;

@@ -2,10 +2,18 @@ import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import rmsNormBackwardSource from "./rms_norm_backward.wgsl" with { type: "text" };
 import rmsNormSource from "./rms_norm.wgsl" with { type: "text" };
 import rmsNormWeightGradientSource from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
-import { BLOCK, columnLanes, rowForm, rowKernels, rowTiling, sumBlocks } from "./rows.ts";
+import {
+  BLOCK,
+  columnLanes,
+  laneForm,
+  laneKernels,
+  rowForm,
+  rowKernels,
+  sumBlocks,
+} from "./rows.ts";
 
-const RMS_NORM = rowKernels("rms_norm", rmsNormSource);
-const RMS_NORM_BACKWARD = rowKernels("rms_norm_backward", rmsNormBackwardSource);
+const RMS_NORM = laneKernels("rms_norm", rmsNormSource);
+const RMS_NORM_BACKWARD = laneKernels("rms_norm_backward", rmsNormBackwardSource);
 const RMS_NORM_WEIGHT_GRADIENT = rowKernels(
   "rms_norm_weight_gradient",
   rmsNormWeightGradientSource,
@@ -60,8 +68,7 @@ export function rmsNorm(
   const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
   const inverseRms = gpu.empty(x.shape.slice(0, -1));
-  const { kernel, columns } = rowForm(RMS_NORM, width);
-  const tiling = rowTiling(gpu, columns);
+  const { kernel, columns, tiling } = laneForm(gpu, RMS_NORM, width);
   gpu.dispatch(kernel, {
     constants: { ...tiling, EPSILON: options.epsilon ?? 1e-5 },
     uniform: [rows, columns, width, groups],
@@ -101,8 +108,7 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { kernel, columns } = rowForm(RMS_NORM_BACKWARD, width);
-  const tiling = rowTiling(gpu, columns);
+  const { kernel, columns, tiling } = laneForm(gpu, RMS_NORM_BACKWARD, width);
   gpu.dispatch(kernel, {
     constants: tiling,
     uniform: [rows, columns, width, groups],

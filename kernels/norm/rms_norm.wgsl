@@ -7,6 +7,7 @@ override ROWS: u32 = 1u;
 override EPSILON: f32 = 1e-5;
 
 alias Element = f32;
+alias Sum = f32; // over the lanes of a row
 
 fn total(value: Element) -> f32 {
   return value;
@@ -25,8 +26,6 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<Element>; // [rows, columns]
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
-var<workgroup> partial: array<f32, LANES * ROWS>;
-
 @compute @workgroup_size(LANES, ROWS)
 fn rms_norm(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -42,16 +41,8 @@ fn rms_norm(
     let value = x[start + column];
     sum += value * value;
   }
-  let slot = local.y * LANES;
-  partial[slot + local.x] = total(sum);
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      partial[slot + local.x] += partial[slot + local.x + stride];
-    }
-  }
-  workgroupBarrier();
-  let scale = inverseSqrt(partial[slot] / f32(shape.width) + EPSILON);
+  let squares = sum_lanes(local, total(sum));
+  let scale = inverseSqrt(squares / f32(shape.width) + EPSILON);
   if (!valid) {
     return;
   }

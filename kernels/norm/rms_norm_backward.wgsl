@@ -7,6 +7,7 @@ override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
 
 alias Element = f32;
+alias Sum = f32; // over the lanes of a row
 
 fn total(value: Element) -> f32 {
   return value;
@@ -26,8 +27,6 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> y_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
 
-var<workgroup> partial: array<f32, LANES * ROWS>;
-
 @compute @workgroup_size(LANES, ROWS)
 fn rms_norm_backward(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -42,20 +41,12 @@ fn rms_norm_backward(
   for (var column = local.x; column < shape.columns; column += LANES) {
     sum += y_gradient[start + column] * weight[weight_start + column] * x[start + column];
   }
-  let slot = local.y * LANES;
-  partial[slot + local.x] = total(sum);
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      partial[slot + local.x] += partial[slot + local.x + stride];
-    }
-  }
-  workgroupBarrier();
+  let row_sum = sum_lanes(local, total(sum));
   if (!valid) {
     return;
   }
   let scale = inverse_rms[row];
-  let projection = partial[slot] / f32(shape.width) * scale * scale;
+  let projection = row_sum / f32(shape.width) * scale * scale;
   for (var column = local.x; column < shape.columns; column += LANES) {
     let normalized_gradient = y_gradient[start + column] * weight[weight_start + column];
     x_gradient[start + column] = scale * (normalized_gradient - x[start + column] * projection);

@@ -1,5 +1,14 @@
-import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import {
+  type Gpu,
+  type Kernel,
+  kernel,
+  LOOP_ITERATIONS,
+  type Tensor,
+  withSubgroups,
+} from "../gpu/mod.ts";
 import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
+import sumLanes from "./sum_lanes.wgsl" with { type: "text" };
+import sumLanesSubgroups from "./sum_lanes_subgroups.wgsl" with { type: "text" };
 
 const SUM_BLOCKS = rowKernels("sum_blocks", sumBlocksSource);
 /** Rows, or blocks of them, that one invocation sums for the gradient of a parameter. */
@@ -32,10 +41,39 @@ export function rowForm(kernels: RowKernels, width: number): { kernel: Kernel; c
  * many lanes as it has columns, up to 256; and so does a software adapter a row that would take 8
  * lanes more rounds than they may go.
  */
-export function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
+function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
   if (gpu.adapter.software && columns <= LOOP_ITERATIONS) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
+}
+
+/** A kernel whose lanes sum up a row, by each way to do so. */
+export interface LaneKernels {
+  readonly workgroup: RowKernels;
+  readonly subgroups: RowKernels;
+}
+
+/** All forms of a shader that calls `sum_lanes`. */
+export function laneKernels(label: string, source: string): LaneKernels {
+  return {
+    workgroup: rowKernels(label, `${source}\n${sumLanes}`),
+    subgroups: rowKernels(label, withSubgroups(`${source}\n${sumLanesSubgroups}`)),
+  };
+}
+
+/**
+ * The form for rows of so many floats, and its tiling. Subgroups sum a row with one barrier, where a
+ * GPU has them and a workgroup holds no other row.
+ */
+export function laneForm(
+  gpu: Gpu,
+  kernels: LaneKernels,
+  width: number,
+): { kernel: Kernel; columns: number; tiling: { LANES: number; ROWS: number } } {
+  const { columns } = rowForm(kernels.workgroup, width);
+  const tiling = rowTiling(gpu, columns);
+  const subgroups = gpu.supportsSubgroups && !gpu.adapter.software && tiling.ROWS === 1;
+  return { ...rowForm(subgroups ? kernels.subgroups : kernels.workgroup, width), tiling };
 }
 
 /** How many invocations of a workgroup stand side by side where each has a column of its own. */

@@ -11,7 +11,48 @@ export type RotaryScaling =
    * `factor^(dim / (dim − 2))`, so that the highest frequency stays and the lowest is divided by
    * `factor`.
    */
-  | { readonly kind: "ntk"; readonly factor: number };
+  | { readonly kind: "ntk"; readonly factor: number }
+  | YarnScaling
+  | Llama3Scaling;
+
+/**
+ * NTK by parts (Peng et al. 2023, "YaRN", section 3.2): a pair that turns at least `fast` times over
+ * the trained length stays, one that turns at most `slow` times is divided by `factor`, those between
+ * are mixed, linearly in their index. YaRN's other half, the scale of the attention (section 3.3), is
+ * the attention's.
+ */
+export interface YarnScaling {
+  /** Which way this is. */
+  readonly kind: "yarn";
+  /** How many times longer sequences become. */
+  readonly factor: number;
+  /** Positions of training. */
+  readonly trainedLength: number;
+  /** Turns above which a pair stays; 32 unless told. */
+  readonly fast?: number;
+  /** Turns below which a pair is divided; 1 unless told. */
+  readonly slow?: number;
+  /** Whether the bounds between which pairs are mixed are rounded outward; true unless told. */
+  readonly truncate?: boolean;
+}
+
+/**
+ * Llama 3.1's (Meta's llama-models, llama3/model.py, `apply_scaling`): a pair that turns more than
+ * `highFactor` times over the trained length stays, one that turns less than `lowFactor` times is
+ * divided by `factor`, those between are mixed, linearly in their turns.
+ */
+export interface Llama3Scaling {
+  /** Which way this is. */
+  readonly kind: "llama3";
+  /** How many times longer sequences become. */
+  readonly factor: number;
+  /** Positions of training. */
+  readonly trainedLength: number;
+  /** Turns below which a pair is divided. */
+  readonly lowFactor: number;
+  /** Turns above which a pair stays. */
+  readonly highFactor: number;
+}
 
 /** Options of {@linkcode rotaryFrequencies}. */
 export interface RotaryFrequenciesOptions {
@@ -46,13 +87,42 @@ export function rotaryAngles(options: RotaryFrequenciesOptions): Float64Array {
     case "ntk":
       // A single pair has the highest frequency and the lowest at once: it stays.
       return dim === 2 ? series(base) : series(base * scaling.factor ** (dim / (dim - 2)));
+    case "yarn":
+      return mixYarn(series(base), base, scaling);
+    case "llama3":
+      return mixLlama3(series(base), scaling);
     default:
       throw new RangeError(
-        `Cannot make rotary frequencies as scaling must be none, linear or ntk: current kind is ${
+        `Cannot make rotary frequencies as scaling must be none, linear, ntk, yarn or llama3: current kind is ${
           (scaling as { kind: string }).kind
         }`,
       );
   }
+}
+
+function mixYarn(frequencies: Float64Array, base: number, scaling: YarnScaling): Float64Array {
+  const { factor, trainedLength, fast = 32, slow = 1, truncate = true } = scaling;
+  const dim = 2 * frequencies.length;
+  // The index, with a fraction, of the pair that turns so many times over the trained length.
+  const indexOf = (turns: number): number =>
+    dim * Math.log(trainedLength / (2 * Math.PI * turns)) / (2 * Math.log(base));
+  const [from, to] = [indexOf(fast), indexOf(slow)];
+  const low = Math.max(0, truncate ? Math.floor(from) : from);
+  const high = Math.min(dim - 1, truncate ? Math.ceil(to) : to);
+  const span = low === high ? 0.001 : high - low;
+  return frequencies.map((frequency, i) => {
+    const divided = Math.min(1, Math.max(0, (i - low) / span));
+    return frequency * (1 - divided) + frequency / factor * divided;
+  });
+}
+
+function mixLlama3(frequencies: Float64Array, scaling: Llama3Scaling): Float64Array {
+  const { factor, trainedLength, lowFactor, highFactor } = scaling;
+  return frequencies.map((frequency) => {
+    const turns = trainedLength * frequency / (2 * Math.PI);
+    const kept = Math.min(1, Math.max(0, (turns - lowFactor) / (highFactor - lowFactor)));
+    return frequency * kept + frequency / factor * (1 - kept);
+  });
 }
 
 /**

@@ -18,9 +18,6 @@ const NONE = 0xffffffffu;
 
 // Keys are compared as integers: their order is that of the floats, 0 is that of NaN, and no compiler
 // may assume NaN away.
-var<workgroup> keys: array<u32, LANES * ROWS>;
-var<workgroup> places: array<u32, LANES * ROWS>;
-
 fn order_keys(bits: vec4u) -> vec4u {
   let sign = vec4u(0x80000000u);
   let ordered = select(bits | sign, ~bits, (bits & sign) != vec4u(0u));
@@ -53,22 +50,8 @@ fn argmax(
       place = elements.x + offset - start;
     }
   }
-  let slot = local.y * LANES;
-  keys[slot + local.x] = best;
-  places[slot + local.x] = place;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (local.x < stride) {
-      let mine = slot + local.x;
-      let other = mine + stride;
-      if (keys[other] > keys[mine] || (keys[other] == keys[mine] && places[other] < places[mine])) {
-        keys[mine] = keys[other];
-        places[mine] = places[other];
-      }
-    }
-  }
-  workgroupBarrier();
+  let first = first_largest(local, best, place);
   if (valid && local.x == 0u) {
-    tokens[row] = select(places[slot], 0u, places[slot] == NONE);
+    tokens[row] = select(first, 0u, first == NONE);
   }
 }

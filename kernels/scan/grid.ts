@@ -55,19 +55,21 @@ export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[])
 export interface SelectiveTiling {
   /** Steps a chunk of the forward pass. */
   readonly chunkSize: number;
+  /** Whether the chunks run at once, for which every exponential is taken twice; or one after the other. */
+  readonly atOnce: boolean;
   /** Channels a workgroup. */
   readonly lanes: number;
 }
 
 /**
- * The table of adapters for the selective scan. Here cutting costs every exponential a second time: a
- * software adapter, whose few cores the channels alone keep busy, does not cut.
+ * The table of adapters for the selective scan. The channels alone keep the few cores of a software
+ * adapter busy: there the chunks run one after the other, and what an invocation leaves unused of a
+ * cache line is still in the cache when its neighbour comes.
  */
 export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
-  if (gpu.adapter.software) {
-    return { chunkSize: chains < 32 ? 256 : Math.max(1, time), lanes: 16 };
-  }
-  return { chunkSize: scanTiling(gpu, [1, time, chains]).chunkSize, lanes: 64 };
+  if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, lanes: 16 };
+  const { chunkSize } = scanTiling(gpu, [1, time, chains]);
+  return { chunkSize, atOnce: true, lanes: 64 };
 }
 
 const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);

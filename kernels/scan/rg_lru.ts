@@ -185,7 +185,7 @@ function rgLruGates(gpu: Gpu, inputs: RgLruInputs, options: RgLruOptions): Gates
     uniform: [batch, time, channels],
     read: { input, recurrenceGate, inputGate, rate },
     write: { decay, gated },
-    workgroups: workgroupsFor(input.size),
+    workgroups: workgroupsFor(Math.ceil(input.size / 4)),
   });
   return {
     rate,

@@ -100,7 +100,7 @@ export function selectiveScan(
 ): SelectiveScanOutputs {
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const { chunkSize: asked, lanes } = {
+  const { chunkSize: asked, lanes, atOnce } = {
     ...selectiveTiling(gpu, time, batch * channels),
     ...options,
   };
@@ -111,44 +111,45 @@ export function selectiveScan(
 
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
-  const grid = {
-    constants: { LANES: lanes },
-    workgroups: [Math.ceil(channels / lanes), chunks, batch],
-  } as const;
-  const uniform = (first: number): number[] => [
-    batch,
-    time,
-    channels,
-    state,
-    first,
-    chunks,
-    chunkSize,
-  ];
+  const extents = [batch, time, channels, state];
+  const workgroups = (count: number) => [Math.ceil(channels / lanes), count, batch] as const;
+  /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
+  const run = (firstChunk: number, count: number, carry: Tensor | undefined, leaving: Tensor) => {
+    for (let first = 0; first < state; first += STATES) {
+      gpu.dispatch(OUTPUT, {
+        constants: { LANES: lanes, HAS_CARRY: carry !== undefined, ACCUMULATE: first > 0 },
+        uniform: [...extents, first, count, chunkSize, firstChunk],
+        read: { input, delta, a, b, c, carry: carry ?? a },
+        write: { output, finalState: leaving },
+        workgroups: workgroups(count),
+      });
+    }
+  };
 
-  using carry = chunks === 1
-    ? initialState?.reshape([1, ...stateShape])
-    : gpu.empty([chunks, ...stateShape]);
-  if (carry && chunks > 1) {
+  const finalState = gpu.empty(stateShape);
+  if (chunks === 1) {
+    run(0, 1, initialState, finalState);
+  } else if (atOnce) {
+    using carry = gpu.empty([chunks, ...stateShape]);
     using deltaSum = gpu.empty([chunks, batch, channels]);
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(CHUNK, {
-        ...grid,
-        uniform: uniform(first),
+        constants: { LANES: lanes },
+        uniform: [...extents, first, chunks, chunkSize],
         read: { input, delta, a, b },
         write: { sum: carry, deltaSum },
+        workgroups: workgroups(chunks),
       });
     }
     passStates(gpu, initialState, a, deltaSum, carry, false);
-  }
-  const finalState = gpu.empty(stateShape);
-  for (let first = 0; first < state; first += STATES) {
-    gpu.dispatch(OUTPUT, {
-      ...grid,
-      constants: { ...grid.constants, HAS_CARRY: carry !== undefined, ACCUMULATE: first > 0 },
-      uniform: uniform(first),
-      read: { input, delta, a, b, c, carry: carry ?? a },
-      write: { output, finalState },
-    });
+    run(0, chunks, carry, finalState);
+  } else {
+    let entering = copyOf(gpu, initialState, stateShape);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      using carry = entering;
+      entering = chunk === chunks - 1 ? finalState : gpu.empty(stateShape);
+      run(chunk, 1, carry, entering);
+    }
   }
   if (skip || gate) {
     gpu.dispatch(GATE, {

@@ -1,6 +1,6 @@
 // The selective scan inside each chunk, from the state that enters it:
 //   h = exp(delta * a) * h + delta * input * b,  output = sum over states of c * h.
-// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
+// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks from first_chunk on, z = batch.
 
 override LANES: u32 = 64u;
 override HAS_CARRY: bool = true; // else every chunk starts from 0
@@ -12,8 +12,9 @@ struct Shape {
   channels: u32,
   state: u32,
   first_state: u32, // of the sixteen that this dispatch carries
-  chunks: u32,
+  chunks: u32, // of the dispatch
   chunk_size: u32,
+  first_chunk: u32, // of the dispatch; carry and final_state are the dispatch's own
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -86,7 +87,7 @@ fn selective_scan_output(
     return;
   }
   let batch = workgroup.z;
-  let first = workgroup.y * shape.chunk_size;
+  let first = (shape.first_chunk + workgroup.y) * shape.chunk_size;
   let last = min(first + shape.chunk_size, shape.time);
   let a0 = fetch_a(channel, 0u);
   let a1 = fetch_a(channel, 4u);

@@ -4,8 +4,8 @@ export interface ByteSource extends Disposable {
   readonly name: string;
   /** How many bytes there are. */
   readonly size: number;
-  /** Reads bytes. @throws {RangeError} past the end. */
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Fills `into` with the bytes from `offset` on. @throws {RangeError} past the end. */
+  read(offset: number, into: Uint8Array): Promise<void>;
 }
 
 /** Opens a file to read it by place. @throws {Deno.errors.NotFound} where there is none. */
@@ -19,12 +19,21 @@ export async function openFile(path: string): Promise<ByteSource> {
   }
 }
 
+/** Some bytes of a source. @throws {RangeError} past the end. */
+export async function readBytes(
+  source: ByteSource,
+  offset: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  await source.read(offset, bytes);
+  return bytes;
+}
+
 class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;
   readonly #file: Deno.FsFile;
-  /** The reads under way: a file has one position, so that they go one after the other. */
-  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(name: string, file: Deno.FsFile, size: number) {
     this.name = name;
@@ -32,27 +41,20 @@ class FileSource implements ByteSource {
     this.size = size;
   }
 
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const read = this.#queue.then(() => this.#read(offset, length));
-    this.#queue = read.catch(() => {});
-    return read;
-  }
-
-  async #read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(length);
-    await this.#file.seek(offset, Deno.SeekMode.Start);
-    for (let filled = 0; filled < length;) {
-      const count = await this.#file.read(bytes.subarray(filled));
+  // deno-lint-ignore require-await -- a rejection, where a file has one position for all who read
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let filled = 0; filled < into.length;) {
+      const count = this.#file.readSync(into.subarray(filled));
       if (count === null) {
         throw new RangeError(
-          `Cannot read bytes ${offset} to ${offset + length} of ${this.name} as it ends at byte ${
-            offset + filled
-          }`,
+          `Cannot read bytes ${offset} to ${
+            offset + into.length
+          } of ${this.name} as it ends at byte ${offset + filled}`,
         );
       }
       filled += count;
     }
-    return bytes;
   }
 
   [Symbol.dispose](): void {

@@ -1,9 +1,13 @@
+import { fromFileUrl } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
-import type { ModelConfiguration } from "../configuration.ts";
-import { Model, parameterSpecifications } from "../model.ts";
-import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
-
-const FORMAT = "lengthwise";
+import { Model } from "../model.ts";
+import type { ByteSource } from "./byte_source.ts";
+import { CheckpointConfig } from "./published/config.ts";
+import { loadParameters } from "./published/family.ts";
+import { FORMAT } from "./published/lengthwise.ts";
+import { readPublished } from "./published/registry.ts";
+import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
+import { openWeights, Weights } from "./weights.ts";
 
 /** The bytes of a model's `model.safetensors`. Waits for the GPU. */
 export async function storeParameters(model: Model): Promise<Map<string, StoredTensor>> {
@@ -32,29 +36,24 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
 }
 
 /**
- * Loads a model from a directory, a `file:` or an `https:` address that ends in a slash.
+ * Loads a model from a directory, or a `file:` or `https:` address that ends in a slash: one that
+ * `saveModel()` wrote, or a published checkpoint, `config.json` with its weights. The weights go to
+ * the GPU tensor by tensor.
  *
- * @throws {Error} where a file is missing, truncated, or holds another model's tensors.
+ * @throws {Error} where a file is missing, truncated, of an unknown kind, or holds another model's
+ * tensors.
  */
 export async function loadModel(gpu: Gpu, directory: string | URL): Promise<Model> {
-  const read = async (name: string): Promise<Uint8Array> => {
-    try {
-      return directory instanceof URL
-        ? new Uint8Array(await (await fetchFile(new URL(name, directory))).arrayBuffer())
-        : await Deno.readFile(`${directory}/${name}`);
-    } catch (error) {
-      throw new Error(
-        `Cannot load a model from ${directory} as its ${name} cannot be read: ${
-          (error as Error).message
-        }`,
-        { cause: error },
-      );
-    }
-  };
-  const configuration = parseConfiguration(await read("config.json"), `${directory}/config.json`);
-  const source = `${directory}/model.safetensors`;
-  const { tensors } = readSafetensors(await read("model.safetensors"), source);
-  return new Model(gpu, configuration, checkTensors(configuration, tensors, source));
+  const folder = directory instanceof URL && directory.protocol === "file:"
+    ? fromFileUrl(directory)
+    : directory;
+  const name = folder instanceof URL
+    ? `${new URL("config.json", folder)}`
+    : `${folder}/config.json`;
+  const config = CheckpointConfig.parse(await readConfig(folder), name);
+  const published = readPublished(config);
+  using weights = folder instanceof URL ? await fetchWeights(folder) : await openWeights(folder);
+  return new Model(gpu, published.configuration, await loadParameters(gpu, weights, published));
 }
 
 /** Writes a file whole or not at all: a killed run leaves the one that was there. */
@@ -72,53 +71,39 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   await Deno.rename(partial, path);
 }
 
+async function readConfig(folder: string | URL): Promise<string> {
+  try {
+    return folder instanceof URL
+      ? await (await fetchFile(new URL("config.json", folder))).text()
+      : await Deno.readTextFile(`${folder}/config.json`);
+  } catch (error) {
+    throw new Error(
+      `Cannot load a model from ${folder} as its config.json cannot be read: ${
+        (error as Error).message
+      }`,
+      { cause: error },
+    );
+  }
+}
+
+/** The weights behind an address, which are held in memory. */
+async function fetchWeights(folder: URL): Promise<Weights> {
+  const address = new URL("model.safetensors", folder);
+  const bytes = new Uint8Array(await (await fetchFile(address)).arrayBuffer());
+  const source: ByteSource = {
+    name: `${address}`,
+    size: bytes.byteLength,
+    read(offset, into): Promise<void> {
+      into.set(bytes.subarray(offset, offset + into.byteLength));
+      return Promise.resolve();
+    },
+    [Symbol.dispose]: () => {},
+  };
+  return new Weights(`${address}`, [source], await locateSafetensors(source));
+}
+
 async function fetchFile(address: URL): Promise<Response> {
   const response = await fetch(address);
   if (!response.ok) throw new Error(`${address} answered ${response.status}`);
   return response;
-}
-
-function parseConfiguration(bytes: Uint8Array, source: string): ModelConfiguration {
-  let parsed;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw new Error(`Cannot read ${source}: it is no JSON (${(error as Error).message})`);
-  }
-  const { format, ...configuration } = parsed;
-  if (format !== FORMAT) {
-    throw new Error(
-      `Cannot read ${source}: it must say "format": "${FORMAT}", as the models of deno task train do`,
-    );
-  }
-  return configuration;
-}
-
-/** The parameters' values by name. @throws {Error} that lists what is missing, extra or misshapen. */
-export function checkTensors(
-  configuration: ModelConfiguration,
-  tensors: ReadonlyMap<string, StoredTensor>,
-  source: string,
-): Map<string, Float32Array> {
-  const specifications = parameterSpecifications(configuration);
-  const known = new Set(specifications.map(({ name }) => name));
-  const missing = specifications.filter(({ name }) => !tensors.has(name)).map(({ name }) => name);
-  const extra = [...tensors.keys()].filter((name) => !known.has(name));
-  const misshapen = specifications.flatMap(({ name, shape }) => {
-    const stored = tensors.get(name)?.shape;
-    return stored && `${stored}` !== `${shape}`
-      ? [`${name} has shape [${stored}], not [${shape}]`]
-      : [];
-  });
-  const reasons = [
-    ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
-    ...(extra.length > 0 ? [`it has tensors of another model: ${extra.join(", ")}`] : []),
-    ...misshapen,
-  ];
-  if (reasons.length > 0) {
-    throw new Error(
-      `Cannot load ${source} as a ${configuration.family} model: ${reasons.join("; ")}`,
-    );
-  }
-  return new Map(specifications.map(({ name }) => [name, tensors.get(name)!.data]));
 }

@@ -25,68 +25,77 @@ export const STORED_BYTES: Readonly<Record<StoredDataType, number>> = {
   BOOL: 1,
 };
 
+/** The least that rounds to no finite 16-bit float. */
+const HALF_OVERFLOW = 65520;
+
 /** Whether a name is that of a data type that can be read. */
 export function isStoredDataType(name: string): name is StoredDataType {
   return Object.hasOwn(STORED_BYTES, name);
 }
 
-/** Stored elements as 32-bit floats: 16-bit floats are widened, integers and doubles rounded. */
-export function toFloats(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDataType): Float32Array {
+/**
+ * Stored elements as 32-bit floats: 16-bit floats are widened, integers and doubles rounded. Those
+ * that are 32-bit floats already are not copied.
+ *
+ * @param into Where the floats go; left out, to an array of its own.
+ */
+export function toFloats(
+  bytes: Uint8Array<ArrayBuffer>,
+  dtype: StoredDataType,
+  into?: Float32Array<ArrayBuffer>,
+): Float32Array<ArrayBuffer> {
   const width = STORED_BYTES[dtype];
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
-  const view = <T>(
-    array: new (buffer: ArrayBuffer, byteOffset: number, length: number) => T,
-  ): T => new array(aligned.buffer, aligned.byteOffset, aligned.byteLength / width);
+  const elements = bytes.byteLength / width;
+  const { buffer, byteOffset } = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  if (dtype === "F32") return new Float32Array(buffer, byteOffset, elements);
+  const floats = into?.subarray(0, elements) ?? new Float32Array(elements);
   switch (dtype) {
-    case "F32":
-      return view(Float32Array);
     case "BF16":
-      return widenBfloat16(view(Uint16Array));
+      widenBfloat16(new Uint16Array(buffer, byteOffset, elements), floats);
+      break;
     case "F16":
-      return widen(view(Float16Array));
+      convert(new Float16Array(buffer, byteOffset, elements), floats);
+      break;
     case "F64":
-      return widen(view(Float64Array));
+      convert(new Float64Array(buffer, byteOffset, elements), floats);
+      break;
     case "I64":
-      return Float32Array.from(view(BigInt64Array), Number);
+      new BigInt64Array(buffer, byteOffset, elements).forEach((value, i) =>
+        floats[i] = Number(value)
+      );
+      break;
     case "I32":
-      return widen(view(Int32Array));
+      convert(new Int32Array(buffer, byteOffset, elements), floats);
+      break;
     case "I16":
-      return widen(view(Int16Array));
+      convert(new Int16Array(buffer, byteOffset, elements), floats);
+      break;
     case "I8":
-      return widen(view(Int8Array));
+      convert(new Int8Array(buffer, byteOffset, elements), floats);
+      break;
     default:
-      return widen(aligned);
+      convert(new Uint8Array(buffer, byteOffset, elements), floats);
   }
+  return floats;
 }
 
-/** Stored elements as 16-bit floats; ±infinity where a finite one is past 65,504. */
-export function toHalves(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDataType): Float16Array {
-  if (dtype === "F16") {
-    const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-    return new Float16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2);
+/** 32-bit floats as 16-bit ones. Returns whether these hold every finite one. */
+export function toHalves(floats: Float32Array, halves: Float16Array): boolean {
+  let held = true;
+  for (let i = 0; i < floats.length; i++) {
+    const value = floats[i];
+    halves[i] = value;
+    held &&= Math.abs(value) < HALF_OVERFLOW || !Number.isFinite(value);
   }
-  return new Float16Array(toFloats(bytes, dtype));
-}
-
-/** How many elements are finite in `before` and not in `after`. */
-export function countOverflows(before: Float32Array, after: Float16Array): number {
-  const bits = new Uint16Array(after.buffer, after.byteOffset, after.length);
-  let count = 0;
-  for (let i = 0; i < bits.length; i++) {
-    if ((bits[i] & 0x7fff) === 0x7c00 && Number.isFinite(before[i])) count++;
-  }
-  return count;
+  return held;
 }
 
 // Loops: `from()` with a function, and `set()` from another type, are up to fifty times slower.
-function widenBfloat16(stored: Uint16Array): Float32Array {
-  const bits = new Uint32Array(stored.length);
+function widenBfloat16(stored: Uint16Array, floats: Float32Array): void {
+  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
   for (let i = 0; i < bits.length; i++) bits[i] = stored[i] << 16;
-  return new Float32Array(bits.buffer);
 }
 
-function widen(stored: ArrayLike<number>): Float32Array {
-  const values = new Float32Array(stored.length);
-  for (let i = 0; i < values.length; i++) values[i] = stored[i];
-  return values;
+function convert(from: ArrayLike<number>, to: Float32Array): void {
+  for (let i = 0; i < from.length; i++) to[i] = from[i];
 }

@@ -1,4 +1,4 @@
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readBytes } from "./byte_source.ts";
 import { isStoredDataType, STORED_BYTES, toFloats } from "./data_types.ts";
 import type { TensorLocation } from "./weights.ts";
 
@@ -51,9 +51,9 @@ export function readSafetensors(bytes: Uint8Array, source: string): StoredTensor
 
 /** Finds the tensors of a safetensors file; reads its header alone. @throws as {@linkcode readSafetensors}. */
 export async function locateSafetensors(source: ByteSource): Promise<Map<string, TensorLocation>> {
-  const start = await source.read(0, Math.min(LENGTH_BYTES, source.size));
+  const start = await readBytes(source, 0, Math.min(LENGTH_BYTES, source.size));
   const end = headerEnd(start, source.size, source.name);
-  const header = await source.read(LENGTH_BYTES, end - LENGTH_BYTES);
+  const header = await readBytes(source, LENGTH_BYTES, end - LENGTH_BYTES);
   const { entries } = parseHeader(header, source.size, source.name);
   return new Map([...entries].map(([name, entry]) => [name, { ...entry, source }]));
 }

@@ -1,6 +1,6 @@
 // @ts-types="npm:@types/yauzl@3.4.0"
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readBytes } from "./byte_source.ts";
 import { STORED_BYTES } from "./data_types.ts";
 import { type PickledTensor, readTensorPickle } from "./pickle.ts";
 import type { TensorLocation } from "./weights.ts";
@@ -22,10 +22,13 @@ export async function locateTorch(source: ByteSource): Promise<Map<string, Tenso
   if (pickle.bytes > PICKLE_LIMIT) fail(source, `its data.pkl has ${pickle.bytes} bytes`);
   if (archive.has("byteorder")) {
     const { offset, bytes } = await archive.locate("byteorder");
-    const order = new TextDecoder().decode(await source.read(offset, bytes));
+    const order = new TextDecoder().decode(await readBytes(source, offset, bytes));
     if (order !== "little") fail(source, `its byte order is ${order}: save it on another machine`);
   }
-  const described = readTensorPickle(await source.read(pickle.offset, pickle.bytes), source.name);
+  const described = readTensorPickle(
+    await readBytes(source, pickle.offset, pickle.bytes),
+    source.name,
+  );
   const locations = new Map<string, TensorLocation>();
   for (const [name, tensor] of described) {
     const { storage } = tensor;
@@ -65,7 +68,7 @@ function isRowMajor(shape: readonly number[], strides: readonly number[]): boole
 }
 
 async function checkMagic(source: ByteSource): Promise<void> {
-  const start = await source.read(0, Math.min(2, source.size));
+  const start = await readBytes(source, 0, Math.min(2, source.size));
   if (start[0] === 0x50 && start[1] === 0x4b) return;
   fail(
     source,
@@ -148,11 +151,8 @@ class SourceReader extends RandomAccessReader {
     position: number,
     callback: (error: Error | null) => void,
   ): void {
-    this.#source.read(position, length).then(
-      (bytes) => {
-        buffer.set(bytes, offset);
-        callback(null);
-      },
+    this.#source.read(position, buffer.subarray(offset, offset + length)).then(
+      () => callback(null),
       callback,
     );
   }

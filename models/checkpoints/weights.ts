@@ -1,13 +1,7 @@
 import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
-import { type ByteSource, openFile } from "./byte_source.ts";
-import {
-  countOverflows,
-  STORED_BYTES,
-  type StoredDataType,
-  toFloats,
-  toHalves,
-} from "./data_types.ts";
+import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
+import { STORED_BYTES, type StoredDataType, toFloats, toHalves } from "./data_types.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import { locateTorch } from "./torch.ts";
 
@@ -43,8 +37,8 @@ export interface OpenWeightsOptions {
   openFile?: (path: string) => Promise<ByteSource>;
 }
 
-/** Bytes that {@linkcode Weights.load} reads at a time. */
-const CHUNK_BYTES = 16 * 2 ** 20;
+/** Elements that {@linkcode Weights.load} reads at a time. */
+const PIECE = 2 ** 19;
 /** Bytes written to the GPU before {@linkcode Weights.load} waits for it to have taken them. */
 const BYTES_IN_FLIGHT = 64 * 2 ** 20;
 
@@ -79,7 +73,7 @@ export class Weights implements Disposable {
   async read(name: string): Promise<StoredBytes> {
     const location = this.#locate(name);
     const { source, offset, shape, dtype, strides } = location;
-    const stored = await source.read(offset, location.bytes);
+    const stored = await readBytes(source, offset, location.bytes);
     const bytes = strides ? gather(stored, shape, strides, STORED_BYTES[dtype]) : stored;
     return { shape, dtype, bytes };
   }
@@ -103,12 +97,11 @@ export class Weights implements Disposable {
   ): Promise<Tensor> {
     const { dtype = "f32" } = options;
     const location = this.#locate(name);
+    const convert = this.#converter(name, location, dtype);
     const tensor = gpu.empty(location.shape, dtype);
     try {
-      for await (const [offset, bytes] of this.#chunks(name, location)) {
-        const values = dtype === "f32"
-          ? toFloats(bytes, location.dtype)
-          : this.#halves(name, bytes, location.dtype);
+      for await (const [offset, bytes] of this.#pieces(name, location)) {
+        const values = convert(bytes);
         gpu.write(tensor, values, { offset });
         this.#bytesInFlight += values.byteLength;
         if (this.#bytesInFlight >= BYTES_IN_FLIGHT) {
@@ -134,35 +127,47 @@ export class Weights implements Disposable {
     throw new Error(`Cannot read ${name} from ${this.path} as it holds no tensor of that name`);
   }
 
-  /** Pieces of a tensor, each with the number of its first element. */
-  async *#chunks(
+  /** Pieces of a tensor, each with the number of its first element, good until the next is asked for. */
+  async *#pieces(
     name: string,
-    location: TensorLocation,
-  ): AsyncGenerator<[offset: number, bytes: Uint8Array<ArrayBuffer>]> {
-    const width = STORED_BYTES[location.dtype];
-    const whole = location.strides && (await this.read(name)).bytes;
-    const total = elementCount(location.shape) * width;
-    for (let start = 0; start < total; start += CHUNK_BYTES) {
-      const length = Math.min(CHUNK_BYTES, total - start);
-      yield [
-        start / width,
-        whole?.subarray(start, start + length) ??
-          await location.source.read(location.offset + start, length),
-      ];
+    { source, shape, dtype, offset, strides }: TensorLocation,
+  ): AsyncGenerator<[first: number, bytes: Uint8Array<ArrayBuffer>]> {
+    const width = STORED_BYTES[dtype];
+    const elements = elementCount(shape);
+    const whole = strides && (await this.read(name)).bytes;
+    const piece = new Uint8Array(whole ? 0 : Math.min(PIECE, elements) * width);
+    for (let first = 0; first < elements; first += PIECE) {
+      const last = Math.min(first + PIECE, elements);
+      const bytes = whole
+        ? whole.subarray(first * width, last * width)
+        : piece.subarray(0, (last - first) * width);
+      if (!whole) await source.read(offset + first * width, bytes);
+      yield [first, bytes];
     }
   }
 
-  #halves(name: string, bytes: Uint8Array<ArrayBuffer>, dtype: StoredDataType): Float16Array {
-    if (dtype === "F16") return toHalves(bytes, dtype);
-    const floats = toFloats(bytes, dtype);
-    const halves = new Float16Array(floats);
-    const overflows = countOverflows(floats, halves);
-    if (overflows > 0) {
-      throw new RangeError(
-        `Cannot load ${name} from ${this.path} as f16 as ${overflows} of its elements are past 65504: load it as f32`,
-      );
+  /** Turns a tensor's pieces into what the GPU takes, each good until the next. */
+  #converter(
+    name: string,
+    { shape, dtype }: TensorLocation,
+    wanted: "f32" | "f16",
+  ): (bytes: Uint8Array<ArrayBuffer>) => Float32Array | Float16Array {
+    const width = STORED_BYTES[dtype];
+    const length = Math.min(PIECE, elementCount(shape));
+    if (wanted === "f16" && dtype === "F16") {
+      return (bytes) => new Float16Array(bytes.buffer, bytes.byteOffset, bytes.length / width);
     }
-    return halves;
+    const floats = new Float32Array(length);
+    if (wanted === "f32") return (bytes) => toFloats(bytes, dtype, floats);
+    const halves = new Float16Array(length);
+    return (bytes) => {
+      if (!toHalves(toFloats(bytes, dtype, floats), halves)) {
+        throw new RangeError(
+          `Cannot load ${name} from ${this.path} as f16 as elements of it are past 65504: load it as f32`,
+        );
+      }
+      return halves.subarray(0, bytes.length / width);
+    };
   }
 }
 

@@ -1,14 +1,15 @@
-import { rotaryFrequencies } from "../../kernels/position/mod.ts";
+import { rotaryFrequencies, type RotaryScaling } from "../../kernels/position/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
+import { affine, affineParameters } from "../affine.ts";
 import {
   attention,
   concatenateTime,
-  linearMap,
+  convolution,
   reshape,
   rotary,
   sliceTime,
 } from "../operations.ts";
-import { linear } from "../parameters.ts";
+import { constant, free, normal } from "../parameters.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -25,8 +26,35 @@ export interface AttentionConfiguration {
   readonly headDim: number;
   /** Base of the rotary positions; left out, there are no positions. */
   readonly rotaryBase?: number;
+  /** The leading elements of a head that turn; all unless told. */
+  readonly rotaryDim?: number;
+  /** How the rotary frequencies are stretched; not at all unless told. */
+  readonly rotaryScaling?: RotaryScaling | DynamicScaling;
+  /** Multiplies the queries; 1/√headDim unless told. */
+  readonly scale?: number;
+  /** Whether queries, keys and values have biases; false unless told. */
+  readonly bias?: boolean;
+  /** Whether the output has a bias; false unless told. */
+  readonly outputBias?: boolean;
+  /** Width of a short convolution, with a bias, over queries, keys and values; none unless told. */
+  readonly convolution?: number;
   /** How many tokens a query sees, itself included; left out, all before it. */
   readonly window?: number;
+}
+
+/**
+ * Dynamic NTK scaling (Peng et al. 2023, "YaRN", section 3.4, after emozilla): as trained up to the
+ * trained length, and past it NTK-aware for the length that has been read. Keys stay as they were
+ * turned when they were read, as in transformers' cache, so that a long sequence read in segments is
+ * not the same as read whole.
+ */
+export interface DynamicScaling {
+  /** Which way this is. */
+  readonly kind: "dynamic";
+  /** How fast the frequencies are stretched with the length. */
+  readonly factor: number;
+  /** Positions of training. */
+  readonly trainedLength: number;
 }
 
 /** Causal softmax attention over a cache of keys and values (Vaswani et al. 2017; RoPE: Su et al. 2021). */
@@ -36,49 +64,70 @@ export function attentionMixer(
   outputGain: number,
 ): Mixer {
   const { heads, keyHeads = heads, headDim, rotaryBase, window } = configuration;
+  const { rotaryDim = headDim, rotaryScaling, scale } = configuration;
+  const { bias = false, outputBias = false } = configuration;
+  const { convolution: taps = 0 } = configuration;
+  const streams = { query: heads * headDim, key: keyHeads * headDim, value: keyHeads * headDim };
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
+  const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
   return {
     window,
     parameters: [
-      linear("query.weight", heads * headDim, width),
-      linear("key.weight", keyHeads * headDim, width),
-      linear("value.weight", keyHeads * headDim, width),
-      linear("output.weight", width, heads * headDim, outputGain),
+      ...Object.entries(streams).flatMap(([name, channels]) => [
+        ...affineParameters(name, channels, width, { bias }),
+        ...(taps === 0 ? [] : [
+          free(`${name}_convolution.weight`, [channels, taps], normal(1 / Math.sqrt(taps))),
+          free(`${name}_convolution.bias`, [channels], constant(0)),
+        ]),
+      ]),
+      ...affineParameters("output", width, heads * headDim, {
+        bias: outputBias,
+        gain: outputGain,
+      }),
     ],
-    stateBytes: (length) => cacheBytes * Math.min(length, window ?? length),
+    stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, window ?? length),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
-      const project = (name: string, count: number): Variable =>
-        reshape(tape, linearMap(tape, x, parameters(`${name}.weight`)), [
-          batch,
-          time,
-          count,
-          headDim,
-        ]);
+      const tails: Record<string, Variable> = {};
+      const project = (name: keyof typeof streams): Variable => {
+        let output = affine(tape, parameters, name, x, { bias });
+        if (taps > 0) {
+          const convolved = convolution(tape, {
+            x: output,
+            weight: parameters(`${name}_convolution.weight`),
+            bias: parameters(`${name}_convolution.bias`),
+            tail: state?.tensors[`${name}Tail`],
+          }, "none");
+          output = convolved.output;
+          tails[`${name}Tail`] = convolved.finalState;
+        }
+        return reshape(tape, output, [batch, time, streams[name] / headDim, headDim]);
+      };
+      const frequencies = rotaryBase === undefined ? undefined : rotaryTable(tape, {
+        dim: rotaryDim,
+        base: rotaryBase,
+        scaling: rotaryScaling,
+      }, position + time);
       const turn = (heads: Variable): Variable =>
-        rotaryBase === undefined
-          ? heads
-          : rotary(tape, heads, rotaryTable(tape.gpu, headDim, rotaryBase), position);
-      const query = turn(project("query", heads));
+        frequencies === undefined ? heads : rotary(tape, heads, frequencies, position);
+      const query = turn(project("query"));
       const cache = extend(tape, state?.tensors, {
-        key: turn(project("key", keyHeads)),
-        value: project("value", keyHeads),
+        key: turn(project("key")),
+        value: project("value"),
       }, window === undefined ? position : Math.min(position, window));
       const mixed = attention(tape, { query, key: cache.key, value: cache.value }, {
         causal: true,
         window,
+        scale,
         queryOffset: cache.length - time,
         keyLength: cache.length,
       });
-      const output = linearMap(
-        tape,
-        reshape(tape, mixed, [batch, time, heads * headDim]),
-        parameters("output.weight"),
-      );
+      const joined = reshape(tape, mixed, [batch, time, heads * headDim]);
+      const output = affine(tape, parameters, "output", joined, { bias: outputBias });
       const kept = window === undefined ? cache : lastOf(tape, cache, window);
       const { key, value } = kept;
-      return { output, state: { position: position + time, tensors: { key, value } } };
+      return { output, state: { position: position + time, tensors: { key, value, ...tails } } };
     },
   };
 }
@@ -148,14 +197,34 @@ function lastOf(tape: Tape, cache: Cache, window: number): Cache {
 
 const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor>>();
 
-/** Rotary frequencies `[dim / 2]`, made once for each GPU, size and base. */
-export function rotaryTable(gpu: Gpu, dim: number, base: number): Tensor {
+/** What rotary frequencies depend on. */
+export interface RotaryTableOptions {
+  /** The elements of a head that turn. */
+  readonly dim: number;
+  /** The base of the frequencies. */
+  readonly base: number;
+  /** How they are stretched. */
+  readonly scaling?: RotaryScaling | DynamicScaling;
+}
+
+/**
+ * Rotary frequencies `[dim / 2]` once `length` tokens are read. They are made once for each GPU, but
+ * for those that change with the length: the tape owns these.
+ */
+export function rotaryTable(tape: Tape, options: RotaryTableOptions, length = 0): Tensor {
+  const { gpu } = tape;
+  const { dim, base, scaling } = options;
+  if (scaling?.kind === "dynamic" && length > scaling.trainedLength) {
+    const factor = scaling.factor * length / scaling.trainedLength - (scaling.factor - 1);
+    return tape.own(rotaryFrequencies(gpu, { dim, base, scaling: { kind: "ntk", factor } }));
+  }
   let made = FREQUENCIES.get(gpu);
   if (made === undefined) FREQUENCIES.set(gpu, made = new Map());
-  const key = `${dim}:${base}`;
+  const key = JSON.stringify([dim, base, scaling]);
   let tensor = made.get(key);
   if (tensor === undefined || tensor.disposed) {
-    tensor = rotaryFrequencies(gpu, { dim, base });
+    const fixed = scaling?.kind === "dynamic" ? undefined : scaling;
+    tensor = rotaryFrequencies(gpu, { dim, base, scaling: fixed });
     made.set(key, tensor);
   }
   return tensor;

@@ -1,3 +1,4 @@
+import { affine, affineParameters } from "../affine.ts";
 import { activation, convolution, linearMap, scale, selectiveScan, split } from "../operations.ts";
 import { constant, free, fromUniform, type Initial, linear, normal } from "../parameters.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -14,6 +15,10 @@ export interface Mamba1Configuration {
   readonly stepRank?: number;
   /** Width of the short convolution; 4 unless told. */
   readonly convolution?: number;
+  /** Whether the convolution has a bias; true unless told. */
+  readonly convolutionBias?: boolean;
+  /** Whether the projections in and out have biases; false unless told. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -26,15 +31,16 @@ export function mamba1Mixer(
   outputGain: number,
 ): Mixer {
   const { inner, stateDim, convolution: taps = 4 } = configuration;
+  const { convolutionBias = true, bias = false } = configuration;
   const rank = configuration.stepRank ?? Math.ceil(width / 16);
   // A = −1, −2, … for the states of each channel (S4D-real).
   const rates: Initial = (count) =>
     Float32Array.from({ length: count }, (_, index) => Math.log(1 + index % stateDim));
   return {
     parameters: [
-      linear("input.weight", 2 * inner, width),
+      ...affineParameters("input", 2 * inner, width, { bias }),
       free("convolution.weight", [inner, taps], normal(1 / Math.sqrt(taps))),
-      free("convolution.bias", [inner], constant(0)),
+      ...(convolutionBias ? [free("convolution.bias", [inner], constant(0))] : []),
       linear("select.weight", rank + 2 * stateDim, inner),
       linear("step.weight", inner, rank),
       free(
@@ -45,19 +51,19 @@ export function mamba1Mixer(
       ),
       free("decay", [inner, stateDim], rates),
       free("skip", [inner], constant(1)),
-      linear("output.weight", width, inner, outputGain),
+      ...affineParameters("output", width, inner, { bias, gain: outputGain }),
     ],
     stateBytes: () => F32_BYTES * inner * (stateDim + taps - 1),
     mix(tape, parameters, x, state): Mixed {
       const [projected, gate] = split(
         tape,
-        linearMap(tape, x, parameters("input.weight")),
+        affine(tape, parameters, "input", x, { bias }),
         [inner, inner],
       );
       const { output: input, finalState: tail } = convolution(tape, {
         x: projected,
         weight: parameters("convolution.weight"),
-        bias: parameters("convolution.bias"),
+        bias: convolutionBias ? parameters("convolution.bias") : undefined,
         tail: state?.tensors.tail,
       }, "silu");
       const selected = linearMap(tape, input, parameters("select.weight"));
@@ -74,7 +80,7 @@ export function mamba1Mixer(
         state: state?.tensors.state,
       });
       return {
-        output: linearMap(tape, read, parameters("output.weight")),
+        output: affine(tape, parameters, "output", read, { bias }),
         state: {
           position: (state?.position ?? 0) + x.shape[1],
           tensors: { tail, state: finalState },

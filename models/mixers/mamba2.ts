@@ -1,17 +1,19 @@
+import { affine, affineParameters } from "../affine.ts";
 import {
   activation,
   add,
+  clamp,
   convolution,
   gatedActivation,
   linearAttention,
-  linearMap,
   multiply,
   reshape,
   rmsNorm,
   scale,
   split,
 } from "../operations.ts";
-import { constant, free, fromUniform, linear, normal } from "../parameters.ts";
+import { constant, free, fromUniform, normal, type Parameters } from "../parameters.ts";
+import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Mamba-2's state-space duality layer. */
@@ -28,6 +30,18 @@ export interface Mamba2Configuration {
   readonly groups?: number;
   /** Width of the short convolution; 4 unless told. */
   readonly convolution?: number;
+  /** Whether the convolution has a bias; true unless told. */
+  readonly convolutionBias?: boolean;
+  /** Whether the projections in and out have biases; false unless told. */
+  readonly bias?: boolean;
+  /** Bounds of the step Δ behind its softplus; none unless told. */
+  readonly stepLimit?: { readonly low?: number; readonly high?: number };
+  /** Whether the norm comes before the gate instead of behind it; false unless told. */
+  readonly normBeforeGate?: boolean;
+  /** Parts of the inner width that are normed each on its own; 1 unless told. */
+  readonly normGroups?: number;
+  /** What the norm adds to the mean square; 1e-5 unless told. */
+  readonly normEpsilon?: number;
 }
 
 /**
@@ -41,14 +55,16 @@ export function mamba2Mixer(
   outputGain: number,
 ): Mixer {
   const { heads, headDim, stateDim, groups = 1, convolution: taps = 4 } = configuration;
+  const { convolutionBias = true, bias = false, stepLimit = {} } = configuration;
+  const { normBeforeGate = false, normGroups = 1, normEpsilon = 1e-5 } = configuration;
   const inner = heads * headDim;
   const shared = groups * stateDim;
   const channels = inner + 2 * shared;
   return {
     parameters: [
-      linear("input.weight", inner + channels + heads, width),
+      ...affineParameters("input", inner + channels + heads, width, { bias }),
       free("convolution.weight", [channels, taps], normal(1 / Math.sqrt(taps))),
-      free("convolution.bias", [channels], constant(0)),
+      ...(convolutionBias ? [free("convolution.bias", [channels], constant(0))] : []),
       free("decay", [heads], fromUniform(1, 16, Math.log)),
       free(
         "step_bias",
@@ -58,21 +74,22 @@ export function mamba2Mixer(
       ),
       free("skip", [heads], constant(1)),
       free("norm.weight", [inner], constant(1)),
-      linear("output.weight", width, inner, outputGain),
+      ...affineParameters("output", width, inner, { bias, gain: outputGain }),
     ],
     stateBytes: () => F32_BYTES * (heads * stateDim * headDim + (taps - 1) * channels),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
-      const projected = linearMap(tape, x, parameters("input.weight"));
+      const projected = affine(tape, parameters, "input", x, { bias });
       const [gate, convolved, stepInput] = split(tape, projected, [inner, channels, heads]);
       const { output: mixed, finalState: tail } = convolution(tape, {
         x: convolved,
         weight: parameters("convolution.weight"),
-        bias: parameters("convolution.bias"),
+        bias: convolutionBias ? parameters("convolution.bias") : undefined,
         tail: state?.tensors.tail,
       }, "silu");
       const [input, key, query] = split(tape, mixed, [inner, shared, shared]);
-      const step = activation(tape, add(tape, stepInput, parameters("step_bias")), "softplus");
+      const free = activation(tape, add(tape, stepInput, parameters("step_bias")), "softplus");
+      const step = clamp(tape, free, stepLimit);
       const rate = scale(tape, activation(tape, parameters("decay"), "exp"), -1);
       const values = reshape(tape, input, [batch, time, heads, headDim]);
       const { output: read, finalState } = linearAttention(tape, {
@@ -83,15 +100,14 @@ export function mamba2Mixer(
         state: state?.tensors.state,
       }, { scale: 1 });
       const skipped = multiply(tape, values, reshape(tape, parameters("skip"), [heads, 1]));
-      const gated = gatedActivation(
-        tape,
-        gate,
-        reshape(tape, add(tape, read, skipped), [batch, time, inner]),
-        "silu",
-      );
-      const normed = rmsNorm(tape, gated, parameters("norm.weight"), 1e-5);
+      const joined = reshape(tape, add(tape, read, skipped), [batch, time, inner]);
+      const norm = (x: Variable): Variable =>
+        groupedNorm(tape, parameters, x, normGroups, normEpsilon);
+      const gated = normBeforeGate
+        ? gatedActivation(tape, gate, norm(joined), "silu")
+        : norm(gatedActivation(tape, gate, joined, "silu"));
       return {
-        output: linearMap(tape, normed, parameters("output.weight")),
+        output: affine(tape, parameters, "output", gated, { bias }),
         state: {
           position: (state?.position ?? 0) + time,
           tensors: { tail, state: finalState },
@@ -99,4 +115,22 @@ export function mamba2Mixer(
       };
     },
   };
+}
+
+/** RMS norm of `[batch, time, channels]`, each of `groups` runs of channels on its own. */
+function groupedNorm(
+  tape: Tape,
+  parameters: Parameters,
+  x: Variable,
+  groups: number,
+  epsilon: number,
+): Variable {
+  const weight = parameters("norm.weight");
+  if (groups === 1) return rmsNorm(tape, x, weight, epsilon);
+  const [batch, time, channels] = x.shape;
+  const size = channels / groups;
+  const ones = tape.own(tape.gpu.tensor([size], new Float32Array(size).fill(1)));
+  const parts = reshape(tape, x, [batch, time, groups, size]);
+  const normed = rmsNorm(tape, parts, new Variable(ones), epsilon);
+  return multiply(tape, reshape(tape, normed, x.shape), weight);
 }

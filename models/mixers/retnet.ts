@@ -47,7 +47,7 @@ export function retNetMixer(
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
-      const frequencies = rotaryTable(tape.gpu, keyDim, ROTARY_BASE);
+      const frequencies = rotaryTable(tape, { dim: keyDim, base: ROTARY_BASE });
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
       const rates = new Variable(tape.own(tape.gpu.tensor([heads], logDecays)));
       const { output: read, finalState } = linearAttention(tape, {

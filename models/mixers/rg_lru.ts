@@ -1,5 +1,7 @@
-import { add, convolution, gatedActivation, linearMap, rgLru } from "../operations.ts";
-import { constant, free, fromUniform, linear, normal } from "../parameters.ts";
+import { affine, affineParameters } from "../affine.ts";
+import { concatenate, convolution, gatedActivation, rgLru, split } from "../operations.ts";
+import { constant, free, fromUniform, normal } from "../parameters.ts";
+import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Griffin's recurrent block. */
@@ -10,6 +12,18 @@ export interface RgLruConfiguration {
   readonly recurrentWidth: number;
   /** Width of the short convolution; 4 unless told. */
   readonly convolution?: number;
+  /** Whether the projections in and out have biases; false unless told. */
+  readonly bias?: boolean;
+  /**
+   * Runs of channels whose gates see no other channels (block-diagonal gates), each with parameters
+   * of its own; left out, every gate sees all.
+   */
+  readonly gateBlocks?: number;
+  /**
+   * Whether a sequence's first input is taken whole, without √(1 − a²), as in RecurrentGemma; false
+   * unless told.
+   */
+  readonly resetFirst?: boolean;
 }
 
 /** The exponent's constant c of the paper. */
@@ -25,52 +39,57 @@ export function rgLruMixer(
   outputGain: number,
 ): Mixer {
   const { recurrentWidth, convolution: taps = 4 } = configuration;
+  const { bias = false, gateBlocks, resetFirst = false } = configuration;
+  const blocks = gateBlocks ?? 1;
+  const blockWidth = recurrentWidth / blocks;
+  /** A gate's linear maps: one, or one a block. */
+  const mapsOf = (gate: string): string[] =>
+    gateBlocks === undefined
+      ? [gate]
+      : Array.from({ length: blocks }, (_, block) => `${gate}.${block}`);
   return {
     parameters: [
-      linear("input.weight", recurrentWidth, width),
-      linear("gate.weight", recurrentWidth, width),
+      ...affineParameters("input", recurrentWidth, width, { bias }),
+      ...affineParameters("gate", recurrentWidth, width, { bias }),
       free("convolution.weight", [recurrentWidth, taps], normal(1 / Math.sqrt(taps))),
       free("convolution.bias", [recurrentWidth], constant(0)),
-      linear("recurrence_gate.weight", recurrentWidth, recurrentWidth),
-      free("recurrence_gate.bias", [recurrentWidth], constant(0)),
-      linear("input_gate.weight", recurrentWidth, recurrentWidth),
-      free("input_gate.bias", [recurrentWidth], constant(0)),
+      ...[...mapsOf("recurrence_gate"), ...mapsOf("input_gate")].flatMap((name) =>
+        affineParameters(name, blockWidth, blockWidth, { bias: true })
+      ),
       free(
         "decay",
         [recurrentWidth],
         // Λ such that the decay at a full gate, exp(−c softplus(Λ)), is uniform in 0.9–0.999.
         fromUniform(0.9, 0.999, (a) => Math.log(Math.expm1(-Math.log(a) / GATE_SCALE))),
       ),
-      linear("output.weight", width, recurrentWidth, outputGain),
+      ...affineParameters("output", width, recurrentWidth, { bias, gain: outputGain }),
     ],
     stateBytes: () => F32_BYTES * recurrentWidth * taps,
     mix(tape, parameters, x, state): Mixed {
-      const gate = linearMap(tape, x, parameters("gate.weight"));
+      const gate = affine(tape, parameters, "gate", x, { bias });
       const { output: input, finalState: tail } = convolution(tape, {
-        x: linearMap(tape, x, parameters("input.weight")),
+        x: affine(tape, parameters, "input", x, { bias }),
         weight: parameters("convolution.weight"),
         bias: parameters("convolution.bias"),
         tail: state?.tensors.tail,
       }, "none");
-      const gateOf = (name: string) =>
-        add(
-          tape,
-          linearMap(tape, input, parameters(`${name}.weight`)),
-          parameters(`${name}.bias`),
+      const parts = blocks === 1 ? [input] : split(tape, input, Array(blocks).fill(blockWidth));
+      const gateOf = (name: string): Variable => {
+        const gates = mapsOf(name).map((map, block) =>
+          affine(tape, parameters, map, parts[block], { bias: true })
         );
+        return blocks === 1 ? gates[0] : concatenate(tape, gates);
+      };
       const { output: read, finalState } = rgLru(tape, {
         input,
         recurrenceGate: gateOf("recurrence_gate"),
         inputGate: gateOf("input_gate"),
         decayParameter: parameters("decay"),
         state: state?.tensors.state,
-      });
+      }, { resetFirst: resetFirst && state === undefined });
+      const gated = gatedActivation(tape, gate, read, "gelu");
       return {
-        output: linearMap(
-          tape,
-          gatedActivation(tape, gate, read, "gelu"),
-          parameters("output.weight"),
-        ),
+        output: affine(tape, parameters, "output", gated, { bias }),
         state: {
           position: (state?.position ?? 0) + x.shape[1],
           tensors: { tail, state: finalState },

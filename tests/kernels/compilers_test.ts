@@ -2,7 +2,7 @@
  * Every shader, as it is dispatched, passes two compilers: naga, which is Deno's, and Tint, which is
  * Chrome's (Dawn's null backend: it compiles and checks all that a GPU would, and computes nothing).
  */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { basename, extname, fromFileUrl, join } from "@std/path";
 import { create } from "webgpu";
 import { definedKernels, Gpu } from "../../kernels/gpu/mod.ts";
@@ -16,16 +16,17 @@ interface Variant {
   readonly constants: Record<string, number>;
 }
 
-const FEATURES: GPUFeatureName[] = ["shader-f16", "subgroups"];
+/** Kernels are picked by them: a GPU with subgroups gets others than one without. */
+const FEATURES: GPUFeatureName[][] = [["shader-f16"], ["shader-f16", "subgroups"]];
 
 // Dawn's devices need it for as long as they live, and do not keep it themselves.
 const DAWN = create(["backend=null"]);
 
 /** A device of Dawn whose backend is null. It has the limits that every WebGPU device has. */
-async function openTint(): Promise<GPUDevice> {
+async function openTint(requiredFeatures = FEATURES[1]): Promise<GPUDevice> {
   const adapter = await DAWN.requestAdapter();
   assert(adapter !== null);
-  return await adapter.requestDevice({ requiredFeatures: FEATURES });
+  return await adapter.requestDevice({ requiredFeatures });
 }
 
 /** What is wrong with a shader, in the compiler's words. */
@@ -49,9 +50,8 @@ async function compile(
   return `${label} with ${JSON.stringify(constants)}: ${text}`;
 }
 
-/** The pipelines that a device is asked for from now on, none twice. */
-function recordVariants(device: GPUDevice): Map<string, Variant> {
-  const variants = new Map<string, Variant>();
+/** Keeps the pipelines that a device is asked for from now on, none twice. */
+function recordVariants(device: GPUDevice, variants: Map<string, Variant>): void {
   const codes = new Map<GPUShaderModule, string>();
   const createShaderModule = device.createShaderModule.bind(device);
   const createComputePipeline = device.createComputePipeline.bind(device);
@@ -67,7 +67,6 @@ function recordVariants(device: GPUDevice): Map<string, Variant> {
     variants.set(JSON.stringify([code, constants]), { label, code, constants });
     return createComputePipeline(descriptor);
   };
-  return variants;
 }
 
 let dispatched: Promise<Variant[]> | undefined;
@@ -77,15 +76,18 @@ let refusal: Error | undefined;
 /** All that the ops dispatch, on a software adapter and on a GPU; and the shaders of benches, as they stand. */
 function everyVariant(): Promise<Variant[]> {
   return dispatched ??= (async () => {
-    const device = await openTint();
-    const variants = recordVariants(device);
-    for (const software of [true, false]) {
-      const adapter = { name: "null", software };
-      await using gpu = new Gpu(device, adapter, { poison: false, owns: false });
-      for (const call of Object.values(EVERY_DISPATCH)) call(gpu);
-      await gpu.sync().catch((error) => refusal ??= error);
+    const variants = new Map<string, Variant>();
+    for (const features of FEATURES) {
+      const device = await openTint(features);
+      recordVariants(device, variants);
+      for (const software of [true, false]) {
+        const adapter = { name: "null", software };
+        await using gpu = new Gpu(device, adapter, { poison: false, owns: false });
+        for (const call of Object.values(EVERY_DISPATCH)) call(gpu);
+        await gpu.sync().catch((error) => refusal ??= error);
+      }
+      device.destroy();
     }
-    device.destroy();
     const benches = (await shadersUnder("bench")).map(async (path) => ({
       label: basename(path, ".wgsl"),
       code: await Deno.readTextFile(path),
@@ -95,9 +97,9 @@ function everyVariant(): Promise<Variant[]> {
   })();
 }
 
-async function failures(device: GPUDevice): Promise<string[]> {
+async function failures(device: GPUDevice, variants: readonly Variant[]): Promise<string[]> {
   const failed: string[] = [];
-  for (const variant of await everyVariant()) {
+  for (const variant of variants) {
     const failure = await compile(device, variant);
     if (failure !== undefined) failed.push(failure);
   }
@@ -134,14 +136,44 @@ Deno.test("every shader file with an entry point is among those that two compile
 
 Deno.test("Tint takes every shader that is dispatched", async () => {
   const device = await openTint();
-  assertEquals(await failures(device), []);
+  assertEquals(await failures(device, await everyVariant()), []);
   assertEquals(refusal, undefined);
   device.destroy();
 });
 
 Deno.test("naga takes every shader that is dispatched", async () => {
   const { device } = await testGpu();
-  assertEquals(await failures(device), []);
+  const variants = (await everyVariant()).filter(({ code }) => !code.includes(ENABLE_SUBGROUPS));
+  assertEquals(await failures(device, variants), []);
+});
+
+/** What Tint wants before a shader with subgroups, and naga does not know; the GPU layer takes it off. */
+const ENABLE_SUBGROUPS = "enable subgroups; ";
+
+Deno.test("naga takes every shader with subgroups where the device has them, and elsewhere misses nothing else", async () => {
+  const { device, supportsSubgroups } = await testGpu();
+  const variants = (await everyVariant()).flatMap((variant) =>
+    variant.code.includes(ENABLE_SUBGROUPS)
+      ? [{ ...variant, code: variant.code.replace(ENABLE_SUBGROUPS, "") }]
+      : []
+  );
+  assertNotEquals(variants, []);
+  const failed = await failures(device, variants);
+  if (supportsSubgroups) return assertEquals(failed, []);
+  assertEquals(failed.length, variants.length);
+  for (const failure of failed) {
+    assertStringIncludes(failure, "Shader requires capability Capabilities(SUBGROUP)");
+  }
+});
+
+Deno.test("naga refuses the directive of subgroups: once it does not, the GPU layer need not take it off", async () => {
+  const { device } = await testGpu();
+  const failure = await compile(device, {
+    label: "made_up",
+    code: `${ENABLE_SUBGROUPS}\n@compute @workgroup_size(1)\nfn made_up() {}\n`,
+    constants: {},
+  });
+  assertStringIncludes(failure ?? "", "not yet supported");
 });
 
 const BARRIER_PAST_A_RETURN = `

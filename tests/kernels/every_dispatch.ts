@@ -75,6 +75,8 @@ interface Maker {
   (...shape: number[]): Tensor;
   when(given: boolean, ...shape: number[]): Tensor | undefined;
   integers(...shape: number[]): Tensor;
+  /** Stored in 16 bits. */
+  halves(...shape: number[]): Tensor;
 }
 
 /**
@@ -217,6 +219,13 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }
   },
 
+  halves(gpu): void {
+    const make = makerOf(gpu);
+    attentionOfHalves(make, gpu);
+    linearAttentionOfHalves(make, gpu);
+    matmulOfHalves(make, gpu);
+  },
+
   linear_attention(gpu): void {
     const make = makerOf(gpu);
     for (
@@ -254,7 +263,12 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
 
   loss(gpu): void {
     const make = makerOf(gpu);
-    for (const { vocabulary, weighted } of combinations({ vocabulary: WIDTHS, weighted: BOTH })) {
+    for (
+      const { vocabulary, weighted } of combinations({
+        vocabulary: [...WIDTHS, 1030],
+        weighted: BOTH,
+      })
+    ) {
       const inputs = {
         logits: make(5, vocabulary),
         labels: make.integers(5),
@@ -288,7 +302,10 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
   norm(gpu): void {
     const make = makerOf(gpu);
     for (
-      const { columns, biased } of combinations({ columns: [2, 7, 64, 260, 1024], biased: BOTH })
+      const { columns, biased } of combinations({
+        columns: [2, 7, 64, 257, 260, 1024],
+        biased: BOTH,
+      })
     ) {
       const inputs = {
         x: make(70, columns),
@@ -375,7 +392,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     const make = makerOf(gpu);
     for (
       const { channels, carried, chunkSize } of combinations({
-        channels: WIDTHS,
+        channels: [...WIDTHS, 64, 128, 256], // as many as each invocation may carry
         carried: BOTH,
         chunkSize: [undefined, 16],
       })
@@ -442,6 +459,67 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
   },
 };
 
+function attentionOfHalves(make: Maker, gpu: Gpu): void {
+  for (const [dim, valueDim] of [[6, 10], [16, 16], [64, 64], [128, 128]]) {
+    for (const algorithm of ["rows", "tiles"] as const) {
+      const inputs = {
+        query: make.halves(1, 33, 2, dim),
+        key: make.halves(1, 33, 1, dim),
+        value: make.halves(1, 33, 1, valueDim),
+      };
+      const outputGradient = make.halves(1, 33, 2, valueDim);
+      const forward = flashAttention(gpu, inputs, { algorithm });
+      flashAttentionBackward(gpu, { ...inputs, ...forward, outputGradient }, { algorithm });
+      flashAttentionStep(gpu, { ...inputs, query: make.halves(1, 1, 2, dim) });
+    }
+  }
+}
+
+function linearAttentionOfHalves(make: Maker, gpu: Gpu): void {
+  for (
+    const { dims: [keyDim, valueDim], decay, bonused } of combinations({
+      dims: [[8, 8], [6, 10]],
+      decay: DECAYS,
+      bonused: BOTH,
+    })
+  ) {
+    const inputs = (time: number): Parameters<typeof linearAttention>[1] => ({
+      query: make.halves(1, time, 1, keyDim),
+      key: make.halves(1, time, 1, keyDim),
+      value: make.halves(1, time, 2, valueDim),
+      logDecay: logDecay(make, decay, [1, time, 2], keyDim),
+      bonus: make.when(bonused, 2, keyDim),
+    });
+    const state = make(1, 2, keyDim, valueDim);
+    const outputGradient = make.halves(1, 70, 2, valueDim);
+    linearAttention(gpu, inputs(70));
+    linearAttentionBackward(gpu, { ...inputs(70), outputGradient });
+    linearAttentionRecurrent(gpu, inputs(5));
+    linearAttentionStep(gpu, { ...inputs(1), state });
+  }
+}
+
+function matmulOfHalves(make: Maker, gpu: Gpu): void {
+  for (
+    const { shape: [m, k, n], algorithm, transposeB, halves, outputType } of combinations({
+      shape: [[17, 8, 20], [17, 9, 19], [16, 1024, 16]],
+      algorithm: ["register", "workgroup", "vector"] as const,
+      transposeB: BOTH,
+      halves: [["a"], ["b"], ["a", "b", "bias"]],
+      outputType: [undefined, "f32", "f16"] as const,
+    })
+  ) {
+    const stored = (name: string, ...shape: number[]): Tensor =>
+      halves.includes(name) ? make.halves(...shape) : make(...shape);
+    const inputs = {
+      a: stored("a", m, k),
+      b: transposeB ? stored("b", n, k) : stored("b", k, n),
+      bias: stored("bias", n),
+    };
+    matmul(gpu, inputs, { algorithm, transposeB, outputType });
+  }
+}
+
 const DECAYS = ["none", "head", "key"] as const;
 
 function logDecay(
@@ -458,6 +536,7 @@ function makerOf(gpu: Gpu): Maker {
   return Object.assign(make, {
     when: (given: boolean, ...shape: number[]) => given ? gpu.tensor(shape) : undefined,
     integers: (...shape: number[]) => gpu.tensor(shape, undefined, "u32"),
+    halves: (...shape: number[]) => gpu.tensor(shape, undefined, "f16"),
   });
 }
 

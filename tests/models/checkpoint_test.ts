@@ -39,8 +39,12 @@ Deno.test("loadModel() names the file that is missing, truncated or foreign", ()
     await assertRejects(() => loadModel(gpu, folder), Error, "its config.json cannot be read");
     await Deno.writeTextFile(`${folder}/config.json`, "{");
     await assertRejects(() => loadModel(gpu, folder), Error, "it is no JSON");
-    await Deno.writeTextFile(`${folder}/config.json`, '{"architectures": ["LlamaForCausalLM"]}');
-    await assertRejects(() => loadModel(gpu, folder), Error, 'it must say "format": "lengthwise"');
+    await Deno.writeTextFile(`${folder}/config.json`, '{"architectures": ["HyenaForCausalLM"]}');
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      'it must say one of "format": "lengthwise"; "architectures": ["LlamaForCausalLM"]',
+    );
     using model = new Model(gpu, CONFIGURATION, { seed: 3 });
     await saveModel(model, folder);
     const path = `${folder}/model.safetensors`;

@@ -17,10 +17,71 @@ function tokensOf(seed: number, count: number): Uint32Array {
   return Uint32Array.from(uniforms(seed, count, 0, VOCABULARY - 0.01), Math.floor);
 }
 
+/** What published models do that none of the architectures does. */
+const OPTIONS: ModelConfiguration = {
+  family: "options of published models",
+  vocabulary: VOCABULARY,
+  width: 32,
+  normEpsilon: 1e-3,
+  embeddingScale: 1.5,
+  tiedHead: true,
+  logitSoftCap: 8,
+  layers: [
+    {
+      mixer: {
+        kind: "attention",
+        heads: 2,
+        keyHeads: 1,
+        headDim: 12,
+        rotaryBase: 10_000,
+        rotaryDim: 8,
+        rotaryScaling: { kind: "yarn", factor: 4, trainedLength: 16 },
+        scale: 0.4,
+        bias: true,
+        outputBias: true,
+        convolution: 3,
+      },
+      channelMixer: { kind: "geglu", hidden: 40, bias: true },
+    },
+    {
+      mixer: {
+        kind: "rg_lru",
+        recurrentWidth: 24,
+        bias: true,
+        gateBlocks: 3,
+        resetFirst: true,
+      },
+    },
+    {
+      mixer: {
+        kind: "mamba2",
+        heads: 4,
+        headDim: 8,
+        stateDim: 8,
+        groups: 2,
+        convolutionBias: false,
+        bias: true,
+        stepLimit: { low: 0.002, high: 0.05 },
+        normGroups: 2,
+        normEpsilon: 1e-3,
+      },
+    },
+    {
+      mixer: { kind: "mamba2", heads: 4, headDim: 8, stateDim: 8, normBeforeGate: true },
+    },
+    {
+      mixer: { kind: "mamba1", inner: 24, stateDim: 4, convolutionBias: false, bias: true },
+    },
+  ],
+};
+
 function configurations(): ModelConfiguration[] {
-  return Object.keys(ARCHITECTURES).map((name) =>
-    architecture(name, { vocabulary: VOCABULARY, width: 32 })
-  );
+  return [
+    ...Object.keys(ARCHITECTURES).map((name) =>
+      architecture(name, { vocabulary: VOCABULARY, width: 32 })
+    ),
+    OPTIONS,
+  ];
 }
 
 for (const configuration of configurations()) {

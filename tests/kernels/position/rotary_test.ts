@@ -66,6 +66,29 @@ Deno.test("rotaryAngles() are stretched as their sources say", () => {
   assertClose(linear, trained.map((angle) => angle / 4), 1e-12, "linear");
   assertEquals(ntk[0], 1);
   assertClose([ntk[31]], [trained[31] / 4], 1e-12, "the lowest frequency of ntk");
+  const yarn = rotaryAngles({
+    dim: 64,
+    scaling: { kind: "yarn", factor: 4, trainedLength: 4096 },
+  });
+  // Pair i turns 4096 · 10,000^(−i / 32) / 2π times: 32 times at i = 10.47, once at i = 22.51.
+  assertClose(yarn.slice(0, 11), trained.slice(0, 11), 1e-12, "the fast pairs of yarn");
+  assertClose(yarn.slice(23), linear.slice(23), 1e-12, "the slow pairs of yarn");
+  const third = 4 / 13;
+  assertClose([yarn[14]], [trained[14] * (1 - third) + linear[14] * third], 1e-12, "mixed by yarn");
+  const llama3 = rotaryAngles({
+    dim: 64,
+    scaling: { kind: "llama3", factor: 4, trainedLength: 4096, lowFactor: 1, highFactor: 4 },
+  });
+  // Four times at i = 17.69.
+  assertClose(llama3.slice(0, 18), trained.slice(0, 18), 1e-12, "the fast pairs of llama3");
+  assertClose(llama3.slice(23), linear.slice(23), 1e-12, "the slow pairs of llama3");
+  const kept = (4096 * trained[20] / (2 * Math.PI) - 1) / 3;
+  assertClose(
+    [llama3[20]],
+    [trained[20] * kept + linear[20] * (1 - kept)],
+    1e-12,
+    "mixed by llama3",
+  );
   assertThrows(() => rotaryAngles({ dim: 63 }), RangeError, "dim must be even");
 });
 

@@ -1,0 +1,17 @@
+// The parts of a row's lanes joined, halving them in workgroup memory. Appended to cross_entropy.
+
+var<workgroup> parts: array<Part, LANES * ROWS>;
+
+fn join_lanes(local: vec3u, part: Part) -> Part {
+  let slot = local.y * LANES;
+  parts[slot + local.x] = part;
+  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (local.x < stride) {
+      let mine = slot + local.x;
+      parts[mine] = join_parts(parts[mine], parts[mine + stride]);
+    }
+  }
+  workgroupBarrier();
+  return parts[slot];
+}

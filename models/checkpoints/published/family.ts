@@ -1,0 +1,155 @@
+import { elementCount, type Gpu, type Tensor } from "../../../kernels/gpu/mod.ts";
+import type { ModelConfiguration } from "../../configuration.ts";
+import { parameterSpecifications } from "../../model.ts";
+import type { Weights } from "../weights.ts";
+import type { CheckpointConfig } from "./config.ts";
+
+/** Where a checkpoint keeps one of a model's parameters. */
+export interface ParameterSource {
+  /** The stored tensor's name. */
+  readonly name: string;
+  /** The stored tensor's shape, where it is not the parameter's. */
+  readonly shape?: readonly number[];
+  /** From the stored elements to the parameter's; left out, they are the same ones in that order. */
+  readonly map?: (values: Float32Array) => Float32Array;
+}
+
+/** What a family makes of a checkpoint's `config.json`. */
+export interface PublishedModel {
+  /** The model. */
+  readonly configuration: ModelConfiguration;
+  /**
+   * Where each parameter is stored, by its name in the model; may tell of more parameters than this
+   * model has.
+   */
+  readonly sources: ReadonlyMap<string, ParameterSource>;
+  /** Tensors that a checkpoint may hold besides: copies, and what is computed from its config. */
+  readonly besides?: RegExp;
+}
+
+/** A kind of checkpoint. */
+export interface PublishedFamily {
+  /** How such a checkpoint is recognised, for errors: `"architectures": ["LlamaForCausalLM"]`. */
+  readonly sign: string;
+  /** Whether a checkpoint with this `config.json` is of this kind. */
+  matches(config: CheckpointConfig): boolean;
+  /** What the checkpoint holds. @throws {Error} for a config that is incomplete or not supported. */
+  read(config: CheckpointConfig): PublishedModel;
+}
+
+/** Whether a `config.json` of transformers names this class or, naming none, this type of model. */
+export function isTransformers(config: CheckpointConfig, name: string, type: string): boolean {
+  const architectures = config.list("architectures", []);
+  return architectures.length > 0
+    ? architectures.includes(name)
+    : config.values.model_type === type;
+}
+
+/** Sources by parameter name, from tables of stored names (or sources): those of the model, and of each layer. */
+export function sourcesOf(
+  outer: Readonly<Record<string, string | ParameterSource>>,
+  layers: readonly Readonly<Record<string, string | ParameterSource>>[],
+): Map<string, ParameterSource> {
+  const entries = [
+    ...Object.entries(outer),
+    ...layers.flatMap((table, index) =>
+      Object.entries(table).map(([name, source]) => [`layers.${index}.${name}`, source] as const)
+    ),
+  ];
+  return new Map(
+    entries.map(([name, source]) => [name, typeof source === "string" ? { name: source } : source]),
+  );
+}
+
+/** A depthwise convolution's weights, stored `[channels, 1, taps]`. */
+export function convolutionSource(name: string, channels: number, taps: number): ParameterSource {
+  return { name, shape: [channels, 1, taps] };
+}
+
+/** The rows of a stored tensor from one to before another. */
+export function rowsOf(
+  name: string,
+  shape: readonly number[],
+  [from, to]: readonly [from: number, to: number],
+): ParameterSource {
+  const size = elementCount(shape.slice(1));
+  return { name, shape, map: (values) => values.slice(from * size, to * size) };
+}
+
+/**
+ * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
+ *
+ * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
+ */
+export async function loadParameters(
+  gpu: Gpu,
+  weights: Weights,
+  model: PublishedModel,
+): Promise<Map<string, Tensor>> {
+  const planned = planParameters(weights, model);
+  using loaded = new DisposableStack();
+  const tensors = new Map<string, Tensor>();
+  for (const { name, shape, source } of planned) {
+    tensors.set(name, loaded.use(await loadParameter(gpu, weights, shape, source)));
+  }
+  loaded.move();
+  return tensors;
+}
+
+interface Planned {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly source: ParameterSource;
+}
+
+function planParameters(
+  weights: Weights,
+  { configuration, sources, besides }: PublishedModel,
+): Planned[] {
+  const planned = parameterSpecifications(configuration).map(({ name, shape }) => {
+    const source = sources.get(name);
+    if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
+    return { name, shape, source };
+  });
+  const shapes = new Map(
+    planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
+  );
+  const missing = [...shapes.keys()].filter((name) => !weights.tensors.has(name));
+  const extra = [...weights.tensors.keys()].filter((name) =>
+    !shapes.has(name) && !besides?.test(name)
+  );
+  const misshapen = [...shapes].flatMap(([name, shape]) => {
+    const stored = weights.tensors.get(name)?.shape;
+    return stored && `${stored}` !== `${shape}`
+      ? [`${name} has shape [${stored}], not [${shape}]`]
+      : [];
+  });
+  const reasons = [
+    ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
+    ...(extra.length > 0 ? [`it has tensors of another model: ${extra.join(", ")}`] : []),
+    ...misshapen,
+  ];
+  if (reasons.length > 0) {
+    throw new Error(
+      `Cannot load ${weights.path} as a ${configuration.family} model: ${reasons.join("; ")}`,
+    );
+  }
+  return planned;
+}
+
+async function loadParameter(
+  gpu: Gpu,
+  weights: Weights,
+  shape: readonly number[],
+  { name, map }: ParameterSource,
+): Promise<Tensor> {
+  if (map === undefined) {
+    using stored = await weights.load(gpu, name);
+    return stored.reshape(shape);
+  }
+  const values = map(await weights.readFloats(name));
+  if (values.length !== elementCount(shape)) {
+    throw new Error(`${name} gives ${values.length} elements for a parameter of shape [${shape}]`);
+  }
+  return gpu.tensor(shape, values);
+}

@@ -1,0 +1,229 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import {
+  loadModel,
+  type Model,
+  type ModelState,
+  readSafetensors,
+  type StoredTensor,
+  writeSafetensors,
+} from "../../models/mod.ts";
+import { assertClose, testGpu } from "../testing.ts";
+
+const FOLDER = fromFileUrl(new URL("../golden/checkpoints/published", import.meta.url));
+const PROMPT = 20;
+const SEGMENT = 100;
+
+interface Expected {
+  readonly tokens: Float32Array;
+  readonly logits: ReadonlyMap<number, Float32Array>;
+  readonly generated: readonly number[];
+}
+
+async function readExpected(path: string): Promise<Expected> {
+  const { tensors } = readSafetensors(await Deno.readFile(path), path);
+  const dataOf = (name: string): Float32Array => tensors.get(name)!.data;
+  const tokens = dataOf("tokens");
+  return {
+    tokens,
+    logits: new Map([
+      [1, dataOf("logits1")],
+      [2, dataOf("logits2")],
+      [tokens.length, dataOf("logits")],
+    ]),
+    generated: Array.from(dataOf("generated")),
+  };
+}
+
+async function readInSegments(model: Model, tokens: Float32Array): Promise<Float32Array> {
+  let state: ModelState | undefined;
+  const parts: number[] = [];
+  for (let start = 0; start < tokens.length; start += SEGMENT) {
+    const advanced = model.advance(tokens.subarray(start, start + SEGMENT), state);
+    using logits = advanced.logits;
+    state = advanced.state;
+    parts.push(...await logits.read());
+  }
+  state?.[Symbol.dispose]();
+  return Float32Array.from(parts);
+}
+
+async function assertAsExpected(
+  model: Model,
+  expected: Expected,
+  options: { segments: boolean } = { segments: true },
+): Promise<void> {
+  const { tokens, logits, generated } = expected;
+  for (const [length, values] of logits) {
+    using actual = model.forward(tokens.subarray(0, length));
+    assertClose(await actual.read(), values, 1e-4, `logits of ${length} tokens`);
+  }
+  if (options.segments) {
+    const whole = logits.get(tokens.length)!;
+    assertClose(await readInSegments(model, tokens), whole, 1e-4, `segments of ${SEGMENT}`);
+  }
+  const continued = await model.generate(tokens.subarray(0, PROMPT), {
+    maxTokens: generated.length,
+  });
+  assertEquals(continued, generated);
+}
+
+for (
+  const name of [
+    "llama",
+    "llama_tied",
+    "mamba",
+    "mamba_biased",
+    "mamba2",
+    "mamba2_biased",
+    "mamba_ssm",
+    "mamba2_ssm",
+    "mamba2attn_ssm",
+    "transformerpp_ssm",
+    "recurrent_gemma",
+    "recurrent_gemma_biased",
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`);
+    await assertAsExpected(model, await readExpected(`${FOLDER}/${name}/expected.safetensors`));
+  });
+}
+
+for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
+  Deno.test(`llama with ${scaling} rotary scaling: logits and greedy generation are those of the reference`, async () => {
+    const gpu = await testGpu();
+    await inCopy("llama", async (folder) => {
+      await Deno.copyFile(`${FOLDER}/llama/config.${scaling}.json`, `${folder}/config.json`);
+      using model = await loadModel(gpu, folder);
+      const expected = await readExpected(`${FOLDER}/llama/expected.${scaling}.safetensors`);
+      // Dynamic frequencies depend on how far has been read: see DynamicScaling.
+      await assertAsExpected(model, expected, { segments: scaling !== "dynamic" });
+    });
+  });
+}
+
+Deno.test("a tied head may be stored besides, and frequencies that are computed", () =>
+  inCopy("llama_tied", async (folder) => {
+    const gpu = await testGpu();
+    await changeTensors(folder, (tensors) => {
+      const embedding = tensors.get("model.embed_tokens.weight")!;
+      tensors.set("lm_head.weight", embedding);
+      tensors.set("model.layers.0.self_attn.rotary_emb.inv_freq", {
+        shape: [6],
+        data: new Float32Array(6),
+      });
+    });
+    using model = await loadModel(gpu, folder);
+    const { tokens, logits } = await readExpected(`${FOLDER}/llama_tied/expected.safetensors`);
+    using actual = model.forward(tokens.subarray(0, 2));
+    assertClose(await actual.read(), logits.get(2)!, 1e-4, "logits");
+  }));
+
+Deno.test("older configs say the same: rope_scaling with a type, positions beside it", () =>
+  inCopy("llama", async (folder) => {
+    const gpu = await testGpu();
+    await changeConfig(folder, ({ rope_parameters: _, architectures: __, ...config }) => ({
+      ...config,
+      rope_theta: 10_000,
+      rope_scaling: { type: "linear", factor: 4 },
+    }));
+    using model = await loadModel(gpu, folder);
+    await assertAsExpected(
+      model,
+      await readExpected(`${FOLDER}/llama/expected.linear.safetensors`),
+    );
+  }));
+
+Deno.test("Python's Infinity in a config is read", () =>
+  inCopy("mamba2", async (folder) => {
+    const gpu = await testGpu();
+    const path = `${folder}/config.json`;
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(
+      path,
+      text.replace(
+        /"time_step_limit": \[[^\]]*\]/,
+        '"time_step_limit": [0.0, Infinity]',
+      ),
+    );
+    using model = await loadModel(gpu, folder);
+    assertEquals(model.configuration.layers.map(({ mixer }) => "stepLimit" in mixer), [
+      false,
+      false,
+    ]);
+  }));
+
+Deno.test("missing, extra and misshapen tensors are listed by their names in the checkpoint", () =>
+  inCopy("mamba2", async (folder) => {
+    const gpu = await testGpu();
+    await changeTensors(folder, (tensors) => {
+      tensors.delete("backbone.layers.1.mixer.A_log");
+      tensors.delete("backbone.norm_f.weight");
+      tensors.set("backbone.layers.2.mixer.D", { shape: [8], data: new Float32Array(8) });
+      tensors.set("backbone.layers.0.mixer.D", { shape: [7], data: new Float32Array(7) });
+    });
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "as a mamba2 model: it lacks backbone.layers.1.mixer.A_log, backbone.norm_f.weight; it has tensors of another model: backbone.layers.2.mixer.D; backbone.layers.0.mixer.D has shape [7], not [8]",
+    );
+  }));
+
+Deno.test("an untied head that is not stored is missed", () =>
+  inCopy("llama", async (folder) => {
+    const gpu = await testGpu();
+    await changeTensors(folder, (tensors) => tensors.delete("lm_head.weight"));
+    await assertRejects(() => loadModel(gpu, folder), Error, "it lacks lm_head.weight");
+  }));
+
+Deno.test("a config that is not supported, or says too little, is refused by key", () =>
+  inCopy("llama", async (folder) => {
+    const gpu = await testGpu();
+    const refuses = async (changes: Record<string, unknown>, message: string): Promise<void> => {
+      await Deno.copyFile(`${FOLDER}/llama/config.json`, `${folder}/config.json`);
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => loadModel(gpu, folder), Error, message);
+    };
+    await refuses({ hidden_act: "relu" }, '"hidden_act" must be one of silu');
+    await refuses({ hidden_size: null }, 'it must give "hidden_size"');
+    await refuses({ vocab_size: "48" }, '"vocab_size" must be a number: current value is "48"');
+    await refuses(
+      { rope_parameters: { rope_type: "longrope", factor: 2 } },
+      '"rope_type" must be one of default, linear, dynamic, yarn, llama3',
+    );
+    await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
+  }));
+
+/** Runs a test on a copy of a checkpoint. */
+async function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const file of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(`${FOLDER}/${name}/${file}`, `${folder}/${file}`);
+    }
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function changeTensors(
+  folder: string,
+  change: (tensors: Map<string, StoredTensor>) => void,
+): Promise<void> {
+  const path = `${folder}/model.safetensors`;
+  const { tensors } = readSafetensors(await Deno.readFile(path), path);
+  change(tensors);
+  await Deno.writeFile(path, writeSafetensors(tensors));
+}
+
+async function changeConfig(
+  folder: string,
+  change: (config: Record<string, unknown>) => Record<string, unknown>,
+): Promise<void> {
+  const path = `${folder}/config.json`;
+  const config = JSON.parse(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, JSON.stringify(change(config)));
+}
