@@ -196,6 +196,39 @@ Deno.test("a config that is not supported, or says too little, is refused by key
     await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
   }));
 
+Deno.test("a tensor that is larger than the adapter allows is refused before it is read", () =>
+  inCopy("llama", async (folder) => {
+    const gpu = await testGpu();
+    const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const vocabulary = Math.floor(limit / (32 * 4)) + 1;
+    await changeConfig(folder, (config) => ({ ...config, vocab_size: vocabulary }));
+    const path = `${folder}/model.safetensors`;
+    const { tensors } = readSafetensors(await Deno.readFile(path), path);
+    let offset = 0;
+    const header = Object.fromEntries(
+      [...tensors].map(([name, { shape }]) => {
+        const actual = /embed_tokens|lm_head/.test(name) ? [vocabulary, 32] : shape;
+        const end = offset + actual.reduce((product, extent) => product * extent, 4);
+        const entry = { dtype: "F32", shape: actual, data_offsets: [offset, end] };
+        offset = end;
+        return [name, entry];
+      }),
+    );
+    const text = new TextEncoder().encode(JSON.stringify(header));
+    const start = new Uint8Array(8 + text.byteLength);
+    new DataView(start.buffer).setBigUint64(0, BigInt(text.byteLength), true);
+    start.set(text, 8);
+    await Deno.writeFile(path, start);
+    // A file with a hole takes no room.
+    await Deno.truncate(path, start.byteLength + offset);
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      RangeError,
+      `takes ${vocabulary * 32 * 4} bytes on the GPU: the adapter allows ${limit} in one binding`,
+    );
+  }));
+
 /** Runs a test on a copy of a checkpoint. */
 async function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

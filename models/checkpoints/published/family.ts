@@ -80,6 +80,7 @@ export function rowsOf(
  * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
  *
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
+ * @throws {RangeError} where a parameter takes more than the adapter allows in one binding.
  */
 export async function loadParameters(
   gpu: Gpu,
@@ -87,6 +88,7 @@ export async function loadParameters(
   model: PublishedModel,
 ): Promise<Map<string, Tensor>> {
   const planned = planParameters(weights, model);
+  checkFits(gpu, weights, planned);
   using loaded = new DisposableStack();
   const tensors = new Map<string, Tensor>();
   for (const { name, shape, source } of planned) {
@@ -135,6 +137,19 @@ function planParameters(
     );
   }
   return planned;
+}
+
+function checkFits(gpu: Gpu, weights: Weights, planned: readonly Planned[]): void {
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  for (const { shape, source } of planned) {
+    const bytes = elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
+    if (bytes > limit) {
+      throw new RangeError(
+        `Cannot load ${weights.path} as ${source.name} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding`,
+      );
+    }
+  }
 }
 
 async function loadParameter(
