@@ -4,10 +4,9 @@
  * @module
  */
 import { flashAttention, flashAttentionBackward } from "../kernels/attention/mod.ts";
-import { deltaRule, deltaRuleBackward } from "../kernels/delta_rule/mod.ts";
+import { deltaRule, deltaRuleBackward, rwkv7, rwkv7Backward } from "../kernels/delta_rule/mod.ts";
 import { elementCount, type Gpu, type Tensor } from "../kernels/gpu/mod.ts";
 import { linearAttention, linearAttentionBackward } from "../kernels/linear_attention/mod.ts";
-import { rwkv7, rwkv7Backward } from "../kernels/rwkv7/mod.ts";
 import { scan, scanBackward, selectiveScan, selectiveScanBackward } from "../kernels/scan/mod.ts";
 import { measure } from "./measure.ts";
 
@@ -61,7 +60,7 @@ export async function* measureGrowth(gpu: Gpu): AsyncGenerator<Growth> {
       run();
       await gpu.sync();
       peakBytes.push(gpu.memory.peak - before);
-      const options = { sampleMilliseconds: 50, samples: 2, warmUp: false };
+      const options = { sampleMilliseconds: 50, samples: 1, warmUp: false };
       milliseconds.push(await measure(gpu, run, options));
     }
     yield { name, lengths, milliseconds, peakBytes };

@@ -13,7 +13,7 @@ import {
   openGpu,
   type Tensor,
 } from "../kernels/mod.ts";
-import { benchGroup, compare, type Contender } from "./measure.ts";
+import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
 
 const HEADS = 4;
 const DIM = 64;
@@ -41,19 +41,10 @@ async function printGrowth(form: typeof FORMS[number], lengths: readonly number[
   console.error(`${form}, 1 × T × ${HEADS} × ${DIM}, T = ${lengths.join(", ")}`);
   for (const [index, { name }] of makeContenders(form, 0).entries()) {
     const column = times.map((row) => row[index]);
-    const exponent = slope(lengths.map(Math.log), column.map(Math.log));
+    const exponent = fittedExponent(lengths, column);
     const text = column.map((time) => `${time.toFixed(1).padStart(8)} ms`).join("");
     console.error(`  ${name.padEnd(20)}${text}   T^${exponent.toFixed(2)}`);
   }
-}
-
-/** The slope of the least-squares line. */
-function slope(x: readonly number[], y: readonly number[]): number {
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [meanX, meanY] = [mean(x), mean(y)];
-  const covariance = mean(x.map((value, i) => (value - meanX) * (y[i] - meanY)));
-  return covariance / mean(x.map((value) => (value - meanX) ** 2));
 }
 
 function makeContenders(form: typeof FORMS[number], time: number): Contender[] {

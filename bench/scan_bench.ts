@@ -13,7 +13,7 @@ import {
   selectiveScan,
   selectiveScanBackward,
 } from "../kernels/scan/mod.ts";
-import { measure } from "./measure.ts";
+import { compare, fittedExponent } from "./measure.ts";
 import scanRecurrentSource from "./scan_recurrent.wgsl" with { type: "text" };
 import selectiveScanRecurrentSource from "./selective_scan_recurrent.wgsl" with { type: "text" };
 
@@ -87,8 +87,11 @@ function contenders(time: number, channels: number): Record<string, Record<strin
 const times = new Map<string, number[]>();
 for (const [channels, time] of CHANNELS.flatMap((c) => LENGTHS.map((t) => [c, t]))) {
   for (const [family, kernels] of Object.entries(contenders(time, channels))) {
-    for (const [name, run] of Object.entries(kernels)) {
-      const milliseconds = await measure(gpu, run, { sampleMilliseconds: 100 });
+    const ops = Object.entries(kernels).map(([name, run]) => ({ name, run }));
+    // Short samples: other work on the machine lets some of them be.
+    const fastest = await compare(gpu, ops, { sampleMilliseconds: 25, rounds: 5 });
+    for (const [index, { name, run }] of ops.entries()) {
+      const milliseconds = fastest[index];
       const key = `${channels} channels, ${family}: ${name}`;
       times.set(key, [...times.get(key) ?? [], milliseconds]);
       const runs = Math.ceil(100 / milliseconds);
@@ -110,14 +113,4 @@ for (const [name, values] of times) {
   const exponent = fittedExponent(LENGTHS, values);
   const row = values.map((value) => value.toFixed(2).padStart(8)).join("");
   console.error(`  ${name.padEnd(56)}${row}  T^${exponent.toFixed(2)}`);
-}
-
-/** The slope of log time over log length, by least squares. */
-function fittedExponent(lengths: readonly number[], values: readonly number[]): number {
-  const x = lengths.map(Math.log);
-  const y = values.map(Math.log);
-  const mean = (of: number[]): number => of.reduce((sum, value) => sum + value, 0) / of.length;
-  const [mx, my] = [mean(x), mean(y)];
-  const covariance = mean(x.map((value, i) => (value - mx) * (y[i] - my)));
-  return covariance / mean(x.map((value) => (value - mx) ** 2));
 }

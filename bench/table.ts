@@ -1,31 +1,38 @@
 /**
  * Measures all that the tables of `bench/README.md` hold and writes them there:
- * `deno run -A bench/table.ts`. On a software adapter it takes some minutes.
+ * `deno run -A bench/table.ts`, with `peers` or `growth` behind it for one of them alone. On a software
+ * adapter it takes some minutes.
  *
  * @module
  */
 import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { copyCeiling, fmaCeiling } from "./ceilings.ts";
-import { comparisons, contenders, openPeers } from "./comparisons.ts";
+import { comparisons, contenders, openPeers, type Peers } from "./comparisons.ts";
 import { type Growth, measureGrowth } from "./growth.ts";
 import { compare, fittedExponent } from "./measure.ts";
 
 const README = new URL("./README.md", import.meta.url);
-const BEGIN = "<!-- begin: written by bench/table.ts -->";
-const END = "<!-- end: written by bench/table.ts -->";
+const PARTS = { peers: writePeers, growth: writeGrowth };
+type Part = keyof typeof PARTS;
 
 const gpu = await openGpu();
-const opened = await openPeers(gpu);
-const peerNames = opened.peers.map(({ name }) => name);
-const refusals = [...opened.refusals];
+const [chosen] = Deno.args;
+const names = Object.keys(PARTS) as Part[];
+if (chosen !== undefined && !names.includes(chosen as Part)) {
+  throw new Error(
+    `Cannot measure "${chosen}": take one of ${names.join(", ")}, or neither for both`,
+  );
+}
+for (const name of names) {
+  if (chosen === undefined || chosen === name) await PARTS[name](gpu);
+}
+Deno.exit(0); // a library may still hold a worker
 
-const compared = await comparedRows(gpu);
-const grown = await grownRows(gpu);
-await writeTables([
-  `Adapter: ${gpu.adapter.name}, ${navigator.hardwareConcurrency} cores. Deno ${Deno.version.deno}.` +
-  ` Load of the machine meanwhile: ${Deno.loadavg()[2].toFixed(1)}.`,
-  "### Beside other libraries",
-  table([
+async function writePeers(gpu: Gpu): Promise<void> {
+  const opened = await openPeers(gpu);
+  const peerNames = opened.peers.map(({ name }) => name);
+  const { rows, refusals } = await comparedRows(gpu, opened);
+  const header = [
     "",
     "ours, ms",
     "of FMA rate",
@@ -34,19 +41,35 @@ await writeTables([
     ...peerNames.map((name) => `${name}, ms`),
     "best of them ÷ ours",
     "expected",
-  ], compared),
-  "### In other lengths",
-  table(["", "ms at", "", "", "", "time", "MB at", "", "memory"], grown),
-  "### Refused",
-  refusals.length === 0
-    ? "Every library ran what it was asked to, and gave our output."
-    : refusals.map((refusal) => `- ${refusal}`).join("\n"),
-]);
-Deno.exit(0); // a library may still hold a worker
+  ];
+  await write("peers", [
+    conditions(gpu),
+    table(header, rows),
+    refusals.length === 0
+      ? "Every library ran here what it was asked to, and gave our output."
+      : `Refused:\n\n${refusals.map((refusal) => `- ${refusal}`).join("\n")}`,
+  ]);
+}
+
+async function writeGrowth(gpu: Gpu): Promise<void> {
+  const header = ["", "ms at", "", "", "", "time", "MB at", "", "memory"];
+  await write("growth", [conditions(gpu), table(header, await grownRows(gpu))]);
+}
+
+/** Where and when, and how busy the machine was with other things. */
+function conditions(gpu: Gpu): string {
+  const load = Deno.loadavg()[1].toFixed(1);
+  return `Measured on ${gpu.adapter.name}, ${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}; load of the machine over the last 5 minutes: ${load}.`;
+}
 
 /** One row a comparison, in which the ceilings take their turns. */
-async function comparedRows(gpu: Gpu): Promise<string[][]> {
+async function comparedRows(
+  gpu: Gpu,
+  opened: Peers,
+): Promise<{ rows: string[][]; refusals: string[] }> {
   const rows: string[][] = [];
+  const refusals = [...opened.refusals];
+  const peerNames = opened.peers.map(({ name }) => name);
   const fma = fmaCeiling(gpu, gpu.adapter.software ? 2 ** 28 : 2 ** 35);
   const copy = copyCeiling(gpu);
   for (const comparison of comparisons(gpu)) {
@@ -54,7 +77,7 @@ async function comparedRows(gpu: Gpu): Promise<string[][]> {
     const { checked, refusals: refused } = await contenders(gpu, opened, comparison);
     refusals.push(...refused);
     const times = await compare(gpu, [...checked, fma, copy], {
-      rounds: long ? 3 : 6,
+      rounds: long ? 2 : 5,
       sampleMilliseconds: 100,
     });
     const [fmaTime, copyTime] = times.slice(-2);
@@ -74,7 +97,7 @@ async function comparedRows(gpu: Gpu): Promise<string[][]> {
     ]);
     console.error(rows[rows.length - 1].join(" | "));
   }
-  return rows;
+  return { rows, refusals };
 }
 
 /** One row a kernel, at four lengths each. */
@@ -116,14 +139,16 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
   return [header, line, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-async function writeTables(parts: readonly string[]): Promise<void> {
+/** Replaces what stands between a part's two marks. */
+async function write(part: Part, paragraphs: readonly string[]): Promise<void> {
+  const [begin, end] = ["begin", "end"].map((mark) =>
+    `<!-- ${mark}: ${part}, by bench/table.ts -->`
+  );
   const text = await Deno.readTextFile(README);
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) {
-    throw new Error(`Cannot write the tables as bench/README.md lacks ${BEGIN} and ${END}`);
+  const [before, after] = [text.split(begin)[0], text.split(end)[1]];
+  if (after === undefined || before.length === text.length) {
+    throw new Error(`Cannot write the table as bench/README.md lacks ${begin} or ${end}`);
   }
-  const between = `${BEGIN}\n\n${parts.join("\n\n")}\n\n`;
-  await Deno.writeTextFile(README, text.slice(0, begin) + between + text.slice(end));
+  await Deno.writeTextFile(README, [before + begin, ...paragraphs, end + after].join("\n\n"));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", README.pathname] }).output();
 }

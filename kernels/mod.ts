@@ -16,6 +16,5 @@ export * from "./linear_attention/mod.ts";
 export * from "./norm/mod.ts";
 export * from "./optimizer/mod.ts";
 export * from "./position/mod.ts";
-export * from "./rwkv7/mod.ts";
 export * from "./sampling/mod.ts";
 export * from "./scan/mod.ts";

@@ -40,6 +40,9 @@ import {
   deltaRule as deltaRuleKernel,
   deltaRuleBackward,
   deltaRuleStep,
+  rwkv7 as rwkv7Kernel,
+  rwkv7Backward,
+  rwkv7Step,
 } from "../kernels/delta_rule/mod.ts";
 import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embedding/mod.ts";
 import type { Tensor } from "../kernels/gpu/mod.ts";
@@ -56,7 +59,6 @@ import {
   rmsNormBackward,
 } from "../kernels/norm/mod.ts";
 import { rotary as rotaryKernel, rotaryBackward } from "../kernels/position/mod.ts";
-import { rwkv7 as rwkv7Kernel, rwkv7Backward, rwkv7Step } from "../kernels/rwkv7/mod.ts";
 import {
   rgLru as rgLruKernel,
   rgLruBackward,

@@ -1,46 +1,51 @@
-import {
-  checkRank,
-  checkTensor,
-  type Gpu,
-  kernel,
-  LOOP_ITERATIONS,
-  type Tensor,
-} from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
 import betaGradientSource from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
 import gatherKeysSource from "./delta_rule_gather_keys.wgsl" with { type: "text" };
-import gatherRowsSource from "./delta_rule_gather_rows.wgsl" with { type: "text" };
 import inputGradientsSource from "./delta_rule_input_gradients.wgsl" with { type: "text" };
 import keyGradientsSource from "./delta_rule_key_gradients.wgsl" with { type: "text" };
-import outputsSource from "./delta_rule_outputs.wgsl" with { type: "text" };
-import pairGradientsSource from "./delta_rule_pair_gradients.wgsl" with { type: "text" };
 import pairsSource from "./delta_rule_pairs.wgsl" with { type: "text" };
-import panelGradientsSource from "./delta_rule_panel_gradients.wgsl" with { type: "text" };
 import recurrentSource from "./delta_rule_recurrent.wgsl" with { type: "text" };
-import scatterRowsSource from "./delta_rule_scatter_rows.wgsl" with { type: "text" };
-import solveSource from "./delta_rule_solve.wgsl" with { type: "text" };
-import stateGradientsSource from "./delta_rule_state_gradients.wgsl" with { type: "text" };
 import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
 import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
-import { cloneOrZeros, planSpans, type Sequence, sequencesOf, type Span } from "./plan.ts";
+import gradientBlocks from "./gradient_blocks.wgsl" with { type: "text" };
+import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
+import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
+import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
+import {
+  chunkKernel,
+  openGradients,
+  openSpan,
+  scatterRows,
+  solve,
+  type SpanWorkspace,
+  workBackward,
+  workOutputs,
+  workTokenByToken,
+} from "./spans.ts";
+import stateColumns from "./state_columns.wgsl" with { type: "text" };
 
-const GATHER_KEYS = kernel("delta_rule_gather_keys", gatherKeysSource);
-const GATHER_ROWS = kernel("delta_rule_gather_rows", gatherRowsSource);
-const SCATTER_ROWS = kernel("delta_rule_scatter_rows", scatterRowsSource);
-const PAIRS = kernel("delta_rule_pairs", pairsSource);
-const SOLVE = kernel("delta_rule_solve", solveSource);
-const STATES = kernel("delta_rule_states", statesSource);
-const OUTPUTS = kernel("delta_rule_outputs", outputsSource);
-const STATE_GRADIENTS = kernel("delta_rule_state_gradients", stateGradientsSource);
-const PAIR_GRADIENTS = kernel("delta_rule_pair_gradients", pairGradientsSource);
-const BETA_GRADIENT = kernel("delta_rule_beta_gradient", betaGradientSource);
-const PANEL_GRADIENTS = kernel("delta_rule_panel_gradients", panelGradientsSource);
-const KEY_GRADIENTS = kernel("delta_rule_key_gradients", keyGradientsSource);
-const INPUT_GRADIENTS = kernel("delta_rule_input_gradients", inputGradientsSource);
+const GATHER_KEYS = chunkKernel("delta_rule_gather_keys", gatherKeysSource);
+const PAIRS = chunkKernel("delta_rule_pairs", pairsSource, panelBlocks);
+const STATES = chunkKernel(
+  "delta_rule_states",
+  statesSource,
+  panelBlocks,
+  pairBlocks,
+  stateColumns,
+);
+const BETA_GRADIENT = chunkKernel("delta_rule_beta_gradient", betaGradientSource);
+const KEY_GRADIENTS = chunkKernel(
+  "delta_rule_key_gradients",
+  keyGradientsSource,
+  panelBlocks,
+  gradientBlocks,
+);
+const INPUT_GRADIENTS = chunkKernel("delta_rule_input_gradients", inputGradientsSource);
 const SUM_CHANNELS = kernel("delta_rule_sum_channels", sumChannelsSource);
 const RECURRENT = kernel("delta_rule_recurrent", recurrentSource);
 
 const WORKGROUP_SIZE = 64;
-const DEFAULT_WORKSPACE_BYTES = 128 * 2 ** 20;
+const PLANES = { panels: 6, pairs: 3, panelGradients: 3, pairGradients: 2 };
 
 /** What {@linkcode deltaRule} takes. */
 export interface DeltaRuleInputs {
@@ -107,14 +112,10 @@ export function deltaRule(
   const finalState = cloneOrZeros(gpu, inputs.initialState, problem.stateShape);
   for (const tables of problem.spans) {
     using span = forwardSpan(gpu, problem, tables, inputs, finalState);
-    const { chunks, panels, pairs, beta, residual, update, states } = span;
+    const { residual } = span;
     // Nobody needs the residual any more: its panels take the outputs.
-    gpu.dispatch(OUTPUTS, {
-      ...span.grid(problem.valueQuads),
-      read: { chunks, panels, pairs, update, states },
-      write: { outputs: residual },
-    });
-    scatterRows(gpu, problem, span, { chunks, beta, panels: residual, rows: output }, false);
+    workOutputs(gpu, span, residual);
+    scatterRows(gpu, span, residual, output);
   }
   return { output, finalState };
 }
@@ -157,7 +158,7 @@ export function deltaRuleBackward(
   const problem = checkInputs(op, gpu, inputs, options);
   const { query, key, value, beta, logDecay, initialState } = inputs;
   const { outputGradient, finalStateGradient } = inputs;
-  const { heads, keyDim, spans, stateShape } = problem;
+  const { heads, keyDim, stateShape } = problem;
   checkTensor(op, "outputGradient", outputGradient, value.shape);
   if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
 
@@ -170,18 +171,13 @@ export function deltaRuleBackward(
     betaGradient: gpu.empty(beta.shape),
     initialStateGradient: cloneOrZeros(gpu, finalStateGradient, stateShape),
   };
-  const starts = [cloneOrZeros(gpu, initialState, stateShape)];
-  for (const tables of spans.slice(0, -1)) {
-    const state = cloneOrZeros(gpu, starts.at(-1), stateShape);
-    forwardSpan(gpu, problem, tables, inputs, state)[Symbol.dispose]();
-    starts.push(state);
-  }
-  for (const tables of spans.toReversed()) {
-    using state = starts.pop()!;
-    using span = forwardSpan(gpu, problem, tables, inputs, state);
-    backwardSpan(gpu, problem, span, outputGradient, { ...gradients, byChannel });
-  }
-  for (const state of starts) state[Symbol.dispose]();
+  workBackward(
+    gpu,
+    problem,
+    initialState,
+    (tables, state) => forwardSpan(gpu, problem, tables, inputs, state),
+    (span) => backwardSpan(gpu, problem, span, outputGradient, { ...gradients, byChannel }),
+  );
   if (logDecay === undefined) {
     byChannel[Symbol.dispose]();
     return gradients;
@@ -254,45 +250,17 @@ function recurrent(
 ): DeltaRuleOutputs {
   const { query, key, value, beta, logDecay, initialState } = inputs;
   const problem = checkInputs(op, gpu, inputs, options);
-  const { heads, keyHeads, keyDim, valueDim, stateShape } = problem;
-  const output = gpu.empty(value.shape);
-  const finalState = cloneOrZeros(gpu, initialState, stateShape);
-  const [batch, time] = value.shape;
-  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
-  for (let begin = 0; begin < time; begin += slice) {
-    gpu.dispatch(RECURRENT, {
-      constants: {
-        LANES: problem.lanes,
-        SCALE: problem.scale,
-        HAS_DECAY: problem.hasDecay,
-        PER_CHANNEL: problem.perChannel,
-      },
-      uniform: [time, begin, Math.min(begin + slice, time), heads, keyHeads, keyDim, valueDim],
-      read: { query, key, value, beta, logDecay: logDecay ?? key },
-      write: { output, finalState },
-      workgroups: [batch, heads, Math.ceil(valueDim / problem.lanes)],
-    });
-  }
-  return { output, finalState };
+  const { scale: SCALE, hasDecay: HAS_DECAY, perChannel: PER_CHANNEL } = problem;
+  return workTokenByToken(gpu, RECURRENT, problem, value, initialState, {
+    constants: { SCALE, HAS_DECAY, PER_CHANNEL },
+    read: { query, key, value, beta, logDecay: logDecay ?? key },
+  });
 }
 
-interface Problem {
-  readonly heads: number;
-  readonly keyHeads: number;
-  readonly keyDim: number;
-  readonly valueDim: number;
-  readonly chunkSize: number;
-  /** Quads of channels a row of keys takes; every product works on 16 key channels at a time. */
-  readonly keyQuads: number;
-  readonly valueQuads: number;
+interface Problem extends Plan {
   readonly scale: number;
   readonly hasDecay: boolean;
   readonly perChannel: boolean;
-  /** Invocations a workgroup. A software adapter's vectors are 8 wide, a GPU's 32 or more. */
-  readonly lanes: number;
-  readonly sequences: readonly Sequence[];
-  readonly stateShape: readonly number[];
-  readonly spans: readonly Span[];
 }
 
 function checkInputs(
@@ -301,11 +269,10 @@ function checkInputs(
   inputs: DeltaRuleInputs,
   options: DeltaRuleOptions,
 ): Problem {
-  const { query, key, value, beta, logDecay, initialState } = inputs;
-  const { chunkSize = 16, segments, workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
+  const { query, key, value, beta, logDecay } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "keyHeads", "keyDim"]);
-  const [batch, time, heads, valueDim] = value.shape;
+  const [batch, time, heads] = value.shape;
   const [, , keyHeads, keyDim] = key.shape;
   checkTensor(op, "value", value, value.shape);
   checkTensor(op, "key", key, [batch, time, keyHeads, keyDim]);
@@ -321,93 +288,18 @@ function checkInputs(
     const shape = [batch, time, heads];
     checkTensor(op, "logDecay", logDecay, perChannel ? [...shape, keyDim] : shape);
   }
-  if (!Number.isInteger(chunkSize) || chunkSize < 16 || chunkSize % 16 !== 0) {
-    throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a multiple of 16: current value is ${chunkSize}`,
-    );
-  }
-  const sequences = sequencesOf(op, batch, time, segments);
-  const stateShape = [sequences.length, heads, keyDim, valueDim];
-  if (initialState) checkTensor(op, "initialState", initialState, stateShape);
-  const keyQuads = 4 * Math.ceil(keyDim / 16);
-  const valueQuads = Math.ceil(valueDim / 4);
   return {
-    heads,
-    keyHeads,
-    keyDim,
-    valueDim,
-    chunkSize,
-    keyQuads,
-    valueQuads,
+    ...planChunks(op, gpu, inputs, options, PLANES),
     scale: options.scale ?? 1 / Math.sqrt(keyDim),
     hasDecay: logDecay !== undefined,
     perChannel,
-    lanes: gpu.adapter.software ? 8 : 32,
-    sequences,
-    stateShape,
-    spans: planSpans(
-      sequences,
-      chunkSize,
-      chunksPerSpan(
-        gpu,
-        { heads, chunkSize, keyQuads, valueQuads },
-        sequences.length,
-        workspaceBytes,
-      ),
-    ),
   };
 }
 
-/** How many chunks of each sequence fit the memory, the workgroup counts and the loops of a dispatch. */
-function chunksPerSpan(
-  gpu: Gpu,
-  { heads, chunkSize, keyQuads, valueQuads }: Pick<
-    Problem,
-    "heads" | "chunkSize" | "keyQuads" | "valueQuads"
-  >,
-  sequences: number,
-  workspaceBytes: number,
-): number {
-  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
-  const bytes = 16 * heads *
-    Math.max(6 * chunkSize * keyQuads, 4 * keyQuads * valueQuads, chunkSize * valueQuads);
-  const chunks = Math.min(
-    Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
-    maxComputeWorkgroupsPerDimension,
-  );
-  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
-  const loops = chunkSize / 16 * (keyQuads + chunkSize / 4 + 12) +
-    keyQuads / 4 * (chunkSize / 2 + 5) + 7;
-  return Math.max(
-    1,
-    Math.min(
-      Math.floor(chunks / sequences) - 1, // a state more than chunks in each sequence
-      Math.floor((LOOP_ITERATIONS - 8 * keyQuads) / loops),
-    ),
-  );
-}
-
-/** The workspace of one span after its forward pass; disposing of it frees all of it. */
-interface SpanWorkspace extends Disposable {
-  readonly chunks: Tensor;
-  readonly sequences: Tensor;
-  readonly panels: Tensor;
-  readonly pairs: Tensor;
+interface DeltaRuleSpan extends SpanWorkspace {
   readonly beta: Tensor;
+  /** Where the value's rows were. */
   readonly residual: Tensor;
-  readonly update: Tensor;
-  readonly states: Tensor;
-  /** Tensors of the shapes of `update`, `states`. */
-  emptyRows(): Tensor;
-  emptyStates(): Tensor;
-  /** Constants, uniform and workgroups of a dispatch of `items` invocations a chunk and head. */
-  grid(items: number, workgroupRows?: [number, number]): Grid;
-}
-
-interface Grid {
-  readonly constants: Record<string, number>;
-  readonly uniform: readonly number[];
-  readonly workgroups: [number, number, number];
 }
 
 function forwardSpan(
@@ -416,83 +308,37 @@ function forwardSpan(
   tables: Span,
   inputs: DeltaRuleInputs,
   state: Tensor,
-): SpanWorkspace {
-  const { heads, keyHeads, chunkSize, keyQuads, valueQuads, lanes, perChannel } = problem;
-  const { query, key, value, logDecay } = inputs;
-  const count = tables.chunks.length / 4;
-  const sequenceCount = problem.sequences.length;
-  const emptyRows = (): Tensor => gpu.empty([count, heads, chunkSize, 4 * valueQuads]);
-  const emptyStates = (): Tensor =>
-    gpu.empty([count + sequenceCount, heads, 4 * keyQuads, 4 * valueQuads]);
-  const tensors = {
-    chunks: gpu.tensor([count, 4], tables.chunks, "u32"),
-    sequences: gpu.tensor([sequenceCount, 2], tables.sequences, "u32"),
-    panels: gpu.empty([count, heads, 6, chunkSize, 4 * keyQuads]),
-    pairs: gpu.empty([count, heads, 3, chunkSize, chunkSize]),
-    beta: gpu.empty([count, heads, chunkSize]),
-    residual: emptyRows(),
-    update: emptyRows(),
-    states: emptyStates(),
-  };
-  const { chunks, sequences, panels, pairs, beta, residual, update, states } = tensors;
-  const uniform = [
-    heads,
-    keyHeads,
-    problem.keyDim,
-    problem.valueDim,
-    chunkSize,
-    keyQuads,
-    valueQuads,
-  ];
-  const grid: SpanWorkspace["grid"] = (items, [x, y] = [count, heads]) => ({
-    constants: { LANES: lanes },
-    uniform,
-    workgroups: [x, y, Math.ceil(items / lanes)],
-  });
-
-  const keys = grid(keyQuads);
+): DeltaRuleSpan {
+  const { heads, chunkSize, keyQuads, valueQuads, sequences } = problem;
+  const { scale: SCALE, hasDecay: HAS_DECAY, perChannel: PER_CHANNEL } = problem;
+  const { query, key, logDecay } = inputs;
+  const span = openSpan(gpu, problem, tables, inputs.value);
+  const { chunks, panels, pairs, value: residual, update, states, grid } = span;
+  const count = chunks.shape[0];
+  const beta = gpu.empty([count, heads, chunkSize]);
   gpu.dispatch(GATHER_KEYS, {
-    ...keys,
-    constants: {
-      ...keys.constants,
-      SCALE: problem.scale,
-      HAS_DECAY: problem.hasDecay,
-      PER_CHANNEL: perChannel,
-    },
+    ...grid(keyQuads, { SCALE, HAS_DECAY, PER_CHANNEL }),
     read: { chunks, query, key, logDecay: logDecay ?? key },
     write: { panels },
   });
-  gpu.dispatch(GATHER_ROWS, {
-    ...grid(chunkSize * valueQuads),
-    read: { chunks, value },
-    write: { residual },
-  });
-  const tiles = grid((chunkSize / 4) ** 2);
   gpu.dispatch(PAIRS, {
-    ...tiles,
-    constants: { ...tiles.constants, PER_CHANNEL: perChannel },
+    ...grid((chunkSize / 4) ** 2, { PER_CHANNEL }),
     read: { chunks, panels, beta: inputs.beta },
     write: { pairs, chunkBeta: beta },
   });
-  gpu.dispatch(SOLVE, {
-    constants: { WORKGROUP_SIZE },
-    uniform: [count * heads, chunkSize],
-    read: { beta },
-    write: { pairs },
-    workgroups: Math.ceil(count * heads * chunkSize / 4 / WORKGROUP_SIZE),
-  });
+  solve(gpu, span, beta);
   gpu.dispatch(STATES, {
-    ...grid(valueQuads, [sequenceCount, heads]),
-    read: { sequences, panels, pairs, beta },
+    ...grid(valueQuads, {}, [sequences.length, heads]),
+    read: { sequences: span.sequences, panels, pairs, beta },
     write: { residual, update, states, state },
   });
   return {
-    ...tensors,
-    emptyRows,
-    emptyStates,
-    grid,
+    ...span,
+    beta,
+    residual,
     [Symbol.dispose]: () => {
-      for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
+      span[Symbol.dispose]();
+      beta[Symbol.dispose]();
     },
   };
 }
@@ -500,7 +346,7 @@ function forwardSpan(
 function backwardSpan(
   gpu: Gpu,
   problem: Problem,
-  span: SpanWorkspace,
+  span: DeltaRuleSpan,
   outputGradient: Tensor,
   gradients: {
     readonly queryGradient: Tensor;
@@ -512,81 +358,27 @@ function backwardSpan(
     readonly initialStateGradient: Tensor;
   },
 ): void {
-  const { heads, keyHeads, chunkSize, keyQuads, valueQuads } = problem;
-  const { chunks, sequences, panels, pairs, beta, residual, update, states, grid } = span;
+  const { keyHeads, chunkSize, keyQuads } = problem;
+  const { chunks, panels, pairs, beta, residual, states, grid } = span;
   const { queryGradient, keyGradient, valueGradient, betaGradient, byChannel } = gradients;
-  const count = chunks.shape[0];
-  using outputRows = span.emptyRows();
-  using solved = span.emptyRows();
-  using stateGradients = span.emptyStates();
-  using pairGradients = gpu.empty([count, heads, 2, chunkSize, chunkSize]);
-  using panelGradients = gpu.empty([count, heads, 3, chunkSize, 4 * keyQuads]);
-  gpu.dispatch(GATHER_ROWS, {
-    ...grid(chunkSize * valueQuads),
-    read: { chunks, outputGradient },
-    write: { outputRows },
-  });
-  gpu.dispatch(STATE_GRADIENTS, {
-    ...grid(valueQuads, [problem.sequences.length, heads]),
-    read: { sequences, panels, pairs, beta, outputRows },
-    write: { solved, stateGradients, stateGradient: gradients.initialStateGradient },
-  });
-  scatterRows(gpu, problem, span, { chunks, beta, panels: solved, rows: valueGradient }, true);
-  gpu.dispatch(PAIR_GRADIENTS, {
-    ...grid((chunkSize / 4) ** 2),
-    read: { outputRows, solved, update },
-    write: { pairGradients },
-  });
+  const { initialStateGradient } = gradients;
+  using through = openGradients(gpu, span, outputGradient, initialStateGradient, { beta });
+  const { solved, stateGradients, pairGradients, panelGradients } = through;
+  scatterRows(gpu, span, solved, valueGradient, beta);
   gpu.dispatch(BETA_GRADIENT, {
     ...grid(chunkSize),
     read: { chunks, pairs, pairGradients, residual, solved },
     write: { betaGradient },
-  });
-  const products: [rows: Tensor, states: Tensor, after: number][] = [
-    [outputRows, states, 0],
-    [solved, states, 0],
-    [update, stateGradients, 1],
-  ];
-  products.forEach(([rows, against, AFTER], PLANE) => {
-    const keys = grid(keyQuads);
-    gpu.dispatch(PANEL_GRADIENTS, {
-      ...keys,
-      constants: { ...keys.constants, PLANE, AFTER },
-      read: { chunks, rows, states: against },
-      write: { panelGradients },
-    });
   });
   gpu.dispatch(KEY_GRADIENTS, {
     ...grid(keyQuads),
     read: { panels, beta, pairGradients },
     write: { panelGradients },
   });
-  const inputs = grid(keyQuads, [count, keyHeads]);
+  const constants = { SCALE: problem.scale, HAS_DECAY: problem.hasDecay };
   gpu.dispatch(INPUT_GRADIENTS, {
-    ...inputs,
-    constants: {
-      ...inputs.constants,
-      SCALE: problem.scale,
-      HAS_DECAY: problem.hasDecay,
-    },
+    ...grid(keyQuads, constants, [chunks.shape[0], keyHeads]),
     read: { chunks, panels, panelGradients, states, stateGradients },
     write: { queryGradient, keyGradient, byChannel },
-  });
-}
-
-function scatterRows(
-  gpu: Gpu,
-  problem: Problem,
-  span: SpanWorkspace,
-  tensors: { chunks: Tensor; beta: Tensor; panels: Tensor; rows: Tensor },
-  timesBeta: boolean,
-): void {
-  const { chunks, beta, panels, rows } = tensors;
-  const grid = span.grid(problem.chunkSize * problem.valueQuads);
-  gpu.dispatch(SCATTER_ROWS, {
-    ...grid,
-    constants: { ...grid.constants, TIMES_BETA: timesBeta },
-    read: { chunks, beta, panels },
-    write: { rows },
   });
 }

@@ -16,16 +16,6 @@ const QUERY_IN = 3u;
 const KEY_IN = 4u;
 const KEY_OUT = 5u;
 
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> query: array<f32>; // [rows, key_heads, key_dim]

@@ -15,88 +15,11 @@ const KEY_EARLIER = 2u; // KEY_OUT before
 const QUERY_KEY = 0u;
 const SOLVED_UPDATE = 1u;
 
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
 @group(0) @binding(2) var<storage, read> beta: array<f32>; // [chunks, heads, chunk]
 @group(0) @binding(3) var<storage, read> pair_gradients: array<f32>; // [chunks, heads, 2, chunk, chunk]
 @group(0) @binding(4) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, 3, chunk, key_quads]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn gradient_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(
-    panel_gradients[at],
-    panel_gradients[at + next],
-    panel_gradients[at + 2u * next],
-    panel_gradients[at + 3u * next],
-  );
-}
-
-fn store_gradients(at: u32, rows: mat4x4f) {
-  let next = shape.key_quads;
-  panel_gradients[at] = rows[0];
-  panel_gradients[at + next] = rows[1];
-  panel_gradients[at + 2u * next] = rows[2];
-  panel_gradients[at + 3u * next] = rows[3];
-}
-
-// Entries [r .. r + 3, j] of a pair gradient, and [i, r .. r + 3].
-fn pair_column(at: u32) -> vec4f {
-  let next = shape.chunk;
-  return vec4f(
-    pair_gradients[at],
-    pair_gradients[at + next],
-    pair_gradients[at + 2u * next],
-    pair_gradients[at + 3u * next],
-  );
-}
-
-fn pair_row(at: u32) -> vec4f {
-  return vec4f(
-    pair_gradients[at], pair_gradients[at + 1u], pair_gradients[at + 2u], pair_gradients[at + 3u],
-  );
-}
-
-// exp(x), held at 1 where a pair that is 0 anyway would take it above.
-fn left(x: mat4x4f) -> mat4x4f {
-  let zero = vec4f();
-  return mat4x4f(
-    exp(min(x[0], zero)), exp(min(x[1], zero)), exp(min(x[2], zero)), exp(min(x[3], zero)),
-  );
-}
-
-fn times(x: mat4x4f, y: mat4x4f) -> mat4x4f {
-  return mat4x4f(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
-}
-
-fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(
-    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
-  );
-}
-
-fn repeated(x: vec4f) -> mat4x4f {
-  return mat4x4f(x, x, x, x);
-}
-
-// One quad in four rows, each with a factor of its own.
-fn outer(x: vec4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(x * factors.x, x * factors.y, x * factors.z, x * factors.w);
-}
 
 @compute @workgroup_size(LANES)
 fn delta_rule_key_gradients(

@@ -1,42 +1,33 @@
-// O = QUERY_IN S + QUERY_KEY W for each chunk, with S the state at its start and W its update.
+// O = QUERY_IN S + QUERY_KEY W for each chunk, with S the state at its start and W its update; with
+// HAS_VALUE, for RWKV-7, whose names are RECEPTANCE_IN and RECEPTANCE_B, also + RECEPTANCE_KEY V.
 // Dispatch: x = chunks, y = heads, z = blocks of LANES value quads; one invocation a quad of columns.
 
 override LANES: u32 = 32u;
+override PANELS: u32 = 6u;
+override PAIRS: u32 = 3u;
+override HAS_VALUE: bool = false;
 
 const QUERY_IN = 3u;
 const QUERY_KEY = 0u;
-
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const RECEPTANCE_KEY = 3u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
-@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
-@group(0) @binding(3) var<storage, read> pairs: array<vec4f>; // [chunks, heads, 3, chunk, chunk / 4]
-@group(0) @binding(4) var<storage, read> update: array<vec4f>; // [chunks, heads, chunk, value_quads]
-@group(0) @binding(5) var<storage, read> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
-@group(0) @binding(6) var<storage, read_write> outputs: array<vec4f>; // [chunks, heads, chunk, value_quads]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn pair_rows(at: u32) -> mat4x4f {
-  let next = shape.chunk / 4u;
-  return mat4x4f(pairs[at], pairs[at + next], pairs[at + 2u * next], pairs[at + 3u * next]);
-}
+@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, PANELS, chunk, key_quads]
+@group(0) @binding(3) var<storage, read> pairs: array<vec4f>; // [chunks, heads, PAIRS, chunk, chunk / 4]
+@group(0) @binding(4) var<storage, read> value: array<vec4f>; // [chunks, heads, chunk, value_quads]
+@group(0) @binding(5) var<storage, read> update: array<vec4f>; // [chunks, heads, chunk, value_quads]
+@group(0) @binding(6) var<storage, read> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
+@group(0) @binding(7) var<storage, read_write> outputs: array<vec4f>; // [chunks, heads, chunk, value_quads]
 
 fn state_rows(at: u32) -> mat4x4f {
   let next = shape.value_quads;
   return mat4x4f(states[at], states[at + next], states[at + 2u * next], states[at + 3u * next]);
+}
+
+fn value_rows(at: u32) -> mat4x4f {
+  let next = shape.value_quads;
+  return mat4x4f(value[at], value[at + next], value[at + 2u * next], value[at + 3u * next]);
 }
 
 fn update_rows(at: u32) -> mat4x4f {
@@ -67,8 +58,9 @@ fn delta_rule_outputs(
   let slot = chunks[workgroup.x].z * shape.heads + workgroup.y;
   let rows = unit * shape.chunk * width + column;
   let state = slot * 4u * shape.key_quads * width + column;
-  let query_in = (unit * 6u + QUERY_IN) * shape.chunk * shape.key_quads;
-  let query_key = (unit * 3u + QUERY_KEY) * shape.chunk * pair_quads;
+  let query_in = (unit * PANELS + QUERY_IN) * shape.chunk * shape.key_quads;
+  let query_key = (unit * PAIRS + QUERY_KEY) * shape.chunk * pair_quads;
+  let receptance_key = (unit * PAIRS + RECEPTANCE_KEY) * shape.chunk * pair_quads;
   for (var i = 0u; i < shape.chunk; i += 16u) {
     var sum0 = mat4x4f();
     var sum1 = mat4x4f();
@@ -83,6 +75,14 @@ fn delta_rule_outputs(
       sum3 += s * panel_rows(q + 12u * shape.key_quads);
     }
     for (var j = 0u; 4u * j < i + 16u; j++) {
+      if (HAS_VALUE) {
+        let v = value_rows(rows + 4u * j * width);
+        let k = receptance_key + i * pair_quads + j;
+        sum0 += v * pair_rows(k);
+        sum1 += v * pair_rows(k + 4u * pair_quads);
+        sum2 += v * pair_rows(k + 8u * pair_quads);
+        sum3 += v * pair_rows(k + 12u * pair_quads);
+      }
       let w = update_rows(rows + 4u * j * width);
       let a = query_key + i * pair_quads + j;
       sum0 += w * pair_rows(a);

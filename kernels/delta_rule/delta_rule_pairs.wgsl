@@ -12,37 +12,12 @@ const DECAY = 2u;
 const QUERY_KEY = 0u;
 const KEY_KEY = 1u;
 
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
 @group(0) @binding(3) var<storage, read> beta: array<f32>; // [rows, heads]
 @group(0) @binding(4) var<storage, read_write> pairs: array<vec4f>; // [chunks, heads, 3, chunk, chunk / 4]
 @group(0) @binding(5) var<storage, read_write> chunk_beta: array<f32>; // [chunks, heads, chunk]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-// Four keys of one quad, each decayed from its row to the row whose cumulative log decay is `to`.
-fn decayed(keys: mat4x4f, decays: mat4x4f, to: vec4f) -> mat4x4f {
-  return mat4x4f(
-    keys[0] * exp(min(to - decays[0], vec4f())),
-    keys[1] * exp(min(to - decays[1], vec4f())),
-    keys[2] * exp(min(to - decays[2], vec4f())),
-    keys[3] * exp(min(to - decays[3], vec4f())),
-  );
-}
 
 @compute @workgroup_size(LANES)
 fn delta_rule_pairs(
@@ -71,10 +46,10 @@ fn delta_rule_pairs(
     if (PER_CHANNEL) {
       let to = panel_rows(i + DECAY * plane + d);
       let decays = panel_rows(j + DECAY * plane + d);
-      let others0 = decayed(others, decays, to[0]);
-      let others1 = decayed(others, decays, to[1]);
-      let others2 = decayed(others, decays, to[2]);
-      let others3 = decayed(others, decays, to[3]);
+      let others0 = times(others, left(repeated(to[0]) - decays));
+      let others1 = times(others, left(repeated(to[1]) - decays));
+      let others2 = times(others, left(repeated(to[2]) - decays));
+      let others3 = times(others, left(repeated(to[3]) - decays));
       query_key += mat4x4f(
         queries[0] * others0, queries[1] * others1, queries[2] * others2, queries[3] * others3,
       );

@@ -1,27 +1,19 @@
 // Rows times a transposed state: PLANE[i, d] = Σ_v rows[i, v] states[d, v], the state at the chunk's
 // start (AFTER = 0) or at its end (AFTER = 1). From dO and S the gradient into QUERY_IN, from dY and S
-// that into KEY_IN over -β, from W and G that into KEY_OUT.
+// that into KEY_IN over -β, from W and G that into KEY_OUT; in RWKV-7 RECEPTANCE_IN, A_IN (over 1) and
+// B_OUT, and from V and G that into KEY_OUT.
 // Dispatch: x = chunks, y = heads, z = blocks of LANES key quads; one invocation a quad of channels.
 
 override LANES: u32 = 32u;
+override PLANES: u32 = 3u;
 override PLANE: u32 = 0u;
 override AFTER: u32 = 0u;
-
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> rows: array<vec4f>; // [chunks, heads, chunk, value_quads]
 @group(0) @binding(3) var<storage, read> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
-@group(0) @binding(4) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, 3, chunk, key_quads]
+@group(0) @binding(4) var<storage, read_write> panel_gradients: array<vec4f>; // [chunks, heads, PLANES, chunk, key_quads]
 
 fn value_rows(at: u32) -> mat4x4f {
   let next = shape.value_quads;
@@ -54,7 +46,7 @@ fn delta_rule_panel_gradients(
   let unit = workgroup.x * shape.heads + workgroup.y;
   let slot = (chunks[workgroup.x].z + AFTER) * shape.heads + workgroup.y;
   let state = (slot * shape.key_quads + quad) * 4u * width;
-  let out = (unit * 3u + PLANE) * shape.chunk * shape.key_quads + quad;
+  let out = (unit * PLANES + PLANE) * shape.chunk * shape.key_quads + quad;
   for (var i = 0u; i < shape.chunk; i += 16u) {
     let row = (unit * shape.chunk + i) * width;
     var sum0 = mat4x4f();

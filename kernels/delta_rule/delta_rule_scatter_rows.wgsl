@@ -1,22 +1,12 @@
-// Copies value-like rows from panels back into sequence order; with TIMES_BETA, times β of the row.
+// Copies value-like rows from panels back into sequence order; with HAS_FACTORS, each times a factor.
 // Dispatch: x = chunks, y = heads, z = blocks of LANES quads; one invocation a quad of one row.
 
 override LANES: u32 = 32u;
-override TIMES_BETA: bool = false;
-
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+override HAS_FACTORS: bool = false;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
-@group(0) @binding(2) var<storage, read> beta: array<f32>; // [chunks, heads, chunk]
+@group(0) @binding(2) var<storage, read> factors: array<f32>; // [chunks, heads, chunk]
 @group(0) @binding(3) var<storage, read> panels: array<vec4f>; // [chunks, heads, chunk, value_quads]
 @group(0) @binding(4) var<storage, read_write> rows: array<f32>; // [rows, heads, value_dim]
 
@@ -35,8 +25,8 @@ fn delta_rule_scatter_rows(
   let column = 4u * (index % shape.value_quads);
   let i = ((chunk.x + row) * shape.heads + workgroup.y) * shape.value_dim + column;
   var values = panels[unit * shape.chunk * shape.value_quads + index];
-  if (TIMES_BETA) {
-    values *= beta[unit * shape.chunk + row];
+  if (HAS_FACTORS) {
+    values *= factors[unit * shape.chunk + row];
   }
   rows[i] = values.x;
   if (column + 1u < shape.value_dim) {

@@ -1,8 +1,11 @@
 // INVERSE = (1 + diag(β) KEY_KEY)⁻¹ by forward substitution; unit lower triangular:
 //   row i = e_i - β_i Σ_{l < i} KEY_KEY[i, l] row l.
+// Without β, for RWKV-7, INVERSE = (1 - A_B)⁻¹: A_B lies where KEY_KEY does, and 1 stands for -β_i.
 // Dispatch: ceil(chunks * heads * chunk / 4 / WORKGROUP_SIZE); one invocation a quad of columns.
 
 override WORKGROUP_SIZE: u32 = 64u;
+override PAIRS: u32 = 3u;
+override HAS_BETA: bool = true;
 
 const KEY_KEY = 1u;
 const INVERSE = 2u;
@@ -14,7 +17,7 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> beta: array<f32>; // [units, chunk]
-@group(0) @binding(2) var<storage, read_write> pairs: array<vec4f>; // [units, 3, chunk, chunk / 4]
+@group(0) @binding(2) var<storage, read_write> pairs: array<vec4f>; // [units, PAIRS, chunk, chunk / 4]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_solve(
@@ -31,8 +34,8 @@ fn delta_rule_solve(
   let quad = index % quads;
   let columns = 4u * quad + vec4u(0u, 1u, 2u, 3u);
   let plane = shape.chunk * quads;
-  let factors = (unit * 3u + KEY_KEY) * plane;
-  let inverse = (unit * 3u + INVERSE) * plane + quad;
+  let factors = (unit * PAIRS + KEY_KEY) * plane;
+  let inverse = (unit * PAIRS + INVERSE) * plane + quad;
   for (var row = 0u; row < shape.chunk; row++) {
     pairs[inverse + row * quads] = select(vec4f(), vec4f(1.0), columns == vec4u(row));
   }
@@ -45,6 +48,9 @@ fn delta_rule_solve(
         pairs[at], pairs[at + quads], pairs[at + 2u * quads], pairs[at + 3u * quads],
       ) * pairs[factors + row * quads + l];
     }
-    pairs[inverse + row * quads] -= beta[unit * shape.chunk + row] * sum;
+    if (HAS_BETA) {
+      sum *= -beta[unit * shape.chunk + row];
+    }
+    pairs[inverse + row * quads] += sum;
   }
 }

@@ -1,10 +1,14 @@
 // Carries the state's gradient G backward over the chunks of a sequence; in each chunk, with P = INVERSE:
 //   dW = QUERY_KEYᵀ dO + KEY_OUT G      dY = Pᵀ dW (the gradient into β * R)
 //   G' = exp(c') * G + QUERY_INᵀ dO - KEY_INᵀ (β * dY).
-// Slot by slot, state_gradients is the gradient into delta_rule_states' states.
+// Without β, for RWKV-7, whose names are RECEPTANCE_B, B_OUT, RECEPTANCE_IN and A_IN, 1 stands for -β.
+// Here states and state are gradients, slot by slot those into the states of the forward pass.
 // Dispatch: x = sequences, y = heads, z = blocks of LANES value quads; one invocation a quad of columns.
 
 override LANES: u32 = 32u;
+override PANELS: u32 = 6u;
+override PAIRS: u32 = 3u;
+override HAS_BETA: bool = true;
 
 const DECAY = 2u;
 const QUERY_IN = 3u;
@@ -13,35 +17,15 @@ const KEY_OUT = 5u;
 const QUERY_KEY = 0u;
 const INVERSE = 2u;
 
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> sequences: array<vec2u>; // [sequences]: first chunk, chunks
-@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
-@group(0) @binding(3) var<storage, read> pairs: array<vec4f>; // [chunks, heads, 3, chunk, chunk / 4]
+@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, PANELS, chunk, key_quads]
+@group(0) @binding(3) var<storage, read> pairs: array<vec4f>; // [chunks, heads, PAIRS, chunk, chunk / 4]
 @group(0) @binding(4) var<storage, read> beta: array<f32>; // [chunks, heads, chunk]
 @group(0) @binding(5) var<storage, read> output_gradient: array<vec4f>; // [chunks, heads, chunk, value_quads]
 @group(0) @binding(6) var<storage, read_write> solved: array<vec4f>; // [chunks, heads, chunk, value_quads]: dY
-@group(0) @binding(7) var<storage, read_write> state_gradients: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
-@group(0) @binding(8) var<storage, read_write> state_gradient: array<f32>; // [sequences, heads, key_dim, value_dim]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn pair_rows(at: u32) -> mat4x4f {
-  let next = shape.chunk / 4u;
-  return mat4x4f(pairs[at], pairs[at + next], pairs[at + 2u * next], pairs[at + 3u * next]);
-}
+@group(0) @binding(7) var<storage, read_write> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
+@group(0) @binding(8) var<storage, read_write> state: array<f32>; // [sequences, heads, key_dim, value_dim]
 
 fn output_rows(at: u32) -> mat4x4f {
   let next = shape.value_quads;
@@ -51,24 +35,6 @@ fn output_rows(at: u32) -> mat4x4f {
     output_gradient[at + 2u * next],
     output_gradient[at + 3u * next],
   );
-}
-
-fn state_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(
-    state_gradients[at],
-    state_gradients[at + next],
-    state_gradients[at + 2u * next],
-    state_gradients[at + 3u * next],
-  );
-}
-
-fn store_state(at: u32, rows: mat4x4f) {
-  let next = shape.value_quads;
-  state_gradients[at] = rows[0];
-  state_gradients[at + next] = rows[1];
-  state_gradients[at + 2u * next] = rows[2];
-  state_gradients[at + 3u * next] = rows[3];
 }
 
 fn solved_rows(at: u32) -> mat4x4f {
@@ -84,10 +50,12 @@ fn store_solved(at: u32, rows: mat4x4f) {
   solved[at + 3u * next] = rows[3];
 }
 
-fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(
-    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
-  );
+// What four rows of dY are multiplied by on their way into KEY_IN S.
+fn factors(row: u32) -> vec4f {
+  if (HAS_BETA) {
+    return -vec4f(beta[row], beta[row + 1u], beta[row + 2u], beta[row + 3u]);
+  }
+  return vec4f(1.0);
 }
 
 @compute @workgroup_size(LANES)
@@ -105,25 +73,14 @@ fn delta_rule_state_gradients(
   let key_rows = 4u * shape.key_quads;
   let slot = shape.heads * key_rows * width; // from one state to the next
   var at = ((sequence.x + workgroup.x + sequence.y) * shape.heads + head) * key_rows * width + column;
-  let outside = (workgroup.x * shape.heads + head) * shape.key_dim * shape.value_dim + 4u * column;
-  let valid = 4u * column + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.value_dim);
-  for (var d = 0u; d < key_rows; d++) {
-    let i = outside + d * shape.value_dim;
-    state_gradients[at + d * width] = select(
-      vec4f(),
-      vec4f(
-        state_gradient[i], state_gradient[i + 1u], state_gradient[i + 2u], state_gradient[i + 3u],
-      ),
-      valid & vec4<bool>(d < shape.key_dim),
-    );
-  }
+  load_state(at, workgroup.x, head, column);
   let panel = shape.chunk * shape.key_quads;
   let pair_quads = shape.chunk / 4u;
   for (var n = sequence.y; n > 0u; n--) {
     let unit = (sequence.x + n - 1u) * shape.heads + head;
     let rows = unit * shape.chunk * width + column;
-    let query_key = (unit * 3u + QUERY_KEY) * shape.chunk * pair_quads;
-    let key_out = (unit * 6u + KEY_OUT) * panel;
+    let query_key = (unit * PAIRS + QUERY_KEY) * shape.chunk * pair_quads;
+    let key_out = (unit * PANELS + KEY_OUT) * panel;
     for (var j = 0u; j < shape.chunk; j += 16u) {
       var sum0 = mat4x4f();
       var sum1 = mat4x4f();
@@ -151,7 +108,7 @@ fn delta_rule_state_gradients(
       store_solved(rows + (j + 12u) * width, sum3);
     }
     // In place: rows from j on are still dW when row j of dY is summed.
-    let inverse = (unit * 3u + INVERSE) * shape.chunk * pair_quads;
+    let inverse = (unit * PAIRS + INVERSE) * shape.chunk * pair_quads;
     for (var j = 0u; j < shape.chunk; j += 16u) {
       var sum0 = mat4x4f();
       var sum1 = mat4x4f();
@@ -170,9 +127,9 @@ fn delta_rule_state_gradients(
       store_solved(rows + (j + 8u) * width, sum2);
       store_solved(rows + (j + 12u) * width, sum3);
     }
-    let query_in = (unit * 6u + QUERY_IN) * panel;
-    let key_in = (unit * 6u + KEY_IN) * panel;
-    let last = (unit * 6u + DECAY) * panel + (shape.chunk - 1u) * shape.key_quads;
+    let query_in = (unit * PANELS + QUERY_IN) * panel;
+    let key_in = (unit * PANELS + KEY_IN) * panel;
+    let last = (unit * PANELS + DECAY) * panel + (shape.chunk - 1u) * shape.key_quads;
     for (var d = 0u; d < shape.key_quads; d += 4u) {
       let g = at + 4u * d * width;
       var sum0 = scaled(state_rows(g), exp(panels[last + d]));
@@ -188,16 +145,12 @@ fn delta_rule_state_gradients(
         sum3 += o * transpose(panel_rows(q + 3u));
       }
       for (var i = 0u; i < shape.chunk; i += 4u) {
-        let b = unit * shape.chunk + i;
-        let y = scaled(
-          solved_rows(rows + i * width),
-          vec4f(beta[b], beta[b + 1u], beta[b + 2u], beta[b + 3u]),
-        );
+        let y = scaled(solved_rows(rows + i * width), factors(unit * shape.chunk + i));
         let k = key_in + i * shape.key_quads + d;
-        sum0 -= y * transpose(panel_rows(k));
-        sum1 -= y * transpose(panel_rows(k + 1u));
-        sum2 -= y * transpose(panel_rows(k + 2u));
-        sum3 -= y * transpose(panel_rows(k + 3u));
+        sum0 += y * transpose(panel_rows(k));
+        sum1 += y * transpose(panel_rows(k + 1u));
+        sum2 += y * transpose(panel_rows(k + 2u));
+        sum3 += y * transpose(panel_rows(k + 3u));
       }
       store_state(g - slot, sum0);
       store_state(g - slot + 4u * width, sum1);
@@ -206,18 +159,5 @@ fn delta_rule_state_gradients(
     }
     at -= slot;
   }
-  for (var d = 0u; d < shape.key_dim; d++) {
-    let i = outside + d * shape.value_dim;
-    let values = state_gradients[at + d * width];
-    state_gradient[i] = values.x;
-    if (valid.y) {
-      state_gradient[i + 1u] = values.y;
-    }
-    if (valid.z) {
-      state_gradient[i + 2u] = values.z;
-    }
-    if (valid.w) {
-      state_gradient[i + 3u] = values.w;
-    }
-  }
+  save_state(at, workgroup.x, head, column);
 }

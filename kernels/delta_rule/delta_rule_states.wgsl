@@ -10,16 +10,6 @@ const KEY_IN = 4u;
 const KEY_OUT = 5u;
 const INVERSE = 2u;
 
-struct Shape {
-  heads: u32,
-  key_heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
-
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> sequences: array<vec2u>; // [sequences]: first chunk, chunks
 @group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
@@ -29,29 +19,6 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> update: array<vec4f>; // [chunks, heads, chunk, value_quads]
 @group(0) @binding(7) var<storage, read_write> states: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
 @group(0) @binding(8) var<storage, read_write> state: array<f32>; // [sequences, heads, key_dim, value_dim]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn pair_rows(at: u32) -> mat4x4f {
-  let next = shape.chunk / 4u;
-  return mat4x4f(pairs[at], pairs[at + next], pairs[at + 2u * next], pairs[at + 3u * next]);
-}
-
-fn state_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(states[at], states[at + next], states[at + 2u * next], states[at + 3u * next]);
-}
-
-fn store_state(at: u32, rows: mat4x4f) {
-  let next = shape.value_quads;
-  states[at] = rows[0];
-  states[at + next] = rows[1];
-  states[at + 2u * next] = rows[2];
-  states[at + 3u * next] = rows[3];
-}
 
 fn residual_rows(at: u32) -> mat4x4f {
   let next = shape.value_quads;
@@ -81,12 +48,6 @@ fn store_update(at: u32, rows: mat4x4f) {
   update[at + 3u * next] = rows[3];
 }
 
-fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
-  return mat4x4f(
-    rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w,
-  );
-}
-
 @compute @workgroup_size(LANES)
 fn delta_rule_states(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -102,16 +63,7 @@ fn delta_rule_states(
   let key_rows = 4u * shape.key_quads;
   let slot = shape.heads * key_rows * width; // from one state to the next
   var at = ((sequence.x + workgroup.x) * shape.heads + head) * key_rows * width + column;
-  let outside = (workgroup.x * shape.heads + head) * shape.key_dim * shape.value_dim + 4u * column;
-  let valid = 4u * column + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.value_dim);
-  for (var d = 0u; d < key_rows; d++) {
-    let i = outside + d * shape.value_dim;
-    states[at + d * width] = select(
-      vec4f(),
-      vec4f(state[i], state[i + 1u], state[i + 2u], state[i + 3u]),
-      valid & vec4<bool>(d < shape.key_dim),
-    );
-  }
+  load_state(at, workgroup.x, head, column);
   let panel = shape.chunk * shape.key_quads;
   let pair_quads = shape.chunk / 4u;
   for (var n = 0u; n < sequence.y; n++) {
@@ -182,18 +134,5 @@ fn delta_rule_states(
     }
     at += slot;
   }
-  for (var d = 0u; d < shape.key_dim; d++) {
-    let i = outside + d * shape.value_dim;
-    let values = states[at + d * width];
-    state[i] = values.x;
-    if (valid.y) {
-      state[i + 1u] = values.y;
-    }
-    if (valid.z) {
-      state[i + 2u] = values.z;
-    }
-    if (valid.w) {
-      state[i + 3u] = values.w;
-    }
-  }
+  save_state(at, workgroup.x, head, column);
 }

@@ -1,4 +1,100 @@
-import type { Gpu, Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import type { DeltaRuleOptions } from "./delta_rule.ts";
+
+const DEFAULT_WORKSPACE_BYTES = 128 * 2 ** 20;
+
+/** Planes that a chunk and head has in the workspace. */
+export interface Planes {
+  /** Of rows as wide as a key. */
+  readonly panels: number;
+  /** Of pairs of rows. */
+  readonly pairs: number;
+  readonly panelGradients: number;
+  readonly pairGradients: number;
+}
+
+/** How one call is laid out. */
+export interface Plan {
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  readonly chunkSize: number;
+  /** Quads of channels a row of keys takes; every product works on 16 key channels at a time. */
+  readonly keyQuads: number;
+  readonly valueQuads: number;
+  readonly planes: Planes;
+  /** Invocations a workgroup. A software adapter's vectors are 8 wide, a GPU's 32 or more. */
+  readonly lanes: number;
+  readonly sequences: readonly Sequence[];
+  readonly stateShape: readonly number[];
+  readonly spans: readonly Span[];
+}
+
+/**
+ * Plans `value` `[batch, time, heads, valueDim]` with `key` `[batch, time, keyHeads, keyDim]`.
+ *
+ * @throws {RangeError} where chunkSize or segments are not as said, or the initial state does not fit.
+ */
+export function planChunks(
+  op: string,
+  gpu: Gpu,
+  { key, value, initialState }: { key: Tensor; value: Tensor; initialState?: Tensor },
+  options: DeltaRuleOptions,
+  planes: Planes,
+): Plan {
+  const { chunkSize = 16, segments, workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
+  const [batch, time, heads, valueDim] = value.shape;
+  const [, , keyHeads, keyDim] = key.shape;
+  if (!Number.isInteger(chunkSize) || chunkSize < 16 || chunkSize % 16 !== 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as chunkSize must be a multiple of 16: current value is ${chunkSize}`,
+    );
+  }
+  const sequences = sequencesOf(op, batch, time, segments);
+  const stateShape = [sequences.length, heads, keyDim, valueDim];
+  if (initialState) checkTensor(op, "initialState", initialState, stateShape);
+  const extents = {
+    heads,
+    keyHeads,
+    keyDim,
+    valueDim,
+    chunkSize,
+    keyQuads: 4 * Math.ceil(keyDim / 16),
+    valueQuads: Math.ceil(valueDim / 4),
+    planes,
+    lanes: gpu.adapter.software ? 8 : 32,
+    sequences,
+    stateShape,
+  };
+  const perSpan = chunksPerSpan(gpu, extents, workspaceBytes);
+  return { ...extents, spans: planSpans(sequences, chunkSize, perSpan) };
+}
+
+/** How many chunks of each sequence fit the memory, the workgroup counts and the loops of a dispatch. */
+function chunksPerSpan(gpu: Gpu, extents: Omit<Plan, "spans">, workspaceBytes: number): number {
+  const { heads, chunkSize, keyQuads, valueQuads, planes, sequences } = extents;
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+  const bytes = 16 * heads * Math.max(
+    planes.panels * chunkSize * keyQuads,
+    4 * keyQuads * valueQuads,
+    chunkSize * valueQuads,
+  );
+  const chunks = Math.min(
+    Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
+    maxComputeWorkgroupsPerDimension,
+  );
+  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
+  const loops = chunkSize / 16 * (keyQuads + chunkSize / 4 + 12) +
+    keyQuads / 4 * (chunkSize / 2 + 5) + 7;
+  return Math.max(
+    1,
+    Math.min(
+      Math.floor(chunks / sequences.length) - 1, // a state more than chunks in each sequence
+      Math.floor((LOOP_ITERATIONS - 8 * keyQuads) / loops),
+    ),
+  );
+}
 
 /** Rows of one sequence: `[first, first + length)` of all rows, batch after batch. */
 export interface Sequence {
@@ -18,7 +114,7 @@ export interface Span {
 }
 
 /** Cuts sequences into chunks of `chunkSize` rows, and these into spans of `perSequence` chunks of each. */
-export function planSpans(
+function planSpans(
   sequences: readonly Sequence[],
   chunkSize: number,
   perSequence: number,
@@ -42,7 +138,7 @@ export function planSpans(
 }
 
 /** The sequences of a batch: its rows, or with `segments` the parts of its only row. */
-export function sequencesOf(
+function sequencesOf(
   op: string,
   batch: number,
   time: number,

@@ -103,6 +103,7 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
     mixture("griffin", {
       model: architecture("griffin", { vocabulary: 64, width: 48 }),
       learningRate: 5e-3,
+      steps: 4400,
     }),
     mixture("mamba2-attention"),
     ...FAMILIES.map(text),

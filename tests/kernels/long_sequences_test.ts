@@ -25,17 +25,19 @@ import {
 import {
   deltaRuleBackwardReference,
   deltaRuleReference,
+  rwkv7BackwardReference,
+  rwkv7Reference,
 } from "../../kernels/delta_rule/reference.ts";
 import {
   linearAttentionBackwardReference,
   linearAttentionReference,
 } from "../../kernels/linear_attention/reference.ts";
-import { rwkv7BackwardReference, rwkv7Reference } from "../../kernels/rwkv7/reference.ts";
 import {
   rgLruBackwardReference,
   rgLruReference,
   scanBackwardReference,
   scanReference,
+  type SelectiveScanArrays,
   selectiveScanBackwardReference,
   selectiveScanReference,
 } from "../../kernels/scan/reference.ts";
@@ -122,36 +124,51 @@ Deno.test("rgLru() and its gradients are right after 65,536 steps", async () => 
   }, bounds(1e-4));
 });
 
-for (const channels of [2, 32]) { // cut into chunks, and on a software adapter not
-  Deno.test(`selectiveScan() and its gradients are right after 65,536 steps of ${channels} channels`, async () => {
-    const gpu = await testGpu();
-    const states = 2;
-    const shape = { batch: 1, time: TIME, channels, state: states };
-    const sequences = {
-      input: rows(1, channels),
-      delta: rows(2, channels, 0.5),
-      a: [[channels, states], uniforms(3, channels * states, -1, -0.01)],
-      b: rows(4, states),
-      c: rows(5, states),
-      skip: [[channels], normals(6, channels)],
-      gate: rows(7, channels),
-      deltaBias: [[channels], uniforms(8, channels, -6, -4)],
-      initialState: [[1, channels, states], normals(9, channels * states)],
-      outputGradient: rows(10, channels),
-      finalStateGradient: [[1, channels, states], normals(11, channels * states)],
-    } satisfies Record<string, Sequence | undefined>;
-    const arrays = elementsOf(sequences);
-    const tensors = tensorsOf(gpu, sequences);
-    const options = { deltaSoftplus: true };
-    const outputs = selectiveScan(gpu, tensors, options);
-    const gradients = selectiveScanBackward(gpu, tensors, options);
-    const { outputGradient, finalStateGradient } = arrays;
-    await assertEnds(gpu, { ...outputs, ...gradients }, {
-      ...selectiveScanReference(shape, arrays),
-      ...selectiveScanBackwardReference(shape, arrays, outputGradient, finalStateGradient),
-    }, bounds(1e-4));
-  });
+function selectiveScanSequences(
+  channels: number,
+  states: number,
+): Record<keyof SelectiveScanArrays | "outputGradient" | "finalStateGradient", Sequence> {
+  return {
+    input: rows(1, channels),
+    delta: rows(2, channels, 0.5),
+    a: [[channels, states], uniforms(3, channels * states, -1, -0.01)],
+    b: rows(4, states),
+    c: rows(5, states),
+    skip: [[channels], normals(6, channels)],
+    gate: rows(7, channels),
+    deltaBias: [[channels], uniforms(8, channels, -6, -4)],
+    initialState: [[1, channels, states], normals(9, channels * states)],
+    outputGradient: rows(10, channels),
+    finalStateGradient: [[1, channels, states], normals(11, channels * states)],
+  };
 }
+
+Deno.test("selectiveScan() and its gradients are right after 65,536 steps", async () => {
+  const gpu = await testGpu();
+  const [channels, state] = [2, 2];
+  const sequences = selectiveScanSequences(channels, state);
+  const arrays = elementsOf(sequences);
+  const tensors = tensorsOf(gpu, sequences);
+  const options = { deltaSoftplus: true };
+  const outputs = selectiveScan(gpu, tensors, options);
+  const gradients = selectiveScanBackward(gpu, tensors, options);
+  const shape = { batch: 1, time: TIME, channels, state };
+  const { outputGradient, finalStateGradient } = arrays;
+  await assertEnds(gpu, { ...outputs, ...gradients }, {
+    ...selectiveScanReference(shape, arrays),
+    ...selectiveScanBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+  }, bounds(1e-4));
+});
+
+Deno.test("selectiveScan() is right after 65,536 steps of channels that fill a software adapter", async () => {
+  const gpu = await testGpu();
+  const [channels, state] = [32, 1];
+  const sequences = selectiveScanSequences(channels, state);
+  const outputs = selectiveScan(gpu, tensorsOf(gpu, sequences), { deltaSoftplus: true });
+  const shape = { batch: 1, time: TIME, channels, state };
+  const expected = selectiveScanReference(shape, elementsOf(sequences));
+  await assertEnds(gpu, { ...outputs }, { ...expected }, bounds(1e-4));
+});
 
 const DECAYS: Record<string, Sequence | undefined> = {
   "no decay": undefined,

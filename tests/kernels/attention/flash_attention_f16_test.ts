@@ -88,8 +88,8 @@ for (const algorithm of ["rows", "tiles"] as const) {
       );
       assertClose(await logSumExp.read(), expected.logSumExp, 1e-5, "logSumExp");
       assertClose(await output.read(), expected.output, OUTPUT_BOUND, "output");
-      for (const  of of["queryGradient", "keyGradient", "valueGradient"] as const) {
-        assertClose(await gradients[of].read(), backward[of], GRADIENT_BOUND, of);
+      for (const name of ["queryGradient", "keyGradient", "valueGradient"] as const) {
+        assertClose(await gradients[name].read(), backward[name], GRADIENT_BOUND, name);
       }
     });
   }

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
+import { rwkv7, rwkv7Backward } from "../../../kernels/delta_rule/mod.ts";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
-import { rwkv7, rwkv7Backward } from "../../../kernels/rwkv7/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
 import { assertClose, testGpu } from "../../testing.ts";
 

@@ -3,18 +3,9 @@
 
 override LANES: u32 = 32u;
 
-const KEY_OUT = 7u;
-const RECEPTANCE_KEY = 0u;
-const A_KEY = 2u;
-
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const KEY_OUT = 8u;
+const RECEPTANCE_KEY = 3u;
+const A_KEY = 4u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
@@ -24,16 +15,6 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> solved: array<vec4f>; // [chunks, heads, chunk, value_quads]: dY
 @group(0) @binding(6) var<storage, read> state_gradients: array<vec4f>; // [slots, heads, 4 * key_quads, value_quads]
 @group(0) @binding(7) var<storage, read_write> value_gradients: array<vec4f>; // [chunks, heads, chunk, value_quads]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-fn pair_rows(at: u32) -> mat4x4f {
-  let next = shape.chunk / 4u;
-  return mat4x4f(pairs[at], pairs[at + next], pairs[at + 2u * next], pairs[at + 3u * next]);
-}
 
 fn output_rows(at: u32) -> mat4x4f {
   let next = shape.value_quads;

@@ -9,6 +9,7 @@ struct Shape {
   begin: u32, // this dispatch walks [begin, end)
   end: u32,
   heads: u32,
+  key_heads: u32, // as many
   key_dim: u32,
   value_dim: u32,
 }

@@ -6,21 +6,12 @@
 override LANES: u32 = 32u;
 
 const RECEPTANCE = 0u;
-const KEY = 1u;
-const A = 2u;
-const B = 3u;
+const B = 1u;
+const A = 6u;
+const KEY = 7u;
 const A_GRADIENT = 1u;
-const KEY_GRADIENT = 2u;
-const B_GRADIENT = 3u;
-
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const B_GRADIENT = 2u;
+const KEY_GRADIENT = 3u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot

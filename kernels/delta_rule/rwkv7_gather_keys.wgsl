@@ -9,23 +9,14 @@ override LANES: u32 = 32u;
 override SCALE: f32 = 1.0;
 
 const RECEPTANCE = 0u;
-const KEY = 1u;
-const A = 2u;
-const B = 3u;
-const DECAY = 4u;
-const RECEPTANCE_IN = 5u;
-const A_IN = 6u;
-const KEY_OUT = 7u;
-const B_OUT = 8u;
-
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const B = 1u;
+const DECAY = 2u;
+const RECEPTANCE_IN = 3u;
+const A_IN = 4u;
+const B_OUT = 5u;
+const A = 6u;
+const KEY = 7u;
+const KEY_OUT = 8u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot

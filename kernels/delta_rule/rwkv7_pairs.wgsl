@@ -6,46 +6,18 @@
 override LANES: u32 = 32u;
 
 const RECEPTANCE = 0u;
-const KEY = 1u;
-const A = 2u;
-const B = 3u;
-const DECAY = 4u;
-const RECEPTANCE_KEY = 0u;
-const RECEPTANCE_B = 1u;
-const A_KEY = 2u;
-const A_B = 3u;
-
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const B = 1u;
+const DECAY = 2u;
+const A = 6u;
+const KEY = 7u;
+const RECEPTANCE_B = 0u;
+const A_B = 1u;
+const RECEPTANCE_KEY = 3u;
+const A_KEY = 4u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> panels: array<vec4f>; // [chunks, heads, 9, chunk, key_quads]
 @group(0) @binding(2) var<storage, read_write> pairs: array<vec4f>; // [chunks, heads, 5, chunk, chunk / 4]
-
-fn panel_rows(at: u32) -> mat4x4f {
-  let next = shape.key_quads;
-  return mat4x4f(panels[at], panels[at + next], panels[at + 2u * next], panels[at + 3u * next]);
-}
-
-// Of four rows of one quad, what is left after the decay from each to the row whose c is `to`.
-fn factors(decays: mat4x4f, to: vec4f) -> mat4x4f {
-  return mat4x4f(
-    exp(min(to - decays[0], vec4f())),
-    exp(min(to - decays[1], vec4f())),
-    exp(min(to - decays[2], vec4f())),
-    exp(min(to - decays[3], vec4f())),
-  );
-}
-
-fn times(x: mat4x4f, y: mat4x4f) -> mat4x4f {
-  return mat4x4f(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
-}
 
 @compute @workgroup_size(LANES)
 fn rwkv7_pairs(
@@ -79,35 +51,35 @@ fn rwkv7_pairs(
     if (tile_row > 0u) {
       before = panels[i + DECAY * plane + d - shape.key_quads];
     }
-    var left = factors(decays, before);
-    var k = times(keys, left);
-    var b = times(bs, left);
+    var decay = left(repeated(before) - decays);
+    var k = times(keys, decay);
+    var b = times(bs, decay);
     a_key[0] += a[0] * k;
     a_b[0] += a[0] * b;
-    left = factors(decays, c[0]);
-    k = times(keys, left);
-    b = times(bs, left);
+    decay = left(repeated(c[0]) - decays);
+    k = times(keys, decay);
+    b = times(bs, decay);
     receptance_key[0] += r[0] * k;
     receptance_b[0] += r[0] * b;
     a_key[1] += a[1] * k;
     a_b[1] += a[1] * b;
-    left = factors(decays, c[1]);
-    k = times(keys, left);
-    b = times(bs, left);
+    decay = left(repeated(c[1]) - decays);
+    k = times(keys, decay);
+    b = times(bs, decay);
     receptance_key[1] += r[1] * k;
     receptance_b[1] += r[1] * b;
     a_key[2] += a[2] * k;
     a_b[2] += a[2] * b;
-    left = factors(decays, c[2]);
-    k = times(keys, left);
-    b = times(bs, left);
+    decay = left(repeated(c[2]) - decays);
+    k = times(keys, decay);
+    b = times(bs, decay);
     receptance_key[2] += r[2] * k;
     receptance_b[2] += r[2] * b;
     a_key[3] += a[3] * k;
     a_b[3] += a[3] * b;
-    left = factors(decays, c[3]);
-    receptance_key[3] += r[3] * times(keys, left);
-    receptance_b[3] += r[3] * times(bs, left);
+    decay = left(repeated(c[3]) - decays);
+    receptance_key[3] += r[3] * times(keys, decay);
+    receptance_b[3] += r[3] * times(bs, decay);
   }
   let size = shape.chunk * quads;
   let out = unit * 5u * size + 4u * tile_row * quads + tile_column;

@@ -5,14 +5,9 @@
 override LANES: u32 = 32u;
 override SCALE: f32 = 1.0;
 
-struct Shape {
-  heads: u32,
-  key_dim: u32,
-  value_dim: u32,
-  chunk: u32, // rows a chunk, a multiple of 16
-  key_quads: u32, // key_dim padded to a multiple of 16, over 4
-  value_quads: u32, // value_dim padded to a multiple of 4, over 4
-}
+const A_GRADIENT = 1u;
+const B_GRADIENT = 2u;
+const KEY_GRADIENT = 3u;
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
@@ -38,9 +33,9 @@ fn rwkv7_scatter_keys(
   let at = (workgroup.x * shape.heads + workgroup.y) * 4u * plane + index;
   let i = ((chunk.x + row) * shape.heads + workgroup.y) * shape.key_dim + channel;
   let r = SCALE * panel_gradients[at];
-  let a = panel_gradients[at + plane];
-  let k = panel_gradients[at + 2u * plane];
-  let b = panel_gradients[at + 3u * plane];
+  let a = panel_gradients[at + A_GRADIENT * plane];
+  let b = panel_gradients[at + B_GRADIENT * plane];
+  let k = panel_gradients[at + KEY_GRADIENT * plane];
   receptance_gradient[i] = r.x;
   a_gradient[i] = a.x;
   key_gradient[i] = k.x;

@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import {
   rwkv7,
   rwkv7Backward,
@@ -8,8 +7,9 @@ import {
   type Rwkv7Options,
   rwkv7Recurrent,
   rwkv7Step,
-} from "../../../kernels/rwkv7/mod.ts";
-import { rwkv7BackwardReference, rwkv7Reference } from "../../../kernels/rwkv7/reference.ts";
+} from "../../../kernels/delta_rule/mod.ts";
+import { rwkv7BackwardReference, rwkv7Reference } from "../../../kernels/delta_rule/reference.ts";
+import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
 
 interface Case {
