@@ -36,6 +36,15 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
   );
 }
 
+/** How {@linkcode loadModel} loads. */
+export interface LoadModelOptions {
+  /**
+   * How the linear maps' weights are kept on the GPU; all else is f32, and so are they unless told.
+   * In f16 they take half the memory, and cannot be trained; the adapter must have `shader-f16`.
+   */
+  readonly dtype?: "f32" | "f16";
+}
+
 /**
  * Loads a model: one that `saveModel()` wrote, or a published checkpoint, `config.json` with its
  * weights. The weights go to the GPU tensor by tensor.
@@ -46,7 +55,11 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
  * tensors, and where a download fails.
  * @throws {RangeError} where a tensor is larger than the adapter allows.
  */
-export async function loadModel(gpu: Gpu, directory: string | URL): Promise<Model> {
+export async function loadModel(
+  gpu: Gpu,
+  directory: string | URL,
+  options: LoadModelOptions = {},
+): Promise<Model> {
   const folder = await findFolder(directory);
   const name = folder instanceof URL
     ? `${new URL("config.json", folder)}`
@@ -54,7 +67,8 @@ export async function loadModel(gpu: Gpu, directory: string | URL): Promise<Mode
   const config = CheckpointConfig.parse(await readConfig(folder), name);
   const published = readPublished(config);
   using weights = folder instanceof URL ? await fetchWeights(folder) : await openWeights(folder);
-  return new Model(gpu, published.configuration, await loadParameters(gpu, weights, published));
+  const parameters = await loadParameters(gpu, weights, published, options);
+  return new Model(gpu, published.configuration, parameters);
 }
 
 /** Writes a file whole or not at all: a killed run leaves the one that was there. */

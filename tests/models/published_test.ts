@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import {
   loadModel,
@@ -102,6 +102,24 @@ for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
       await assertAsExpected(model, expected, { segments: scaling !== "dynamic" });
     });
   });
+}
+
+for (const name of ["llama_tied", "mamba", "mamba2_biased", "mamba2attn_ssm", "recurrent_gemma"]) {
+  Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`, { dtype: "f16" });
+    using exact = await loadModel(gpu, `${FOLDER}/${name}`);
+    assert(weightBytes(model) < 0.8 * weightBytes(exact), "the weights take less memory");
+    const { tokens, logits } = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    for (const [length, values] of logits) {
+      using actual = model.forward(tokens.subarray(0, length));
+      assertClose(await actual.read(), values, 1e-2, `logits of ${length} tokens`);
+    }
+  });
+}
+
+function weightBytes(model: Model): number {
+  return [...model.parameters.values()].reduce((sum, { tensor }) => sum + tensor.bytes, 0);
 }
 
 Deno.test("a tied head may be stored besides, and frequencies that are computed", () =>
