@@ -39,8 +39,9 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
 /** How {@linkcode loadModel} loads. */
 export interface LoadModelOptions {
   /**
-   * How the linear maps' weights are kept on the GPU; all else is f32, and so are they unless told.
-   * In f16 they take half the memory, and cannot be trained; the adapter must have `shader-f16`.
+   * How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so
+   * are they unless told. In f16 they take half the memory, and cannot be trained; the adapter must
+   * have `shader-f16`.
    */
   readonly dtype?: "f32" | "f16";
 }

@@ -86,7 +86,7 @@ export function rowsOf(
 /**
  * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
  *
- * @param options How the linear maps' weights are kept on the GPU; all else is f32, and so are they
+ * @param options How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so are they
  * unless told.
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
  * @throws {RangeError} where a parameter takes more than the adapter allows in one binding.
@@ -118,13 +118,14 @@ interface Planned {
 function planParameters(
   weights: Weights,
   { configuration, sources, besides }: PublishedModel,
-  linear: "f32" | "f16",
+  matrices: "f32" | "f16",
 ): Planned[] {
   const planned = parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
     const source = sources.get(name);
     if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
     // Those that decay are the linear maps' weights.
-    return { name, shape, dtype: decays ? linear : "f32", source };
+    const isMatrix = decays || name === "embedding.weight";
+    return { name, shape, dtype: isMatrix ? matrices : "f32", source };
   });
   const shapes = new Map(
     planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
