@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { loadModel, saveModel } from "./checkpoints/checkpoint.ts";
+export { loadModel, type LoadModelOptions, saveModel } from "./checkpoints/checkpoint.ts";
 export {
   readSafetensors,
   type StoredTensor,

@@ -128,7 +128,7 @@ export class Model implements Disposable {
           ? initial(count, uniformSource(values.seed, name))
           : (values as ReadonlyMap<string, Float32Array | Tensor>).get(name);
         const tensor = data instanceof Tensor ? data : gpu.tensor(shape, data);
-        return [name, new Variable(tensor, true)];
+        return [name, new Variable(tensor, tensor.dtype === "f32")];
       }),
     );
   }

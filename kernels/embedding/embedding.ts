@@ -1,6 +1,8 @@
 import {
   checkRank,
   checkTensor,
+  elementKernel,
+  FLOATS,
   type Gpu,
   type Kernel,
   kernel,
@@ -10,7 +12,16 @@ import {
 import embeddingBackwardSource from "./embedding_backward.wgsl" with { type: "text" };
 import embeddingSource from "./embedding.wgsl" with { type: "text" };
 
-const EMBEDDING = forms("embedding", embeddingSource);
+const EMBEDDING = {
+  scalar: elementKernel("embedding", embeddingSource),
+  vector: elementKernel(
+    "embedding",
+    byVectors(embeddingSource).replace(
+      "alias Stored = ElementWeight;",
+      "alias Stored = vec4<ElementWeight>;",
+    ),
+  ),
+};
 const EMBEDDING_BACKWARD = forms("embedding_backward", embeddingBackwardSource);
 
 /** A kernel over floats, and its twin over vec4s of them. */
@@ -22,8 +33,12 @@ interface Forms {
 function forms(label: string, source: string): Forms {
   return {
     scalar: kernel(label, source),
-    vector: kernel(label, source.replace("alias Element = f32;", "alias Element = vec4f;")),
+    vector: kernel(label, byVectors(source)),
   };
+}
+
+function byVectors(source: string): string {
+  return source.replace("alias Element = f32;", "alias Element = vec4f;");
 }
 
 /**
@@ -38,7 +53,7 @@ function bucketCount(gpu: Gpu, vocabulary: number): number {
 export interface EmbeddingInputs {
   /** `[...]`, u32. */
   readonly tokens: Tensor;
-  /** `[vocabulary, width]`. */
+  /** `[vocabulary, width]`, f32 or f16. */
   readonly weight: Tensor;
 }
 
@@ -56,11 +71,12 @@ export interface EmbeddingOutputs {
 export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): EmbeddingOutputs {
   checkTensor("embedding", "tokens", tokens, tokens.shape, "u32");
   checkRank("embedding", "weight", weight, ["vocabulary", "width"]);
-  checkTensor("embedding", "weight", weight, weight.shape);
+  checkTensor("embedding", "weight", weight, weight.shape, FLOATS);
   const [vocabulary, width] = weight.shape;
   const output = gpu.empty([...tokens.shape, width]);
   const elements = width % 4 === 0 ? 4 : 1;
-  gpu.dispatch(elements === 4 ? EMBEDDING.vector : EMBEDDING.scalar, {
+  const form = elements === 4 ? EMBEDDING.vector : EMBEDDING.scalar;
+  gpu.dispatch(form({ ElementWeight: weight.dtype }), {
     uniform: [tokens.size, vocabulary, width / elements],
     read: { tokens, weight },
     write: { output },

@@ -1,7 +1,10 @@
 // output[i] = weight[tokens[i]], a row of zeros where the token is past the vocabulary.
 // Dispatch: one invocation an element, folded past 65,535 workgroups. Where a row is whole vec4s the
-// host makes Element a vec4f and counts in vec4s.
+// host makes Element and Stored vec4s and counts in vec4s.
 
+// How the weights are stored, as f32 or as f16.
+alias ElementWeight = f32;
+alias Stored = ElementWeight;
 alias Element = f32;
 
 struct Shape {
@@ -12,7 +15,7 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>; // [count]
-@group(0) @binding(2) var<storage, read> weight: array<Element>; // [vocabulary, width]
+@group(0) @binding(2) var<storage, read> weight: array<Stored>; // [vocabulary, width]
 @group(0) @binding(3) var<storage, read_write> output: array<Element>; // [count, width]
 
 @compute @workgroup_size(64)
@@ -27,7 +30,7 @@ fn embedding(
   }
   let token = tokens[index / shape.width];
   if (token < shape.vocabulary) {
-    output[index] = weight[token * shape.width + index % shape.width];
+    output[index] = Element(weight[token * shape.width + index % shape.width]);
   } else {
     output[index] = Element();
   }

@@ -24,4 +24,10 @@ export {
   LOOP_ITERATIONS,
 } from "./kernel.ts";
 export type { KernelTime } from "./profiler.ts";
-export { type Allocation, type DataType, elementCount, Tensor } from "./tensor.ts";
+export {
+  type Allocation,
+  BYTES_PER_ELEMENT,
+  type DataType,
+  elementCount,
+  Tensor,
+} from "./tensor.ts";

@@ -1,7 +1,8 @@
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
+import { downloadModel, isHubModel } from "./hub.ts";
 import { CheckpointConfig } from "./published/config.ts";
 import { loadParameters } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
@@ -35,25 +36,40 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
   );
 }
 
+/** How {@linkcode loadModel} loads. */
+export interface LoadModelOptions {
+  /**
+   * How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so
+   * are they unless told. In f16 they take half the memory, and cannot be trained; the adapter must
+   * have `shader-f16`.
+   */
+  readonly dtype?: "f32" | "f16";
+}
+
 /**
- * Loads a model from a directory, or a `file:` or `https:` address that ends in a slash: one that
- * `saveModel()` wrote, or a published checkpoint, `config.json` with its weights. The weights go to
- * the GPU tensor by tensor.
+ * Loads a model: one that `saveModel()` wrote, or a published checkpoint, `config.json` with its
+ * weights. The weights go to the GPU tensor by tensor.
  *
+ * @param directory Its folder; `hf:owner/name`, which is downloaded where it is not in the cache; or
+ * a `file:` or `https:` address that ends in a slash.
  * @throws {Error} where a file is missing, truncated, of an unknown kind, or holds another model's
- * tensors.
+ * tensors, and where a download fails.
+ * @throws {RangeError} where a tensor is larger than the adapter allows.
  */
-export async function loadModel(gpu: Gpu, directory: string | URL): Promise<Model> {
-  const folder = directory instanceof URL && directory.protocol === "file:"
-    ? fromFileUrl(directory)
-    : directory;
+export async function loadModel(
+  gpu: Gpu,
+  directory: string | URL,
+  options: LoadModelOptions = {},
+): Promise<Model> {
+  const folder = await findFolder(directory);
   const name = folder instanceof URL
     ? `${new URL("config.json", folder)}`
-    : `${folder}/config.json`;
+    : join(folder, "config.json");
   const config = CheckpointConfig.parse(await readConfig(folder), name);
   const published = readPublished(config);
   using weights = folder instanceof URL ? await fetchWeights(folder) : await openWeights(folder);
-  return new Model(gpu, published.configuration, await loadParameters(gpu, weights, published));
+  const parameters = await loadParameters(gpu, weights, published, options);
+  return new Model(gpu, published.configuration, parameters);
 }
 
 /** Writes a file whole or not at all: a killed run leaves the one that was there. */
@@ -71,11 +87,18 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   await Deno.rename(partial, path);
 }
 
+async function findFolder(directory: string | URL): Promise<string | URL> {
+  if (directory instanceof URL) {
+    return directory.protocol === "file:" ? fromFileUrl(directory) : directory;
+  }
+  return isHubModel(directory) ? await downloadModel(directory) : directory;
+}
+
 async function readConfig(folder: string | URL): Promise<string> {
   try {
     return folder instanceof URL
       ? await (await fetchFile(new URL("config.json", folder))).text()
-      : await Deno.readTextFile(`${folder}/config.json`);
+      : await Deno.readTextFile(join(folder, "config.json"));
   } catch (error) {
     throw new Error(
       `Cannot load a model from ${folder} as its config.json cannot be read: ${

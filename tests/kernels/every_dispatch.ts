@@ -215,6 +215,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     for (const width of WIDTHS) {
       const tokens = make.integers(5);
       embedding(gpu, { tokens, weight: make(10, width) });
+      embedding(gpu, { tokens, weight: make.halves(10, width) });
       embeddingBackward(gpu, { tokens, outputGradient: make(5, width) }, { vocabulary: 10 });
     }
   },

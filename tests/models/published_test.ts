@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import {
   loadModel,
@@ -104,6 +104,24 @@ for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   });
 }
 
+for (const name of ["llama_tied", "mamba", "mamba2_biased", "mamba2attn_ssm", "recurrent_gemma"]) {
+  Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`, { dtype: "f16" });
+    using exact = await loadModel(gpu, `${FOLDER}/${name}`);
+    assert(weightBytes(model) < 0.6 * weightBytes(exact), "the weights take less memory");
+    const { tokens, logits } = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    for (const [length, values] of logits) {
+      using actual = model.forward(tokens.subarray(0, length));
+      assertClose(await actual.read(), values, 1e-2, `logits of ${length} tokens`);
+    }
+  });
+}
+
+function weightBytes(model: Model): number {
+  return [...model.parameters.values()].reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+}
+
 Deno.test("a tied head may be stored besides, and frequencies that are computed", () =>
   inCopy("llama_tied", async (folder) => {
     const gpu = await testGpu();
@@ -194,6 +212,39 @@ Deno.test("a config that is not supported, or says too little, is refused by key
       '"rope_type" must be one of default, linear, dynamic, yarn, llama3',
     );
     await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
+  }));
+
+Deno.test("a tensor that is larger than the adapter allows is refused before it is read", () =>
+  inCopy("llama", async (folder) => {
+    const gpu = await testGpu();
+    const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const vocabulary = Math.floor(limit / (32 * 4)) + 1;
+    await changeConfig(folder, (config) => ({ ...config, vocab_size: vocabulary }));
+    const path = `${folder}/model.safetensors`;
+    const { tensors } = readSafetensors(await Deno.readFile(path), path);
+    let offset = 0;
+    const header = Object.fromEntries(
+      [...tensors].map(([name, { shape }]) => {
+        const actual = /embed_tokens|lm_head/.test(name) ? [vocabulary, 32] : shape;
+        const end = offset + actual.reduce((product, extent) => product * extent, 4);
+        const entry = { dtype: "F32", shape: actual, data_offsets: [offset, end] };
+        offset = end;
+        return [name, entry];
+      }),
+    );
+    const text = new TextEncoder().encode(JSON.stringify(header));
+    const start = new Uint8Array(8 + text.byteLength);
+    new DataView(start.buffer).setBigUint64(0, BigInt(text.byteLength), true);
+    start.set(text, 8);
+    await Deno.writeFile(path, start);
+    // A file with a hole takes no room.
+    await Deno.truncate(path, start.byteLength + offset);
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      RangeError,
+      `takes ${vocabulary * 32 * 4} bytes on the GPU: the adapter allows ${limit} in one binding`,
+    );
   }));
 
 /** Runs a test on a copy of a checkpoint. */

@@ -1,8 +1,15 @@
-import { elementCount, type Gpu, type Tensor } from "../../../kernels/gpu/mod.ts";
+import {
+  BYTES_PER_ELEMENT,
+  elementCount,
+  type Gpu,
+  type Tensor,
+} from "../../../kernels/gpu/mod.ts";
 import type { ModelConfiguration } from "../../configuration.ts";
 import { parameterSpecifications } from "../../model.ts";
 import type { Weights } from "../weights.ts";
 import type { CheckpointConfig } from "./config.ts";
+
+const LARGEST_F16 = 65504;
 
 /** Where a checkpoint keeps one of a model's parameters. */
 export interface ParameterSource {
@@ -79,18 +86,23 @@ export function rowsOf(
 /**
  * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
  *
+ * @param options How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so are they
+ * unless told.
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
+ * @throws {RangeError} where a parameter takes more than the adapter allows in one binding.
  */
 export async function loadParameters(
   gpu: Gpu,
   weights: Weights,
   model: PublishedModel,
+  options: { dtype?: "f32" | "f16" } = {},
 ): Promise<Map<string, Tensor>> {
-  const planned = planParameters(weights, model);
+  const planned = planParameters(weights, model, options.dtype ?? "f32");
+  checkFits(gpu, weights, planned);
   using loaded = new DisposableStack();
   const tensors = new Map<string, Tensor>();
-  for (const { name, shape, source } of planned) {
-    tensors.set(name, loaded.use(await loadParameter(gpu, weights, shape, source)));
+  for (const parameter of planned) {
+    tensors.set(parameter.name, loaded.use(await loadParameter(gpu, weights, parameter)));
   }
   loaded.move();
   return tensors;
@@ -99,17 +111,21 @@ export async function loadParameters(
 interface Planned {
   readonly name: string;
   readonly shape: readonly number[];
+  readonly dtype: "f32" | "f16";
   readonly source: ParameterSource;
 }
 
 function planParameters(
   weights: Weights,
   { configuration, sources, besides }: PublishedModel,
+  matrices: "f32" | "f16",
 ): Planned[] {
-  const planned = parameterSpecifications(configuration).map(({ name, shape }) => {
+  const planned = parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
     const source = sources.get(name);
     if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
-    return { name, shape, source };
+    // Those that decay are the linear maps' weights.
+    const isMatrix = decays || name === "embedding.weight";
+    return { name, shape, dtype: isMatrix ? matrices : "f32", source };
   });
   const shapes = new Map(
     planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
@@ -137,19 +153,34 @@ function planParameters(
   return planned;
 }
 
+function checkFits(gpu: Gpu, weights: Weights, planned: readonly Planned[]): void {
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  for (const { shape, dtype, source } of planned) {
+    const bytes = elementCount(shape) * BYTES_PER_ELEMENT[dtype];
+    if (bytes > limit) {
+      throw new RangeError(
+        `Cannot load ${weights.path} as ${source.name} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding`,
+      );
+    }
+  }
+}
+
 async function loadParameter(
   gpu: Gpu,
   weights: Weights,
-  shape: readonly number[],
-  { name, map }: ParameterSource,
+  { shape, dtype, source: { name, map } }: Planned,
 ): Promise<Tensor> {
   if (map === undefined) {
-    using stored = await weights.load(gpu, name);
+    using stored = await weights.load(gpu, name, { dtype });
     return stored.reshape(shape);
   }
   const values = map(await weights.readFloats(name));
   if (values.length !== elementCount(shape)) {
     throw new Error(`${name} gives ${values.length} elements for a parameter of shape [${shape}]`);
   }
-  return gpu.tensor(shape, values);
+  if (dtype === "f16" && values.some((value) => Math.abs(value) > LARGEST_F16)) {
+    throw new RangeError(`Cannot load ${name} from ${weights.path} as f16: load it as f32`);
+  }
+  return gpu.tensor(shape, values, dtype);
 }

@@ -38,6 +38,19 @@ for (
   });
 }
 
+for (const width of [7, 32]) {
+  Deno.test(`embedding() of weights stored as f16 gives their rows, ${width} wide`, async () => {
+    const gpu = await testGpu();
+    const ids = [3, 0, 4, 9, 3];
+    const rows = new Float16Array(normals(4, 5 * width));
+    using tokens = gpu.tensor([5], ids, "u32");
+    using weight = gpu.tensor([5, width], rows, "f16");
+    using output = embedding(gpu, { tokens, weight }).output;
+    assertEquals(output.dtype, "f32");
+    assertClose(await output.read(), embeddingReference(ids, rows, width), 0, "output");
+  });
+}
+
 Deno.test("embedding() refuses tokens that are floats", async () => {
   const gpu = await testGpu();
   using tokens = gpu.tensor([2]);
