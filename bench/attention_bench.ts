@@ -7,7 +7,7 @@
 import { flashAttention, flashAttentionBackward, flashAttentionStep } from "../kernels/mod.ts";
 import { elementCount, kernel, matmul, openGpu, type Tensor } from "../kernels/mod.ts";
 import attentionPlainSource from "./attention_plain.wgsl" with { type: "text" };
-import { benchGroup, compare, type Contender } from "./measure.ts";
+import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
 
 const ATTENTION_PLAIN = kernel("attention_plain", attentionPlainSource);
 const TIME = 1024;
@@ -30,7 +30,7 @@ const windows = LENGTHS.map((time) => forward(`window ${WINDOW}, T = ${time}`, t
 
 await printTimes(`1 × ${TIME} × ${HEADS} × ${DIM}, causal`, causal);
 const times = await printTimes(`a window of ${WINDOW}`, windows);
-console.error(`  time grows as T^${exponent(LENGTHS, times).toFixed(2)}`);
+console.error(`  time grows as T^${fittedExponent(LENGTHS, times).toFixed(2)}`);
 benchGroup(gpu, `1 × ${TIME} × ${HEADS} × ${DIM}, causal`, causal);
 benchGroup(gpu, `a window of ${WINDOW}`, windows);
 benchGroup(gpu, "one query to a cache", steps, { runs: 10 });
@@ -49,16 +49,6 @@ async function printTimes(title: string, contenders: readonly Contender[]): Prom
     );
   }
   return times;
-}
-
-/** The slope of log time against log length, by least squares. */
-function exponent(lengths: readonly number[], times: readonly number[]): number {
-  const x = lengths.map(Math.log);
-  const y = times.map(Math.log);
-  const mean = (values: number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
-  const [centreX, centreY] = [mean(x), mean(y)];
-  return mean(x.map((xi, i) => (xi - centreX) * (y[i] - centreY))) /
-    mean(x.map((xi) => (xi - centreX) ** 2));
 }
 
 function waves(shape: number[], frequency: number): Tensor {
