@@ -43,3 +43,4 @@ export { type Batch, Model, ModelState, type Scores } from "./model.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
 export { type Backward, Tape, Variable } from "./tape.ts";
 export * from "./tokenizers/mod.ts";
+export { loadZooModel, ZOO, zooDirectory } from "./zoo/mod.ts";

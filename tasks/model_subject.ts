@@ -124,7 +124,8 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
 
   /** Closes the GPU, where one was opened. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#gpu) await (await this.#gpu)[Symbol.asyncDispose]();
+    const gpu = await this.#gpu?.catch(() => undefined); // whoever asked for it has the error
+    await gpu?.[Symbol.asyncDispose]();
   }
 
   #open(): Promise<Gpu> {

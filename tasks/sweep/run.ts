@@ -71,8 +71,8 @@ export interface SweepResult {
  * Runs every cell of a sweep that its folder's journal does not hold yet, and writes `sweep.csv`.
  * A cell that fails is noted, and the rest goes on; `resume` tries it again.
  *
- * @throws {Error} where the configuration does not fit the models, the folder cannot be written, or
- * the GPU is lost; the cells before are in the journal.
+ * @throws {Error} where the configuration does not fit the models, there is no adapter, the folder
+ * cannot be written, or the GPU is lost; the cells before are in the journal.
  */
 export async function runSweep(
   configuration: SweepConfiguration,
@@ -82,6 +82,7 @@ export async function runSweep(
   checkConfiguration(configuration);
   const cards = await source.find(configuration.models);
   const grid = await enumerateCells(configuration, cards);
+  await source.adapter(); // without one no cell can have a result: that is one error, not many
   const hash = await hashOf([
     configuration,
     VERSION,

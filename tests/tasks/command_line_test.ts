@@ -206,3 +206,22 @@ Deno.test("the table is aligned, and its mean is over those who were asked all t
   }
   assert(!blocks.at(-1)!.some((line) => line.includes("griffin")));
 });
+
+Deno.test("no adapter is one error that says how to get one, before any cell is tried", () =>
+  inFolder(async (folder) => {
+    const nowhere = join(folder, "no-driver.json");
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", join(ROOT, "tasks/main.ts"), "sweep", "--out", folder],
+      cwd: ROOT,
+      env: {
+        DENO_WEBGPU_BACKEND: "vulkan",
+        VK_ICD_FILENAMES: nowhere,
+        VK_DRIVER_FILES: nowhere,
+      },
+      stdout: "null",
+      stderr: "piped",
+    }).output();
+    const message = new TextDecoder().decode(stderr);
+    assertEquals(code, 1);
+    assert(/^error: Cannot open a GPU .*install a Vulkan driver.*\n$/.test(message), message);
+  }));
