@@ -243,7 +243,9 @@ Deno.test("a tensor that is larger than the adapter allows is refused before it 
     await assertRejects(
       () => loadModel(gpu, folder),
       RangeError,
-      `takes ${vocabulary * 32 * 4} bytes on the GPU: the adapter allows ${limit} in one binding`,
+      `takes ${
+        vocabulary * 32 * 4
+      } bytes on the GPU: the adapter allows ${limit} in one binding; load it with dtype "f16"`,
     );
   }));
 

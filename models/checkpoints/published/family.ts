@@ -159,8 +159,11 @@ function checkFits(gpu: Gpu, weights: Weights, planned: readonly Planned[]): voi
   for (const { shape, dtype, source } of planned) {
     const bytes = elementCount(shape) * BYTES_PER_ELEMENT[dtype];
     if (bytes > limit) {
+      const halved = dtype === "f32" && gpu.supportsF16 && bytes / 2 <= limit;
       throw new RangeError(
-        `Cannot load ${weights.path} as ${source.name} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding`,
+        `Cannot load ${weights.path} as ${source.name} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding${
+          halved ? '; load it with dtype "f16"' : ""
+        }`,
       );
     }
   }
