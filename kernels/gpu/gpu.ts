@@ -181,7 +181,11 @@ export class Gpu implements AsyncDisposable {
     }
   }
 
-  /** Copies elements from one tensor into another of the same data type. */
+  /**
+   * Copies elements from one tensor into another of the same data type.
+   *
+   * @throws {RangeError} where they do not lie within both, or f16 elements not on whole 4 bytes.
+   */
   copy(
     source: Tensor,
     destination: Tensor,
@@ -199,6 +203,14 @@ export class Gpu implements AsyncDisposable {
     }
     if (elements === 0) return;
     const width = BYTES_PER_ELEMENT[source.dtype];
+    const toTheEnd = destinationOffset + elements === destination.size;
+    const misaligned = [sourceOffset, destinationOffset, ...(toTheEnd ? [] : [elements])]
+      .some((count) => count * width % 4 !== 0);
+    if (misaligned) {
+      throw new RangeError(
+        `Cannot copy ${elements} elements of ${source.dtype} from ${sourceOffset} to ${destinationOffset} as WebGPU copies whole 4 bytes: use even numbers`,
+      );
+    }
     this.#endPass().copyBufferToBuffer(
       source.allocation.buffer,
       sourceOffset * width,

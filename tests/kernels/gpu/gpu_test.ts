@@ -1,0 +1,119 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DeviceLostError, kernel, KernelError, openGpu } from "../../../kernels/gpu/mod.ts";
+import { testGpu } from "../../testing.ts";
+
+const FILL = kernel(
+  "fill",
+  `override VALUE: f32 = 1.0;
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1) fn fill(@builtin(workgroup_id) id: vec3u) { y[id.x] = VALUE; }`,
+);
+
+Deno.test("a shader that does not compile is thrown with its name and the compiler's words", async () => {
+  const gpu = await testGpu();
+  const wrong = kernel(
+    "wrong",
+    `@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1) fn wrong() { y[0] = 1u; }`,
+  );
+  using y = gpu.empty([4]);
+  gpu.dispatch(wrong, { write: { y }, workgroups: 1 });
+  const error = await assertRejects(() => y.read(), KernelError, "Cannot compile wrong");
+  assert((error as Error).message.includes("expression has type u32"));
+  gpu.dispatch(FILL, { write: { y }, workgroups: 4 });
+  assertEquals([...await y.read()], [1, 1, 1, 1]); // and the error is over
+});
+
+Deno.test("a constant or a binding that the shader lacks is thrown with its name", async () => {
+  const gpu = await testGpu();
+  using y = gpu.empty([4]);
+  using x = gpu.empty([4]);
+  gpu.dispatch(FILL, { constants: { NOPE: 1 }, write: { y }, workgroups: 1 });
+  await assertRejects(() => gpu.sync(), KernelError, "'NOPE' not found");
+  gpu.dispatch(FILL, { read: { x }, write: { y }, workgroups: 1 });
+  await assertRejects(() => gpu.sync(), KernelError, "Cannot run fill");
+});
+
+Deno.test("what is over a limit is refused with the limit's name", async () => {
+  const gpu = await testGpu();
+  assertThrows(() => gpu.tensor([2 ** 31]), RangeError, "maxBufferSize");
+  using y = gpu.empty([4]);
+  assertThrows(
+    () => gpu.dispatch(FILL, { write: { y }, workgroups: [1, 70_000] }),
+    RangeError,
+    "maxComputeWorkgroupsPerDimension",
+  );
+  const limited = await openGpu();
+  await using _ = limited;
+  const bytes = limited.device.limits.maxStorageBufferBindingSize;
+  using large = limited.empty([bytes / 4 + 1]);
+  assertThrows(
+    () => limited.dispatch(FILL, { write: { large }, workgroups: 1 }),
+    RangeError,
+    "maxStorageBufferBindingSize",
+  );
+});
+
+Deno.test("an output that no kernel wrote is NaN in tests, and a new tensor is zeros", async () => {
+  const gpu = await testGpu();
+  using y = gpu.empty([3]);
+  gpu.dispatch(FILL, { write: { y }, workgroups: 2 });
+  assertEquals([...await y.read()], [1, 1, NaN]);
+  using zeros = gpu.tensor([3]);
+  assertEquals([...await zeros.read()], [0, 0, 0]);
+});
+
+Deno.test("memory is counted, and given back when the last view is disposed of", async () => {
+  await using gpu = await openGpu();
+  const tensor = gpu.tensor([1000]);
+  const held = gpu.memory.current;
+  const view = tensor.reshape([10, 100]);
+  tensor[Symbol.dispose]();
+  assertEquals(gpu.memory.current, held);
+  assertThrows(() => tensor.allocation, Error, "it was disposed of");
+  view[Symbol.dispose]();
+  assertEquals(gpu.memory, { current: 0, peak: held });
+});
+
+Deno.test("copies lie within both tensors, f16 on whole 4 bytes", async () => {
+  const gpu = await testGpu();
+  using source = gpu.tensor([4], [1, 2, 3, 4]);
+  using destination = gpu.tensor([4]);
+  gpu.copy(source, destination, { sourceOffset: 1, destinationOffset: 2, elements: 2 });
+  assertEquals([...await destination.read()], [0, 0, 2, 3]);
+  assertThrows(() => gpu.copy(source, destination, { destinationOffset: 1 }), RangeError, "at 1");
+  using halves = gpu.tensor([4], [1, 2, 3, 4], "f16");
+  using others = gpu.tensor([4], [5, 6, 7, 8], "f16");
+  assertThrows(() => gpu.copy(halves, others, { elements: 1 }), RangeError, "even numbers");
+});
+
+Deno.test("a profile counts dispatches by kernel", async () => {
+  const gpu = await testGpu();
+  using y = gpu.empty([4]);
+  gpu.startProfile();
+  for (let i = 0; i < 3; i++) gpu.dispatch(FILL, { write: { y }, workgroups: 4 });
+  const [time] = await gpu.stopProfile();
+  assertEquals([time.label, time.dispatches], ["fill", 3]);
+  assert(time.milliseconds >= 0);
+  assertEquals(await gpu.stopProfile(), []);
+});
+
+Deno.test("a device that is lost is said so, with what to do", async () => {
+  await using gpu = await openGpu();
+  using y = gpu.empty([4]);
+  gpu.device.destroy();
+  await assertRejects(() => y.read(), DeviceLostError, "--resume");
+  assertThrows(() => gpu.tensor([1]), DeviceLostError);
+});
+
+Deno.test("a device may be shared, and stays open", async () => {
+  const gpu = await testGpu();
+  {
+    await using shared = await openGpu({ device: gpu.device });
+    using y = shared.empty([2]);
+    shared.dispatch(FILL, { constants: { VALUE: 3 }, write: { y }, workgroups: 2 });
+    assertEquals([...await y.read()], [3, 3]);
+  }
+  using still = gpu.tensor([1], [5]);
+  assertEquals([...await still.read()], [5]);
+});
