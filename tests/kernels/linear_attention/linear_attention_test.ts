@@ -157,6 +157,8 @@ const CASES: Case[] = [
   { batch: 2, time: 65, heads: 3, keyDim: 60, valueDim: 8, decay: "key", initial: true },
   { time: 100, keyDim: 64, valueDim: 60, decay: "key", range: [-20, 0], initial: true },
   { time: 257, heads: 3, keyDim: 8, valueDim: 16, decay: "key", range: [-1e-3, 0], initial: true },
+  { time: 1000, heads: 1, keyDim: 8, valueDim: 16, decay: "key", range: [-1, 0], initial: true },
+  { time: 1000, heads: 3, keyDim: 16, valueDim: 8, decay: "head", range: [-1, 0], initial: true },
   { time: 100, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "key", initial: true },
   { time: 65, keyDim: 8, valueDim: 8, decay: "key", range: [-20, -20], initial: true },
   { time: 65, keyDim: 8, valueDim: 8, decay: "key", range: [0, 0], initial: true },

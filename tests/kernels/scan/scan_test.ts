@@ -13,6 +13,7 @@ const SHAPES: readonly (readonly [batch: number, time: number, channels: number]
   [2, 65, 12],
   [1, 100, 130],
   [1, 257, 60],
+  [1, 1000, 24],
   [2, 37, 64],
   [1, 6, 128],
   [1, 65, 256],
