@@ -14,6 +14,7 @@ export const ZOO: readonly string[] = [
   "mamba2-mixture",
   "gla-mixture",
   "griffin-mixture",
+  "griffin-selective-copying",
   "mamba2-attention-mixture",
   "transformer-text",
   "mamba2-text",
