@@ -1,5 +1,5 @@
 import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
-import { crossEntropy } from "../kernels/loss/mod.ts";
+import { crossEntropy, IGNORED } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
 import type { ModelConfiguration } from "./configuration.ts";
@@ -83,7 +83,7 @@ export interface Batch {
   readonly time: number;
   /** `[batch, time]`. */
   readonly tokens: Uint32Array;
-  /** `[batch, time]`: the token due after each position; 0xFFFFFFFF where nothing is asked. */
+  /** `[batch, time]`: the token due after each position; {@linkcode IGNORED} where nothing is asked. */
   readonly labels: Uint32Array;
 }
 
@@ -475,8 +475,6 @@ interface Due {
   readonly label: number;
 }
 
-const UNSCORED = 0xffffffff;
-
 /** A segment of a batch: its tokens, and what is due in it. */
 function cut(
   { batch, time: whole, tokens, labels }: Batch,
@@ -490,7 +488,7 @@ function cut(
     part.set(tokens.subarray(from, from + time), sequence * time);
     for (let t = 0; t < time; t++) {
       const label = labels[from + t];
-      if (label !== UNSCORED) due.push({ row: sequence * time + t, position: from + t, label });
+      if (label !== IGNORED) due.push({ row: sequence * time + t, position: from + t, label });
     }
   }
   return { tokens: part, due };

@@ -45,6 +45,13 @@ export function fromUniform(
     Float32Array.from({ length: count }, () => map(low + (high - low) * uniform()));
 }
 
+/** The inverse softplus of a step Δ that is log-uniform in 0.001–0.1 (Gu & Dao 2023, section 3.6). */
+export const LOG_UNIFORM_STEP: Initial = fromUniform(
+  Math.log(0.001),
+  Math.log(0.1),
+  (log) => Math.log(Math.expm1(Math.exp(log))),
+);
+
 /** A linear map `[outputs, inputs]` with N(0, gain² / inputs) values. */
 export function linear(
   name: string,

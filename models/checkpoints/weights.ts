@@ -175,10 +175,14 @@ export class Weights implements Disposable {
  * Opens a checkpoint's weights: a directory with safetensors or PyTorch files, in one or in shards
  * with their index, or one such file. Reads what describes the tensors, none of their elements.
  *
- * ```ts ignore
- * using weights = await openWeights("path/to/checkpoint");
- * for (const [name, { shape, dtype }] of weights.tensors) console.log(name, shape, dtype);
- * using embedding = await weights.load(gpu, "model.embed_tokens.weight");
+ * ```ts
+ * import { openGpu, openWeights } from "@lengthwise/lengthwise";
+ *
+ * await using gpu = await openGpu();
+ * using weights = await openWeights("models/zoo/gla-text");
+ * console.log(weights.tensors.get("embedding.weight")); // its shape and data type; nothing is read yet
+ * using embedding = await weights.load(gpu, "embedding.weight");
+ * console.log(embedding.shape);
  * ```
  *
  * @throws {Error} where a file is missing, truncated or foreign, where an index and its shards do

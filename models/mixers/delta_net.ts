@@ -1,5 +1,5 @@
 import { activation, add, deltaRule, linearMap, multiply, scale } from "../operations.ts";
-import { free, fromUniform, linear } from "../parameters.ts";
+import { free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
@@ -53,15 +53,7 @@ export function deltaNetMixer(
         ? [
           linear("decay.weight", heads, width),
           free("decay.rate", [heads], fromUniform(1, 16, Math.log)),
-          free(
-            "decay.bias",
-            [heads],
-            fromUniform(
-              Math.log(0.001),
-              Math.log(0.1),
-              (log) => Math.log(Math.expm1(Math.exp(log))),
-            ),
-          ),
+          free("decay.bias", [heads], LOG_UNIFORM_STEP),
         ]
         : []),
       ...readOutParameters(width, heads, valueDim, { gated, outputGain }),

@@ -1,6 +1,6 @@
 import { affine, affineParameters } from "../affine.ts";
 import { activation, convolution, linearMap, scale, selectiveScan, split } from "../operations.ts";
-import { constant, free, fromUniform, type Initial, linear, normal } from "../parameters.ts";
+import { constant, free, type Initial, linear, LOG_UNIFORM_STEP, normal } from "../parameters.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Mamba's selective state-space layer. */
@@ -43,12 +43,7 @@ export function mamba1Mixer(
       ...(convolutionBias ? [free("convolution.bias", [inner], constant(0))] : []),
       linear("select.weight", rank + 2 * stateDim, inner),
       linear("step.weight", inner, rank),
-      free(
-        "step.bias",
-        [inner],
-        // The inverse softplus of a step that is log-uniform in 0.001–0.1.
-        fromUniform(Math.log(0.001), Math.log(0.1), (log) => Math.log(Math.expm1(Math.exp(log)))),
-      ),
+      free("step.bias", [inner], LOG_UNIFORM_STEP),
       free("decay", [inner, stateDim], rates),
       free("skip", [inner], constant(1)),
       ...affineParameters("output", width, inner, { bias, gain: outputGain }),

@@ -12,7 +12,14 @@ import {
   scale,
   split,
 } from "../operations.ts";
-import { constant, free, fromUniform, normal, type Parameters } from "../parameters.ts";
+import {
+  constant,
+  free,
+  fromUniform,
+  LOG_UNIFORM_STEP,
+  normal,
+  type Parameters,
+} from "../parameters.ts";
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
@@ -66,12 +73,7 @@ export function mamba2Mixer(
       free("convolution.weight", [channels, taps], normal(1 / Math.sqrt(taps))),
       ...(convolutionBias ? [free("convolution.bias", [channels], constant(0))] : []),
       free("decay", [heads], fromUniform(1, 16, Math.log)),
-      free(
-        "step_bias",
-        [heads],
-        // The inverse softplus of a step that is log-uniform in 0.001–0.1.
-        fromUniform(Math.log(0.001), Math.log(0.1), (log) => Math.log(Math.expm1(Math.exp(log)))),
-      ),
+      free("step_bias", [heads], LOG_UNIFORM_STEP),
       free("skip", [heads], constant(1)),
       free("norm.weight", [inner], constant(1)),
       ...affineParameters("output", width, inner, { bias, gain: outputGain }),

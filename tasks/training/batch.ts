@@ -1,6 +1,6 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
-import type { Task } from "../task.ts";
+import { type Task, UNSCORED } from "../task.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** One step's sequences, the positions where something is due, and how much each counts. */
@@ -20,8 +20,6 @@ export interface TrainingBatch {
   /** Index of the task of each. */
   readonly taskOf: Uint32Array;
 }
-
-const UNSCORED = 0xffffffff;
 
 /** The batch of a step: a pure function of the recipe and the step. */
 export function trainingBatch(
