@@ -16,6 +16,8 @@
  */
 export * from "./task.ts";
 export * from "./registry.ts";
+export { type Reply, scoreReply } from "./reply.ts";
+export * from "./wording.ts";
 export { induction, type InductionOptions } from "./generators/induction.ts";
 export type { LayoutOptions } from "./generators/layout.ts";
 export { mqar, type MqarOptions } from "./generators/mqar.ts";

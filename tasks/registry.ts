@@ -4,6 +4,7 @@ import { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 import { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 import { text, type TextOptions } from "./generators/text.ts";
 import type { Task } from "./task.ts";
+import type { Wording } from "./wording.ts";
 
 /** The options of each task, by its name. */
 export interface TaskOptions {
@@ -22,14 +23,18 @@ export interface TaskOptions {
 /** The name of a task. */
 export type TaskName = keyof TaskOptions;
 
-const TASKS: { readonly [Name in TaskName]: (options: TaskOptions[Name]) => Task | Promise<Task> } =
-  {
-    "mqar": mqar,
-    "induction": induction,
-    "selective-copying": selectiveCopying,
-    "passkey": passkey,
-    "text": text,
-  };
+const TASKS: {
+  readonly [Name in TaskName]: (
+    options: TaskOptions[Name],
+    wording?: Wording,
+  ) => Task | Promise<Task>;
+} = {
+  "mqar": mqar,
+  "induction": induction,
+  "selective-copying": selectiveCopying,
+  "passkey": passkey,
+  "text": text,
+};
 
 /** The names of all tasks. */
 export const TASK_NAMES = Object.keys(TASKS) as readonly TaskName[];
@@ -57,14 +62,17 @@ export function checkTaskName(name: string): asserts name is TaskName {
  * console.log(tokens.join(" "), "→", labels.at(-1));
  * ```
  *
+ * @param wording The tokenizer and the prompt template of tasks in words; bytes and the base template
+ * unless told.
  * @throws {RangeError} for a name that no task has, listing the right ones.
  */
 export async function createTask<Name extends TaskName>(
   name: Name,
   options: TaskOptions[Name] = {},
+  wording?: Wording,
 ): Promise<Task> {
   checkTaskName(name);
-  return await TASKS[name as TaskName](options);
+  return await TASKS[name as TaskName](options, wording);
 }
 
 /**

@@ -19,8 +19,17 @@ export interface SubjectCard {
   readonly window?: number;
   /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
   readonly fingerprint?: string;
-  /** The task as the model knows it, in its own vocabulary and layout, but for what `options` say. */
-  task(name: string, options?: Readonly<Record<string, unknown>>): Promise<Task>;
+  /**
+   * The task as the model knows it, in its own vocabulary and layout, but for what `options` say.
+   *
+   * @param template The name of the prompt template, for tasks in words; `base` unless told.
+   * @throws {RangeError} where the model has no such template.
+   */
+  task(
+    name: string,
+    options?: Readonly<Record<string, unknown>>,
+    template?: string,
+  ): Promise<Task>;
 }
 
 /** A batch's answers. */
@@ -29,7 +38,9 @@ export interface Answers {
   readonly correct: readonly Uint8Array[];
   /** Of each sample, −ln of the probability given to the scored position's label: `[scored]`. */
   readonly nll: readonly Float32Array[];
-  /** How long the batch took. */
+  /** Of each sample the text that followed, where a reply is due. */
+  readonly replies?: readonly string[];
+  /** How long the batch took to read. */
   readonly prefillMilliseconds: number;
   /** The most GPU memory held meanwhile, weights included. */
   readonly peakBytes: number;

@@ -1,3 +1,5 @@
+import type { Reply } from "./reply.ts";
+
 /** The label of a position where nothing is asked. */
 export const UNSCORED = 0xFFFFFFFF;
 
@@ -21,11 +23,13 @@ export interface Sample {
   readonly evidence?: Uint32Array;
   /** Where the needle is, for tasks with one: 0 at the beginning, 1 at the end. */
   readonly depth?: number;
+  /** What is due after the last token, where the answer is a text: no position is labelled then. */
+  readonly reply?: Reply;
 }
 
 /** What determines a sample: the same coordinates give the same sample on every machine. */
 export interface SampleCoordinates {
-  /** Tokens in the sample. */
+  /** Tokens in the sample; the most that a prompt and its reply may take, where the answer is a text. */
   readonly length: number;
   /** Seed of the stream, a whole number from 0 to 2³² − 1. */
   readonly seed: number;
@@ -61,6 +65,8 @@ export interface Task {
   readonly loads?: Load;
   /** Whether a needle can be put at a given depth. */
   readonly depths: boolean;
+  /** The name of the prompt template, for tasks whose questions are in words. */
+  readonly template?: string;
   /** The longest sample there is, for tasks made from a finite text. */
   readonly longestLength?: number;
   /** The accuracy of a guesser that knows the format and not the sequence; nothing for perplexity. */

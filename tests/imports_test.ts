@@ -53,8 +53,8 @@ const RULES: readonly Rule[] = [
     why: "models/ stands on kernels/ and knows no tasks",
   },
   {
-    files: /^tasks\/(generators\/|task\.ts$|random\.ts$)/,
-    may: () => /^tasks\/(generators\/|task\.ts$|random\.ts$)/,
+    files: /^tasks\/(generators\/|(task|random|reply|wording)\.ts$)/,
+    may: () => /^tasks\/(generators\/|(task|random|reply|wording)\.ts$)/,
     packages: true,
     webgpu: false,
     why: "task generators, with what they stand on, know no GPU and no model",

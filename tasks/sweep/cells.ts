@@ -8,6 +8,8 @@ export interface Cell {
   readonly model: string;
   /** The task's name. */
   readonly task: string;
+  /** The prompt template, in tasks in words. */
+  readonly template?: string;
   /** Tokens in a sample. */
   readonly length: number;
   /** Where the needle is, where it is fixed. */
@@ -22,22 +24,29 @@ export interface Cell {
 export interface ModelCells {
   /** The model. */
   readonly card: SubjectCard;
-  /** The tasks by name. */
+  /** The tasks by {@linkcode taskKey}. */
   readonly tasks: ReadonlyMap<string, Task>;
   /** In the order in which they are run: the short ones first. */
   readonly cells: readonly Cell[];
 }
 
+/** A cell's task, in the words in which it is asked, as text. */
+export function taskKey({ task, template }: Pick<Cell, "task" | "template">): string {
+  return template === undefined ? task : `${task} (${template})`;
+}
+
 /** A cell's coordinates as text, for the journal. */
-export function cellKey({ model, task, length, depth, load, seed }: Cell): string {
-  return JSON.stringify([model, task, length, depth ?? null, load ?? null, seed]);
+export function cellKey(cell: Cell): string {
+  const { model, length, depth, load, seed } = cell;
+  return JSON.stringify([model, taskKey(cell), length, depth ?? null, load ?? null, seed]);
 }
 
 /** A cell in words. */
-export function describeCell({ model, task, length, depth, load, seed }: Cell): string {
+export function describeCell(cell: Cell): string {
+  const { model, length, depth, load, seed } = cell;
   return [
     model,
-    task,
+    taskKey(cell),
     `${length} tokens`,
     ...(depth === undefined ? [] : [`depth ${depth}`]),
     ...(load === undefined ? [] : [`load ${load}`]),
@@ -72,19 +81,23 @@ async function cellsOf(
   configuration: SweepConfiguration,
   card: SubjectCard,
 ): Promise<ModelCells> {
-  const { depths, loads, seeds, taskOptions = {} } = configuration;
+  const { depths, loads, seeds } = configuration;
   const chosen = configuration.tasks.length === 0
     ? card.tasks
     : card.tasks.filter((name) => configuration.tasks.includes(name));
   const tasks = new Map<string, Task>();
-  for (const name of chosen) tasks.set(name, await card.task(name, taskOptions[name]));
+  for (const name of chosen) {
+    for (const task of await wordings(configuration, card, name)) {
+      tasks.set(taskKey({ task: name, template: task.template }), task);
+    }
+  }
   const trainLength = configuration.trainLength ?? card.trainLength;
   const lengths = [
     ...new Set(configuration.lengths.map((length) => tokensOf(length, trainLength))),
   ].sort((a, b) => a - b);
   const cells: Cell[] = [];
   for (const length of lengths) {
-    for (const [name, task] of tasks) {
+    for (const task of tasks.values()) {
       const cellLoads = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
       const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
       for (const load of cellLoads) {
@@ -93,7 +106,8 @@ async function cellsOf(
           for (const seed of seeds) {
             cells.push({
               model: card.name,
-              task: name,
+              task: task.name,
+              ...(task.template === undefined ? {} : { template: task.template }),
               length,
               ...(depth === undefined ? {} : { depth }),
               ...(load === undefined ? {} : { load }),
@@ -105,4 +119,19 @@ async function cellsOf(
     }
   }
   return { card, tasks, cells };
+}
+
+/** A task in each of the sweep's templates; once, where it is not in words. */
+async function wordings(
+  { templates = ["base"], taskOptions = {} }: SweepConfiguration,
+  card: SubjectCard,
+  name: string,
+): Promise<Task[]> {
+  const tasks: Task[] = [];
+  for (const template of templates) {
+    const task = await card.task(name, taskOptions[name], template);
+    tasks.push(task);
+    if (task.template === undefined) break;
+  }
+  return tasks;
 }

@@ -18,6 +18,8 @@ export interface SweepConfiguration {
   readonly depths: readonly number[];
   /** How much is to be remembered in tasks that have a load; empty for the task's default. */
   readonly loads: readonly number[];
+  /** The prompt templates of tasks in words, `base` unless told. */
+  readonly templates?: readonly string[];
   /** Seeds of the test samples. */
   readonly seeds: readonly number[];
   /**
@@ -91,11 +93,13 @@ export function tokensOf(length: Length, trainLength: number): number {
  */
 export function checkConfiguration(configuration: SweepConfiguration): void {
   const { models, tasks, lengths, depths, loads, seeds, samples, trainLength } = configuration;
+  const { templates = ["base"] } = configuration;
   const fail = (reason: string): never => {
     throw new RangeError(`Cannot sweep as ${reason}`);
   };
   if (lengths.length === 0) fail("there must be at least one length");
   if (seeds.length === 0) fail("there must be at least one seed");
+  if (templates.length === 0) fail("there must be at least one template");
   const whole = (name: string, value: number, low: number, high = 2 ** 31 - 1): void => {
     if (!Number.isInteger(value) || value < low || value > high) {
       fail(`${name} must be a whole number from ${low} to ${high}: current value is ${value}`);
@@ -116,6 +120,7 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
     length: lengths,
     depth: depths,
     load: loads,
+    template: templates,
     seed: seeds,
   };
   for (const [name, values] of Object.entries(axes)) {

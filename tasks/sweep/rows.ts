@@ -8,6 +8,7 @@ export const COLUMNS = [
   "state_bytes",
   "train_length",
   "task",
+  "template",
   "length",
   "depth",
   "load",
@@ -24,8 +25,9 @@ export const COLUMNS = [
   "version",
 ] as const;
 
-const TEXTS = ["model", "family", "task", "metric", "adapter", "version"] as const;
+const TEXTS = ["model", "family", "task", "template", "metric", "adapter", "version"] as const;
 const OPTIONAL = [
+  "template",
   "depth",
   "load",
   "ci_low",
@@ -49,6 +51,8 @@ export interface Row {
   readonly train_length: number;
   /** The task's name. */
   readonly task: string;
+  /** The prompt template of a task in words. */
+  readonly template?: string;
   /** Tokens in a sample. */
   readonly length: number;
   /** Where the needle is, where it is fixed. */
@@ -96,7 +100,8 @@ export function formatRows(rows: readonly Row[]): string {
  */
 export function parseRows(csv: string, source: string): Row[] {
   const records = readCsv(csv, source);
-  const missing = COLUMNS.filter((column) => !records[0].includes(column));
+  const isOptional = (column: string): boolean => (OPTIONAL as readonly string[]).includes(column);
+  const missing = COLUMNS.filter((column) => !isOptional(column) && !records[0].includes(column));
   if (missing.length > 0) {
     throw new Error(
       `Cannot read ${source} as a sweep's results: it lacks the columns ${missing.join(", ")}`,
@@ -106,9 +111,9 @@ export function parseRows(csv: string, source: string): Row[] {
   return lines.map((line, i) => {
     const row: Record<string, string | number> = {};
     for (const column of COLUMNS) {
-      const cell = line[header.indexOf(column)];
+      const cell = line[header.indexOf(column)] ?? "";
       if ((TEXTS as readonly string[]).includes(column)) {
-        row[column] = cell;
+        if (cell !== "" || !isOptional(column)) row[column] = cell;
       } else if (cell !== "") {
         row[column] = Number(cell);
         if (Number.isNaN(row[column])) {
@@ -116,7 +121,7 @@ export function parseRows(csv: string, source: string): Row[] {
             `Cannot read ${source}: line ${i + 2} has ${cell} for ${column}, which takes a number`,
           );
         }
-      } else if (!(OPTIONAL as readonly string[]).includes(column)) {
+      } else if (!isOptional(column)) {
         throw new Error(`Cannot read ${source}: line ${i + 2} has nothing for ${column}`);
       }
     }

@@ -3,7 +3,7 @@ import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import type { Answers, Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
-import { type Cell, cellKey, enumerateCells, type ModelCells } from "./cells.ts";
+import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
 import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
@@ -157,7 +157,7 @@ async function runModel(
       clock.start();
       let outcome: { rows?: readonly Row[]; failed?: string };
       try {
-        outcome = { rows: await runner.run(cell, tasks.get(cell.task)!) };
+        outcome = { rows: await runner.run(cell, tasks.get(taskKey(cell))!) };
       } catch (error) {
         if (error instanceof DeviceLostError) throw error;
         outcome = { failed: messageOf(error) };
@@ -206,6 +206,7 @@ class CellRunner {
       state_bytes: this.#subject.stateBytes(length),
       train_length: this.#configuration.trainLength ?? trainLength,
       task: cell.task,
+      template: cell.template,
       length,
       depth,
       load,
@@ -246,6 +247,7 @@ class CellRunner {
     return {
       correct: parts.flatMap(({ correct }) => correct),
       nll: parts.flatMap(({ nll }) => nll),
+      replies: parts.flatMap(({ replies = [] }) => replies),
       prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
     };
   }

@@ -1,4 +1,5 @@
 import { clusteredProportion, type Estimate, perplexity } from "../statistics.ts";
+import { scoreReply, visibleShare } from "../reply.ts";
 import type { Answers } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
 
@@ -39,9 +40,12 @@ const DEPTH_BANDS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 export function score(
   task: Task,
   samples: readonly Sample[],
-  answers: Pick<Answers, "correct" | "nll">,
+  answers: Pick<Answers, "correct" | "nll" | "replies">,
   options: ScoreOptions = {},
 ): Score[] {
+  if (samples.some(({ reply }) => reply !== undefined)) {
+    return scoreReplies(task, samples, answers.replies ?? [], options);
+  }
   const positions = samples.map(scoredPositions);
   checkAnswers(task, positions, answers);
   return task.metric === "accuracy"
@@ -90,6 +94,31 @@ function scoreAccuracy(
   if (chance !== undefined) scores.push({ metric: "chance", value: chance });
   const law = window === undefined ? undefined : windowLaw(samples, window, chance ?? 0);
   if (law !== undefined) scores.push({ metric: "window_law", value: law });
+  return scores;
+}
+
+function scoreReplies(
+  task: Task,
+  samples: readonly Sample[],
+  replies: readonly string[],
+  { load, depth, window }: ScoreOptions,
+): Score[] {
+  if (replies.length !== samples.length) {
+    throw new RangeError(
+      `Cannot score ${task.name} as ${samples.length} replies are due: current number is ${replies.length}`,
+    );
+  }
+  const right = samples.map(({ reply }, i) => scoreReply(reply!, replies[i]));
+  const asked = samples.map(() => 1);
+  const scores: Score[] = [{ metric: "accuracy", ...clusteredProportion(right, asked) }];
+  if (depth === undefined) scores.push(...scoreByDepth(samples, right, asked));
+  const chance = task.chance(load);
+  if (chance !== undefined) scores.push({ metric: "chance", value: chance });
+  if (window !== undefined && samples.every(({ reply }) => reply!.evidence !== undefined)) {
+    const visible = samples.map(({ tokens, reply }) => visibleShare(reply!, tokens.length, window));
+    const share = visible.reduce((sum, value) => sum + value, 0) / visible.length;
+    scores.push({ metric: "window_law", value: share + (1 - share) * (chance ?? 0) });
+  }
   return scores;
 }
 

@@ -62,7 +62,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     assertEquals(
       csv.split("\r\n")[0],
-      "model,family,parameters,state_bytes,train_length,task,length,depth,load,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
+      "model,family,parameters,state_bytes,train_length,task,template,length,depth,load,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
     );
     assertEquals(csv.split("\r\n")[0], COLUMNS.join());
     assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));
