@@ -5,6 +5,7 @@ import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { parseLength, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
 import { JOURNAL, readJournalHeader } from "../sweep/journal.ts";
 import { runSweep, type SweepResult } from "../sweep/run.ts";
+import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import {
   type CommandSpecification,
   listOf,
@@ -38,7 +39,12 @@ export const SWEEP: CommandSpecification = {
     "train-length": { takes: "N", help: "stands in for each model's own training length" },
     text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
     out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
-    resume: { help: "go on with the results that are in the folder" },
+    resume: { help: "go on with the results that are in the folder, if there are" },
+    shard: {
+      takes: "I/N",
+      help:
+        "run one of N shares, from 0/N to (N-1)/N, in FOLDER/shards/; then deno task merge FOLDER",
+    },
   },
   details: `Sweeps that have a name: ${
     Object.keys(SWEEPS).join(", ")
@@ -71,7 +77,9 @@ export async function sweepCommand(
 ): Promise<number> {
   const resume = command.switches.has("resume");
   const named = namedConfiguration(command);
-  const out = command.values.get("out") ?? await folderFor(named.name, resume);
+  const shard = shardOf(command);
+  const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
+  const out = shard === undefined ? base : shardFolder(base, shard);
   const configuration = await chosenConfiguration(command, named, out);
   const view = new ProgressView(standardError());
   const abort = new AbortController();
@@ -86,6 +94,7 @@ export async function sweepCommand(
     result = await runSweep(configuration, source, {
       out,
       resume,
+      ...(shard === undefined ? {} : { shard }),
       signal: abort.signal,
       onProgress: (progress) => view.show(progress),
     });
@@ -93,12 +102,14 @@ export async function sweepCommand(
     view.close();
     Deno.removeSignalListener("SIGINT", stop);
   }
-  return await conclude(result, out);
+  const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
+  return await conclude(result, out, `--resume --out ${base}${share}`);
 }
 
 async function conclude(
   { rows, failed, total, resumed, stopped }: SweepResult,
   out: string,
+  again: string,
 ): Promise<number> {
   if (rows.length > 0) {
     console.log(`${resultsTable(rows)}\n`);
@@ -111,8 +122,13 @@ async function conclude(
   for (const [reason, cells] of reasons) {
     console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
   }
-  if (stopped) console.error(`stopped: --resume --out ${out} goes on with the cells that are left`);
+  if (stopped) console.error(`stopped: ${again} goes on with the cells that are left`);
   return stopped ? 130 : failed.length > 0 ? 1 : 0;
+}
+
+function shardOf({ values }: ParsedCommand): Shard | undefined {
+  const text = values.get("shard");
+  return text === undefined ? undefined : parseShard(text);
 }
 
 function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
@@ -164,11 +180,12 @@ async function chosenConfiguration(
 
 /**
  * `results/<name>`, or the first of `results/<name>-2`, `-3`, … that holds no results; to go on, the
- * last that does.
+ * last that does. Shards go into one folder, the first.
  */
-async function folderFor(name: string, resume: boolean): Promise<string> {
+async function folderFor(name: string, resume: boolean, shard?: Shard): Promise<string> {
   const folder = (number: number): string =>
     join("results", number === 1 ? name : `${name}-${number}`);
+  if (shard !== undefined) return folder(1);
   let number = 1;
   while (await readJournalHeader(folder(number)) !== undefined) number++;
   return folder(resume ? Math.max(1, number - 1) : number);

@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import type { SweepConfiguration } from "./configuration.ts";
 import type { Row } from "./rows.ts";
+import type { Shard } from "./shards.ts";
 
 /** The first line of a journal: whose it is. */
 export interface JournalHeader {
@@ -10,6 +11,8 @@ export interface JournalHeader {
   readonly hash: string;
   /** What is swept. */
   readonly configuration: SweepConfiguration;
+  /** Which share of it, where it is swept in shards. */
+  readonly shard?: Shard;
 }
 
 /** Any other line: what became of a cell. */
@@ -116,12 +119,33 @@ export class Journal implements Disposable {
 
 /** The header of a folder's journal; nothing where there is none. */
 export async function readJournalHeader(folder: string): Promise<JournalHeader | undefined> {
+  return (await readLines(folder, 1))[0] as JournalHeader | undefined;
+}
+
+/**
+ * What a folder's journal holds so far; nothing where there is none.
+ *
+ * @throws {Error} where a line is damaged.
+ */
+export async function readJournal(
+  folder: string,
+): Promise<{ header: JournalHeader; entries: readonly JournalEntry[] } | undefined> {
+  const [header, ...entries] = await readLines(folder);
+  return header === undefined
+    ? undefined
+    : { header: header as JournalHeader, entries: entries as JournalEntry[] };
+}
+
+async function readLines(
+  folder: string,
+  atMost = Infinity,
+): Promise<(JournalHeader | JournalEntry)[]> {
   const path = join(folder, JOURNAL);
   try {
-    const [first] = completeLines(await Deno.readFile(path)).lines;
-    return first === undefined ? undefined : parseLine(first, path, 1) as JournalHeader;
+    const { lines } = completeLines(await Deno.readFile(path));
+    return lines.slice(0, atMost).map((line, i) => parseLine(line, path, i + 1));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
 }
