@@ -181,7 +181,15 @@ function parseLine(line: string, path: string, number: number): JournalHeader | 
 }
 
 function checkHeader(found: JournalHeader, header: JournalHeader, folder: string): void {
-  if (found.hash === header.hash) return;
+  if (found.hash === header.hash) {
+    const [theirs, ours] = [found, header].map(({ shard }) =>
+      shard === undefined ? "the whole sweep" : `shard ${shard.index}/${shard.count}`
+    );
+    if (theirs === ours) return;
+    throw new Error(
+      `Cannot go on in ${folder} with ${ours} as its journal is of ${theirs}: give the same --shard, or name another folder with --out`,
+    );
+  }
   const same = JSON.stringify(found.configuration) === JSON.stringify(header.configuration);
   throw new Error(
     `Cannot go on in ${folder} as its journal is of another sweep (${
