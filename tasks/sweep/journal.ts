@@ -117,11 +117,6 @@ export class Journal implements Disposable {
   }
 }
 
-/** The header of a folder's journal; nothing where there is none. */
-export async function readJournalHeader(folder: string): Promise<JournalHeader | undefined> {
-  return (await readLines(folder, 1))[0] as JournalHeader | undefined;
-}
-
 /**
  * What a folder's journal holds so far; nothing where there is none.
  *
@@ -130,24 +125,20 @@ export async function readJournalHeader(folder: string): Promise<JournalHeader |
 export async function readJournal(
   folder: string,
 ): Promise<{ header: JournalHeader; entries: readonly JournalEntry[] } | undefined> {
-  const [header, ...entries] = await readLines(folder);
+  const path = join(folder, JOURNAL);
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  const [header, ...entries] = completeLines(bytes).lines.map((line, i) =>
+    parseLine(line, path, i + 1)
+  );
   return header === undefined
     ? undefined
     : { header: header as JournalHeader, entries: entries as JournalEntry[] };
-}
-
-async function readLines(
-  folder: string,
-  atMost = Infinity,
-): Promise<(JournalHeader | JournalEntry)[]> {
-  const path = join(folder, JOURNAL);
-  try {
-    const { lines } = completeLines(await Deno.readFile(path));
-    return lines.slice(0, atMost).map((line, i) => parseLine(line, path, i + 1));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
 
 async function openFile(folder: string, path: string): Promise<Deno.FsFile> {

@@ -49,9 +49,13 @@ export interface MergeResult {
   readonly foreign: readonly ForeignJournal[];
 }
 
-interface Found {
+/** A journal as it was found. */
+export interface FoundJournal {
+  /** Its folder. */
   readonly folder: string;
+  /** Whose it is. */
   readonly header: JournalHeader;
+  /** Its cells. */
   readonly entries: readonly JournalEntry[];
 }
 
@@ -71,7 +75,7 @@ export async function mergeSweep(
   source: Pick<SubjectSource, "find">,
   out: string,
 ): Promise<MergeResult> {
-  const found = (await Promise.all([...new Set([...folders, out])].map(journalsIn))).flat();
+  const found = await journalsIn(...folders, out);
   if (found.length === 0) {
     throw new Error(`Cannot merge as there is no journal in ${folders.join(", ")}`);
   }
@@ -142,8 +146,12 @@ export async function mergeSweep(
   };
 }
 
-/** The journals of a folder and of the shards in it, in the shards' order. */
-async function journalsIn(folder: string): Promise<Found[]> {
+/** The journals of folders and of the shards in them, in the shards' order. */
+export async function journalsIn(...folders: readonly string[]): Promise<FoundJournal[]> {
+  return (await Promise.all([...new Set(folders)].map(journalsInFolder))).flat();
+}
+
+async function journalsInFolder(folder: string): Promise<FoundJournal[]> {
   const shards: string[] = [];
   try {
     for await (const { name } of Deno.readDir(join(folder, SHARDS))) shards.push(name);
@@ -160,7 +168,7 @@ async function journalsIn(folder: string): Promise<Found[]> {
 }
 
 /** The sweep that is merged: the one that `out` holds already, otherwise the one of most cells. */
-function leading(found: readonly Found[], out: string): JournalHeader {
+function leading(found: readonly FoundJournal[], out: string): JournalHeader {
   const own = found.find(({ folder }) => folder === out);
   if (own !== undefined) return own.header;
   const cells = (hash: string): number =>
