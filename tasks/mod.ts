@@ -36,7 +36,9 @@ export {
   SWEEPS,
   tokensOf,
 } from "./sweep/configuration.ts";
-export { type ReportFiles, writeReport } from "./report/write.ts";
+export type { RecallChoice } from "./report/recall.ts";
+export type { Run } from "./report/runs.ts";
+export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
 export { type Cell, describeCell } from "./sweep/cells.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
