@@ -17,6 +17,7 @@
 export * from "./task.ts";
 export * from "./registry.ts";
 export { type Reply, scoreReply } from "./reply.ts";
+export { chatTemplate, type ChatTemplateOptions, loadChatTemplate } from "./templates.ts";
 export * from "./wording.ts";
 export { induction, type InductionOptions } from "./generators/induction.ts";
 export type { LayoutOptions } from "./generators/layout.ts";
