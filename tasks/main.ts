@@ -3,7 +3,7 @@ import { MERGE, mergeCommand } from "./commands/merge.ts";
 import { REPORT, reportCommand } from "./commands/report.ts";
 import { SWEEP, sweepCommand } from "./commands/sweep.ts";
 import { TRAIN, trainCommand } from "./commands/train.ts";
-import { ModelSource } from "./model_subject.ts";
+import { ModelSource } from "./subjects/source.ts";
 
 if (import.meta.main) {
   Deno.exit(
