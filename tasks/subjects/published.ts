@@ -6,7 +6,7 @@ import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../sweep/paper.ts";
 import type { SubjectCard } from "../subject.ts";
 import { loadChatTemplate } from "../templates.ts";
-import { BASE_TEMPLATE, type PromptTemplate } from "../wording.ts";
+import { BASE_TEMPLATE } from "../wording.ts";
 import { knownCheckpoint } from "./known.ts";
 import { countParameters } from "./trained.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
