@@ -29,7 +29,7 @@ export function makePage(results: Results, pictures: readonly Picture[]): string
       "accuracy",
       "Accuracy by task",
       muted(
-        "The share of answers that are right. A dashed grey line is chance; a finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
+        "The share of answers that are right. A dashed grey line is chance, where that is more than 0; a finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
       ),
     ],
     [
@@ -99,7 +99,7 @@ ${
 ${runTable(results, look)}
 </section>
 <section><h2>How to read it</h2>
-<p>Shaded bands, bars and “±” are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. The intervals speak of the test samples, not of training again: another seed of the same training can give another model.</p>
+<p>Shaded bands, bars and ranges in small print are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. The intervals speak of the test samples, not of training again: another seed of the same training can give another model.</p>
 <p>A vertical dotted line is the training length: what lies right of it was never seen in training. It has a model’s colour where that model alone was trained at it.</p>
 </section>
 </main>

@@ -1,7 +1,14 @@
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
-import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
+import {
+  EFFECTIVE,
+  type EffectiveLength,
+  effectiveLength,
+  RULER_TASKS,
+  type TaskMean,
+} from "./mean.ts";
+import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
 import { type Look, tokens } from "./theme.ts";
 
@@ -70,14 +77,6 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "parameters", cell: ({ parameters }) => parameters.toLocaleString("en") },
     { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
-    { head: "tasks", cell: listed("task"), text: "long" },
-    {
-      head: "lengths",
-      cell: ({ model }) =>
-        [...new Set(rowsOf.get(model)!.map(({ length }) => length))].sort((a, b) => a - b)
-          .map(tokens).join(", "),
-      text: "long",
-    },
     { head: "loads", cell: listed("load"), text: "short" },
     { head: "depths", cell: listed("depth"), text: "long" },
     { head: "seeds", cell: listed("seed"), text: "short" },
@@ -85,6 +84,14 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
     { head: "adapter", cell: listed("adapter"), text: "long" },
     { head: "version", cell: listed("version"), text: "short" },
+    { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
+    {
+      head: "lengths",
+      cell: ({ model }) =>
+        [...new Set(rowsOf.get(model)!.map(({ length }) => length))].sort((a, b) => a - b)
+          .map(tokens).join(", "),
+      text: "long",
+    },
   ]);
 
   function samplesOf({ model }: ReportModel): string {
@@ -101,4 +108,19 @@ function cellsOf(rows: readonly Row[]): number {
       JSON.stringify([task, length, depth, load, seed])
     ),
   ).size;
+}
+
+/** The tasks of rows: RULER's as one where all are there, so the needle's formats where they are many. */
+function tasksOf(rows: readonly Row[]): string {
+  const all = [...new Set(rows.map(({ task }) => task))];
+  const ruler = RULER_TASKS.every((task) => all.includes(task))
+    ? new Set<string>(RULER_TASKS)
+    : new Set<string>();
+  const formats = all.filter((task) => formatOf(task) !== undefined);
+  const short = formats.length > 2;
+  return [
+    ...(ruler.size > 0 ? ["RULER’s 13"] : []),
+    ...(short ? [`${formats.length} formats of a needle`] : formats),
+    ...all.filter((task) => !ruler.has(task) && formatOf(task) === undefined),
+  ].join(", ");
 }

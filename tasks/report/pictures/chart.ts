@@ -29,7 +29,7 @@ export function drawChart({ title, look, legend, marks, x, y }: Chart): string {
     width: WIDTH,
     height: HEIGHT + legendHeight,
     marginTop: 38 + legendHeight,
-    marginLeft: 56,
+    marginLeft: 62,
     marginRight: 20,
     marginBottom: 40,
     x: { labelAnchor: "center", labelArrow: "none", ...scaleOf(x), line: true },
