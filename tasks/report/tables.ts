@@ -1,30 +1,30 @@
+import { RULER_TASKS } from "../sweep/paper.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
-import {
-  EFFECTIVE,
-  type EffectiveLength,
-  effectiveLength,
-  RULER_TASKS,
-  type TaskMean,
-} from "./mean.ts";
+import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
 import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
-import { type Look, tokens } from "./theme.ts";
+import { callNames, type Look, tokens } from "./theme.ts";
 
-/** A model's name, with its colour. */
-function chip(model: string, look: ReadonlyMap<string, Look>): string {
-  return `<span class="chip" style="background:${look.get(model)!.colour}"></span>${escape(model)}`;
+/** What a model is called, with its colour. */
+function chip(name: string, { colour }: Look): string {
+  return `<span class="chip" style="background:${colour}"></span>${escape(name)}`;
 }
 
 /** A mean by model and length with its interval, and how far each model's accuracy reaches. */
 export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>): string {
   const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
     .sort((a, b) => a - b);
+  const names = callNames(curves.map(({ model }) => model), look);
   const pointAt = ({ points }: Curve, length: number): Point | undefined =>
     points.find((point) => point.length === length);
   return table(curves, [
-    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    {
+      head: "model",
+      cell: ({ model }) => chip(names.get(model)!, look.get(model)!),
+      text: "short",
+    },
     {
       head: "effective length",
       cell: (curve) => reach(effectiveLength(curve), "longest"),
@@ -69,7 +69,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     return values.length === 0 ? "–" : escape(ordered.join(", "));
   };
   return table(models, [
-    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    { head: "model", cell: ({ model }) => chip(model, look.get(model)!), text: "short" },
     ...(runs.length > 1
       ? [{ head: "run", cell: ({ run }: ReportModel) => escape(run), text: "short" as const }]
       : []),
