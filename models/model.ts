@@ -147,12 +147,7 @@ export class Model implements Disposable {
 
   /** Bytes of state for one sequence after `length` tokens. */
   stateBytes(length: number): number {
-    const carried = F32_BYTES * this.configuration.width;
-    return this.#layers.reduce(
-      (sum, { mixer, channelMixer }) =>
-        sum + mixer.stateBytes(length) + (channelMixer?.carries ? carried : 0),
-      0,
-    );
+    return sumStateBytes(this.#layers, this.configuration.width, length);
   }
 
   /**
@@ -450,6 +445,20 @@ export function parameterSpecifications(
     ...norm("norm"),
     ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
   ];
+}
+
+/** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */
+export function stateBytesOf(configuration: ModelConfiguration): (length: number) => number {
+  const layers = buildLayers(configuration);
+  return (length) => sumStateBytes(layers, configuration.width, length);
+}
+
+function sumStateBytes(layers: readonly Layer[], width: number, length: number): number {
+  return layers.reduce(
+    (sum, { mixer, channelMixer }) =>
+      sum + mixer.stateBytes(length) + (channelMixer?.carries ? F32_BYTES * width : 0),
+    0,
+  );
 }
 
 function buildLayers({ width, layers }: ModelConfiguration): Layer[] {

@@ -1,4 +1,5 @@
 import { runCommandLine } from "./command_line.ts";
+import { MERGE, mergeCommand } from "./commands/merge.ts";
 import { REPORT, reportCommand } from "./commands/report.ts";
 import { SWEEP, sweepCommand } from "./commands/sweep.ts";
 import { TRAIN, trainCommand } from "./commands/train.ts";
@@ -15,6 +16,7 @@ if (import.meta.main) {
         },
       },
       { specification: TRAIN, run: trainCommand },
+      { specification: MERGE, run: (command) => mergeCommand(command, new ModelSource()) },
       { specification: REPORT, run: reportCommand },
     ]),
   );

@@ -17,6 +17,7 @@
 export * from "./task.ts";
 export * from "./registry.ts";
 export { type Reply, scoreReply } from "./reply.ts";
+export { chatTemplate, type ChatTemplateOptions, loadChatTemplate } from "./templates.ts";
 export * from "./wording.ts";
 export { compression, type CompressionOptions } from "./generators/compression.ts";
 export {
@@ -61,7 +62,9 @@ export {
   SWEEPS,
   tokensOf,
 } from "./sweep/configuration.ts";
-export { type ReportFiles, writeReport } from "./report/write.ts";
+export type { RecallChoice } from "./report/recall.ts";
+export type { Run } from "./report/runs.ts";
+export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
 export { type Cell, describeCell } from "./sweep/cells.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";

@@ -4,7 +4,7 @@ import { ZOO, zooDirectory } from "../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "./registry.ts";
 import type { Answers, Subject, SubjectCard, SubjectSource } from "./subject.ts";
 import { type Sample, scoredPositions } from "./task.ts";
-import { parameterSpecifications } from "../models/model.ts";
+import { parameterSpecifications, stateBytesOf } from "../models/model.ts";
 import type { Recipe } from "./training/recipe.ts";
 
 /** Steps that are timed together: a wait for the GPU costs about 10 ms however short the work is. */
@@ -151,6 +151,7 @@ async function readCard(name: string): Promise<SubjectCard> {
     ),
     trainLength: recipe.length,
     tasks: recipe.tasks.map((task) => task.name),
+    stateBytes: stateBytesOf(model),
     fingerprint: await digest(directory, "model.safetensors"),
     task: async (taskName, options = {}) => {
       const known = recipe.tasks.find((task) => task.name === taskName);

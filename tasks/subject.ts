@@ -17,6 +17,8 @@ export interface SubjectCard {
    * the window of a model that has nothing but windowed attention (times its layers).
    */
   readonly window?: number;
+  /** How large its state is after `length` tokens, in bytes, where that is known beforehand. */
+  stateBytes?(length: number): number;
   /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
   readonly fingerprint?: string;
   /**

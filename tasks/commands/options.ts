@@ -6,6 +6,8 @@ export interface Option {
   readonly takes?: string;
   /** What it does, in a line. */
   readonly help: string;
+  /** Whether its value may begin with a dash. */
+  readonly verbatim?: boolean;
 }
 
 /** A command's face: its help and its options come from here alone. */
@@ -56,7 +58,13 @@ export function parseCommand(
   const all = { ...options, ...COMMON };
   const names = Object.keys(all);
   const valued = names.filter((option) => all[option].takes !== undefined);
-  const parsed = parseArgs(args as string[], {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const last = joined.at(-1);
+    if (last !== undefined && all[last.slice(2)]?.verbatim) joined.push(`${joined.pop()}=${arg}`);
+    else joined.push(arg);
+  }
+  const parsed = parseArgs(joined, {
     string: ["_", ...valued],
     boolean: names.filter((option) => !valued.includes(option)),
     alias: { h: "help" },

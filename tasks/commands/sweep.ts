@@ -1,10 +1,18 @@
-import { join } from "@std/path";
+import { basename, join, resolve } from "@std/path";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import { checkTaskName, TASK_NAMES } from "../registry.ts";
-import { parseLength, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
-import { JOURNAL, readJournalHeader } from "../sweep/journal.ts";
+import { enumerateCells } from "../sweep/cells.ts";
+import {
+  checkConfiguration,
+  parseLength,
+  type SweepConfiguration,
+  SWEEPS,
+} from "../sweep/configuration.ts";
+import { JOURNAL } from "../sweep/journal.ts";
+import { journalsIn } from "../sweep/merge.ts";
 import { runSweep, type SweepResult } from "../sweep/run.ts";
+import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import {
   type CommandSpecification,
   listOf,
@@ -14,6 +22,7 @@ import {
   UsageError,
 } from "./options.ts";
 import { ProgressView, standardError } from "./progress.ts";
+import { printKubernetesJob, submitToSlurm } from "./submit.ts";
 import { resultsTable } from "./table.ts";
 
 /** The face of `deno task sweep`. */
@@ -38,7 +47,28 @@ export const SWEEP: CommandSpecification = {
     "train-length": { takes: "N", help: "stands in for each model's own training length" },
     text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
     out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
-    resume: { help: "go on with the results that are in the folder" },
+    resume: { help: "go on with the results that are in the folder, if there are" },
+    shard: {
+      takes: "I/N",
+      help:
+        "run one of N shares, from 0/N to (N-1)/N, in FOLDER/shards/; then deno task merge FOLDER",
+    },
+    slurm: { help: "submit a Slurm job array that runs the shards, and a job that merges them" },
+    "slurm-options": {
+      takes: "OPTIONS",
+      help: 'of sbatch, such as "--partition=gpu --gres=gpu:1 --time=8:00:00"',
+      verbatim: true,
+    },
+    kubernetes: {
+      takes: "IMAGE",
+      help: "print an Indexed Job that runs the shards in a container of this repository",
+    },
+    claim: {
+      takes: "NAME",
+      help: "the job's persistent volume claim for results: lengthwise-results unless told",
+    },
+    shards: { takes: "N", help: "how many shards: one for each model unless told" },
+    "dry-run": { help: "with --slurm: print the script alone" },
   },
   details: `Sweeps that have a name: ${
     Object.keys(SWEEPS).join(", ")
@@ -71,8 +101,13 @@ export async function sweepCommand(
 ): Promise<number> {
   const resume = command.switches.has("resume");
   const named = namedConfiguration(command);
-  const out = command.values.get("out") ?? await folderFor(named.name, resume);
-  const configuration = await chosenConfiguration(command, named, out);
+  const shard = shardOf(command);
+  const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
+  const out = shard === undefined ? base : shardFolder(base, shard);
+  const configuration = await chosenConfiguration(command, named, [out, base]);
+  if (command.switches.has("slurm") || command.values.has("kubernetes")) {
+    return await submit(command, configuration, source, base);
+  }
   const view = new ProgressView(standardError());
   const abort = new AbortController();
   const stop = (): void => {
@@ -86,6 +121,7 @@ export async function sweepCommand(
     result = await runSweep(configuration, source, {
       out,
       resume,
+      ...(shard === undefined ? {} : { shard }),
       signal: abort.signal,
       onProgress: (progress) => view.show(progress),
     });
@@ -93,16 +129,49 @@ export async function sweepCommand(
     view.close();
     Deno.removeSignalListener("SIGINT", stop);
   }
-  return await conclude(result, out);
+  const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
+  return await conclude(result, out, `--resume --out ${base}${share}`);
+}
+
+/** Has the sweep run elsewhere. */
+async function submit(
+  { values, switches, operands }: ParsedCommand,
+  configuration: SweepConfiguration,
+  source: SubjectSource,
+  out: string,
+): Promise<number> {
+  if (values.has("shard")) {
+    throw new UsageError("--shard runs a shard here: the jobs are given theirs, of --shards N");
+  }
+  checkConfiguration(configuration);
+  const cards = await source.find(configuration.models);
+  const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
+  const shards = numberOf("shards", values.get("shards")) ?? grid.length;
+  if (!Number.isInteger(shards) || shards < 1) {
+    throw new UsageError(`--shards takes whole numbers above 0: current value is ${shards}`);
+  }
+  const words = [
+    ...operands,
+    ...GRID_OPTIONS.flatMap((option) =>
+      values.has(option) ? [`--${option}=${values.get(option)}`] : []
+    ),
+  ];
+  if (words.length === 0 && !switches.has("resume")) words.push(configuration.name);
+  const submission = { configuration, words, shards, out };
+  const image = values.get("kubernetes");
+  return image === undefined
+    ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
+    : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");
 }
 
 async function conclude(
   { rows, failed, total, resumed, stopped }: SweepResult,
   out: string,
+  again: string,
 ): Promise<number> {
   if (rows.length > 0) {
     console.log(`${resultsTable(rows)}\n`);
-    const files = await writeReport(out, rows);
+    const files = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
     console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
     console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
   }
@@ -111,8 +180,13 @@ async function conclude(
   for (const [reason, cells] of reasons) {
     console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
   }
-  if (stopped) console.error(`stopped: --resume --out ${out} goes on with the cells that are left`);
+  if (stopped) console.error(`stopped: ${again} goes on with the cells that are left`);
   return stopped ? 130 : failed.length > 0 ? 1 : 0;
+}
+
+function shardOf({ values }: ParsedCommand): Shard | undefined {
+  const text = values.get("shard");
+  return text === undefined ? undefined : parseShard(text);
 }
 
 function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
@@ -130,17 +204,17 @@ function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
 async function chosenConfiguration(
   { values, switches, operands }: ParsedCommand,
   named: SweepConfiguration,
-  out: string,
+  folders: readonly string[],
 ): Promise<SweepConfiguration> {
   const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
   if (switches.has("resume") && !changed) {
-    const header = await readJournalHeader(out);
+    const [header] = await journalsIn(...folders);
     if (header === undefined) {
       throw new UsageError(
-        `Cannot go on in ${out} as it holds no ${JOURNAL}: name its folder with --out`,
+        `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
       );
     }
-    return header.configuration;
+    return header.header.configuration;
   }
   const tasks = listOf(values.get("tasks"));
   tasks.forEach(checkTaskName);
@@ -164,12 +238,13 @@ async function chosenConfiguration(
 
 /**
  * `results/<name>`, or the first of `results/<name>-2`, `-3`, … that holds no results; to go on, the
- * last that does.
+ * last that does. A shard goes to its like, into the first.
  */
-async function folderFor(name: string, resume: boolean): Promise<string> {
+async function folderFor(name: string, resume: boolean, shard?: Shard): Promise<string> {
   const folder = (number: number): string =>
     join("results", number === 1 ? name : `${name}-${number}`);
+  if (shard !== undefined) return folder(1);
   let number = 1;
-  while (await readJournalHeader(folder(number)) !== undefined) number++;
+  while ((await journalsIn(folder(number))).length > 0) number++;
   return folder(resume ? Math.max(1, number - 1) : number);
 }

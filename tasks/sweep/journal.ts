@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import type { SweepConfiguration } from "./configuration.ts";
 import type { Row } from "./rows.ts";
+import type { Shard } from "./shards.ts";
 
 /** The first line of a journal: whose it is. */
 export interface JournalHeader {
@@ -10,6 +11,8 @@ export interface JournalHeader {
   readonly hash: string;
   /** What is swept. */
   readonly configuration: SweepConfiguration;
+  /** Which share of it, where it is swept in shards. */
+  readonly shard?: Shard;
 }
 
 /** Any other line: what became of a cell. */
@@ -114,16 +117,28 @@ export class Journal implements Disposable {
   }
 }
 
-/** The header of a folder's journal; nothing where there is none. */
-export async function readJournalHeader(folder: string): Promise<JournalHeader | undefined> {
+/**
+ * What a folder's journal holds so far; nothing where there is none.
+ *
+ * @throws {Error} where a line is damaged.
+ */
+export async function readJournal(
+  folder: string,
+): Promise<{ header: JournalHeader; entries: readonly JournalEntry[] } | undefined> {
   const path = join(folder, JOURNAL);
+  let bytes: Uint8Array;
   try {
-    const [first] = completeLines(await Deno.readFile(path)).lines;
-    return first === undefined ? undefined : parseLine(first, path, 1) as JournalHeader;
+    bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+  const [header, ...entries] = completeLines(bytes).lines.map((line, i) =>
+    parseLine(line, path, i + 1)
+  );
+  return header === undefined
+    ? undefined
+    : { header: header as JournalHeader, entries: entries as JournalEntry[] };
 }
 
 async function openFile(folder: string, path: string): Promise<Deno.FsFile> {
@@ -157,7 +172,15 @@ function parseLine(line: string, path: string, number: number): JournalHeader | 
 }
 
 function checkHeader(found: JournalHeader, header: JournalHeader, folder: string): void {
-  if (found.hash === header.hash) return;
+  if (found.hash === header.hash) {
+    const [theirs, ours] = [found, header].map(({ shard }) =>
+      shard === undefined ? "the whole sweep" : `shard ${shard.index}/${shard.count}`
+    );
+    if (theirs === ours) return;
+    throw new Error(
+      `Cannot go on in ${folder} with ${ours} as its journal is of ${theirs}: give the same --shard, or name another folder with --out`,
+    );
+  }
   const same = JSON.stringify(found.configuration) === JSON.stringify(header.configuration);
   throw new Error(
     `Cannot go on in ${folder} as its journal is of another sweep (${

@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { DeviceLostError } from "../../kernels/gpu/mod.ts";
-import type { Answers, Subject, SubjectSource } from "../subject.ts";
+import type { Answers, Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
 import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
@@ -8,6 +8,7 @@ import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
 import { score } from "./score.ts";
+import { type Shard, takeShard } from "./shards.ts";
 
 /** The results' file in a results folder. */
 export const RESULTS = "sweep.csv";
@@ -39,6 +40,8 @@ export interface SweepOptions {
   readonly out: string;
   /** Go on with the results that are there; false unless told. */
   readonly resume?: boolean;
+  /** Runs this share of the grid alone. */
+  readonly shard?: Shard;
   /** Stops the sweep after the cell that is running. */
   readonly signal?: AbortSignal;
   /** Called before and after each cell. */
@@ -81,18 +84,14 @@ export async function runSweep(
 ): Promise<SweepResult> {
   checkConfiguration(configuration);
   const cards = await source.find(configuration.models);
-  const grid = await enumerateCells(configuration, cards);
+  const whole = await enumerateCells(configuration, cards);
+  const { shard } = options;
+  const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);
   await source.adapter(); // without one no cell can have a result: that is one error, not many
-  const hash = await hashOf([
-    configuration,
-    VERSION,
-    cards.map((
-      { name, family, parameters, trainLength, window, fingerprint },
-    ) => [name, family, parameters, trainLength, window, fingerprint]),
-  ]);
+  const hash = await sweepHash(configuration, cards);
   using journal = await Journal.open(
     options.out,
-    { lengthwise: VERSION, hash, configuration },
+    { lengthwise: VERSION, hash, configuration, ...(shard === undefined ? {} : { shard }) },
     { resume: options.resume ?? false },
   );
   const finished = new Map(
@@ -117,6 +116,17 @@ export async function runSweep(
     resumed: resumed.length,
     stopped: done < clock.total,
   };
+}
+
+/** Says of two journals whether they are of one sweep: of one grid, of models with the same weights. */
+export function sweepHash(
+  configuration: SweepConfiguration,
+  cards: readonly SubjectCard[],
+): Promise<string> {
+  const models = cards.map((
+    { name, family, parameters, trainLength, window, fingerprint },
+  ) => [name, family, parameters, trainLength, window, fingerprint]);
+  return hashOf([configuration, VERSION, models]);
 }
 
 async function runModel(
@@ -299,7 +309,8 @@ class Clock {
   }
 }
 
-function rowsOf(
+/** The rows of the finished cells, in the order of the grid. */
+export function rowsOf(
   grid: readonly ModelCells[],
   finished: ReadonlyMap<string, readonly Row[]>,
 ): readonly Row[] {
@@ -307,7 +318,7 @@ function rowsOf(
 }
 
 /** Writes the CSV beside the journal, whole or not at all. */
-async function writeResults(
+export async function writeResults(
   folder: string,
   grid: readonly ModelCells[],
   finished: ReadonlyMap<string, readonly Row[]>,

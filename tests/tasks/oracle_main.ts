@@ -1,5 +1,6 @@
 // The command line with oracles for models, for tests that need a process of its own.
 import { runCommandLine } from "../../tasks/command_line.ts";
+import { MERGE, mergeCommand } from "../../tasks/commands/merge.ts";
 import { REPORT, reportCommand } from "../../tasks/commands/report.ts";
 import { SWEEP, sweepCommand } from "../../tasks/commands/sweep.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
@@ -15,6 +16,7 @@ const source = oracles([
 Deno.exit(
   await runCommandLine(Deno.args, [
     { specification: SWEEP, run: (command) => sweepCommand(command, source) },
+    { specification: MERGE, run: (command) => mergeCommand(command, source) },
     { specification: REPORT, run: reportCommand },
   ]),
 );

@@ -11,9 +11,15 @@ import {
   type TaskName,
 } from "../../tasks/mod.ts";
 
-/** Guesses of the oracle, which must not come from the draws that made the samples. */
+/**
+ * Guesses of the oracle about a sample: the same each time, but not from the draws that made it.
+ */
 class Guesses {
-  #state = 12345;
+  #state: number;
+
+  constructor({ tokens }: Sample) {
+    this.#state = tokens.reduce((hash, token) => Math.imul(hash ^ token, 16777619), 12345);
+  }
 
   below(count: number): number {
     this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
@@ -104,8 +110,6 @@ export function windowOracle(
     }
     return made.get(key)!;
   };
-  const guesses = new Guesses();
-  const guess = (low: number, high: number): number => low + guesses.below(high - low + 1);
   return {
     name,
     family: "oracle",
@@ -128,6 +132,8 @@ export function windowOracle(
       for (const sample of samples) {
         const which = await task(taskOf(tasks, sample));
         const positions = scoredPositions(sample);
+        const guesses = new Guesses(sample);
+        const guess = (low: number, high: number): number => low + guesses.below(high - low + 1);
         const answers = which.metric === "perplexity"
           ? []
           : positions.map((t) => answerFromWindow(which, sample, t, window, guess));

@@ -1,0 +1,85 @@
+import { basename, join, resolve } from "@std/path";
+import { writeReport } from "../report/write.ts";
+import type { SubjectSource } from "../subject.ts";
+import { describeCell } from "../sweep/cells.ts";
+import { type MergeResult, mergeSweep } from "../sweep/merge.ts";
+import { RESULTS } from "../sweep/run.ts";
+import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
+import { resultsTable } from "./table.ts";
+
+/** The face of `deno task merge`. */
+export const MERGE: CommandSpecification = {
+  name: "merge",
+  summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
+  operands: "FOLDER…",
+  options: {
+    out: { takes: "FOLDER", help: "where the whole goes: into the folder, where there is one" },
+  },
+  details:
+    `A folder counts with the shards in it (FOLDER/shards/). What is missing, failed, answered in two ways
+or of another sweep is told, and makes the exit code 1; what was run twice with one answer does not.
+deno task sweep --resume --out FOLDER runs what is missing.`,
+};
+
+/** How many cells are told one by one. */
+const TOLD = 8;
+
+/**
+ * Runs `deno task merge`.
+ *
+ * @returns The exit code: 0 where every cell has one answer.
+ */
+export async function mergeCommand(
+  { operands, values }: ParsedCommand,
+  source: Pick<SubjectSource, "find">,
+): Promise<number> {
+  const out = values.get("out") ?? (operands.length === 1 ? operands[0] : undefined);
+  if (operands.length === 0 || out === undefined) {
+    throw new UsageError(
+      "merge takes a sweep's folder, such as results/default, or several folders and --out",
+    );
+  }
+  const result = await mergeSweep(operands, source, out);
+  const { rows, joined, total, missing, failed } = result;
+  if (rows.length > 0) {
+    console.log(`${resultsTable(rows)}\n`);
+    const { page, pictures } = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
+    console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
+    console.log(`${page}  the report, with ${pictures.length} pictures beside it`);
+  }
+  const there = total - missing.length - failed.length;
+  console.log(`${there} of ${total} cells, from ${joined.length} journals`);
+  return tellFaults(result, out) ? 1 : 0;
+}
+
+/** Tells what is wrong. @returns Whether anything is. */
+function tellFaults(result: MergeResult, out: string): boolean {
+  const { missing, failed, double, contradictions, foreign, total } = result;
+  if (double.length > 0) console.log(`${double.length} cells were run twice, with one answer`);
+  tell(`${missing.length} of ${total} cells are missing`, missing.map(describeCell));
+  tell(
+    `${failed.length} of ${total} cells have no result`,
+    failed.map(({ cell, reason }) => `${describeCell(cell)}: ${reason}`),
+  );
+  tell(
+    `${contradictions.length} cells were run twice, with two answers`,
+    contradictions.map(({ cell, kept, other, difference }) =>
+      `${describeCell(cell)}: ${difference} (kept ${kept}, not ${other})`
+    ),
+  );
+  tell(
+    `${foreign.length} journals are of another sweep, and left out`,
+    foreign.map(({ folder, hash, reason }) => `${folder} (${hash.slice(0, 12)}): ${reason}`),
+  );
+  if (missing.length + failed.length > 0) {
+    console.error(`deno task sweep --resume --out ${out} runs what is missing`);
+  }
+  return [missing, failed, contradictions, foreign].some(({ length }) => length > 0);
+}
+
+function tell(title: string, lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  console.error(`${title}:`);
+  for (const line of lines.slice(0, TOLD)) console.error(`  ${line}`);
+  if (lines.length > TOLD) console.error(`  and ${lines.length - TOLD} more`);
+}

@@ -1,0 +1,92 @@
+import { fromFileUrl, join, resolve } from "@std/path";
+import type { SweepConfiguration } from "../sweep/configuration.ts";
+import { kubernetesJob } from "../sweep/kubernetes.ts";
+import { type JobArray, slurmScript, submitCommands } from "../sweep/slurm.ts";
+import { UsageError } from "./options.ts";
+
+/** What is submitted. */
+export interface Submission {
+  /** What is swept. */
+  readonly configuration: SweepConfiguration;
+  /** The words that say so, behind `sweep`. */
+  readonly words: readonly string[];
+  /** In how many shards. */
+  readonly shards: number;
+  /** The results' folder. */
+  readonly out: string;
+}
+
+/** The script's name in its folder. */
+const SCRIPT = "sweep.sh";
+
+/**
+ * Writes a batch script and submits it to Slurm: a job array, and the job that merges its shards.
+ *
+ * @param dryRun Prints the script, and does no more.
+ * @returns The exit code.
+ * @throws {UsageError} where there is no `sbatch`, or it refuses.
+ */
+export async function submitToSlurm(
+  { configuration, words, shards, out }: Submission,
+  options: string | undefined,
+  dryRun: boolean,
+): Promise<number> {
+  const logs = resolve(out, "slurm");
+  const script = join(logs, SCRIPT);
+  const job: JobArray = {
+    name: `lengthwise-${configuration.name}`,
+    shards,
+    program: [Deno.execPath(), "run", "-A", mainModule()],
+    sweep: words,
+    out: resolve(out),
+    logs,
+    directory: Deno.cwd(),
+    options,
+  };
+  if (dryRun) {
+    console.log(slurmScript(job, script).trimEnd());
+    return 0;
+  }
+  await Deno.mkdir(logs, { recursive: true }); // Slurm makes no folder for its logs
+  await Deno.writeTextFile(script, slurmScript(job, script));
+  const array = await sbatch(submitCommands(job, script, "")[0]);
+  const merge = await sbatch(submitCommands(job, script, array)[1]);
+  console.log(`job ${array} runs ${shards} shards, job ${merge} merges them into ${out}`);
+  console.log(`the script and the logs are in ${logs}; squeue -j ${array},${merge} shows the jobs`);
+  return 0;
+}
+
+/** Runs sbatch. @returns The job's number. */
+async function sbatch([command, ...args]: readonly string[]): Promise<string> {
+  let output: Deno.CommandOutput;
+  try {
+    output = await new Deno.Command(command, { args, stdout: "piped", stderr: "piped" }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new UsageError(
+      "Cannot submit as there is no sbatch here: run this where Slurm's commands are, or print the script alone by --slurm --dry-run",
+      { cause: error },
+    );
+  }
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
+  if (!output.success) {
+    throw new UsageError(`Cannot submit by ${command} ${args.join(" ")}: ${text(output.stderr)}`);
+  }
+  return text(output.stdout).split(";")[0]; // behind a semicolon the cluster's name, where it has one
+}
+
+/** Prints the manifest of an Indexed Job. @returns The exit code. */
+export function printKubernetesJob(
+  { configuration: { name }, words, shards }: Submission,
+  image: string,
+  claim: string,
+): number {
+  console.log(
+    JSON.stringify(kubernetesJob({ name, shards, image, sweep: words, claim }), undefined, 2),
+  );
+  return 0;
+}
+
+function mainModule(): string {
+  return Deno.mainModule.startsWith("file:") ? fromFileUrl(Deno.mainModule) : Deno.mainModule;
+}
