@@ -60,6 +60,7 @@ export {
   parseLength,
   type SweepConfiguration,
   SWEEPS,
+  type TaskGrid,
   tokensOf,
 } from "./sweep/configuration.ts";
 export type { RecallChoice } from "./report/recall.ts";

@@ -8,6 +8,7 @@ import {
   parseLength,
   type SweepConfiguration,
   SWEEPS,
+  type TaskGrid,
 } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
@@ -231,9 +232,23 @@ async function chosenConfiguration(
     loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
     seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
     samples: numberOf("samples", values.get("samples")) ?? named.samples,
+    ...(named.grids === undefined ? {} : { grids: gridsBut(named.grids, values) }),
     ...(trainLength === undefined ? {} : { trainLength }),
     ...(file === undefined ? {} : { taskOptions: { text: { file } } }),
   };
+}
+
+/** The tasks' own grids, but for what an option says for all tasks. */
+function gridsBut(
+  grids: Readonly<Record<string, TaskGrid>>,
+  options: ReadonlyMap<string, string>,
+): Readonly<Record<string, TaskGrid>> {
+  return Object.fromEntries(
+    Object.entries(grids).map(([task, grid]) => [
+      task,
+      Object.fromEntries(Object.entries(grid).filter(([axis]) => !options.has(axis))),
+    ]),
+  );
 }
 
 /**
