@@ -17,10 +17,13 @@
 export * from "./task.ts";
 export * from "./registry.ts";
 export { type Reply, scoreReply } from "./reply.ts";
+export { chatTemplate, type ChatTemplateOptions, loadChatTemplate } from "./templates.ts";
 export * from "./wording.ts";
 export { induction, type InductionOptions } from "./generators/induction.ts";
 export type { LayoutOptions } from "./generators/layout.ts";
 export { mqar, type MqarOptions } from "./generators/mqar.ts";
+export { niah, type NiahOptions } from "./generators/niah.ts";
+export type { Haystack } from "./generators/haystack.ts";
 export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 export { text, type TextOptions } from "./generators/text.ts";
@@ -34,7 +37,9 @@ export {
   SWEEPS,
   tokensOf,
 } from "./sweep/configuration.ts";
-export { type ReportFiles, writeReport } from "./report/write.ts";
+export type { RecallChoice } from "./report/recall.ts";
+export type { Run } from "./report/runs.ts";
+export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
 export { type Cell, describeCell } from "./sweep/cells.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";

@@ -1,5 +1,6 @@
 import { induction, type InductionOptions } from "./generators/induction.ts";
 import { mqar, type MqarOptions } from "./generators/mqar.ts";
+import { niah, type NiahOptions } from "./generators/niah.ts";
 import { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 import { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 import { text, type TextOptions } from "./generators/text.ts";
@@ -16,6 +17,12 @@ export interface TaskOptions {
   "selective-copying": SelectiveCopyingOptions;
   /** Of {@linkcode passkey}. */
   "passkey": PasskeyOptions;
+  /** Of {@linkcode niah}, in noise. */
+  "niah-noise": NiahOptions;
+  /** Of {@linkcode niah}, in an essay. */
+  "niah-essay": NiahOptions;
+  /** Of {@linkcode niah}, among other needles. */
+  "niah-needles": NiahOptions;
   /** Of {@linkcode text}. */
   "text": TextOptions;
 }
@@ -33,6 +40,9 @@ const TASKS: {
   "induction": induction,
   "selective-copying": selectiveCopying,
   "passkey": passkey,
+  "niah-noise": (options) => niah({ ...options, haystack: "noise" }),
+  "niah-essay": (options) => niah({ ...options, haystack: "essay" }),
+  "niah-needles": (options) => niah({ ...options, haystack: "needles" }),
   "text": text,
 };
 
@@ -77,8 +87,9 @@ export async function createTask<Name extends TaskName>(
 
 /**
  * The options of a task in the small shared layout of the committed models: a vocabulary of 64, in
- * which 0 is blank, 1 to 4 name the task, 5 and 6 are the marks of induction and copying, 16 to 63
- * are keys, values, symbols and noise. Text has its own vocabulary, bytes.
+ * which 0 is blank, 1 to 4 and 7 name the task, 5 and 6 are the marks of induction and copying, 8 to
+ * 10 those of needles, 16 to 63 are keys, values, symbols and noise. Text has its own vocabulary,
+ * bytes.
  *
  * @param mixture Whether the sample begins with the task's token, as a model needs that was trained
  * on several tasks.
@@ -92,6 +103,9 @@ export function smallLayout<Name extends TaskName>(
     "induction": { vocabulary: 64, mark: 5, symbols: [16, 31], ...token(2) },
     "selective-copying": { vocabulary: 64, count: 8, mark: 6, symbols: [16, 31], ...token(3) },
     "passkey": { vocabulary: 64, ...token(4) },
+    "niah-noise": { vocabulary: 64, ...token(7) },
+    "niah-essay": { vocabulary: 64, ...token(7) },
+    "niah-needles": { vocabulary: 64, ...token(7) },
     "text": {},
   };
   return layouts[name];

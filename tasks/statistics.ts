@@ -69,11 +69,17 @@ export function wilsonTrials({ value, low, high }: Estimate): number {
   return Z95 ** 2 * end * (1 - end) / (value - end) ** 2;
 }
 
-/** Several proportions of the same thing as one: Wilson's interval over the answers of all. */
-export function poolProportions(parts: readonly Estimate[]): Estimate {
-  const trials = parts.map(wilsonTrials);
-  const right = parts.reduce((total, { value }, i) => total + value * trials[i], 0);
-  return wilson(Math.min(1, right / sum(trials)), sum(trials));
+/**
+ * Several proportions of the same thing as one: the mean weighted by samples w, with Wilson's
+ * interval over 1 / Σ (wᵢ² / nᵢ) answers, which has the variance of that mean. The weights are not
+ * the answers nᵢ that each interval was made of: those depend on the proportion, and would pull it.
+ */
+export function poolProportions(parts: readonly Estimate[], samples: readonly number[]): Estimate {
+  const total = sum(samples);
+  const weights = samples.map((count) => count / total);
+  const mean = sum(parts.map(({ value }, i) => weights[i] * value));
+  const trials = 1 / sum(parts.map((part, i) => weights[i] ** 2 / wilsonTrials(part)));
+  return wilson(Math.min(1, mean), trials);
 }
 
 /** The mean of independent values with Student's interval. One value has no interval: NaN. */
@@ -111,7 +117,10 @@ export function poolPerplexities(
   return { value: Math.exp(mean), low: Math.exp(mean - half), high: Math.exp(mean + half) };
 }
 
-/** The mean of estimates that are independent of each other, such as of several tasks. */
+/**
+ * The mean of estimates that are independent of each other, such as of several tasks: each end is as
+ * far from the mean as the parts' own ends are in squares (Zou & Donner 2008).
+ */
 export function averageEstimates(parts: readonly Estimate[]): Estimate {
   const mean = (of: (part: Estimate) => number): number => sum(parts.map(of)) / parts.length;
   const value = mean((part) => part.value);

@@ -1,5 +1,7 @@
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
+import { nameRuns, type Run } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
+import { parseLength } from "../sweep/configuration.ts";
 import { parseRows } from "../sweep/rows.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
@@ -7,19 +9,48 @@ import { type CommandSpecification, type ParsedCommand, UsageError } from "./opt
 /** The face of `deno task report`. */
 export const REPORT: CommandSpecification = {
   name: "report",
-  summary: "Make a sweep's report again from its sweep.csv alone.",
-  operands: "FOLDER",
+  summary: "Make the report of one sweep, or of several side by side, from their CSVs alone.",
+  operands: "FOLDER…",
   options: {
-    out: { takes: "FOLDER", help: "where the report goes: beside the CSV unless told" },
+    out: {
+      takes: "FOLDER",
+      help:
+        "where the report goes: beside the CSV unless told; that of a and b into a+b beside them",
+    },
+    recall: {
+      takes: "TASK",
+      help: "compare recall and state sizes in this task (its title in the report: 'mqar, load 4')",
+    },
+    "recall-length": {
+      takes: "N",
+      help: "compare them at this length: 512, 4k",
+    },
   },
+  details:
+    "A model that occurs in several runs is told apart by the runs' names, which are their folders'.",
 };
 
 /** Runs `deno task report`. @returns The exit code. */
 export async function reportCommand({ operands, values }: ParsedCommand): Promise<number> {
-  const [folder, ...more] = operands;
-  if (folder === undefined || more.length > 0) {
-    throw new UsageError("report takes one folder with a sweep.csv in it, such as results/default");
+  if (operands.length === 0) {
+    throw new UsageError(
+      "report takes folders with a sweep.csv in each, such as results/default",
+    );
   }
+  const names = nameRuns(operands);
+  const runs = await Promise.all(operands.map((folder, i) => readRun(folder, names[i])));
+  const [task, length] = [values.get("recall"), values.get("recall-length")];
+  const recall = {
+    ...(task === undefined ? {} : { task }),
+    ...(length === undefined ? {} : { length: lengthOf(length) }),
+  };
+  const out = values.get("out") ?? folderFor(operands, names);
+  const { page, pictures } = await writeReport(out, runs, { recall });
+  console.log(`${page}, with ${pictures.length} pictures beside it`);
+  return 0;
+}
+
+async function readRun(folder: string, name: string): Promise<Run> {
   const path = join(folder, RESULTS);
   let csv: string;
   try {
@@ -30,7 +61,25 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
       { cause: error },
     );
   }
-  const { page, pictures } = await writeReport(values.get("out") ?? folder, parseRows(csv, path));
-  console.log(`${page}, with ${pictures.length} pictures beside it`);
-  return 0;
+  return { name, rows: parseRows(csv, path) };
+}
+
+function lengthOf(text: string): number {
+  const length = parseLength(text);
+  if (typeof length === "number") return length;
+  throw new UsageError(`--recall-length takes tokens, such as 512 or 4k: current value is ${text}`);
+}
+
+/** More runs than this are counted, not named, by the folder of their report. */
+const NAMED_RUNS = 3;
+
+/** One run's own folder; for several a folder beside the first, named by them. */
+function folderFor(folders: readonly string[], names: readonly string[]): string {
+  if (folders.length === 1) return folders[0];
+  const parts = names.slice(0, NAMED_RUNS).map((name) => name.replaceAll("/", "-"));
+  const more = names.length - parts.length;
+  return join(
+    dirname(folders[0]),
+    [...parts, ...(more > 0 ? [`${more}-more`] : [])].join("+"),
+  );
 }

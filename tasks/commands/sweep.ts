@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { basename, join, resolve } from "@std/path";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import { checkTaskName, TASK_NAMES } from "../registry.ts";
@@ -171,7 +171,7 @@ async function conclude(
 ): Promise<number> {
   if (rows.length > 0) {
     console.log(`${resultsTable(rows)}\n`);
-    const files = await writeReport(out, rows);
+    const files = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
     console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
     console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
   }

@@ -1,8 +1,11 @@
-import { type Curve, curvesOf, panels, taskMean } from "../report/curves.ts";
+import { type Curve, curvesOf, panels } from "../report/curves.ts";
+import { taskMeans } from "../report/mean.ts";
+import { joinRuns } from "../report/runs.ts";
 import type { Row } from "../sweep/rows.ts";
 
 /** A sweep's results as text: model × length for each task, and the mean over tasks. */
-export function resultsTable(rows: readonly Row[]): string {
+export function resultsTable(results: readonly Row[]): string {
+  const { rows } = joinRuns([{ name: "", rows: results }]);
   const blocks = [
     ...panels(rows, "accuracy").map(({ title, rows }) =>
       block(`${title}: accuracy${chanceOf(rows)}`, curvesOf(rows, "accuracy"), accuracy)
@@ -11,9 +14,8 @@ export function resultsTable(rows: readonly Row[]): string {
       block(`${title}: perplexity`, curvesOf(rows, "perplexity"), (value) => value.toPrecision(3))
     ),
   ];
-  const mean = taskMean(rows);
-  if (mean.tasks.length > 1 && mean.curves.length > 0) {
-    blocks.push(block(`mean of ${mean.tasks.length} tasks: accuracy`, mean.curves, accuracy));
+  for (const { title, tasks, curves } of taskMeans(rows)) {
+    if (tasks.length > 1) blocks.push(block(`mean of ${title}: accuracy`, curves, accuracy));
   }
   return blocks.join("\n\n");
 }

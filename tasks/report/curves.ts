@@ -1,9 +1,4 @@
-import {
-  averageEstimates,
-  type Estimate,
-  poolPerplexities,
-  poolProportions,
-} from "../statistics.ts";
+import { type Estimate, poolPerplexities, poolProportions } from "../statistics.ts";
 import type { Row } from "../sweep/rows.ts";
 
 /** A point of a curve: a metric at a length, over all its seeds and depths. */
@@ -71,7 +66,7 @@ export function curvesOf(rows: readonly Row[], metric: string): Curve[] {
   }));
 }
 
-/** Several cells' results in one metric as one. */
+/** Several cells' results in one metric as one; its interval is NaN where a cell has none. */
 export function pool(cells: readonly Row[]): Estimate & { readonly samples: number } {
   const samples = cells.reduce((sum, cell) => sum + cell.samples, 0);
   const parts = cells.map(({ value, ci_low, ci_high }) => ({
@@ -80,72 +75,12 @@ export function pool(cells: readonly Row[]): Estimate & { readonly samples: numb
     high: ci_high ?? NaN,
   }));
   const [{ metric }] = cells;
-  if (metric.startsWith("perplexity")) {
-    return { ...poolPerplexities(parts, cells.map((cell) => cell.samples)), samples };
-  }
-  if (metric.startsWith("accuracy")) return { ...poolProportions(parts), samples };
-  const value = parts.reduce((sum, part) => sum + part.value, 0) / parts.length;
+  const counts = cells.map((cell) => cell.samples);
+  if (metric.startsWith("perplexity")) return { ...poolPerplexities(parts, counts), samples };
+  const known = parts.every(({ low, high }) => high - low > 0);
+  if (metric.startsWith("accuracy") && known) return { ...poolProportions(parts, counts), samples };
+  const value = parts.reduce((sum, part, i) => sum + part.value * counts[i], 0) / samples;
   return { value, low: NaN, high: NaN, samples };
-}
-
-/** The mean over tasks: who is in it and who is not. */
-export interface TaskMean {
-  /** The tasks it is over. */
-  readonly tasks: readonly string[];
-  /** The models that were asked all of them. */
-  readonly curves: readonly Curve[];
-  /** The models that were not, and so have no comparable mean. */
-  readonly leftOut: readonly string[];
-}
-
-/** The mean accuracy over all tasks, for the models that were asked all of them at a length. */
-export function taskMean(rows: readonly Row[]): TaskMean {
-  const tasks = panels(rows, "accuracy");
-  const byTask = tasks.map((panel) =>
-    new Map(curvesOf(panel.rows, "accuracy").map((curve) => [curve.model, curve.points]))
-  );
-  const models = [...new Set(byTask.flatMap((curves) => [...curves.keys()]))];
-  const complete = models.filter((model) => byTask.every((curves) => curves.has(model)));
-  return {
-    tasks: tasks.map(({ title }) => title),
-    leftOut: models.filter((model) => !complete.includes(model)),
-    curves: complete.map((model) => {
-      const points = byTask.flatMap((curves) => curves.get(model)!);
-      return {
-        model,
-        points: [...groupBy(points, ({ length }) => length)]
-          .filter(([, parts]) => parts.length === tasks.length)
-          .map(([length, parts]) => ({
-            length,
-            ...averageEstimates(parts),
-            samples: parts.reduce((sum, part) => sum + part.samples, 0),
-          }))
-          .sort((a, b) => a.length - b.length),
-      };
-    }),
-  };
-}
-
-/** What one row of a model says of all of them. */
-export interface ModelSummary {
-  /** The model's name. */
-  readonly model: string;
-  /** Its architecture. */
-  readonly family: string;
-  /** How many weights it has. */
-  readonly parameters: number;
-  /** The length that it was trained at. */
-  readonly trainLength: number;
-}
-
-/** The models of a sweep, in the order of the CSV. */
-export function modelsOf(rows: readonly Row[]): ModelSummary[] {
-  return [...groupBy(rows, ({ model }) => model)].map(([model, [row]]) => ({
-    model,
-    family: row.family,
-    parameters: row.parameters,
-    trainLength: row.train_length,
-  }));
 }
 
 /** What reading or holding a sequence costs, as columns of the CSV. */

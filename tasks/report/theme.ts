@@ -20,10 +20,10 @@ const INK = {
   dark: { paper: "#14171a", ink: "#e8eaec", muted: "#9aa5b0", grid: "#2c3238", panel: "#1d2125" },
 };
 
-/** The CSS variables of the pictures and the page, for both colour schemes. */
+/** The CSS variables of the pictures and the page, for both colour schemes; paper is white. */
 export const THEME: string = [
   `:root{color-scheme:light dark;${variables("light")}}`,
-  `@media (prefers-color-scheme:dark){:root{${variables("dark")}}}`,
+  `@media screen and (prefers-color-scheme:dark){:root{${variables("dark")}}}`,
 ].join("\n");
 
 function variables(scheme: "light" | "dark"): string {
@@ -39,29 +39,50 @@ export interface Look {
   readonly colour: string;
   /** A symbol that Plot knows. */
   readonly symbol: string;
+  /** Whether the symbol is drawn as an outline. */
+  readonly hollow?: boolean;
   /** Dashes of its lines, where another model has its colour. */
   readonly dashes?: string;
 }
 
-/** Solid, then dashed for a second model of one colour, then dotted. */
-const DASHES = [undefined, "6,3", "1.5,3"];
+/** Solid, then dashed for a second model of one colour, then dotted, then both. */
+const DASHES = [undefined, "6,3", "1.5,3", "8,3,1.5,3"];
+
+/** What of a model its look depends on. */
+export interface LookOf {
+  /** The model's label. */
+  readonly model: string;
+  /** Its name, which it shares with itself in other runs; its label unless told. */
+  readonly name?: string;
+  /** Its architecture. */
+  readonly family: string;
+}
 
 /**
- * The look of the models, by name. Models of one architecture share its colour where there are at
- * most two of each, such as one for synthetic tasks and one for text; else each has its own.
+ * The look of the models, by label. A model that is there several times, as in several runs, has one
+ * colour; so have models of one architecture where there are at most two of each, such as one for
+ * synthetic tasks and one for text, or where there are more models than colours; else each has its
+ * own.
  */
-export function looks(
-  models: readonly { readonly model: string; readonly family: string }[],
-): ReadonlyMap<string, Look> {
-  const families = Map.groupBy(models, ({ family }) => family);
-  const shared = families.size > 1 && [...families.values()].every(({ length }) => length <= 2);
-  const groups = shared ? [...families.values()] : models.map((model) => [model]);
+export function looks(models: readonly LookOf[]): ReadonlyMap<string, Look> {
+  const names = [...Map.groupBy(models, ({ model, name = model }) => name).values()];
+  const families = [...Map.groupBy(models, ({ family }) => family).values()];
+  const repeated = names.length < models.length;
+  const most = models.length > SERIES.length ? DASHES.length : 2;
+  const shared = !repeated && families.length > 1 &&
+    families.every(({ length }) => length <= most);
+  const groups = repeated && names.every(({ length }) => length <= DASHES.length)
+    ? names
+    : shared
+    ? families
+    : models.map((model) => [model]);
   return new Map(groups.flatMap((group, i) =>
     group.map(({ model }, nth) => {
       const dashes = DASHES[(nth + Math.floor(i / SERIES.length)) % DASHES.length];
       return [model, {
         colour: `var(--series-${i % SERIES.length})`,
         symbol: SYMBOLS[i % SYMBOLS.length],
+        ...(nth % 2 === 1 ? { hollow: true } : {}),
         ...(dashes === undefined ? {} : { dashes }),
       }] as const;
     })

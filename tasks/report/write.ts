@@ -1,6 +1,6 @@
-import { basename, join, resolve } from "@std/path";
-import type { Row } from "../sweep/rows.ts";
-import { makePage } from "./page.ts";
+import { join } from "@std/path";
+import type { RecallChoice } from "./recall.ts";
+import { joinRuns, type Run } from "./runs.ts";
 
 /** What {@linkcode writeReport} wrote. */
 export interface ReportFiles {
@@ -10,20 +10,34 @@ export interface ReportFiles {
   readonly pictures: readonly string[];
 }
 
+/** What a report shows, where its user chooses. */
+export interface ReportOptions {
+  /** At which task and length recall is compared with the state; the most telling unless told. */
+  readonly recall?: RecallChoice;
+}
+
 /**
- * Writes `report.html` and its pictures as SVG files into a folder.
+ * Writes `report.html` and its pictures as SVG files into a folder: of one run, or of several side
+ * by side.
  *
- * @throws {Error} where there are no rows, or the folder cannot be written.
+ * @throws {Error} where there are no rows, two runs have one name, or the folder cannot be written.
  */
-export async function writeReport(folder: string, rows: readonly Row[]): Promise<ReportFiles> {
-  if (rows.length === 0) throw new Error("Cannot make a report as there are no results");
+export async function writeReport(
+  folder: string,
+  runs: readonly Run[],
+  { recall }: ReportOptions = {},
+): Promise<ReportFiles> {
+  const results = joinRuns(runs);
   // The plotting library takes a moment to load: only those who draw wait for it.
-  const { makePictures, standAlone } = await import("./pictures.ts");
-  const pictures = makePictures(rows);
+  const [{ makePictures, standAlone }, { makePage }] = await Promise.all([
+    import("./pictures.ts"),
+    import("./page.ts"),
+  ]);
+  const pictures = makePictures(results, recall);
   const page = join(folder, "report.html");
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await Deno.writeTextFile(page, makePage(rows, pictures, { title: basename(resolve(folder)) }));
+    await Deno.writeTextFile(page, makePage(results, pictures));
     const files: string[] = [];
     for (const picture of pictures) {
       const file = join(folder, `${picture.name}.svg`);

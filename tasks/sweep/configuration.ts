@@ -1,3 +1,5 @@
+import { PAPER_SWEEPS } from "./paper.ts";
+
 /** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
 export type Length = number | `${number}x`;
 
@@ -60,6 +62,7 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     seeds: [0, 1, 2],
     samples: 24,
   },
+  ...PAPER_SWEEPS,
 };
 
 /**

@@ -76,6 +76,19 @@ function mixture(
   };
 }
 
+/** A needle in each of the three haystacks; what other needles hide needs the most recall. */
+const NIAH: readonly RecipeTask[] = (["niah-needles", "niah-noise", "niah-essay"] as const)
+  .map((name) => ({ name, options: smallLayout(name) }));
+
+function niah(family: string, overrides: Partial<Recipe> = {}): Recipe {
+  return mixture(family, {
+    name: `${family}-niah`,
+    batch: 48,
+    steps: 5000,
+    ...overrides,
+  }, NIAH);
+}
+
 function text(family: string): Recipe {
   return {
     name: `${family}-text`,
@@ -113,6 +126,7 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
       learningRate: 1e-2,
       steps: 2000,
     }, MIXTURE.filter(({ name }) => name === "selective-copying")),
+    ...FAMILIES.map((family) => niah(family, family === "griffin" ? { learningRate: 5e-3 } : {})),
     ...FAMILIES.map(text),
   ].map((recipe) => [recipe.name, recipe]),
 );

@@ -37,7 +37,7 @@ Deno.test("wilsonTrials() finds what an interval was made of, and pooling adds i
   for (const [proportion, trials] of [[0.5, 100], [0, 32], [1, 32], [0.97, 250]]) {
     assertNear(wilsonTrials(wilson(proportion, trials)), trials, 1e-6 * trials);
   }
-  const pooled = poolProportions([wilson(0.5, 10), wilson(1, 30)]);
+  const pooled = poolProportions([wilson(0.5, 10), wilson(1, 30)], [10, 30]);
   const whole = wilson(35 / 40, 40);
   assertNear(pooled.low, whole.low, 1e-9);
   assertNear(pooled.high, whole.high, 1e-9);
@@ -107,6 +107,33 @@ Deno.test("averageEstimates(): errors of independent parts add in squares", () =
   ]);
   assertNear(value, 0.4, 1e-12);
   assertNear(high - low, 0.2 / Math.SQRT2, 1e-12);
+});
+
+Deno.test("the mean over tasks and seeds is not pulled, and its interval covers the true one", () => {
+  let state = 7;
+  const uniform = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  // Five tasks from easy to hard, three seeds each, 20 samples with 4 questions; a sample's own
+  // share lies 0.1 above or below its task's.
+  const shares = [0.9, 0.85, 0.6, 0.4, 0.15];
+  const truth = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+  const runs = 1000;
+  let [covered, total] = [0, 0];
+  for (let run = 0; run < runs; run++) {
+    const { value, low, high } = averageEstimates(shares.map((share) => {
+      const seeds = [0, 1, 2].map(() => {
+        const right = Array.from({ length: 20 }, () => {
+          const own = share + (uniform() < 0.5 ? 0.1 : -0.1);
+          return [0, 1, 2, 3].filter(() => uniform() < own).length;
+        });
+        return clusteredProportion(right, new Array(20).fill(4));
+      });
+      return poolProportions(seeds, [20, 20, 20]);
+    }));
+    total += value;
+    if (low <= truth && truth <= high) covered++;
+  }
+  assert(covered / runs > 0.93 && covered / runs < 0.98, `covered ${covered / runs}`);
+  assertNear(total / runs, truth, 2e-3);
 });
 
 Deno.test("fitPowerLaw() finds the exponent", () => {

@@ -1,0 +1,41 @@
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+};
+
+/** A text as it stands in HTML. */
+export function escape(text: string): string {
+  return text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character]);
+}
+
+/** Words as a list: "a, b and c". */
+export function listOf(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+/** A column of a table. */
+export interface Column<Item> {
+  /** Its head. */
+  readonly head: string;
+  /** Its cell for an item, as HTML. */
+  readonly cell: (item: Item) => string;
+  /** Whether it holds text, which begins at the left; `long` where it may break into lines. */
+  readonly text?: "short" | "long";
+}
+
+/** A table that scrolls inside itself where it is wider than the page. */
+export function table<Item>(items: readonly Item[], columns: readonly Column<Item>[]): string {
+  const attribute = ({ text }: Column<Item>): string =>
+    text === undefined ? "" : ` class="${text === "long" ? "text long" : "text"}"`;
+  const row = (tag: "th" | "td", content: (column: Column<Item>) => string): string =>
+    `<tr>${
+      columns.map((column) => `<${tag}${attribute(column)}>${content(column)}</${tag}>`).join("")
+    }</tr>`;
+  return `<div class="scroll" tabindex="0"><table><thead>${
+    row("th", ({ head }) => escape(head))
+  }</thead><tbody>${
+    items.map((item) => row("td", ({ cell }) => cell(item))).join("\n")
+  }</tbody></table></div>`;
+}

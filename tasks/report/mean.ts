@@ -1,0 +1,161 @@
+import { averageEstimates } from "../statistics.ts";
+import type { Row } from "../sweep/rows.ts";
+import { type Curve, curvesOf, groupBy, type Panel, panels, type Point } from "./curves.ts";
+import { formatOf } from "./formats.ts";
+
+/** The tasks of RULER (Hsieh et al. 2024, table 2), whose mean is its score. */
+export const RULER_TASKS = [
+  "niah_single_1",
+  "niah_single_2",
+  "niah_single_3",
+  "niah_multikey_1",
+  "niah_multikey_2",
+  "niah_multikey_3",
+  "niah_multivalue",
+  "niah_multiquery",
+  "vt",
+  "cwe",
+  "fwe",
+  "qa_1",
+  "qa_2",
+] as const;
+
+/** RULER's bar: Llama-2-7B's mean at its 4096 tokens (Hsieh et al. 2024, section 4). */
+export const EFFECTIVE = 0.856;
+
+/** The mean accuracy over several tasks, each counting the same. */
+export interface TaskMean {
+  /** `ruler`, `formats` or `tasks`, for files' names. */
+  readonly name: string;
+  /** What it is over, in words: "RULER’s 13 tasks". */
+  readonly title: string;
+  /** The tasks it is over. */
+  readonly tasks: readonly string[];
+  /** The models that were asked all of them, at the lengths at which they were. */
+  readonly curves: readonly Curve[];
+  /** The mean of the window laws, of models that have one for each task. */
+  readonly laws: readonly Curve[];
+  /** The mean of what a guesser scores, where that is known and the same for all models. */
+  readonly chance?: number;
+  /** The models that were not asked all, and so have no comparable mean. */
+  readonly leftOut: readonly string[];
+  /** The tasks that were not asked of all these models, and so are not in it. */
+  readonly tasksLeftOut: readonly string[];
+}
+
+/**
+ * The means over tasks: one over RULER's 13 where all are there, one over the needle's formats, and
+ * one over the rest, each over tasks that every model in it answered. Where all models share two
+ * tasks or more, those are it; else as many tasks of as many models as there are.
+ */
+export function taskMeans(rows: readonly Row[]): TaskMean[] {
+  const all = panels(rows, "accuracy");
+  const isRuler = ({ task }: Panel): boolean => (RULER_TASKS as readonly string[]).includes(task);
+  const isFormat = ({ task }: Panel): boolean => formatOf(task) !== undefined;
+  const ruler = all.filter(isRuler);
+  const whole = ruler.length === RULER_TASKS.length &&
+    new Set(ruler.map(({ task }) => task)).size === RULER_TASKS.length;
+  const formats = all.filter(isFormat);
+  const rest = all.filter((panel) => !isFormat(panel) && !(whole && isRuler(panel)));
+  return [
+    ...(whole ? [meanOver("ruler", "RULER’s 13 tasks", ruler, true)] : []),
+    ...(rest.length > 0 ? [meanOver("tasks", "tasks", rest)] : []),
+    ...(formats.length > 1 ? [meanOver("formats", "formats of a needle", formats)] : []),
+  ].filter(({ curves }) => curves.length > 0);
+}
+
+function meanOver(
+  name: string,
+  noun: string,
+  candidates: readonly Panel[],
+  whole = false,
+): TaskMean {
+  const answered = candidates.map(({ rows }) => byModel(curvesOf(rows, "accuracy")));
+  const models = [...new Set(answered.flatMap((curves) => [...curves.keys()]))];
+  const chosen = whole ? candidates : sharedTasks(candidates, answered, models);
+  const complete = models.filter((model) =>
+    chosen.every((panel) => answered[candidates.indexOf(panel)].has(model))
+  );
+  const curvesOver = (metric: string): Curve[] => {
+    const parts = chosen.map(({ rows }) => byModel(curvesOf(rows, metric)));
+    return complete.flatMap((model) => {
+      const points = averagePoints(parts.map((curves) => curves.get(model) ?? []));
+      return points.length === 0 ? [] : [{ model, points }];
+    });
+  };
+  const chances = chosen.map(chancesOf);
+  return {
+    name,
+    title: whole ? noun : chosen.length === 1 ? chosen[0].title : `${chosen.length} ${noun}`,
+    tasks: chosen.map(({ title }) => title),
+    curves: curvesOver("accuracy"),
+    laws: curvesOver("window_law"),
+    ...(chances.every(({ length }) => length === 1)
+      ? { chance: chances.reduce((sum, [chance]) => sum + chance, 0) / chances.length }
+      : {}),
+    leftOut: models.filter((model) => !complete.includes(model)),
+    tasksLeftOut: candidates.filter((panel) => !chosen.includes(panel)).map(({ title }) => title),
+  };
+}
+
+/** What a guesser scores, once for each model to which it differs. */
+export function chancesOf({ rows }: Panel): number[] {
+  return [...new Set(rows.filter(({ metric }) => metric === "chance").map(({ value }) => value))];
+}
+
+/** The tasks that all models share, or else those of the model that give the most common ground. */
+function sharedTasks(
+  candidates: readonly Panel[],
+  answered: readonly ReadonlyMap<string, readonly Point[]>[],
+  models: readonly string[],
+): readonly Panel[] {
+  const askedOf = (some: readonly string[]): Panel[] =>
+    candidates.filter((_, i) => some.every((model) => answered[i].has(model)));
+  const common = askedOf(models);
+  if (common.length > 1 || candidates.length === 1) return common;
+  const ground = (tasks: readonly Panel[]): number =>
+    tasks.length *
+    models.filter((model) => tasks.every((panel) => answered[candidates.indexOf(panel)].has(model)))
+      .length;
+  return models.map((model) => askedOf([model]))
+    .reduce((best, tasks) => ground(tasks) > ground(best) ? tasks : best, common);
+}
+
+function byModel(curves: readonly Curve[]): Map<string, readonly Point[]> {
+  return new Map(curves.map(({ model, points }) => [model, points]));
+}
+
+/** The mean at each length at which every task has a point. */
+function averagePoints(tasks: readonly (readonly Point[])[]): Point[] {
+  return [...groupBy(tasks.flat(), ({ length }) => length)]
+    .filter(([, parts]) => parts.length === tasks.length)
+    .map(([length, parts]) => ({
+      length,
+      ...averageEstimates(parts),
+      samples: parts.reduce((sum, part) => sum + part.samples, 0),
+    }))
+    .sort((a, b) => a.length - b.length);
+}
+
+/** How far a model's accuracy reaches. */
+export interface EffectiveLength {
+  /** RULER's: the longest length with at least {@linkcode EFFECTIVE}; nothing where none has it. */
+  readonly longest?: number;
+  /** The longest length that has it together with all shorter ones that were asked. */
+  readonly unbroken?: number;
+  /** The longest length that was asked. */
+  readonly asked: number;
+}
+
+/** The effective length of a curve with at least one point. */
+export function effectiveLength({ points }: Curve): EffectiveLength {
+  const holds = ({ value }: Point): boolean => value >= EFFECTIVE;
+  const longest = points.findLast(holds);
+  const fails = points.findIndex((point) => !holds(point));
+  const unbroken = fails < 0 ? points.at(-1) : points[fails - 1];
+  return {
+    ...(longest === undefined ? {} : { longest: longest.length }),
+    ...(unbroken === undefined ? {} : { unbroken: unbroken.length }),
+    asked: points.at(-1)!.length,
+  };
+}

@@ -1,0 +1,61 @@
+import type * as Plot from "@observablehq/plot";
+import type { Row } from "../../sweep/rows.ts";
+import { type Curve, curvesOf, groupBy, panels, pool } from "../curves.ts";
+import type { Results } from "../runs.ts";
+import type { Look } from "../theme.ts";
+import { linePicture } from "./lines.ts";
+import { type Picture, slug } from "./picture.ts";
+import { roundTicks } from "./scales.ts";
+
+/** Perplexity against length, and by position at the longest length. */
+export function perplexityPictures(
+  { models, rows }: Results,
+  look: ReadonlyMap<string, Look>,
+): Picture[] {
+  return panels(rows, "perplexity").flatMap(({ title, rows }) => {
+    const curves = curvesOf(rows, "perplexity");
+    const positions = positionCurves(rows);
+    const shared = { section: "perplexity", look, models } as const;
+    return [
+      linePicture({
+        ...shared,
+        name: `perplexity-${slug(title)}`,
+        title: `${title}: perplexity against length`,
+        curves,
+        y: { label: "perplexity", ...perplexityScale(curves) },
+      }),
+      ...(positions.length === 0 ? [] : [linePicture({
+        ...shared,
+        name: `perplexity-position-${slug(title)}`,
+        title: `${title}: perplexity by position at the longest length`,
+        curves: positions,
+        x: "position",
+        y: { label: "perplexity", ...perplexityScale(positions) },
+      })]),
+    ];
+  });
+}
+
+/** Perplexity by position at each model's longest length; a band stands at its geometric middle. */
+function positionCurves(rows: readonly Row[]): Curve[] {
+  const bands = rows.filter(({ metric }) => metric.startsWith("perplexity@"));
+  return [...groupBy(bands, ({ model }) => model)].map(([model, ofModel]) => {
+    const longest = Math.max(...ofModel.map(({ length }) => length));
+    const atLongest = ofModel.filter(({ length }) => length === longest);
+    return {
+      model,
+      points: [...groupBy(atLongest, ({ metric }) => metric)].map(([metric, cells]) => {
+        const [low, high] = metric.slice("perplexity@".length).split("-").map(Number);
+        return { ...pool(cells), length: Math.sqrt((low + 1) * (high + 1)) };
+      }).sort((a, b) => a.length - b.length),
+    };
+  });
+}
+
+function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
+  const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return high > 8 * low
+    ? { type: "log", domain: [low * 0.9, high * 1.1], ...roundTicks(values) }
+    : { domain: [Math.min(1, low), high * 1.05] };
+}

@@ -1,0 +1,77 @@
+import * as Plot from "@observablehq/plot";
+import { costsOf, groupBy } from "../curves.ts";
+import type { TaskMean } from "../mean.ts";
+import type { Recall } from "../recall.ts";
+import type { Results } from "../runs.ts";
+import { type Look, tokens } from "../theme.ts";
+import { drawChart } from "./chart.ts";
+import { dots } from "./marks.ts";
+import type { Picture } from "./picture.ts";
+import { byteTicks } from "./scales.ts";
+
+const ACROSS = { type: "log", base: 2, label: "bytes of the state" } as const;
+
+/** Recall at one task, load and length: a point a model, with its interval, at its state's size. */
+export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): Picture {
+  const { task, load, length, points } = recall;
+  const loaded = load === undefined || task.includes(", load ") ? task : `${task}, load ${load}`;
+  const title = `${loaded}, at ${tokens(length)} tokens: recall against the size of the state`;
+  const svg = drawChart({
+    look,
+    title,
+    legend: points.map(({ model }) => ({ model })),
+    marks: points.flatMap(({ model, stateBytes, value, low, high }) => [
+      Plot.ruleX(low <= high ? [{ low, high }] : [], {
+        x: () => stateBytes,
+        y1: "low",
+        y2: "high",
+        stroke: look.get(model)!.colour,
+        strokeWidth: 1.5,
+        strokeOpacity: 0.6,
+        ariaDescription: "interval",
+      }),
+      dots([{ x: stateBytes, y: value }], look.get(model)!, 5),
+    ]),
+    x: { ...ACROSS, ...byteTicks(points.map(({ stateBytes }) => stateBytes)) },
+    y: { label: "accuracy", domain: [0, 1] },
+  });
+  return { name: "recall-state", section: "state", title, svg };
+}
+
+/** A mean accuracy against the size of the state: a curve a model, a point a length. */
+export function meanStatePicture(
+  { rows }: Results,
+  { name, title, curves }: TaskMean,
+  look: ReadonlyMap<string, Look>,
+): Picture[] {
+  const states = new Map(
+    costsOf(rows, "state_bytes").map(({ model, points }) => [
+      model,
+      new Map(points.map(({ length, value }) => [length, value])),
+    ]),
+  );
+  const data = curves.flatMap(({ model, points }) =>
+    points.map((point) => ({ model, x: states.get(model)?.get(point.length) ?? 0, y: point.value }))
+  ).filter(({ x }) => x > 0);
+  if (data.length === 0) return [];
+  const byModel = [...groupBy(data, ({ model }) => model)];
+  const heading = `Mean accuracy over ${title} against the size of the state`;
+  const svg = drawChart({
+    look,
+    title: heading,
+    legend: byModel.map(([model]) => ({ model })),
+    marks: byModel.flatMap(([model, points]) => [
+      Plot.line(points, {
+        x: "x",
+        y: "y",
+        stroke: look.get(model)!.colour,
+        strokeOpacity: 0.5,
+        ariaDescription: "curve",
+      }),
+      dots(points, look.get(model)!),
+    ]),
+    x: { ...ACROSS, ...byteTicks(data.map(({ x }) => x)) },
+    y: { label: "mean accuracy", domain: [0, 1] },
+  });
+  return [{ name: `state-${name}`, section: "state", title: heading, svg }];
+}

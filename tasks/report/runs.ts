@@ -1,0 +1,116 @@
+import { basename, dirname, resolve } from "@std/path";
+import type { Row } from "../sweep/rows.ts";
+
+/** A sweep's results under the name of its folder. */
+export interface Run {
+  /** What it is called in the report. */
+  readonly name: string;
+  /** The lines of its `sweep.csv`. */
+  readonly rows: readonly Row[];
+}
+
+/** A model as a report compares it: in one run, asked in one prompt template. */
+export interface ReportModel {
+  /** Its label, which no other has: its name, with its run and its template where others share it. */
+  readonly model: string;
+  /** Its name in the CSV. */
+  readonly name: string;
+  /** The run that it is of. */
+  readonly run: string;
+  /** The prompt template of its tasks in words, where it was asked any. */
+  readonly template?: string;
+  /** Its architecture. */
+  readonly family: string;
+  /** How many weights it has. */
+  readonly parameters: number;
+  /** The length that it was trained at. */
+  readonly trainLength: number;
+}
+
+/** Several runs as one table, in which what is compared has a label of its own. */
+export interface Results {
+  /** The names of the runs. */
+  readonly runs: readonly string[];
+  /** What is compared, in the order of the runs. */
+  readonly models: readonly ReportModel[];
+  /** All rows, the column `model` holding the label. */
+  readonly rows: readonly Row[];
+}
+
+/**
+ * Puts runs side by side. A model that occurs in several runs, or that was asked in several prompt
+ * templates, becomes as many models that are told apart by their labels.
+ *
+ * @throws {Error} where two runs have one name, or there are no rows at all.
+ */
+export function joinRuns(runs: readonly Run[]): Results {
+  const names = runs.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new Error(`Cannot compare runs as two are called ${twice}`);
+  if (runs.every(({ rows }) => rows.length === 0)) {
+    throw new Error("Cannot make a report as there are no results");
+  }
+  const runsOf = new Map<string, Set<string>>();
+  const templatesOf = new Map<string, Set<string>>();
+  for (const { name: run, rows } of runs) {
+    for (const { model, template } of rows) {
+      entry(runsOf, model).add(run);
+      if (template !== undefined) entry(templatesOf, model).add(template);
+    }
+  }
+  const models = new Map<string, ReportModel>();
+  const joined = runs.flatMap(({ name: run, rows }) =>
+    rows.map((row): Row => {
+      const marks = [
+        ...(runsOf.get(row.model)!.size > 1 ? [run] : []),
+        ...(row.template !== undefined && templatesOf.get(row.model)!.size > 1
+          ? [row.template]
+          : []),
+      ];
+      const model = marks.length === 0 ? row.model : `${row.model} (${marks.join(", ")})`;
+      const known = models.get(model);
+      if (known === undefined || (known.template === undefined && row.template !== undefined)) {
+        models.set(model, {
+          model,
+          name: row.model,
+          run,
+          ...(row.template === undefined ? {} : { template: row.template }),
+          family: row.family,
+          parameters: row.parameters,
+          trainLength: row.train_length,
+        });
+      }
+      return { ...row, model };
+    })
+  );
+  return { runs: names, models: [...models.values()], rows: joined };
+}
+
+function entry<Key>(map: Map<Key, Set<string>>, key: Key): Set<string> {
+  const set = map.get(key) ?? new Set<string>();
+  map.set(key, set);
+  return set;
+}
+
+/**
+ * The names of runs by their folders: the folder's own name, with as many of those above it as tell
+ * them apart.
+ *
+ * @throws {Error} where a folder is there twice.
+ */
+export function nameRuns(folders: readonly string[]): string[] {
+  const paths = folders.map((folder) => resolve(folder));
+  const twice = folders.find((_, i) => paths.indexOf(paths[i]) !== i);
+  if (twice !== undefined) throw new Error(`Cannot compare runs as ${twice} is there twice`);
+  const names = paths.map((path) => basename(path) || path);
+  const above = paths.map(dirname);
+  for (;;) {
+    const same = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+    if (same.size === 0) return names;
+    for (const [i, name] of names.entries()) {
+      if (!same.has(name) || above[i] === dirname(above[i])) continue;
+      names[i] = `${basename(above[i])}/${name}`;
+      above[i] = dirname(above[i]);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { Row } from "../sweep/rows.ts";
+import type { Curve, Point } from "./curves.ts";
+import { type Column, escape, table } from "./html.ts";
+import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
+import type { ReportModel, Results } from "./runs.ts";
+import { type Look, tokens } from "./theme.ts";
+
+/** A model's name, with its colour. */
+function chip(model: string, look: ReadonlyMap<string, Look>): string {
+  return `<span class="chip" style="background:${look.get(model)!.colour}"></span>${escape(model)}`;
+}
+
+/** A mean by model and length with its interval, and how far each model's accuracy reaches. */
+export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>): string {
+  const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
+    .sort((a, b) => a - b);
+  const pointAt = ({ points }: Curve, length: number): Point | undefined =>
+    points.find((point) => point.length === length);
+  return table(curves, [
+    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    {
+      head: "effective length",
+      cell: (curve) => reach(effectiveLength(curve), "longest"),
+    },
+    {
+      head: "unbroken up to",
+      cell: (curve) => reach(effectiveLength(curve), "unbroken"),
+    },
+    ...lengths.map((length): Column<Curve> => ({
+      head: tokens(length),
+      cell: (curve) => meanCell(pointAt(curve, length)),
+    })),
+  ]);
+}
+
+function meanCell(point: Point | undefined): string {
+  if (point === undefined) return "–";
+  const { value, low, high } = point;
+  const text = value.toFixed(3);
+  const interval = low <= high ? `<br><small>${low.toFixed(3)}–${high.toFixed(3)}</small>` : "";
+  return `${value >= EFFECTIVE ? `<b>${text}</b>` : text}${interval}`;
+}
+
+function reach(effective: EffectiveLength, which: "longest" | "unbroken"): string {
+  const length = effective[which];
+  if (length === undefined) return "none";
+  return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;
+}
+
+/** What was run: a line a model, with the run, the adapter and the version that it was run at. */
+export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<string, Look>): string {
+  const rowsOf = Map.groupBy(rows, ({ model }) => model);
+  const listed = (column: keyof Row) => ({ model }: ReportModel): string => {
+    const values = [
+      ...new Set(
+        rowsOf.get(model)!.map((row) => row[column]).filter((value) => value !== undefined),
+      ),
+    ];
+    const ordered = values.every((value) => typeof value === "number")
+      ? values.sort((a, b) => a - b)
+      : values;
+    return values.length === 0 ? "–" : escape(ordered.join(", "));
+  };
+  return table(models, [
+    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    ...(runs.length > 1
+      ? [{ head: "run", cell: ({ run }: ReportModel) => escape(run), text: "short" as const }]
+      : []),
+    { head: "architecture", cell: ({ family }) => escape(family), text: "short" },
+    { head: "parameters", cell: ({ parameters }) => parameters.toLocaleString("en") },
+    { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
+    { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
+    { head: "tasks", cell: listed("task"), text: "long" },
+    {
+      head: "lengths",
+      cell: ({ model }) =>
+        [...new Set(rowsOf.get(model)!.map(({ length }) => length))].sort((a, b) => a - b)
+          .map(tokens).join(", "),
+      text: "long",
+    },
+    { head: "loads", cell: listed("load"), text: "short" },
+    { head: "depths", cell: listed("depth"), text: "long" },
+    { head: "seeds", cell: listed("seed"), text: "short" },
+    { head: "samples a cell", cell: samplesOf },
+    { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
+    { head: "adapter", cell: listed("adapter"), text: "long" },
+    { head: "version", cell: listed("version"), text: "short" },
+  ]);
+
+  function samplesOf({ model }: ReportModel): string {
+    const counts = rowsOf.get(model)!.filter(({ metric }) => !metric.includes("@"))
+      .map(({ samples }) => samples);
+    const [low, high] = [Math.min(...counts), Math.max(...counts)];
+    return low === high ? String(low) : `${low}–${high}`;
+  }
+}
+
+function cellsOf(rows: readonly Row[]): number {
+  return new Set(
+    rows.map(({ task, length, depth, load, seed }) =>
+      JSON.stringify([task, length, depth, load, seed])
+    ),
+  ).size;
+}
