@@ -32,7 +32,7 @@ const NORM_EPSILON = 1e-5;
 /** Name under which a layer's state holds what its channel mixer carries. */
 const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
-const SEGMENT_TOKENS = 4096;
+export const SEGMENT_TOKENS = 4096;
 /** Generated tokens that are read back at once. */
 const TOKENS_PER_READ = 32;
 

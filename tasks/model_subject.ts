@@ -4,7 +4,7 @@ import { ZOO, zooDirectory } from "../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "./registry.ts";
 import type { Answers, Subject, SubjectCard, SubjectSource } from "./subject.ts";
 import { type Sample, scoredPositions } from "./task.ts";
-import { parameterSpecifications, stateBytesOf } from "../models/model.ts";
+import { parameterSpecifications, SEGMENT_TOKENS, stateBytesOf } from "../models/model.ts";
 import type { Recipe } from "./training/recipe.ts";
 
 /** Steps that are timed together: a wait for the GPU costs about 10 ms however short the work is. */
@@ -20,6 +20,7 @@ class ModelSubject implements Subject, AsyncDisposable {
   readonly trainLength: number;
   readonly tasks: readonly string[];
   readonly window: number | undefined;
+  readonly segmentTokens: number = SEGMENT_TOKENS;
   readonly #card: SubjectCard;
   readonly #model: Model;
 
