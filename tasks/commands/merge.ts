@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { basename, join, resolve } from "@std/path";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import { describeCell } from "../sweep/cells.ts";
@@ -43,7 +43,7 @@ export async function mergeCommand(
   const { rows, joined, total, missing, failed } = result;
   if (rows.length > 0) {
     console.log(`${resultsTable(rows)}\n`);
-    const { page, pictures } = await writeReport(out, rows);
+    const { page, pictures } = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
     console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
     console.log(`${page}  the report, with ${pictures.length} pictures beside it`);
   }
