@@ -32,7 +32,7 @@ const NORM_EPSILON = 1e-5;
 /** Name under which a layer's state holds what its channel mixer carries. */
 const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
-const SEGMENT_TOKENS = 4096;
+export const SEGMENT_TOKENS = 4096;
 /** Generated tokens that are read back at once. */
 const TOKENS_PER_READ = 32;
 
@@ -148,14 +148,7 @@ export class Model implements Disposable {
 
   /** How many tokens back any of its mixers sees, where all are limited. */
   get window(): number | undefined {
-    return Model.windowOf(this.configuration);
-  }
-
-  /** How many tokens back any mixer of such a model sees, where all are limited. */
-  static windowOf(configuration: ModelConfiguration): number | undefined {
-    const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
-    const widest = Math.max(...windows);
-    return Number.isFinite(widest) ? widest : undefined;
+    return windowOf(this.configuration);
   }
 
   /**
@@ -485,6 +478,13 @@ export function parameterSpecifications(
     ...norm("norm"),
     ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
   ];
+}
+
+/** How many tokens back any mixer of such a model sees, where all are limited. */
+export function windowOf(configuration: ModelConfiguration): number | undefined {
+  const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
+  const widest = Math.max(...windows);
+  return Number.isFinite(widest) ? widest : undefined;
 }
 
 /** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */

@@ -56,6 +56,8 @@ export interface Subject extends SubjectCard {
   stateBytes(length: number): number;
   /** Answers a batch of samples of one length. */
   answer(samples: readonly Sample[]): Promise<Answers>;
+  /** The most tokens that it reads at once: more are read in segments, where that is so. */
+  readonly segmentTokens?: number;
   /** How long one more token takes after `length` of them. */
   stepMilliseconds(length: number): Promise<number>;
 }
