@@ -146,7 +146,7 @@ export class Model implements Disposable {
     return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
   }
 
-  /** How many tokens back any of its mixers sees, where all are limited. */
+  /** How many tokens back its attention sees, where every layer of it is limited. */
   get window(): number | undefined {
     return windowOf(this.configuration);
   }
@@ -480,11 +480,16 @@ export function parameterSpecifications(
   ];
 }
 
-/** How many tokens back any mixer of such a model sees, where all are limited. */
-export function windowOf(configuration: ModelConfiguration): number | undefined {
-  const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
-  const widest = Math.max(...windows);
-  return Number.isFinite(widest) ? widest : undefined;
+/**
+ * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
+ * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
+ */
+export function windowOf({ layers }: ModelConfiguration): number | undefined {
+  const windows = layers.flatMap(({ mixer }) =>
+    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
+  );
+  const widest = Math.max(0, ...windows);
+  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
 }
 
 /** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */
