@@ -36,7 +36,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
   try {
     const out = join(folder, "out");
     const grid = ["--models", "transformer-mixture,mamba2-mixture", "--tasks", "mqar,passkey"]
-      .concat(["--lengths", "64,128", "--seeds", "0,1", "--samples", "4"]);
+      .concat(["--lengths", "256,1k", "--seeds", "0,1", "--samples", "48"]);
     const submit = async (): Promise<[array: string, merge: string]> => {
       const { code, stdout, stderr } = await sweep(
         cluster.env,
