@@ -101,7 +101,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
   function samplesOf({ model }: ReportModel): string {
     const counts = rowsOf.get(model)!.filter(({ metric }) => !metric.includes("@"))
       .map(({ samples }) => samples);
-    const [low, high] = [Math.min(...counts), Math.max(...counts)];
+    const [low, high] = [Math.min, Math.max].map((end) => counts.reduce((a, b) => end(a, b)));
     return low === high ? String(low) : `${low}–${high}`;
   }
 }

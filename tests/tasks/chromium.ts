@@ -19,6 +19,9 @@ type Message = {
   readonly error?: { readonly message: string };
 };
 
+/** How many milliseconds a page may take to load. */
+const PATIENCE = 60_000;
+
 /** Commands that may be Chromium, by system. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -45,12 +48,17 @@ export class Chromium implements AsyncDisposable {
   static async start(): Promise<Chromium> {
     const profile = await Deno.makeTempDir({ prefix: "chromium-" });
     const process = spawn(profile);
-    const socket = new WebSocket(await addressIn(process.stderr));
-    await new Promise((resolve, reject) => {
-      socket.onopen = resolve;
-      socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
-    });
-    return new Chromium(process, profile, socket);
+    try {
+      const socket = new WebSocket(await addressIn(process.stderr));
+      await new Promise((resolve, reject) => {
+        socket.onopen = resolve;
+        socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
+      });
+      return new Chromium(process, profile, socket);
+    } catch (error) {
+      process.kill();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,8 +155,13 @@ export class Tab {
     await this.#send("Emulation.setEmulatedMedia", {
       features: [{ name: "prefers-color-scheme", value: scheme }],
     });
+    const late = setTimeout(
+      () => this.#loaded.reject(new Error(`Chromium did not load ${url} in ${PATIENCE} ms`)),
+      PATIENCE,
+    );
     await this.#send("Page.navigate", { url });
     await this.#loaded.promise;
+    clearTimeout(late);
   }
 
   /** The value of a function that runs in the page; it sees nothing but the page and its argument. */
