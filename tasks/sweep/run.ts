@@ -11,7 +11,13 @@ import {
   taskKey,
   trainLengthOf,
 } from "./cells.ts";
-import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import {
+  checkConfiguration,
+  gridOf,
+  hashOf,
+  samplesOf,
+  type SweepConfiguration,
+} from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
 import { score } from "./score.ts";
@@ -22,6 +28,11 @@ export const RESULTS = "sweep.csv";
 
 /** How many tokens a batch may hold; a longer sample is a batch of its own. */
 const BATCH_TOKENS = 2 ** 15;
+
+/** How many samples of a length are answered at once. */
+export function batchSize(length: number): number {
+  return Math.max(1, Math.floor(BATCH_TOKENS / length));
+}
 
 /** Where a sweep stands. */
 export interface SweepProgress {
@@ -208,7 +219,7 @@ class CellRunner {
   async run(cell: Cell, task: Task): Promise<Row[]> {
     const { name, family, parameters, window } = this.#subject;
     const { length, depth, load, seed } = cell;
-    const count = samplesOf(this.#configuration, task.metric, length);
+    const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
     const samples = Array.from(
       { length: count },
       (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
@@ -256,7 +267,7 @@ class CellRunner {
     samples: readonly Sample[],
     length: number,
   ): Promise<Omit<Answers, "peakBytes">> {
-    const size = Math.max(1, Math.floor(BATCH_TOKENS / length));
+    const size = batchSize(length);
     const parts: Answers[] = [];
     for (let i = 0; i < samples.length; i += size) {
       parts.push(await this.#subject.answer(samples.slice(i, i + size)));
