@@ -33,6 +33,10 @@ export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>)
       head: "unbroken up to",
       cell: (curve) => reach(effectiveLength(curve), "unbroken"),
     },
+    {
+      head: "certain at",
+      cell: (curve) => reach(effectiveLength(curve), "certain"),
+    },
     ...lengths.map((length): Column<Curve> => ({
       head: tokens(length),
       cell: (curve) => meanCell(pointAt(curve, length)),
@@ -48,7 +52,7 @@ function meanCell(point: Point | undefined): string {
   return `${value >= EFFECTIVE ? `<b>${text}</b>` : text}${interval}`;
 }
 
-function reach(effective: EffectiveLength, which: "longest" | "unbroken"): string {
+function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "certain"): string {
   const length = effective[which];
   if (length === undefined) return "none";
   return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;

@@ -8,6 +8,8 @@ export interface Screen {
   readonly mobile?: boolean;
   /** The colour scheme that its user prefers. */
   readonly scheme?: "light" | "dark";
+  /** What the page is shown on: a screen unless told. */
+  readonly medium?: "screen" | "print";
 }
 
 type Message = {
@@ -141,7 +143,7 @@ export class Tab {
   /** Loads an address, and waits until it is there. */
   async load(
     url: string,
-    { width, height, mobile = false, scheme = "light" }: Screen,
+    { width, height, mobile = false, scheme = "light", medium = "screen" }: Screen,
   ): Promise<void> {
     for (const domain of ["Page", "Runtime", "Log", "Network"]) {
       await this.#send(`${domain}.enable`);
@@ -153,6 +155,7 @@ export class Tab {
       deviceScaleFactor: 1,
     });
     await this.#send("Emulation.setEmulatedMedia", {
+      media: medium,
       features: [{ name: "prefers-color-scheme", value: scheme }],
     });
     const late = setTimeout(
