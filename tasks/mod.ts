@@ -25,6 +25,8 @@ export { mqar, type MqarOptions } from "./generators/mqar.ts";
 export { niah, type NiahOptions } from "./generators/niah.ts";
 export type { Haystack } from "./generators/haystack.ts";
 export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
+export { EFFECTIVE_ACCURACY, RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+export { RULER_NAMES, type RulerOptions } from "./generators/ruler/tasks.ts";
 export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 export { text, type TextOptions } from "./generators/text.ts";
 export type { TokenRange } from "./random.ts";

@@ -7,9 +7,9 @@ import {
   type Sample,
   scoredPositions,
   selectiveCopying,
+  SMALL_TASK_NAMES,
   smallLayout,
   type Task,
-  TASK_NAMES,
   text,
   UNSCORED,
   wilson,
@@ -17,7 +17,7 @@ import {
 } from "../../tasks/mod.ts";
 import { answerFromWindow } from "./window_oracle.ts";
 
-const SYNTHETIC = TASK_NAMES.filter((name) => name !== "text");
+const SYNTHETIC = SMALL_TASK_NAMES.filter((name) => name !== "text");
 
 function samplesOf(task: Task, length: number, count: number, depth?: number): Sample[] {
   return Array.from(
@@ -26,7 +26,7 @@ function samplesOf(task: Task, length: number, count: number, depth?: number): S
   );
 }
 
-for (const name of TASK_NAMES) {
+for (const name of SMALL_TASK_NAMES) {
   Deno.test(`${name}: the same coordinates give the same sample, others another one`, async () => {
     const coordinates = { length: 80, seed: 3, index: 5, split: "test" } as const;
     const task = await createTask(name, smallLayout(name));
