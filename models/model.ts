@@ -158,7 +158,10 @@ export class Model implements Disposable {
     return Number.isFinite(widest) ? widest : undefined;
   }
 
-  /** Bytes of state for one sequence after `length` tokens. */
+  /**
+   * Bytes of state for one sequence after `length` tokens. A cache that grows has room for up to an
+   * eighth more, so that it need not be copied at every token.
+   */
   stateBytes(length: number): number {
     return sumStateBytes(this.#layers, this.configuration.width, length);
   }
@@ -171,7 +174,7 @@ export class Model implements Disposable {
    */
   checkRoom(length: number, batch: number = 1): void {
     const { width, layers } = this.configuration;
-    const state = batch * this.stateBytes(length);
+    const state = 9 / 8 * batch * this.stateBytes(length);
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
     const besides = 6 * F32_BYTES * width * segment + state / layers.length;
     this.gpu.checkRoom(Math.ceil(state + besides), `read ${batch} × ${length} tokens`);

@@ -108,6 +108,32 @@ Deno.test("the oracle's accuracy follows the window law that the sweep states", 
     }
   }));
 
+Deno.test("a task may have a grid of its own in part; the short lengths come first all the same", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
+    const grids = { passkey: { depths: [0, 1], samples: 5, seeds: [7], lengths: [64, 512] } };
+    const configuration = { ...SMALL, lengths: [128], seeds: [5], grids };
+    const { rows } = await runSweep(configuration, source, { out });
+    const accuracies = rows.filter(({ metric }) => metric === "accuracy");
+    assertEquals(
+      accuracies.map(({ task, length, depth, seed, samples }) => [
+        ...[task, length, depth, seed, samples],
+      ]),
+      [
+        ["passkey", 64, 0, 7, 5],
+        ["passkey", 64, 1, 7, 5],
+        ["mqar", 128, undefined, 5, 8],
+        ["passkey", 512, 0, 7, 5],
+        ["passkey", 512, 1, 7, 5],
+      ],
+    );
+    await assertRejects(
+      () => runSweep({ ...configuration, grids: { mqar: { seeds: [] } } }, source, { out }),
+      RangeError,
+      "there must be at least one seed",
+    );
+  }));
+
 Deno.test("depths and loads are axes where a task has them", () =>
   inFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);

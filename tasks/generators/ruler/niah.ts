@@ -26,7 +26,7 @@ export interface NeedleOptions {
    * A file of essays in place of the State of the Union addresses: plain text, or JSON with `text`, as
    * RULER's `PaulGrahamEssays.json`.
    */
-  readonly haystack?: string;
+  readonly essays?: string;
 }
 
 const BUDGET = 128;
@@ -56,7 +56,7 @@ const DEPTHS = 40;
 export async function needleTask(
   name: string,
   format: NeedleFormat,
-  { haystack: file }: NeedleOptions,
+  { essays: file }: NeedleOptions,
   wording: Wording,
 ): Promise<Task> {
   const { haystack: kind, key: keys = "word", value: values = "number", load: counted } = format;
@@ -65,7 +65,7 @@ export async function needleTask(
 
   return questionTask({
     name,
-    options: { haystack: file },
+    options: { essays: file },
     budget: BUDGET,
     match: "all",
     chance: 0,

@@ -14,7 +14,7 @@ export interface RulerOptions {
    * Essays, in place of the State of the Union addresses: a file of plain text, or JSON with `text`, as
    * RULER's `PaulGrahamEssays.json`.
    */
-  readonly haystack?: string;
+  readonly essays?: string;
   /** SQuAD 2.0 for `qa_1`: `dev-v2.0.json` as published. */
   readonly squad?: string;
   /** HotpotQA for `qa_2`: `hotpot_dev_distractor_v1.json` as published. */
