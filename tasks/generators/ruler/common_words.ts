@@ -1,7 +1,6 @@
 import { Random } from "../../random.ts";
-import type { Task } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
-import { type Question, questionTask } from "./question.ts";
+import { type Question, type QuestionTask, questionTask } from "./question.ts";
 import { plainWords } from "./words.ts";
 
 /** How often words stand in a list. */
@@ -14,7 +13,6 @@ export interface CommonWordsRecipe {
   readonly example: { readonly words: number; readonly common: number; readonly others: number };
 }
 
-const BUDGET = 120;
 const COMMON = 10;
 /** RULER's recipes, the first below so many tokens. */
 const LONG_FROM = 4096;
@@ -56,14 +54,12 @@ export async function commonWordsTask(
   name: string,
   { recipe }: CommonWordsOptions,
   wording: Wording,
-): Promise<Task> {
+): Promise<QuestionTask> {
   const lists = await plainWords();
-  const kindOf = (chosen: (length: number) => CommonWordsRecipe): Task =>
+  const kindOf = (chosen: (length: number) => CommonWordsRecipe): QuestionTask =>
     questionTask({
       name,
       options: { recipe },
-      budget: BUDGET,
-      match: "all",
       chance: 0,
       depths: false,
       piece: "words",

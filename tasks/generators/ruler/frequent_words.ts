@@ -1,10 +1,9 @@
 import { Random } from "../../random.ts";
-import type { Task } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
-import { type Prompt, type Question, questionTask } from "./question.ts";
+import { type Prompt, type Question, type QuestionTask, questionTask } from "./question.ts";
+import { scoringOf } from "./scoring.ts";
 import { randomLetters } from "./words.ts";
 
-const BUDGET = 50;
 const LETTERS = 6;
 /** RULER's exponent; ζ(2) makes the shares sum to 1 over all ranks. */
 const ALPHA = 2;
@@ -32,17 +31,18 @@ const ANSWER_PREFIX =
  *
  * The fewest words are those from which on the third stands more often than the fourth.
  */
-export function frequentWordsTask(name: string, wording: Wording): Task {
+export function frequentWordsTask(name: string, wording: Wording): QuestionTask {
   return questionTask({
     name,
     options: {},
-    budget: BUDGET,
-    match: "all",
     chance: 0,
     depths: false,
     piece: "words",
     draw(random, { length }): Question {
-      const count = Math.max(FEWEST_WORDS, Math.floor((length - BUDGET) / TOKENS_A_WORD));
+      const count = Math.max(
+        FEWEST_WORDS,
+        Math.floor((length - scoringOf(name).budget) / TOKENS_A_WORD),
+      );
       const distinct = new Set<string>([FILLER]);
       while (distinct.size < count) distinct.add(randomLetters(random, LETTERS, "a"));
       const words = [...distinct];

@@ -1,11 +1,10 @@
 import { Random } from "../../random.ts";
-import type { Task } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
 import { essayHaystack, type Essays, loadEssays } from "./essays.ts";
 import { fill, type Haystack, linesHaystack, NOISE_HAYSTACK } from "./haystack.ts";
 import type { HaystackKind, NeedleKind } from "./names.ts";
 import { type Needle, NeedleDraws, needleSentence } from "./needles.ts";
-import { type Prompt, type Question, questionTask } from "./question.ts";
+import { type Prompt, type Question, type QuestionTask, questionTask } from "./question.ts";
 import { nameWords } from "./words.ts";
 
 /** What a needle task is made of. */
@@ -29,7 +28,6 @@ export interface NeedleOptions {
   readonly essays?: string;
 }
 
-const BUDGET = 128;
 const DEFAULT_LOAD = 4;
 /** RULER's depths in essays: so many, evenly spaced from 0 to 1 in whole per cent. */
 const DEPTHS = 40;
@@ -58,7 +56,7 @@ export async function needleTask(
   format: NeedleFormat,
   { essays: file }: NeedleOptions,
   wording: Wording,
-): Promise<Task> {
+): Promise<QuestionTask> {
   const { haystack: kind, key: keys = "word", value: values = "number", load: counted } = format;
   const names = await nameWords();
   const essays = kind === "essay" ? await loadEssays(file) : undefined;
@@ -66,8 +64,6 @@ export async function needleTask(
   return questionTask({
     name,
     options: { essays: file },
-    budget: BUDGET,
-    match: "all",
     chance: 0,
     depths: true,
     piece: "words",

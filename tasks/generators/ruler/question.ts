@@ -9,6 +9,7 @@ import {
 } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
 import { fit } from "./fit.ts";
+import { scoringOf } from "./scoring.ts";
 
 /** What is asked, with as much haystack as was told. */
 export interface Prompt {
@@ -36,10 +37,6 @@ export interface Question {
 
 /** A kind of question: all of a task but how its prompt is made as long as is asked. */
 export interface QuestionKind extends Pick<Task, "name" | "options" | "depths" | "loads"> {
-  /** The most tokens of a reply. */
-  readonly budget: number;
-  /** Whether all references are due, or any. */
-  readonly match: "all" | "any";
   /** The share that a guesser gets right. */
   readonly chance: number;
   /** The haystack's piece in words, for errors. */
@@ -52,6 +49,24 @@ export interface QuestionKind extends Pick<Task, "name" | "options" | "depths" |
    * @param attempt How many were drawn before that do not fit.
    */
   draw(random: Random, coordinates: SampleCoordinates, attempt: number): Question;
+}
+
+/** A question at its coordinates, as long as they say. */
+export interface Asked {
+  /** The question. */
+  readonly question: Question;
+  /** Its prompt. */
+  readonly prompt: Prompt;
+  /** The prompt's tokens, template and answer prefix included. */
+  readonly tokens: Uint32Array;
+}
+
+/** A task whose prompts can be had as text. */
+export interface QuestionTask extends Task {
+  /** The most tokens of a reply. */
+  readonly budget: number;
+  /** The question of a sample, as text. @throws {RangeError} where the length does not fit. */
+  ask(coordinates: SampleCoordinates): Asked;
 }
 
 /** Draws that say how short a prompt can be. */
@@ -73,8 +88,9 @@ const DRAWS = 1000;
  * The shortest length holds nine of ten draws without more haystack than they need; at that length a
  * draw that does not fit is drawn again, from the same stream.
  */
-export function questionTask(kind: QuestionKind, { tokenizer, template }: Wording): Task {
-  const { name, options, depths, loads, budget, match } = kind;
+export function questionTask(kind: QuestionKind, { tokenizer, template }: Wording): QuestionTask {
+  const { name, options, depths, loads } = kind;
+  const { budget, match } = scoringOf(name);
   const encode = (question: Question, { text }: Prompt): Uint32Array =>
     tokenizer.encode(template.render(text, question.answerPrefix), { special: template.special });
   const fewestTokens = (question: Question): number =>
@@ -89,7 +105,8 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
     return probes.sort((a, b) => a - b)[Math.ceil(FITTING * PROBES) - 1];
   };
 
-  const task: Task = {
+  const task: QuestionTask = {
+    budget,
     name,
     metric: "accuracy",
     vocabulary: tokenizer.vocabulary,
@@ -109,7 +126,7 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
       }
       return shortest;
     },
-    sample(coordinates): Sample {
+    ask(coordinates): Asked {
       const { length, depth, load = loads?.default } = coordinates;
       if (depths) checkDepth(task, depth);
       checkLength(task, length, load);
@@ -137,6 +154,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
           `Cannot ask ${name} in ${length} tokens as there are only ${question.most} ${kind.piece}, which take ${tokens.length}`,
         );
       }
+      return { question, prompt, tokens };
+    },
+    sample(coordinates): Sample {
+      const { question, prompt, tokens } = task.ask(coordinates);
       const evidence = evidenceOf(tokens, prompt, question, { tokenizer, template });
       return {
         tokens,

@@ -1,5 +1,5 @@
 import { Random, randomAt } from "../../random.ts";
-import type { Split, Task } from "../../task.ts";
+import type { Split } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
 import {
   type DocumentQuestion,
@@ -7,9 +7,8 @@ import {
   loadQuestions,
   type QuestionSet,
 } from "./documents.ts";
-import { type Prompt, type Question, questionTask } from "./question.ts";
+import { type Prompt, type Question, type QuestionTask, questionTask } from "./question.ts";
 
-const BUDGET = 32;
 const INSTRUCTION =
   "Answer the question based on the given documents. Only give me the answer and do not output any other words.";
 /** One question in so many is for training. */
@@ -47,7 +46,7 @@ export async function questionAnsweringTask(
   set: QuestionSet,
   file: string | undefined,
   wording: Wording,
-): Promise<Task> {
+): Promise<QuestionTask> {
   const data = await loadQuestions(name, set, file);
   const { documents, questions } = data;
   const pieces = new Map<number, readonly string[]>(); // the words of documents that were needed
@@ -84,8 +83,6 @@ export async function questionAnsweringTask(
   return questionTask({
     name,
     options: { [set.option]: file },
-    budget: BUDGET,
-    match: "any",
     chance: yesOrNo.length / questions.length,
     depths: true,
     piece: "words of documents",

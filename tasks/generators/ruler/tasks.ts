@@ -5,7 +5,9 @@ import { HOTPOTQA, SQUAD } from "./documents.ts";
 import { frequentWordsTask } from "./frequent_words.ts";
 import { NEEDLE_FORMATS, type NeedleKind, RULER_TASKS, type RulerName } from "./names.ts";
 import { type NeedleFormat, needleTask } from "./niah.ts";
+import type { QuestionTask } from "./question.ts";
 import { questionAnsweringTask } from "./question_answering.ts";
+import { setTask } from "./set.ts";
 import { variableTrackingTask } from "./variable_tracking.ts";
 
 /** Options of RULER's tasks; each reads those that concern it. */
@@ -24,6 +26,11 @@ export interface RulerOptions {
    * among ×3. Unless told, `long` from 4096 tokens on, where a prompt of it fits.
    */
   readonly recipe?: "short" | "long";
+  /**
+   * Samples that were made before, in place of ours: a `validation.jsonl` of RULER, or the folder that
+   * its `run.sh` or `deno task ruler` fills.
+   */
+  readonly set?: string;
 }
 
 /** The names of RULER's tasks, and of needles in other formats. */
@@ -43,7 +50,7 @@ const NEEDLES: Readonly<Record<string, NeedleFormat>> = {
 /**
  * One of RULER's tasks (Hsieh et al. 2024, "RULER: What's the real context size of your long-context
  * language models?"), with its prompts, answer prefixes, budgets and scores, for any tokenizer and at
- * any length that the task fits in.
+ * any length that the task fits in; or of a set that was made before.
  *
  * @throws {Error} where a file that it needs is not named, or cannot be read.
  */
@@ -52,6 +59,17 @@ export async function rulerTask(
   options: RulerOptions,
   wording: Wording,
 ): Promise<Task> {
+  return options.set === undefined
+    ? await rulerQuestions(name, options, wording)
+    : setTask(name, options.set, wording);
+}
+
+/** One of RULER's tasks, whose prompts can be had as text. @throws {Error} as {@linkcode rulerTask}. */
+export async function rulerQuestions(
+  name: RulerName,
+  options: RulerOptions,
+  wording: Wording,
+): Promise<QuestionTask> {
   switch (name) {
     case "vt":
       return variableTrackingTask(name, wording);

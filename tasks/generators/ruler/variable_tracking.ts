@@ -1,11 +1,9 @@
 import type { Random } from "../../random.ts";
-import type { Task } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
 import { fill, NOISE_HAYSTACK } from "./haystack.ts";
-import { type Prompt, type Question, questionTask } from "./question.ts";
+import { type Prompt, type Question, type QuestionTask, questionTask } from "./question.ts";
 import { randomLetters } from "./words.ts";
 
-const BUDGET = 30;
 const HOPS = 4;
 /** Letters of a variable's name, in the question and in the example. */
 const LETTERS = 5;
@@ -43,12 +41,10 @@ interface Chain {
  * wherever its name stands: the evidence is the last assignment that has it. The example takes the 500
  * tokens that RULER's may, or half of a length below 1000.
  */
-export function variableTrackingTask(name: string, wording: Wording): Task {
+export function variableTrackingTask(name: string, wording: Wording): QuestionTask {
   return questionTask({
     name,
     options: {},
-    budget: BUDGET,
-    match: "all",
     chance: 0,
     depths: false,
     piece: "words",
