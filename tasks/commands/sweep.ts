@@ -1,30 +1,14 @@
-import { basename, join, resolve } from "@std/path";
-import { writeReport } from "../report/write.ts";
+import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
-import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import {
-  checkConfiguration,
-  parseLength,
-  type SweepConfiguration,
-  SWEEPS,
-  type TaskGrid,
-} from "../sweep/configuration.ts";
+import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
-import { runSweep, type SweepResult } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
-import {
-  type CommandSpecification,
-  listOf,
-  numberOf,
-  numbersOf,
-  type ParsedCommand,
-  UsageError,
-} from "./options.ts";
-import { ProgressView, standardError } from "./progress.ts";
+import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
+import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
-import { resultsTable } from "./table.ts";
 
 /** The face of `deno task sweep`. */
 export const SWEEP: CommandSpecification = {
@@ -36,17 +20,9 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME,…",
       help: "models or folders of checkpoints; the committed ones unless told",
     },
-    tasks: { takes: "NAME,…", help: `of ${TASK_NAMES.join(", ")}; all a model knows unless told` },
-    lengths: {
-      takes: "LENGTH,…",
-      help: "tokens (512, 4k) or multiples of the training length (8x)",
-    },
-    depths: { takes: "D,…", help: "where the needle goes, from 0 to 1; anywhere unless told" },
-    loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
-    seeds: { takes: "N,…", help: "seeds of the samples: 0,1,2 unless told" },
-    samples: { takes: "N", help: "samples in a cell" },
-    "train-length": { takes: "N", help: "stands in for each model's own training length" },
-    text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
+    tasks: { takes: "NAME,…", help: TASKS_HELP },
+    ...QUESTION_OPTIONS,
+    ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     shard: {
@@ -79,17 +55,7 @@ on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the
 };
 
 /** Options that change what is swept. */
-const GRID_OPTIONS = [
-  "models",
-  "tasks",
-  "lengths",
-  "depths",
-  "loads",
-  "seeds",
-  "samples",
-  "train-length",
-  "text",
-];
+const GRID_OPTIONS = ["models", "tasks", ...Object.keys(QUESTION_OPTIONS)];
 
 /**
  * Runs `deno task sweep`.
@@ -109,27 +75,11 @@ export async function sweepCommand(
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
   }
-  const view = new ProgressView(standardError());
-  const abort = new AbortController();
-  const stop = (): void => {
-    if (abort.signal.aborted) Deno.exit(130);
-    abort.abort();
-    console.error("\nstopping after this cell; once more stops at once");
-  };
-  Deno.addSignalListener("SIGINT", stop);
-  let result: SweepResult;
-  try {
-    result = await runSweep(configuration, source, {
-      out,
-      resume,
-      ...(shard === undefined ? {} : { shard }),
-      signal: abort.signal,
-      onProgress: (progress) => view.show(progress),
-    });
-  } finally {
-    view.close();
-    Deno.removeSignalListener("SIGINT", stop);
-  }
+  const result = await runShown(configuration, source, {
+    out,
+    resume,
+    ...(shard === undefined ? {} : { shard }),
+  });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
   return await conclude(result, out, `--resume --out ${base}${share}`);
 }
@@ -153,7 +103,7 @@ async function submit(
   }
   const words = [
     ...operands,
-    ...GRID_OPTIONS.flatMap((option) =>
+    ...[...GRID_OPTIONS, ...Object.keys(MODEL_OPTIONS)].flatMap((option) =>
       values.has(option) ? [`--${option}=${values.get(option)}`] : []
     ),
   ];
@@ -163,26 +113,6 @@ async function submit(
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
     : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");
-}
-
-async function conclude(
-  { rows, failed, total, resumed, stopped }: SweepResult,
-  out: string,
-  again: string,
-): Promise<number> {
-  if (rows.length > 0) {
-    console.log(`${resultsTable(rows)}\n`);
-    const files = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
-    console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
-    console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
-  }
-  if (resumed > 0) console.log(`${resumed} of ${total} cells were there already`);
-  const reasons = Map.groupBy(failed, ({ reason }) => reason);
-  for (const [reason, cells] of reasons) {
-    console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
-  }
-  if (stopped) console.error(`stopped: ${again} goes on with the cells that are left`);
-  return stopped ? 130 : failed.length > 0 ? 1 : 0;
 }
 
 function shardOf({ values }: ParsedCommand): Shard | undefined {
@@ -217,38 +147,7 @@ async function chosenConfiguration(
     }
     return header.header.configuration;
   }
-  const tasks = listOf(values.get("tasks"));
-  tasks.forEach(checkTaskName);
-  const file = values.get("text");
-  const trainLength = numberOf("train-length", values.get("train-length"));
-  const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
-    values.has(option) ? given : otherwise;
-  return {
-    name: named.name,
-    models: either("models", listOf(values.get("models")), named.models),
-    tasks: either("tasks", tasks, named.tasks),
-    lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
-    depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
-    loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
-    seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
-    samples: numberOf("samples", values.get("samples")) ?? named.samples,
-    ...(named.grids === undefined ? {} : { grids: gridsBut(named.grids, values) }),
-    ...(trainLength === undefined ? {} : { trainLength }),
-    ...(file === undefined ? {} : { taskOptions: { text: { file } } }),
-  };
-}
-
-/** The tasks' own grids, but for what an option says for all tasks. */
-function gridsBut(
-  grids: Readonly<Record<string, TaskGrid>>,
-  options: ReadonlyMap<string, string>,
-): Readonly<Record<string, TaskGrid>> {
-  return Object.fromEntries(
-    Object.entries(grids).map(([task, grid]) => [
-      task,
-      Object.fromEntries(Object.entries(grid).filter(([axis]) => !options.has(axis))),
-    ]),
-  );
+  return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
 }
 
 /**

@@ -64,7 +64,7 @@ export class Chromium implements AsyncDisposable {
   async open(file: string, screen: Screen): Promise<Tab> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
-    const tab = new Tab(this, String(sessionId));
+    const tab = new Tab(this, { session: String(sessionId), target: String(targetId) });
     await tab.load(toFileUrl(file).href, screen);
     return tab;
   }
@@ -107,11 +107,13 @@ export class Tab {
   readonly requests: string[] = [];
   readonly #browser: Chromium;
   readonly #session: string;
+  readonly #target: string;
   readonly #loaded = Promise.withResolvers<void>();
 
-  constructor(browser: Chromium, session: string) {
+  constructor(browser: Chromium, { session, target }: { session: string; target: string }) {
     this.#browser = browser;
     this.#session = session;
+    this.#target = target;
     browser.listen(({ method, sessionId, params = {} }) => {
       if (sessionId !== session) return;
       if (method === "Page.loadEventFired") this.#loaded.resolve();
@@ -128,7 +130,11 @@ export class Tab {
     });
   }
 
-  async load(url: string, { width, height, mobile = false, scheme = "light" }: Screen) {
+  /** Loads an address, and waits until it is there. */
+  async load(
+    url: string,
+    { width, height, mobile = false, scheme = "light" }: Screen,
+  ): Promise<void> {
     for (const domain of ["Page", "Runtime", "Log", "Network"]) {
       await this.#send(`${domain}.enable`);
     }
@@ -145,15 +151,23 @@ export class Tab {
     await this.#loaded.promise;
   }
 
-  /** The value of a function that runs in the page; it sees nothing but the page. */
-  async evaluate<Value>(body: () => Value): Promise<Value> {
+  /** The value of a function that runs in the page; it sees nothing but the page and its argument. */
+  async evaluate<Value, Argument = undefined>(
+    body: (argument: Argument) => Value | Promise<Value>,
+    argument?: Argument,
+  ): Promise<Value> {
     const { result, exceptionDetails } = await this.#send("Runtime.evaluate", {
-      expression: `(${body})()`,
+      expression: `(${body})(${JSON.stringify(argument)})`,
       returnByValue: true,
       awaitPromise: true,
     });
     if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
     return (result as { value: Value }).value;
+  }
+
+  /** Closes the tab. */
+  async close(): Promise<void> {
+    await this.#browser.send("Target.closeTarget", { targetId: this.#target });
   }
 
   /** The page as PNG, whole or in part. */
@@ -204,7 +218,7 @@ function spawn(profile: string): Deno.ChildProcess {
 }
 
 /** The address of DevTools, as the browser prints it; what it prints then is read and dropped. */
-async function addressIn(output: ReadableStream<Uint8Array>): Promise<string> {
+async function addressIn(output: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
   const reader = output.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

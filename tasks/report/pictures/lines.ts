@@ -81,11 +81,13 @@ export function linePicture(picture: LinePicture): Picture {
 
 /** A dotted line at each training length within the plot; in a model's colour where it alone has it. */
 function trainLengthMarks(
-  { curves, models, look }: LinePicture,
+  { curves, models, look, chances = [] }: LinePicture,
   lengths: readonly number[],
 ): Plot.Markish[] {
   const [shortest, longest] = [lengths[0], lengths.at(-1)!];
   const shown = models.filter(({ model }) => curves.some((curve) => curve.model === model));
+  // The label of a low chance stands at the bottom, too.
+  const above = chances.some((chance) => chance > 0 && chance < 0.1) ? 1 : 0;
   const all = distinct(shown.map(({ trainLength }) => trainLength));
   return all.filter((length) => length >= shortest && length <= longest).flatMap((length, i) => {
     const names = new Set(
@@ -108,7 +110,7 @@ function trainLengthMarks(
         frameAnchor: "bottom",
         textAnchor: late ? "end" : "start",
         dx: late ? -4 : 4,
-        dy: -4 - 12 * i,
+        dy: -4 - 12 * (i + above),
         fill: "var(--muted)",
         stroke: "var(--paper)",
         strokeWidth: 3,
@@ -121,7 +123,7 @@ function trainLengthMarks(
 /** Dashed lines across: chance, and the bar. */
 function levelMarks({ chances = [], bar }: LinePicture): Plot.Markish[] {
   const levels = [
-    ...chances.map((value) => ({ value, text: "chance" })),
+    ...chances.filter((value) => value > 0).map((value) => ({ value, text: "chance" })),
     ...(bar === undefined ? [] : [bar]),
   ];
   return levels.flatMap((level) => [
