@@ -1,4 +1,3 @@
-import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
 import { isHubModel, loadModel } from "../../models/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
@@ -61,9 +60,9 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   async load(card: SubjectCard): Promise<ModelSubject> {
     const gpu = await this.gpu();
     if (await isPublished(card.name)) {
-      const { folder, tokenizer } = await this.#findPublished(card.name);
+      const { path, tokenizer } = await this.#findPublished(card.name);
       const { dtype } = this.#options;
-      return new ModelSubject(card, await loadModel(gpu, folder, { dtype }), tokenizer);
+      return new ModelSubject(card, await loadModel(gpu, path, { dtype }), tokenizer);
     }
     const model = await loadModel(gpu, directoryOf(card.name));
     return new ModelSubject(card, model, trainedTokenizer(model.configuration));
@@ -92,12 +91,13 @@ function isPath(name: string): boolean {
   return name.includes("/") || name.includes("\\") || name.endsWith(".pth");
 }
 
-/** Whether a name is of a published checkpoint: on the hub, or a folder without a recipe. */
+/** Whether a name is of a published checkpoint: on the hub, a file, or a folder without a recipe. */
 async function isPublished(name: string): Promise<boolean> {
   if (isHubModel(name)) return true;
   if (!isPath(name)) return false;
   if (name.endsWith(".pth")) return true;
-  const has = async (file: string): Promise<boolean> =>
-    await Deno.stat(join(name, file)).then(() => true, () => false);
-  return !await has("recipe.json") && await has("config.json");
+  const files = await Array.fromAsync(Deno.readDir(name), ({ name }) => name)
+    .catch((): string[] => []);
+  return !files.includes("recipe.json") &&
+    files.some((file) => file === "config.json" || file.endsWith(".pth"));
 }
