@@ -146,11 +146,6 @@ export class Model implements Disposable {
     return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
   }
 
-  /** How many tokens back its attention sees, where every layer of it is limited. */
-  get window(): number | undefined {
-    return windowOf(this.configuration);
-  }
-
   /**
    * Bytes of state for one sequence after `length` tokens. A cache that grows has room for up to an
    * eighth more, so that it need not be copied at every token.

@@ -41,7 +41,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 }
 
 Deno.test("the real command line: help for every command, errors in one line", async () => {
-  for (const name of ["sweep", "train", "report"]) {
+  for (const name of ["sweep", "eval", "train", "merge", "report"]) {
     const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
     assertEquals(code, 0);
     assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
@@ -51,7 +51,11 @@ Deno.test("the real command line: help for every command, errors in one line", a
   assert(overview.stdout.includes("sweep") && overview.stdout.includes("train"));
   const unknown = await run("tasks/main.ts", ["sweeep"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
-  assert(/^There is no command sweeep: there are sweep, train, report\n$/.test(unknown.stderr));
+  assert(
+    /^There is no command sweeep: there are sweep, eval, train, merge, report\n$/.test(
+      unknown.stderr,
+    ),
+  );
 });
 
 for (
