@@ -3,7 +3,13 @@
  *
  * @module
  */
-export { loadModel, type LoadModelOptions, saveModel } from "./checkpoints/checkpoint.ts";
+export {
+  describeModel,
+  loadModel,
+  type LoadModelOptions,
+  type ModelDescription,
+  saveModel,
+} from "./checkpoints/checkpoint.ts";
 export {
   readSafetensors,
   type StoredTensor,
@@ -39,7 +45,7 @@ export {
 } from "./configuration.ts";
 export { type Mixed, type Mixer, type MixerState } from "./mixers/mixer.ts";
 export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
-export { type Batch, Model, ModelState, type Scores } from "./model.ts";
+export { type Batch, type GenerateOptions, Model, ModelState, type Scores } from "./model.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
 export { type Backward, Tape, Variable } from "./tape.ts";
 export * from "./tokenizers/mod.ts";

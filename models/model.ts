@@ -75,6 +75,14 @@ export class ModelState implements Disposable {
   }
 }
 
+/** How a sequence is continued. */
+export interface GenerateOptions {
+  /** The most new tokens. */
+  readonly maxTokens: number;
+  /** Ends the sequence; it is the last of the new tokens then. */
+  readonly stopToken?: number;
+}
+
 /** A batch of sequences of one length with what is due in them. */
 export interface Batch {
   /** Number of sequences. */
@@ -140,7 +148,12 @@ export class Model implements Disposable {
 
   /** How many tokens back any of its mixers sees, where all are limited. */
   get window(): number | undefined {
-    const windows = this.#layers.map(({ mixer }) => mixer.window ?? Infinity);
+    return Model.windowOf(this.configuration);
+  }
+
+  /** How many tokens back any mixer of such a model sees, where all are limited. */
+  static windowOf(configuration: ModelConfiguration): number | undefined {
+    const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
     const widest = Math.max(...windows);
     return Number.isFinite(widest) ? widest : undefined;
   }
@@ -148,6 +161,20 @@ export class Model implements Disposable {
   /** Bytes of state for one sequence after `length` tokens. */
   stateBytes(length: number): number {
     return sumStateBytes(this.#layers, this.configuration.width, length);
+  }
+
+  /**
+   * Checks that so many sequences can be read, before anything is: what they leave behind, and what
+   * the reading takes besides, about six times the residual stream of a segment and a layer's state.
+   *
+   * @throws {RangeError} with the bytes needed and the limit.
+   */
+  checkRoom(length: number, batch: number = 1): void {
+    const { width, layers } = this.configuration;
+    const state = batch * this.stateBytes(length);
+    const segment = Math.min(SEGMENT_TOKENS, batch * length);
+    const besides = 6 * F32_BYTES * width * segment + state / layers.length;
+    this.gpu.checkRoom(Math.ceil(state + besides), `read ${batch} × ${length} tokens`);
   }
 
   /**
@@ -236,13 +263,23 @@ export class Model implements Disposable {
    * @returns The new tokens alone.
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
    */
-  async generate(
-    tokens: ArrayLike<number>,
-    options: { maxTokens: number; stopToken?: number },
+  async generate(tokens: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
+    return await this.continueFrom(this.prefill(tokens), options);
+  }
+
+  /**
+   * Continues greedily from what {@linkcode Model.prefill} gave, as {@linkcode Model.generate} does.
+   *
+   * @param from Logits `[1, vocabulary]` and the state; both are taken over.
+   * @returns The new tokens alone.
+   */
+  async continueFrom(
+    from: { logits: Tensor; state: ModelState },
+    options: GenerateOptions,
   ): Promise<number[]> {
     const { maxTokens, stopToken } = options;
     const generated: number[] = [];
-    let { logits, state } = this.prefill(tokens);
+    let { logits, state } = from;
     while (generated.length < maxTokens) {
       using chosen = new DisposableStack();
       const batch: Tensor[] = [];

@@ -1,9 +1,10 @@
 import { runCommandLine } from "./command_line.ts";
+import { EVAL, evalCommand, modelSourceOptions } from "./commands/eval.ts";
 import { MERGE, mergeCommand } from "./commands/merge.ts";
 import { REPORT, reportCommand } from "./commands/report.ts";
 import { SWEEP, sweepCommand } from "./commands/sweep.ts";
 import { TRAIN, trainCommand } from "./commands/train.ts";
-import { ModelSource } from "./model_subject.ts";
+import { ModelSource } from "./subjects/source.ts";
 
 if (import.meta.main) {
   Deno.exit(
@@ -11,12 +12,16 @@ if (import.meta.main) {
       {
         specification: SWEEP,
         run: async (command) => {
-          await using source = new ModelSource();
+          await using source = new ModelSource(modelSourceOptions(command));
           return await sweepCommand(command, source);
         },
       },
+      { specification: EVAL, run: evalCommand },
       { specification: TRAIN, run: trainCommand },
-      { specification: MERGE, run: (command) => mergeCommand(command, new ModelSource()) },
+      {
+        specification: MERGE,
+        run: (command) => mergeCommand(command, new ModelSource(modelSourceOptions(command))),
+      },
       { specification: REPORT, run: reportCommand },
     ]),
   );

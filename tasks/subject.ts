@@ -8,10 +8,12 @@ export interface SubjectCard {
   readonly family: string;
   /** How many weights it has. */
   readonly parameters: number;
-  /** The longest length that it was trained at, in tokens. */
-  readonly trainLength: number;
-  /** The names of the tasks that it was trained on. */
+  /** The longest length that it was trained at, in tokens; nothing where nobody says. */
+  readonly trainLength?: number;
+  /** The names of the tasks that it is asked unless told: those that it was trained on. */
   readonly tasks: readonly string[];
+  /** The names of those that it can be asked besides. */
+  readonly otherTasks?: readonly string[];
   /**
    * How many of its last tokens an answer can rest on, where that does not grow with the length:
    * the window of a model that has nothing but windowed attention (times its layers).

@@ -23,6 +23,8 @@ export interface Sample {
   readonly evidence?: Uint32Array;
   /** Where the needle is, for tasks with one: 0 at the beginning, 1 at the end. */
   readonly depth?: number;
+  /** How many bytes of text the labels stand for, where the tokens are a text. */
+  readonly bytes?: number;
   /** What is due after the last token, where the answer is a text: no position is labelled then. */
   readonly reply?: Reply;
 }

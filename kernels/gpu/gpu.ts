@@ -17,6 +17,11 @@ export interface GpuOptions {
   device?: GPUDevice;
   /** Which adapter to prefer where there are several; `"high-performance"` unless told. */
   powerPreference?: GPUPowerPreference;
+  /**
+   * Bytes that tensors may take in all; left out, what the machine has free where the adapter computes
+   * in its memory (a software adapter), and no limit else, as WebGPU does not tell a GPU's memory.
+   */
+  memory?: number;
   /** Fill every output with NaN before its kernel runs, so that a missing write shows. For tests. */
   poison?: boolean;
 }
@@ -27,6 +32,8 @@ export interface MemoryUse {
   readonly current: number;
   /** The most held at once since {@linkcode Gpu.resetPeak}. */
   readonly peak: number;
+  /** The most that may be held, where that is known. */
+  readonly limit?: number;
 }
 
 /** A shader that does not compile, or a dispatch that the device refuses. */
@@ -67,6 +74,7 @@ export class Gpu implements AsyncDisposable {
   readonly adapter: Adapter;
   readonly #poison: boolean;
   readonly #ownsDevice: boolean;
+  readonly #memoryLimit: number | undefined;
   readonly #pool: BufferPool;
   readonly #pipelines = new Map<Kernel, Map<string, Pipeline>>();
   readonly #uniforms = new Map<string, Allocation>();
@@ -82,11 +90,16 @@ export class Gpu implements AsyncDisposable {
   #profiler: Profiler | undefined;
 
   /** Called by {@linkcode openGpu}. */
-  constructor(device: GPUDevice, adapter: Adapter, options: { poison: boolean; owns: boolean }) {
+  constructor(
+    device: GPUDevice,
+    adapter: Adapter,
+    options: { poison: boolean; owns: boolean; memory?: number },
+  ) {
     this.device = device;
     this.adapter = adapter;
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;
+    this.#memoryLimit = options.memory;
     this.#pool = new BufferPool(device);
     device.lost.then((info) => this.#lost = info.message || info.reason);
     device.addEventListener("uncapturederror", (event) => {
@@ -107,7 +120,23 @@ export class Gpu implements AsyncDisposable {
 
   /** GPU memory held by tensors. */
   get memory(): MemoryUse {
-    return { current: this.#pool.held, peak: this.#pool.peak };
+    return { current: this.#pool.held, peak: this.#pool.peak, limit: this.#memoryLimit };
+  }
+
+  /**
+   * Checks that so many more bytes can be held, before any of them is asked for.
+   *
+   * @param what What takes them, for the error: "load model.safetensors".
+   * @throws {RangeError} with the bytes needed and the limit.
+   */
+  checkRoom(bytes: number, what: string): void {
+    const { current, limit } = this.memory;
+    if (limit !== undefined && current + bytes > limit) {
+      const held = current === 0 ? "" : ` beside the ${current} that are held`;
+      throw new RangeError(
+        `Cannot ${what} as it takes ${bytes} bytes of GPU memory${held}: the limit of ${this.adapter.name} is ${limit}`,
+      );
+    }
   }
 
   /** Starts measuring the peak of {@linkcode Gpu.memory} anew. */
@@ -512,11 +541,22 @@ export class Gpu implements AsyncDisposable {
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { device, powerPreference = "high-performance", poison = false } = options;
-  if (device) {
-    return new Gpu(device, describeAdapter(device.adapterInfo), { poison, owns: false });
+  const owns = device === undefined;
+  const opened = device
+    ? { device, adapter: describeAdapter(device.adapterInfo) }
+    : await requestDevice({ powerPreference });
+  const { memory = opened.adapter.software ? freeMemory() : undefined } = options;
+  return new Gpu(opened.device, opened.adapter, { poison, owns, memory });
+}
+
+/** What the machine has free, where the program may ask for it (--allow-sys). */
+function freeMemory(): number | undefined {
+  try {
+    return Deno.systemMemoryInfo().available;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
   }
-  const opened = await requestDevice({ powerPreference });
-  return new Gpu(opened.device, opened.adapter, { poison, owns: true });
 }
 
 function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<ArrayBuffer> {

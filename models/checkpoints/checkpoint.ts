@@ -4,7 +4,7 @@ import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
 import { CheckpointConfig } from "./published/config.ts";
-import { loadParameters } from "./published/family.ts";
+import { loadParameters, type PublishedModel } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
 import { readPublished } from "./published/registry.ts";
 import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
@@ -62,14 +62,24 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<Model> {
   const folder = await findFolder(directory);
-  const name = folder instanceof URL
-    ? `${new URL("config.json", folder)}`
-    : join(folder, "config.json");
-  const config = CheckpointConfig.parse(await readConfig(folder), name);
-  const published = readPublished(config);
+  const published = await readFolder(folder);
   using weights = folder instanceof URL ? await fetchWeights(folder) : await openWeights(folder);
   const parameters = await loadParameters(gpu, weights, published, options);
   return new Model(gpu, published.configuration, parameters);
+}
+
+/** What a checkpoint says of itself before its weights are read. */
+export type ModelDescription = Pick<PublishedModel, "configuration" | "trainedLength">;
+
+/**
+ * Describes a checkpoint from its configuration alone.
+ *
+ * @param folder Its folder.
+ * @throws {Error} where the configuration is missing or of an unknown kind.
+ */
+export async function describeModel(folder: string | URL): Promise<ModelDescription> {
+  const { configuration, trainedLength } = await readFolder(await findFolder(folder));
+  return { configuration, trainedLength };
 }
 
 /** Writes a file whole or not at all: a killed run leaves the one that was there. */
@@ -85,6 +95,13 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
     file.close();
   }
   await Deno.rename(partial, path);
+}
+
+async function readFolder(folder: string | URL): Promise<PublishedModel> {
+  const name = folder instanceof URL
+    ? `${new URL("config.json", folder)}`
+    : join(folder, "config.json");
+  return readPublished(CheckpointConfig.parse(await readConfig(folder), name));
 }
 
 async function findFolder(directory: string | URL): Promise<string | URL> {

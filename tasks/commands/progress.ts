@@ -1,3 +1,4 @@
+import type { DownloadProgress } from "../../models/mod.ts";
 import { pool } from "../report/curves.ts";
 import type { Cell } from "../sweep/cells.ts";
 import type { Row } from "../sweep/rows.ts";
@@ -78,6 +79,32 @@ export class ProgressView {
   }
 }
 
+/** A live line on a terminal; in a log, a line for each file that is there. */
+export class DownloadView {
+  readonly #screen: Screen;
+
+  /** Shows progress on a screen. */
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  /** Shows how far a file is. */
+  show({ file, received, size }: DownloadProgress): void {
+    const { columns } = this.#screen;
+    const isThere = size !== undefined && received >= size;
+    const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+    if (columns === undefined) {
+      if (isThere) this.#screen.write(`downloaded ${file}: ${megabytes(size)}\n`);
+      return;
+    }
+    const right = ` ${megabytes(received)}${
+      size === undefined ? "" : ` of ${megabytes(size)}`
+    } · ${file}`;
+    this.#screen.write(`\r\x1b[K${bar(received, size ?? received, right, columns - 1)}`);
+    if (isThere) this.#screen.write("\n");
+  }
+}
+
 function groupOf({ model, task, length }: Cell): string {
   return JSON.stringify([model, task, length]);
 }
@@ -87,8 +114,12 @@ function liveLine(progress: SweepProgress, columns: number): string {
   const right = ` ${done}/${total} · ${cell.model} · ${cell.task} · ${cell.length} tokens · ${
     modelsAndTime(modelsLeft, millisecondsLeft)
   }`;
+  return bar(done, total, right, columns);
+}
+
+function bar(done: number, total: number, right: string, columns: number): string {
   const width = Math.max(0, Math.min(30, columns - right.length));
-  const filled = Math.round(width * done / Math.max(1, total));
+  const filled = Math.round(width * Math.min(1, done / Math.max(1, total)));
   return ("█".repeat(filled) + "░".repeat(width - filled) + right).slice(0, columns);
 }
 

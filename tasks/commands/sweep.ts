@@ -1,30 +1,15 @@
-import { basename, join, resolve } from "@std/path";
-import { writeReport } from "../report/write.ts";
+import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
-import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import {
-  checkConfiguration,
-  parseLength,
-  type SweepConfiguration,
-  SWEEPS,
-} from "../sweep/configuration.ts";
+import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
-import { runSweep, type SweepResult } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
-import {
-  type CommandSpecification,
-  listOf,
-  numberOf,
-  numbersOf,
-  type ParsedCommand,
-  UsageError,
-} from "./options.ts";
-import { ProgressView, standardError } from "./progress.ts";
+import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
+import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
-import { resultsTable } from "./table.ts";
 
 /** The face of `deno task sweep`. */
 export const SWEEP: CommandSpecification = {
@@ -36,17 +21,9 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME,…",
       help: "models or folders of checkpoints; the committed ones unless told",
     },
-    tasks: { takes: "NAME,…", help: `of ${TASK_NAMES.join(", ")}; all a model knows unless told` },
-    lengths: {
-      takes: "LENGTH,…",
-      help: "tokens (512, 4k) or multiples of the training length (8x)",
-    },
-    depths: { takes: "D,…", help: "where the needle goes, from 0 to 1; anywhere unless told" },
-    loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
-    seeds: { takes: "N,…", help: "seeds of the samples: 0,1,2 unless told" },
-    samples: { takes: "N", help: "samples in a cell" },
-    "train-length": { takes: "N", help: "stands in for each model's own training length" },
-    text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
+    tasks: { takes: "NAME,…", help: TASKS_HELP },
+    ...QUESTION_OPTIONS,
+    ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     shard: {
@@ -82,17 +59,7 @@ on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the
 };
 
 /** Options that change what is swept. */
-const GRID_OPTIONS = [
-  "models",
-  "tasks",
-  "lengths",
-  "depths",
-  "loads",
-  "seeds",
-  "samples",
-  "train-length",
-  "text",
-];
+const GRID_OPTIONS = ["models", "tasks", ...Object.keys(QUESTION_OPTIONS)];
 
 /**
  * Runs `deno task sweep`.
@@ -116,27 +83,11 @@ export async function sweepCommand(
     const resumed = resume ? out : undefined;
     return await dryRun(configuration, source, { shard, shards: shardCount(command), resumed });
   }
-  const view = new ProgressView(standardError());
-  const abort = new AbortController();
-  const stop = (): void => {
-    if (abort.signal.aborted) Deno.exit(130);
-    abort.abort();
-    console.error("\nstopping after this cell; once more stops at once");
-  };
-  Deno.addSignalListener("SIGINT", stop);
-  let result: SweepResult;
-  try {
-    result = await runSweep(configuration, source, {
-      out,
-      resume,
-      ...(shard === undefined ? {} : { shard }),
-      signal: abort.signal,
-      onProgress: (progress) => view.show(progress),
-    });
-  } finally {
-    view.close();
-    Deno.removeSignalListener("SIGINT", stop);
-  }
+  const result = await runShown(configuration, source, {
+    out,
+    resume,
+    ...(shard === undefined ? {} : { shard }),
+  });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
   return await conclude(result, out, `--resume --out ${base}${share}`);
 }
@@ -156,38 +107,16 @@ async function submit(
   const cards = await source.find(configuration.models);
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
   const shards = shardCount(command) ?? grid.length;
-  const words = [
-    ...operands,
-    ...GRID_OPTIONS.flatMap((option) =>
-      values.has(option) ? [`--${option}=${values.get(option)}`] : []
-    ),
-  ];
-  if (words.length === 0 && !switches.has("resume")) words.push(configuration.name);
-  const submission = { configuration, words, shards, out };
+  const given = (options: readonly string[]): string[] =>
+    options.flatMap((option) => values.has(option) ? [`--${option}=${values.get(option)}`] : []);
+  const asked = [...operands, ...given(GRID_OPTIONS)];
+  if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
+  const loading = given(Object.keys(MODEL_OPTIONS));
+  const submission = { name: configuration.name, asked, loading, shards, out };
   const image = values.get("kubernetes");
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
     : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");
-}
-
-async function conclude(
-  { rows, failed, total, resumed, stopped }: SweepResult,
-  out: string,
-  again: string,
-): Promise<number> {
-  if (rows.length > 0) {
-    console.log(`${resultsTable(rows)}\n`);
-    const files = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
-    console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
-    console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
-  }
-  if (resumed > 0) console.log(`${resumed} of ${total} cells were there already`);
-  const reasons = Map.groupBy(failed, ({ reason }) => reason);
-  for (const [reason, cells] of reasons) {
-    console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
-  }
-  if (stopped) console.error(`stopped: ${again} goes on with the cells that are left`);
-  return stopped ? 130 : failed.length > 0 ? 1 : 0;
 }
 
 function shardOf({ values }: ParsedCommand): Shard | undefined {
@@ -228,24 +157,7 @@ async function chosenConfiguration(
     }
     return header.header.configuration;
   }
-  const tasks = listOf(values.get("tasks"));
-  tasks.forEach(checkTaskName);
-  const file = values.get("text");
-  const trainLength = numberOf("train-length", values.get("train-length"));
-  const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
-    values.has(option) ? given : otherwise;
-  return {
-    name: named.name,
-    models: either("models", listOf(values.get("models")), named.models),
-    tasks: either("tasks", tasks, named.tasks),
-    lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
-    depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
-    loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
-    seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
-    samples: numberOf("samples", values.get("samples")) ?? named.samples,
-    ...(trainLength === undefined ? {} : { trainLength }),
-    ...(file === undefined ? {} : { taskOptions: { text: { file } } }),
-  };
+  return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
 }
 
 /**

@@ -63,11 +63,11 @@ export async function enumerateCells(
   configuration: SweepConfiguration,
   cards: readonly SubjectCard[],
 ): Promise<readonly ModelCells[]> {
-  const known = [...new Set(cards.flatMap((card) => card.tasks))];
+  const known = [...new Set(cards.flatMap(tasksOf))];
   for (const name of configuration.tasks) {
     if (!known.includes(name)) {
       throw new RangeError(
-        `Cannot ask ${name} as no chosen model was trained on it: those they know are ${
+        `Cannot ask ${name} as no chosen model can answer it: those they know are ${
           known.join(", ")
         }`,
       );
@@ -77,6 +77,29 @@ export async function enumerateCells(
   return grid.filter(({ cells }) => cells.length > 0);
 }
 
+/**
+ * The length that a model was trained at.
+ *
+ * @throws {Error} where neither the model nor the sweep says.
+ */
+export function trainLengthOf(
+  { trainLength }: Pick<SweepConfiguration, "trainLength">,
+  card: Pick<SubjectCard, "name" | "trainLength">,
+): number {
+  const length = trainLength ?? card.trainLength;
+  if (length === undefined) {
+    throw new Error(
+      `Cannot sweep ${card.name} as its files do not say at which length it was trained: give it with --train-length`,
+    );
+  }
+  return length;
+}
+
+/** The names of all tasks that a model can be asked. */
+function tasksOf({ tasks, otherTasks = [] }: SubjectCard): readonly string[] {
+  return [...tasks, ...otherTasks];
+}
+
 async function cellsOf(
   configuration: SweepConfiguration,
   card: SubjectCard,
@@ -84,14 +107,14 @@ async function cellsOf(
   const { depths, loads, seeds } = configuration;
   const chosen = configuration.tasks.length === 0
     ? card.tasks
-    : card.tasks.filter((name) => configuration.tasks.includes(name));
+    : tasksOf(card).filter((name) => configuration.tasks.includes(name));
   const tasks = new Map<string, Task>();
   for (const name of chosen) {
     for (const task of await wordings(configuration, card, name)) {
       tasks.set(taskKey({ task: name, template: task.template }), task);
     }
   }
-  const trainLength = configuration.trainLength ?? card.trainLength;
+  const trainLength = trainLengthOf(configuration, card);
   const lengths = [
     ...new Set(configuration.lengths.map((length) => tokensOf(length, trainLength))),
   ].sort((a, b) => a - b);

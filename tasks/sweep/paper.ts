@@ -42,7 +42,7 @@ const PAPER = {
 } satisfies Partial<SweepConfiguration>;
 
 /** Every haystack with every kind of key and of value: the paper's table 4. */
-const FORMATS = ["noise", "essay", "needle"].flatMap((haystack) =>
+export const FORMAT_TASKS: readonly string[] = ["noise", "essay", "needle"].flatMap((haystack) =>
   ["word", "uuid"].flatMap((key) =>
     ["word", "number", "uuid"].map((value) => `niah_${haystack}_${key}_${value}`)
   )
@@ -72,7 +72,7 @@ export const PAPER_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
   "paper-format": {
     ...PAPER,
     name: "paper-format",
-    tasks: FORMATS,
+    tasks: FORMAT_TASKS,
     lengths: ["1x", "2x"],
     depths: DEPTHS,
   },

@@ -65,7 +65,8 @@ export interface Row {
   readonly samples: number;
   /**
    * `accuracy` or `perplexity`; `accuracy@A-B` of the samples whose needle lies at a depth from A to
-   * B; `perplexity@A-B` of the positions A to B alone (counted from 0);
+   * B; `perplexity@A-B` of the positions A to B alone (counted from 0); `bits_per_byte`, which
+   * compares where perplexities of two tokenizers do not;
    * `chance`; `window_law`, the accuracy of a perfect model that sees as many last tokens.
    */
   readonly metric: string;

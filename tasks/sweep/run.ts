@@ -3,7 +3,14 @@ import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import type { Answers, Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
-import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
+import {
+  type Cell,
+  cellKey,
+  enumerateCells,
+  type ModelCells,
+  taskKey,
+  trainLengthOf,
+} from "./cells.ts";
 import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
@@ -204,7 +211,7 @@ class CellRunner {
   }
 
   async run(cell: Cell, task: Task): Promise<Row[]> {
-    const { name, family, parameters, window, trainLength } = this.#subject;
+    const { name, family, parameters, window } = this.#subject;
     const { length, depth, load, seed } = cell;
     const count = samplesOf(this.#configuration, task.metric, length);
     const samples = Array.from(
@@ -219,7 +226,7 @@ class CellRunner {
       family,
       parameters,
       state_bytes: this.#subject.stateBytes(length),
-      train_length: this.#configuration.trainLength ?? trainLength,
+      train_length: trainLengthOf(this.#configuration, this.#subject),
       task: cell.task,
       template: cell.template,
       length,

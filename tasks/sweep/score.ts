@@ -1,4 +1,4 @@
-import { clusteredProportion, type Estimate, perplexity } from "../statistics.ts";
+import { clusteredProportion, type Estimate, meanInterval, perplexity } from "../statistics.ts";
 import { scoreReply, visibleShare } from "../reply.ts";
 import type { Answers } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
@@ -50,7 +50,7 @@ export function score(
   checkAnswers(task, positions, answers);
   return task.metric === "accuracy"
     ? scoreAccuracy(task, samples, positions, answers.correct, options)
-    : scorePerplexity(positions, answers.nll);
+    : scorePerplexity(samples, positions, answers.nll);
 }
 
 function checkAnswers(
@@ -164,6 +164,7 @@ export function windowLaw(
 }
 
 function scorePerplexity(
+  samples: readonly Sample[],
   positions: readonly (readonly number[])[],
   nll: readonly Float32Array[],
 ): Score[] {
@@ -178,6 +179,12 @@ function scorePerplexity(
     if (inBand.length > 0) {
       scores.push({ metric: `perplexity@${low}-${high}`, ...perplexity(inBand.map(mean)) });
     }
+  }
+  if (samples.every(({ bytes = 0 }) => bytes > 0)) {
+    const bits = nll.map((values, i) =>
+      values.reduce((sum, value) => sum + value, 0) / Math.LN2 / samples[i].bytes!
+    );
+    scores.push({ metric: "bits_per_byte", ...meanInterval(bits) });
   }
   return scores;
 }

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { ModelSource } from "../../tasks/model_subject.ts";
+import { ModelSource } from "../../tasks/subjects/source.ts";
 import {
   runSweep,
   type Subject,

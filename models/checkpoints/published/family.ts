@@ -25,6 +25,8 @@ export interface ParameterSource {
 export interface PublishedModel {
   /** The model. */
   readonly configuration: ModelConfiguration;
+  /** The longest length that it was trained at, in tokens, where the config says so. */
+  readonly trainedLength?: number;
   /**
    * Where each parameter is stored, by its name in the model; may tell of more parameters than this
    * model has.
@@ -89,7 +91,8 @@ export function rowsOf(
  * @param options How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so are they
  * unless told.
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
- * @throws {RangeError} where a parameter takes more than the adapter allows in one binding.
+ * @throws {RangeError} where a parameter takes more than the adapter allows in one binding, or all of
+ * them more than there is memory.
  */
 export async function loadParameters(
   gpu: Gpu,
@@ -99,6 +102,13 @@ export async function loadParameters(
 ): Promise<Map<string, Tensor>> {
   const planned = planParameters(weights, model, options.dtype ?? "f32");
   checkFits(gpu, weights, planned);
+  gpu.checkRoom(
+    planned.reduce(
+      (sum, { shape, dtype }) => sum + elementCount(shape) * BYTES_PER_ELEMENT[dtype],
+      0,
+    ),
+    `load ${weights.path}`,
+  );
   using loaded = new DisposableStack();
   const tensors = new Map<string, Tensor>();
   for (const parameter of planned) {

@@ -1,4 +1,5 @@
 import type { LayerConfiguration } from "../../configuration.ts";
+import type { CheckpointConfig } from "./config.ts";
 import { isTransformers, type PublishedFamily, type PublishedModel, sourcesOf } from "./family.ts";
 import { readRotary } from "./rotary.ts";
 
@@ -30,6 +31,7 @@ export const llama: PublishedFamily = {
       },
     };
     return {
+      trainedLength: readTrainedLength(config),
       configuration: {
         family: "llama",
         vocabulary: config.number("vocab_size"),
@@ -50,6 +52,16 @@ export const llama: PublishedFamily = {
     };
   },
 };
+
+/** The positions before any scaling was stretched over them. */
+function readTrainedLength(config: CheckpointConfig): number | undefined {
+  const { rope_scaling: scaling } = config.values as { rope_scaling?: Record<string, unknown> };
+  const original = scaling?.original_max_position_embeddings;
+  if (typeof original === "number") return original;
+  return config.has("max_position_embeddings")
+    ? config.number("max_position_embeddings")
+    : undefined;
+}
 
 function layerSources(layer: string): Record<string, string> {
   const projections = {

@@ -1,0 +1,103 @@
+import { join } from "@std/path";
+import type { ModelSubject } from "../subjects/model_subject.ts";
+import { ModelSource, type ModelSourceOptions } from "../subjects/source.ts";
+import { trainLengthOf } from "../sweep/cells.ts";
+import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
+import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
+import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { DownloadView, standardError } from "./progress.ts";
+import { conclude, runShown } from "./running.ts";
+import { measureStatistics, statisticsTable } from "./statistics.ts";
+
+/** The face of `deno task eval`. */
+export const EVAL: CommandSpecification = {
+  name: "eval",
+  summary:
+    "Ask one model, a published checkpoint too, at several lengths; or measure what it costs.",
+  options: {
+    model: {
+      takes: "MODEL",
+      help: "a folder with a checkpoint, hf:owner/name, or a committed model's name",
+    },
+    task: { takes: "NAME,…", help: TASKS_HELP },
+    ...QUESTION_OPTIONS,
+    ...MODEL_OPTIONS,
+    stats: {
+      help: "print parameters, bytes, prefill and step time at each length, and ask nothing",
+    },
+    out: { takes: "FOLDER", help: "where results go: results/eval/<model> unless told" },
+    resume: { help: "go on with the results that are in the folder, if there are" },
+  },
+  details:
+    `  deno task eval --model hf:HuggingFaceTB/SmolLM-135M --task niah_single_1 --lengths 512,1k,2k
+  deno task eval --model models/my-llama --task text --text book.txt --lengths 1k,4k
+  deno task eval --model hf:state-spaces/mamba2-130m --stats --lengths 1k,8k,64k
+
+A download goes on where it was ended. It is kept in the cache of $HF_HOME or $XDG_CACHE_HOME;
+HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated models.`,
+};
+
+/** What is asked unless told: enough for an interval, in minutes. */
+const EVALUATION: SweepConfiguration = {
+  name: "eval",
+  models: [],
+  tasks: [],
+  lengths: ["1x"],
+  depths: [],
+  loads: [],
+  seeds: [0, 1, 2],
+  samples: 20,
+};
+
+/** How a command line has models found and loaded. @throws {UsageError} for a wrong value. */
+export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): ModelSourceOptions {
+  const dtype = values.get("dtype");
+  if (dtype !== undefined && dtype !== "f32" && dtype !== "f16") {
+    throw new UsageError(`--dtype takes f32 or f16: current value is ${dtype}`);
+  }
+  const tokenizer = values.get("tokenizer");
+  const memory = numberOf("memory", values.get("memory"));
+  const view = new DownloadView(standardError());
+  return {
+    ...(dtype === undefined ? {} : { dtype }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...(memory === undefined ? {} : { memory }),
+    onProgress: (progress) => view.show(progress),
+  };
+}
+
+/**
+ * Runs `deno task eval`.
+ *
+ * @returns The exit code: 0 where every cell has its result.
+ */
+export async function evalCommand(command: ParsedCommand): Promise<number> {
+  const { values, switches } = command;
+  const model = values.get("model");
+  if (model === undefined) {
+    throw new UsageError(`eval takes --model: ${EVAL.options.model.help}`);
+  }
+  const configuration = changeGrid(EVALUATION, command, { models: "model", tasks: "task" });
+  if (configuration.models.length !== 1) {
+    throw new UsageError(`eval takes one model: deno task sweep --models ${model} takes several`);
+  }
+  await using source = new ModelSource(modelSourceOptions(command));
+  if (switches.has("stats")) return await printStatistics(source, configuration);
+  const out = values.get("out") ?? join("results", "eval", model.replaceAll(/[^\w.-]+/g, "-"));
+  const resume = switches.has("resume");
+  const result = await runShown(configuration, source, { out, resume });
+  return await conclude(result, out, `--resume --out ${out}`);
+}
+
+async function printStatistics(
+  source: ModelSource,
+  configuration: SweepConfiguration,
+): Promise<number> {
+  const [card] = await source.find(configuration.models);
+  const lengths = configuration.lengths.map((length) =>
+    typeof length === "number" ? length : tokensOf(length, trainLengthOf(configuration, card))
+  );
+  await using subject: ModelSubject = await source.load(card);
+  console.log(statisticsTable(card, await measureStatistics(subject, lengths)));
+  return 0;
+}

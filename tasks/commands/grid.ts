@@ -1,0 +1,91 @@
+import { checkTaskName, TASK_NAMES } from "../registry.ts";
+import { parseLength, type SweepConfiguration } from "../sweep/configuration.ts";
+import { WORD_TASKS } from "../subjects/words.ts";
+import { listOf, numberOf, numbersOf, type Option, type ParsedCommand } from "./options.ts";
+
+/** Options that say what is asked. */
+export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
+  lengths: {
+    takes: "LENGTH,…",
+    help: "tokens (512, 4k) or multiples of the training length (8x)",
+  },
+  depths: { takes: "D,…", help: "where the needle goes, from 0 to 1; anywhere unless told" },
+  loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
+  seeds: { takes: "N,…", help: "seeds of the samples: 0,1,2 unless told" },
+  samples: { takes: "N", help: "samples in a cell" },
+  template: {
+    takes: "NAME,…",
+    help: "prompt templates of tasks in words: base, chat (the model's own)",
+  },
+  haystack: {
+    takes: "FILE",
+    help: "essays for RULER's needles, in place of the State of the Union",
+  },
+  squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
+  hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+  text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
+  "train-length": { takes: "N", help: "stands in for each model's own training length" },
+};
+
+/** Options that say how published checkpoints are loaded. */
+export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
+  dtype: { takes: "f32|f16", help: "how weights are kept on the GPU: f32 unless told" },
+  tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
+  memory: { takes: "BYTES", help: "GPU memory that may be used, as WebGPU does not tell it" },
+};
+
+/** The help of an option that takes tasks. */
+export const TASKS_HELP = `of ${
+  TASK_NAMES.filter((name) => !WORD_TASKS.includes(name)).join(", ")
+}; in words: ${
+  WORD_TASKS.filter((name) => !name.startsWith("niah_") || !/_(word|uuid|number)_/.test(name))
+    .join(", ")
+}, and niah_<haystack>_<key>_<value>; all a model knows unless told`;
+
+/** A sweep as the options change it. @throws {Error} for a value that an option does not take. */
+export function changeGrid(
+  named: SweepConfiguration,
+  { values }: Pick<ParsedCommand, "values">,
+  names: { readonly models: string; readonly tasks: string },
+): SweepConfiguration {
+  const tasks = listOf(values.get(names.tasks));
+  tasks.forEach(checkTaskName);
+  const trainLength = numberOf("train-length", values.get("train-length"));
+  const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
+    values.has(option) ? given : otherwise;
+  const options = taskOptions(values);
+  return {
+    ...named,
+    models: either(names.models, listOf(values.get(names.models)), named.models),
+    tasks: either(names.tasks, tasks, named.tasks),
+    lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
+    depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
+    loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
+    ...(values.has("template") ? { templates: listOf(values.get("template")) } : {}),
+    seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
+    samples: numberOf("samples", values.get("samples")) ?? named.samples,
+    ...(trainLength === undefined ? {} : { trainLength }),
+    ...(Object.keys(options).length === 0
+      ? {}
+      : { taskOptions: { ...named.taskOptions, ...options } }),
+  };
+}
+
+/** The files that tasks are made of. */
+function taskOptions(
+  values: ReadonlyMap<string, string>,
+): Record<string, Record<string, string>> {
+  const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
+    ["text", "file", ["text"]],
+    ["squad", "squad", ["qa_1"]],
+    ["hotpotqa", "hotpotqa", ["qa_2"]],
+    ["haystack", "essays", WORD_TASKS.filter((name) => name.startsWith("niah_"))],
+  ];
+  const options: Record<string, Record<string, string>> = {};
+  for (const [option, key, tasks] of files) {
+    const file = values.get(option);
+    if (file === undefined) continue;
+    for (const task of tasks) options[task] = { ...options[task], [key]: file };
+  }
+  return options;
+}

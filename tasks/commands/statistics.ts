@@ -1,0 +1,126 @@
+import type { Gpu } from "../../kernels/gpu/mod.ts";
+import type { ModelSubject } from "../subjects/model_subject.ts";
+import type { SubjectCard } from "../subject.ts";
+
+/** Tokens of the read that has the kernels compiled before anything is timed. */
+const WARM_UP_TOKENS = 4096;
+/** Elements that a copy moves, and how often it is timed. */
+const COPIED = 2 ** 23;
+const COPIES = 8;
+
+/** What a model costs. */
+export interface ModelStatistics {
+  /** The adapter's name. */
+  readonly adapter: string;
+  /** Bytes of the weights on the GPU. */
+  readonly weightBytes: number;
+  /** Bytes that the adapter's own copy reads and writes a second. */
+  readonly copyBytesPerSecond: number;
+  /** By length, in tokens. */
+  readonly lengths: readonly LengthStatistics[];
+}
+
+/** What a model costs at a length. */
+export interface LengthStatistics {
+  /** Tokens read before. */
+  readonly length: number;
+  /** Bytes of the state behind them. */
+  readonly stateBytes: number;
+  /** Milliseconds to read them. */
+  readonly prefillMilliseconds: number;
+  /** Milliseconds for one more token. */
+  readonly stepMilliseconds: number;
+  /** The weights and the state, read once in a step, over what a copy moves in that time. */
+  readonly bandwidthShare: number;
+}
+
+/**
+ * Measures what a model costs.
+ *
+ * @throws {RangeError} where a length needs more memory than there is.
+ */
+export async function measureStatistics(
+  subject: ModelSubject,
+  lengths: readonly number[],
+): Promise<ModelStatistics> {
+  const { model } = subject;
+  const weightBytes = [...model.parameters.values()]
+    .reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  const copyBytesPerSecond = await measureCopy(model.gpu);
+  const measured: LengthStatistics[] = [];
+  for (const length of lengths) {
+    model.checkRoom(length);
+    await readTokens(subject, Math.min(length, WARM_UP_TOKENS));
+    const prefillMilliseconds = await readTokens(subject, length);
+    const stepMilliseconds = await subject.stepMilliseconds(length);
+    const stateBytes = model.stateBytes(length);
+    measured.push({
+      length,
+      stateBytes,
+      prefillMilliseconds,
+      stepMilliseconds,
+      bandwidthShare: (weightBytes + stateBytes) / (stepMilliseconds / 1000) / copyBytesPerSecond,
+    });
+  }
+  return { adapter: model.gpu.adapter.name, weightBytes, copyBytesPerSecond, lengths: measured };
+}
+
+async function readTokens({ model }: ModelSubject, length: number): Promise<number> {
+  const { vocabulary } = model.configuration;
+  const started = performance.now();
+  const { logits, state } = model.prefill(Uint32Array.from({ length }, (_, t) => t % vocabulary));
+  await model.gpu.sync();
+  logits[Symbol.dispose]();
+  state[Symbol.dispose]();
+  return performance.now() - started;
+}
+
+async function measureCopy(gpu: Gpu): Promise<number> {
+  using source = gpu.tensor([COPIED]);
+  using destination = gpu.empty([COPIED]);
+  let fastest = Infinity;
+  for (let round = 0; round < 3; round++) {
+    await gpu.sync();
+    const started = performance.now();
+    await gpu.sync();
+    const wait = performance.now() - started;
+    for (let i = 0; i < COPIES; i++) gpu.copy(source, destination);
+    await gpu.sync();
+    fastest = Math.min(fastest, performance.now() - started - 2 * wait);
+  }
+  return 2 * source.bytes * COPIES / (fastest / 1000);
+}
+
+/** The figures as a person reads them. */
+export function statisticsTable(card: SubjectCard, statistics: ModelStatistics): string {
+  const head = [
+    ["model", `${card.name} (${card.family})`],
+    ["parameters", card.parameters.toLocaleString("en-US")],
+    ["weights", bytes(statistics.weightBytes)],
+    ["adapter", statistics.adapter],
+    ["copy", `${bytes(statistics.copyBytesPerSecond)}/s, read and written`],
+  ];
+  const table = [
+    ["length", "state", "prefill", "tokens/s", "step", "of copy bandwidth"],
+    ...statistics.lengths.map((row) => [
+      String(row.length),
+      bytes(row.stateBytes),
+      `${row.prefillMilliseconds.toFixed(1)} ms`,
+      (row.length / row.prefillMilliseconds * 1000).toFixed(0),
+      `${row.stepMilliseconds.toFixed(2)} ms`,
+      `${(100 * row.bandwidthShare).toFixed(1)} %`,
+    ]),
+  ];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  return [
+    ...head.map(([name, value]) => `${name.padEnd(10)}  ${value}`),
+    "",
+    ...table.map((row) => row.map((cell, i) => cell.padStart(widths[i])).join("  ")),
+  ].join("\n");
+}
+
+function bytes(count: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  return `${(count / 1000 ** power).toPrecision(3)} ${units[power]}`;
+}

@@ -1,0 +1,30 @@
+/** What is known of a checkpoint that its files do not say. */
+export interface KnownCheckpoint {
+  /** The longest length that it was trained at, in tokens. */
+  readonly trainLength: number;
+  /** Where its tokenizer is, where it has none of its own. */
+  readonly tokenizer?: string;
+}
+
+/** Mamba's checkpoints come without a tokenizer, and all were trained at 2,048 tokens. */
+const STATE_SPACES: KnownCheckpoint = {
+  trainLength: 2048,
+  tokenizer: "hf:EleutherAI/gpt-neox-20b",
+};
+
+const KNOWN: readonly (readonly [name: RegExp, known: KnownCheckpoint])[] = [
+  [/^state-spaces\/(mamba|mamba2|mamba2attn|transformerpp)-[\w.]+$/, STATE_SPACES],
+  [/^(RWKV|BlinkDL)\/rwkv-?[67]-world/i, { trainLength: 4096 }],
+  [/^google\/recurrentgemma-/, { trainLength: 8192 }],
+];
+
+/**
+ * What is known of a published checkpoint by its name on the hub: Gu & Dao 2023, section 4.2; Dao & Gu
+ * 2024, section 9; Peng et al. 2024, section 5; Botev et al. 2024, section 2.
+ *
+ * @param name `hf:owner/name`, with a revision or not.
+ */
+export function knownCheckpoint(name: string): KnownCheckpoint | undefined {
+  const repository = name.replace(/^hf:/, "").replace(/@.*$/, "");
+  return KNOWN.find(([pattern]) => pattern.test(repository))?.[1];
+}

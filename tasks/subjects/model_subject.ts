@@ -1,0 +1,143 @@
+import type { Model, Tokenizer } from "../../models/mod.ts";
+import { SEGMENT_TOKENS } from "../../models/model.ts";
+import type { Answers, Subject, SubjectCard } from "../subject.ts";
+import { type Sample, scoredPositions } from "../task.ts";
+
+/** Steps that are timed together: a wait for the GPU costs about 10 ms however short the work is. */
+const TIMED_STEPS = 8;
+/** Of several rounds the fastest counts: another process on the machine only ever adds. */
+const TIMED_ROUNDS = 3;
+
+/** A loaded model as a subject of sweeps. */
+export class ModelSubject implements Subject, AsyncDisposable {
+  readonly name: string;
+  readonly family: string;
+  readonly parameters: number;
+  readonly trainLength: number | undefined;
+  readonly tasks: readonly string[];
+  readonly window: number | undefined;
+  readonly segmentTokens: number = SEGMENT_TOKENS;
+  /** The model. */
+  readonly model: Model;
+  readonly #card: SubjectCard;
+  readonly #tokenizer: Tokenizer | undefined;
+
+  /**
+   * Takes the model over.
+   *
+   * @param tokenizer Of models that are asked for replies in words.
+   */
+  constructor(card: SubjectCard, model: Model, tokenizer?: Tokenizer) {
+    this.#card = card;
+    this.#tokenizer = tokenizer;
+    this.model = model;
+    this.name = card.name;
+    this.family = card.family;
+    this.parameters = card.parameters;
+    this.trainLength = card.trainLength;
+    this.tasks = card.tasks;
+    this.window = card.window;
+  }
+
+  task: SubjectCard["task"] = (...of) => this.#card.task(...of);
+
+  stateBytes(length: number): number {
+    return this.model.stateBytes(length);
+  }
+
+  async answer(samples: readonly Sample[]): Promise<Answers> {
+    const { gpu } = this.model;
+    gpu.resetPeak();
+    return samples[0].reply === undefined
+      ? await this.#score(samples)
+      : await this.#reply(samples, this.#tokenizer);
+  }
+
+  async #score(samples: readonly Sample[]): Promise<Answers> {
+    const time = samples[0].tokens.length;
+    this.model.checkRoom(time, samples.length);
+    const tokens = new Uint32Array(samples.length * time);
+    const labels = new Uint32Array(samples.length * time);
+    samples.forEach((sample, index) => {
+      tokens.set(sample.tokens, index * time);
+      labels.set(sample.labels, index * time);
+    });
+    const started = performance.now();
+    const scores = await this.model.score({ batch: samples.length, time, tokens, labels });
+    const prefillMilliseconds = performance.now() - started;
+    const correct: Uint8Array[] = [];
+    const nll: Float32Array[] = [];
+    let start = 0;
+    for (const sample of samples) {
+      const end = start + scoredPositions(sample).length;
+      correct.push(Uint8Array.from(scores.correct.subarray(start, end)));
+      nll.push(scores.nll.slice(start, end));
+      start = end;
+    }
+    return { correct, nll, prefillMilliseconds, peakBytes: this.model.gpu.memory.peak };
+  }
+
+  /** Continues each prompt greedily; prompts differ in length, so that each is read alone. */
+  async #reply(
+    samples: readonly Sample[],
+    tokenizer: Tokenizer | undefined,
+  ): Promise<Answers> {
+    if (tokenizer === undefined) throw new Error(`Cannot ask ${this.name} for a reply in words`);
+    const { gpu } = this.model;
+    const replies: string[] = [];
+    let prefillMilliseconds = 0;
+    for (const { tokens, reply } of samples) {
+      const maxTokens = reply!.budget;
+      this.model.checkRoom(tokens.length + maxTokens);
+      const started = performance.now();
+      const read = this.model.prefill(tokens);
+      await gpu.sync();
+      prefillMilliseconds += performance.now() - started;
+      const stopToken = tokenizer.end;
+      replies.push(
+        tokenizer.decode(await this.model.continueFrom(read, { maxTokens, stopToken })),
+      );
+    }
+    const none = samples.map(() => []);
+    return {
+      correct: none.map((positions) => Uint8Array.from(positions)),
+      nll: none.map((positions) => Float32Array.from(positions)),
+      replies,
+      prefillMilliseconds,
+      peakBytes: gpu.memory.peak,
+    };
+  }
+
+  async stepMilliseconds(length: number): Promise<number> {
+    const { gpu, configuration } = this.model;
+    const tokens = Uint32Array.from({ length }, (_, t) => t % configuration.vocabulary);
+    let { logits, state } = this.model.prefill(tokens);
+    const advance = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        logits[Symbol.dispose]();
+        ({ logits, state } = this.model.advance([i], state));
+      }
+    };
+    const timed = async (steps: number): Promise<number> => {
+      const started = performance.now();
+      advance(steps);
+      await gpu.sync();
+      return performance.now() - started;
+    };
+    await timed(1); // compiles the kernels
+    let fastest = Infinity;
+    for (let round = 0; round < TIMED_ROUNDS; round++) {
+      const wait = await timed(0);
+      fastest = Math.min(fastest, Math.max(0, await timed(TIMED_STEPS) - wait));
+    }
+    logits[Symbol.dispose]();
+    state[Symbol.dispose]();
+    return fastest / TIMED_STEPS;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.model[Symbol.dispose]();
+    this.model.gpu.trim();
+    return Promise.resolve();
+  }
+}

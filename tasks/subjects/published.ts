@@ -1,0 +1,130 @@
+import { join } from "@std/path";
+import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
+import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
+import { Model, stateBytesOf } from "../../models/model.ts";
+import { checkTaskName, createTask } from "../registry.ts";
+import { RULER_TASKS } from "../sweep/paper.ts";
+import type { SubjectCard } from "../subject.ts";
+import { loadChatTemplate } from "../templates.ts";
+import { BASE_TEMPLATE } from "../wording.ts";
+import { knownCheckpoint } from "./known.ts";
+import { countParameters } from "./trained.ts";
+import { checkTemplate, WORD_TASKS } from "./words.ts";
+
+/** Bytes of a file that its fingerprint looks at, at so many evenly spaced places. */
+const PIECE = 2 ** 16;
+const PIECES = 16;
+/** Files that hold a model. */
+const MODEL_FILES = /\.(safetensors|bin|pth|json|jinja|txt)$/;
+/** RULER's questions about passages need files that the user names. */
+const ASKED = RULER_TASKS.filter((name) => !name.startsWith("qa_"));
+
+/** How published checkpoints are found. */
+export interface PublishedOptions {
+  /** The tokenizer's folder or `hf:owner/name`, where it is not the checkpoint's own. */
+  readonly tokenizer?: string;
+  /** Called at the begin of each file of a download and as its bytes arrive. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** A published checkpoint on this machine's disk. */
+export interface PublishedCheckpoint {
+  /** Its folder, or its file. */
+  readonly folder: string;
+  /** Its tokenizer, where it has one. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** What a sweep must know of it. */
+  readonly card: SubjectCard;
+}
+
+/**
+ * Finds a published checkpoint, a folder or `hf:owner/name`, which is downloaded where it is not in the
+ * cache. Nothing of it is loaded.
+ *
+ * @throws {Error} where it cannot be downloaded, or is of an unknown kind.
+ */
+export async function findPublished(
+  name: string,
+  options: PublishedOptions = {},
+): Promise<PublishedCheckpoint> {
+  const { onProgress } = options;
+  const folder = isHubModel(name) ? await downloadModel(name, { onProgress }) : name;
+  const description = await describeModel(folder);
+  const known = knownCheckpoint(name);
+  const tokenizer = await findTokenizer(folder, options.tokenizer ?? known?.tokenizer, onProgress);
+  const chat = tokenizer && await loadChatTemplate(folder);
+  const templates = [BASE_TEMPLATE, ...(chat ? [chat] : [])];
+  return {
+    folder,
+    tokenizer,
+    card: {
+      ...describe(description),
+      name,
+      trainLength: description.trainedLength ?? known?.trainLength,
+      tasks: tokenizer ? ASKED : [],
+      otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
+      fingerprint: await fingerprint(folder),
+      task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
+        checkTaskName(taskName);
+        if (tokenizer === undefined) throw noTokenizer(name);
+        const wording = { tokenizer, template: checkTemplate(name, template, templates) };
+        return await createTask(taskName, taskOptions, wording);
+      },
+    },
+  };
+}
+
+function describe(
+  { configuration }: ModelDescription,
+): Pick<SubjectCard, "family" | "parameters" | "window" | "stateBytes"> {
+  return {
+    family: configuration.family,
+    parameters: countParameters(configuration),
+    window: Model.windowOf(configuration),
+    stateBytes: stateBytesOf(configuration),
+  };
+}
+
+async function findTokenizer(
+  folder: string,
+  elsewhere: string | undefined,
+  onProgress: PublishedOptions["onProgress"],
+): Promise<Tokenizer | undefined> {
+  if (elsewhere !== undefined) {
+    return await loadTokenizer(
+      isHubModel(elsewhere)
+        ? await downloadModel(elsewhere, { weights: false, onProgress })
+        : elsewhere,
+    );
+  }
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  const has = names.some((name) => name === "tokenizer.json" || /^rwkv_vocab_.*\.txt$/.test(name));
+  return has ? await loadTokenizer(folder) : undefined;
+}
+
+function noTokenizer(name: string): Error {
+  return new Error(
+    `Cannot ask ${name} in words as it has no tokenizer.json: give the folder or the hub's name of its tokenizer with --tokenizer`,
+  );
+}
+
+/** Of names, sizes and pieces of the model's files: a checkpoint may hold many gigabytes. */
+async function fingerprint(folder: string): Promise<string> {
+  const parts: Uint8Array[] = [];
+  const names = (await Array.fromAsync(Deno.readDir(folder)))
+    .filter(({ name, isDirectory }) => !isDirectory && MODEL_FILES.test(name))
+    .map(({ name }) => name).sort();
+  for (const name of names) {
+    using file = await Deno.open(join(folder, name));
+    const { size } = await file.stat();
+    parts.push(new TextEncoder().encode(`${name} ${size}\n`));
+    for (let i = 0; i < PIECES; i++) {
+      const piece = new Uint8Array(Math.min(PIECE, size));
+      await file.seek(Math.floor((size - piece.length) * i / (PIECES - 1)), Deno.SeekMode.Start);
+      parts.push(piece.subarray(0, await file.read(piece) ?? 0));
+      if (size <= PIECE) break;
+    }
+  }
+  const hash = await crypto.subtle.digest("SHA-256", await new Blob(parts as BlobPart[]).bytes());
+  return new Uint8Array(hash, 0, 8).toHex();
+}

@@ -1,0 +1,82 @@
+import { join } from "@std/path";
+import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
+import { parameterSpecifications, stateBytesOf } from "../../models/model.ts";
+import { ZOO } from "../../models/zoo/mod.ts";
+import { checkTaskName, createTask } from "../registry.ts";
+import type { SubjectCard } from "../subject.ts";
+import type { Recipe } from "../training/recipe.ts";
+import { checkTemplate, WORD_TASKS } from "./words.ts";
+import { BASE_TEMPLATE } from "../wording.ts";
+
+const BYTES = BYTE_TOKENIZER.vocabulary;
+
+/** How many weights a model has. */
+export function countParameters(configuration: ModelConfiguration): number {
+  return parameterSpecifications(configuration).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
+    0,
+  );
+}
+
+/** The tokenizer of a model that `deno task train` made, where its tokens are bytes. */
+export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer | undefined {
+  return vocabulary === BYTES ? BYTE_TOKENIZER : undefined;
+}
+
+/**
+ * The card of a model that `deno task train` made, from the recipe beside it. It knows the tasks of
+ * its recipe; where its tokens are bytes, those in words besides.
+ *
+ * @throws {Error} where the folder holds no such model.
+ */
+export async function readTrainedCard(
+  name: string,
+  directory: URL | string,
+): Promise<SubjectCard> {
+  const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
+  const { model } = recipe;
+  const tokenizer = trainedTokenizer(model);
+  const known = recipe.tasks.map((task) => task.name as string);
+  return {
+    name,
+    family: model.family,
+    parameters: countParameters(model),
+    trainLength: recipe.length,
+    tasks: known,
+    otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
+    stateBytes: stateBytesOf(model),
+    fingerprint: await digest(directory, "model.safetensors"),
+    task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
+      const trained = recipe.tasks.find((task) => task.name === taskName);
+      checkTaskName(taskName);
+      if (trained || !tokenizer) {
+        return await createTask(taskName, { ...trained?.options, ...options });
+      }
+      checkTemplate(name, template, [BASE_TEMPLATE]);
+      return await createTask(taskName, options, { tokenizer, template: BASE_TEMPLATE });
+    },
+  };
+}
+
+async function readBytes(directory: URL | string, file: string): Promise<ArrayBuffer> {
+  if (typeof directory === "string") return (await Deno.readFile(join(directory, file))).buffer;
+  return await (await fetch(new URL(file, directory))).arrayBuffer();
+}
+
+async function readText(directory: URL | string, file: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await readBytes(directory, file));
+  } catch (error) {
+    throw new Error(
+      `Cannot find a model in ${directory} as its ${file} cannot be read: a model is a name of ${
+        ZOO.join(", ")
+      }; the path of a folder that holds what deno task train wrote, or a published checkpoint with its config.json; or hf:owner/name`,
+      { cause: error },
+    );
+  }
+}
+
+async function digest(directory: URL | string, file: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", await readBytes(directory, file));
+  return new Uint8Array(hash, 0, 8).toHex();
+}

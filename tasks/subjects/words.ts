@@ -1,0 +1,26 @@
+import { FORMAT_TASKS, RULER_TASKS } from "../sweep/paper.ts";
+import type { PromptTemplate } from "../wording.ts";
+
+/** The tasks that any model with a tokenizer can be asked. */
+export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...FORMAT_TASKS, "text"];
+
+/**
+ * The template of a name.
+ *
+ * @throws {RangeError} where the model has none of that name, with those that it has.
+ */
+export function checkTemplate(
+  model: string,
+  name: string,
+  templates: readonly PromptTemplate[],
+): PromptTemplate {
+  const template = templates.find((template) => template.name === name);
+  if (template === undefined) {
+    throw new RangeError(
+      `Cannot ask ${model} in the template ${name}: it has ${
+        templates.map((template) => template.name).join(", ")
+      }`,
+    );
+  }
+  return template;
+}
