@@ -146,19 +146,10 @@ export class Model implements Disposable {
     return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
   }
 
-  /** How many tokens back any of its mixers sees, where all are limited. */
-  get window(): number | undefined {
-    return Model.windowOf(this.configuration);
-  }
-
-  /** How many tokens back any mixer of such a model sees, where all are limited. */
-  static windowOf(configuration: ModelConfiguration): number | undefined {
-    const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
-    const widest = Math.max(...windows);
-    return Number.isFinite(widest) ? widest : undefined;
-  }
-
-  /** Bytes of state for one sequence after `length` tokens. */
+  /**
+   * Bytes of state for one sequence after `length` tokens. A cache that grows has room for up to an
+   * eighth more, so that it need not be copied at every token.
+   */
   stateBytes(length: number): number {
     return sumStateBytes(this.#layers, this.configuration.width, length);
   }
@@ -171,7 +162,7 @@ export class Model implements Disposable {
    */
   checkRoom(length: number, batch: number = 1): void {
     const { width, layers } = this.configuration;
-    const state = batch * this.stateBytes(length);
+    const state = 9 / 8 * batch * this.stateBytes(length);
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
     const besides = 6 * F32_BYTES * width * segment + state / layers.length;
     this.gpu.checkRoom(Math.ceil(state + besides), `read ${batch} × ${length} tokens`);
@@ -482,6 +473,18 @@ export function parameterSpecifications(
     ...norm("norm"),
     ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
   ];
+}
+
+/**
+ * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
+ * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
+ */
+export function windowOf({ layers }: ModelConfiguration): number | undefined {
+  const windows = layers.flatMap(({ mixer }) =>
+    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
+  );
+  const widest = Math.max(0, ...windows);
+  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
 }
 
 /** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */

@@ -19,13 +19,38 @@ export * from "./registry.ts";
 export { type Reply, scoreReply } from "./reply.ts";
 export { chatTemplate, type ChatTemplateOptions, loadChatTemplate } from "./templates.ts";
 export * from "./wording.ts";
+export { compression, type CompressionOptions } from "./generators/compression.ts";
+export {
+  copying,
+  type CopyingOptions,
+  ngramLookup,
+  type NgramLookupOptions,
+} from "./generators/copying.ts";
+export {
+  fuzzyInContextRecall,
+  type FuzzyInContextRecallOptions,
+} from "./generators/fuzzy_in_context_recall.ts";
+export {
+  inContextRecall,
+  type InContextRecallOptions,
+  noisyInContextRecall,
+  type NoisyInContextRecallOptions,
+} from "./generators/in_context_recall.ts";
 export { induction, type InductionOptions } from "./generators/induction.ts";
 export type { LayoutOptions } from "./generators/layout.ts";
+export { memorization, type MemorizationOptions } from "./generators/memorization.ts";
 export { mqar, type MqarOptions } from "./generators/mqar.ts";
 export { niah, type NiahOptions } from "./generators/niah.ts";
 export type { Haystack } from "./generators/haystack.ts";
 export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
+export { phoneBook, type PhoneBookOptions } from "./generators/phone_book.ts";
 export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
+export {
+  parity,
+  s5,
+  type S5Options,
+  type StateTrackingOptions,
+} from "./generators/state_tracking.ts";
 export { text, type TextOptions } from "./generators/text.ts";
 export type { TokenRange } from "./random.ts";
 export * from "./statistics.ts";
@@ -35,6 +60,7 @@ export {
   parseLength,
   type SweepConfiguration,
   SWEEPS,
+  type TaskGrid,
   tokensOf,
 } from "./sweep/configuration.ts";
 export type { RecallChoice } from "./report/recall.ts";

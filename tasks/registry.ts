@@ -1,8 +1,33 @@
+import { compression, type CompressionOptions } from "./generators/compression.ts";
+import {
+  copying,
+  type CopyingOptions,
+  ngramLookup,
+  type NgramLookupOptions,
+} from "./generators/copying.ts";
+import {
+  fuzzyInContextRecall,
+  type FuzzyInContextRecallOptions,
+} from "./generators/fuzzy_in_context_recall.ts";
+import {
+  inContextRecall,
+  type InContextRecallOptions,
+  noisyInContextRecall,
+  type NoisyInContextRecallOptions,
+} from "./generators/in_context_recall.ts";
 import { induction, type InductionOptions } from "./generators/induction.ts";
+import { memorization, type MemorizationOptions } from "./generators/memorization.ts";
 import { mqar, type MqarOptions } from "./generators/mqar.ts";
 import { niah, type NiahOptions } from "./generators/niah.ts";
 import { passkey, type PasskeyOptions } from "./generators/passkey.ts";
+import { phoneBook, type PhoneBookOptions } from "./generators/phone_book.ts";
 import { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
+import {
+  parity,
+  s5,
+  type S5Options,
+  type StateTrackingOptions,
+} from "./generators/state_tracking.ts";
 import { text, type TextOptions } from "./generators/text.ts";
 import type { Task } from "./task.ts";
 import type { Wording } from "./wording.ts";
@@ -23,6 +48,26 @@ export interface TaskOptions {
   "niah-essay": NiahOptions;
   /** Of {@linkcode niah}, among other needles. */
   "niah-needles": NiahOptions;
+  /** Of {@linkcode parity}. */
+  "parity": StateTrackingOptions;
+  /** Of {@linkcode s5}. */
+  "s5": S5Options;
+  /** Of {@linkcode inContextRecall}. */
+  "in-context-recall": InContextRecallOptions;
+  /** Of {@linkcode fuzzyInContextRecall}. */
+  "fuzzy-in-context-recall": FuzzyInContextRecallOptions;
+  /** Of {@linkcode noisyInContextRecall}. */
+  "noisy-in-context-recall": NoisyInContextRecallOptions;
+  /** Of {@linkcode compression}. */
+  "compression": CompressionOptions;
+  /** Of {@linkcode memorization}. */
+  "memorization": MemorizationOptions;
+  /** Of {@linkcode copying}. */
+  "copying": CopyingOptions;
+  /** Of {@linkcode ngramLookup}. */
+  "ngram-lookup": NgramLookupOptions;
+  /** Of {@linkcode phoneBook}. */
+  "phone-book": PhoneBookOptions;
   /** Of {@linkcode text}. */
   "text": TextOptions;
 }
@@ -43,6 +88,16 @@ const TASKS: {
   "niah-noise": (options) => niah({ ...options, haystack: "noise" }),
   "niah-essay": (options) => niah({ ...options, haystack: "essay" }),
   "niah-needles": (options) => niah({ ...options, haystack: "needles" }),
+  "parity": parity,
+  "s5": s5,
+  "in-context-recall": inContextRecall,
+  "fuzzy-in-context-recall": fuzzyInContextRecall,
+  "noisy-in-context-recall": noisyInContextRecall,
+  "compression": compression,
+  "memorization": memorization,
+  "copying": copying,
+  "ngram-lookup": ngramLookup,
+  "phone-book": phoneBook,
   "text": text,
 };
 
@@ -87,9 +142,8 @@ export async function createTask<Name extends TaskName>(
 
 /**
  * The options of a task in the small shared layout of the committed models: a vocabulary of 64, in
- * which 0 is blank, 1 to 4 and 7 name the task, 5 and 6 are the marks of induction and copying, 8 to
- * 10 those of needles, 16 to 63 are keys, values, symbols and noise. Text has its own vocabulary,
- * bytes.
+ * which 0 is blank, 5, 6 and 8 to 10 are marks, 16 to 63 keys, values, symbols and noise, and the
+ * others name the task. Permutations have a vocabulary of 128, text has bytes.
  *
  * @param mixture Whether the sample begins with the task's token, as a model needs that was trained
  * on several tasks.
@@ -98,6 +152,7 @@ export function smallLayout<Name extends TaskName>(
   name: Name,
   mixture: boolean = false,
 ): TaskOptions[Name] {
+  const strings = { vocabulary: 64, letters: [16, 31], begin: 8, end: 9, blank: 0 } as const;
   const layouts: { readonly [Other in TaskName]: TaskOptions[Other] } = {
     "mqar": { vocabulary: 64, pairs: 4, keys: [16, 39], values: [40, 63], ...token(1) },
     "induction": { vocabulary: 64, mark: 5, symbols: [16, 31], ...token(2) },
@@ -106,6 +161,22 @@ export function smallLayout<Name extends TaskName>(
     "niah-noise": { vocabulary: 64, ...token(7) },
     "niah-essay": { vocabulary: 64, ...token(7) },
     "niah-needles": { vocabulary: 64, ...token(7) },
+    "parity": { vocabulary: 64, first: 16, ...token(5) },
+    "s5": { vocabulary: 128, ...token(120) },
+    "in-context-recall": { vocabulary: 64, keys: [16, 31], values: [32, 47], ...token(11) },
+    "fuzzy-in-context-recall": {
+      ...{ vocabulary: 64, keys: [16, 31], values: [32, 47], blank: 0 },
+      ...token(12),
+    },
+    "noisy-in-context-recall": {
+      ...{ vocabulary: 64, keys: [16, 31], values: [32, 47], noise: [48, 63] },
+      ...token(11),
+    },
+    "compression": { vocabulary: 64, mark: 6, symbols: [16, 31], ...token(13) },
+    "memorization": { vocabulary: 64, keys: [16, 39], values: [40, 63], mark: 6, ...token(14) },
+    "copying": { ...strings, ...token(15) },
+    "ngram-lookup": { ...strings, ngram: 2, ...token(15) },
+    "phone-book": { vocabulary: 64, numberLength: 3, examples: 0, ...token(63) },
     "text": {},
   };
   return layouts[name];

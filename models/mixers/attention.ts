@@ -71,7 +71,6 @@ export function attentionMixer(
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
   const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
   return {
-    window,
     parameters: [
       ...Object.entries(streams).flatMap(([name, channels]) => [
         ...affineParameters(name, channels, width, { bias }),
@@ -132,6 +131,9 @@ export function attentionMixer(
   };
 }
 
+/** The share by which a cache that is full grows beyond what it must hold. */
+const CACHE_ROOM = 1 / 8;
+
 interface Cache {
   readonly key: Variable;
   readonly value: Variable;
@@ -141,7 +143,7 @@ interface Cache {
 
 /**
  * The cache with a segment behind it. A cache that is not differentiated has room to spare and is
- * written in place, doubled where it is full; otherwise the segment is joined to it.
+ * written in place, enlarged by an eighth where it is full; otherwise the segment is joined to it.
  */
 function extend(
   tape: Tape,
@@ -166,7 +168,7 @@ function appendTime(tape: Tape, cache: Variable, segment: Variable, length: numb
   const time = segment.shape[1];
   const step = rest.reduce((product, extent) => product * extent, 1);
   const fits = length + time <= capacity;
-  const room = fits ? capacity : Math.max(length + time, 2 * capacity);
+  const room = fits ? capacity : Math.ceil((length + time) * (1 + CACHE_ROOM));
   const target = fits ? cache.tensor.reshape(cache.shape) : tape.gpu.empty([batch, room, ...rest]);
   for (let sequence = 0; sequence < batch; sequence++) {
     if (!fits) {

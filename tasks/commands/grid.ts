@@ -1,5 +1,5 @@
 import { checkTaskName, TASK_NAMES } from "../registry.ts";
-import { parseLength, type SweepConfiguration } from "../sweep/configuration.ts";
+import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import { listOf, numberOf, numbersOf, type Option, type ParsedCommand } from "./options.ts";
 
@@ -64,11 +64,25 @@ export function changeGrid(
     ...(values.has("template") ? { templates: listOf(values.get("template")) } : {}),
     seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
     samples: numberOf("samples", values.get("samples")) ?? named.samples,
+    ...(named.grids === undefined ? {} : { grids: gridsBut(named.grids, values) }),
     ...(trainLength === undefined ? {} : { trainLength }),
     ...(Object.keys(options).length === 0
       ? {}
       : { taskOptions: { ...named.taskOptions, ...options } }),
   };
+}
+
+/** The tasks' own grids, but for what an option says for all tasks. */
+function gridsBut(
+  grids: Readonly<Record<string, TaskGrid>>,
+  options: ReadonlyMap<string, string>,
+): Readonly<Record<string, TaskGrid>> {
+  return Object.fromEntries(
+    Object.entries(grids).map(([task, grid]) => [
+      task,
+      Object.fromEntries(Object.entries(grid).filter(([axis]) => !options.has(axis))),
+    ]),
+  );
 }
 
 /** The files that tasks are made of. */

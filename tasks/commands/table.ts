@@ -14,8 +14,11 @@ export function resultsTable(results: readonly Row[]): string {
       block(`${title}: perplexity`, curvesOf(rows, "perplexity"), (value) => value.toPrecision(3))
     ),
   ];
-  for (const { title, tasks, curves } of taskMeans(rows)) {
-    if (tasks.length > 1) blocks.push(block(`mean of ${title}: accuracy`, curves, accuracy));
+  for (const { title, tasks, tasksLeftOut, curves } of taskMeans(rows)) {
+    const which = tasksLeftOut.length === 0 ? "" : ` (${tasks.join(", ")})`;
+    if (tasks.length > 1) {
+      blocks.push(block(`mean of ${title}${which}: accuracy`, curves, accuracy));
+    }
   }
   return blocks.join("\n\n");
 }

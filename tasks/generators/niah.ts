@@ -51,7 +51,8 @@ interface Needle {
  * essay with 1, `niah_single_3` with a longer value; `niah_multikey_1` an essay with 4,
  * `niah_multikey_2` needles; `niah_multivalue` an essay with a `valueCount` of 4, `niah_multiquery` with
  * a `keyCount` and a `queryCount` of 4. Several values of one key are due in the order in which they
- * stand. The marks stand in for the answers, so that no answer helps the one after it.
+ * stand. The marks stand in for the answers, so that no answer helps the one after it. Among needles,
+ * keys that are not asked for come again, with other values.
  *
  * The depth is the share of the other words (among needles: of the other needles) that stand before
  * the first key's first needle.
@@ -137,7 +138,7 @@ export function niah(options: NiahOptions = {}): Task {
         ? (t: number): number => write(t, tokenBut(asked, keys, random), value())
         : writeWord(haystack === "noise" ? noiseWords() : essayWords(random));
 
-      // What no further needle fits into stays blank, at the beginning.
+      // Where no further needle fits, the first word stands at the beginning.
       let t = prefix + (haystack === "needles" ? room % needleLength : 0);
       for (let part = 0; part < parts; part++) {
         const here = needleOf.get(part);

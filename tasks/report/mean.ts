@@ -1,24 +1,8 @@
 import { averageEstimates } from "../statistics.ts";
+import { RULER_TASKS } from "../sweep/paper.ts";
 import type { Row } from "../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, type Panel, panels, type Point } from "./curves.ts";
 import { formatOf } from "./formats.ts";
-
-/** The tasks of RULER (Hsieh et al. 2024, table 2), whose mean is its score. */
-export const RULER_TASKS = [
-  "niah_single_1",
-  "niah_single_2",
-  "niah_single_3",
-  "niah_multikey_1",
-  "niah_multikey_2",
-  "niah_multikey_3",
-  "niah_multivalue",
-  "niah_multiquery",
-  "vt",
-  "cwe",
-  "fwe",
-  "qa_1",
-  "qa_2",
-] as const;
 
 /** RULER's bar: Llama-2-7B's mean at its 4096 tokens (Hsieh et al. 2024, section 4). */
 export const EFFECTIVE = 0.856;
@@ -143,6 +127,8 @@ export interface EffectiveLength {
   readonly longest?: number;
   /** The longest length that has it together with all shorter ones that were asked. */
   readonly unbroken?: number;
+  /** The longest length whose whole interval has it. */
+  readonly certain?: number;
   /** The longest length that was asked. */
   readonly asked: number;
 }
@@ -151,11 +137,13 @@ export interface EffectiveLength {
 export function effectiveLength({ points }: Curve): EffectiveLength {
   const holds = ({ value }: Point): boolean => value >= EFFECTIVE;
   const longest = points.findLast(holds);
+  const certain = points.findLast(({ low }) => low >= EFFECTIVE);
   const fails = points.findIndex((point) => !holds(point));
   const unbroken = fails < 0 ? points.at(-1) : points[fails - 1];
   return {
     ...(longest === undefined ? {} : { longest: longest.length }),
     ...(unbroken === undefined ? {} : { unbroken: unbroken.length }),
+    ...(certain === undefined ? {} : { certain: certain.length }),
     asked: points.at(-1)!.length,
   };
 }

@@ -5,7 +5,7 @@ import { EFFECTIVE, type TaskMean, taskMeans } from "./mean.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
-import type { Results } from "./runs.ts";
+import type { ReportModel, Results } from "./runs.ts";
 import { STYLE } from "./style.ts";
 import { meanTable, runTable } from "./tables.ts";
 import { type Look, looks, THEME, tokens } from "./theme.ts";
@@ -17,7 +17,7 @@ export function makePage(results: Results, pictures: readonly Picture[]): string
   const means = taskMeans(rows);
   const only = means.length === 1 && means[0].tasks.length === 1;
   const parts: readonly (readonly [name: Section, title: string, introduction: string])[] = [
-    ["mean", only ? "Accuracy" : "Mean over tasks", meansText(means, look)],
+    ["mean", only ? "Accuracy" : "Mean over tasks", meansText(means, models, look)],
     [
       "state",
       "Recall and the size of the state",
@@ -29,7 +29,7 @@ export function makePage(results: Results, pictures: readonly Picture[]): string
       "accuracy",
       "Accuracy by task",
       muted(
-        "The share of answers that are right. A dashed grey line is chance; a finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
+        "The share of answers that are right. A dashed grey line is chance, where that is more than 0; a finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
       ),
     ],
     [
@@ -99,7 +99,7 @@ ${
 ${runTable(results, look)}
 </section>
 <section><h2>How to read it</h2>
-<p>Shaded bands, bars and “±” are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. The intervals speak of the test samples, not of training again: another seed of the same training can give another model.</p>
+<p>Shaded bands, bars and ranges in small print are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. The intervals speak of the test samples, not of training again: another seed of the same training can give another model.</p>
 <p>A vertical dotted line is the training length: what lies right of it was never seen in training. It has a model’s colour where that model alone was trained at it.</p>
 </section>
 </main>
@@ -144,10 +144,22 @@ function headline({ models, rows }: Results): string {
 }
 
 /** Each mean as a table, with what is in it and what is not. */
-function meansText(means: readonly TaskMean[], look: ReadonlyMap<string, Look>): string {
+function meansText(
+  means: readonly TaskMean[],
+  models: readonly ReportModel[],
+  look: ReadonlyMap<string, Look>,
+): string {
   if (means.length === 0) return "";
+  const modelOf = new Map(models.map((model) => [model.model, model]));
   return means.map((mean) => {
-    const { title, tasks, leftOut, tasksLeftOut } = mean;
+    const { title, tasks, tasksLeftOut, curves } = mean;
+    const inIt = curves.map(({ model }) => modelOf.get(model)!);
+    // That another run of a model in it asked for something else goes without saying.
+    const leftOut = mean.leftOut.filter((model) =>
+      !inIt.some(({ name, run }) =>
+        name === modelOf.get(model)!.name && run !== modelOf.get(model)!.run
+      )
+    );
     const of = tasks.length === 1
       ? `Accuracy on ${escape(title)}.`
       : `Mean accuracy over ${escape(title)}, each counting the same: ${escape(listOf(tasks))}.`;
@@ -165,7 +177,7 @@ function meansText(means: readonly TaskMean[], look: ReadonlyMap<string, Look>):
   }).join("\n") + muted(
     `The effective length is RULER’s: the longest length with at least ${EFFECTIVE} (printed bold)${
       means.some(({ name }) => name === "ruler") ? "" : ", a bar that was set for RULER’s 13 tasks"
-    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked. “≥” says that no longer one was asked.`,
+    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked, “certain at” the longest whose whole interval has it. “≥” says that no longer one was asked.`,
   );
 }
 

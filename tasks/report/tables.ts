@@ -1,23 +1,30 @@
+import { RULER_TASKS } from "../sweep/paper.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
 import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
+import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
-import { type Look, tokens } from "./theme.ts";
+import { callNames, type Look, tokens } from "./theme.ts";
 
-/** A model's name, with its colour. */
-function chip(model: string, look: ReadonlyMap<string, Look>): string {
-  return `<span class="chip" style="background:${look.get(model)!.colour}"></span>${escape(model)}`;
+/** What a model is called, with its colour. */
+function chip(name: string, { colour }: Look): string {
+  return `<span class="chip" style="background:${colour}"></span>${escape(name)}`;
 }
 
 /** A mean by model and length with its interval, and how far each model's accuracy reaches. */
 export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>): string {
   const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
     .sort((a, b) => a - b);
+  const names = callNames(curves.map(({ model }) => model), look);
   const pointAt = ({ points }: Curve, length: number): Point | undefined =>
     points.find((point) => point.length === length);
   return table(curves, [
-    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    {
+      head: "model",
+      cell: ({ model }) => chip(names.get(model)!, look.get(model)!),
+      text: "short",
+    },
     {
       head: "effective length",
       cell: (curve) => reach(effectiveLength(curve), "longest"),
@@ -25,6 +32,10 @@ export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>)
     {
       head: "unbroken up to",
       cell: (curve) => reach(effectiveLength(curve), "unbroken"),
+    },
+    {
+      head: "certain at",
+      cell: (curve) => reach(effectiveLength(curve), "certain"),
     },
     ...lengths.map((length): Column<Curve> => ({
       head: tokens(length),
@@ -41,7 +52,7 @@ function meanCell(point: Point | undefined): string {
   return `${value >= EFFECTIVE ? `<b>${text}</b>` : text}${interval}`;
 }
 
-function reach(effective: EffectiveLength, which: "longest" | "unbroken"): string {
+function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "certain"): string {
   const length = effective[which];
   if (length === undefined) return "none";
   return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;
@@ -62,37 +73,48 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     return values.length === 0 ? "–" : escape(ordered.join(", "));
   };
   return table(models, [
-    { head: "model", cell: ({ model }) => chip(model, look), text: "short" },
+    {
+      head: "model",
+      cell: ({ model, name }) => chip(name, look.get(model)!),
+      text: "short",
+    },
     ...(runs.length > 1
       ? [{ head: "run", cell: ({ run }: ReportModel) => escape(run), text: "short" as const }]
       : []),
     { head: "architecture", cell: ({ family }) => escape(family), text: "short" },
-    { head: "parameters", cell: ({ parameters }) => parameters.toLocaleString("en") },
+    { head: "parameters", cell: ({ parameters }) => count(parameters) },
     { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
-    { head: "tasks", cell: listed("task"), text: "long" },
+    { head: "seeds", cell: listed("seed"), text: "short" },
+    { head: "samples a cell", cell: samplesOf },
+    { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
+    { head: "version", cell: listed("version"), text: "short" },
+    { head: "adapter", cell: listed("adapter"), text: "short" },
     {
       head: "lengths",
       cell: ({ model }) =>
         [...new Set(rowsOf.get(model)!.map(({ length }) => length))].sort((a, b) => a - b)
           .map(tokens).join(", "),
-      text: "long",
+      text: "short",
     },
     { head: "loads", cell: listed("load"), text: "short" },
-    { head: "depths", cell: listed("depth"), text: "long" },
-    { head: "seeds", cell: listed("seed"), text: "short" },
-    { head: "samples a cell", cell: samplesOf },
-    { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
-    { head: "adapter", cell: listed("adapter"), text: "long" },
-    { head: "version", cell: listed("version"), text: "short" },
+    { head: "depths", cell: listed("depth"), text: "short" },
+    { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
   ]);
 
   function samplesOf({ model }: ReportModel): string {
     const counts = rowsOf.get(model)!.filter(({ metric }) => !metric.includes("@"))
       .map(({ samples }) => samples);
-    const [low, high] = [Math.min(...counts), Math.max(...counts)];
+    const [low, high] = [Math.min, Math.max].map((end) => counts.reduce((a, b) => end(a, b)));
     return low === high ? String(low) : `${low}–${high}`;
   }
+}
+
+/** Small numbers in full, large ones short: 24,736, 2.68B. */
+function count(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toPrecision(3)}B`;
+  if (value >= 1e6) return `${(value / 1e6).toPrecision(3)}M`;
+  return value.toLocaleString("en");
 }
 
 function cellsOf(rows: readonly Row[]): number {
@@ -101,4 +123,19 @@ function cellsOf(rows: readonly Row[]): number {
       JSON.stringify([task, length, depth, load, seed])
     ),
   ).size;
+}
+
+/** The tasks of rows: RULER's as one where all are there, so the needle's formats where they are many. */
+function tasksOf(rows: readonly Row[]): string {
+  const all = [...new Set(rows.map(({ task }) => task))];
+  const ruler = RULER_TASKS.every((task) => all.includes(task))
+    ? new Set<string>(RULER_TASKS)
+    : new Set<string>();
+  const formats = all.filter((task) => formatOf(task) !== undefined);
+  const short = formats.length > 2;
+  return [
+    ...(ruler.size > 0 ? ["RULER’s 13"] : []),
+    ...(short ? [`${formats.length} formats of a needle`] : formats),
+    ...all.filter((task) => !ruler.has(task) && formatOf(task) === undefined),
+  ].join(", ");
 }

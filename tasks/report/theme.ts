@@ -13,7 +13,7 @@ const SERIES: readonly { readonly light: string; readonly dark: string }[] = [
   { light: "#5f6b76", dark: "#a9b4bf" },
 ];
 
-const SYMBOLS = ["circle", "square2", "triangle", "diamond2", "star", "times", "hexagon", "wye"];
+const SYMBOLS = ["circle", "square2", "triangle", "diamond2", "star", "cross", "hexagon", "wye"];
 
 const INK = {
   light: { paper: "#ffffff", ink: "#1c2127", muted: "#5d6873", grid: "#e4e7ea", panel: "#f6f7f9" },
@@ -35,6 +35,8 @@ function variables(scheme: "light" | "dark"): string {
 
 /** How a model looks, by its place among the models. */
 export interface Look {
+  /** Its name, which says enough where no other model of it is shown. */
+  readonly name: string;
   /** A CSS colour. */
   readonly colour: string;
   /** A symbol that Plot knows. */
@@ -77,9 +79,10 @@ export function looks(models: readonly LookOf[]): ReadonlyMap<string, Look> {
     ? families
     : models.map((model) => [model]);
   return new Map(groups.flatMap((group, i) =>
-    group.map(({ model }, nth) => {
+    group.map(({ model, name = model }, nth) => {
       const dashes = DASHES[(nth + Math.floor(i / SERIES.length)) % DASHES.length];
       return [model, {
+        name,
         colour: `var(--series-${i % SERIES.length})`,
         symbol: SYMBOLS[i % SYMBOLS.length],
         ...(nth % 2 === 1 ? { hollow: true } : {}),
@@ -87,6 +90,22 @@ export function looks(models: readonly LookOf[]): ReadonlyMap<string, Look> {
       }] as const;
     })
   ));
+}
+
+/**
+ * What models are called where they are shown together: by their names, or by their labels where
+ * several have one name.
+ */
+export function callNames(
+  models: readonly string[],
+  look: ReadonlyMap<string, Look>,
+): ReadonlyMap<string, string> {
+  const shown = [...new Set(models)];
+  const names = Map.groupBy(shown, (model) => look.get(model)!.name);
+  return new Map(shown.map((model) => {
+    const { name } = look.get(model)!;
+    return [model, names.get(name)!.length === 1 ? name : model];
+  }));
 }
 
 /** Blue (0) over grey to yellow (1), as lightness grows: cividis (Nuñez, Anderton & Renslow 2018). */

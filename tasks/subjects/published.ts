@@ -1,7 +1,7 @@
 import { join } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
 import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
-import { Model, stateBytesOf } from "../../models/model.ts";
+import { stateBytesOf, windowOf } from "../../models/model.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../sweep/paper.ts";
 import type { SubjectCard } from "../subject.ts";
@@ -80,7 +80,7 @@ function describe(
   return {
     family: configuration.family,
     parameters: countParameters(configuration),
-    window: Model.windowOf(configuration),
+    window: windowOf(configuration),
     stateBytes: stateBytesOf(configuration),
   };
 }

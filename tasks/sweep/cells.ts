@@ -1,6 +1,6 @@
 import type { SubjectCard } from "../subject.ts";
 import { checkLength, type Task } from "../task.ts";
-import { type SweepConfiguration, tokensOf } from "./configuration.ts";
+import { gridOf, type SweepConfiguration, tokensOf } from "./configuration.ts";
 
 /** One point of a sweep's grid. Its coordinates are all that determines its result. */
 export interface Cell {
@@ -104,7 +104,6 @@ async function cellsOf(
   configuration: SweepConfiguration,
   card: SubjectCard,
 ): Promise<ModelCells> {
-  const { depths, loads, seeds } = configuration;
   const chosen = configuration.tasks.length === 0
     ? card.tasks
     : tasksOf(card).filter((name) => configuration.tasks.includes(name));
@@ -115,33 +114,42 @@ async function cellsOf(
     }
   }
   const trainLength = trainLengthOf(configuration, card);
-  const lengths = [
-    ...new Set(configuration.lengths.map((length) => tokensOf(length, trainLength))),
-  ].sort((a, b) => a - b);
+  const cells = [...tasks.values()].flatMap((task) =>
+    cellsOfTask(gridOf(configuration, task.name), card.name, task, trainLength)
+  );
+  // Sorting is stable: the cells of one length stay in the order of tasks, loads, depths and seeds.
+  cells.sort((a, b) => a.length - b.length);
+  return { card, tasks, cells };
+}
+
+function cellsOfTask(
+  { lengths, loads, depths, seeds }: SweepConfiguration,
+  model: string,
+  task: Task,
+  trainLength: number,
+): Cell[] {
+  const cellLoads = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
+  const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
   const cells: Cell[] = [];
-  for (const length of lengths) {
-    for (const task of tasks.values()) {
-      const cellLoads = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
-      const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
-      for (const load of cellLoads) {
-        checkLength(task, length, load);
-        for (const depth of cellDepths) {
-          for (const seed of seeds) {
-            cells.push({
-              model: card.name,
-              task: task.name,
-              ...(task.template === undefined ? {} : { template: task.template }),
-              length,
-              ...(depth === undefined ? {} : { depth }),
-              ...(load === undefined ? {} : { load }),
-              seed,
-            });
-          }
+  for (const length of new Set(lengths.map((length) => tokensOf(length, trainLength)))) {
+    for (const load of cellLoads) {
+      checkLength(task, length, load);
+      for (const depth of cellDepths) {
+        for (const seed of seeds) {
+          cells.push({
+            model,
+            task: task.name,
+            ...(task.template === undefined ? {} : { template: task.template }),
+            length,
+            ...(depth === undefined ? {} : { depth }),
+            ...(load === undefined ? {} : { load }),
+            seed,
+          });
         }
       }
     }
   }
-  return { card, tasks, cells };
+  return cells;
 }
 
 /** A task in each of the sweep's templates; once, where it is not in words. */

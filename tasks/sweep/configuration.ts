@@ -31,8 +31,21 @@ export interface SweepConfiguration {
   readonly samples: number;
   /** Stands in for each model's own training length. */
   readonly trainLength?: number;
+  /** What of the grid is different for a task, by the task's name. */
+  readonly grids?: Readonly<Record<string, TaskGrid>>;
   /** Options of tasks by their name, over those the model was trained with. */
   readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** What of a sweep's grid a task may have for itself. */
+export type TaskGrid = Partial<
+  Pick<SweepConfiguration, "lengths" | "depths" | "loads" | "seeds" | "samples">
+>;
+
+/** The sweep as it is for a task. */
+export function gridOf(configuration: SweepConfiguration, task: string): SweepConfiguration {
+  const { grids = {}, ...shared } = configuration;
+  return { ...shared, ...grids[task] };
 }
 
 /** Tokens after which a perplexity's interval is narrow enough. */
@@ -129,6 +142,9 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   for (const [name, values] of Object.entries(axes)) {
     const twice = values.find((value, i) => values.indexOf(value) !== i);
     if (twice !== undefined) fail(`${name} ${twice} is there twice`);
+  }
+  for (const task of Object.keys(configuration.grids ?? {})) {
+    checkConfiguration(gridOf(configuration, task));
   }
 }
 

@@ -11,7 +11,13 @@ import {
   taskKey,
   trainLengthOf,
 } from "./cells.ts";
-import { checkConfiguration, hashOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import {
+  checkConfiguration,
+  gridOf,
+  hashOf,
+  samplesOf,
+  type SweepConfiguration,
+} from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { formatRows, type Row } from "./rows.ts";
 import { score } from "./score.ts";
@@ -213,7 +219,7 @@ class CellRunner {
   async run(cell: Cell, task: Task): Promise<Row[]> {
     const { name, family, parameters, window } = this.#subject;
     const { length, depth, load, seed } = cell;
-    const count = samplesOf(this.#configuration, task.metric, length);
+    const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
     const samples = Array.from(
       { length: count },
       (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),

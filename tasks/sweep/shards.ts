@@ -1,7 +1,7 @@
 import { join } from "@std/path";
 import type { SubjectCard } from "../subject.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
-import { samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 
 /** One of the equal shares that a sweep is run in. */
 export interface Shard {
@@ -67,11 +67,12 @@ export function takeShard(
  */
 function cellCost(
   { parameters, stateBytes }: SubjectCard,
-  { length }: Cell,
+  { task, length }: Cell,
   configuration: SweepConfiguration,
   { metric }: { metric: "accuracy" | "perplexity" },
 ): number {
-  const samples = samplesOf(configuration, metric, length) + 1; // one is read before any is timed
+  // One more is read before any is timed.
+  const samples = samplesOf(gridOf(configuration, task), metric, length) + 1;
   const state = (stateBytes?.(length / 2) ?? 0) / F32_BYTES;
   return samples * length * (parameters + state);
 }

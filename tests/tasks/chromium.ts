@@ -8,6 +8,8 @@ export interface Screen {
   readonly mobile?: boolean;
   /** The colour scheme that its user prefers. */
   readonly scheme?: "light" | "dark";
+  /** What the page is shown on: a screen unless told. */
+  readonly medium?: "screen" | "print";
 }
 
 type Message = {
@@ -18,6 +20,9 @@ type Message = {
   readonly result?: Record<string, unknown>;
   readonly error?: { readonly message: string };
 };
+
+/** How many milliseconds a page may take to load. */
+const PATIENCE = 60_000;
 
 /** Commands that may be Chromium, by system. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -45,12 +50,17 @@ export class Chromium implements AsyncDisposable {
   static async start(): Promise<Chromium> {
     const profile = await Deno.makeTempDir({ prefix: "chromium-" });
     const process = spawn(profile);
-    const socket = new WebSocket(await addressIn(process.stderr));
-    await new Promise((resolve, reject) => {
-      socket.onopen = resolve;
-      socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
-    });
-    return new Chromium(process, profile, socket);
+    try {
+      const socket = new WebSocket(await addressIn(process.stderr));
+      await new Promise((resolve, reject) => {
+        socket.onopen = resolve;
+        socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
+      });
+      return new Chromium(process, profile, socket);
+    } catch (error) {
+      process.kill();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -64,7 +74,7 @@ export class Chromium implements AsyncDisposable {
   async open(file: string, screen: Screen): Promise<Tab> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
-    const tab = new Tab(this, String(sessionId));
+    const tab = new Tab(this, { session: String(sessionId), target: String(targetId) });
     await tab.load(toFileUrl(file).href, screen);
     return tab;
   }
@@ -107,11 +117,13 @@ export class Tab {
   readonly requests: string[] = [];
   readonly #browser: Chromium;
   readonly #session: string;
+  readonly #target: string;
   readonly #loaded = Promise.withResolvers<void>();
 
-  constructor(browser: Chromium, session: string) {
+  constructor(browser: Chromium, { session, target }: { session: string; target: string }) {
     this.#browser = browser;
     this.#session = session;
+    this.#target = target;
     browser.listen(({ method, sessionId, params = {} }) => {
       if (sessionId !== session) return;
       if (method === "Page.loadEventFired") this.#loaded.resolve();
@@ -128,7 +140,11 @@ export class Tab {
     });
   }
 
-  async load(url: string, { width, height, mobile = false, scheme = "light" }: Screen) {
+  /** Loads an address, and waits until it is there. */
+  async load(
+    url: string,
+    { width, height, mobile = false, scheme = "light", medium = "screen" }: Screen,
+  ): Promise<void> {
     for (const domain of ["Page", "Runtime", "Log", "Network"]) {
       await this.#send(`${domain}.enable`);
     }
@@ -139,21 +155,35 @@ export class Tab {
       deviceScaleFactor: 1,
     });
     await this.#send("Emulation.setEmulatedMedia", {
+      media: medium,
       features: [{ name: "prefers-color-scheme", value: scheme }],
     });
+    const late = setTimeout(
+      () => this.#loaded.reject(new Error(`Chromium did not load ${url} in ${PATIENCE} ms`)),
+      PATIENCE,
+    );
     await this.#send("Page.navigate", { url });
     await this.#loaded.promise;
+    clearTimeout(late);
   }
 
-  /** The value of a function that runs in the page; it sees nothing but the page. */
-  async evaluate<Value>(body: () => Value): Promise<Value> {
+  /** The value of a function that runs in the page; it sees nothing but the page and its argument. */
+  async evaluate<Value, Argument = undefined>(
+    body: (argument: Argument) => Value | Promise<Value>,
+    argument?: Argument,
+  ): Promise<Value> {
     const { result, exceptionDetails } = await this.#send("Runtime.evaluate", {
-      expression: `(${body})()`,
+      expression: `(${body})(${JSON.stringify(argument)})`,
       returnByValue: true,
       awaitPromise: true,
     });
     if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
     return (result as { value: Value }).value;
+  }
+
+  /** Closes the tab. */
+  async close(): Promise<void> {
+    await this.#browser.send("Target.closeTarget", { targetId: this.#target });
   }
 
   /** The page as PNG, whole or in part. */
@@ -204,7 +234,7 @@ function spawn(profile: string): Deno.ChildProcess {
 }
 
 /** The address of DevTools, as the browser prints it; what it prints then is read and dropped. */
-async function addressIn(output: ReadableStream<Uint8Array>): Promise<string> {
+async function addressIn(output: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
   const reader = output.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

@@ -1,5 +1,5 @@
 import { clusteredProportion, type Estimate, type Row } from "../../tasks/mod.ts";
-import { RULER_TASKS } from "../../tasks/report/mean.ts";
+import { RULER_TASKS } from "../../tasks/sweep/paper.ts";
 
 /** Models of the kinds that RULER is asked of: how far each reaches, and what its state takes. */
 export const RULER_MODELS = [
@@ -78,7 +78,7 @@ export function rulerRows(): Row[] {
 }
 
 /** Rows of the shape of the paper's table 4: formats at fixed depths, at two lengths. */
-export function formatRows(): Row[] {
+export function gridRows(): Row[] {
   const uniform = generator(2);
   return RULER_MODELS.slice(1).flatMap((model) =>
     [2048, 4096].flatMap((length) =>

@@ -103,11 +103,63 @@ for (const name of SYNTHETIC) {
       const accuracy = answers.filter(Boolean).length / answers.length;
       const law = windowLaw(samples, window, task.chance()!)!;
       if (window === 101) assertEquals([accuracy, law], [1, 1]);
-      if (window === 1) assert(Math.abs(law - task.chance()!) < 1e-12);
+      if (window === 1) {
+        // Chance, but for what rests on the very token after which it is asked.
+        const positions = samples.flatMap((sample) =>
+          scoredPositions(sample).map((t) => sample.evidence![t] === t ? 1 : task.chance()!)
+        );
+        const expected = positions.reduce((sum, share) => sum + share, 0) / positions.length;
+        assert(Math.abs(law - expected) < 1e-9);
+      }
       // Three and a half standard errors, taken for as many independent samples.
       const bound = 3.5 * Math.sqrt(law * (1 - law) / samples.length);
       assert(Math.abs(accuracy - law) <= bound, `W = ${window}: ${accuracy} against ${law}`);
     }
+  });
+}
+
+for (const name of SYNTHETIC) {
+  Deno.test(`${name}: every length from the shortest on, and a long one`, async () => {
+    const task = await createTask(name, smallLayout(name));
+    const shortest = task.shortestLength();
+    const lengths = Array.from({ length: 40 }, (_, i) => shortest + i);
+    for (const length of [...lengths, 2 ** 15]) {
+      const sample = task.sample({ length, seed: 0, index: 0, split: "test" });
+      assertEquals(sample.tokens.length, length);
+      const asked = scoredPositions(sample);
+      assert(asked.length > 0);
+      // In full view of the sequence, the answers are those of one who looks them up.
+      const answers = asked.slice(-20).map((t) =>
+        answerFromWindow(task, sample, t, length, () => NaN)
+      );
+      assertEquals(answers, asked.slice(-20).map((t) => sample.labels[t]));
+    }
+  });
+
+  Deno.test(`${name}: a depth puts what is asked for there, for tasks with depths`, async () => {
+    const task = await createTask(name, smallLayout(name));
+    const coordinates = { length: 101, seed: 0, split: "test" } as const;
+    if (!task.depths) {
+      assertEquals(task.sample({ ...coordinates, index: 0 }).depth, undefined);
+      return;
+    }
+    for (let index = 0; index < 50; index++) {
+      const drawn = task.sample({ ...coordinates, index });
+      assert(drawn.depth! >= 0 && drawn.depth! <= 1);
+      let before = -1;
+      for (const depth of [0, 0.25, 0.5, 0.75, 1]) {
+        const sample = task.sample({ ...coordinates, index, depth });
+        assert(Math.abs(sample.depth! - depth) < 0.05, `${sample.depth} for ${depth}`);
+        const evidence = sample.evidence![scoredPositions(sample)[0]];
+        assert(evidence > before, `${evidence} after ${before}`);
+        before = evidence;
+      }
+    }
+    assertThrows(
+      () => task.sample({ ...coordinates, index: 0, depth: -0.1 }),
+      RangeError,
+      "a depth must be from 0",
+    );
   });
 }
 
@@ -274,7 +326,7 @@ Deno.test("createTask() lists the right names for a wrong one", async () => {
   await assertRejects(
     () => createTask("mqra" as "mqar"),
     RangeError,
-    "There is no task mqra: the tasks are mqar, induction, selective-copying, passkey, text",
+    `There is no task mqra: the tasks are ${TASK_NAMES.join(", ")}`,
   );
 });
 

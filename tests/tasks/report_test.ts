@@ -1,186 +1,23 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { parseHTML } from "linkedom";
-import { curvesOf, panels, taskMean } from "../../tasks/report/curves.ts";
-import { makePictures } from "../../tasks/report/pictures.ts";
+import { REPORT, reportCommand } from "../../tasks/commands/report.ts";
+import { parseCommand } from "../../tasks/commands/options.ts";
+import { resultsTable } from "../../tasks/commands/table.ts";
+import { type Curve, curvesOf, panels, pool } from "../../tasks/report/curves.ts";
+import { depthFields, depthLabels } from "../../tasks/report/depth.ts";
+import { formatFields, formatOf } from "../../tasks/report/formats.ts";
+import { effectiveLength, taskMeans } from "../../tasks/report/mean.ts";
+import { chooseRecall } from "../../tasks/report/recall.ts";
+import { joinRuns, nameRuns } from "../../tasks/report/runs.ts";
 import { bytes, looks, milliseconds, tokens } from "../../tasks/report/theme.ts";
-import { writeReport } from "../../tasks/report/write.ts";
-import { formatRows, parseRows, type Row } from "../../tasks/mod.ts";
+import { formatRows, parseRows, type Row, writeReport } from "../../tasks/mod.ts";
+import { FORMAT_DEPTHS, FORMATS, gridRows, RULER_MODELS, rulerRows } from "./example_ruler.ts";
 import { exampleRows } from "./example_rows.ts";
 
 /** The rows as a report sees them: through the CSV. */
 const ROWS = parseRows(formatRows(exampleRows()), "example");
-
-/** How many curves each picture must have. */
-const CURVES: Readonly<Record<string, number>> = {
-  "mean": 4,
-  "recall-state": 4,
-  "accuracy-mqar": 5,
-  "accuracy-induction": 5,
-  "accuracy-selective-copying": 4,
-  "accuracy-passkey": 5,
-  "perplexity-text": 5,
-  "perplexity-position-text": 5,
-  "prefill-ms": 5,
-  "step-ms": 5,
-  "peak-bytes": 5,
-  "state-bytes": 5,
-};
+const RULER = rulerRows();
 const MODELS = ["transformer", "mamba2", "gla", "griffin", "mamba2-attention"];
-const HEAT_MAPS = ["induction", "passkey"].flatMap((task) =>
-  MODELS.map((model) => `depth-${task}-${model}`)
-);
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** The figures of a page: how many curves with real points, window laws and fields each has. */
-function figuresOf(html: string): Map<string, { curves: number; laws: number; fields: number }> {
-  const { document } = parseHTML(html);
-  const paths = (figure: Element, description: string): number =>
-    [...figure.querySelectorAll(`[aria-description="${description}"] path`)].filter((path) =>
-      /^M[\d.,]+(L[\d.,]+){5,}$/.test(path.getAttribute("d") ?? "")
-    ).length;
-  return new Map(
-    [...document.querySelectorAll("figure")].map((figure) => [figure.id, {
-      curves: paths(figure as unknown as Element, "curve"),
-      laws: paths(figure as unknown as Element, "window law"),
-      fields: figure.querySelectorAll('[aria-label="cell"] rect').length,
-    }]),
-  );
-}
-
-function checkFigures(html: string): void {
-  const figures = figuresOf(html);
-  assertEquals(
-    new Set(figures.keys()),
-    new Set([...Object.keys(CURVES), ...HEAT_MAPS]),
-  );
-  for (const [name, curves] of Object.entries(CURVES)) {
-    assertEquals([name, figures.get(name)!.curves], [name, curves]);
-  }
-  for (const name of HEAT_MAPS) assertEquals([name, figures.get(name)!.fields], [name, 30]);
-  const depths = (name: string): string[] =>
-    [...parseHTML(html).document.querySelectorAll(`#${name} [aria-label="y-axis tick label"] text`)]
-      .map((text) => text.textContent!);
-  assertEquals(depths("depth-passkey-gla"), ["0%", "25%", "50%", "75%", "100%"]);
-  assertEquals(depths("depth-induction-gla"), ["0–20%", "20–40%", "40–60%", "60–80%", "80–100%"]);
-  assertEquals(figures.get("accuracy-mqar")!.laws, 1);
-  assertEquals(figures.get("accuracy-selective-copying")!.laws, 0);
-}
-
-Deno.test("the page has every picture with its curves, and needs nothing from anywhere", () =>
-  inFolder(async (folder) => {
-    const { page, pictures } = await writeReport(folder, ROWS);
-    const html = await Deno.readTextFile(page);
-    checkFigures(html);
-    const { document } = parseHTML(html);
-    assertEquals(document.querySelectorAll("script, link, img, iframe, object").length, 0);
-    assert(!/url\(|@import|https?:\/\/(?!www\.w3\.org)/.test(html));
-    for (const model of MODELS) assert(html.includes(model));
-    assert(html.includes("griffin was not asked all of them"));
-    assert(html.includes("trained at 64") && html.includes("chance"));
-    assert(/∝ L\^1\.\d\d/.test(html));
-    assert(!html.includes("NaN") && !html.includes("undefined"));
-    assertEquals(pictures.length, Object.keys(CURVES).length + HEAT_MAPS.length);
-    for (const picture of pictures) {
-      const svg = await Deno.readTextFile(picture);
-      const root = parseHTML(svg).document.querySelector("svg")!;
-      assertEquals(root.getAttribute("xmlns"), "http://www.w3.org/2000/svg");
-      assert(
-        root.querySelector("style") && root.querySelector("rect") && root.querySelector("text"),
-      );
-      assert(html.includes(`href="${picture.slice(folder.length + 1)}"`));
-    }
-  }));
-
-Deno.test("headless Chromium shows the page without an error, with every curve on it", () =>
-  inFolder(async (folder) => {
-    const { page } = await writeReport(folder, ROWS);
-    const { code, stdout, stderr } = await chromium(folder, page);
-    assertEquals(code, 0, stderr);
-    checkFigures(stdout);
-    assert(!/CONSOLE|Uncaught|net::ERR/.test(stderr), stderr);
-    const svg = await chromium(folder, join(folder, "mean.svg"));
-    assert(svg.stdout.includes("Mean accuracy over 4 tasks"), svg.stdout.slice(0, 300));
-    assert(!/parsererror|error on line/.test(svg.stdout), svg.stdout.slice(0, 300));
-  }));
-
-async function chromium(
-  folder: string,
-  file: string,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command("chromium", {
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-      "--enable-logging=stderr",
-      `--user-data-dir=${join(folder, "profile")}`,
-      "--dump-dom",
-      `file://${file}`,
-    ],
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-Deno.test("a model has the same colour in every picture, and its own", () => {
-  const colours = new Map<string, Set<string>>();
-  for (const { svg, section } of makePictures(ROWS)) {
-    if (section === "depth") continue;
-    for (const item of parseHTML(svg).document.querySelectorAll('[aria-label="legend"]')) {
-      const [model] = item.querySelector("text")!.textContent!.split(/ ∝|’s/);
-      const colour = item.querySelector("line")!.getAttribute("stroke")!;
-      colours.set(model, (colours.get(model) ?? new Set()).add(colour));
-    }
-  }
-  assertEquals(new Set(colours.keys()), new Set(MODELS));
-  assert([...colours.values()].every(({ size }) => size === 1));
-  assertEquals(new Set([...colours.values()].flatMap((set) => [...set])).size, 5);
-});
-
-Deno.test("two models of an architecture share its colour and differ in their dashes", () => {
-  const two = ["a", "b"].flatMap((family) =>
-    ["x", "y"].map((name) => ({ model: `${family}-${name}`, family }))
-  );
-  const look = looks(two);
-  assertEquals(look.get("a-x")!.colour, look.get("a-y")!.colour);
-  assert(look.get("a-x")!.colour !== look.get("b-x")!.colour);
-  assert(look.get("a-x")!.dashes !== look.get("a-y")!.dashes);
-  // Many of one architecture, as where a state size is swept, have colours of their own.
-  const many = Array.from({ length: 12 }, (_, i) => ({ model: `m${i}`, family: "a" }));
-  const all = [...looks(many).values()].map(({ colour, dashes }) => `${colour} ${dashes}`);
-  assertEquals(new Set(all).size, 12);
-});
-
-Deno.test("a sweep of one cell, of one model without intervals, or of names with < and & works", () =>
-  inFolder(async (folder) => {
-    const [row] = ROWS;
-    await writeReport(join(folder, "one"), [row]);
-    const text = ROWS.filter(({ task, model }) => task === "text" && model === "gla")
-      .map(({ ci_low: _, ci_high: __, ...rest }): Row => ({ ...rest, model: "a<b & c" }));
-    const { page } = await writeReport(join(folder, "two"), text);
-    const html = await Deno.readTextFile(page);
-    assert(html.includes("a&lt;b &amp; c") && !html.includes("a<b"));
-    assert(!html.includes("NaN"));
-    const { code, stdout } = await chromium(folder, join(folder, "two", "perplexity-text.svg"));
-    assertEquals(code, 0);
-    assert(!/parsererror|error on line/.test(stdout), stdout.slice(0, 300));
-    await assertRejects(() => writeReport(folder, []), Error, "there are no results");
-  }));
 
 Deno.test("curves pool seeds and depths; loads are panels of their own", () => {
   const passkey = ROWS.filter(({ task }) => task === "passkey");
@@ -190,7 +27,7 @@ Deno.test("curves pool seeds and depths; loads are panels of their own", () => {
     row.model === "transformer" && row.length === 64 && row.metric === "accuracy"
   );
   const mean = cells.reduce((sum, { value }) => sum + value, 0) / cells.length;
-  assert(Math.abs(point.value - mean) < 1e-3);
+  assert(Math.abs(point.value - mean) < 1e-12);
   assert(point.high - point.low < cells[0].ci_high! - cells[0].ci_low!);
   const loads = ROWS.filter(({ task }) => task === "mqar")
     .flatMap((row) => [row, { ...row, load: 16 }]);
@@ -198,13 +35,239 @@ Deno.test("curves pool seeds and depths; loads are panels of their own", () => {
     "mqar, load 4",
     "mqar, load 16",
   ]);
+  // Without intervals there is a mean all the same.
+  const [{ ci_low: _, ci_high: __, ...bare }] = cells;
+  assertEquals(pool([bare, { ...bare, value: bare.value / 2, samples: 96 }]), {
+    value: bare.value * 0.625,
+    low: NaN,
+    high: NaN,
+    samples: 128,
+  });
 });
 
-Deno.test("the mean over tasks leaves out who was not asked all of them", () => {
-  const { tasks, curves, leftOut } = taskMean(ROWS);
-  assertEquals(tasks, ["mqar", "induction", "selective-copying", "passkey"]);
-  assertEquals(leftOut, ["griffin"]);
-  assertEquals(curves.map(({ model }) => model), MODELS.filter((model) => model !== "griffin"));
+Deno.test("the mean is over the tasks that every model was asked, or else says who was not", () => {
+  const [mean, ...more] = taskMeans(ROWS);
+  assertEquals(more, []);
+  assertEquals(mean.tasks, ["mqar", "induction", "passkey"]);
+  assertEquals([mean.title, mean.leftOut, mean.tasksLeftOut], ["3 tasks", [], [
+    "selective-copying",
+  ]]);
+  assertEquals(mean.curves.map(({ model }) => model), MODELS);
+  assertEquals(mean.laws.map(({ model }) => model), ["griffin"]);
+  assert(Math.abs(mean.chance! - (0.25 + 2 / 16) / 3) < 1e-12);
+  // One model that shares a single task must not leave all others without a mean.
+  const alone = ROWS.filter(({ model, task }) => model !== "griffin" || task === "mqar");
+  const [rest] = taskMeans(alone);
+  assertEquals(rest.tasks, ["mqar", "induction", "selective-copying", "passkey"]);
+  assertEquals([rest.leftOut, rest.tasksLeftOut], [["griffin"], []]);
+  const [point] = rest.curves[0].points;
+  const parts = rest.tasks.map((task) =>
+    curvesOf(alone.filter((row) => row.task === task), "accuracy")[0].points[0]
+  );
+  assert(Math.abs(point.value - parts.reduce((sum, { value }) => sum + value / 4, 0)) < 1e-12);
+  assert(point.low < point.value && point.value < point.high);
+  assert(point.high - point.low < Math.max(...parts.map(({ low, high }) => high - low)));
+});
+
+Deno.test("RULER's mean is over its 13 tasks and none else, at lengths where all were asked", () => {
+  const [ruler, others, formats] = taskMeans([...RULER, ...ROWS, ...gridRows()]);
+  assertEquals([ruler.name, ruler.tasks.length, ruler.curves.length], ["ruler", 13, 3]);
+  assertEquals([others.name, others.tasks.length], ["tasks", 3]);
+  assertEquals([formats.name, formats.tasks.length], ["formats", FORMATS.length]);
+  assertEquals(ruler.laws, []); // not every task has a window law
+  const gap = RULER.filter(({ model, task, length }) =>
+    model !== RULER_MODELS[1].model || task !== "qa_2" || length < 8192
+  );
+  const [{ curves }] = taskMeans(gap);
+  assertEquals(curves[1].points.map(({ length }) => length), [1024, 2048, 4096]);
+  // Without one of them it is a mean of tasks like any other.
+  const twelve = taskMeans(RULER.filter(({ task }) => task !== "vt"));
+  assertEquals(twelve.map(({ name, title }) => [name, title]), [["tasks", "12 tasks"]]);
+  const unasked = RULER.filter(({ model, task }) =>
+    model !== RULER_MODELS[0].model || task !== "vt"
+  );
+  assertEquals(taskMeans(unasked)[0].leftOut, [RULER_MODELS[0].model]);
+});
+
+Deno.test("the effective length is RULER's longest; the unbroken one stops at the first miss", () => {
+  const curve = (values: readonly number[]): Curve => ({
+    model: "m",
+    points: values.map((value, i) => ({
+      length: 1024 * 2 ** i,
+      value,
+      low: value - 0.02,
+      high: value + 0.02,
+      samples: 1,
+    })),
+  });
+  assertEquals(effectiveLength(curve([0.9, 0.8, 0.856, 0.5])), {
+    longest: 4096,
+    unbroken: 1024,
+    certain: 1024,
+    asked: 8192,
+  });
+  assertEquals(effectiveLength(curve([0.8559, 0.1])), { asked: 2048 });
+  assertEquals(effectiveLength(curve([0.8, 0.9])), {
+    longest: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.9, 0.9])), {
+    longest: 2048,
+    unbroken: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.87])), { longest: 1024, unbroken: 1024, asked: 1024 });
+});
+
+Deno.test("depths are those that were fixed, else bands; formats are a grid in the paper's order", () => {
+  const passkey = depthFields(
+    ROWS.filter(({ task, model }) => task === "passkey" && model === "gla"),
+  );
+  assertEquals(depthLabels(passkey), ["0%", "25%", "50%", "75%", "100%"]);
+  assertEquals(passkey.length, 30);
+  assertEquals(passkey[0].samples, 96);
+  const bands = depthFields(
+    ROWS.filter(({ task, model }) => task === "induction" && model === "gla"),
+  );
+  assertEquals(depthLabels(bands), ["0–20%", "20–40%", "40–60%", "60–80%", "80–100%"]);
+  assertEquals(depthFields(ROWS.filter(({ task }) => task === "mqar")), []);
+
+  assertEquals(formatOf("niah_essay_word_uuid"), { haystack: "essay", key: "word", value: "uuid" });
+  for (const other of ["niah_single_1", "niah_essay_word", "niah_essay_word_uuid_2", "passkey"]) {
+    assertEquals(formatOf(other), undefined);
+  }
+  const { model } = RULER_MODELS[1];
+  const shuffled = gridRows().filter((row) => row.model === model).toReversed();
+  const fields = formatFields(shuffled);
+  assertEquals(fields.length, FORMATS.length * FORMAT_DEPTHS.length * 2);
+  assertEquals([...new Set(fields.map(({ format }) => format))].slice(0, 5), [
+    "noise · word → number",
+    "noise · word → uuid",
+    "noise · uuid → number",
+    "noise · uuid → uuid",
+    "essay · word → number",
+  ]);
+  const free = gridRows().map(({ depth: _, ...row }): Row => row);
+  assertEquals(new Set(formatFields(free).map(({ label }) => label)), new Set([""]));
+});
+
+Deno.test("recall is compared where models differ the most, or where one is told to", () => {
+  const recall = chooseRecall(ROWS)!;
+  assertEquals([recall.task, recall.load, recall.points.length], ["mqar", 4, 5]);
+  const spreads = [64, 128, 256, 512, 1024, 2048].map((length) => {
+    const values = chooseRecall(ROWS, { length })!.points.map(({ value }) => value);
+    return { length, spread: Math.max(...values) - Math.min(...values) };
+  });
+  const widest = spreads.reduce((best, one) => one.spread > best.spread ? one : best);
+  assertEquals(recall.length, widest.length);
+  const [{ model, stateBytes }] = recall.points;
+  assertEquals([model, stateBytes], ["transformer", 256 * recall.length + 4096]);
+  const told = chooseRecall(ROWS, { task: "passkey", length: 128 })!;
+  assertEquals([told.task, told.length], ["passkey", 128]);
+  assertEquals(chooseRecall(ROWS.filter((row) => row.model === "gla")), undefined);
+  assertThrows(() => chooseRecall(ROWS, { task: "vt" }), RangeError, "the tasks are mqar;");
+  assertThrows(() => chooseRecall(ROWS, { length: 3 }), RangeError, "the lengths are 64, 128");
+});
+
+Deno.test("runs side by side: a model in several runs or templates is told apart", () => {
+  const mqar = ROWS.filter(({ task }) => task === "mqar");
+  const { runs, models, rows } = joinRuns([
+    { name: "a", rows: mqar },
+    { name: "b", rows: mqar.filter(({ model }) => model === "gla") },
+  ]);
+  assertEquals(runs, ["a", "b"]);
+  assertEquals(models.map(({ model, run }) => [model, run]), [
+    ["transformer", "a"],
+    ["mamba2", "a"],
+    ["gla (a)", "a"],
+    ["griffin", "a"],
+    ["mamba2-attention", "a"],
+    ["gla (b)", "b"],
+  ]);
+  const extra = mqar.filter(({ model }) => model === "gla").length;
+  assertEquals(rows.length, mqar.length + extra);
+  assertEquals(rows.filter(({ model }) => model === "gla (b)").length, extra);
+  const [chat, base] = RULER.filter(({ model }) => model === RULER_MODELS[2].model)
+    .flatMap((row) => [row, { ...row, template: "base" }]);
+  assertEquals(
+    joinRuns([{ name: "a", rows: [chat, base, RULER[0]] }]).models
+      .map(({ model, name, template }) => [model, name, template]),
+    [
+      ["recurrentgemma-2b-it (chat)", "recurrentgemma-2b-it", "chat"],
+      ["recurrentgemma-2b-it (base)", "recurrentgemma-2b-it", "base"],
+      ["transformer-2.7b", "transformer-2.7b", "base"],
+    ],
+  );
+  const both = resultsTable([chat, base]);
+  assert(both.includes("(chat)") && both.includes("(base)"), both);
+  assertThrows(() => joinRuns([{ name: "a", rows }, { name: "a", rows }]), Error, "called a");
+  assertThrows(() => joinRuns([{ name: "a", rows: [] }]), Error, "there are no results");
+  assertEquals(nameRuns(["results/x", "old/x/", "y"]), ["results/x", "old/x", "y"]);
+  assertEquals(nameRuns(["/p/1/x", "/q/1/x"]), ["p/1/x", "q/1/x"]);
+  assertThrows(() => nameRuns(["a/b", "a/b/"]), Error, "a/b/ is there twice");
+});
+
+Deno.test("a model in two runs, or two of an architecture, share a colour and differ in dashes", () => {
+  const twice = ["a", "b"].flatMap((run) =>
+    ["x", "y"].map((name) => ({ model: `${name} (${run})`, name, family: "f" }))
+  );
+  const two = ["a", "b"].flatMap((family) =>
+    ["x", "y"].map((name) => ({ model: `${family}-${name}`, family }))
+  );
+  const shared = (look: ReturnType<typeof looks>, one: string, other: string): void => {
+    assertEquals(look.get(one)!.colour, look.get(other)!.colour);
+    assert(look.get(one)!.dashes !== look.get(other)!.dashes);
+    assert(look.get(one)!.hollow !== look.get(other)!.hollow);
+  };
+  const [inRuns, inFamilies] = [looks(twice), looks(two)];
+  shared(inRuns, "x (a)", "x (b)");
+  assert(inRuns.get("x (a)")!.colour !== inRuns.get("y (a)")!.colour);
+  shared(inFamilies, "a-x", "a-y");
+  assert(inFamilies.get("a-x")!.colour !== inFamilies.get("b-x")!.colour);
+  // Many of one architecture, as where a state size is swept, have looks of their own.
+  const many = Array.from({ length: 12 }, (_, i) => ({ model: `m${i}`, family: "a" }));
+  const all = [...looks(many).values()].map(({ colour, dashes }) => `${colour} ${dashes}`);
+  assertEquals(new Set(all).size, 12);
+});
+
+Deno.test("deno task report: one folder into itself, several into one beside them, old CSVs too", async () => {
+  const folder = await Deno.makeTempDir();
+  const log = console.log;
+  const said: string[] = [];
+  console.log = (text: string) => said.push(text);
+  try {
+    const report = (...args: string[]): Promise<number> =>
+      reportCommand(parseCommand(REPORT, args));
+    const [a, b, c] = ["a", "b", "c"].map((name) => join(folder, name));
+    const csv = formatRows(ROWS.filter(({ task }) => task === "mqar"));
+    // As it was written before there were templates.
+    const old = csv.replace("task,template,length", "task,length").replaceAll("mqar,,", "mqar,");
+    for (const [run, text] of [[a, csv], [b, old], [c, csv]]) {
+      await Deno.mkdir(run);
+      await Deno.writeTextFile(join(run, "sweep.csv"), text);
+    }
+    assertEquals(await report(a), 0);
+    const one = await Deno.readTextFile(join(a, "report.html"));
+    assert(one.includes("5 models, from 64 to 2K tokens"));
+    assertEquals(await report(a, b, "--recall", "mqar", "--recall-length", "1k"), 0);
+    const two = await Deno.readTextFile(join(folder, "a+b", "report.html"));
+    assert(two.includes("Sweeps “a” and “b”"));
+    assert(two.includes("gla (a)") && two.includes("gla (b)"));
+    assert(two.includes("mqar, load 4, at 1K tokens"));
+    assertEquals(await report(a, b, c, "--out", join(folder, "out")), 0);
+    assert(said[2].startsWith(join(folder, "out", "report.html")));
+    await assertRejects(() => report(), Error, "takes folders");
+    await assertRejects(() => report(a, a), Error, "twice");
+    await assertRejects(() => report(join(folder, "none")), Error, "Cannot read");
+    await assertRejects(() => report(a, "--recall", "vt"), RangeError, "the tasks are mqar");
+    await assertRejects(() => report(a, "--recall-length", "8x"), Error, "takes tokens");
+    await assertRejects(() => writeReport(folder, []), Error, "there are no results");
+  } finally {
+    console.log = log;
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("numbers are short", () => {

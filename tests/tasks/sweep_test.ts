@@ -108,6 +108,32 @@ Deno.test("the oracle's accuracy follows the window law that the sweep states", 
     }
   }));
 
+Deno.test("a task may have a grid of its own in part; the short lengths come first all the same", () =>
+  inFolder(async (out) => {
+    const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
+    const grids = { passkey: { depths: [0, 1], samples: 5, seeds: [7], lengths: [64, 512] } };
+    const configuration = { ...SMALL, lengths: [128], seeds: [5], grids };
+    const { rows } = await runSweep(configuration, source, { out });
+    const accuracies = rows.filter(({ metric }) => metric === "accuracy");
+    assertEquals(
+      accuracies.map(({ task, length, depth, seed, samples }) => [
+        ...[task, length, depth, seed, samples],
+      ]),
+      [
+        ["passkey", 64, 0, 7, 5],
+        ["passkey", 64, 1, 7, 5],
+        ["mqar", 128, undefined, 5, 8],
+        ["passkey", 512, 0, 7, 5],
+        ["passkey", 512, 1, 7, 5],
+      ],
+    );
+    await assertRejects(
+      () => runSweep({ ...configuration, grids: { mqar: { seeds: [] } } }, source, { out }),
+      RangeError,
+      "there must be at least one seed",
+    );
+  }));
+
 Deno.test("depths and loads are axes where a task has them", () =>
   inFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
@@ -283,7 +309,7 @@ Deno.test("a grid that cannot be swept is refused before anything runs", () =>
         [{ depths: [2] }, "a depth must be from 0 to 1"],
         [{ seeds: [1, 1] }, "seed 1 is there twice"],
         [{ models: ["near", "near"] }, "model near is there twice"],
-        [{ tasks: ["passkey"] }, "no chosen model was trained on it"],
+        [{ tasks: ["passkey"] }, "no chosen model can answer it"],
         [{ models: ["nearest"] }, "There is no model nearest: there are near"],
         [{ loads: [100] }, "allows 1 to 24"],
       ] as const
@@ -379,6 +405,7 @@ Deno.test("perplexity is scored as a whole and by position", async () => {
     "perplexity@16-31",
     "perplexity@32-63",
     "perplexity@64-99",
+    "bits_per_byte",
   ]);
   assert(Math.abs(scores[0].value - Math.exp(1.16)) < 1e-5);
   assert(Math.abs(scores[1].value - Math.exp(2)) < 1e-5);

@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import type { Look } from "../theme.ts";
+import { callNames, type Look } from "../theme.ts";
 import { drawLegendItem, layLegend, LEGEND_LINE, type LegendItem } from "./legend.ts";
 import { element, render, WIDTH } from "./picture.ts";
 
@@ -22,14 +22,20 @@ export interface Chart {
 const HEIGHT = 300;
 
 /** Draws a chart as SVG: the legend on top, then the label of the values, then the plot. */
-export function drawChart({ title, look, legend, marks, x, y }: Chart): string {
+export function drawChart({ title, look, legend: items, marks, x, y }: Chart): string {
+  const names = callNames(items.map(({ model }) => model), look);
+  const legend = items.map((item) => ({
+    ...item,
+    model: names.get(item.model)!,
+    look: look.get(item.model)!,
+  }));
   const places = layLegend(legend);
   const legendHeight = ((places.at(-1)?.row ?? 0) + 1) * LEGEND_LINE;
   const options: Plot.PlotOptions = {
     width: WIDTH,
     height: HEIGHT + legendHeight,
     marginTop: 38 + legendHeight,
-    marginLeft: 56,
+    marginLeft: 62,
     marginRight: 20,
     marginBottom: 40,
     x: { labelAnchor: "center", labelArrow: "none", ...scaleOf(x), line: true },
@@ -44,9 +50,7 @@ export function drawChart({ title, look, legend, marks, x, y }: Chart): string {
       "text-anchor": "start",
     });
     label.textContent = String(y.label);
-    legend.forEach((item, i) =>
-      drawLegendItem(svg, item, { place: places[i], look: look.get(item.model)! })
-    );
+    legend.forEach((item, i) => drawLegendItem(svg, item, { place: places[i], look: item.look }));
   });
 }
 

@@ -27,7 +27,7 @@ function formatGrid(model: string, fields: readonly FormatField[]): Picture {
   const lengths = distinct(fields.map(({ length }) => length));
   const depths = depthLabels(fields);
   const formats = [...new Set(fields.map(({ format }) => format))];
-  const column = Math.max(28, ...depths.map((label) => 6.4 * label.length + 4));
+  const column = Math.max(28, ...depths.map((label) => 7.2 * label.length + 8));
   const width = Math.max(
     WIDTH,
     Math.ceil(MARGIN_LEFT + MARGIN_RIGHT + lengths.length * (depths.length * column + 10)),
@@ -35,9 +35,9 @@ function formatGrid(model: string, fields: readonly FormatField[]): Picture {
   const title = `${model}: accuracy in % by the needle’s format, length and depth`;
   const svg = render({
     width,
-    height: 70 + ROW * formats.length,
+    height: 82 + ROW * formats.length,
     marginTop: 36,
-    marginBottom: 34,
+    marginBottom: 46,
     marginLeft: MARGIN_LEFT,
     marginRight: MARGIN_RIGHT,
     fx: {

@@ -5,7 +5,7 @@ import { DOCUMENT, element, WIDTH } from "./picture.ts";
 
 /** A line of a legend. */
 export interface LegendItem {
-  /** The model. */
+  /** What the model is called. */
   readonly model: string;
   /** What is said of it besides. */
   readonly note?: string;

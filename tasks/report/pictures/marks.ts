@@ -23,15 +23,14 @@ export function line(data: readonly XY[], { colour, dashes }: Look): Plot.Markis
 
 /** A model's points, in its shape. */
 export function dots(data: readonly XY[], { colour, symbol, hollow }: Look, r = 3.2): Plot.Markish {
-  const open = hollow === true || symbol === "times";
   return Plot.dot(data as XY[], {
     x: "x",
     y: "y",
     r,
     symbol: symbol as Plot.SymbolType,
-    fill: symbol === "times" ? "none" : hollow ? "var(--paper)" : colour,
+    fill: hollow ? "var(--paper)" : colour,
     stroke: colour,
-    strokeWidth: open ? 1.8 : 0.5,
+    strokeWidth: hollow ? 1.8 : 0.5,
     ariaDescription: "point",
   });
 }

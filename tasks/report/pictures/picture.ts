@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { escape } from "../html.ts";
 import { THEME } from "../theme.ts";
 
 /** One picture of a report. */
@@ -46,11 +47,16 @@ export function render(
     style: { fontSize: `${FONT}px`, color: "var(--ink)", overflow: "visible" },
   }) as unknown as SVGElement;
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", title);
   // The page and the stand-alone file bring their own rules.
   for (const style of svg.querySelectorAll("style")) style.remove();
   decorate(svg);
-  return svg.outerHTML;
+  return labelled(svg, title);
+}
+
+/** An SVG element as text with a label, which linkedom would not write as XML needs it. */
+function labelled(svg: Element, label: string): string {
+  svg.removeAttribute("aria-label");
+  return svg.outerHTML.replace("<svg", () => `<svg aria-label="${escape(label)}"`);
 }
 
 /** Adds an SVG element to another. */
@@ -84,7 +90,7 @@ export function standAlone({ svg, title }: Picture): string {
   ).document.querySelector("svg")!;
   head.querySelector("text")!.textContent = title;
   root.prepend(...head.childNodes);
-  return root.outerHTML;
+  return labelled(root, title);
 }
 
 /** A text as a part of a file's name. */

@@ -1,0 +1,230 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { openGpu } from "../../kernels/gpu/mod.ts";
+import { loadModel, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
+import { parseRows, type Row } from "../../tasks/mod.ts";
+import { ModelSource } from "../../tasks/subjects/source.ts";
+import { testGpu } from "../testing.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const GOLDEN = join(ROOT, "tests", "golden", "checkpoints");
+const TOKENIZER = join(GOLDEN, "tokenizer_bytelevel");
+const VOCABULARY = 300;
+const WIDTH = 16;
+const HIDDEN = 32;
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A Llama of one layer over the vocabulary of the byte-level tokenizer, as transformers saves it. */
+async function writeLlama(folder: string, vocabulary = VOCABULARY): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(join(folder, "config.json"), llamaConfig(vocabulary));
+  await Deno.writeFile(join(folder, "model.safetensors"), writeSafetensors(llamaTensors()));
+  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+    await Deno.copyFile(join(TOKENIZER, name), join(folder, name));
+  }
+}
+
+function llamaConfig(vocabulary: number): string {
+  return JSON.stringify({
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: WIDTH,
+    intermediate_size: HIDDEN,
+    num_attention_heads: 2,
+    num_hidden_layers: 1,
+    max_position_embeddings: 128,
+    rms_norm_eps: 1e-5,
+    vocab_size: vocabulary,
+    tie_word_embeddings: true,
+  });
+}
+
+function llamaTensors(): Map<string, StoredTensor> {
+  const layer = "model.layers.0.";
+  const shapes: Record<string, number[]> = {
+    "model.embed_tokens.weight": [VOCABULARY, WIDTH],
+    [`${layer}self_attn.q_proj.weight`]: [WIDTH, WIDTH],
+    [`${layer}self_attn.k_proj.weight`]: [WIDTH, WIDTH],
+    [`${layer}self_attn.v_proj.weight`]: [WIDTH, WIDTH],
+    [`${layer}self_attn.o_proj.weight`]: [WIDTH, WIDTH],
+    [`${layer}mlp.gate_proj.weight`]: [HIDDEN, WIDTH],
+    [`${layer}mlp.up_proj.weight`]: [HIDDEN, WIDTH],
+    [`${layer}mlp.down_proj.weight`]: [WIDTH, HIDDEN],
+    [`${layer}input_layernorm.weight`]: [WIDTH],
+    [`${layer}post_attention_layernorm.weight`]: [WIDTH],
+    "model.norm.weight": [WIDTH],
+  };
+  let state = 1;
+  const next = (): number => (state = Math.imul(state, 48271) >>> 0) / 2 ** 32 - 0.5;
+  return new Map(
+    Object.entries(shapes).map(([name, shape]) => [name, {
+      shape,
+      data: Float32Array.from({ length: shape.reduce((product, n) => product * n, 1) }, next),
+    }]),
+  );
+}
+
+async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; out: string; err: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", join(ROOT, "tasks", "main.ts"), "eval", ...args],
+    cwd: ROOT,
+    env,
+  }).output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
+async function rowsIn(folder: string): Promise<Row[]> {
+  return parseRows(await Deno.readTextFile(join(folder, "sweep.csv")), "sweep.csv");
+}
+
+Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at every length", () =>
+  inFolder(async (folder) => {
+    const home = join(folder, "hub", "owner", "tiny", "resolve", "main");
+    await writeLlama(home);
+    const file = join(folder, "text.txt");
+    await Deno.writeTextFile(file, "To be, or not to be: that is the question. ".repeat(60));
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, serve);
+    const env = {
+      HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}`,
+      HF_HOME: join(folder, "cache"),
+    };
+    const out = join(folder, "out");
+    const args = ["--model", "hf:owner/tiny", "--task", "text", "--text", file, "--out", out];
+    const asked = [...args, "--lengths", "1x,2x", "--samples", "4", "--seeds", "0"];
+    const { code, out: printed, err } = await run(asked, env);
+    assertEquals(code, 0, err);
+    assertStringIncludes(err, "downloaded model.safetensors");
+    assertStringIncludes(printed, "text: perplexity");
+    const rows = await rowsIn(out);
+    const perplexities = rows.filter(({ metric }) => metric === "perplexity");
+    assertEquals(perplexities.map(({ length }) => length), [128, 256]);
+    for (const { length, family, parameters, train_length, state_bytes } of perplexities) {
+      assertEquals([family, parameters, train_length], ["llama", 7408, 128]);
+      assertEquals(state_bytes, 2 * 4 * WIDTH * length);
+    }
+    // A nat a token is 1 / ln 2 bits, and a token has some bytes of text.
+    const bits = rows.filter(({ metric }) => metric === "bits_per_byte");
+    assertEquals(bits.length, 2);
+    bits.forEach(({ value }, i) => {
+      const bitsPerToken = Math.log2(perplexities[i].value);
+      assert(value < bitsPerToken && value > bitsPerToken / 8, `${value} of ${bitsPerToken}`);
+    });
+    // The text ends: the largest length that works is told.
+    const long = await run([...args, "--lengths", "4k", "--out", join(folder, "long")], env);
+    assertEquals(long.code, 1);
+    assertMatch(long.err, /the largest length that works is \d+/);
+
+    async function serve(request: Request): Promise<Response> {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      const bytes = await Deno.readFile(join(folder, "hub", path)).catch(() => undefined);
+      return bytes ? new Response(bytes) : new Response("none", { status: 404 });
+    }
+  }));
+
+Deno.test("eval --stats prints what a checkpoint costs", () =>
+  inFolder(async (folder) => {
+    const model = join(folder, "tiny");
+    await writeLlama(model);
+    const { code, out, err } = await run(["--model", model, "--stats", "--lengths", "64,1k"]);
+    assertEquals(code, 0, err);
+    assertMatch(out, /parameters\s+7,408\n/);
+    assertMatch(out, /weights\s+29\.6 KB\n/);
+    assertMatch(out, /copy\s+[\d.]+ GB\/s/);
+    const rows = out.trimEnd().split("\n").slice(-2).map((line) => line.trim().split(/ {2,}/));
+    assertEquals(rows.map(([length, state]) => [length, state]), [
+      ["64", "8.19 KB"],
+      ["1024", "131 KB"],
+    ]);
+    for (const [, , prefill, rate, step, share] of rows) {
+      assert(Number.parseFloat(prefill) > 0 && Number(rate) > 0 && Number.parseFloat(step) > 0);
+      assert(Number.parseFloat(share) > 0 && Number.parseFloat(share) < 150, share);
+    }
+  }));
+
+Deno.test("what eval is not told, or told wrongly, is an error that says what to do", () =>
+  inFolder(async (folder) => {
+    const bare = join(folder, "bare");
+    await writeLlama(bare);
+    await Deno.remove(join(bare, "tokenizer.json"));
+    const source = new ModelSource();
+    const [card] = await source.find([bare]);
+    await assertRejects(() => card.task("text"), Error, "--tokenizer");
+    const [lent] = await new ModelSource({ tokenizer: TOKENIZER }).find([bare]);
+    assertEquals((await lent.task("text")).vocabulary, VOCABULARY);
+    await assertRejects(
+      () => lent.task("text", {}, "chat"),
+      RangeError,
+      "in the template chat: it has base",
+    );
+    assert(card.fingerprint !== undefined);
+    const bytes = await Deno.readFile(join(bare, "model.safetensors"));
+    bytes[bytes.length - 1] ^= 1;
+    await Deno.writeFile(join(bare, "model.safetensors"), bytes);
+    const [changed] = await new ModelSource().find([bare]);
+    assert(changed.fingerprint !== card.fingerprint, "another weight is another model");
+    await assertRejects(() => source.find([join(folder, "none")]), Error, "hf:owner/name");
+  }));
+
+Deno.test("a model that does not fit is refused before anything is allocated", () =>
+  inFolder(async (folder) => {
+    await writeLlama(folder);
+    await using gpu = await openGpu({ memory: 29_000 });
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      RangeError,
+      "as it takes 29632 bytes of GPU memory: the limit of",
+    );
+    assertEquals(gpu.memory.current, 0);
+
+    await using source = new ModelSource({ memory: 2 ** 20, tokenizer: TOKENIZER });
+    const [card] = await source.find([folder]);
+    await using subject = await source.load(card);
+    const task = await card.task("text");
+    const held = subject.model.gpu.memory.current;
+    const long = task.sample({ length: 2 ** 15, seed: 0, index: 0, split: "test" });
+    await assertRejects(() => subject.answer([long]), RangeError, "Cannot read 1 × 32768 tokens");
+    assertEquals(subject.model.gpu.memory.current, held);
+    const short = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
+    assertEquals((await subject.answer([short])).nll[0].length, 64);
+  }));
+
+for await (const { name } of Deno.readDir(join(GOLDEN, "published"))) {
+  Deno.test(`${name}: stateBytes() is what the state takes`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, join(GOLDEN, "published", name));
+    for (const length of [1, 33, 300]) {
+      const before = gpu.memory.current;
+      const tokens = Uint32Array.from({ length }, (_, t) => t % model.configuration.vocabulary);
+      const { logits, state } = model.prefill(tokens);
+      logits[Symbol.dispose]();
+      await gpu.sync();
+      const held = gpu.memory.current - before;
+      const promised = model.stateBytes(length);
+      const spare = Math.ceil(promised / 8);
+      // Every tensor of a state is padded to 256 bytes at most.
+      const padding = 256 * 5 * model.configuration.layers.length;
+      state[Symbol.dispose]();
+      assert(
+        promised <= held && held <= promised + spare + padding,
+        `${length} tokens hold ${held} bytes, ${promised} are promised`,
+      );
+    }
+  });
+}
