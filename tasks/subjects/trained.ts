@@ -46,7 +46,6 @@ export async function readTrainedCard(
     stateBytes: stateBytesOf(model),
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
-    stateBytes: stateBytesOf(model),
     fingerprint: await digest(directory, "model.safetensors"),
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
       const trained = recipe.tasks.find((task) => task.name === taskName);

@@ -3,6 +3,7 @@ import { fromFileUrl, join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
 import { parseRows } from "../../tasks/mod.ts";
+import { until } from "./slurm_cluster.ts";
 import { exampleRows } from "./example_rows.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -133,7 +134,7 @@ Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =
     const lines = async (): Promise<string[]> =>
       (await Deno.readTextFile(journal).catch(() => "")).split("\n").slice(0, -1);
     const process = command("tests/tasks/oracle_main.ts", [...args, "--out", out], 30).spawn();
-    while ((await lines()).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until("four cells", 30, async () => (await lines()).length >= 5);
     process.kill("SIGKILL");
     await Promise.all([process.stdout.cancel(), process.stderr.cancel(), process.status]);
     const before = await lines();
@@ -308,7 +309,7 @@ Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
         return 0;
       }
     };
-    while (size() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until("the journal", 30, () => size() > 0);
     process.kill("SIGINT");
     const { code, stderr } = await process.output();
     assertEquals(code, 130);
