@@ -44,6 +44,8 @@ export { niah, type NiahOptions } from "./generators/niah.ts";
 export type { Haystack } from "./generators/haystack.ts";
 export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 export { phoneBook, type PhoneBookOptions } from "./generators/phone_book.ts";
+export { EFFECTIVE, RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+export { RULER_NAMES, type RulerOptions } from "./generators/ruler/tasks.ts";
 export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 export {
   parity,

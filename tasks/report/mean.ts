@@ -1,11 +1,8 @@
 import { averageEstimates } from "../statistics.ts";
-import { RULER_TASKS } from "../sweep/paper.ts";
+import { EFFECTIVE, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, type Panel, panels, type Point } from "./curves.ts";
 import { formatOf } from "./formats.ts";
-
-/** RULER's bar: Llama-2-7B's mean at its 4096 tokens (Hsieh et al. 2024, section 4). */
-export const EFFECTIVE = 0.856;
 
 /** The mean accuracy over several tasks, each counting the same. */
 export interface TaskMean {

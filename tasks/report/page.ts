@@ -1,7 +1,8 @@
+import { EFFECTIVE } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import { groupBy } from "./curves.ts";
 import { escape, listOf } from "./html.ts";
-import { EFFECTIVE, type TaskMean, taskMeans } from "./mean.ts";
+import { type TaskMean, taskMeans } from "./mean.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";

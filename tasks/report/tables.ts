@@ -1,8 +1,8 @@
-import { RULER_TASKS } from "../sweep/paper.ts";
+import { EFFECTIVE, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
-import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
+import { type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
 import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
 import { callNames, type Look, tokens } from "./theme.ts";

@@ -3,7 +3,7 @@ import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../m
 import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
 import { stateBytesOf, windowOf } from "../../models/model.ts";
 import { checkTaskName, createTask } from "../registry.ts";
-import { RULER_TASKS } from "../sweep/paper.ts";
+import { RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
 import { loadChatTemplate } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";

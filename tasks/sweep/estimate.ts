@@ -134,9 +134,7 @@ async function calibrate(
   configuration: SweepConfiguration,
   steppings: Stepping[],
 ): Promise<TaskCosts> {
-  const loads = cells.map(({ load }) => load ?? 0);
-  const { load, depth } = cells[loads.indexOf(Math.max(...loads))];
-  const shortest = Math.min(...cells.map(({ length }) => length));
+  const { length: shortest, load, depth } = cells.reduce((a, b) => b.length < a.length ? b : a);
   const longest = Math.max(...cells.map(({ length }) => length));
   const answers: Measurement[] = [];
   const samplings: { length: number; milliseconds: number }[] = [];

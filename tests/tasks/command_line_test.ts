@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
-import { parseRows } from "../../tasks/mod.ts";
+import { parseRows, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
 import { until } from "./slurm_cluster.ts";
 import { exampleRows } from "./example_rows.ts";
 
@@ -106,6 +106,12 @@ Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
     for (const name of ["journal.jsonl", "sweep.csv", "report.html", "accuracy-mqar.svg"]) {
       assert(files.has(name), name);
     }
+    const [header] = (await Deno.readTextFile(join(out, "journal.jsonl"))).split("\n");
+    const { configuration } = JSON.parse(header) as { configuration: SweepConfiguration };
+    const own = SWEEPS.default.grids!["niah-essay"];
+    // An option holds for all tasks, those with a grid of their own too.
+    assertEquals({ ...configuration.grids!["niah-essay"], samples: own.samples }, own);
+    assertEquals(configuration.grids!["niah-essay"].samples, undefined);
     const again = await oracle("sweep", "--resume", "--out", out);
     assertEquals(again.code, 0);
     assert(again.stdout.includes("30 of 30 cells were there already"), again.stdout);
