@@ -42,7 +42,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 }
 
 Deno.test("the real command line: help for every command, errors in one line", async () => {
-  for (const name of ["sweep", "eval", "train", "merge", "report"]) {
+  for (const name of ["sweep", "eval", "train", "merge", "ruler", "report"]) {
     const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
     assertEquals(code, 0);
     assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
@@ -53,7 +53,7 @@ Deno.test("the real command line: help for every command, errors in one line", a
   const unknown = await run("tasks/main.ts", ["sweeep"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
   assert(
-    /^There is no command sweeep: there are sweep, eval, train, merge, report\n$/.test(
+    /^There is no command sweeep: there are sweep, eval, train, merge, ruler, report\n$/.test(
       unknown.stderr,
     ),
   );
