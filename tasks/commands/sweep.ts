@@ -45,7 +45,10 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME",
       help: "the job's persistent volume claim for results: lengthwise-results unless told",
     },
-    shards: { takes: "N", help: "how many shards: one for each model unless told" },
+    shards: {
+      takes: "N",
+      help: "how many shards: as many as there are, or one for each model, unless told",
+    },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -106,7 +109,9 @@ async function submit(
   checkConfiguration(configuration);
   const cards = await source.find(configuration.models);
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
-  const shards = shardCount(command) ?? grid.length;
+  const there = switches.has("resume") ? await journalsIn(out) : [];
+  const shards = shardCount(command) ??
+    there.find(({ header }) => header.shard)?.header.shard?.count ?? grid.length;
   const given = (options: readonly string[]): string[] =>
     options.flatMap((option) => values.has(option) ? [`--${option}=${values.get(option)}`] : []);
   const asked = [...operands, ...given(GRID_OPTIONS)];
