@@ -77,6 +77,12 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     assertEquals([merged.JobState, merged.ExitCode], ["FAILED", "1:0"]);
     assert(log("merge.log").includes(`${left} of 16 cells are missing`), log("merge.log"));
 
+    const other = await sweep(
+      cluster.env,
+      ...["sweep", ...grid, "--samples", "5", "--slurm", "--out", out],
+    );
+    assertEquals(other.code, 1);
+    assert(other.stderr.includes("is of another sweep: name another folder"), other.stderr);
     const [again, mergeAgain] = await submit("--resume");
     await cluster.finish([again, mergeAgain], 90);
     const last = await cluster.job(mergeAgain);
