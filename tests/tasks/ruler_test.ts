@@ -304,7 +304,7 @@ Deno.test("prompts are RULER's, word for word", async () => {
     "Memorize and track the chain(s) of variable assignment hidden in the following text.\n\n",
     `\nQuestion: Find all variables that are assigned the value ${value} in the text above. Answer: According to the chain(s) of variable assignment in the text above, 5 variables are assigned the value ${value}, they are: `,
   );
-  assert(/they are:  [A-Z]{3} [A-Z]{3} [A-Z]{3} [A-Z]{3} [A-Z]{3}\n\nMemorize/.test(textOf(vt)));
+  assert(/they are: {2}[A-Z]{3} [A-Z]{3} [A-Z]{3} [A-Z]{3} [A-Z]{3}\n\nMemorize/.test(textOf(vt)));
   const cwe = await first("cwe");
   around(
     textOf(cwe),
