@@ -32,7 +32,7 @@ const NORM_EPSILON = 1e-5;
 /** Name under which a layer's state holds what its channel mixer carries. */
 const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
-const SEGMENT_TOKENS = 4096;
+export const SEGMENT_TOKENS = 4096;
 /** Generated tokens that are read back at once. */
 const TOKENS_PER_READ = 32;
 
@@ -144,18 +144,6 @@ export class Model implements Disposable {
   /** Number of parameters. */
   get parameterCount(): number {
     return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
-  }
-
-  /** How many tokens back any of its mixers sees, where all are limited. */
-  get window(): number | undefined {
-    return Model.windowOf(this.configuration);
-  }
-
-  /** How many tokens back any mixer of such a model sees, where all are limited. */
-  static windowOf(configuration: ModelConfiguration): number | undefined {
-    const windows = buildLayers(configuration).map(({ mixer }) => mixer.window ?? Infinity);
-    const widest = Math.max(...windows);
-    return Number.isFinite(widest) ? widest : undefined;
   }
 
   /**
@@ -485,6 +473,18 @@ export function parameterSpecifications(
     ...norm("norm"),
     ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
   ];
+}
+
+/**
+ * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
+ * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
+ */
+export function windowOf({ layers }: ModelConfiguration): number | undefined {
+  const windows = layers.flatMap(({ mixer }) =>
+    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
+  );
+  const widest = Math.max(0, ...windows);
+  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
 }
 
 /** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */

@@ -194,7 +194,7 @@ export function smallLayout<Name extends SmallTaskName>(
     "niah-noise": { vocabulary: 64, ...token(7) },
     "niah-essay": { vocabulary: 64, ...token(7) },
     "niah-needles": { vocabulary: 64, ...token(7) },
-    "parity": { vocabulary: 64, first: 16, ...token(5) },
+    "parity": { vocabulary: 64, first: 16, ...token(60) },
     "s5": { vocabulary: 128, ...token(120) },
     "in-context-recall": { vocabulary: 64, keys: [16, 31], values: [32, 47], ...token(11) },
     "fuzzy-in-context-recall": {
@@ -203,12 +203,12 @@ export function smallLayout<Name extends SmallTaskName>(
     },
     "noisy-in-context-recall": {
       ...{ vocabulary: 64, keys: [16, 31], values: [32, 47], noise: [48, 63] },
-      ...token(11),
+      ...token(10),
     },
     "compression": { vocabulary: 64, mark: 6, symbols: [16, 31], ...token(13) },
     "memorization": { vocabulary: 64, keys: [16, 39], values: [40, 63], mark: 6, ...token(14) },
     "copying": { ...strings, ...token(15) },
-    "ngram-lookup": { ...strings, ngram: 2, ...token(15) },
+    "ngram-lookup": { ...strings, ngram: 2, ...token(62) },
     "phone-book": { vocabulary: 64, numberLength: 3, examples: 0, ...token(63) },
     "text": {},
   };

@@ -15,8 +15,8 @@ export interface SubjectCard {
   /** The names of those that it can be asked besides. */
   readonly otherTasks?: readonly string[];
   /**
-   * How many of its last tokens an answer can rest on, where that does not grow with the length:
-   * the window of a model that has nothing but windowed attention (times its layers).
+   * How many tokens back its attention sees, where every layer of it is limited: what lies farther
+   * back reaches an answer through a recurrent state, or from layer to layer, if at all.
    */
   readonly window?: number;
   /** How large its state is after `length` tokens, in bytes, where that is known beforehand. */
@@ -56,6 +56,8 @@ export interface Subject extends SubjectCard {
   stateBytes(length: number): number;
   /** Answers a batch of samples of one length. */
   answer(samples: readonly Sample[]): Promise<Answers>;
+  /** The most tokens that it reads at once: more are read in segments, where that is so. */
+  readonly segmentTokens?: number;
   /** How long one more token takes after `length` of them. */
   stepMilliseconds(length: number): Promise<number>;
 }

@@ -71,7 +71,6 @@ export function attentionMixer(
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
   const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
   return {
-    window,
     parameters: [
       ...Object.entries(streams).flatMap(([name, channels]) => [
         ...affineParameters(name, channels, width, { bias }),

@@ -39,8 +39,6 @@ export interface Mixer {
   ): Mixed;
   /** Bytes of state, for one sequence, after `length` tokens. */
   stateBytes(length: number): number;
-  /** How many tokens back it sees, where that is limited. */
-  readonly window?: number;
 }
 
 /** Bytes of an f32. */

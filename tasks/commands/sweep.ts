@@ -5,6 +5,7 @@ import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/co
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
+import { dryRun } from "./estimate.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
 import { conclude, runShown } from "./running.ts";
@@ -45,7 +46,10 @@ export const SWEEP: CommandSpecification = {
       help: "the job's persistent volume claim for results: lengthwise-results unless told",
     },
     shards: { takes: "N", help: "how many shards: one for each model unless told" },
-    "dry-run": { help: "with --slurm: print the script alone" },
+    "dry-run": {
+      help:
+        "print the cells, their time and memory as a short calibration has it; of --slurm the script",
+    },
   },
   details: `Sweeps that have a name: ${
     Object.keys(SWEEPS).join(", ")
@@ -75,6 +79,10 @@ export async function sweepCommand(
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
   }
+  if (command.switches.has("dry-run")) {
+    const resumed = resume ? out : undefined;
+    return await dryRun(configuration, source, { shard, shards: shardCount(command), resumed });
+  }
   const result = await runShown(configuration, source, {
     out,
     resume,
@@ -86,21 +94,19 @@ export async function sweepCommand(
 
 /** Has the sweep run elsewhere. */
 async function submit(
-  { values, switches, operands }: ParsedCommand,
+  command: ParsedCommand,
   configuration: SweepConfiguration,
   source: SubjectSource,
   out: string,
 ): Promise<number> {
+  const { values, switches, operands } = command;
   if (values.has("shard")) {
     throw new UsageError("--shard runs a shard here: the jobs are given theirs, of --shards N");
   }
   checkConfiguration(configuration);
   const cards = await source.find(configuration.models);
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
-  const shards = numberOf("shards", values.get("shards")) ?? grid.length;
-  if (!Number.isInteger(shards) || shards < 1) {
-    throw new UsageError(`--shards takes whole numbers above 0: current value is ${shards}`);
-  }
+  const shards = shardCount(command) ?? grid.length;
   const words = [
     ...operands,
     ...[...GRID_OPTIONS, ...Object.keys(MODEL_OPTIONS)].flatMap((option) =>
@@ -118,6 +124,12 @@ async function submit(
 function shardOf({ values }: ParsedCommand): Shard | undefined {
   const text = values.get("shard");
   return text === undefined ? undefined : parseShard(text);
+}
+
+function shardCount({ values }: ParsedCommand): number | undefined {
+  const count = numberOf("shards", values.get("shards"));
+  if (count === undefined || (Number.isInteger(count) && count > 0)) return count;
+  throw new UsageError(`--shards takes whole numbers above 0: current value is ${count}`);
 }
 
 function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {

@@ -48,14 +48,15 @@ function block(
       return Number.isNaN(half) ? format(point.value) : `${format(point.value)} ±${format(half)}`;
     }),
   ]);
-  const table = [["", ...lengths.map(String)], ...cells];
-  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
-  return [
-    title,
-    ...table.map((row) =>
-      "  " +
-      row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ")
-        .trimEnd()
-    ),
-  ].join("\n");
+  return `${title}\n${aligned([["", ...lengths.map(String)], ...cells])}`;
+}
+
+/** Rows of text in columns: the first to the left, the others to the right. */
+export function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) =>
+    "  " +
+    row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ")
+      .trimEnd()
+  ).join("\n");
 }

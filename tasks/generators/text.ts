@@ -47,7 +47,9 @@ export async function text(options: TextOptions = {}, wording?: Wording): Promis
     (border === 0 ? tokens.length : Math.min(splits.train.length, splits.test.length)) - 1;
   if (longestLength < 1) {
     throw new Error(
-      `Cannot make text of ${file} as it is too short: it has ${tokens.length} tokens, and a part must be held out`,
+      `Cannot make text of ${file} as it is too short: the file has ${tokens.length} ${
+        wording ? "tokens" : "bytes"
+      }, and a part must be held out`,
     );
   }
 

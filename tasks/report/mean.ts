@@ -124,6 +124,8 @@ export interface EffectiveLength {
   readonly longest?: number;
   /** The longest length that has it together with all shorter ones that were asked. */
   readonly unbroken?: number;
+  /** The longest length whose whole interval has it. */
+  readonly certain?: number;
   /** The longest length that was asked. */
   readonly asked: number;
 }
@@ -132,11 +134,13 @@ export interface EffectiveLength {
 export function effectiveLength({ points }: Curve): EffectiveLength {
   const holds = ({ value }: Point): boolean => value >= EFFECTIVE;
   const longest = points.findLast(holds);
+  const certain = points.findLast(({ low }) => low >= EFFECTIVE);
   const fails = points.findIndex((point) => !holds(point));
   const unbroken = fails < 0 ? points.at(-1) : points[fails - 1];
   return {
     ...(longest === undefined ? {} : { longest: longest.length }),
     ...(unbroken === undefined ? {} : { unbroken: unbroken.length }),
+    ...(certain === undefined ? {} : { certain: certain.length }),
     asked: points.at(-1)!.length,
   };
 }

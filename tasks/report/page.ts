@@ -178,7 +178,7 @@ function meansText(
   }).join("\n") + muted(
     `The effective length is RULER’s: the longest length with at least ${EFFECTIVE} (printed bold)${
       means.some(({ name }) => name === "ruler") ? "" : ", a bar that was set for RULER’s 13 tasks"
-    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked. “≥” says that no longer one was asked.`,
+    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked, “certain at” the longest whose whole interval has it. “≥” says that no longer one was asked.`,
   );
 }
 

@@ -1,4 +1,5 @@
 import type { Model, Tokenizer } from "../../models/mod.ts";
+import { SEGMENT_TOKENS } from "../../models/model.ts";
 import type { Answers, Subject, SubjectCard } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 
@@ -15,6 +16,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
   readonly trainLength: number | undefined;
   readonly tasks: readonly string[];
   readonly window: number | undefined;
+  readonly segmentTokens: number = SEGMENT_TOKENS;
   /** The model. */
   readonly model: Model;
   readonly #card: SubjectCard;

@@ -1,7 +1,7 @@
 import { join } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
 import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
-import { Model } from "../../models/model.ts";
+import { stateBytesOf, windowOf } from "../../models/model.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
@@ -76,11 +76,12 @@ export async function findPublished(
 
 function describe(
   { configuration }: ModelDescription,
-): Pick<SubjectCard, "family" | "parameters" | "window"> {
+): Pick<SubjectCard, "family" | "parameters" | "window" | "stateBytes"> {
   return {
     family: configuration.family,
     parameters: countParameters(configuration),
-    window: Model.windowOf(configuration),
+    window: windowOf(configuration),
+    stateBytes: stateBytesOf(configuration),
   };
 }
 

@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
-import { parameterSpecifications } from "../../models/model.ts";
+import { parameterSpecifications, stateBytesOf, windowOf } from "../../models/model.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
@@ -42,6 +42,8 @@ export async function readTrainedCard(
     family: model.family,
     parameters: countParameters(model),
     trainLength: recipe.length,
+    window: windowOf(model),
+    stateBytes: stateBytesOf(model),
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
     fingerprint: await digest(directory, "model.safetensors"),

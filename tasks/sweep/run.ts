@@ -29,6 +29,11 @@ export const RESULTS = "sweep.csv";
 /** How many tokens a batch may hold; a longer sample is a batch of its own. */
 const BATCH_TOKENS = 2 ** 15;
 
+/** How many samples of a length are answered at once. */
+export function batchSize(length: number): number {
+  return Math.max(1, Math.floor(BATCH_TOKENS / length));
+}
+
 /** Where a sweep stands. */
 export interface SweepProgress {
   /** The cell that is running, or was run last. */
@@ -262,7 +267,7 @@ class CellRunner {
     samples: readonly Sample[],
     length: number,
   ): Promise<Omit<Answers, "peakBytes">> {
-    const size = Math.max(1, Math.floor(BATCH_TOKENS / length));
+    const size = batchSize(length);
     const parts: Answers[] = [];
     for (let i = 0; i < samples.length; i += size) {
       parts.push(await this.#subject.answer(samples.slice(i, i + size)));

@@ -1,4 +1,8 @@
-import { architecture, type ModelConfiguration } from "../../models/mod.ts";
+import {
+  architecture,
+  type ArchitectureOptions,
+  type ModelConfiguration,
+} from "../../models/mod.ts";
 import { smallLayout, type TaskName, type TaskOptions } from "../registry.ts";
 
 /** A task of a recipe's mixture. */
@@ -55,6 +59,18 @@ const MIXTURE: readonly RecipeTask[] = SYNTHETIC_TASKS.map((name) => ({
   options: smallLayout(name, true),
 }));
 
+/** What most recipes have alike. */
+const SHARED = {
+  length: 64,
+  batch: 64,
+  learningRate: 3e-3,
+  warmupSteps: 50,
+  firstTaskSteps: 0,
+  targetAccuracy: 0.97,
+  steps: 6000,
+  seed: 1,
+} as const;
+
 function mixture(
   family: string,
   overrides: Partial<Recipe> = {},
@@ -64,14 +80,7 @@ function mixture(
     name: `${family}-mixture`,
     model: architecture(family, { vocabulary: 64, width: 32 }),
     tasks,
-    length: 64,
-    batch: 64,
-    learningRate: 3e-3,
-    warmupSteps: 50,
-    firstTaskSteps: 0,
-    targetAccuracy: 0.97,
-    steps: 6000,
-    seed: 1,
+    ...SHARED,
     ...overrides,
   };
 }
@@ -89,19 +98,57 @@ function niah(family: string, overrides: Partial<Recipe> = {}): Recipe {
   }, NIAH);
 }
 
+/** The six tasks of MAD (Poli et al. 2024), selective copying among them. */
+const MAD: readonly RecipeTask[] = ([
+  "in-context-recall",
+  "fuzzy-in-context-recall",
+  "noisy-in-context-recall",
+  "selective-copying",
+  "compression",
+  "memorization",
+] as const).map((name) => ({ name, options: smallLayout(name, true) }));
+
+/** What must be copied from far back (Jelassi et al. 2024). */
+const COPYING: readonly RecipeTask[] = (["copying", "ngram-lookup", "phone-book"] as const)
+  .map((name) => ({ name, options: smallLayout(name, true) }));
+
+function stateTracking(
+  task: "parity" | "s5",
+  family: string,
+  model: (options: ArchitectureOptions) => ModelConfiguration,
+): Recipe {
+  const options = smallLayout(task);
+  return {
+    name: `${family}-${task}`,
+    model: model({ vocabulary: options.vocabulary!, width: 32 }),
+    tasks: [{ name: task, options }],
+    ...SHARED,
+  };
+}
+
+/** DeltaNet with eigenvalues from −1 to 1 (Grazzi et al. 2025). */
+function negativeDeltaNet(options: ArchitectureOptions): ModelConfiguration {
+  const model = architecture("deltanet", options);
+  return {
+    ...model,
+    family: "deltanet-negative",
+    layers: model.layers.map(({ mixer, ...layer }) => ({
+      ...layer,
+      mixer: mixer.kind === "delta_net" ? { ...mixer, negativeEigenvalues: true } : mixer,
+    })),
+  };
+}
+
 function text(family: string): Recipe {
   return {
     name: `${family}-text`,
     model: architecture(family, { vocabulary: 256, width: 48 }),
     tasks: [{ name: "text", options: {} }],
+    ...SHARED,
     length: 256,
     batch: 16,
-    learningRate: 3e-3,
-    warmupSteps: 50,
-    firstTaskSteps: 0,
     targetAccuracy: 1,
     steps: 400,
-    seed: 1,
   };
 }
 
@@ -127,6 +174,14 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
       steps: 2000,
     }, MIXTURE.filter(({ name }) => name === "selective-copying")),
     ...FAMILIES.map((family) => niah(family, family === "griffin" ? { learningRate: 5e-3 } : {})),
+    ...FAMILIES.map((family) => mixture(family, { name: `${family}-mad`, batch: 60 }, MAD)),
+    ...FAMILIES.map((family) => mixture(family, { name: `${family}-copying` }, COPYING)),
+    ...(["parity", "s5"] as const).flatMap((task) => [
+      ...[...FAMILIES, "rwkv7"].map((family) =>
+        stateTracking(task, family, (options) => architecture(family, options))
+      ),
+      stateTracking(task, "deltanet-negative", negativeDeltaNet),
+    ]),
     ...FAMILIES.map(text),
   ].map((recipe) => [recipe.name, recipe]),
 );

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
-import { parseRows } from "../../tasks/mod.ts";
+import { parseRows, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
 import { exampleRows } from "./example_rows.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -41,7 +41,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 }
 
 Deno.test("the real command line: help for every command, errors in one line", async () => {
-  for (const name of ["sweep", "train", "report"]) {
+  for (const name of ["sweep", "eval", "train", "merge", "report"]) {
     const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
     assertEquals(code, 0);
     assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
@@ -51,7 +51,11 @@ Deno.test("the real command line: help for every command, errors in one line", a
   assert(overview.stdout.includes("sweep") && overview.stdout.includes("train"));
   const unknown = await run("tasks/main.ts", ["sweeep"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
-  assert(/^There is no command sweeep: there are sweep, train, report\n$/.test(unknown.stderr));
+  assert(
+    /^There is no command sweeep: there are sweep, eval, train, merge, report\n$/.test(
+      unknown.stderr,
+    ),
+  );
 });
 
 for (
@@ -96,6 +100,12 @@ Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
     for (const name of ["journal.jsonl", "sweep.csv", "report.html", "accuracy-mqar.svg"]) {
       assert(files.has(name), name);
     }
+    const [header] = (await Deno.readTextFile(join(out, "journal.jsonl"))).split("\n");
+    const { configuration } = JSON.parse(header) as { configuration: SweepConfiguration };
+    const own = SWEEPS.default.grids!["niah-essay"];
+    // An option holds for all tasks, those with a grid of their own too.
+    assertEquals({ ...configuration.grids!["niah-essay"], samples: own.samples }, own);
+    assertEquals(configuration.grids!["niah-essay"].samples, undefined);
     const again = await oracle("sweep", "--resume", "--out", out);
     assertEquals(again.code, 0);
     assert(again.stdout.includes("30 of 30 cells were there already"), again.stdout);

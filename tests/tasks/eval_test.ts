@@ -100,7 +100,7 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     await writeLlama(home);
     const file = join(folder, "text.txt");
     await Deno.writeTextFile(file, "To be, or not to be: that is the question. ".repeat(60));
-    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, serve);
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, serve);
     const env = {
       HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}`,
       HF_HOME: join(folder, "cache"),

@@ -95,19 +95,30 @@ Deno.test("the effective length is RULER's longest; the unbroken one stops at th
     points: values.map((value, i) => ({
       length: 1024 * 2 ** i,
       value,
-      low: value,
-      high: value,
+      low: value - 0.02,
+      high: value + 0.02,
       samples: 1,
     })),
   });
   assertEquals(effectiveLength(curve([0.9, 0.8, 0.856, 0.5])), {
     longest: 4096,
     unbroken: 1024,
+    certain: 1024,
     asked: 8192,
   });
   assertEquals(effectiveLength(curve([0.8559, 0.1])), { asked: 2048 });
-  assertEquals(effectiveLength(curve([0.8, 0.9])), { longest: 2048, asked: 2048 });
-  assertEquals(effectiveLength(curve([0.9, 0.9])), { longest: 2048, unbroken: 2048, asked: 2048 });
+  assertEquals(effectiveLength(curve([0.8, 0.9])), {
+    longest: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.9, 0.9])), {
+    longest: 2048,
+    unbroken: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.87])), { longest: 1024, unbroken: 1024, asked: 1024 });
 });
 
 Deno.test("depths are those that were fixed, else bands; formats are a grid in the paper's order", () => {

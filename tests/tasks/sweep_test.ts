@@ -309,7 +309,7 @@ Deno.test("a grid that cannot be swept is refused before anything runs", () =>
         [{ depths: [2] }, "a depth must be from 0 to 1"],
         [{ seeds: [1, 1] }, "seed 1 is there twice"],
         [{ models: ["near", "near"] }, "model near is there twice"],
-        [{ tasks: ["passkey"] }, "no chosen model was trained on it"],
+        [{ tasks: ["passkey"] }, "no chosen model can answer it"],
         [{ models: ["nearest"] }, "There is no model nearest: there are near"],
         [{ loads: [100] }, "allows 1 to 24"],
       ] as const
@@ -405,6 +405,7 @@ Deno.test("perplexity is scored as a whole and by position", async () => {
     "perplexity@16-31",
     "perplexity@32-63",
     "perplexity@64-99",
+    "bits_per_byte",
   ]);
   assert(Math.abs(scores[0].value - Math.exp(1.16)) < 1e-5);
   assert(Math.abs(scores[1].value - Math.exp(2)) < 1e-5);

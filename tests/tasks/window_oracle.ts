@@ -124,7 +124,7 @@ export function answerFromWindow(
       }
       if (task.name === "parity") return identity + moves.filter((move) => move === 1).length % 2;
       const things = [0, 1, 2, 3, 4].map((thing) =>
-        moves.reduce((place, move) => nthPermutation(move)[place], thing)
+        moves.reduce((place, move) => PERMUTATIONS[move][place], thing)
       );
       return identity + permutationNumber(things);
     }
@@ -161,6 +161,8 @@ export function nthPermutation(number: number): number[] {
     return thing;
   });
 }
+
+const PERMUTATIONS = Array.from({ length: 120 }, (_, number) => nthPermutation(number));
 
 /** The number of a permutation of 0 to 4: of each place, how many smaller things come later. */
 export function permutationNumber(permutation: readonly number[]): number {

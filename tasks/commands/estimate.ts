@@ -1,0 +1,112 @@
+import type { SubjectSource } from "../subject.ts";
+import { cellKey, describeCell, enumerateCells } from "../sweep/cells.ts";
+import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
+import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
+import { readJournal } from "../sweep/journal.ts";
+import { type Shard, takeShard } from "../sweep/shards.ts";
+import { duration } from "./progress.ts";
+import { aligned } from "./table.ts";
+
+/** What of a sweep is estimated. */
+export interface DryRunOptions {
+  /** This share alone. */
+  readonly shard?: Shard;
+  /** Tells how long each of so many shards takes. */
+  readonly shards?: number;
+  /** A folder whose finished cells are left out. */
+  readonly resumed?: string;
+}
+
+/** Prints what a sweep would cost. @returns The exit code. */
+export async function dryRun(
+  configuration: SweepConfiguration,
+  source: SubjectSource,
+  { shard, shards, resumed }: DryRunOptions,
+): Promise<number> {
+  checkConfiguration(configuration);
+  const grid = await enumerateCells(configuration, await source.find(configuration.models));
+  const journal = resumed === undefined ? undefined : await readJournal(resumed);
+  const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
+  const left = (shard === undefined ? grid : takeShard(grid, configuration, shard))
+    .map((model) => ({
+      ...model,
+      cells: model.cells.filter((cell) => !finished.has(cellKey(cell))),
+    }))
+    .filter(({ cells }) => cells.length > 0);
+  const estimate = await estimateSweep(left, configuration, source);
+  console.log(estimateTable(estimate));
+  if (shards !== undefined) {
+    const costs = new Map(estimate.cells.map((cell) => [cellKey(cell.cell), cell.milliseconds]));
+    const times = Array.from(
+      { length: shards },
+      (_, index) =>
+        takeShard(grid, configuration, { index, count: shards })
+          .flatMap(({ cells }) => cells)
+          .reduce((sum, cell) => sum + (costs.get(cellKey(cell)) ?? 0), 0),
+    );
+    console.log(
+      `in ${shards} shards: from ${duration(Math.min(...times))} to ${
+        duration(Math.max(...times))
+      } each`,
+    );
+  }
+  return 0;
+}
+
+/** An estimate as text: model × length, what the cells of each take together, and the most memory. */
+export function estimateTable({ adapter, cells }: SweepEstimate): string {
+  if (cells.length === 0) return "no cells";
+  const models = Map.groupBy(cells, ({ cell }) => cell.model);
+  const lengths = [...new Set(cells.map(({ cell }) => cell.length))].sort((a, b) => a - b);
+  const table = (
+    head: readonly string[],
+    of: (cells: readonly CellEstimate[]) => readonly string[],
+  ): string =>
+    aligned([
+      ["", ...head],
+      ...[...models].map(([model, cells]) => [model, ...of(cells)]),
+    ]);
+  const byLength = (
+    title: string,
+    of: (cells: readonly CellEstimate[]) => string,
+  ): string =>
+    `${title}\n${
+      table(lengths.map(String), (cells) =>
+        lengths.map((length) => {
+          const chosen = cells.filter(({ cell }) => cell.length === length);
+          return chosen.length === 0 ? "" : of(chosen);
+        }))
+    }`;
+  const largest = cells.reduce((a, b) => b.peakBytes > a.peakBytes ? b : a);
+  return [
+    byLength("time of all cells of a length, min:s", (cells) => time(cells)),
+    byLength("the most GPU memory of a cell, MiB", (cells) => memory(cells)),
+    `in all\n${
+      table(
+        ["cells", "tokens", "time", "MiB"],
+        (cells) => [`${cells.length}`, tokens(cells), time(cells), memory(cells)],
+      )
+    }`,
+    `${cells.length} cells, ${tokens(cells)} tokens, about ${
+      duration(sum(cells, "milliseconds"))
+    } on ${adapter}; at most ${memory(cells)} MiB, by ${describeCell(largest.cell)}`,
+  ].join("\n\n");
+}
+
+function sum(cells: readonly CellEstimate[], column: "milliseconds" | "tokens"): number {
+  return cells.reduce((total, cell) => total + cell[column], 0);
+}
+
+function time(cells: readonly CellEstimate[]): string {
+  return duration(sum(cells, "milliseconds")).replace(" min", "");
+}
+
+function tokens(cells: readonly CellEstimate[]): string {
+  return sum(cells, "tokens").toLocaleString("en");
+}
+
+function memory(cells: readonly CellEstimate[]): string {
+  const bytes = Math.max(...cells.map(({ peakBytes }) => peakBytes));
+  const mebibytes = bytes / 2 ** 20;
+  return mebibytes < 100 ? mebibytes.toPrecision(3) : Math.round(mebibytes).toLocaleString("en");
+}

@@ -1,0 +1,169 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { ModelSource } from "../../tasks/subjects/source.ts";
+import {
+  runSweep,
+  type Subject,
+  type SubjectSource,
+  type SweepConfiguration,
+} from "../../tasks/mod.ts";
+import { enumerateCells } from "../../tasks/sweep/cells.ts";
+import { estimateSweep, type SweepEstimate } from "../../tasks/sweep/estimate.ts";
+import { fitNonNegative } from "../../tasks/sweep/fit.ts";
+import { oracles, windowOracle } from "./window_oracle.ts";
+
+const SMALL: SweepConfiguration = {
+  name: "small",
+  models: [],
+  tasks: ["passkey"],
+  lengths: ["1x"],
+  depths: [],
+  loads: [],
+  seeds: [0],
+  samples: 4,
+};
+
+async function estimate(
+  configuration: SweepConfiguration,
+  source: SubjectSource,
+): Promise<SweepEstimate> {
+  const grid = await enumerateCells(configuration, await source.find(configuration.models));
+  return await estimateSweep(grid, configuration, source);
+}
+
+Deno.test("fitNonNegative() finds the terms that there are, and no negative ones", () => {
+  const measured = [1, 2, 4, 8, 16].map((x) => [1, x, x * x]);
+  const values = measured.map(([one, x, square]) => 3 * one + 0 * x + 0.5 * square);
+  const exact = fitNonNegative(measured, values);
+  [3, 0, 0.5].forEach((value, i) => assertAlmostEquals(exact[i], value, 1e-9));
+  // 10 − x falls: with no negative term, the nearest is a constant.
+  const falling = fitNonNegative([[1, 1], [1, 2], [1, 3]], [9, 8, 7]);
+  assertEquals(falling[1], 0);
+  assert(falling[0] > 7 && falling[0] < 9);
+  // By relative error: a small value counts as much as a large one.
+  const [slope] = fitNonNegative([[1], [1000]], [1, 2000]);
+  assert(slope > 1 && slope < 1.5, String(slope));
+  assertEquals(fitNonNegative([[1, 0], [1, 0]], [2, 2]), [2, 0]); // a term that is never there
+});
+
+/** A model of known costs, which it takes by waiting. */
+function waiting(
+  name: string,
+  milliseconds: (batch: number, length: number) => number,
+  bytes: (batch: number, length: number) => number,
+  stateBytes: (length: number) => number,
+): Subject & AsyncDisposable {
+  const oracle = windowOracle(name, 32, ["passkey"]);
+  const wait = (milliseconds: number): Promise<void> =>
+    new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return {
+    ...oracle,
+    stateBytes,
+    segmentTokens: 4096,
+    answer: async (samples) => {
+      const { length } = samples[0].tokens;
+      await wait(milliseconds(samples.length, length));
+      return { ...await oracle.answer(samples), peakBytes: bytes(samples.length, length) };
+    },
+    stepMilliseconds: async (length) => {
+      await wait(20);
+      return 1 + length / 1000;
+    },
+  };
+}
+
+Deno.test("cost goes on to grow as the state does: linearly, or with the square", async () => {
+  const linear = (batch: number, length: number): number => 2 + batch * length * 0.01;
+  const square = (batch: number, length: number): number =>
+    linear(batch, length) + batch * length ** 2 * 2e-5;
+  const cache = (length: number): number => 8 * length;
+  const held = (batch: number, length: number): number =>
+    1e6 + 100 * Math.min(4096, batch * length);
+  const source = oracles([
+    waiting("recurrent", linear, held, () => 64),
+    waiting("attention", square, (b, l) => held(b, l) + 2 * b * cache(l), cache),
+  ]);
+  const configuration = { ...SMALL, lengths: [64, 131072] };
+  const { cells } = await estimate(configuration, source);
+  const of = (model: string): number[] =>
+    cells.filter(({ cell }) => cell.model === model).map(({ milliseconds }) => milliseconds);
+  // Four samples, one at a time at this length, and one before that is not timed.
+  for (const [model, cost] of [["recurrent", linear], ["attention", square]] as const) {
+    const ratio = of(model)[1] / (5 * cost(1, 131072));
+    assert(ratio > 0.6 && ratio < 1.6, `${model}: ${ratio} of what it takes`);
+  }
+  const peaks = cells.map(({ peakBytes }) => peakBytes);
+  assertAlmostEquals(peaks[1] / held(1, 131072), 1, 0.1);
+  assertAlmostEquals(peaks[3] / (held(1, 131072) + 2 * cache(131072)), 1, 0.1);
+  assertEquals(cells.map(({ tokens }) => tokens), [256, 4 * 131072, 256, 4 * 131072]);
+});
+
+Deno.test("committed models take what was estimated: time within a factor of 3, memory of 1.5", async () => {
+  const configuration: SweepConfiguration = {
+    ...SMALL,
+    models: ["transformer-mixture", "mamba2-mixture"],
+    tasks: ["passkey"],
+    lengths: [64, 512, 8192],
+    samples: 2,
+  };
+  const folder = await Deno.makeTempDir();
+  try {
+    await using source = new ModelSource();
+    const { adapter, cells } = await estimate(configuration, source);
+    assertEquals(adapter, await source.adapter());
+
+    const peaks = new Map<Subject, number>();
+    const watched: SubjectSource = {
+      adapter: () => source.adapter(),
+      find: (names) => source.find(names),
+      open: async (card) => {
+        const subject = await source.open(card);
+        const answer = subject.answer.bind(subject);
+        subject.answer = async (samples) => {
+          const answers = await answer(samples);
+          peaks.set(subject, Math.max(peaks.get(subject) ?? 0, answers.peakBytes));
+          return answers;
+        };
+        return subject;
+      },
+    };
+    const actual: { milliseconds: number; peakBytes: number }[] = [];
+    let before = performance.now();
+    await runSweep(configuration, watched, {
+      out: join(folder, "out"),
+      onProgress: ({ rows, failed }) => {
+        assertEquals(failed, undefined);
+        if (rows === undefined) return;
+        const now = performance.now();
+        const [subject] = [...peaks.keys()].slice(-1);
+        actual.push({ milliseconds: now - before, peakBytes: peaks.get(subject)! });
+        peaks.set(subject, 0);
+        before = now;
+      },
+    });
+    assertEquals(actual.length, cells.length);
+    const total = (list: readonly { milliseconds: number }[]): number =>
+      list.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+    const report: string[] = [];
+    const within = (what: string, estimated: number, taken: number, factor: number): void => {
+      const ratio = estimated / taken;
+      report.push(`${what}: ${estimated.toPrecision(4)} for ${taken.toPrecision(4)}`);
+      assert(ratio > 1 / factor && ratio < factor, report.join("\n"));
+    };
+    within("total", total(cells), total(actual), 3);
+    for (const length of [64, 512, 8192]) {
+      const chosen = cells.flatMap(({ cell }, i) => cell.length === length ? [i] : []);
+      within(
+        `time of ${length}`,
+        total(chosen.map((i) => cells[i])),
+        total(chosen.map((i) => actual[i])),
+        3,
+      );
+    }
+    cells.forEach(({ cell, peakBytes }, i) =>
+      within(`bytes of ${JSON.stringify(cell)}`, peakBytes, actual[i].peakBytes, 1.5)
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
