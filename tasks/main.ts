@@ -2,6 +2,7 @@ import { runCommandLine } from "./command_line.ts";
 import { EVAL, evalCommand, modelSourceOptions } from "./commands/eval.ts";
 import { MERGE, mergeCommand } from "./commands/merge.ts";
 import { REPORT, reportCommand } from "./commands/report.ts";
+import { RULER, rulerCommand } from "./commands/ruler.ts";
 import { SWEEP, sweepCommand } from "./commands/sweep.ts";
 import { TRAIN, trainCommand } from "./commands/train.ts";
 import { ModelSource } from "./subjects/source.ts";
@@ -18,7 +19,11 @@ if (import.meta.main) {
       },
       { specification: EVAL, run: evalCommand },
       { specification: TRAIN, run: trainCommand },
-      { specification: MERGE, run: (command) => mergeCommand(command, new ModelSource()) },
+      {
+        specification: MERGE,
+        run: (command) => mergeCommand(command, new ModelSource(modelSourceOptions(command))),
+      },
+      { specification: RULER, run: rulerCommand },
       { specification: REPORT, run: reportCommand },
     ]),
   );

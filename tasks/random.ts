@@ -46,6 +46,27 @@ export class Random {
       return drawn;
     });
   }
+
+  /** One of a list. */
+  choose<Item>(items: readonly Item[]): Item {
+    return items[this.integer(0, items.length - 1)];
+  }
+
+  /** A list in another order. */
+  shuffle<Item>(items: readonly Item[]): Item[] {
+    const shuffled = [...items];
+    for (let i = shuffled.length - 1; i > 0; i--) {
+      const j = this.integer(0, i);
+      [shuffled[i], shuffled[j]] = [shuffled[j], shuffled[i]];
+    }
+    return shuffled;
+  }
+
+  /** A state at which another stream can start, once or again and again. */
+  state(): [number, number, number, number] {
+    const word = (): number => this.integer(-0x80000000, 0x7FFFFFFF);
+    return [word(), word(), word(), word()];
+  }
 }
 
 /**

@@ -29,11 +29,14 @@ import {
   type StateTrackingOptions,
 } from "./generators/state_tracking.ts";
 import { text, type TextOptions } from "./generators/text.ts";
+import { RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+import { RULER_NAMES, type RulerOptions, rulerTask } from "./generators/ruler/tasks.ts";
+import { BYTE_TOKENIZER } from "../models/tokenizers/mod.ts";
 import type { Task } from "./task.ts";
-import type { Wording } from "./wording.ts";
+import { BASE_TEMPLATE, type Wording } from "./wording.ts";
 
-/** The options of each task, by its name. */
-export interface TaskOptions {
+/** The options of each task, by its name; of RULER's tasks, {@linkcode RulerOptions}. */
+export interface TaskOptions extends Readonly<Record<RulerName, RulerOptions>> {
   /** Of {@linkcode mqar}. */
   "mqar": MqarOptions;
   /** Of {@linkcode induction}. */
@@ -75,6 +78,12 @@ export interface TaskOptions {
 /** The name of a task. */
 export type TaskName = keyof TaskOptions;
 
+/** The name of a task that has a vocabulary of its own, which small models can learn. */
+export type SmallTaskName = Exclude<TaskName, RulerName>;
+
+/** Bytes, and the question as it is. */
+const BYTES: Wording = { tokenizer: BYTE_TOKENIZER, template: BASE_TEMPLATE };
+
 const TASKS: {
   readonly [Name in TaskName]: (
     options: TaskOptions[Name],
@@ -99,10 +108,33 @@ const TASKS: {
   "ngram-lookup": ngramLookup,
   "phone-book": phoneBook,
   "text": text,
+  ...rulerTasks(),
 };
+
+function rulerTasks(): {
+  readonly [Name in RulerName]: (options: RulerOptions, wording?: Wording) => Promise<Task>;
+} {
+  const tasks = RULER_NAMES.map((name) => [
+    name,
+    (options: RulerOptions, wording: Wording = BYTES) => rulerTask(name, options, wording),
+  ]);
+  return Object.fromEntries(tasks);
+}
 
 /** The names of all tasks. */
 export const TASK_NAMES = Object.keys(TASKS) as readonly TaskName[];
+
+/** The names of the tasks that have a vocabulary of their own. */
+export const SMALL_TASK_NAMES: readonly SmallTaskName[] = TASK_NAMES.filter((name) =>
+  !(RULER_NAMES as readonly TaskName[]).includes(name)
+) as SmallTaskName[];
+
+/** The names of all tasks in words, the formats of a needle taken together. */
+export const TASKS_IN_WORDS: string = [
+  ...SMALL_TASK_NAMES,
+  ...RULER_TASKS,
+  "niah_{noise,essay,needle}_{word,number,uuid}_{word,number,uuid}",
+].join(", ");
 
 /** Whether a task has this name. */
 export function isTaskName(name: string): name is TaskName {
@@ -112,7 +144,7 @@ export function isTaskName(name: string): name is TaskName {
 /** Checks a task's name. @throws {RangeError} listing the right names. */
 export function checkTaskName(name: string): asserts name is TaskName {
   if (!isTaskName(name)) {
-    throw new RangeError(`There is no task ${name}: the tasks are ${TASK_NAMES.join(", ")}`);
+    throw new RangeError(`There is no task ${name}: the tasks are ${TASKS_IN_WORDS}`);
   }
 }
 
@@ -137,7 +169,8 @@ export async function createTask<Name extends TaskName>(
   wording?: Wording,
 ): Promise<Task> {
   checkTaskName(name);
-  return await TASKS[name as TaskName](options, wording);
+  const make = TASKS[name] as (options: TaskOptions[Name], wording?: Wording) => Promise<Task>;
+  return await make(options, wording);
 }
 
 /**
@@ -148,12 +181,12 @@ export async function createTask<Name extends TaskName>(
  * @param mixture Whether the sample begins with the task's token, as a model needs that was trained
  * on several tasks.
  */
-export function smallLayout<Name extends TaskName>(
+export function smallLayout<Name extends SmallTaskName>(
   name: Name,
   mixture: boolean = false,
 ): TaskOptions[Name] {
   const strings = { vocabulary: 64, letters: [16, 31], begin: 8, end: 9, blank: 0 } as const;
-  const layouts: { readonly [Other in TaskName]: TaskOptions[Other] } = {
+  const layouts: { readonly [Other in SmallTaskName]: TaskOptions[Other] } = {
     "mqar": { vocabulary: 64, pairs: 4, keys: [16, 39], values: [40, 63], ...token(1) },
     "induction": { vocabulary: 64, mark: 5, symbols: [16, 31], ...token(2) },
     "selective-copying": { vocabulary: 64, count: 8, mark: 6, symbols: [16, 31], ...token(3) },
@@ -161,7 +194,7 @@ export function smallLayout<Name extends TaskName>(
     "niah-noise": { vocabulary: 64, ...token(7) },
     "niah-essay": { vocabulary: 64, ...token(7) },
     "niah-needles": { vocabulary: 64, ...token(7) },
-    "parity": { vocabulary: 64, first: 16, ...token(5) },
+    "parity": { vocabulary: 64, first: 16, ...token(60) },
     "s5": { vocabulary: 128, ...token(120) },
     "in-context-recall": { vocabulary: 64, keys: [16, 31], values: [32, 47], ...token(11) },
     "fuzzy-in-context-recall": {
@@ -170,12 +203,12 @@ export function smallLayout<Name extends TaskName>(
     },
     "noisy-in-context-recall": {
       ...{ vocabulary: 64, keys: [16, 31], values: [32, 47], noise: [48, 63] },
-      ...token(11),
+      ...token(10),
     },
     "compression": { vocabulary: 64, mark: 6, symbols: [16, 31], ...token(13) },
     "memorization": { vocabulary: 64, keys: [16, 39], values: [40, 63], mark: 6, ...token(14) },
     "copying": { ...strings, ...token(15) },
-    "ngram-lookup": { ...strings, ngram: 2, ...token(15) },
+    "ngram-lookup": { ...strings, ngram: 2, ...token(62) },
     "phone-book": { vocabulary: 64, numberLength: 3, examples: 0, ...token(63) },
     "text": {},
   };

@@ -206,6 +206,31 @@ test("a Vulkan driver is installed once where there is none", (machine) => {
   ]);
 });
 
+test("what the tests alone need is installed for them alone, once", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  machine.command(
+    "apt-get",
+    `case "$*" in *install*) for name in chromium slurmctld; do
+       touch "${machine.bin}/$name" && chmod +x "${machine.bin}/$name"; done ;; esac`,
+  );
+  machine.run(["sweep"]);
+  assertEquals(machine.calls("apt-get"), []);
+  for (const task of ["test", "ok"]) {
+    assertMatch(machine.run([task]).output, /^deno 2\.9\.6: task/);
+  }
+  const install = "apt-get -qq install -y --no-install-recommends";
+  assertEquals(machine.calls("apt-get"), [
+    "apt-get -qq update",
+    `${install} chromium slurmctld slurmd slurm-client`,
+  ]);
+  Deno.removeSync(join(machine.bin, "chromium"));
+  machine.run(["test"], { CHROMIUM: "/opt/browser" });
+  assertEquals(machine.calls("apt-get").length, 2);
+  Deno.removeSync(join(machine.bin, "apt-get"));
+  const { code, errors } = machine.run(["test"]);
+  assertEquals([code, errors], [0, "run: the tests need chromium: install what is missing\n"]);
+});
+
 test("sudo only for who is not root, and a line where nothing can be installed", (machine) => {
   machine.command("deno", Machine.deno("2.9.6"));
   machine.noDriver();

@@ -1,5 +1,6 @@
 import { dirname, fromFileUrl, join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import type { ModelConfiguration } from "../configuration.ts";
 import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
@@ -45,6 +46,8 @@ export interface LoadModelOptions {
    * have `shader-f16`.
    */
   readonly dtype?: "f32" | "f16";
+  /** Changes the model that its weights are put into, such as by {@linkcode intervene}. */
+  readonly configure?: (configuration: ModelConfiguration) => ModelConfiguration;
 }
 
 /**
@@ -68,7 +71,8 @@ export async function loadModel(
   const published = await checkpoint.read();
   const weights = await checkpoint.weights();
   const parameters = await loadParameters(gpu, weights, published, options);
-  return new Model(gpu, published.configuration, parameters);
+  const { configure = (configuration) => configuration } = options;
+  return new Model(gpu, configure(published.configuration), parameters);
 }
 
 /** What a checkpoint says of itself before its weights are read. */

@@ -1,5 +1,6 @@
 import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
+import { RULER_TASKS } from "../generators/ruler/names.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import { listOf, numberOf, numbersOf, type Option, type ParsedCommand } from "./options.ts";
 
@@ -23,6 +24,10 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
   },
   squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
   hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+  set: {
+    takes: "FOLDER",
+    help: "RULER's samples as its own scripts or deno task ruler made them, in place of ours",
+  },
   text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
   "train-length": { takes: "N", help: "stands in for each model's own training length" },
 };
@@ -91,6 +96,7 @@ function taskOptions(
 ): Record<string, Record<string, string>> {
   const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
     ["text", "file", ["text"]],
+    ["set", "set", RULER_TASKS],
     ["squad", "squad", ["qa_1"]],
     ["hotpotqa", "hotpotqa", ["qa_2"]],
     ["haystack", "essays", WORD_TASKS.filter((name) => name.startsWith("niah_"))],

@@ -24,8 +24,10 @@ export interface SelectiveCopyingOptions extends LayoutOptions {
  * labels   - - - - - - - - - - c a c b      - = unscored
  * ```
  *
- * The length counts the marks: 2n ≤ L. Chance is 1/(number of symbols): 1/14 for the published
- * layout.
+ * The length counts the marks: 2n ≤ L. MAD (Poli et al. 2024, section 3.1) has 256 tokens, symbols 0 to
+ * 13, blank 14 and mark 15; there one mark and n blanks stand for the n marks.
+ *
+ * Chance is 1/(number of symbols): 1/14 for the published layout.
  *
  * @throws {RangeError} where mark, blank and symbols are not apart or the count is below 1.
  */

@@ -99,7 +99,7 @@ export function costsOf(
     model,
     points: [...groupBy(ofModel, ({ length }) => length)].flatMap(([length, cells]) => {
       const values = cells.map((cell) => cell[cost]).filter((value) => value !== undefined);
-      return values.length === 0 ? [] : [{ length, value: best(...values) }];
+      return values.length === 0 ? [] : [{ length, value: values.reduce((a, b) => best(a, b)) }];
     }).sort((a, b) => a.length - b.length),
   }));
 }

@@ -1,7 +1,8 @@
+import { EFFECTIVE } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import { groupBy } from "./curves.ts";
 import { escape, listOf } from "./html.ts";
-import { EFFECTIVE, type TaskMean, taskMeans } from "./mean.ts";
+import { type TaskMean, taskMeans } from "./mean.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
@@ -177,7 +178,7 @@ function meansText(
   }).join("\n") + muted(
     `The effective length is RULER’s: the longest length with at least ${EFFECTIVE} (printed bold)${
       means.some(({ name }) => name === "ruler") ? "" : ", a bar that was set for RULER’s 13 tasks"
-    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked. “≥” says that no longer one was asked.`,
+    }. “Unbroken up to” is the longest that has it together with all shorter lengths that were asked, “certain at” the longest whose whole interval has it. “≥” says that no longer one was asked.`,
   );
 }
 

@@ -28,9 +28,9 @@ th{font-weight:600;color:var(--muted);vertical-align:bottom}
 th:not(.text){white-space:normal}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--paper)}
 th.text,td.text{text-align:left}
-td.long{white-space:normal;min-width:16ch}
+td.long{white-space:normal;min-width:44ch}
 .chip{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .note{background:var(--panel);border-left:3px solid var(--series-1);padding:8px 12px;max-width:70ch}
-@media (max-width:600px){table{font-size:.8rem}th,td{padding-right:10px}td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:38vw}}
+@media (max-width:600px){table{font-size:.8rem}th,td{padding-right:10px}td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:10rem;max-width:44vw}}
 @media print{nav,figcaption a{display:none}main{max-width:none}.scroll{overflow:visible}figure.wide svg{width:100%;max-width:100%}}
 `;

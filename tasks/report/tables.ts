@@ -1,8 +1,8 @@
-import { RULER_TASKS } from "../sweep/paper.ts";
+import { EFFECTIVE, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
-import { EFFECTIVE, type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
+import { type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
 import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
 import { callNames, type Look, tokens } from "./theme.ts";
@@ -33,6 +33,10 @@ export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>)
       head: "unbroken up to",
       cell: (curve) => reach(effectiveLength(curve), "unbroken"),
     },
+    {
+      head: "certain at",
+      cell: (curve) => reach(effectiveLength(curve), "certain"),
+    },
     ...lengths.map((length): Column<Curve> => ({
       head: tokens(length),
       cell: (curve) => meanCell(pointAt(curve, length)),
@@ -48,7 +52,7 @@ function meanCell(point: Point | undefined): string {
   return `${value >= EFFECTIVE ? `<b>${text}</b>` : text}${interval}`;
 }
 
-function reach(effective: EffectiveLength, which: "longest" | "unbroken"): string {
+function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "certain"): string {
   const length = effective[which];
   if (length === undefined) return "none";
   return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;
@@ -69,37 +73,48 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     return values.length === 0 ? "–" : escape(ordered.join(", "));
   };
   return table(models, [
-    { head: "model", cell: ({ model }) => chip(model, look.get(model)!), text: "short" },
+    {
+      head: "model",
+      cell: ({ model, name }) => chip(name, look.get(model)!),
+      text: "short",
+    },
     ...(runs.length > 1
       ? [{ head: "run", cell: ({ run }: ReportModel) => escape(run), text: "short" as const }]
       : []),
     { head: "architecture", cell: ({ family }) => escape(family), text: "short" },
-    { head: "parameters", cell: ({ parameters }) => parameters.toLocaleString("en") },
+    { head: "parameters", cell: ({ parameters }) => count(parameters) },
     { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
-    { head: "loads", cell: listed("load"), text: "short" },
-    { head: "depths", cell: listed("depth"), text: "long" },
     { head: "seeds", cell: listed("seed"), text: "short" },
     { head: "samples a cell", cell: samplesOf },
     { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
-    { head: "adapter", cell: listed("adapter"), text: "long" },
     { head: "version", cell: listed("version"), text: "short" },
-    { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
+    { head: "adapter", cell: listed("adapter"), text: "short" },
     {
       head: "lengths",
       cell: ({ model }) =>
         [...new Set(rowsOf.get(model)!.map(({ length }) => length))].sort((a, b) => a - b)
           .map(tokens).join(", "),
-      text: "long",
+      text: "short",
     },
+    { head: "loads", cell: listed("load"), text: "short" },
+    { head: "depths", cell: listed("depth"), text: "short" },
+    { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
   ]);
 
   function samplesOf({ model }: ReportModel): string {
     const counts = rowsOf.get(model)!.filter(({ metric }) => !metric.includes("@"))
       .map(({ samples }) => samples);
-    const [low, high] = [Math.min(...counts), Math.max(...counts)];
+    const [low, high] = [Math.min, Math.max].map((end) => counts.reduce((a, b) => end(a, b)));
     return low === high ? String(low) : `${low}–${high}`;
   }
+}
+
+/** Small numbers in full, large ones short: 24,736, 2.68B. */
+function count(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toPrecision(3)}B`;
+  if (value >= 1e6) return `${(value / 1e6).toPrecision(3)}M`;
+  return value.toLocaleString("en");
 }
 
 function cellsOf(rows: readonly Row[]): number {

@@ -1,8 +1,8 @@
-import { FORMAT_TASKS, RULER_TASKS } from "../sweep/paper.ts";
+import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { PromptTemplate } from "../wording.ts";
 
 /** The tasks that any model with a tokenizer can be asked. */
-export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...FORMAT_TASKS, "text"];
+export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...NEEDLE_FORMATS, "text"];
 
 /**
  * The template of a name.

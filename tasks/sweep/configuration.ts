@@ -63,6 +63,9 @@ export function samplesOf(
   return Math.min(samples, Math.max(FEWEST_SAMPLES, Math.ceil(TOKENS_ASKED / length)));
 }
 
+/** Five depths of a needle, of fewer samples each, as they are more together. */
+const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
+
 /** The sweeps that have a name. */
 export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
   default: {
@@ -74,6 +77,7 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     loads: [],
     seeds: [0, 1, 2],
     samples: 24,
+    grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
   },
   ...PAPER_SWEEPS,
 };

@@ -1,21 +1,5 @@
+import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SweepConfiguration } from "./configuration.ts";
-
-/** The 13 tasks of RULER (Hsieh et al. 2024, table 2). */
-export const RULER_TASKS = [
-  "niah_single_1",
-  "niah_single_2",
-  "niah_single_3",
-  "niah_multikey_1",
-  "niah_multikey_2",
-  "niah_multikey_3",
-  "niah_multivalue",
-  "niah_multiquery",
-  "vt",
-  "cwe",
-  "fwe",
-  "qa_1",
-  "qa_2",
-] as const;
 
 /** The eight checkpoints of the paper: state-space models, linear RNNs, attention, hybrids. */
 const MODELS = [
@@ -42,10 +26,8 @@ const PAPER = {
 } satisfies Partial<SweepConfiguration>;
 
 /** Every haystack with every kind of key and of value: the paper's table 4. */
-export const FORMAT_TASKS: readonly string[] = ["noise", "essay", "needle"].flatMap((haystack) =>
-  ["word", "uuid"].flatMap((key) =>
-    ["word", "number", "uuid"].map((value) => `niah_${haystack}_${key}_${value}`)
-  )
+export const FORMAT_TASKS: readonly string[] = NEEDLE_FORMATS.filter((name) =>
+  !/^niah_[a-z]+_number_/.test(name)
 );
 
 /**

@@ -1,4 +1,8 @@
-import { architecture, type ModelConfiguration } from "../../models/mod.ts";
+import {
+  architecture,
+  type ArchitectureOptions,
+  type ModelConfiguration,
+} from "../../models/mod.ts";
 import { smallLayout, type TaskName, type TaskOptions } from "../registry.ts";
 
 /** A task of a recipe's mixture. */
@@ -9,6 +13,16 @@ export interface RecipeTask {
   readonly options: TaskOptions[TaskName];
 }
 
+/** A length that a model is trained at, and how much is to be remembered there. */
+export interface TrainingPoint {
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /** The load of the tasks that have one; their own unless told. */
+  readonly load?: number;
+  /** How often it comes, against the other points' weights; 1 unless told. */
+  readonly weight?: number;
+}
+
 /** How a model is trained, as plain data: the same recipe and seed give the same loss curve. */
 export interface Recipe {
   /** The recipe's name, which the model that it makes bears too. */
@@ -17,8 +31,24 @@ export interface Recipe {
   readonly model: ModelConfiguration;
   /** The tasks; each batch holds as many sequences of each. */
   readonly tasks: readonly RecipeTask[];
-  /** Length of the training sequences in tokens; every other batch or so is half as long. */
+  /**
+   * Length of the training sequences in tokens; every other batch or so is half as long. Where there
+   * are points, it is the greatest of theirs.
+   */
   readonly length: number;
+  /** A mixture of lengths and loads, of which each step draws one. */
+  readonly points?: readonly TrainingPoint[];
+  /**
+   * Truncated back-propagation: sequences are read in so many segments, from each of which the next
+   * takes the state over, but no gradient passes between them; 1 unless told.
+   */
+  readonly segments?: number;
+  /**
+   * State passing (Ruiz & Gu 2025): the share of steps that begin with the state that the step before
+   * ended with, so that states are met which a sequence alone would reach only later; 0 unless told.
+   * For models without attention.
+   */
+  readonly statePassing?: number;
   /** Sequences a step, over all tasks. */
   readonly batch: number;
   /** Peak learning rate of AdamW. */
@@ -55,6 +85,18 @@ const MIXTURE: readonly RecipeTask[] = SYNTHETIC_TASKS.map((name) => ({
   options: smallLayout(name, true),
 }));
 
+/** What most recipes have alike. */
+const SHARED = {
+  length: 64,
+  batch: 64,
+  learningRate: 3e-3,
+  warmupSteps: 50,
+  firstTaskSteps: 0,
+  targetAccuracy: 0.97,
+  steps: 6000,
+  seed: 1,
+} as const;
+
 function mixture(
   family: string,
   overrides: Partial<Recipe> = {},
@@ -64,14 +106,7 @@ function mixture(
     name: `${family}-mixture`,
     model: architecture(family, { vocabulary: 64, width: 32 }),
     tasks,
-    length: 64,
-    batch: 64,
-    learningRate: 3e-3,
-    warmupSteps: 50,
-    firstTaskSteps: 0,
-    targetAccuracy: 0.97,
-    steps: 6000,
-    seed: 1,
+    ...SHARED,
     ...overrides,
   };
 }
@@ -89,19 +124,58 @@ function niah(family: string, overrides: Partial<Recipe> = {}): Recipe {
   }, NIAH);
 }
 
+/** The six tasks of MAD (Poli et al. 2024), selective copying among them. */
+const MAD: readonly RecipeTask[] = ([
+  "in-context-recall",
+  "fuzzy-in-context-recall",
+  "noisy-in-context-recall",
+  "selective-copying",
+  "compression",
+  "memorization",
+] as const).map((name) => ({ name, options: smallLayout(name, true) }));
+
+/** What must be copied from far back (Jelassi et al. 2024). */
+const COPYING: readonly RecipeTask[] = (["copying", "ngram-lookup", "phone-book"] as const)
+  .map((name) => ({ name, options: smallLayout(name, true) }));
+
+function stateTracking(
+  task: "parity" | "s5",
+  family: string,
+  model: (options: ArchitectureOptions) => ModelConfiguration,
+): Recipe {
+  const options = smallLayout(task);
+  return {
+    name: `${family}-${task}`,
+    model: model({ vocabulary: options.vocabulary!, width: 32 }),
+    tasks: [{ name: task, options }],
+    ...SHARED,
+    ...(task === "parity" ? { steps: 1500 } : {}),
+  };
+}
+
+/** DeltaNet with eigenvalues from −1 to 1 (Grazzi et al. 2025). */
+function negativeDeltaNet(options: ArchitectureOptions): ModelConfiguration {
+  const model = architecture("deltanet", options);
+  return {
+    ...model,
+    family: "deltanet-negative",
+    layers: model.layers.map(({ mixer, ...layer }) => ({
+      ...layer,
+      mixer: mixer.kind === "delta_net" ? { ...mixer, negativeEigenvalues: true } : mixer,
+    })),
+  };
+}
+
 function text(family: string): Recipe {
   return {
     name: `${family}-text`,
     model: architecture(family, { vocabulary: 256, width: 48 }),
     tasks: [{ name: "text", options: {} }],
+    ...SHARED,
     length: 256,
     batch: 16,
-    learningRate: 3e-3,
-    warmupSteps: 50,
-    firstTaskSteps: 0,
     targetAccuracy: 1,
     steps: 400,
-    seed: 1,
   };
 }
 
@@ -127,6 +201,14 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
       steps: 2000,
     }, MIXTURE.filter(({ name }) => name === "selective-copying")),
     ...FAMILIES.map((family) => niah(family, family === "griffin" ? { learningRate: 5e-3 } : {})),
+    ...FAMILIES.map((family) => mixture(family, { name: `${family}-mad`, batch: 60 }, MAD)),
+    ...FAMILIES.map((family) => mixture(family, { name: `${family}-copying` }, COPYING)),
+    ...(["parity", "s5"] as const).flatMap((task) => [
+      ...[...FAMILIES, "rwkv7"].map((family) =>
+        stateTracking(task, family, (options) => architecture(family, options))
+      ),
+      stateTracking(task, "deltanet-negative", negativeDeltaNet),
+    ]),
     ...FAMILIES.map(text),
   ].map((recipe) => [recipe.name, recipe]),
 );

@@ -8,6 +8,8 @@ export interface Screen {
   readonly mobile?: boolean;
   /** The colour scheme that its user prefers. */
   readonly scheme?: "light" | "dark";
+  /** What the page is shown on: a screen unless told. */
+  readonly medium?: "screen" | "print";
 }
 
 type Message = {
@@ -18,6 +20,9 @@ type Message = {
   readonly result?: Record<string, unknown>;
   readonly error?: { readonly message: string };
 };
+
+/** How many milliseconds a page may take to load. */
+const PATIENCE = 60_000;
 
 /** Commands that may be Chromium, by system. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -45,12 +50,17 @@ export class Chromium implements AsyncDisposable {
   static async start(): Promise<Chromium> {
     const profile = await Deno.makeTempDir({ prefix: "chromium-" });
     const process = spawn(profile);
-    const socket = new WebSocket(await addressIn(process.stderr));
-    await new Promise((resolve, reject) => {
-      socket.onopen = resolve;
-      socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
-    });
-    return new Chromium(process, profile, socket);
+    try {
+      const socket = new WebSocket(await addressIn(process.stderr));
+      await new Promise((resolve, reject) => {
+        socket.onopen = resolve;
+        socket.onerror = () => reject(new Error("Cannot reach Chromium's DevTools"));
+      });
+      return new Chromium(process, profile, socket);
+    } catch (error) {
+      process.kill();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,7 +143,7 @@ export class Tab {
   /** Loads an address, and waits until it is there. */
   async load(
     url: string,
-    { width, height, mobile = false, scheme = "light" }: Screen,
+    { width, height, mobile = false, scheme = "light", medium = "screen" }: Screen,
   ): Promise<void> {
     for (const domain of ["Page", "Runtime", "Log", "Network"]) {
       await this.#send(`${domain}.enable`);
@@ -145,10 +155,16 @@ export class Tab {
       deviceScaleFactor: 1,
     });
     await this.#send("Emulation.setEmulatedMedia", {
+      media: medium,
       features: [{ name: "prefers-color-scheme", value: scheme }],
     });
+    const late = setTimeout(
+      () => this.#loaded.reject(new Error(`Chromium did not load ${url} in ${PATIENCE} ms`)),
+      PATIENCE,
+    );
     await this.#send("Page.navigate", { url });
     await this.#loaded.promise;
+    clearTimeout(late);
   }
 
   /** The value of a function that runs in the page; it sees nothing but the page and its argument. */

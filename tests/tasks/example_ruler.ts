@@ -1,5 +1,5 @@
 import { clusteredProportion, type Estimate, type Row } from "../../tasks/mod.ts";
-import { RULER_TASKS } from "../../tasks/sweep/paper.ts";
+import { RULER_TASKS } from "../../tasks/mod.ts";
 
 /** Models of the kinds that RULER is asked of: how far each reaches, and what its state takes. */
 export const RULER_MODELS = [

@@ -7,9 +7,10 @@ import {
   type Sample,
   scoredPositions,
   selectiveCopying,
+  SMALL_TASK_NAMES,
   smallLayout,
   type Task,
-  TASK_NAMES,
+  TASKS_IN_WORDS,
   text,
   UNSCORED,
   wilson,
@@ -17,7 +18,7 @@ import {
 } from "../../tasks/mod.ts";
 import { answerFromWindow } from "./window_oracle.ts";
 
-const SYNTHETIC = TASK_NAMES.filter((name) => name !== "text");
+const SYNTHETIC = SMALL_TASK_NAMES.filter((name) => name !== "text");
 
 function samplesOf(task: Task, length: number, count: number, depth?: number): Sample[] {
   return Array.from(
@@ -26,7 +27,7 @@ function samplesOf(task: Task, length: number, count: number, depth?: number): S
   );
 }
 
-for (const name of TASK_NAMES) {
+for (const name of SMALL_TASK_NAMES) {
   Deno.test(`${name}: the same coordinates give the same sample, others another one`, async () => {
     const coordinates = { length: 80, seed: 3, index: 5, split: "test" } as const;
     const task = await createTask(name, smallLayout(name));
@@ -318,7 +319,7 @@ Deno.test("text: a file that is not there, or too short", async () => {
     "Cannot read the text file /nowhere/at all.txt",
   );
   const file = await Deno.makeTempFile();
-  await assertRejects(() => text({ file }), Error, "the file has 0 bytes");
+  await assertRejects(() => text({ file }), Error, "as it is too short: the file has 0 bytes");
   await Deno.remove(file);
 });
 
@@ -326,7 +327,7 @@ Deno.test("createTask() lists the right names for a wrong one", async () => {
   await assertRejects(
     () => createTask("mqra" as "mqar"),
     RangeError,
-    `There is no task mqra: the tasks are ${TASK_NAMES.join(", ")}`,
+    `There is no task mqra: the tasks are ${TASKS_IN_WORDS}`,
   );
 });
 

@@ -267,7 +267,7 @@ Deno.test("Chromium shows every curve and field, readable on a desk and on a pho
     }
   }));
 
-Deno.test("Chromium shows a dark page to who prefers one, and the pictures' own files", () =>
+Deno.test("Chromium shows a dark page to who prefers one, prints a white one, and shows the pictures' own files", () =>
   inFolder(async (folder) => {
     await using browser = await Chromium.start();
     const { page, pictures } = await writeReport(folder, TWO.runs);
@@ -277,6 +277,8 @@ Deno.test("Chromium shows a dark page to who prefers one, and the pictures' own 
     assertEquals(await paper(await browser.open(page, screen)), "rgb(255, 255, 255)");
     const dark = await browser.open(page, { ...screen, scheme: "dark" });
     assertEquals(await paper(dark), "rgb(20, 23, 26)");
+    const printed = await browser.open(page, { ...screen, scheme: "dark", medium: "print" });
+    assertEquals(await paper(printed), "rgb(255, 255, 255)");
     for (const picture of pictures) {
       const tab = await browser.open(picture, screen);
       const [root, texts, broken] = await tab.evaluate(() => [

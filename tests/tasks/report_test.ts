@@ -69,6 +69,17 @@ Deno.test("the mean is over the tasks that every model was asked, or else says w
   assert(point.high - point.low < Math.max(...parts.map(({ low, high }) => high - low)));
 });
 
+Deno.test("the haystacks of small models have a mean of their own, beside that of other models' tasks", () => {
+  const haystacks: Record<string, string> = { passkey: "niah-noise", induction: "niah-essay" };
+  const needles = ROWS.filter(({ task }) => task in haystacks)
+    .map((row) => ({ ...row, task: haystacks[row.task], model: `${row.model}-niah` }));
+  const [tasks, ...more] = taskMeans([...ROWS, ...needles]);
+  assertEquals([tasks], taskMeans(ROWS));
+  assertEquals(more.map(({ title, leftOut, curves }) => [title, leftOut, curves.length]), [
+    ["2 haystacks", [], MODELS.length],
+  ]);
+});
+
 Deno.test("RULER's mean is over its 13 tasks and none else, at lengths where all were asked", () => {
   const [ruler, others, formats] = taskMeans([...RULER, ...ROWS, ...gridRows()]);
   assertEquals([ruler.name, ruler.tasks.length, ruler.curves.length], ["ruler", 13, 3]);
@@ -95,19 +106,30 @@ Deno.test("the effective length is RULER's longest; the unbroken one stops at th
     points: values.map((value, i) => ({
       length: 1024 * 2 ** i,
       value,
-      low: value,
-      high: value,
+      low: value - 0.02,
+      high: value + 0.02,
       samples: 1,
     })),
   });
   assertEquals(effectiveLength(curve([0.9, 0.8, 0.856, 0.5])), {
     longest: 4096,
     unbroken: 1024,
+    certain: 1024,
     asked: 8192,
   });
   assertEquals(effectiveLength(curve([0.8559, 0.1])), { asked: 2048 });
-  assertEquals(effectiveLength(curve([0.8, 0.9])), { longest: 2048, asked: 2048 });
-  assertEquals(effectiveLength(curve([0.9, 0.9])), { longest: 2048, unbroken: 2048, asked: 2048 });
+  assertEquals(effectiveLength(curve([0.8, 0.9])), {
+    longest: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.9, 0.9])), {
+    longest: 2048,
+    unbroken: 2048,
+    certain: 2048,
+    asked: 2048,
+  });
+  assertEquals(effectiveLength(curve([0.87])), { longest: 1024, unbroken: 1024, asked: 1024 });
 });
 
 Deno.test("depths are those that were fixed, else bands; formats are a grid in the paper's order", () => {

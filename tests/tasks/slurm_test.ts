@@ -37,10 +37,10 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const out = join(folder, "out");
     const grid = ["--models", "transformer-mixture,mamba2-mixture", "--tasks", "mqar,passkey"]
       .concat(["--lengths", "256,1k", "--seeds", "0,1", "--samples", "48"]);
-    const submit = async (): Promise<[array: string, merge: string]> => {
+    const submit = async (...options: string[]): Promise<[array: string, merge: string]> => {
       const { code, stdout, stderr } = await sweep(
         cluster.env,
-        ...["sweep", ...grid, "--slurm", "--shards", "2", "--out", out],
+        ...["sweep", ...options, "--slurm", "--out", out],
         ...["--slurm-options", "--partition=test --cpus-per-task=1"],
       );
       assertEquals(code, 0, stderr);
@@ -48,7 +48,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
       return [array, merge];
     };
 
-    const [array, merge] = await submit();
+    const [array, merge] = await submit(...grid, "--shards", "2");
     const begun = (shard: string) => (): boolean => journalLines(out, shard).length > 2;
     await until("two cells of shard 0", 60, begun("0-of-2"));
     assertEquals((await cluster.run("scontrol", "requeue", `${array}_0`)).code, 0);
@@ -65,25 +65,31 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const requeued = await cluster.job(`${array}_0`);
     assertEquals([requeued.JobState, requeued.Restarts], ["COMPLETED", "1"], log(`${array}_0.log`));
     assertEquals(journalLines(out, "0-of-2").slice(0, before.length), before);
-    assert(
-      /[1-7] of 8 cells were there already/.test(log(`${array}_0.log`)),
-      log(`${array}_0.log`),
-    );
+    const resumed = /([1-9]) of (\d+) cells were there already/.exec(log(`${array}_0.log`));
+    assert(resumed !== null, log(`${array}_0.log`));
+    const shares = [Number(resumed[2]), 16 - Number(resumed[2])];
+    assert(Number(resumed[1]) < shares[0], "shard 0 was done before it was requeued");
     const killed = await cluster.job(`${array}_1`);
     assertEquals([killed.JobState, killed.ExitCode], ["FAILED", "0:9"]);
-    const left = 8 - (journalLines(out, "1-of-2").length - 1);
+    const left = shares[1] - (journalLines(out, "1-of-2").length - 1);
     assert(left > 0, "shard 1 was done before it was killed");
     const merged = await cluster.job(merge);
     assertEquals([merged.JobState, merged.ExitCode], ["FAILED", "1:0"]);
     assert(log("merge.log").includes(`${left} of 16 cells are missing`), log("merge.log"));
 
-    const [again, mergeAgain] = await submit();
+    const other = await sweep(
+      cluster.env,
+      ...["sweep", ...grid, "--samples", "5", "--slurm", "--out", out],
+    );
+    assertEquals(other.code, 1);
+    assert(other.stderr.includes("is of another sweep: name another folder"), other.stderr);
+    const [again, mergeAgain] = await submit("--resume");
     await cluster.finish([again, mergeAgain], 90);
     const last = await cluster.job(mergeAgain);
     assertEquals([last.JobState, last.ExitCode], ["COMPLETED", "0:0"], log("merge.log"));
-    for (const shard of ["0-of-2", "1-of-2"]) {
+    for (const [i, shard] of ["0-of-2", "1-of-2"].entries()) {
       const cells = journalLines(out, shard).slice(1).map((line) => JSON.parse(line).cell);
-      assertEquals([cells.length, new Set(cells).size], [8, 8]);
+      assertEquals([cells.length, new Set(cells).size], [shares[i], shares[i]]);
     }
 
     const alone = join(folder, "alone");

@@ -4,11 +4,11 @@ import {
   type Sample,
   scoredPositions,
   smallLayout,
+  type SmallTaskName,
   type Subject,
   type SubjectCard,
   type SubjectSource,
   type Task,
-  type TaskName,
   UNSCORED,
 } from "../../tasks/mod.ts";
 
@@ -124,7 +124,7 @@ export function answerFromWindow(
       }
       if (task.name === "parity") return identity + moves.filter((move) => move === 1).length % 2;
       const things = [0, 1, 2, 3, 4].map((thing) =>
-        moves.reduce((place, move) => nthPermutation(move)[place], thing)
+        moves.reduce((place, move) => PERMUTATIONS[move][place], thing)
       );
       return identity + permutationNumber(things);
     }
@@ -162,6 +162,8 @@ export function nthPermutation(number: number): number[] {
   });
 }
 
+const PERMUTATIONS = Array.from({ length: 120 }, (_, number) => nthPermutation(number));
+
 /** The number of a permutation of 0 to 4: of each place, how many smaller things come later. */
 export function permutationNumber(permutation: readonly number[]): number {
   return [24, 6, 2, 1, 0].reduce(
@@ -195,7 +197,7 @@ export interface Stumbles {
 export function windowOracle(
   name: string,
   window: number,
-  tasks: readonly TaskName[],
+  tasks: readonly SmallTaskName[],
   stumbles: Stumbles = {},
 ): Subject & AsyncDisposable {
   const made = new Map<string, Promise<Task>>();
@@ -204,7 +206,10 @@ export function windowOracle(
     if (!made.has(key)) {
       made.set(
         key,
-        createTask(which as TaskName, { ...smallLayout(which as TaskName, true), ...options }),
+        createTask(which as SmallTaskName, {
+          ...smallLayout(which as SmallTaskName, true),
+          ...options,
+        }),
       );
     }
     return made.get(key)!;
@@ -256,7 +261,7 @@ export function windowOracle(
 }
 
 /** In the mixture layout, the first token says which task it is; text has no such token. */
-function taskOf(tasks: readonly TaskName[], sample: Sample): TaskName {
+function taskOf(tasks: readonly SmallTaskName[], sample: Sample): SmallTaskName {
   const names = ["mqar", "induction", "selective-copying", "passkey"] as const;
   return tasks.includes("text") && tasks.length === 1 ? "text" : names[sample.tokens[0] - 1];
 }

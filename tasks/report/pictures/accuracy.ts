@@ -1,5 +1,6 @@
+import { EFFECTIVE } from "../../generators/ruler/names.ts";
 import { curvesOf, panels } from "../curves.ts";
-import { chancesOf, EFFECTIVE, type TaskMean } from "../mean.ts";
+import { chancesOf, type TaskMean } from "../mean.ts";
 import type { Results } from "../runs.ts";
 import type { Look } from "../theme.ts";
 import { linePicture } from "./lines.ts";

@@ -38,6 +38,8 @@ export function linePicture(picture: LinePicture): Picture {
   const { name, title, section, curves, laws = [], look, y } = picture;
   const lengths = distinct(curves.flatMap(({ points }) => points.map(({ length }) => length)));
   const x = picture.x === undefined ? lengthScale(lengths) : positionScale(lengths, picture.x);
+  const levels = levelMarks(picture);
+  const trained = trainLengthMarks(picture, lengths);
   const svg = drawChart({
     look,
     title,
@@ -46,8 +48,8 @@ export function linePicture(picture: LinePicture): Picture {
       ...laws.map(({ model }) => ({ model, law: true })),
     ],
     marks: [
-      ...trainLengthMarks(picture, lengths),
-      ...levelMarks(picture),
+      ...levels.map(({ rule }) => rule),
+      ...trained.map(({ rule }) => rule),
       ...curves.map(({ model, points }) =>
         Plot.areaY(points.filter(({ low, high }) => low <= high), {
           x: "length",
@@ -72,6 +74,7 @@ export function linePicture(picture: LinePicture): Picture {
         const data = points.map(({ length, value }) => ({ x: length, y: value }));
         return [line(data, look.get(model)!), dots(data, look.get(model)!)];
       }),
+      ...[...levels, ...trained].map(({ text }) => text),
     ],
     x,
     y,
@@ -79,17 +82,23 @@ export function linePicture(picture: LinePicture): Picture {
   return { name, section, title, svg };
 }
 
+/** A line with its text, which is drawn above the curves. */
+interface Ruled {
+  readonly rule: Plot.Markish;
+  readonly text: Plot.Markish;
+}
+
 /** A dotted line at each training length within the plot; in a model's colour where it alone has it. */
 function trainLengthMarks(
   { curves, models, look, chances = [] }: LinePicture,
   lengths: readonly number[],
-): Plot.Markish[] {
+): Ruled[] {
   const [shortest, longest] = [lengths[0], lengths.at(-1)!];
   const shown = models.filter(({ model }) => curves.some((curve) => curve.model === model));
   // The label of a low chance stands at the bottom, too.
   const above = chances.some((chance) => chance > 0 && chance < 0.1) ? 1 : 0;
   const all = distinct(shown.map(({ trainLength }) => trainLength));
-  return all.filter((length) => length >= shortest && length <= longest).flatMap((length, i) => {
+  return all.filter((length) => length >= shortest && length <= longest).map((length, i) => {
     const names = new Set(
       shown.filter(({ trainLength }) => trainLength === length).map(({ name }) => name),
     );
@@ -97,14 +106,14 @@ function trainLengthMarks(
     const colour = all.length > 1 && names.size === 1 ? look.get(model)!.colour : "var(--muted)";
     const late = longest > shortest &&
       Math.log(length / shortest) / Math.log(longest / shortest) > 0.75;
-    return [
-      Plot.ruleX([length], {
+    return {
+      rule: Plot.ruleX([length], {
         stroke: colour,
         strokeWidth: 1.2,
         strokeDasharray: "1,3",
         ariaDescription: "training length",
       }),
-      Plot.text([length], {
+      text: Plot.text([length], {
         x: (value) => value,
         text: (value) => `trained at ${tokens(value)}`,
         frameAnchor: "bottom",
@@ -116,23 +125,23 @@ function trainLengthMarks(
         strokeWidth: 3,
         fontSize: 10,
       }),
-    ];
+    };
   });
 }
 
 /** Dashed lines across: chance, and the bar. */
-function levelMarks({ chances = [], bar }: LinePicture): Plot.Markish[] {
+function levelMarks({ chances = [], bar }: LinePicture): Ruled[] {
   const levels = [
     ...chances.filter((value) => value > 0).map((value) => ({ value, text: "chance" })),
     ...(bar === undefined ? [] : [bar]),
   ];
-  return levels.flatMap((level) => [
-    Plot.ruleY([level.value], {
+  return levels.map((level) => ({
+    rule: Plot.ruleY([level.value], {
       stroke: "var(--muted)",
       strokeDasharray: "4,3",
       ariaDescription: "level",
     }),
-    Plot.text([level], {
+    text: Plot.text([level], {
       y: "value",
       text: "text",
       frameAnchor: "right",
@@ -143,5 +152,5 @@ function levelMarks({ chances = [], bar }: LinePicture): Plot.Markish[] {
       strokeWidth: 3,
       fontSize: 10,
     }),
-  ]);
+  }));
 }

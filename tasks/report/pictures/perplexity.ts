@@ -53,9 +53,11 @@ function positionCurves(rows: readonly Row[]): Curve[] {
 }
 
 function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
-  const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
+  const values = curves.flatMap(({ points }) =>
+    points.flatMap(({ value, low, high }) => low <= high ? [low, value, high] : [value])
+  );
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return high > 8 * low
-    ? { type: "log", domain: [low * 0.9, high * 1.1], ...roundTicks(values) }
-    : { domain: [Math.min(1, low), high * 1.05] };
+    ? { type: "log", ...roundTicks(values) }
+    : { domain: [Math.min(1, low), high * 1.02] };
 }

@@ -1,0 +1,141 @@
+import { join } from "@std/path";
+import { BYTE_TOKENIZER, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
+import { RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
+import type { QuestionTask } from "../generators/ruler/question.ts";
+import { recordOf } from "../generators/ruler/records.ts";
+import { RULER_NAMES, type RulerOptions, rulerQuestions } from "../generators/ruler/tasks.ts";
+import { checkTemplate } from "../subjects/words.ts";
+import { parseLength } from "../sweep/configuration.ts";
+import type { SampleCoordinates } from "../task.ts";
+import { loadChatTemplate } from "../templates.ts";
+import { BASE_TEMPLATE, type Wording } from "../wording.ts";
+import {
+  type CommandSpecification,
+  listOf,
+  numberOf,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
+
+/** The face of `deno task ruler`. */
+export const RULER: CommandSpecification = {
+  name: "ruler",
+  summary: "Write RULER's samples as files that its own scripts, and others, can read.",
+  options: {
+    tasks: {
+      takes: "NAME,…",
+      help: `of ${
+        RULER_TASKS.join(", ")
+      }, niah_<haystack>_<key>_<value>; all whose files are named unless told`,
+    },
+    lengths: { takes: "LENGTH,…", help: "tokens of prompt and reply: 512, 4k; 4k unless told" },
+    samples: { takes: "N", help: "samples of each task and length; 500 unless told" },
+    seed: { takes: "N", help: "their seed; 0 unless told" },
+    depth: { takes: "D", help: "where the needle goes, from 0 to 1; anywhere unless told" },
+    tokenizer: {
+      takes: "FOLDER",
+      help: "of the model that is to be asked, or hf:owner/name; bytes unless told",
+    },
+    template: { takes: "NAME", help: "base, or chat: that in the tokenizer's folder" },
+    haystack: {
+      takes: "FILE",
+      help: "essays for the needles, in place of the State of the Union",
+    },
+    squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
+    hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+    out: { takes: "FOLDER", help: "where they go: results/ruler unless told" },
+  },
+  details:
+    `  deno task ruler --tokenizer hf:EleutherAI/gpt-neox-20b --tasks vt,fwe --lengths 1k,2k --samples 50
+
+A set is <out>/<length>/data/<task>/validation.jsonl, as RULER's run.sh has it, which then makes none
+of its own. Sweeps read a set, ours or RULER's, with --set FOLDER.`,
+};
+
+const SAMPLES = 500;
+const LENGTH = "4k";
+
+/** Runs `deno task ruler`. @returns The exit code. */
+export async function rulerCommand({ values }: ParsedCommand): Promise<number> {
+  const out = values.get("out") ?? join("results", "ruler");
+  const samples = numberOf("samples", values.get("samples")) ?? SAMPLES;
+  const seed = numberOf("seed", values.get("seed")) ?? 0;
+  const depth = numberOf("depth", values.get("depth"));
+  const lengths = listOf(values.get("lengths") ?? LENGTH).map(tokensOf);
+  const options: RulerOptions = {
+    essays: values.get("haystack"),
+    squad: values.get("squad"),
+    hotpotqa: values.get("hotpotqa"),
+  };
+  const names = values.has("tasks")
+    ? listOf(values.get("tasks"))
+    : RULER_TASKS.filter((name) =>
+      (name !== "qa_1" || options.squad !== undefined) &&
+      (name !== "qa_2" || options.hotpotqa !== undefined)
+    );
+  const wording = await findWording(values.get("tokenizer"), values.get("template"));
+  for (const name of names) {
+    checkRulerName(name);
+    const task = await rulerQuestions(name, options, wording);
+    for (const length of lengths) {
+      const coordinates = {
+        length,
+        seed,
+        split: "test",
+        ...(task.depths ? { depth } : {}),
+      } as const;
+      task.ask({ ...coordinates, index: 0 }); // what does not fit leaves no file
+      const folder = join(out, String(length), "data", name);
+      await Deno.mkdir(folder, { recursive: true });
+      const path = join(folder, "validation.jsonl");
+      await Deno.writeTextFile(
+        path,
+        ReadableStream.from(linesOf(task, coordinates, samples, wording)),
+      );
+      console.log(`${path}  ${samples} samples`);
+    }
+  }
+  return 0;
+}
+
+function* linesOf(
+  task: QuestionTask,
+  coordinates: Omit<SampleCoordinates, "index">,
+  samples: number,
+  wording: Wording,
+): Generator<string> {
+  for (let index = 0; index < samples; index++) {
+    yield `${JSON.stringify(recordOf(task, { ...coordinates, index }, wording))}\n`;
+  }
+}
+
+function checkRulerName(name: string): asserts name is RulerName {
+  if (!(RULER_NAMES as readonly string[]).includes(name)) {
+    throw new UsageError(
+      `There is no task ${name} of RULER: there are ${
+        RULER_TASKS.join(", ")
+      } and niah_{noise,essay,needle}_{word,number,uuid}_{word,number,uuid}`,
+    );
+  }
+}
+
+function tokensOf(text: string): number {
+  const length = parseLength(text);
+  if (typeof length === "number") return length;
+  throw new UsageError(`--lengths takes tokens, such as 512 or 4k: current value is ${text}`);
+}
+
+async function findWording(name: string | undefined, template = "base"): Promise<Wording> {
+  if (name === undefined) {
+    return {
+      tokenizer: BYTE_TOKENIZER,
+      template: checkTemplate("bytes", template, [BASE_TEMPLATE]),
+    };
+  }
+  const folder = isHubModel(name) ? await downloadModel(name, { weights: false }) : name;
+  const chat = await loadChatTemplate(folder);
+  return {
+    tokenizer: await loadTokenizer(folder),
+    template: checkTemplate(name, template, [BASE_TEMPLATE, ...(chat ? [chat] : [])]),
+  };
+}
