@@ -41,6 +41,10 @@ export interface ArchitectureOptions {
   readonly width: number;
   /** Number of layers, for the architectures that repeat one. */
   readonly layers?: number;
+  /** Rows of a head's state, in the architectures that have such a state; their own unless told. */
+  readonly stateDim?: number;
+  /** Which layers of `mamba2-attention` are attention, from 0; the middle one unless told. */
+  readonly attentionLayers?: readonly number[];
 }
 
 type Architecture = (options: ArchitectureOptions) => ModelConfiguration;
@@ -53,20 +57,20 @@ function repeated(
   return { family, vocabulary, width, layers: new Array(layers).fill(layer) };
 }
 
-function mamba2(width: number): LayerConfiguration {
+function mamba2(width: number, stateDim = 32): LayerConfiguration {
   return {
-    mixer: { kind: "mamba2", heads: width / 8, headDim: 16, stateDim: 32 },
+    mixer: { kind: "mamba2", heads: width / 8, headDim: 16, stateDim },
   };
 }
 
 /** A linear RNN's mixer with heads of 16 values, and a SwiGLU behind it. */
 function withMlp(
-  width: number,
+  { width, stateDim }: ArchitectureOptions,
   kind: "delta_net" | "gated_delta_net" | "gla" | "linear_attention" | "retnet",
   keyDim: number,
 ): LayerConfiguration {
   return {
-    mixer: { kind, heads: width / 16, keyDim, valueDim: 16 },
+    mixer: { kind, heads: width / 16, keyDim: stateDim ?? keyDim, valueDim: 16 },
     channelMixer: { kind: "swiglu", hidden: 2 * width },
   };
 }
@@ -106,17 +110,17 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     }),
 
   /** Mamba-2 (Dao & Gu 2024): mixers alone, inner width twice the model's. */
-  mamba2: (options) => repeated("mamba2", options, mamba2(options.width)),
+  mamba2: (options) => repeated("mamba2", options, mamba2(options.width, options.stateDim)),
 
   /** Gated linear attention (Yang et al. 2024), with short convolutions. */
-  gla: (options) => repeated("gla", options, withMlp(options.width, "gla", 8)),
+  gla: (options) => repeated("gla", options, withMlp(options, "gla", 8)),
 
   /** Linear attention without a decay (Katharopoulos et al. 2020). */
   "linear-attention": (options) =>
-    repeated("linear-attention", options, withMlp(options.width, "linear_attention", 16)),
+    repeated("linear-attention", options, withMlp(options, "linear_attention", 16)),
 
   /** RetNet (Sun et al. 2023): a fixed decay for each head. */
-  retnet: (options) => repeated("retnet", options, withMlp(options.width, "retnet", 16)),
+  retnet: (options) => repeated("retnet", options, withMlp(options, "retnet", 16)),
 
   /** HGRN2 (Qin et al. 2024): the forget gate is the decay, its complement the key. */
   hgrn2: (options) =>
@@ -126,16 +130,16 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     }),
 
   /** DeltaNet (Yang et al. 2024): the delta rule, with short convolutions. */
-  deltanet: (options) => repeated("deltanet", options, withMlp(options.width, "delta_net", 16)),
+  deltanet: (options) => repeated("deltanet", options, withMlp(options, "delta_net", 16)),
 
   /** Gated DeltaNet (Yang et al. 2025): the delta rule with a decay for each head. */
   "gated-deltanet": (options) =>
-    repeated("gated-deltanet", options, withMlp(options.width, "gated_delta_net", 16)),
+    repeated("gated-deltanet", options, withMlp(options, "gated_delta_net", 16)),
 
   /** Mamba (Gu & Dao 2023): mixers alone, inner width twice the model's. */
   mamba1: (options) =>
     repeated("mamba1", options, {
-      mixer: { kind: "mamba1", inner: 2 * options.width, stateDim: 16 },
+      mixer: { kind: "mamba1", inner: 2 * options.width, stateDim: options.stateDim ?? 16 },
     }),
 
   /** RWKV-6 (Peng et al. 2024): a decay for each channel that the input chooses, and a bonus. */
@@ -164,16 +168,16 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   }),
 
   /** Mamba-2 with one layer of attention without positions in the middle (Waleffe et al. 2024). */
-  "mamba2-attention": ({ vocabulary, width, layers = 3 }) => ({
+  "mamba2-attention": ({ vocabulary, width, layers = 3, stateDim, attentionLayers }) => ({
     family: "mamba2-attention",
     vocabulary,
     width,
     layers: Array.from(
       { length: layers },
       (_, index): LayerConfiguration =>
-        index === Math.floor(layers / 2)
+        (attentionLayers ?? [Math.floor(layers / 2)]).includes(index)
           ? { mixer: { kind: "attention", heads: width / 16, headDim: 16 } }
-          : mamba2(width),
+          : mamba2(width, stateDim),
     ),
   }),
 };

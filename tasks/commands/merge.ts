@@ -4,6 +4,7 @@ import type { SubjectSource } from "../subject.ts";
 import { describeCell } from "../sweep/cells.ts";
 import { type MergeResult, mergeSweep } from "../sweep/merge.ts";
 import { RESULTS } from "../sweep/run.ts";
+import { MODEL_OPTIONS } from "./grid.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { resultsTable } from "./table.ts";
 
@@ -13,6 +14,7 @@ export const MERGE: CommandSpecification = {
   summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
   operands: "FOLDER…",
   options: {
+    ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where the whole goes: into the folder, where there is one" },
   },
   details:

@@ -4,6 +4,7 @@ import { enumerateCells } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
+import { sweepHash } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
@@ -19,7 +20,8 @@ export const SWEEP: CommandSpecification = {
   options: {
     models: {
       takes: "NAME,…",
-      help: "models or folders of checkpoints; the committed ones unless told",
+      help:
+        "committed models, folders of checkpoints, hf:owner/name, each also with changes: +yarn8, +window64",
     },
     tasks: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
@@ -45,7 +47,10 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME",
       help: "the job's persistent volume claim for results: lengthwise-results unless told",
     },
-    shards: { takes: "N", help: "how many shards: one for each model unless told" },
+    shards: {
+      takes: "N",
+      help: "how many shards: as many as there are, or one for each model, unless told",
+    },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -106,16 +111,23 @@ async function submit(
   checkConfiguration(configuration);
   const cards = await source.find(configuration.models);
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
-  const shards = shardCount(command) ?? grid.length;
-  const words = [
-    ...operands,
-    ...[...GRID_OPTIONS, ...Object.keys(MODEL_OPTIONS)].flatMap((option) =>
-      values.has(option) ? [`--${option}=${values.get(option)}`] : []
-    ),
-  ];
-  if (words.length === 0 && !switches.has("resume")) words.push(configuration.name);
-  const submission = { configuration, words, shards, out };
   const image = values.get("kubernetes");
+  const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
+  const hash = await sweepHash(configuration, cards);
+  const other = there.find(({ header }) => header.hash !== hash);
+  if (other !== undefined) {
+    throw new UsageError(
+      `Cannot sweep into ${out} as ${other.folder} is of another sweep: name another folder with --out`,
+    );
+  }
+  const shards = shardCount(command) ??
+    there.find(({ header }) => header.shard)?.header.shard?.count ?? grid.length;
+  const given = (options: readonly string[]): string[] =>
+    options.flatMap((option) => values.has(option) ? [`--${option}=${values.get(option)}`] : []);
+  const asked = [...operands, ...given(GRID_OPTIONS)];
+  if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
+  const loading = given(Object.keys(MODEL_OPTIONS));
+  const submission = { name: configuration.name, asked, loading, shards, out };
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
     : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");

@@ -109,8 +109,8 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
   const folder = await Deno.makeTempDir();
   try {
     await using source = new ModelSource();
-    const { adapter, cells } = await estimate(configuration, source);
-    assertEquals(adapter, await source.adapter());
+    const before = await estimate(configuration, source);
+    assertEquals(before.adapter, await source.adapter());
 
     const peaks = new Map<Subject, number>();
     const watched: SubjectSource = {
@@ -128,7 +128,7 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
       },
     };
     const actual: { milliseconds: number; peakBytes: number }[] = [];
-    let before = performance.now();
+    let last = performance.now();
     await runSweep(configuration, watched, {
       out: join(folder, "out"),
       onProgress: ({ rows, failed }) => {
@@ -136,32 +136,34 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
         if (rows === undefined) return;
         const now = performance.now();
         const [subject] = [...peaks.keys()].slice(-1);
-        actual.push({ milliseconds: now - before, peakBytes: peaks.get(subject)! });
+        actual.push({ milliseconds: now - last, peakBytes: peaks.get(subject)! });
         peaks.set(subject, 0);
-        before = now;
+        last = now;
       },
     });
-    assertEquals(actual.length, cells.length);
+    // Whatever else runs on the machine may come or go: what was true before or is true after counts.
+    const estimates = [before, await estimate(configuration, source)].map(({ cells }) => cells);
+    const within = (
+      what: string,
+      factor: number,
+      of: (cells: readonly { milliseconds: number; peakBytes: number }[]) => number,
+    ): void => {
+      const ratios = estimates.map((cells) => of(cells) / of(actual));
+      assert(
+        ratios.some((x) => x > 1 / factor && x < factor),
+        `${what}: ${ratios} of what it took`,
+      );
+    };
     const total = (list: readonly { milliseconds: number }[]): number =>
       list.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-    const report: string[] = [];
-    const within = (what: string, estimated: number, taken: number, factor: number): void => {
-      const ratio = estimated / taken;
-      report.push(`${what}: ${estimated.toPrecision(4)} for ${taken.toPrecision(4)}`);
-      assert(ratio > 1 / factor && ratio < factor, report.join("\n"));
-    };
-    within("total", total(cells), total(actual), 3);
+    assertEquals(actual.length, before.cells.length);
+    within("time", 3, total);
     for (const length of [64, 512, 8192]) {
-      const chosen = cells.flatMap(({ cell }, i) => cell.length === length ? [i] : []);
-      within(
-        `time of ${length}`,
-        total(chosen.map((i) => cells[i])),
-        total(chosen.map((i) => actual[i])),
-        3,
-      );
+      const chosen = before.cells.map(({ cell }) => cell.length === length);
+      within(`time at ${length}`, 3, (list) => total(list.filter((_, i) => chosen[i])));
     }
-    cells.forEach(({ cell, peakBytes }, i) =>
-      within(`bytes of ${JSON.stringify(cell)}`, peakBytes, actual[i].peakBytes, 1.5)
+    before.cells.forEach(({ cell }, i) =>
+      within(`bytes of ${JSON.stringify(cell)}`, 1.5, (list) => list[i].peakBytes)
     );
   } finally {
     await Deno.remove(folder, { recursive: true });
