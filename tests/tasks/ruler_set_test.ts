@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { dirname, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
 import {
   BASE_TEMPLATE,
   chatTemplate,
@@ -13,6 +13,7 @@ import {
 import { parseCommand } from "../../tasks/commands/options.ts";
 import { RULER, rulerCommand } from "../../tasks/commands/ruler.ts";
 import { rulerFiles } from "./ruler_files.ts";
+import { wordTokenizer } from "./word_tokenizer.ts";
 import { answerRuler } from "./ruler_oracle.ts";
 import { BYTE_TOKENIZER } from "../../models/mod.ts";
 
@@ -107,6 +108,50 @@ Deno.test("older sets have the answer prefix in the input; a chat template asks 
     assertEquals(text, `<user>${input}</user>${answer_prefix}`);
     assertEquals(scoreReply(reply!, answerRuler(text)), 1);
   }
+});
+
+Deno.test("what RULER's own scripts made is asked as it is, and ours is framed the same", async () => {
+  const golden = fromFileUrl(new URL("../golden/ruler", import.meta.url));
+  const wording = { ...WORDING, tokenizer: wordTokenizer() };
+  const frame = (text: string): string[] =>
+    text.split("\n")
+      .filter((line) =>
+        /^(A|Some|What|Memorize|Question:|Below|Read|Answer|The following) /.test(line)
+      )
+      .map((line) =>
+        line.replaceAll(/[0-9a-f]{4,}(-[0-9a-f]{4,})+/g, "…").replaceAll(/[a-z]+-[a-z]+/g, "…")
+          .replaceAll(/\d{5}/g, "…").replace(/(they are: ) [A-Z ]+$/, "$1…")
+          .replace(/(in the list are:) 1\. .*$/, "$1…").replace(/(coded words\. ).*/, "$1…")
+          .replace(/Who .* of \S+\?/, "…")
+      );
+  let files = 0;
+  for await (const { name } of Deno.readDir(join(golden, "1536", "data"))) {
+    files++;
+    const lines = await linesOf(join(golden, "1536", "data", name, "validation.jsonl"));
+    const theirs = await createTask(name as RulerName, { set: golden }, wording);
+    const ours = await createTask(name as RulerName, { squad: FILES.squad }, wording);
+    // Of needles, RULER's index is no sample's number but where the answer stands.
+    for (const [index, line] of lines.entries()) {
+      const { input, answer_prefix, outputs, length, token_position_answer } = line;
+      const { tokens, reply } = theirs.sample({ ...AT, length: 1536, index });
+      const text = wording.tokenizer.decode(tokens);
+      assertEquals(text, input + answer_prefix);
+      // Their own counts.
+      assertEquals(tokens.length + reply!.budget, length);
+      assertEquals(reply!.references, outputs);
+      if (!name.startsWith("qa")) assertEquals(scoreReply(reply!, answerRuler(text)), 1);
+      if (token_position_answer !== undefined) {
+        const needle = wording.tokenizer.decode(
+          tokens.slice(reply!.evidence![0], token_position_answer),
+        );
+        assert(/^One of the special magic \w+ for \S+ is:.{0,6}$/.test(needle), needle);
+      }
+      const made = ours.sample({ ...AT, length: 1536, index });
+      assertEquals(frame(wording.tokenizer.decode(made.tokens)), frame(text), name);
+      assert(frame(text).length >= 2);
+    }
+  }
+  assertEquals(files, 7);
 });
 
 Deno.test("a set of RULER's own run, with its templates and line ends", async () => {

@@ -232,6 +232,12 @@ Deno.test("depths that are drawn spread over the haystack, in essays over RULER'
     assert(depths.some((depth) => depth < 0.05) && depths.some((depth) => depth > 0.95));
   }
   assertEquals((await make("niah_multivalue")).sample(AT).depth, undefined);
+  const percent = Array.from({ length: 40 }, (_, i) => Math.round(100 * i / 39));
+  for (const { depth } of samplesOf(await make("niah_single_2"), 40, { length: 32768 })) {
+    // A place is the sentence before it, of some 900.
+    const nearest = Math.min(...percent.map((value) => Math.abs(100 * depth! - value)));
+    assert(nearest < 0.25, `${depth}`);
+  }
 });
 
 Deno.test("what a model with a window can know: needles and variables in its last tokens", async () => {
@@ -265,6 +271,16 @@ Deno.test("the load is how many keys, values, queries or hops there are", async 
     assertEquals([queries.reply!.references.length, needles(queries)], [load, load]);
     const [hops] = samplesOf(await make("vt"), 1, { load });
     assertEquals(hops.reply!.references.length, load + 1);
+    // RULER's budgets are for four answers and five variables.
+    assertEquals(
+      [keys, values, queries, hops].map(({ reply }) => reply!.budget),
+      [
+        128,
+        Math.max(128, 32 * load),
+        Math.max(128, 32 * load),
+        Math.max(30, Math.ceil(7.5 * load)),
+      ],
+    );
     for (const sample of [keys, values, queries, hops]) {
       assertEquals(scoreReply(sample.reply!, answerRuler(textOf(sample))), 1);
     }
