@@ -79,7 +79,7 @@ export function isHubModel(model: string): boolean {
 /** Takes `hf:owner/name[@revision][:file]` apart. @throws {RangeError} where it is no such name. */
 export function parseHubModel(model: string): HubModel {
   const parsed =
-    /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?(?::([\w.+-]+\.(?:pth|pt|bin|safetensors)))?$/.exec(
+    /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?(?::([\w.-]+\.(?:pth|pt|bin|safetensors)))?$/.exec(
       model,
     );
   if (!parsed || /(^|\/)\.+(\/|$)/.test(`${parsed[1]}/${parsed[2] ?? ""}`)) {
@@ -114,7 +114,7 @@ export function cacheFolder(): string {
  *
  * @param model `hf:owner/name`, or with a branch, tag or commit `hf:owner/name@revision`; with `:file`
  * behind it, only that file of the weights.
- * @returns The folder that holds the files, or the path of the file that was named.
+ * @returns The folder that holds the files, or the path of the file of weights that was named.
  * @throws {DownloadError} that says what is wrong: no such model, no access, no network, other bytes
  * than promised, a full disk.
  */
@@ -129,7 +129,8 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
     weights ? "complete" : "described",
     encodeURIComponent(file === undefined ? revision : `${revision}:${file}`),
   );
-  const placeOf = (commit: string): string => join(home, "snapshots", commit, file ?? "");
+  const placeOf = (commit: string): string =>
+    join(home, "snapshots", commit, weights && file || "");
   const known = await readText(reference);
   if (known && COMMIT.test(revision)) return placeOf(known);
   let snapshot: Snapshot;

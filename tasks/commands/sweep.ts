@@ -163,13 +163,13 @@ async function chosenConfiguration(
 ): Promise<SweepConfiguration> {
   const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
   if (switches.has("resume") && !changed) {
-    const [header] = await journalsIn(...folders);
-    if (header === undefined) {
+    const [found] = await journalsIn(...folders);
+    if (found !== undefined) return found.header.configuration;
+    if (!values.has("shard")) { // the first of a sweep's shards goes on from nothing
       throw new UsageError(
         `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
       );
     }
-    return header.header.configuration;
   }
   return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
 }

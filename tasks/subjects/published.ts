@@ -71,7 +71,7 @@ export async function findPublished(
       fingerprint: await fingerprint(folder, file),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
-        if (tokenizer === undefined) throw noTokenizer(name);
+        if (tokenizer === undefined) return await failWithoutTokenizer(name, path);
         const wording = { tokenizer, template: checkTemplate(name, template, templates) };
         return await createTask(taskName, taskOptions, wording);
       },
@@ -107,9 +107,11 @@ async function findTokenizer(
   return has ? await loadTokenizer(folder) : undefined;
 }
 
-function noTokenizer(name: string): Error {
-  return new Error(
-    `Cannot ask ${name} in words as it has no tokenizer.json or rwkv_vocab_v20230424.txt: give the folder or the hub's name of its tokenizer with --tokenizer`,
+/** @throws {Error} always: that there is no tokenizer, and where to get one. */
+async function failWithoutTokenizer(name: string, path: string): Promise<never> {
+  const reason = await loadTokenizer(path).then(() => "", (error: Error) => error.message);
+  throw new Error(
+    `Cannot ask ${name} in words as it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`,
   );
 }
 

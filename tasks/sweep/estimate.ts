@@ -1,7 +1,7 @@
 import type { Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
-import { samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { fitNonNegative } from "./fit.ts";
 import { batchSize } from "./run.ts";
 
@@ -84,7 +84,8 @@ async function estimateModel(
   return cells.map((cell) => {
     const { length } = cell;
     const { reading, sampling, stepping, starting, peak } = costs.get(taskKey(cell))!;
-    const count = samplesOf(configuration, tasks.get(taskKey(cell))!.metric, length);
+    const { metric } = tasks.get(taskKey(cell))!;
+    const count = samplesOf(gridOf(configuration, cell.task), metric, length);
     const size = Math.min(count, batchSize(length));
     const [whole, rest] = [Math.floor(count / size), count % size];
     let milliseconds = before + count * sampling(length) + whole * reading(size, length) +
@@ -156,7 +157,8 @@ async function calibrate(
     const warm = slow ? again : quickest([again, await answer(first)]);
     startings.push(Math.max(0, cold.milliseconds - warm.milliseconds));
     answers.push(warm);
-    const most = Math.min(samplesOf(configuration, task.metric, length), batchSize(length));
+    const count = samplesOf(gridOf(configuration, task.name), task.metric, length);
+    const most = Math.min(count, batchSize(length));
     const size = again.milliseconds > SLOW_MILLISECONDS
       ? 1
       : Math.min(most, Math.max(2, Math.floor(BATCH_MILLISECONDS / warm.milliseconds)));

@@ -406,3 +406,67 @@ def without_key_epsilon(model):
 
 matters(model, *expect(model, folder / "expected.safetensors"), {
     "epsilon 64e-5": epsilon(64e-5), "no key epsilon": without_key_epsilon})
+
+# fla's RWKV-6, whose streams come in the order r, w, k, v, g.
+torch.manual_seed(14)
+folder = fresh("rwkv6_fla")
+SHIFT, DECAY = 5, 7
+stored = rwkv6(24, 3, 8, 96, 2, SHIFT, DECAY)
+converted = {}
+for name, value in stored.items():
+    if ".att." not in name and ".ffn." not in name:
+        for old, new in FLA.items():
+            if name.startswith(old) or old.startswith(".") and old in name:
+                name = name.replace(old, new, 1)
+        converted[name] = value
+for layer in range(2):
+    att, ffn = (Reference(stored).part(f"blocks.{layer}.{part}.") for part in ("att", "ffn"))
+    order = ["wkvrg".index(name) for name in "rwkvg"]
+    down = att["time_maa_w1"].T.view(5, SHIFT, -1)[order].flatten(0, 1)
+    up = torch.cat([att["time_maa_w2"][index].T for index in order], 1)
+    attention = {
+        "x_proj.0.mu": att["time_maa_x"].flatten(), "x_proj.0.linear.weight": down,
+        "x_proj.2.weight": up,
+        "x_bias": torch.stack([att[f"time_maa_{name}"].flatten() for name in "rwkvg"]),
+        "w_proj.linear.lora.0.weight": att["time_decay_w1"].T,
+        "w_proj.linear.lora.2.weight": att["time_decay_w2"].T,
+        "w_proj.linear.lora.2.bias": att["time_decay"].flatten(),
+        "bonus": att["time_faaaa"], "o_proj.weight": att["output.weight"],
+        "g_norm.weight": att["ln_x.weight"], "g_norm.bias": att["ln_x.bias"],
+        **{f"{old[0]}_proj.linear.weight": att[f"{old}.weight"]
+           for old in ("receptance", "key", "value", "gate")},
+    }
+    channels = {
+        "key.linear.weight": ffn["key.weight"], "key.mu": ffn["time_maa_k"].flatten(),
+        "receptance.linear.weight": ffn["receptance.weight"],
+        "receptance.mu": ffn["time_maa_r"].flatten(), "value.weight": ffn["value.weight"],
+    }
+    converted |= inner(f"model.layers.{layer}.attn", attention)
+    converted |= inner(f"model.layers.{layer}.ffn", channels)
+save_file({n: v.float().contiguous() for n, v in converted.items()}, folder / "model.safetensors",
+          {"format": "pt"})
+(folder / "config.json").write_text(json.dumps({
+    "architectures": ["RWKV6ForCausalLM"],
+    "attn": None,
+    "attn_mode": "chunk",
+    "expand_k": 1,
+    "expand_v": 1,
+    "fuse_norm": True,
+    "gate_low_rank_dim": DECAY,
+    "hidden_act": "sqrelu",
+    "hidden_ratio": 3.5,
+    "hidden_size": 24,
+    "intermediate_size": None,
+    "max_position_embeddings": 2048,
+    "model_type": "rwkv6",
+    "norm_bias": True,
+    "norm_eps": 1e-05,
+    "norm_first": True,
+    "num_heads": 3,
+    "num_hidden_layers": 2,
+    "proj_low_rank_dim": SHIFT,
+    "tie_word_embeddings": False,
+    "vocab_size": VOCABULARY,
+}, indent=2) + "\n")
+model = Reference(stored, 1e-5)
+matters(model, *expect(model, folder / "expected.safetensors"), {"epsilon 64e-5": epsilon(64e-5)})

@@ -118,6 +118,7 @@ for (
     ["rwkv6", RWKV_6],
     ["rwkv7", RWKV_7],
     ["rwkv6_hf", "rwkv6_hf"],
+    ["rwkv6_fla", "rwkv6_fla"],
     ["rwkv7_fla", "rwkv7_fla"],
   ]
 ) {
@@ -153,6 +154,7 @@ for (
     ["rwkv6", RWKV_6],
     ["rwkv7", RWKV_7],
     ["rwkv6_hf"],
+    ["rwkv6_fla"],
     ["rwkv7_fla"],
   ]
 ) {
@@ -392,6 +394,7 @@ Deno.test("an RWKV config that is not supported is refused by key", () =>
       await assertRejects(() => describeModel(folder), Error, message);
     };
     await refuses("rwkv6_hf", { layer_norm_epsilon: 1e-6 }, '"layer_norm_epsilon" must be 1e-5');
+    await refuses("rwkv6_fla", { expand_k: null }, '"expand_k" must be 1: current value is 0.5');
     await refuses("rwkv7_fla", { norm_bias: false }, '"norm_bias" must be true');
     await refuses("rwkv7_fla", { attn: { layers: [1] } }, '"attn" must be null');
     await refuses("rwkv7_fla", { hidden_act: "relu" }, '"hidden_act" must be one of sqrelu');

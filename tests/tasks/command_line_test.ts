@@ -211,6 +211,8 @@ Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code t
     );
     assertEquals([cells.size, Number(missing) < 30], [30, true]);
     assert((await Deno.stat(join(out, "report.html"))).size > 10_000);
+    const first = ["--out", `${out}-2`, "--shard", "0/60", "--resume"];
+    assertEquals((await oracle("sweep", ...first)).code, 0);
     const twice = await oracle("merge", join(out, "shards", "0-of-3"), out);
     assertEquals(twice.code, 1);
     assert(twice.stderr.includes("several folders and --out"), twice.stderr);

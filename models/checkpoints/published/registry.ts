@@ -7,6 +7,7 @@ import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
 import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
+import { rwkv6Fla } from "./rwkv6_fla.ts";
 import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
 import type { CheckpointTensors } from "./tensors.ts";
 
@@ -18,6 +19,7 @@ const FAMILIES: readonly PublishedFamily[] = [
   mambaSsm,
   recurrentGemma,
   rwkv6,
+  rwkv6Fla,
   rwkv7,
 ];
 const BARE_FAMILIES: readonly BareFamily[] = [rwkv6Bare, rwkv7Bare];

@@ -8,7 +8,7 @@ import {
   type PublishedModel,
   transposedSource,
 } from "./family.ts";
-import { lengthInName, rwkvSources } from "./rwkv.ts";
+import { FLA_NAMES, lengthInName, readFla, rwkvSources } from "./rwkv.ts";
 
 /** Streams' letters as their parameters are called. */
 const STREAMS = {
@@ -92,57 +92,27 @@ export const rwkv7: PublishedFamily = {
   sign: '"architectures": ["RWKV7ForCausalLM"]',
   matches: (config) => isTransformers(config, "RWKV7ForCausalLM", "rwkv7"),
   read(config): PublishedModel {
-    const width = config.number("hidden_size");
+    const { width, count, vocabulary, hidden, normEpsilon, tiedHead, rest } = readFla(config, 4);
     const headDim = config.has("head_dim")
       ? config.number("head_dim")
       : width / config.number("num_heads");
-    const heads = width / headDim;
-    const count = config.number("num_hidden_layers");
-    const epsilon = config.number("norm_eps", EPSILON);
-    const tiedHead = config.boolean("tie_word_embeddings", false);
     const ranks = {
       w: config.number("decay_low_rank_dim"),
       a: config.number("a_low_rank_dim"),
       v: config.number("v_low_rank_dim"),
       g: config.number("gate_low_rank_dim"),
     };
-    config.choice("hidden_act", { sqrelu: "relu_squared" }, "sqrelu");
-    for (const key of ["norm_first", "norm_bias"]) {
-      if (!config.boolean(key, true)) config.fail(`"${key}" must be true: current value is false`);
-    }
-    if (config.has("attn")) config.fail('"attn" must be null: hybrids are not supported');
-    const hidden = config.number(
-      "intermediate_size",
-      32 * Math.ceil(width * config.number("hidden_ratio", 4) / 32),
-    );
+    const configuration = configure(vocabulary, width, hidden, count, ranks, {
+      heads: width / headDim,
+      headDim,
+      normEpsilon: headDim * normEpsilon,
+      // fla's fused norms add to a key's squared length what PyTorch's normalize() does not.
+      ...(config.boolean("fuse_norm", true) && { keyEpsilon: 1e-6 }),
+    });
     return {
-      ...(config.has("max_position_embeddings") && {
-        trainedLength: config.number("max_position_embeddings"),
-      }),
-      configuration: {
-        ...configure(config.number("vocab_size"), width, hidden, count, ranks, {
-          heads,
-          headDim,
-          normEpsilon: headDim * epsilon,
-          // fla's fused norms add to a key's squared length what PyTorch's normalize() does not.
-          ...(config.boolean("fuse_norm", true) && { keyEpsilon: 1e-6 }),
-        }),
-        normEpsilon: epsilon,
-        tiedHead,
-      },
-      sources: rwkvSources(
-        {
-          embedding: "model.embeddings",
-          embeddingNorm: "model.layers.0.pre_norm",
-          blocks: "model.layers",
-          blockNorms: ["attn_norm", "ffn_norm"],
-          norm: "model.norm",
-          head: "lm_head",
-        },
-        count,
-        (block) => flaBlock(block, width),
-      ),
-      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
+      ...rest,
+      configuration: { ...configuration, normEpsilon, tiedHead },
+      sources: rwkvSources(FLA_NAMES, count, (block) => flaBlock(block, width)),
     };
   },
 };

@@ -314,6 +314,8 @@ Deno.test("of several models in a repository the named one is downloaded", async
     await hub.add("tokenizer_world");
     hub.files.delete("expected.json");
     for (const name of ["a.pth", "b.pth"]) hub.files.set(name, new TextEncoder().encode(name));
+    const described = await hub.download({ model: "hf:owner/tiny:b.pth", weights: false });
+    await assertSame(hub, described, ["rwkv_vocab_v20230424.txt"]);
     const path = await hub.download({ model: "hf:owner/tiny:b.pth" });
     assert(path.endsWith("/b.pth"), path);
     const vocabulary = "rwkv_vocab_v20230424.txt";
