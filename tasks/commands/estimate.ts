@@ -3,6 +3,7 @@ import { cellKey, describeCell, enumerateCells } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
 import { readJournal } from "../sweep/journal.ts";
+import { findModels } from "../sweep/models.ts";
 import { type Shard, takeShard } from "../sweep/shards.ts";
 import { duration } from "./progress.ts";
 import { aligned } from "./table.ts";
@@ -13,6 +14,8 @@ export interface DryRunOptions {
   readonly shard?: Shard;
   /** Tells how long each of so many shards takes. */
   readonly shards?: number;
+  /** Where the models are that it trains; those that are not there are estimated untrained. */
+  readonly models: string;
   /** A folder whose finished cells are left out. */
   readonly resumed?: string;
 }
@@ -21,10 +24,11 @@ export interface DryRunOptions {
 export async function dryRun(
   configuration: SweepConfiguration,
   source: SubjectSource,
-  { shard, shards, resumed }: DryRunOptions,
+  { shard, shards, models, resumed }: DryRunOptions,
 ): Promise<number> {
   checkConfiguration(configuration);
-  const grid = await enumerateCells(configuration, await source.find(configuration.models));
+  const cards = await findModels(configuration, source, { folder: models, train: false });
+  const grid = await enumerateCells(configuration, cards);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);
   const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
   const left = (shard === undefined ? grid : takeShard(grid, configuration, shard))

@@ -86,7 +86,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   const out = values.get("out") ?? join("results", "eval", model.replaceAll(/[^\w.-]+/g, "-"));
   const resume = switches.has("resume");
   const result = await runShown(configuration, source, { out, resume });
-  return await conclude(result, out, `--resume --out ${out}`);
+  return await conclude(result, configuration, out, `--resume --out ${out}`);
 }
 
 async function printStatistics(

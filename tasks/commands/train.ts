@@ -10,6 +10,7 @@ import {
 } from "./options.ts";
 import { duration } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
+import { isFinished } from "../training/once.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
 
 /** The face of `deno task train`. */
@@ -98,12 +99,6 @@ async function trainZoo({ out, resume, recipe }: Flags): Promise<number> {
   return 0;
 }
 
-async function isFinished(folder: string): Promise<boolean> {
-  const exists = (file: string): Promise<boolean> =>
-    Deno.stat(join(folder, file)).then(() => true, () => false);
-  return await exists("model.safetensors") && !await exists("checkpoint.safetensors");
-}
-
 async function sweepRates(
   recipe: Recipe,
   rates: readonly number[],
@@ -147,7 +142,7 @@ async function trainOne(
 }
 
 /** One line that is rewritten on a terminal, and printed every few seconds elsewhere. */
-class ProgressLine {
+export class ProgressLine {
   readonly #recipe: Recipe;
   readonly #live = Deno.stdout.isTerminal();
   #shown = -Infinity;
