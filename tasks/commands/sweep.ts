@@ -20,7 +20,8 @@ export const SWEEP: CommandSpecification = {
   options: {
     models: {
       takes: "NAME,…",
-      help: "models or folders of checkpoints; the committed ones unless told",
+      help:
+        "committed models, folders of checkpoints, hf:owner/name, each also with changes: +yarn8, +window64",
     },
     tasks: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,

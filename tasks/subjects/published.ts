@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
-import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
+import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
 import { stateBytesOf, windowOf } from "../../models/model.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
@@ -8,6 +8,7 @@ import type { SubjectCard } from "../subject.ts";
 import { loadChatTemplate } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 import { knownCheckpoint } from "./known.ts";
+import { changed, type ModelName } from "./name.ts";
 import { countParameters } from "./trained.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 
@@ -44,13 +45,15 @@ export interface PublishedCheckpoint {
  * @throws {Error} where it cannot be downloaded, or is of an unknown kind.
  */
 export async function findPublished(
-  name: string,
+  asked: ModelName,
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
+  const { name, model } = asked;
   const { onProgress } = options;
-  const folder = isHubModel(name) ? await downloadModel(name, { onProgress }) : name;
+  const folder = isHubModel(model) ? await downloadModel(model, { onProgress }) : model;
   const description = await describeModel(folder);
-  const known = knownCheckpoint(name);
+  const known = knownCheckpoint(model);
+  const trainLength = description.trainedLength ?? known?.trainLength;
   const tokenizer = await findTokenizer(folder, options.tokenizer ?? known?.tokenizer, onProgress);
   const chat = tokenizer && await loadChatTemplate(folder);
   const templates = [BASE_TEMPLATE, ...(chat ? [chat] : [])];
@@ -58,9 +61,9 @@ export async function findPublished(
     folder,
     tokenizer,
     card: {
-      ...describe(description),
+      ...describe(changed(description.configuration, asked, trainLength)),
       name,
-      trainLength: description.trainedLength ?? known?.trainLength,
+      trainLength,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
       fingerprint: await fingerprint(folder),
@@ -75,7 +78,7 @@ export async function findPublished(
 }
 
 function describe(
-  { configuration }: ModelDescription,
+  configuration: ModelConfiguration,
 ): Pick<SubjectCard, "family" | "parameters" | "window" | "stateBytes"> {
   return {
     family: configuration.family,

@@ -1,9 +1,10 @@
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import { isHubModel, loadModel } from "../../models/mod.ts";
+import { isHubModel, loadModel, type ModelConfiguration } from "../../models/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { ModelSubject } from "./model_subject.ts";
+import { changed, type ModelName, parseName } from "./name.ts";
 import { findPublished, type PublishedCheckpoint, type PublishedOptions } from "./published.ts";
 import { readTrainedCard, trainedTokenizer } from "./trained.ts";
 
@@ -17,7 +18,8 @@ export interface ModelSourceOptions extends PublishedOptions {
 
 /**
  * The committed models by name, a folder that `deno task train` wrote by its path, a published
- * checkpoint by its path or as `hf:owner/name`. They share one GPU, which opens with the first.
+ * checkpoint by its path or as `hf:owner/name`; each also with interventions behind it:
+ * `transformer-mixture+yarn8`. They share one GPU, which opens with the first.
  */
 export class ModelSource implements SubjectSource, AsyncDisposable {
   readonly #options: ModelSourceOptions;
@@ -43,10 +45,11 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   async find(names: readonly string[]): Promise<readonly SubjectCard[]> {
     const cards: SubjectCard[] = [];
     for (const name of names.length === 0 ? ZOO : names) {
+      const asked = await parseName(name);
       cards.push(
-        await isPublished(name)
-          ? (await this.#findPublished(name)).card
-          : await readTrainedCard(name, directoryOf(name)),
+        await isPublished(asked.model)
+          ? (await this.#findPublished(asked)).card
+          : await readTrainedCard(asked, directoryOf(asked.model)),
       );
     }
     return cards;
@@ -60,12 +63,15 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   /** Loads a model. */
   async load(card: SubjectCard): Promise<ModelSubject> {
     const gpu = await this.gpu();
-    if (await isPublished(card.name)) {
-      const { folder, tokenizer } = await this.#findPublished(card.name);
+    const asked = await parseName(card.name);
+    const configure = (configuration: ModelConfiguration): ModelConfiguration =>
+      changed(configuration, asked, card.trainLength);
+    if (await isPublished(asked.model)) {
+      const { folder, tokenizer } = await this.#findPublished(asked);
       const { dtype } = this.#options;
-      return new ModelSubject(card, await loadModel(gpu, folder, { dtype }), tokenizer);
+      return new ModelSubject(card, await loadModel(gpu, folder, { dtype, configure }), tokenizer);
     }
-    const model = await loadModel(gpu, directoryOf(card.name));
+    const model = await loadModel(gpu, directoryOf(asked.model), { configure });
     return new ModelSubject(card, model, trainedTokenizer(model.configuration));
   }
 
@@ -75,9 +81,10 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     await gpu?.[Symbol.asyncDispose]();
   }
 
-  #findPublished(name: string): Promise<PublishedCheckpoint> {
+  #findPublished(asked: ModelName): Promise<PublishedCheckpoint> {
+    const { name } = asked;
     if (!this.#published.has(name)) {
-      this.#published.set(name, findPublished(name, this.#options));
+      this.#published.set(name, findPublished(asked, this.#options));
     }
     return this.#published.get(name)!;
   }

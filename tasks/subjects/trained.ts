@@ -5,6 +5,7 @@ import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
 import type { Recipe } from "../training/recipe.ts";
+import { changed, type ModelName } from "./name.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 
@@ -30,11 +31,12 @@ export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer 
  * @throws {Error} where the folder holds no such model.
  */
 export async function readTrainedCard(
-  name: string,
+  asked: ModelName,
   directory: URL | string,
 ): Promise<SubjectCard> {
+  const { name } = asked;
   const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
-  const { model } = recipe;
+  const model = changed(recipe.model, asked, recipe.length);
   const tokenizer = trainedTokenizer(model);
   const known = recipe.tasks.map((task) => task.name as string);
   return {

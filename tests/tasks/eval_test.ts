@@ -182,6 +182,22 @@ Deno.test("what eval is not told, or told wrongly, is an error that says what to
     await assertRejects(() => source.find([join(folder, "none")]), Error, "hf:owner/name");
   }));
 
+Deno.test("a model is asked for with interventions behind its name", async () => {
+  await using source = new ModelSource();
+  const names = ["transformer-mixture", "transformer-mixture+window16+sinks2"];
+  const [plain, changed] = await source.find(names);
+  assertEquals([plain.window, changed.window], [undefined, 16]);
+  await using subject = await source.open(changed);
+  assertEquals(subject.name, names[1]);
+  assertEquals(subject.stateBytes(1000), plain.stateBytes!(18));
+  await assertRejects(
+    () => source.find(["mamba2-mixture+yarn2"]),
+    RangeError,
+    "it has no attention",
+  );
+  await assertRejects(() => source.find(["gla+"]), Error);
+});
+
 Deno.test("a model that does not fit is refused before anything is allocated", () =>
   inFolder(async (folder) => {
     await writeLlama(folder);
