@@ -5,7 +5,7 @@ import { trainLengthOf } from "../sweep/cells.ts";
 import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
-import { DownloadView, standardError } from "./progress.ts";
+import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
 
@@ -58,11 +58,13 @@ export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): M
   const tokenizer = values.get("tokenizer");
   const memory = numberOf("memory", values.get("memory"));
   const view = new DownloadView(standardError());
+  const training = new TrainingView(standardError());
   return {
     ...(dtype === undefined ? {} : { dtype }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
     ...(memory === undefined ? {} : { memory }),
     onProgress: (progress) => view.show(progress),
+    onTraining: (recipe, progress) => training.show(recipe, progress),
   };
 }
 

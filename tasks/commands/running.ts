@@ -5,7 +5,7 @@ import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { formatRows, type Row } from "../sweep/rows.ts";
 import { RESULTS, runSweep, type SweepOptions, type SweepResult } from "../sweep/run.ts";
 import type { Training } from "../sweep/trainings.ts";
-import { bestRates, VARIANTS, variantRows } from "../sweep/variants.ts";
+import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
 
@@ -55,7 +55,9 @@ export async function tellResults(
   const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
   console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
   if (trainings.length > 0) {
-    console.log(`${join(out, VARIANTS)}  ${compared.length} rows, the models' seeds taken together`);
+    console.log(
+      `${join(out, VARIANTS)}  ${compared.length} rows, the models' seeds taken together`,
+    );
   }
   console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
 }

@@ -1,7 +1,12 @@
 import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import { checkConfiguration, hashOf, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
+import {
+  checkConfiguration,
+  hashOf,
+  type SweepConfiguration,
+  SWEEPS,
+} from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
@@ -102,7 +107,9 @@ export async function sweepCommand(
 /** Prints a sweep. @returns The exit code. */
 async function print(configuration: SweepConfiguration): Promise<number> {
   checkConfiguration(configuration);
-  console.log(JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2));
+  console.log(
+    JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2),
+  );
   return 0;
 }
 
