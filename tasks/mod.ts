@@ -61,6 +61,7 @@ export {
   type Length,
   parseLength,
   type SweepConfiguration,
+  type SweepPoint,
   SWEEPS,
   type TaskGrid,
   tokensOf,
@@ -69,6 +70,9 @@ export type { RecallChoice } from "./report/recall.ts";
 export type { Run } from "./report/runs.ts";
 export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
 export { type Cell, describeCell } from "./sweep/cells.ts";
+export { type TrainedModel, trainedModels, type Training } from "./sweep/trainings.ts";
+export { bestRates, variantRows } from "./sweep/variants.ts";
+export type { Recipe, RecipeTask, TrainingPoint } from "./training/recipe.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
 export {

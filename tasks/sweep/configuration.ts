@@ -1,3 +1,6 @@
+import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "../experiments/induction.ts";
+import { INTERVENTIONS, INTERVENTIONS_SMALL } from "../experiments/interventions.ts";
+import { MQAR_PUBLISHED, MQAR_SMALL } from "../experiments/mqar.ts";
 import { PAPER_SWEEPS } from "./paper.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
 
@@ -97,6 +100,12 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
   },
   ...PAPER_SWEEPS,
+  "mqar-published": MQAR_PUBLISHED,
+  "mqar-small": MQAR_SMALL,
+  "induction-published": INDUCTION_PUBLISHED,
+  "induction-small": INDUCTION_SMALL,
+  "interventions": INTERVENTIONS,
+  "interventions-small": INTERVENTIONS_SMALL,
 };
 
 /**
