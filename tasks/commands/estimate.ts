@@ -1,3 +1,4 @@
+import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { cellKey, describeCell, enumerateCells } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
@@ -5,6 +6,9 @@ import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/e
 import { readJournal } from "../sweep/journal.ts";
 import { findModels } from "../sweep/models.ts";
 import { type Shard, takeShard } from "../sweep/shards.ts";
+import { trainedModels } from "../sweep/trainings.ts";
+import { isFinished } from "../training/once.ts";
+import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
 import { aligned } from "./table.ts";
 
@@ -39,6 +43,9 @@ export async function dryRun(
     .filter(({ cells }) => cells.length > 0);
   const estimate = await estimateSweep(left, configuration, source);
   console.log(estimateTable(estimate));
+  const chosen = new Set(left.map(({ card }) => card.name));
+  const told = await trainingLine(configuration, models, chosen);
+  if (told !== undefined) console.log(told);
   if (shards !== undefined) {
     const costs = new Map(estimate.cells.map((cell) => [cellKey(cell.cell), cell.milliseconds]));
     const times = Array.from(
@@ -55,6 +62,28 @@ export async function dryRun(
     );
   }
   return 0;
+}
+
+/** What is still to be trained before such models are asked. */
+async function trainingLine(
+  { trainings = [] }: SweepConfiguration,
+  folder: string,
+  chosen: ReadonlySet<string>,
+): Promise<string | undefined> {
+  const wanted = trainedModels(trainings).filter(({ name }) => chosen.has(name));
+  const recipes = [...new Map(wanted.map(({ recipe }) => [recipe.name, recipe])).values()];
+  const missing: Recipe[] = [];
+  for (const recipe of recipes) {
+    if (!await isFinished(join(folder, recipe.name))) missing.push(recipe);
+  }
+  if (missing.length === 0) return undefined;
+  const most = missing.reduce(
+    (sum, { steps, batch, length }) => sum + steps * batch * length,
+    0,
+  );
+  return `besides, ${missing.length} models are trained first: at most ${
+    missing.reduce((sum, { steps }) => sum + steps, 0).toLocaleString("en")
+  } steps of ${most.toLocaleString("en")} tokens; their time is not in this estimate`;
 }
 
 /** An estimate as text: model × length, what the cells of each take together, and the most memory. */

@@ -1,7 +1,7 @@
 import type { Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
-import { samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { fitNonNegative } from "./fit.ts";
 import { batchSize } from "./run.ts";
 
@@ -82,7 +82,8 @@ async function estimateModel(
   return cells.map((cell) => {
     const { length } = cell;
     const { reading, sampling, stepping, starting, peak } = costs.get(taskKey(cell))!;
-    const count = samplesOf(configuration, tasks.get(taskKey(cell))!.metric, length);
+    const grid = gridOf(configuration, cell.task);
+    const count = samplesOf(grid, tasks.get(taskKey(cell))!.metric, length);
     const size = Math.min(count, batchSize(length));
     const [whole, rest] = [Math.floor(count / size), count % size];
     let milliseconds = before + count * sampling(length) + whole * reading(size, length) +
@@ -141,7 +142,7 @@ async function calibrate(
   const answers: Measurement[] = [];
   const samplings: { length: number; milliseconds: number }[] = [];
   const startings: number[] = [];
-  let length = Math.min(shortest, Math.max(FIRST_TOKENS, task.shortestLength(load)));
+  let length = Math.max(task.shortestLength(load), Math.min(shortest, FIRST_TOKENS));
   for (let round = 0;; round++) {
     const make = (index: number): Sample =>
       task.sample({ length, seed: 0, index, split: "test", load, depth });
@@ -154,7 +155,8 @@ async function calibrate(
     const warm = quickest([await answer(first), await answer(first)]);
     startings.push(Math.max(0, cold.milliseconds - warm.milliseconds));
     answers.push(warm);
-    const most = Math.min(samplesOf(configuration, task.metric, length), batchSize(length));
+    const grid = gridOf(configuration, task.name);
+    const most = Math.min(samplesOf(grid, task.metric, length), batchSize(length));
     const size = Math.min(
       most,
       Math.max(2, Math.floor(BATCH_MILLISECONDS / warm.milliseconds)),
