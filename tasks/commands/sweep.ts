@@ -63,7 +63,8 @@ export const SWEEP: CommandSpecification = {
     Object.keys(SWEEPS).join(", ")
   }. A cell is one model, task, length, depth,
 load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
-on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
+on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
+machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
 };
 
 /** Options that change what is swept. */

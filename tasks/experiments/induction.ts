@@ -87,7 +87,7 @@ export const INDUCTION_PUBLISHED: SweepConfiguration = {
   lengths: Array.from({ length: 15 }, (_, i) => 64 * 2 ** i),
   longest: longest(2 ** 16),
   seeds: [0, 1, 2],
-  samples: 64,
+  samples: 32,
 };
 
 /**
