@@ -17,7 +17,7 @@ export const EVAL: CommandSpecification = {
   options: {
     model: {
       takes: "MODEL",
-      help: "a folder with a checkpoint, hf:owner/name, or a committed model's name",
+      help: "a folder or a .pth, hf:owner/name or hf:owner/name:file, or a committed model's name",
     },
     task: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,

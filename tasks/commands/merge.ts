@@ -1,6 +1,7 @@
 import type { SubjectSource } from "../subject.ts";
 import { describeCell } from "../sweep/cells.ts";
 import { type MergeResult, mergeSweep } from "../sweep/merge.ts";
+import { MODEL_OPTIONS } from "./grid.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { tellResults } from "./running.ts";
 
@@ -10,6 +11,7 @@ export const MERGE: CommandSpecification = {
   summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
   operands: "FOLDER…",
   options: {
+    ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where the whole goes: into the folder, where there is one" },
   },
   details:

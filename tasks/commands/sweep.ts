@@ -10,6 +10,7 @@ import {
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
+import { sweepHash } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
@@ -52,7 +53,10 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME",
       help: "the job's persistent volume claim for results: lengthwise-results unless told",
     },
-    shards: { takes: "N", help: "how many shards: one for each model unless told" },
+    shards: {
+      takes: "N",
+      help: "how many shards: as many as there are, or one for each model, unless told",
+    },
     print: { help: "print the sweep as JSON, with its hash, and do no more" },
     "dry-run": {
       help:
@@ -129,16 +133,23 @@ async function submit(
   const folder = join(out, MODELS);
   const cards = await findModels(configuration, source, { folder });
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
-  const shards = shardCount(command) ?? grid.length;
-  const words = [
-    ...operands,
-    ...[...GRID_OPTIONS, ...Object.keys(MODEL_OPTIONS)].flatMap((option) =>
-      values.has(option) ? [`--${option}=${values.get(option)}`] : []
-    ),
-  ];
-  if (words.length === 0 && !switches.has("resume")) words.push(configuration.name);
-  const submission = { configuration, words, shards, out };
   const image = values.get("kubernetes");
+  const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
+  const hash = await sweepHash(configuration, cards);
+  const other = there.find(({ header }) => header.hash !== hash);
+  if (other !== undefined) {
+    throw new UsageError(
+      `Cannot sweep into ${out} as ${other.folder} is of another sweep: name another folder with --out`,
+    );
+  }
+  const shards = shardCount(command) ??
+    there.find(({ header }) => header.shard)?.header.shard?.count ?? grid.length;
+  const given = (options: readonly string[]): string[] =>
+    options.flatMap((option) => values.has(option) ? [`--${option}=${values.get(option)}`] : []);
+  const asked = [...operands, ...given(GRID_OPTIONS)];
+  if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
+  const loading = given(Object.keys(MODEL_OPTIONS));
+  const submission = { name: configuration.name, asked, loading, shards, out };
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
     : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");
@@ -174,13 +185,13 @@ async function chosenConfiguration(
 ): Promise<SweepConfiguration> {
   const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
   if (switches.has("resume") && !changed) {
-    const [header] = await journalsIn(...folders);
-    if (header === undefined) {
+    const [found] = await journalsIn(...folders);
+    if (found !== undefined) return found.header.configuration;
+    if (!values.has("shard")) { // the first of a sweep's shards goes on from nothing
       throw new UsageError(
         `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
       );
     }
-    return header.header.configuration;
   }
   return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
 }

@@ -36,7 +36,8 @@ export const TRAIN: CommandSpecification = {
     zoo: { help: "make every committed model again, in its own folder or below --out" },
     list: { help: "print the recipes" },
   },
-  details: `Recipes: ${[...RECIPES.keys()].join(", ")}.
+  details:
+    `A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
 A checkpoint is written every minute: a run that was ended goes on with --resume, to the same losses.`,
 };
 

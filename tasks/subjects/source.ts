@@ -99,9 +99,9 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
       return new ModelSubject(card, model, trainedTokenizer(model.configuration));
     }
     if (await isPublished(asked.model)) {
-      const { folder, tokenizer } = await this.#findPublished(asked);
+      const { path, tokenizer } = await this.#findPublished(asked);
       const { dtype } = this.#options;
-      return new ModelSubject(card, await loadModel(gpu, folder, { dtype, configure }), tokenizer);
+      return new ModelSubject(card, await loadModel(gpu, path, { dtype, configure }), tokenizer);
     }
     const model = await loadModel(gpu, directoryOf(asked.model), { configure });
     return new ModelSubject(card, model, trainedTokenizer(model.configuration));
@@ -148,12 +148,13 @@ function isPath(name: string): boolean {
   return name.includes("/") || name.includes("\\") || name.endsWith(".pth");
 }
 
-/** Whether a name is of a published checkpoint: on the hub, or a folder without a recipe. */
+/** Whether a name is of a published checkpoint: on the hub, a file, or a folder without a recipe. */
 async function isPublished(name: string): Promise<boolean> {
   if (isHubModel(name)) return true;
   if (!isPath(name)) return false;
   if (name.endsWith(".pth")) return true;
-  const has = async (file: string): Promise<boolean> =>
-    await Deno.stat(join(name, file)).then(() => true, () => false);
-  return !await has("recipe.json") && await has("config.json");
+  const files = await Array.fromAsync(Deno.readDir(name), ({ name }) => name)
+    .catch((): string[] => []);
+  return !files.includes("recipe.json") &&
+    files.some((file) => file === "config.json" || file.endsWith(".pth"));
 }

@@ -83,8 +83,8 @@ export function samplesOf(
   return Math.min(samples, Math.max(FEWEST_SAMPLES, Math.ceil(TOKENS_ASKED / length)));
 }
 
-/** Five depths of a needle, of fewer samples each: as many at a length as other tasks and more. */
-const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 8 };
+/** Five depths of a needle, of fewer samples each, as they are more together. */
+const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
 
 /** The sweeps that have a name. */
 export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {

@@ -350,6 +350,7 @@ export async function writeResults(
     await Deno.writeTextFile(`${path}.part`, formatRows(rowsOf(grid, finished)));
     await Deno.rename(`${path}.part`, path);
   } catch (error) {
+    await Deno.remove(`${path}.part`).catch(() => {}); // on a full disk, its room is needed
     throw new Error(
       `Cannot write ${path}: ${
         messageOf(error)

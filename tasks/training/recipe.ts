@@ -149,6 +149,7 @@ function stateTracking(
     model: model({ vocabulary: options.vocabulary!, width: 32 }),
     tasks: [{ name: task, options }],
     ...SHARED,
+    ...(task === "parity" ? { steps: 1500 } : {}),
   };
 }
 

@@ -68,6 +68,7 @@ export async function needleTask(
     depths: true,
     piece: "words",
     loads: counted === undefined ? undefined : { counts: counted, default: DEFAULT_LOAD },
+    asksLoad: counted === "values" || counted === "queries",
     checkLoad(load): void {
       if (!Number.isInteger(load) || load < 1) {
         throw new RangeError(

@@ -41,6 +41,8 @@ export interface QuestionKind extends Pick<Task, "name" | "options" | "depths" |
   readonly chance: number;
   /** The haystack's piece in words, for errors. */
   readonly piece: string;
+  /** Whether the load is how much is due, so that the budget grows with it beyond the default. */
+  readonly asksLoad?: boolean;
   /** Checks a load. @throws {RangeError} for one that cannot be asked. */
   checkLoad?(load: number): void;
   /**
@@ -59,12 +61,12 @@ export interface Asked {
   readonly prompt: Prompt;
   /** The prompt's tokens, template and answer prefix included. */
   readonly tokens: Uint32Array;
+  /** The most tokens of its reply. */
+  readonly budget: number;
 }
 
 /** A task whose prompts can be had as text. */
 export interface QuestionTask extends Task {
-  /** The most tokens of a reply. */
-  readonly budget: number;
   /** The question of a sample, as text. @throws {RangeError} where the length does not fit. */
   ask(coordinates: SampleCoordinates): Asked;
 }
@@ -90,11 +92,15 @@ const DRAWS = 1000;
  */
 export function questionTask(kind: QuestionKind, { tokenizer, template }: Wording): QuestionTask {
   const { name, options, depths, loads } = kind;
-  const { budget, match } = scoringOf(name);
+  const { budget: budgetOfDefault, match } = scoringOf(name);
+  const budgetOf = (load: number | undefined): number =>
+    kind.asksLoad && load !== undefined && loads !== undefined
+      ? Math.ceil(budgetOfDefault * Math.max(1, load / loads.default))
+      : budgetOfDefault;
   const encode = (question: Question, { text }: Prompt): Uint32Array =>
     tokenizer.encode(template.render(text, question.answerPrefix), { special: template.special });
   const fewestTokens = (question: Question): number =>
-    encode(question, question.prompt(question.fewest)).length + budget;
+    encode(question, question.prompt(question.fewest)).length;
 
   const shortestLengths = new Map<number | undefined, number>();
   const needed = (length: number, load: number | undefined): number => {
@@ -102,11 +108,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
       const coordinates = { length, load, seed: 0, index, split: "test" } as const;
       return fewestTokens(kind.draw(randomAt(`${name}: how short`, coordinates), coordinates, 0));
     });
-    return probes.sort((a, b) => a - b)[Math.ceil(FITTING * PROBES) - 1];
+    return probes.sort((a, b) => a - b)[Math.ceil(FITTING * PROBES) - 1] + budgetOf(load);
   };
 
   const task: QuestionTask = {
-    budget,
     name,
     metric: "accuracy",
     vocabulary: tokenizer.vocabulary,
@@ -132,9 +137,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
       checkLength(task, length, load);
       const at = { ...coordinates, load };
       const random = randomAt(name, at);
+      const budget = budgetOf(load);
       const room = length - budget;
       let question = kind.draw(random, at, 0);
-      for (let attempt = 1; fewestTokens(question) > length; attempt++) {
+      for (let attempt = 1; fewestTokens(question) > room; attempt++) {
         if (attempt === DRAWS) {
           throw new RangeError(
             `Cannot ask ${name} in ${length} tokens: of ${DRAWS} questions none fits`,
@@ -154,10 +160,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
           `Cannot ask ${name} in ${length} tokens as there are only ${question.most} ${kind.piece}, which take ${tokens.length}`,
         );
       }
-      return { question, prompt, tokens };
+      return { question, prompt, tokens, budget };
     },
     sample(coordinates): Sample {
-      const { question, prompt, tokens } = task.ask(coordinates);
+      const { question, prompt, tokens, budget } = task.ask(coordinates);
       const evidence = evidenceOf(tokens, prompt, question, { tokenizer, template });
       return {
         tokens,
