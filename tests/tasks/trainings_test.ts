@@ -10,14 +10,17 @@ import {
   type SweepConfiguration,
   SWEEPS,
 } from "../../tasks/sweep/configuration.ts";
+import { mergeSweep } from "../../tasks/sweep/merge.ts";
 import { findModels } from "../../tasks/sweep/models.ts";
 import type { Row } from "../../tasks/sweep/rows.ts";
 import { runSweep } from "../../tasks/sweep/run.ts";
+import { shardFolder } from "../../tasks/sweep/shards.ts";
 import { recipesOf, trainedModels, type Training } from "../../tasks/sweep/trainings.ts";
 import { bestRates, variantRows } from "../../tasks/sweep/variants.ts";
 import { trainingBatch } from "../../tasks/training/batch.ts";
-import { isFinished } from "../../tasks/training/once.ts";
+import { isFinished, trainOnce } from "../../tasks/training/once.ts";
 import type { Recipe } from "../../tasks/training/recipe.ts";
+import { testGpu } from "../testing.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
 
 const RECIPE: Recipe = {
@@ -225,6 +228,39 @@ Deno.test("a sweep trains its models once, goes on without training, and refuses
     });
     assertEquals(other.failed.length, total);
     assert(other.failed[0].reason.includes("it holds a model of another recipe"));
+  }));
+
+Deno.test("of two that train one model at once the second finds it finished", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const trained: number[] = [];
+    await Promise.all(
+      [0, 1].map((who) => trainOnce(gpu, RECIPE, join(folder, "tiny"), () => trained.push(who))),
+    );
+    assertEquals(trained.length, 1);
+  }));
+
+Deno.test("shards train into one folder of models, and their merge is the whole", () =>
+  inFolder(async (folder) => {
+    const trained: string[] = [];
+    await using source = new ModelSource({ onTraining: ({ name }) => trained.push(name) });
+    const trainings = [{ ...SWEEP.trainings![0], seeds: [1, 2] }];
+    const configuration = { ...SWEEP, trainings };
+    for (const index of [0, 1, 2]) {
+      const shard = { index, count: 3 };
+      const out = shardFolder(folder, shard);
+      await runSweep(configuration, source, { out, shard, models: join(folder, "models") });
+    }
+    assertEquals(trained, ["tiny-s1", "tiny-s2"]);
+    const { missing, failed, rows } = await mergeSweep([folder], source, folder);
+    assertEquals([missing.length, failed.length], [0, 0]);
+    const means = variantRows(trainings, rows).filter(({ metric }) => metric === "accuracy");
+    assertEquals(means.map(({ model, length, seed, samples }) => [model, length, seed, samples]), [
+      ["tiny", 16, 2, 16],
+      ["tiny", 32, 2, 16],
+      ["tiny+window8", 16, 2, 16],
+      ["tiny+window8", 32, 2, 16],
+    ]);
   }));
 
 Deno.test("what is estimated is not trained, and who cannot train says so", () =>
