@@ -106,6 +106,23 @@ Deno.test("an intervention that there is not, or that does not fit, is refused b
   }
   const mamba = architecture("mamba2", { vocabulary: 32, width: 32 });
   assertThrows(() => intervene(mamba, ["nope"], CONTEXT), RangeError, "as it has no attention");
+  for (const scaling of ["linear2", "ntk2", "yarn2"]) {
+    assertThrows(
+      () => intervene(TRANSFORMER, ["nope", scaling], CONTEXT),
+      RangeError,
+      "has no rotary positions",
+    );
+  }
+  const build = (changes: string[]): unknown =>
+    stateBytesOf(intervene(TRANSFORMER, changes, CONTEXT));
+  assertThrows(() => build(["sinks4"]), RangeError, "sinks without a window");
+  assertThrows(
+    () => build(["window8", "alibi", "sinks4"]),
+    RangeError,
+    "ALiBi with attention sinks",
+  );
+  const [{ mixer }] = intervene(TRANSFORMER, ["alibi", "nope"], CONTEXT).layers;
+  assertEquals(mixer, { kind: "attention", heads: 2, headDim: 16 });
 });
 
 Deno.test("state size and the place of attention are options of an architecture", () => {
