@@ -125,7 +125,12 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   /** HGRN2 (Qin et al. 2024): the forget gate is the decay, its complement the key. */
   hgrn2: (options) =>
     repeated("hgrn2", options, {
-      mixer: { kind: "hgrn2", heads: options.width / 16, expansion: 16, valueDim: 16 },
+      mixer: {
+        kind: "hgrn2",
+        heads: options.width / 16,
+        expansion: options.stateDim ?? 16,
+        valueDim: 16,
+      },
       channelMixer: { kind: "swiglu", hidden: 2 * options.width },
     }),
 
@@ -182,10 +187,36 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   }),
 };
 
+/** Architectures without a state whose size can be chosen: attention alone, or as large as a head. */
+const FIXED_STATES = ["transformer", "griffin", "rwkv6", "rwkv7"];
+
+/** An option that would change nothing is an error: a sweep over it would compare like with like. */
+function checkOptions(name: string, options: ArchitectureOptions, layers: number): void {
+  const { stateDim, attentionLayers = [] } = options;
+  const fail = (reason: string): never => {
+    throw new RangeError(`Cannot build the architecture "${name}" as ${reason}`);
+  };
+  if (stateDim !== undefined && FIXED_STATES.includes(name)) {
+    fail("it has no stateDim: leave it out");
+  }
+  if (stateDim !== undefined && !(Number.isInteger(stateDim) && stateDim > 0)) {
+    fail(`stateDim must be a whole number above 0: current value is ${stateDim}`);
+  }
+  if (options.attentionLayers !== undefined && name !== "mamba2-attention") {
+    fail("mamba2-attention alone has attentionLayers: leave them out");
+  }
+  const wrong = attentionLayers.find((layer) =>
+    !(Number.isInteger(layer) && layer >= 0 && layer < layers)
+  );
+  if (wrong !== undefined) {
+    fail(`attentionLayers must be of its layers 0 to ${layers - 1}: one of them is ${wrong}`);
+  }
+}
+
 /**
  * The configuration of a named architecture.
  *
- * @throws {RangeError} where the name is unknown, with the known ones.
+ * @throws {RangeError} where the name is unknown, with the known ones, or an option is not one of its.
  */
 export function architecture(name: string, options: ArchitectureOptions): ModelConfiguration {
   const build = ARCHITECTURES[name];
@@ -201,5 +232,7 @@ export function architecture(name: string, options: ArchitectureOptions): ModelC
       `Cannot build the architecture "${name}" as its width must be a multiple of 16: current width is ${options.width}`,
     );
   }
-  return build(options);
+  const configuration = build(options);
+  checkOptions(name, options, configuration.layers.length);
+  return configuration;
 }

@@ -21,42 +21,54 @@ interface Intervention {
   readonly change: Change;
 }
 
-/** Rotary positions out of the way of other ones. */
-function withoutRotary(attention: AttentionConfiguration): AttentionConfiguration {
-  const { rotaryBase: _, rotaryScaling: __, rotaryDim: ___, ...rest } = attention;
+/** Attention without positions. */
+function withoutPositions(attention: AttentionConfiguration): AttentionConfiguration {
+  const { rotaryBase: _, rotaryScaling: __, rotaryDim: ___, alibi: ____, ...rest } = attention;
   return rest;
+}
+
+/** Rotary positions stretched. @throws {RangeError} where there are none. */
+function stretched(
+  attention: AttentionConfiguration,
+  rotaryScaling: AttentionConfiguration["rotaryScaling"],
+): AttentionConfiguration {
+  if (attention.rotaryBase === undefined) {
+    throw new RangeError(
+      `Cannot change a model with ${rotaryScaling?.kind} as its attention has no rotary positions`,
+    );
+  }
+  return { ...attention, rotaryScaling };
 }
 
 const INTERVENTIONS: Readonly<Record<string, Intervention>> = {
   nope: {
     help: "attention without positions",
-    change: (attention) => withoutRotary(attention),
+    change: (attention) => withoutPositions(attention),
   },
   alibi: {
     help: "ALiBi in place of rotary positions (Press et al. 2022)",
-    change: (attention) => ({ ...withoutRotary(attention), alibi: true }),
+    change: (attention) => ({ ...withoutPositions(attention), alibi: true }),
   },
   rope: {
     help: "rotary positions with another base (Su et al. 2021)",
     takes: "base",
-    change: (attention, rotaryBase) => ({ ...attention, alibi: false, rotaryBase }),
+    change: ({ alibi: _, ...attention }, rotaryBase) => ({ ...attention, rotaryBase }),
   },
   linear: {
     help: "position interpolation (Chen et al. 2023)",
     takes: "factor",
-    change: (attention, factor) => ({ ...attention, rotaryScaling: { kind: "linear", factor } }),
+    change: (attention, factor) => stretched(attention, { kind: "linear", factor }),
   },
   ntk: {
     help: "NTK-aware scaling (bloc97 2023)",
     takes: "factor",
-    change: (attention, factor) => ({ ...attention, rotaryScaling: { kind: "ntk", factor } }),
+    change: (attention, factor) => stretched(attention, { kind: "ntk", factor }),
   },
   yarn: {
     help: "YaRN, with its scale of the attention (Peng et al. 2023)",
     takes: "factor",
     change: (attention, factor, { trainLength }) => ({
-      ...attention,
-      rotaryScaling: { kind: "yarn", factor, trainedLength: trainLength },
+      ...stretched(attention, { kind: "yarn", factor, trainedLength: trainLength }),
       scale: (attention.scale ?? attention.headDim ** -0.5) * (0.1 * Math.log(factor) + 1) ** 2,
     }),
   },

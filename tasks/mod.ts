@@ -61,6 +61,7 @@ export {
   type Length,
   parseLength,
   type SweepConfiguration,
+  type SweepPoint,
   SWEEPS,
   type TaskGrid,
   tokensOf,
@@ -76,6 +77,9 @@ export {
   type MergeResult,
   mergeSweep,
 } from "./sweep/merge.ts";
+export { type TrainedModel, trainedModels, type Training } from "./sweep/trainings.ts";
+export { bestRates, variantRows } from "./sweep/variants.ts";
+export type { Recipe, RecipeTask, TrainingPoint } from "./training/recipe.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
 export {

@@ -73,8 +73,13 @@ export function attentionMixer(
 ): Mixer {
   const { heads, keyHeads = heads, headDim, rotaryBase, window } = configuration;
   const { alibi = false } = configuration;
-  const sinks = window === undefined ? 0 : configuration.sinks ?? 0;
+  const { sinks = 0 } = configuration;
   const kept = window === undefined ? Infinity : window + sinks;
+  if (sinks > 0 && window === undefined) {
+    throw new RangeError(
+      `Cannot use attention sinks without a window, as all tokens are in view: current number of sinks is ${sinks}`,
+    );
+  }
   if (alibi && sinks > 0) {
     throw new RangeError(
       `Cannot use ALiBi with attention sinks as the distance to a sink is not kept: current number of sinks is ${sinks}`,

@@ -1,9 +1,15 @@
 import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
+import {
+  checkConfiguration,
+  hashOf,
+  type SweepConfiguration,
+  SWEEPS,
+} from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
+import { findModels, MODELS } from "../sweep/models.ts";
 import { sweepHash } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
@@ -51,6 +57,7 @@ export const SWEEP: CommandSpecification = {
       takes: "N",
       help: "how many shards: as many as there are, or one for each model, unless told",
     },
+    print: { help: "print the sweep as JSON, with its hash, and do no more" },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -60,7 +67,8 @@ export const SWEEP: CommandSpecification = {
     Object.keys(SWEEPS).join(", ")
   }. A cell is one model, task, length, depth,
 load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
-on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
+on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
+machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
 };
 
 /** Options that change what is swept. */
@@ -81,20 +89,33 @@ export async function sweepCommand(
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
   const out = shard === undefined ? base : shardFolder(base, shard);
   const configuration = await chosenConfiguration(command, named, [out, base]);
+  if (command.switches.has("print")) return await print(configuration);
+  const models = join(base, MODELS);
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
   }
   if (command.switches.has("dry-run")) {
     const resumed = resume ? out : undefined;
-    return await dryRun(configuration, source, { shard, shards: shardCount(command), resumed });
+    const shards = shardCount(command);
+    return await dryRun(configuration, source, { shard, shards, models, resumed });
   }
   const result = await runShown(configuration, source, {
     out,
     resume,
+    models,
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
-  return await conclude(result, out, `--resume --out ${base}${share}`);
+  return await conclude(result, configuration, out, `--resume --out ${base}${share}`);
+}
+
+/** Prints a sweep. @returns The exit code. */
+async function print(configuration: SweepConfiguration): Promise<number> {
+  checkConfiguration(configuration);
+  console.log(
+    JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2),
+  );
+  return 0;
 }
 
 /** Has the sweep run elsewhere. */
@@ -109,7 +130,8 @@ async function submit(
     throw new UsageError("--shard runs a shard here: the jobs are given theirs, of --shards N");
   }
   checkConfiguration(configuration);
-  const cards = await source.find(configuration.models);
+  const folder = join(out, MODELS);
+  const cards = await findModels(configuration, source, { folder });
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
   const image = values.get("kubernetes");
   const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine

@@ -34,11 +34,16 @@ export async function readTrainedCard(
   asked: ModelName,
   directory: URL | string,
 ): Promise<SubjectCard> {
-  const { name } = asked;
   const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
+  return recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
+}
+
+/** The card of the model that a recipe makes. */
+export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string): SubjectCard {
+  const { name } = asked;
   const model = changed(recipe.model, asked, recipe.length);
   const tokenizer = trainedTokenizer(model);
-  const known = recipe.tasks.map((task) => task.name as string);
+  const known = [...new Set(recipe.tasks.map((task) => task.name as string))];
   return {
     name,
     family: model.family,
@@ -48,7 +53,7 @@ export async function readTrainedCard(
     stateBytes: stateBytesOf(model),
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
-    fingerprint: await digest(directory, "model.safetensors"),
+    fingerprint,
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
       const trained = recipe.tasks.find((task) => task.name === taskName);
       checkTaskName(taskName);

@@ -142,7 +142,7 @@ async function calibrate(
   const answers: Measurement[] = [];
   const samplings: { length: number; milliseconds: number }[] = [];
   const startings: number[] = [];
-  let length = Math.min(shortest, Math.max(FIRST_TOKENS, task.shortestLength(load)));
+  let length = Math.max(task.shortestLength(load), Math.min(shortest, FIRST_TOKENS));
   for (let round = 0;; round++) {
     const make = (index: number): Sample =>
       task.sample({ length, seed: 0, index, split: "test", load, depth });

@@ -34,8 +34,8 @@ export class Trainer implements Disposable {
   readonly #gpu: Gpu;
   readonly #decays: ReadonlyMap<string, boolean>;
   readonly #recipe: Recipe;
-  /** What the last step ended with, where the next may begin with it. */
-  #carried: readonly MixerState[] | undefined;
+  /** What the last step ended with, where the next may begin with it: one a layer. */
+  carried: readonly MixerState[] | undefined;
 
   /**
    * A trainer of a freshly initialised model.
@@ -73,15 +73,15 @@ export class Trainer implements Disposable {
     }
     this.#update(step, learningRate);
     this.#take();
-    if (this.#recipe.statePassing) this.#carried = states;
+    if (this.#recipe.statePassing) this.carried = states;
     else disposeStates(states);
     return queued;
   }
 
   /** The state that the last step left, where it is of as many sequences; otherwise it goes. */
   #take(sequences?: number): readonly MixerState[] | undefined {
-    const carried = this.#carried;
-    this.#carried = undefined;
+    const carried = this.carried;
+    this.carried = undefined;
     const [first] = Object.values(carried?.[0].tensors ?? {});
     if (sequences !== undefined && first?.shape[0] === sequences) return carried;
     disposeStates(carried);

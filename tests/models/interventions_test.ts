@@ -1,11 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
   architecture,
+  ARCHITECTURES,
   intervene,
   Model,
   type ModelConfiguration,
   type ModelState,
 } from "../../models/mod.ts";
+import { stateBytesOf } from "../../models/model.ts";
 import { alibiSlopes } from "../../models/mixers/alibi.ts";
 import { assertClose, testGpu } from "../testing.ts";
 
@@ -104,6 +106,23 @@ Deno.test("an intervention that there is not, or that does not fit, is refused b
   }
   const mamba = architecture("mamba2", { vocabulary: 32, width: 32 });
   assertThrows(() => intervene(mamba, ["nope"], CONTEXT), RangeError, "as it has no attention");
+  for (const scaling of ["linear2", "ntk2", "yarn2"]) {
+    assertThrows(
+      () => intervene(TRANSFORMER, ["nope", scaling], CONTEXT),
+      RangeError,
+      "has no rotary positions",
+    );
+  }
+  const build = (changes: string[]): unknown =>
+    stateBytesOf(intervene(TRANSFORMER, changes, CONTEXT));
+  assertThrows(() => build(["sinks4"]), RangeError, "sinks without a window");
+  assertThrows(
+    () => build(["window8", "alibi", "sinks4"]),
+    RangeError,
+    "ALiBi with attention sinks",
+  );
+  const [{ mixer }] = intervene(TRANSFORMER, ["alibi", "nope"], CONTEXT).layers;
+  assertEquals(mixer, { kind: "attention", heads: 2, headDim: 16 });
 });
 
 Deno.test("state size and the place of attention are options of an architecture", () => {
@@ -121,4 +140,31 @@ Deno.test("state size and the place of attention are options of an architecture"
   ]);
   const [{ mixer }] = architecture("gla", { ...options, stateDim: 24 }).layers;
   assertEquals(mixer.kind === "gla" && mixer.keyDim, 24);
+});
+
+Deno.test("an option of an architecture changes its state, or is refused", () => {
+  const options = { vocabulary: 32, width: 32 };
+  let sized = 0;
+  for (const name of Object.keys(ARCHITECTURES)) {
+    const bytes = (stateDim: number): number =>
+      stateBytesOf(architecture(name, { ...options, stateDim }))(64);
+    if (["transformer", "griffin", "rwkv6", "rwkv7"].includes(name)) {
+      assertThrows(() => bytes(8), RangeError, "it has no stateDim");
+    } else {
+      assert(bytes(24) > bytes(8), name);
+      sized++;
+    }
+  }
+  assert(sized >= 8);
+  assertThrows(() => architecture("gla", { ...options, stateDim: 0 }), RangeError, "above 0");
+  assertThrows(
+    () => architecture("mamba2-attention", { ...options, attentionLayers: [3] }),
+    RangeError,
+    "of its layers 0 to 2: one of them is 3",
+  );
+  assertThrows(
+    () => architecture("mamba2", { ...options, attentionLayers: [0] }),
+    RangeError,
+    "mamba2-attention alone",
+  );
 });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
+import { hashOf } from "../../tasks/sweep/configuration.ts";
 import { parseRows, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
 import { until } from "./slurm_cluster.ts";
 import { exampleRows } from "./example_rows.ts";
@@ -73,6 +74,7 @@ for (
     [["--slurm", "--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--slurm", "--dry-run", "--slurm-options", "--a\n--b"], "more than a line"],
     [["paper"], "There is no sweep paper: there are default"],
+    [["mqar-small"], "as these models are not trained by recipes"],
     [["--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--models", "reader", "--text", "/nowhere.txt"], "Cannot read the text file /nowhere.txt"],
     [["--resume", "--out", "/nowhere"], "Cannot go on in /nowhere as it holds no journal.jsonl"],
@@ -86,6 +88,14 @@ for (
     assertEquals(stderr.trimEnd().split("\n").length, 1);
   });
 }
+
+Deno.test("sweep --print prints a sweep as it would be run, with its hash", async () => {
+  const { code, stdout } = await oracle("sweep", "mqar-small", "--print", "--samples", "5");
+  assertEquals(code, 0);
+  const { hash, ...configuration } = JSON.parse(stdout);
+  assertEquals(configuration, { ...SWEEPS["mqar-small"], samples: 5 });
+  assertEquals(hash, await hashOf(configuration));
+});
 
 Deno.test("sweep --verbose prints where an error comes from", async () => {
   const { code, stderr } = await oracle("sweep", "--lengths", "twice", "--verbose");

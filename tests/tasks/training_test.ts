@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parse } from "@std/csv";
 import { architecture, loadModel } from "../../models/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
-import { segmentsOf, trainingBatch } from "../../tasks/training/batch.ts";
+import { segmentsOf, type TrainingBatch, trainingBatch } from "../../tasks/training/batch.ts";
 import type { Recipe } from "../../tasks/training/recipe.ts";
 import { Schedule } from "../../tasks/training/schedule.ts";
 import { train } from "../../tasks/training/train.ts";
@@ -50,6 +50,24 @@ Deno.test("training lowers the loss, and leaves a model with its recipe and log"
     assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/recipe.json`)), RECIPE);
     using model = await loadModel(gpu, folder);
     assertEquals(model.configuration, RECIPE.model);
+  }));
+
+Deno.test("a run that passes states goes on with the one that it was ended with", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const recipe: Recipe = { ...RECIPE, statePassing: 1, steps: 30 };
+    await train(gpu, recipe, { directory: `${folder}/whole` });
+    await assertRejects(() =>
+      train(gpu, recipe, {
+        directory: `${folder}/ended`,
+        checkpointSeconds: 0,
+        onProgress: ({ step }) => {
+          if (step === 20) throw new Error("killed");
+        },
+      })
+    );
+    await train(gpu, recipe, { directory: `${folder}/ended`, resume: true });
+    assertEquals(await losses(`${folder}/ended`), await losses(`${folder}/whole`));
   }));
 
 Deno.test("a run that was ended goes on to the same losses", () =>
@@ -208,6 +226,37 @@ Deno.test("truncated back-propagation reads the same and learns otherwise", asyn
   const cut = await twoSteps({ ...recipe, segments: 4 });
   assert(farthest(whole.losses[0], cut.losses[0]) < 1e-4, "the state is carried");
   assert(farthest(whole.parameters, cut.parameters) > 1e-4, "the gradient is cut");
+});
+
+Deno.test("what rests on the first segment alone is learned as without a cut", async () => {
+  const gpu = await testGpu();
+  const recipe = { ...RECIPE, firstTaskSteps: 0 };
+  const tasks = await Promise.all(
+    recipe.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  const drawn = trainingBatch({ ...recipe, points: [{ length: 24 }] }, tasks, 0);
+  // What is due is due in the first six tokens of each sequence, or only in the last.
+  const batchAt = (place: number): TrainingBatch => ({
+    ...drawn,
+    rows: Uint32Array.from({ length: drawn.sequences }, (_, i) => i * drawn.time + place),
+    labels: new Uint32Array(drawn.sequences).fill(17),
+    weights: new Float32Array(drawn.sequences).fill(1 / drawn.sequences),
+    taskOf: new Uint32Array(drawn.sequences),
+  });
+  const after = async (segments: number, place: number): Promise<number[]> => {
+    using trainer = new Trainer(gpu, { ...recipe, segments });
+    for (const { losses, correct } of trainer.step(batchAt(place), 0, 3e-3)) {
+      losses[Symbol.dispose]();
+      correct[Symbol.dispose]();
+    }
+    const values = await gpu.read(
+      [...trainer.model.parameters.values()].map(({ tensor }) => tensor),
+    );
+    return values.flatMap((part) => Array.from(part));
+  };
+  // Adam's first step is its rate in each direction: what differs is which gradients are 0 or turn.
+  assert(farthest(await after(1, 5), await after(4, 5)) < 1e-5);
+  assert(farthest(await after(1, 23), await after(4, 23)) > 1e-4);
 });
 
 Deno.test("state passing begins a step with the state that the last one ended with", async () => {
