@@ -18,6 +18,8 @@ interface Expected {
   readonly tokens: Float32Array;
   readonly logits: ReadonlyMap<number, Float32Array>;
   readonly generated: readonly number[];
+  /** The logits of the last of more tokens, where there are some. */
+  readonly long?: { readonly tokens: Float32Array; readonly logits: Float32Array };
 }
 
 async function readExpected(path: string): Promise<Expected> {
@@ -32,6 +34,9 @@ async function readExpected(path: string): Promise<Expected> {
       [tokens.length, dataOf("logits")],
     ]),
     generated: Array.from(dataOf("generated")),
+    ...(tensors.has("tokens2000") && {
+      long: { tokens: dataOf("tokens2000"), logits: dataOf("logits2000") },
+    }),
   };
 }
 
@@ -46,6 +51,17 @@ async function readInSegments(model: Model, tokens: Float32Array): Promise<Float
   }
   state?.[Symbol.dispose]();
   return Float32Array.from(parts);
+}
+
+/** Reads whole what is long, and in segments. */
+async function assertLong(
+  model: Model,
+  { tokens, logits }: NonNullable<Expected["long"]>,
+): Promise<void> {
+  using whole = model.forward(tokens);
+  const actual = await whole.read();
+  assertClose(actual.subarray(-logits.length), logits, 1e-4, `logits of ${tokens.length} tokens`);
+  assertClose(await readInSegments(model, tokens), actual, 1e-4, `segments of ${SEGMENT}`);
 }
 
 async function assertAsExpected(
@@ -91,6 +107,27 @@ for (
   });
 }
 
+for (
+  const name of [
+    "gated_deltanet",
+    "gated_deltanet_hybrid",
+    "gla",
+    "gla_varied",
+    "retnet",
+    "retnet_varied",
+    "delta_net",
+    "delta_net_varied",
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`);
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    if (expected.long) await assertLong(model, expected.long);
+  });
+}
+
 for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   Deno.test(`llama with ${scaling} rotary scaling: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
@@ -104,7 +141,20 @@ for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   });
 }
 
-for (const name of ["llama_tied", "mamba", "mamba2_biased", "mamba2attn_ssm", "recurrent_gemma"]) {
+for (
+  const name of [
+    "llama_tied",
+    "mamba",
+    "mamba2_biased",
+    "mamba2attn_ssm",
+    "recurrent_gemma",
+    "gated_deltanet",
+    "gated_deltanet_hybrid",
+    "gla",
+    "retnet",
+    "delta_net",
+  ]
+) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${name}`, { dtype: "f16" });
