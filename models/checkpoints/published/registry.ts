@@ -1,11 +1,15 @@
 import type { CheckpointConfig } from "./config.ts";
+import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
+import { gatedDeltaNet } from "./gated_deltanet.ts";
+import { gla } from "./gla.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
+import { retNet } from "./retnet.ts";
 import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
 import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
 import type { CheckpointTensors } from "./tensors.ts";
@@ -17,6 +21,10 @@ const FAMILIES: readonly PublishedFamily[] = [
   mamba2,
   mambaSsm,
   recurrentGemma,
+  deltaNet,
+  gatedDeltaNet,
+  gla,
+  retNet,
   rwkv6,
   rwkv7,
 ];
