@@ -140,6 +140,7 @@ for (
     "retnet_varied",
     "delta_net",
     "delta_net_varied",
+    "hgrn2",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
@@ -180,6 +181,7 @@ for (
     ["gla"],
     ["retnet"],
     ["delta_net"],
+    ["hgrn2"],
   ]
 ) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {

@@ -3,6 +3,7 @@ import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
 import { gatedDeltaNet } from "./gated_deltanet.ts";
 import { gla } from "./gla.ts";
+import { hgrn2 } from "./hgrn2.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
@@ -24,6 +25,7 @@ const FAMILIES: readonly PublishedFamily[] = [
   deltaNet,
   gatedDeltaNet,
   gla,
+  hgrn2,
   retNet,
   rwkv6,
   rwkv7,
