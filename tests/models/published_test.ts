@@ -11,7 +11,7 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from "../../models/mod.ts";
-import { assertClose, testGpu } from "../testing.ts";
+import { assertClose, inFolder, testGpu } from "../testing.ts";
 
 const FOLDER = fromFileUrl(new URL("../golden/checkpoints/published", import.meta.url));
 const PROMPT = 20;
@@ -427,15 +427,6 @@ Deno.test("an RWKV config that is not supported is refused by key", () =>
     await refuses("rwkv7_fla", { attn: { layers: [1] } }, '"attn" must be null');
     await refuses("rwkv7_fla", { hidden_act: "relu" }, '"hidden_act" must be one of sqrelu');
   }));
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Runs a test on a copy of a checkpoint. */
 function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
