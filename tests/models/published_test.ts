@@ -21,7 +21,7 @@ interface Expected {
   readonly tokens: Float32Array;
   readonly logits: ReadonlyMap<number, Float32Array>;
   readonly generated: readonly number[];
-  /** Of RWKV: the logits of the last of more tokens. */
+  /** The logits of the last of more tokens, where there are some. */
   readonly long?: { readonly tokens: Float32Array; readonly logits: Float32Array };
 }
 
@@ -131,6 +131,28 @@ for (
   });
 }
 
+for (
+  const name of [
+    "gated_deltanet",
+    "gated_deltanet_hybrid",
+    "gla",
+    "gla_varied",
+    "retnet",
+    "retnet_varied",
+    "delta_net",
+    "delta_net_varied",
+    "hgrn2",
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`);
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    if (expected.long) await assertLong(model, expected.long);
+  });
+}
+
 for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   Deno.test(`llama with ${scaling} rotary scaling: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
@@ -156,6 +178,12 @@ for (
     ["rwkv6_hf"],
     ["rwkv6_fla"],
     ["rwkv7_fla"],
+    ["gated_deltanet"],
+    ["gated_deltanet_hybrid"],
+    ["gla"],
+    ["retnet"],
+    ["delta_net"],
+    ["hgrn2"],
   ]
 ) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {

@@ -58,7 +58,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const before = journalLines(out, "0-of-2");
     await until("two cells of shard 1", 60, begun("1-of-2"));
     assertEquals((await cluster.run("scancel", "--signal=KILL", "--batch", `${array}_1`)).code, 0);
-    await cluster.finish([array, merge], 90);
+    await cluster.finish([array, merge], 180);
     const log = (name: string): string =>
       Deno.readTextFileSync(join(out, "slurm", name)) + cluster.logs();
 
@@ -84,7 +84,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     assertEquals(other.code, 1);
     assert(other.stderr.includes("is of another sweep: name another folder"), other.stderr);
     const [again, mergeAgain] = await submit("--resume");
-    await cluster.finish([again, mergeAgain], 90);
+    await cluster.finish([again, mergeAgain], 180);
     const last = await cluster.job(mergeAgain);
     assertEquals([last.JobState, last.ExitCode], ["COMPLETED", "0:0"], log("merge.log"));
     for (const [i, shard] of ["0-of-2", "1-of-2"].entries()) {

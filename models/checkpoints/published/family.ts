@@ -33,6 +33,8 @@ export interface PublishedModel {
    * model has.
    */
   readonly sources: ReadonlyMap<string, ParameterSource>;
+  /** Where an older layout kept them: taken where all of that is stored, but not all of `sources`. */
+  readonly olderSources?: ReadonlyMap<string, ParameterSource>;
   /** Tensors that a checkpoint may hold besides: copies, and what is computed from its config. */
   readonly besides?: RegExp;
 }
@@ -152,16 +154,22 @@ interface Planned {
 
 function planParameters(
   weights: Weights,
-  { configuration, sources, besides }: PublishedModel,
+  { configuration, sources, olderSources, besides }: PublishedModel,
   matrices: "f32" | "f16",
 ): Planned[] {
-  const planned = parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
-    const source = sources.get(name);
-    if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
-    // Those that decay are the linear maps' weights.
-    const isMatrix = decays || name === "embedding.weight";
-    return { name, shape, dtype: isMatrix ? matrices : "f32", source };
-  });
+  const planWith = (sources: ReadonlyMap<string, ParameterSource>): Planned[] =>
+    parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
+      const source = sources.get(name);
+      if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
+      // Those that decay are the linear maps' weights.
+      const isMatrix = decays || name === "embedding.weight";
+      return { name, shape, dtype: isMatrix ? matrices : "f32", source };
+    });
+  const isStored = (planned: readonly Planned[]): boolean =>
+    planned.every(({ source }) => weights.tensors.has(source.name));
+  const current = planWith(sources);
+  const older = isStored(current) ? undefined : olderSources && planWith(olderSources);
+  const planned = older && isStored(older) ? older : current;
   const shapes = new Map(
     planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
   );

@@ -1,11 +1,16 @@
 import type { CheckpointConfig } from "./config.ts";
+import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
+import { gatedDeltaNet } from "./gated_deltanet.ts";
+import { gla } from "./gla.ts";
+import { hgrn2 } from "./hgrn2.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
+import { retNet } from "./retnet.ts";
 import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
 import { rwkv6Fla } from "./rwkv6_fla.ts";
 import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
@@ -18,6 +23,11 @@ const FAMILIES: readonly PublishedFamily[] = [
   mamba2,
   mambaSsm,
   recurrentGemma,
+  deltaNet,
+  gatedDeltaNet,
+  gla,
+  hgrn2,
+  retNet,
   rwkv6,
   rwkv6Fla,
   rwkv7,

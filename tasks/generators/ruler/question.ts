@@ -8,6 +8,7 @@ import {
   UNSCORED,
 } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
+import { tokenBehind } from "./evidence.ts";
 import { fit } from "./fit.ts";
 import { scoringOf } from "./scoring.ts";
 
@@ -90,7 +91,8 @@ const DRAWS = 1000;
  * The shortest length holds nine of ten draws without more haystack than they need; at that length a
  * draw that does not fit is drawn again, from the same stream.
  */
-export function questionTask(kind: QuestionKind, { tokenizer, template }: Wording): QuestionTask {
+export function questionTask(kind: QuestionKind, wording: Wording): QuestionTask {
+  const { tokenizer, template } = wording;
   const { name, options, depths, loads } = kind;
   const { budget: budgetOfDefault, match } = scoringOf(name);
   const budgetOf = (load: number | undefined): number =>
@@ -164,7 +166,7 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
     },
     sample(coordinates): Sample {
       const { question, prompt, tokens, budget } = task.ask(coordinates);
-      const evidence = evidenceOf(tokens, prompt, question, { tokenizer, template });
+      const evidence = evidenceOf(tokens, prompt, question, wording);
       return {
         tokens,
         labels: new Uint32Array(tokens.length).fill(UNSCORED),
@@ -181,33 +183,22 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
   return task;
 }
 
-/**
- * The token from which on each reference can be read: the first that differs from the tokens of what
- * stands before it, so that one which spans both counts.
- */
+/** The token from which on each reference can be read. */
 function evidenceOf(
   tokens: Uint32Array,
   { text, evidence }: Prompt,
   { answerPrefix }: Question,
-  { tokenizer, template }: Wording,
+  wording: Wording,
 ): number[] | undefined {
   if (evidence === undefined) return undefined;
-  const whole = template.render(text, answerPrefix);
+  const whole = wording.template.render(text, answerPrefix);
   const start = whole.indexOf(text.trim());
   if (start < 0) return undefined;
-  const positions = new Map<number, number>();
-  return evidence.map((character) => {
-    let position = positions.get(character);
-    if (position === undefined) {
-      const before = whole.slice(0, start + character);
-      const tokensBefore = tokenizer.encode(before, { special: template.special });
-      position = 0;
-      while (position < tokensBefore.length && tokensBefore[position] === tokens[position]) {
-        position++;
-      }
-      position = Math.min(position, tokens.length - 1);
-      positions.set(character, position);
-    }
-    return position;
-  });
+  const positions = new Map(
+    [...new Set(evidence)].map((character) => [
+      character,
+      tokenBehind(tokens, whole.slice(0, start + character), wording),
+    ]),
+  );
+  return evidence.map((character) => positions.get(character)!);
 }
