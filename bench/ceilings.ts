@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { type Gpu, kernel, type Tensor } from "../kernels/gpu/mod.ts";
-import copyFoursSource from "./copy_fours.wgsl" with { type: "text" };
+import { type CopyWork, copyWork, type Gpu, kernel, type Tensor } from "../kernels/gpu/mod.ts";
 import fmaChainSource from "./fma_chain.wgsl" with { type: "text" };
 import { compare, type Contender } from "./measure.ts";
 
-const COPY_FOURS = kernel("copy_fours", copyFoursSource);
 const FMA_CHAIN = kernel("fma_chain", fmaChainSource);
 /** Chains of an invocation of `fma_chain`, and steps of an iteration. */
 const CHAINS = 12;
@@ -73,30 +71,14 @@ export function fmaCeiling(gpu: Gpu, flops: number): FmaCeiling {
 }
 
 /** Work that is reading and writing alone. */
-export interface CopyCeiling extends Contender {
-  /** Read and written by a run. */
-  readonly bytes: number;
-  /** What is read, and what is written. The caller's. */
-  readonly tensors: readonly Tensor[];
+export interface CopyCeiling extends Contender, CopyWork {
+  /** Queues a copy. */
+  readonly run: () => void;
 }
 
 /** Makes work that copies 32 MB. */
 export function copyCeiling(gpu: Gpu): CopyCeiling {
-  const fours = 2 ** 21;
-  const source = gpu.tensor([fours, 4]);
-  const destination = gpu.empty([fours, 4]);
-  return {
-    name: "reading and writing alone",
-    bytes: 2 * source.bytes,
-    tensors: [source, destination],
-    run: () =>
-      gpu.dispatch(COPY_FOURS, {
-        uniform: [fours],
-        read: { source },
-        write: { destination },
-        workgroups: fours / 64,
-      }),
-  };
+  return { name: "reading and writing alone", ...copyWork(gpu) };
 }
 
 /** Measures both ceilings of an adapter, which takes about a second and 64 MB of its memory. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Gpu } from "../kernels/gpu/mod.ts";
+import { type Gpu, timeWork } from "../kernels/gpu/mod.ts";
 
 /** Work whose time is measured. */
 export interface Contender {
@@ -93,7 +93,7 @@ export function benchGroup(
       fn: async (bench) => {
         bench.start();
         await repeat(run, runs);
-        const settled = finish(own);
+        const settled = timeWork(own, () => {}); // blocks until the work is done
         bench.end();
         await settled;
       },
@@ -120,36 +120,5 @@ export function fittedExponent(x: readonly number[], y: readonly number[]): numb
 }
 
 async function elapsed(gpu: Gpu, run: Contender["run"], runs: number): Promise<number> {
-  const start = performance.now();
-  await repeat(run, runs);
-  const settled = finish(gpu);
-  const milliseconds = performance.now() - start;
-  await settled;
-  return milliseconds / runs;
-}
-
-/** What Deno takes to settle the promise of work that is done: 11 ms, and more where it is busy. */
-const SETTLING_MILLISECONDS = 60;
-
-/**
- * Blocks until the queued work is done. Deno's `onSubmittedWorkDone()` does so in the call itself, and
- * settles its promise 10 ms later; that this is so is checked, for it is nowhere promised.
- */
-function finish(gpu: Gpu): Promise<void> {
-  gpu.flush();
-  const start = performance.now();
-  const done = gpu.device.queue.onSubmittedWorkDone();
-  const blocked = performance.now() - start;
-  return (async () => {
-    await done;
-    const settling = performance.now() - start - blocked;
-    if (settling > SETTLING_MILLISECONDS + blocked) {
-      throw new Error(
-        `Cannot time GPU work as onSubmittedWorkDone() came back before the work was done: it took ${
-          settling.toFixed(0)
-        } ms more to settle`,
-      );
-    }
-    await gpu.sync();
-  })();
+  return await timeWork(gpu, () => repeat(run, runs)) / runs;
 }

@@ -33,6 +33,8 @@ const NORM_EPSILON = 1e-5;
 const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
 export const SEGMENT_TOKENS = 4096;
+/** Bytes of the logits that {@linkcode Model.score} has at once: a vocabulary may be large. */
+const LOGIT_BYTES = 2 ** 25;
 /** Generated tokens that are read back at once. */
 const TOKENS_PER_READ = 32;
 
@@ -330,15 +332,24 @@ export class Model implements Disposable {
     for (const { tensor } of this.parameters.values()) tensor[Symbol.dispose]();
   }
 
+  /** Loss and correctness `[due]`; the logits of a part of the positions are there at once. */
   #scoreRows(hidden: Tensor, due: readonly Due[]): { loss: Tensor; correct: Tensor } {
-    using tape = new Tape(this.gpu);
-    const { width } = this.configuration;
-    using indices = this.gpu.tensor([due.length], due.map(({ row }) => row), "u32");
-    using labels = this.gpu.tensor([due.length], due.map(({ label }) => label), "u32");
-    const rows = reshape(tape, new Variable(hidden), [hidden.size / width, width]);
-    const logits = this.head(tape, gatherRows(tape, rows, indices));
-    const { loss, correct, logSumExp } = crossEntropy(this.gpu, { logits: logits.tensor, labels });
-    logSumExp[Symbol.dispose]();
+    const { gpu, configuration: { width, vocabulary } } = this;
+    const atOnce = Math.max(1, Math.floor(LOGIT_BYTES / (F32_BYTES * vocabulary)));
+    const loss = gpu.empty([due.length]);
+    const correct = gpu.empty([due.length], "u32");
+    for (let start = 0; start < due.length; start += atOnce) {
+      using tape = new Tape(gpu);
+      const part = due.slice(start, start + atOnce);
+      using indices = gpu.tensor([part.length], part.map(({ row }) => row), "u32");
+      using labels = gpu.tensor([part.length], part.map(({ label }) => label), "u32");
+      const rows = reshape(tape, new Variable(hidden), [hidden.size / width, width]);
+      const logits = this.head(tape, gatherRows(tape, rows, indices));
+      const scored = crossEntropy(gpu, { logits: logits.tensor, labels });
+      gpu.copy(scored.loss, loss, { destinationOffset: start });
+      gpu.copy(scored.correct, correct, { destinationOffset: start });
+      for (const tensor of Object.values(scored)) tensor[Symbol.dispose]();
+    }
     return { loss, correct };
   }
 

@@ -31,3 +31,4 @@ export {
   elementCount,
   Tensor,
 } from "./tensor.ts";
+export { type CopyWork, copyWork, measureCopyBandwidth, timeWork } from "./timing.ts";

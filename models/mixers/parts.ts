@@ -134,11 +134,15 @@ export function readOut(
   return linearMap(tape, output, parameters("output.weight"));
 }
 
-/** Rows of length 1: an RMS norm, whose rows have length √dim, over √dim. */
-export function unitLength(tape: Tape, x: Variable): Variable {
+/**
+ * Rows of length 1: an RMS norm, whose rows have length √dim, over √dim.
+ *
+ * @param epsilon What is added to the squared length.
+ */
+export function unitLength(tape: Tape, x: Variable, epsilon: number = 1e-6): Variable {
   const dim = x.shape.at(-1)!;
   const weight = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1 / Math.sqrt(dim))));
-  return rmsNorm(tape, x, new Variable(weight), 1e-6 / dim);
+  return rmsNorm(tape, x, new Variable(weight), epsilon / dim);
 }
 
 /** The parameters of {@linkcode headNorm}. */

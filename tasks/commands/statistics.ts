@@ -1,12 +1,9 @@
-import type { Gpu } from "../../kernels/gpu/mod.ts";
+import { measureCopyBandwidth, timeWork } from "../../kernels/gpu/mod.ts";
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import type { SubjectCard } from "../subject.ts";
 
 /** Tokens of the read that has the kernels compiled before anything is timed. */
 const WARM_UP_TOKENS = 4096;
-/** Elements that a copy moves, and how often it is timed. */
-const COPIED = 2 ** 23;
-const COPIES = 8;
 
 /** What a model costs. */
 export interface ModelStatistics {
@@ -14,7 +11,7 @@ export interface ModelStatistics {
   readonly adapter: string;
   /** Bytes of the weights on the GPU. */
   readonly weightBytes: number;
-  /** Bytes that the adapter's own copy reads and writes a second. */
+  /** Bytes that a copy reads and writes a second. */
   readonly copyBytesPerSecond: number;
   /** By length, in tokens. */
   readonly lengths: readonly LengthStatistics[];
@@ -30,7 +27,10 @@ export interface LengthStatistics {
   readonly prefillMilliseconds: number;
   /** Milliseconds for one more token. */
   readonly stepMilliseconds: number;
-  /** The weights and the state, read once in a step, over what a copy moves in that time. */
+  /**
+   * The weights (of an embedding apart from the head, a row) and the state, read once in a step, over
+   * what a copy moves in that time.
+   */
   readonly bandwidthShare: number;
 }
 
@@ -46,7 +46,11 @@ export async function measureStatistics(
   const { model } = subject;
   const weightBytes = [...model.parameters.values()]
     .reduce((sum, { tensor }) => sum + tensor.bytes, 0);
-  const copyBytesPerSecond = await measureCopy(model.gpu);
+  // Of an embedding that is not the head too, a step reads one row.
+  const { tiedHead } = model.configuration;
+  const embedding = model.parameters.get("embedding.weight")!.tensor;
+  const readBytes = weightBytes - (tiedHead ? 0 : embedding.bytes);
+  const copyBytesPerSecond = await measureCopyBandwidth(model.gpu);
   const measured: LengthStatistics[] = [];
   for (const length of lengths) {
     model.checkRoom(length);
@@ -59,7 +63,7 @@ export async function measureStatistics(
       stateBytes,
       prefillMilliseconds,
       stepMilliseconds,
-      bandwidthShare: (weightBytes + stateBytes) / (stepMilliseconds / 1000) / copyBytesPerSecond,
+      bandwidthShare: (readBytes + stateBytes) / (stepMilliseconds / 1000) / copyBytesPerSecond,
     });
   }
   return { adapter: model.gpu.adapter.name, weightBytes, copyBytesPerSecond, lengths: measured };
@@ -67,28 +71,13 @@ export async function measureStatistics(
 
 async function readTokens({ model }: ModelSubject, length: number): Promise<number> {
   const { vocabulary } = model.configuration;
-  const started = performance.now();
-  const { logits, state } = model.prefill(Uint32Array.from({ length }, (_, t) => t % vocabulary));
-  await model.gpu.sync();
-  logits[Symbol.dispose]();
-  state[Symbol.dispose]();
-  return performance.now() - started;
-}
-
-async function measureCopy(gpu: Gpu): Promise<number> {
-  using source = gpu.tensor([COPIED]);
-  using destination = gpu.empty([COPIED]);
-  let fastest = Infinity;
-  for (let round = 0; round < 3; round++) {
-    await gpu.sync();
-    const started = performance.now();
-    await gpu.sync();
-    const wait = performance.now() - started;
-    for (let i = 0; i < COPIES; i++) gpu.copy(source, destination);
-    await gpu.sync();
-    fastest = Math.min(fastest, performance.now() - started - 2 * wait);
-  }
-  return 2 * source.bytes * COPIES / (fastest / 1000);
+  const tokens = Uint32Array.from({ length }, (_, t) => t % vocabulary);
+  using read = new DisposableStack();
+  return await timeWork(model.gpu, () => {
+    const { logits, state } = model.prefill(tokens);
+    read.use(logits);
+    read.use(state);
+  });
 }
 
 /** The figures as a person reads them. */
@@ -98,7 +87,7 @@ export function statisticsTable(card: SubjectCard, statistics: ModelStatistics):
     ["parameters", card.parameters.toLocaleString("en-US")],
     ["weights", bytes(statistics.weightBytes)],
     ["adapter", statistics.adapter],
-    ["copy", `${bytes(statistics.copyBytesPerSecond)}/s, read and written`],
+    ["copy", `${bytes(statistics.copyBytesPerSecond)}/s, read and written by a kernel`],
   ];
   const table = [
     ["length", "state", "prefill", "tokens/s", "step", "of copy bandwidth"],

@@ -1,9 +1,10 @@
+import { timeWork } from "../../kernels/gpu/mod.ts";
 import type { Model, Tokenizer } from "../../models/mod.ts";
 import { SEGMENT_TOKENS } from "../../models/model.ts";
 import type { Answers, Subject, SubjectCard } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 
-/** Steps that are timed together: a wait for the GPU costs about 10 ms however short the work is. */
+/** Steps that are timed together, as a submission is of many. */
 const TIMED_STEPS = 8;
 /** Of several rounds the fastest counts: another process on the machine only ever adds. */
 const TIMED_ROUNDS = 3;
@@ -89,10 +90,10 @@ export class ModelSubject implements Subject, AsyncDisposable {
     for (const { tokens, reply } of samples) {
       const maxTokens = reply!.budget;
       this.model.checkRoom(tokens.length + maxTokens);
-      const started = performance.now();
-      const read = this.model.prefill(tokens);
-      await gpu.sync();
-      prefillMilliseconds += performance.now() - started;
+      let read!: ReturnType<Model["prefill"]>;
+      prefillMilliseconds += await timeWork(gpu, () => {
+        read = this.model.prefill(tokens);
+      });
       const stopToken = tokenizer.end;
       replies.push(
         tokenizer.decode(await this.model.continueFrom(read, { maxTokens, stopToken })),
@@ -118,17 +119,11 @@ export class ModelSubject implements Subject, AsyncDisposable {
         ({ logits, state } = this.model.advance([i], state));
       }
     };
-    const timed = async (steps: number): Promise<number> => {
-      const started = performance.now();
-      advance(steps);
-      await gpu.sync();
-      return performance.now() - started;
-    };
+    const timed = (steps: number): Promise<number> => timeWork(gpu, () => advance(steps));
     await timed(1); // compiles the kernels
     let fastest = Infinity;
     for (let round = 0; round < TIMED_ROUNDS; round++) {
-      const wait = await timed(0);
-      fastest = Math.min(fastest, Math.max(0, await timed(TIMED_STEPS) - wait));
+      fastest = Math.min(fastest, await timed(TIMED_STEPS));
     }
     logits[Symbol.dispose]();
     state[Symbol.dispose]();

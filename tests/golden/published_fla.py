@@ -1,7 +1,7 @@
-"""Makes checkpoints/published/: tiny random Gated DeltaNet, GLA, RetNet and DeltaNet checkpoints as
-flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it, and
-besides the last logits of 2000 tokens (`tokens2000`, `logits2000`); and fla_defaults.json, what each of
-their configs says where it is told nothing.
+"""Makes checkpoints/published/: tiny random Gated DeltaNet, GLA, RetNet, DeltaNet and HGRN2 checkpoints
+as flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it,
+and besides the last logits of 2000 tokens (`tokens2000`, `logits2000`); and fla_defaults.json, what
+each of their configs says where it is told nothing.
 
     git clone -b v0.5.2 https://github.com/fla-org/flash-linear-attention fla
     python published_fla.py fla        # torch, transformers, safetensors, einops
@@ -114,12 +114,14 @@ import fla.layers.attn  # noqa: E402
 import fla.layers.delta_net  # noqa: E402
 import fla.layers.gated_deltanet  # noqa: E402
 import fla.layers.gla  # noqa: E402
+import fla.layers.hgrn2  # noqa: E402
 import fla.layers.multiscale_retention  # noqa: E402
 import fla.modules.mlp  # noqa: E402
 import fla.modules.rotary  # noqa: E402
 from fla.models.delta_net import DeltaNetConfig, DeltaNetForCausalLM  # noqa: E402
 from fla.models.gated_deltanet import GatedDeltaNetConfig, GatedDeltaNetForCausalLM  # noqa: E402
 from fla.models.gla import GLAConfig, GLAForCausalLM  # noqa: E402
+from fla.models.hgrn2 import HGRN2Config, HGRN2ForCausalLM  # noqa: E402
 from fla.models.retnet import RetNetConfig, RetNetForCausalLM  # noqa: E402
 from fla.modules import FusedRMSNormGated, RMSNorm, ShortConvolution  # noqa: E402
 from fla.modules.layernorm import rms_norm_ref  # noqa: E402
@@ -166,6 +168,11 @@ def rms_norm(self, x, residual=None, prenorm=False, residual_in_fp32=False):
 def rms_norm_gated(self, x, g):
     assert self.activation == "swish"
     return rms_norm_ref(x, self.weight, None, eps=self.eps) * F.silu(g)
+
+
+def rms_norm_linear(x, norm_weight, norm_bias, weight, bias, eps=1e-5):
+    assert eps == inspect.signature(fla.modules.layernorm.rms_norm_linear).parameters["eps"].default
+    return F.linear(rms_norm_ref(x, norm_weight, norm_bias, eps=eps), weight, bias)
 
 
 def rotary_embedding(x, cos, sin, interleaved, seqlen_offsets, cu_seqlens, chunk_indices):
@@ -218,6 +225,9 @@ stand_in(fla.layers.gated_deltanet, causal_conv1d, "causal_conv1d")
 stand_in(fla.layers.gated_deltanet, gated_delta_rule, "chunk_gated_delta_rule",
          "fused_recurrent_gated_delta_rule")
 stand_in(fla.layers.gla, gla, "chunk_gla", "fused_recurrent_gla")
+stand_in(fla.layers.hgrn2, gla, "chunk_gla", "fused_recurrent_gla")
+stand_in(fla.layers.hgrn2, F.silu, "swish")
+stand_in(fla.layers.hgrn2, rms_norm_linear, "rms_norm_linear")
 stand_in(fla.layers.multiscale_retention, retention, "chunk_retention", "fused_recurrent_retention")
 stand_in(fla.layers.delta_net, delta_rule, "chunk_delta_rule", "fused_recurrent_delta_rule")
 stand_in(fla.layers.attn, flash_attention, "flash_attn_func")
@@ -323,9 +333,12 @@ save("delta_net", DeltaNetConfig(**SMALL, num_heads=2), DeltaNetForCausalLM, 17,
 save("delta_net_varied", DeltaNetConfig(
     **SMALL, num_heads=2, expand_k=0.75, expand_v=1.5, use_gate=True, use_beta=False,
     qk_activation="elu", conv_size=3, norm_eps=1e-3), DeltaNetForCausalLM, 18)
+save("hgrn2", HGRN2Config(**SMALL | {"num_hidden_layers": 3}, expand_ratio=16), HGRN2ForCausalLM, 19,
+     long=True)
 
 (HERE / "fla_defaults.json").write_text(json.dumps({
     kind.__name__: config().to_dict() for kind, config in [
         (GatedDeltaNetForCausalLM, GatedDeltaNetConfig), (GLAForCausalLM, GLAConfig),
-        (RetNetForCausalLM, RetNetConfig), (DeltaNetForCausalLM, DeltaNetConfig)]
+        (RetNetForCausalLM, RetNetConfig), (DeltaNetForCausalLM, DeltaNetConfig),
+        (HGRN2ForCausalLM, HGRN2Config)]
 }, indent=2, sort_keys=True) + "\n")

@@ -138,8 +138,29 @@ const RNN_OPTIONS: ModelConfiguration = {
   ],
 };
 
+/** Attention as interventions change it. */
+const POSITIONS: ModelConfiguration = {
+  family: "changed attention",
+  vocabulary: VOCABULARY,
+  width: 32,
+  layers: [
+    { mixer: { kind: "attention", heads: 3, headDim: 8, window: 20, alibi: true } },
+    {
+      mixer: {
+        kind: "attention",
+        heads: 2,
+        headDim: 8,
+        window: 20,
+        sinks: 3,
+        rotaryBase: 100,
+      },
+    },
+  ],
+};
+
 function configurations(): ModelConfiguration[] {
   return [
+    POSITIONS,
     ...Object.keys(ARCHITECTURES).map((name) =>
       architecture(name, { vocabulary: VOCABULARY, width: 32 })
     ),

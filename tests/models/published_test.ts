@@ -2,10 +2,12 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import {
   describeModel,
+  type LayerConfiguration,
   loadModel,
   type Model,
   type ModelDescription,
   type ModelState,
+  openWeights,
   readSafetensors,
   type StoredTensor,
   writeSafetensors,
@@ -109,6 +111,27 @@ for (
   });
 }
 
+const RWKV_6 = "rwkv6/RWKV-x060-Tiny-20261124-ctx512.pth";
+const RWKV_7 = "rwkv7/RWKV-x070-Tiny-20261124-ctx512.pth";
+
+for (
+  const [name, path] of [
+    ["rwkv6", RWKV_6],
+    ["rwkv7", RWKV_7],
+    ["rwkv6_hf", "rwkv6_hf"],
+    ["rwkv6_fla", "rwkv6_fla"],
+    ["rwkv7_fla", "rwkv7_fla"],
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of the papers' formulas, up to 2000 tokens`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${path}`);
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    await assertLong(model, expected.long!);
+  });
+}
+
 for (
   const name of [
     "gated_deltanet",
@@ -119,6 +142,7 @@ for (
     "retnet_varied",
     "delta_net",
     "delta_net_varied",
+    "hgrn2",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
@@ -144,23 +168,29 @@ for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
 }
 
 for (
-  const name of [
-    "llama_tied",
-    "mamba",
-    "mamba2_biased",
-    "mamba2attn_ssm",
-    "recurrent_gemma",
-    "gated_deltanet",
-    "gated_deltanet_hybrid",
-    "gla",
-    "retnet",
-    "delta_net",
+  const [name, path = name] of [
+    ["llama_tied"],
+    ["mamba"],
+    ["mamba2_biased"],
+    ["mamba2attn_ssm"],
+    ["recurrent_gemma"],
+    ["rwkv6", RWKV_6],
+    ["rwkv7", RWKV_7],
+    ["rwkv6_hf"],
+    ["rwkv6_fla"],
+    ["rwkv7_fla"],
+    ["gated_deltanet"],
+    ["gated_deltanet_hybrid"],
+    ["gla"],
+    ["retnet"],
+    ["delta_net"],
+    ["hgrn2"],
   ]
 ) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {
     const gpu = await testGpu();
-    using model = await loadModel(gpu, `${FOLDER}/${name}`, { dtype: "f16" });
-    using exact = await loadModel(gpu, `${FOLDER}/${name}`);
+    using model = await loadModel(gpu, `${FOLDER}/${path}`, { dtype: "f16" });
+    using exact = await loadModel(gpu, `${FOLDER}/${path}`);
     assert(weightBytes(model) < 0.6 * weightBytes(exact), "the weights take less memory");
     const { tokens, logits } = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
     for (const [length, values] of logits) {
@@ -276,7 +306,7 @@ Deno.test("what a config in fla's layout leaves out is fla's default", async () 
     return await describeModel(folder);
   };
   try {
-    assertEquals(Object.keys(defaults).length, 4);
+    assertEquals(Object.keys(defaults).length, 5);
     for (const [name, said] of Object.entries(defaults)) {
       const { configuration, trainedLength } = await describe({ architectures: [name] });
       const full = await describe({ ...said, architectures: [name] });
@@ -382,17 +412,121 @@ Deno.test("a tensor that is larger than the adapter allows is refused before it 
     );
   }));
 
-/** Runs a test on a copy of a checkpoint. */
-async function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+Deno.test("what a .pth holds is read from its tensors' names and shapes, in its file or its folder", () =>
+  inFolder(async (folder) => {
+    const file = "RWKV-x070-Tiny-20261124-ctx512.pth";
+    await Deno.copyFile(`${FOLDER}/${RWKV_7}`, `${folder}/${file}`);
+    const described = await describeModel(folder);
+    assertEquals(described.trainedLength, 512);
+    assertEquals(described.configuration, {
+      family: "rwkv7",
+      vocabulary: 48,
+      width: 24,
+      norm: "layer",
+      normEpsilon: 1e-5,
+      embeddingNorm: true,
+      layers: [0, 1, 2].map((index): LayerConfiguration => ({
+        mixer: {
+          kind: "rwkv7",
+          heads: 3,
+          headDim: 8,
+          mixesValues: index > 0,
+          ranks: { decay: 6, a: 5, valueMix: 4, gate: 9 },
+        },
+        channelMixer: { kind: "rwkv7", hidden: 96 },
+      })),
+    });
+    // An empty config says nothing; that of another model beside a file that is named is not its own.
+    for (const config of ["{}", await Deno.readTextFile(`${FOLDER}/rwkv6_hf/config.json`)]) {
+      await Deno.writeTextFile(`${folder}/config.json`, config);
+      assertEquals(await describeModel(`${folder}/${file}`), described);
+    }
+    const { layers } = (await describeModel(`${FOLDER}/${RWKV_6}`)).configuration;
+    assertEquals(layers[1], {
+      mixer: { kind: "rwkv6", heads: 4, headDim: 8, shiftRank: 5, decayRank: 7 },
+      channelMixer: { kind: "rwkv6", hidden: 84 },
+    });
+  }));
+
+Deno.test("of several .pth in a folder one must be named; one that says nothing is refused", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    await Deno.copyFile(`${FOLDER}/${RWKV_6}`, `${folder}/six.pth`);
+    await Deno.copyFile(`${FOLDER}/${RWKV_7}`, `${folder}/seven.pth`);
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "it holds several files: give the path of one of seven.pth, six.pth",
+    );
+    using six = await loadModel(gpu, `${folder}/six.pth`);
+    assertEquals(six.configuration.family, "rwkv6");
+    const other = `${folder}/other.pth`;
+    await Deno.copyFile(`${FOLDER}/../torch_module/tiny.pth`, other);
+    await assertRejects(
+      () => loadModel(gpu, other),
+      Error,
+      `Cannot read ${other}: there is no config.json beside it, and none of blocks.0.att.time_maa_w1, blocks.0.att.r_k in it`,
+    );
+  }));
+
+Deno.test("missing, extra and misshapen tensors of an RWKV are listed, and those that tell its sizes", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const path = `${folder}/model.safetensors`;
+    using weights = await openWeights(`${FOLDER}/${RWKV_6}`);
+    const tensors = new Map<string, StoredTensor>();
+    for (const [name, { shape }] of weights.tensors) {
+      tensors.set(name, { shape, data: await weights.readFloats(name) });
+    }
+    const rejects = async (message: string): Promise<void> => {
+      await Deno.writeFile(path, writeSafetensors(tensors));
+      await assertRejects(() => loadModel(gpu, folder), Error, message);
+    };
+    tensors.set("blocks.1.att.time_state", { shape: [4, 8, 8], data: new Float32Array(256) });
+    tensors.set("blocks.1.att.time_decay", { shape: [1, 1, 31], data: new Float32Array(31) });
+    tensors.delete("blocks.0.ln0.bias");
+    await rejects(
+      "as a rwkv6 model: it lacks blocks.0.ln0.bias; it has tensors of another model: blocks.1.att.time_state; blocks.1.att.time_decay has shape [1,1,31], not [32]",
+    );
+    tensors.delete("blocks.0.att.time_faaaa");
+    await rejects(`Cannot read ${path}: it lacks blocks.0.att.time_faaaa`);
+  }));
+
+Deno.test("an RWKV config that is not supported is refused by key", () =>
+  inFolder(async (folder) => {
+    const refuses = async (
+      name: string,
+      changes: Record<string, unknown>,
+      message: string,
+    ): Promise<void> => {
+      await Deno.copyFile(`${FOLDER}/${name}/config.json`, `${folder}/config.json`);
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => describeModel(folder), Error, message);
+    };
+    await refuses("rwkv6_hf", { layer_norm_epsilon: 1e-6 }, '"layer_norm_epsilon" must be 1e-5');
+    await refuses("rwkv6_fla", { expand_k: null }, '"expand_k" must be 1: current value is 0.5');
+    await refuses("rwkv7_fla", { norm_bias: false }, '"norm_bias" must be true');
+    await refuses("rwkv7_fla", { attn: { layers: [1] } }, '"attn" must be null');
+    await refuses("rwkv7_fla", { hidden_act: "relu" }, '"hidden_act" must be one of sqrelu');
+  }));
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    for (const file of ["config.json", "model.safetensors"]) {
-      await Deno.copyFile(`${FOLDER}/${name}/${file}`, `${folder}/${file}`);
-    }
     await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Runs a test on a copy of a checkpoint. */
+function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+  return inFolder(async (folder) => {
+    for (const file of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(`${FOLDER}/${name}/${file}`, `${folder}/${file}`);
+    }
+    await test(folder);
+  });
 }
 
 async function changeTensors(

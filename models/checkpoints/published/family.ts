@@ -8,6 +8,7 @@ import type { ModelConfiguration } from "../../configuration.ts";
 import { parameterSpecifications } from "../../model.ts";
 import type { Weights } from "../weights.ts";
 import type { CheckpointConfig } from "./config.ts";
+import type { CheckpointTensors } from "./tensors.ts";
 
 const LARGEST_F16 = 65504;
 
@@ -48,6 +49,14 @@ export interface PublishedFamily {
   read(config: CheckpointConfig): PublishedModel;
 }
 
+/** A kind of checkpoint that comes without a `config.json`: its tensors say what it is. */
+export interface BareFamily {
+  /** How such a checkpoint is recognised, for errors: `blocks.0.att.r_k`. */
+  readonly sign: string;
+  /** What the checkpoint holds. @throws {Error} where its tensors do not say. */
+  read(tensors: CheckpointTensors): PublishedModel;
+}
+
 /** Whether a `config.json` of transformers names this class or, naming none, this type of model. */
 export function isTransformers(config: CheckpointConfig, name: string, type: string): boolean {
   const architectures = config.list("architectures", []);
@@ -75,6 +84,22 @@ export function sourcesOf(
 /** A depthwise convolution's weights, stored `[channels, 1, taps]`. */
 export function convolutionSource(name: string, channels: number, taps: number): ParameterSource {
   return { name, shape: [channels, 1, taps] };
+}
+
+/** A linear map that is stored `[inputs, outputs]`. */
+export function transposedSource(name: string, inputs: number, outputs: number): ParameterSource {
+  return { name, shape: [inputs, outputs], map: (values) => transpose(values, inputs, outputs) };
+}
+
+/** `[rows, columns] → [columns, rows]`. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      transposed[column * rows + row] = values[row * columns + column];
+    }
+  }
+  return transposed;
 }
 
 /** The rows of a stored tensor from one to before another. */

@@ -1,0 +1,82 @@
+import type { Gpu } from "./gpu.ts";
+import { kernel } from "./kernel.ts";
+import type { Tensor } from "./tensor.ts";
+import copyFoursSource from "./copy_fours.wgsl" with { type: "text" };
+
+const COPY_FOURS = kernel("copy_fours", copyFoursSource);
+/** Vectors of four that a copy moves: 32 MB, which no cache that is near holds twice. */
+const COPIED_FOURS = 2 ** 21;
+/** How often copies are timed, and how many at a time. */
+const ROUNDS = 4;
+const COPIES = 8;
+/** What Deno takes to settle the promise of work that is done: 11 ms, and more where it is busy. */
+const SETTLING_MILLISECONDS = 60;
+
+/**
+ * Milliseconds from the call until the GPU is done with what was queued, by `run` too. Deno's
+ * `onSubmittedWorkDone()` blocks until then in the call itself, and settles its promise 10 ms later,
+ * which is not counted; a promise that takes much longer to settle is, as the work may have.
+ *
+ * @param run Queues the work, by the time a promise settles where it returns one.
+ * @throws whatever went wrong in the work.
+ */
+export async function timeWork(gpu: Gpu, run: () => void | Promise<void>): Promise<number> {
+  const start = performance.now();
+  const queued = run();
+  if (queued) await queued;
+  gpu.flush();
+  const done = gpu.device.queue.onSubmittedWorkDone();
+  const blocked = performance.now() - start;
+  await done;
+  const settled = performance.now() - start;
+  await gpu.sync();
+  return settled - blocked > SETTLING_MILLISECONDS + blocked ? settled : blocked;
+}
+
+/** Work that is reading and writing alone. */
+export interface CopyWork {
+  /** Queues a copy. */
+  readonly run: () => void;
+  /** Read and written by a copy. */
+  readonly bytes: number;
+  /** What is read, and what is written. The caller's. */
+  readonly tensors: readonly Tensor[];
+}
+
+/** Makes work that copies 32 MB. */
+export function copyWork(gpu: Gpu): CopyWork {
+  const source = gpu.tensor([COPIED_FOURS, 4]);
+  const destination = gpu.empty([COPIED_FOURS, 4]);
+  return {
+    bytes: 2 * source.bytes,
+    tensors: [source, destination],
+    run: () =>
+      gpu.dispatch(COPY_FOURS, {
+        uniform: [COPIED_FOURS],
+        read: { source },
+        write: { destination },
+        workgroups: COPIED_FOURS / 64,
+      }),
+  };
+}
+
+/**
+ * How many bytes a second a copy reads and writes: what no kernel surpasses that does so. Takes 64 MB
+ * of the GPU's memory meanwhile.
+ */
+export async function measureCopyBandwidth(gpu: Gpu): Promise<number> {
+  const { run, bytes, tensors } = copyWork(gpu);
+  try {
+    await timeWork(gpu, run); // compiles the kernel
+    let fastest = Infinity;
+    for (let round = 0; round < ROUNDS; round++) {
+      const milliseconds = await timeWork(gpu, () => {
+        for (let i = 0; i < COPIES; i++) run();
+      });
+      fastest = Math.min(fastest, milliseconds);
+    }
+    return COPIES * bytes / fastest * 1000;
+  } finally {
+    for (const tensor of tensors) tensor[Symbol.dispose]();
+  }
+}
