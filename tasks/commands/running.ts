@@ -4,7 +4,7 @@ import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { formatRows, type Row } from "../sweep/rows.ts";
 import { RESULTS, runSweep, type SweepOptions, type SweepResult } from "../sweep/run.ts";
-import type { Training } from "../sweep/trainings.ts";
+import { trainedModels, type Training } from "../sweep/trainings.ts";
 import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
@@ -47,10 +47,15 @@ export async function tellResults(
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   if (trainings.length > 0) await Deno.writeTextFile(join(out, VARIANTS), formatRows(compared));
   console.log(`${resultsTable(compared)}\n`);
-  for (const { recipe, learningRates = [] } of trainings) {
-    if (learningRates.length < 2) continue;
-    const best = bestRates(trainings, rows).get(recipe.name);
-    console.log(`${recipe.name}: the best learning rate is ${best} of ${learningRates.join(", ")}`);
+  const answered = new Set(rows.map(({ model }) => model));
+  for (const [name, rate] of bestRates(trainings, rows)) {
+    const tried = trainedModels(trainings)
+      .filter((model) => model.variant === name && answered.has(model.name))
+      .map(({ recipe }) => recipe.learningRate);
+    const rates = [...new Set(tried)];
+    if (rates.length > 1) {
+      console.log(`${name}: the best learning rate is ${rate} of ${rates.join(", ")}`);
+    }
   }
   const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
   console.log(`${join(out, RESULTS)}  ${rows.length} rows`);

@@ -1,6 +1,7 @@
-"""Makes checkpoints/published/: tiny random Gated DeltaNet, GLA, RetNet and DeltaNet checkpoints as
-flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it, and
-besides the last logits of 2000 tokens (`tokens2000`, `logits2000`).
+"""Makes checkpoints/published/: tiny random Gated DeltaNet, GLA, RetNet, DeltaNet and HGRN2 checkpoints
+as flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it,
+and besides the last logits of 2000 tokens (`tokens2000`, `logits2000`); and fla_defaults.json, what
+each of their configs says where it is told nothing.
 
     git clone -b v0.5.2 https://github.com/fla-org/flash-linear-attention fla
     python published_fla.py fla        # torch, transformers, safetensors, einops
@@ -331,6 +332,13 @@ save("retnet_varied", RetNetConfig(
 save("delta_net", DeltaNetConfig(**SMALL, num_heads=2), DeltaNetForCausalLM, 17, long=True)
 save("delta_net_varied", DeltaNetConfig(
     **SMALL, num_heads=2, expand_k=0.75, expand_v=1.5, use_gate=True, use_beta=False,
-    qk_activation="elu", conv_size=3, norm_eps=1e-3, fuse_swiglu=True), DeltaNetForCausalLM, 18)
+    qk_activation="elu", conv_size=3, norm_eps=1e-3), DeltaNetForCausalLM, 18)
 save("hgrn2", HGRN2Config(**SMALL | {"num_hidden_layers": 3}, expand_ratio=16), HGRN2ForCausalLM, 19,
      long=True)
+
+(HERE / "fla_defaults.json").write_text(json.dumps({
+    kind.__name__: config().to_dict() for kind, config in [
+        (GatedDeltaNetForCausalLM, GatedDeltaNetConfig), (GLAForCausalLM, GLAConfig),
+        (RetNetForCausalLM, RetNetConfig), (DeltaNetForCausalLM, DeltaNetConfig),
+        (HGRN2ForCausalLM, HGRN2Config)]
+}, indent=2, sort_keys=True) + "\n")

@@ -5,6 +5,7 @@ import {
   type LayerConfiguration,
   loadModel,
   type Model,
+  type ModelDescription,
   type ModelState,
   openWeights,
   readSafetensors,
@@ -294,6 +295,87 @@ Deno.test("a config that is not supported, or says too little, is refused by key
     );
     await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
   }));
+
+Deno.test("what a config in fla's layout leaves out is fla's default", async () => {
+  const defaults: Record<string, Record<string, unknown>> = JSON.parse(
+    await Deno.readTextFile(`${FOLDER}/fla_defaults.json`),
+  );
+  const folder = await Deno.makeTempDir();
+  const describe = async (config: Record<string, unknown>): Promise<ModelDescription> => {
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    return await describeModel(folder);
+  };
+  try {
+    assertEquals(Object.keys(defaults).length, 5);
+    for (const [name, said] of Object.entries(defaults)) {
+      const { configuration, trainedLength } = await describe({ architectures: [name] });
+      const full = await describe({ ...said, architectures: [name] });
+      assertEquals(configuration, full.configuration, name);
+      assertEquals(trainedLength, undefined);
+      assertEquals(full.trainedLength, 2048);
+      // Two thirds of 2,048 · hidden_ratio up to a multiple of 256, as fla's checkpoints of 1.3B have it.
+      assertEquals(
+        configuration.layers[0].channelMixer?.hidden,
+        name === "RetNetForCausalLM" ? 2816 : 5632,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("fla's older checkpoints hold a perceptron's gate and what it gates in one tensor", () =>
+  inCopy("gla", async (folder) => {
+    const gpu = await testGpu();
+    const expected = await readExpected(`${FOLDER}/gla/expected.safetensors`);
+    await changeTensors(folder, (tensors) => {
+      for (const layer of [0, 1]) {
+        const [gate, up] = ["gate", "up"].map((name) =>
+          `model.layers.${layer}.mlp.${name}_proj.weight`
+        );
+        const stored = [gate, up].map((name) => tensors.get(name)!);
+        tensors.set(gate, {
+          shape: [2 * stored[0].shape[0], stored[0].shape[1]],
+          data: Float32Array.from(stored.flatMap(({ data }) => Array.from(data))),
+        });
+        tensors.delete(up);
+      }
+    });
+    using model = await loadModel(gpu, folder);
+    using actual = model.forward(expected.tokens.subarray(0, 2));
+    assertClose(await actual.read(), expected.logits.get(2)!, 1e-4, "logits");
+    await changeTensors(folder, (tensors) => tensors.delete("model.layers.0.mlp.down_proj.weight"));
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "it lacks model.layers.0.mlp.up_proj.weight, model.layers.0.mlp.down_proj.weight, model.layers.1.mlp.up_proj.weight",
+    );
+  }));
+
+Deno.test("a setting of fla's that is not supported is refused with its value", async () => {
+  const gpu = await testGpu();
+  const refused: [name: string, changes: Record<string, unknown>, message: string][] = [
+    ["gla", { hidden_act: "powlu" }, '"hidden_act" must be one of swish: current value is "powlu"'],
+    ["gla", { attnres_block_size: 4 }, '"attnres_block_size" must be null'],
+    ["gla", { elementwise_affine: false }, "supported: current value is false"],
+    ["gla", { gate_logit_normalizer: 8 }, '"gate_logit_normalizer" must be 16'],
+    ["gla", { feature_map: "elu" }, '"feature_map" must be one of relu, '],
+    ["gla", { num_kv_heads: 3 }, '"num_kv_heads" must divide "num_heads" (2): current value is 3'],
+    ["gla", { num_heads: 3 }, '"expand_k" must give "hidden_size" (32) times it in 3 equal heads'],
+    ["gla", { attn: { layers: [2], num_heads: 4 } }, '"attn": "layers" must be numbers of layers'],
+    ["gla", { attn: { layers: [1] } }, '"attn": it must give "num_heads"'],
+    ["retnet", { feature_map: "elu" }, '"feature_map" must be one of relu, '],
+    ["delta_net", { qk_norm: "sum" }, '"qk_norm" must be one of l2: current value is "sum"'],
+    ["delta_net", { conv_bias: true }, '"conv_bias" must be false'],
+    ["gated_deltanet", { num_v_heads: 3 }, '"num_v_heads" must be a multiple of "num_heads" (2)'],
+  ];
+  for (const [name, changes, message] of refused) {
+    await inCopy(name, async (folder) => {
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => loadModel(gpu, folder), Error, message);
+    });
+  }
+});
 
 Deno.test("a tensor that is larger than the adapter allows is refused before it is read", () =>
   inCopy("llama", async (folder) => {
