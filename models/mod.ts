@@ -26,6 +26,7 @@ export {
   isHubModel,
   parseHubModel,
 } from "./checkpoints/hub.ts";
+export type { HubOptions } from "./checkpoints/hub_repository.ts";
 export { type StoredDataType } from "./checkpoints/data_types.ts";
 export {
   openWeights,
