@@ -46,7 +46,9 @@ export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 export { phoneBook, type PhoneBookOptions } from "./generators/phone_book.ts";
 export {
   EFFECTIVE,
+  HAYSTACK_KINDS,
   type HaystackKind,
+  NEEDLE_KINDS,
   type NeedleKind,
   RULER_TASKS,
   type RulerName,
