@@ -139,6 +139,23 @@ export class Gpu implements AsyncDisposable {
     }
   }
 
+  /**
+   * Checks that a tensor of so many bytes can be bound, before it is asked for.
+   *
+   * @param what What binds it, for the error: "load model.safetensors".
+   * @param takes Which tensor takes them: "its embedding takes".
+   * @throws {RangeError} with the bytes needed and the limit.
+   */
+  checkBinding(bytes: number, what: string, takes: string): void {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new RangeError(
+        `Cannot ${what} as ${takes} ${bytes} bytes: ${this.adapter.name} allows ${limit} in one binding (maxStorageBufferBindingSize)`,
+      );
+    }
+  }
+
   /** Starts measuring the peak of {@linkcode Gpu.memory} anew. */
   resetPeak(): void {
     this.#pool.peak = this.#pool.held;

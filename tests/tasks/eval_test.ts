@@ -4,10 +4,11 @@ import {
   assertMatch,
   assertRejects,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { openGpu } from "../../kernels/gpu/mod.ts";
-import { loadModel, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
+import { loadModel, type Model, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
 import { parseRows, type Row } from "../../tasks/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { testGpu } from "../testing.ts";
@@ -197,13 +198,67 @@ Deno.test("a model that does not fit is refused before anything is allocated", (
     const [card] = await source.find([folder]);
     await using subject = await source.load(card);
     const task = await card.task("text");
+    const short = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
+    assertEquals((await subject.answer([short])).nll[0].length, 64);
     const held = subject.model.gpu.memory.current;
     const long = task.sample({ length: 2 ** 15, seed: 0, index: 0, split: "test" });
     await assertRejects(() => subject.answer([long]), RangeError, "Cannot read 1 × 32768 tokens");
     assertEquals(subject.model.gpu.memory.current, held);
-    const short = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
-    assertEquals((await subject.answer([short])).nll[0].length, 64);
   }));
+
+/** What reading some tokens was said to take, beside the weights, and what it took. */
+async function readingBytes(
+  gpu: Gpu,
+  model: Model,
+  time: number,
+  batch: number,
+): Promise<[said: number, took: number]> {
+  let said = 0;
+  const { checkRoom } = gpu;
+  gpu.checkRoom = (bytes: number): void => {
+    said = bytes;
+  };
+  try {
+    model.checkRoom(time, batch);
+  } finally {
+    gpu.checkRoom = checkRoom;
+  }
+  const before = gpu.memory.current;
+  gpu.resetPeak();
+  const { vocabulary } = model.configuration;
+  const tokens = Uint32Array.from({ length: batch * time }, (_, t) => t % vocabulary);
+  await model.score({ batch, time, tokens, labels: tokens });
+  return [said, gpu.memory.peak - before];
+}
+
+Deno.test("what reading is said to take is what it takes, within a third", async () => {
+  await using gpu = await openGpu({ memory: 2 ** 40 });
+  for (const name of ["llama", "mamba2attn_ssm", "recurrent_gemma", "mamba"]) {
+    using model = await loadModel(gpu, join(GOLDEN, "published", name));
+    for (const [time, batch] of [[100, 1], [2000, 3], [5000, 1]]) {
+      const [said, took] = await readingBytes(gpu, model, time, batch);
+      assert(
+        0.97 * took < said && said < 4 / 3 * took,
+        `${name}, ${batch} × ${time} tokens: ${said} bytes said, ${took} taken`,
+      );
+    }
+  }
+});
+
+Deno.test("a cache that is too large for a binding is refused before it grows", async () => {
+  const gpu = await testGpu();
+  using model = await loadModel(gpu, join(GOLDEN, "published", "llama"));
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const keyBytes = model.stateBytes(1) / model.configuration.layers.length / 2;
+  const longest = Math.floor(limit / keyBytes);
+  model.checkRoom(longest);
+  assertThrows(
+    () => model.checkRoom(longest + 1),
+    RangeError,
+    `a layer's keys take ${(longest + 1) * keyBytes} bytes`,
+  );
+});
 
 for await (const { name } of Deno.readDir(join(GOLDEN, "published"))) {
   Deno.test(`${name}: stateBytes() is what the state takes`, async () => {
