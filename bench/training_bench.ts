@@ -34,9 +34,10 @@ for (const family of ["transformer", "mamba2", "gla", "gated-deltanet"]) {
     .filter(({ time }) => time === 128).slice(0, STEPS);
   const run = (batches: readonly TrainingBatch[]): void => {
     batches.forEach((batch, step) => {
-      const { losses, correct } = trainer.step(batch, step, 1e-3);
-      losses[Symbol.dispose]();
-      correct[Symbol.dispose]();
+      for (const { losses, correct } of trainer.step(batch, step, 1e-3)) {
+        losses[Symbol.dispose]();
+        correct[Symbol.dispose]();
+      }
     });
   };
   run(batches.slice(0, 1)); // compiles the pipelines

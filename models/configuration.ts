@@ -41,6 +41,10 @@ export interface ArchitectureOptions {
   readonly width: number;
   /** Number of layers, for the architectures that repeat one. */
   readonly layers?: number;
+  /** Rows of a head's state, in the architectures that have such a state; their own unless told. */
+  readonly stateDim?: number;
+  /** Which layers of `mamba2-attention` are attention, from 0; the middle one unless told. */
+  readonly attentionLayers?: readonly number[];
 }
 
 type Architecture = (options: ArchitectureOptions) => ModelConfiguration;
@@ -53,20 +57,20 @@ function repeated(
   return { family, vocabulary, width, layers: new Array(layers).fill(layer) };
 }
 
-function mamba2(width: number): LayerConfiguration {
+function mamba2(width: number, stateDim = 32): LayerConfiguration {
   return {
-    mixer: { kind: "mamba2", heads: width / 8, headDim: 16, stateDim: 32 },
+    mixer: { kind: "mamba2", heads: width / 8, headDim: 16, stateDim },
   };
 }
 
 /** A linear RNN's mixer with heads of 16 values, and a SwiGLU behind it. */
 function withMlp(
-  width: number,
+  { width, stateDim }: ArchitectureOptions,
   kind: "delta_net" | "gated_delta_net" | "gla" | "linear_attention" | "retnet",
   keyDim: number,
 ): LayerConfiguration {
   return {
-    mixer: { kind, heads: width / 16, keyDim, valueDim: 16 },
+    mixer: { kind, heads: width / 16, keyDim: stateDim ?? keyDim, valueDim: 16 },
     channelMixer: { kind: "swiglu", hidden: 2 * width },
   };
 }
@@ -106,36 +110,41 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     }),
 
   /** Mamba-2 (Dao & Gu 2024): mixers alone, inner width twice the model's. */
-  mamba2: (options) => repeated("mamba2", options, mamba2(options.width)),
+  mamba2: (options) => repeated("mamba2", options, mamba2(options.width, options.stateDim)),
 
   /** Gated linear attention (Yang et al. 2024), with short convolutions. */
-  gla: (options) => repeated("gla", options, withMlp(options.width, "gla", 8)),
+  gla: (options) => repeated("gla", options, withMlp(options, "gla", 8)),
 
   /** Linear attention without a decay (Katharopoulos et al. 2020). */
   "linear-attention": (options) =>
-    repeated("linear-attention", options, withMlp(options.width, "linear_attention", 16)),
+    repeated("linear-attention", options, withMlp(options, "linear_attention", 16)),
 
   /** RetNet (Sun et al. 2023): a fixed decay for each head. */
-  retnet: (options) => repeated("retnet", options, withMlp(options.width, "retnet", 16)),
+  retnet: (options) => repeated("retnet", options, withMlp(options, "retnet", 16)),
 
   /** HGRN2 (Qin et al. 2024): the forget gate is the decay, its complement the key. */
   hgrn2: (options) =>
     repeated("hgrn2", options, {
-      mixer: { kind: "hgrn2", heads: options.width / 16, expansion: 16, valueDim: 16 },
+      mixer: {
+        kind: "hgrn2",
+        heads: options.width / 16,
+        expansion: options.stateDim ?? 16,
+        valueDim: 16,
+      },
       channelMixer: { kind: "swiglu", hidden: 2 * options.width },
     }),
 
   /** DeltaNet (Yang et al. 2024): the delta rule, with short convolutions. */
-  deltanet: (options) => repeated("deltanet", options, withMlp(options.width, "delta_net", 16)),
+  deltanet: (options) => repeated("deltanet", options, withMlp(options, "delta_net", 16)),
 
   /** Gated DeltaNet (Yang et al. 2025): the delta rule with a decay for each head. */
   "gated-deltanet": (options) =>
-    repeated("gated-deltanet", options, withMlp(options.width, "gated_delta_net", 16)),
+    repeated("gated-deltanet", options, withMlp(options, "gated_delta_net", 16)),
 
   /** Mamba (Gu & Dao 2023): mixers alone, inner width twice the model's. */
   mamba1: (options) =>
     repeated("mamba1", options, {
-      mixer: { kind: "mamba1", inner: 2 * options.width, stateDim: 16 },
+      mixer: { kind: "mamba1", inner: 2 * options.width, stateDim: options.stateDim ?? 16 },
     }),
 
   /** RWKV-6 (Peng et al. 2024): a decay for each channel that the input chooses, and a bonus. */
@@ -164,24 +173,50 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   }),
 
   /** Mamba-2 with one layer of attention without positions in the middle (Waleffe et al. 2024). */
-  "mamba2-attention": ({ vocabulary, width, layers = 3 }) => ({
+  "mamba2-attention": ({ vocabulary, width, layers = 3, stateDim, attentionLayers }) => ({
     family: "mamba2-attention",
     vocabulary,
     width,
     layers: Array.from(
       { length: layers },
       (_, index): LayerConfiguration =>
-        index === Math.floor(layers / 2)
+        (attentionLayers ?? [Math.floor(layers / 2)]).includes(index)
           ? { mixer: { kind: "attention", heads: width / 16, headDim: 16 } }
-          : mamba2(width),
+          : mamba2(width, stateDim),
     ),
   }),
 };
 
+/** Architectures without a state whose size can be chosen: attention alone, or as large as a head. */
+const FIXED_STATES = ["transformer", "griffin", "rwkv6", "rwkv7"];
+
+/** An option that would change nothing is an error: a sweep over it would compare like with like. */
+function checkOptions(name: string, options: ArchitectureOptions, layers: number): void {
+  const { stateDim, attentionLayers = [] } = options;
+  const fail = (reason: string): never => {
+    throw new RangeError(`Cannot build the architecture "${name}" as ${reason}`);
+  };
+  if (stateDim !== undefined && FIXED_STATES.includes(name)) {
+    fail("it has no stateDim: leave it out");
+  }
+  if (stateDim !== undefined && !(Number.isInteger(stateDim) && stateDim > 0)) {
+    fail(`stateDim must be a whole number above 0: current value is ${stateDim}`);
+  }
+  if (options.attentionLayers !== undefined && name !== "mamba2-attention") {
+    fail("mamba2-attention alone has attentionLayers: leave them out");
+  }
+  const wrong = attentionLayers.find((layer) =>
+    !(Number.isInteger(layer) && layer >= 0 && layer < layers)
+  );
+  if (wrong !== undefined) {
+    fail(`attentionLayers must be of its layers 0 to ${layers - 1}: one of them is ${wrong}`);
+  }
+}
+
 /**
  * The configuration of a named architecture.
  *
- * @throws {RangeError} where the name is unknown, with the known ones.
+ * @throws {RangeError} where the name is unknown, with the known ones, or an option is not one of its.
  */
 export function architecture(name: string, options: ArchitectureOptions): ModelConfiguration {
   const build = ARCHITECTURES[name];
@@ -197,5 +232,7 @@ export function architecture(name: string, options: ArchitectureOptions): ModelC
       `Cannot build the architecture "${name}" as its width must be a multiple of 16: current width is ${options.width}`,
     );
   }
-  return build(options);
+  const configuration = build(options);
+  checkOptions(name, options, configuration.layers.length);
+  return configuration;
 }

@@ -35,6 +35,7 @@ export {
   type TensorLocation,
   Weights,
 } from "./checkpoints/weights.ts";
+export { intervene, INTERVENTION_NAMES, type InterventionContext } from "./interventions.ts";
 export { type ChannelMixer, type ChannelMixerConfiguration } from "./channel_mixers.ts";
 export {
   architecture,

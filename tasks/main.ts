@@ -19,7 +19,10 @@ if (import.meta.main) {
       },
       { specification: EVAL, run: evalCommand },
       { specification: TRAIN, run: trainCommand },
-      { specification: MERGE, run: (command) => mergeCommand(command, new ModelSource()) },
+      {
+        specification: MERGE,
+        run: (command) => mergeCommand(command, new ModelSource(modelSourceOptions(command))),
+      },
       { specification: RULER, run: rulerCommand },
       { specification: REPORT, run: reportCommand },
     ]),

@@ -61,6 +61,7 @@ export {
   type Length,
   parseLength,
   type SweepConfiguration,
+  type SweepPoint,
   SWEEPS,
   type TaskGrid,
   tokensOf,
@@ -68,7 +69,17 @@ export {
 export type { RecallChoice } from "./report/recall.ts";
 export type { Run } from "./report/runs.ts";
 export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
-export { type Cell, describeCell } from "./sweep/cells.ts";
+export { type Cell, describeCell, enumerateCells, type ModelCells } from "./sweep/cells.ts";
+export { type CellEstimate, estimateSweep, type SweepEstimate } from "./sweep/estimate.ts";
+export {
+  type Contradiction,
+  type ForeignJournal,
+  type MergeResult,
+  mergeSweep,
+} from "./sweep/merge.ts";
+export { type TrainedModel, trainedModels, type Training } from "./sweep/trainings.ts";
+export { bestRates, variantRows } from "./sweep/variants.ts";
+export type { Recipe, RecipeTask, TrainingPoint } from "./training/recipe.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
 export {
@@ -78,3 +89,4 @@ export {
   type SweepProgress,
   type SweepResult,
 } from "./sweep/run.ts";
+export { parseShard, type Shard, shardFolder, takeShard } from "./sweep/shards.ts";

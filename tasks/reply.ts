@@ -13,10 +13,12 @@ export interface Reply {
 /**
  * How much of what is due a reply holds, from 0 to 1: RULER's `string_match_all` and
  * `string_match_part` (Hsieh et al. 2024, section 3). Case does not matter, nor what surrounds a
- * reference.
+ * reference; the spaces around a reply are left out, and control characters are line ends, as RULER's
+ * `postprocess_pred` has it.
  */
 export function scoreReply({ references, match }: Reply, text: string): number {
-  const lower = text.toLowerCase();
+  // deno-lint-ignore no-control-regex
+  const lower = text.trim().replace(/[\x00-\x1f]/g, "\n").trim().toLowerCase();
   return shareOf(references.map((reference) => lower.includes(reference.toLowerCase())), match);
 }
 

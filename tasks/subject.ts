@@ -1,4 +1,5 @@
 import type { Sample, Task } from "./task.ts";
+import type { Recipe } from "./training/recipe.ts";
 
 /** What a sweep must know of a model before it is loaded. */
 export interface SubjectCard {
@@ -66,6 +67,12 @@ export interface Subject extends SubjectCard {
 export interface SubjectSource {
   /** What runs the models, for the results' adapter column. */
   adapter(): Promise<string>;
+  /**
+   * Takes recipes in: a model of a recipe's name is trained when it is opened, into a folder of its
+   * name in `folder`, unless it is finished there. With `train: false` it is opened as it is before
+   * its training then. A source that cannot train leaves this out.
+   */
+  learn?(recipes: readonly Recipe[], where: { folder: string; train: boolean }): void;
   /** The cards of the named models, in order; of the default ones where `names` is empty. */
   find(names: readonly string[]): Promise<readonly SubjectCard[]>;
   /** Loads one. Only one is held at a time. */

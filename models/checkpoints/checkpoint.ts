@@ -1,12 +1,14 @@
-import { fromFileUrl, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import type { ModelConfiguration } from "../configuration.ts";
 import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
 import { CheckpointConfig } from "./published/config.ts";
 import { loadParameters, type PublishedModel } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
-import { readPublished } from "./published/registry.ts";
+import { failBare, readBare, readPublished } from "./published/registry.ts";
+import { CheckpointTensors } from "./published/tensors.ts";
 import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
 import { openWeights, Weights } from "./weights.ts";
 
@@ -44,14 +46,18 @@ export interface LoadModelOptions {
    * have `shader-f16`.
    */
   readonly dtype?: "f32" | "f16";
+  /** Changes the model that its weights are put into, such as by {@linkcode intervene}. */
+  readonly configure?: (configuration: ModelConfiguration) => ModelConfiguration;
 }
 
 /**
  * Loads a model: one that `saveModel()` wrote, or a published checkpoint, `config.json` with its
- * weights. The weights go to the GPU tensor by tensor.
+ * weights or, where its family has no config, such as RWKV's `.pth` files, the weights alone. They go
+ * to the GPU tensor by tensor.
  *
- * @param directory Its folder; `hf:owner/name`, which is downloaded where it is not in the cache; or
- * a `file:` or `https:` address that ends in a slash.
+ * @param directory Its folder, or the file of its weights; `hf:owner/name` or, where that has several
+ * models, `hf:owner/name:file`, which is downloaded where it is not in the cache; or a `file:` or
+ * `https:` address that ends in a slash.
  * @throws {Error} where a file is missing, truncated, of an unknown kind, or holds another model's
  * tensors, and where a download fails.
  * @throws {RangeError} where a tensor is larger than the adapter allows.
@@ -61,24 +67,26 @@ export async function loadModel(
   directory: string | URL,
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  const folder = await findFolder(directory);
-  const published = await readFolder(folder);
-  using weights = folder instanceof URL ? await fetchWeights(folder) : await openWeights(folder);
+  using checkpoint = new Checkpoint(await findCheckpoint(directory));
+  const published = await checkpoint.read();
+  const weights = await checkpoint.weights();
   const parameters = await loadParameters(gpu, weights, published, options);
-  return new Model(gpu, published.configuration, parameters);
+  const { configure = (configuration) => configuration } = options;
+  return new Model(gpu, configure(published.configuration), parameters);
 }
 
 /** What a checkpoint says of itself before its weights are read. */
 export type ModelDescription = Pick<PublishedModel, "configuration" | "trainedLength">;
 
 /**
- * Describes a checkpoint from its configuration alone.
+ * Describes a checkpoint from its configuration, or from its tensors' shapes where it has none.
  *
- * @param folder Its folder.
- * @throws {Error} where the configuration is missing or of an unknown kind.
+ * @param directory Its folder or file, as {@linkcode loadModel} takes it.
+ * @throws {Error} where it is missing or of an unknown kind.
  */
-export async function describeModel(folder: string | URL): Promise<ModelDescription> {
-  const { configuration, trainedLength } = await readFolder(await findFolder(folder));
+export async function describeModel(directory: string | URL): Promise<ModelDescription> {
+  using checkpoint = new Checkpoint(await findCheckpoint(directory));
+  const { configuration, trainedLength } = await checkpoint.read();
   return { configuration, trainedLength };
 }
 
@@ -97,33 +105,76 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   await Deno.rename(partial, path);
 }
 
-async function readFolder(folder: string | URL): Promise<PublishedModel> {
-  const name = folder instanceof URL
-    ? `${new URL("config.json", folder)}`
-    : join(folder, "config.json");
-  return readPublished(CheckpointConfig.parse(await readConfig(folder), name));
+/** A folder, an address of one, or a file of weights. */
+type Place = string | URL;
+
+/** A checkpoint whose weights are opened when they are first asked for. */
+class Checkpoint implements Disposable {
+  readonly #place: Place;
+  #weights: Weights | undefined;
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  /**
+   * What it holds. Its config says it; where there is none, its tensors, as they do where a file was
+   * named that lies beside another model's config.
+   */
+  async read(): Promise<PublishedModel> {
+    const named = await isFile(this.#place);
+    const config = await readConfig(this.#place, named);
+    const configured = config && readPublished(config);
+    if (configured && !named) return configured;
+    const tensors = new CheckpointTensors(await this.weights());
+    return readBare(tensors) ?? configured ?? failBare(tensors);
+  }
+
+  /** Its weights, opened. */
+  async weights(): Promise<Weights> {
+    return this.#weights ??= this.#place instanceof URL
+      ? await fetchWeights(this.#place)
+      : await openWeights(this.#place);
+  }
+
+  [Symbol.dispose](): void {
+    this.#weights?.[Symbol.dispose]();
+  }
 }
 
-async function findFolder(directory: string | URL): Promise<string | URL> {
+async function findCheckpoint(directory: string | URL): Promise<Place> {
   if (directory instanceof URL) {
     return directory.protocol === "file:" ? fromFileUrl(directory) : directory;
   }
   return isHubModel(directory) ? await downloadModel(directory) : directory;
 }
 
-async function readConfig(folder: string | URL): Promise<string> {
+async function isFile(place: Place): Promise<boolean> {
+  if (place instanceof URL) return false;
+  return await Deno.stat(place).then((stat) => stat.isFile, () => false);
+}
+
+/** The `config.json` in a folder, or beside a file; none where there is none, or one that is empty. */
+async function readConfig(place: Place, named: boolean): Promise<CheckpointConfig | undefined> {
+  const source = place instanceof URL
+    ? new URL("config.json", place)
+    : join(named ? dirname(place) : place, "config.json");
+  let text: string;
   try {
-    return folder instanceof URL
-      ? await (await fetchFile(new URL("config.json", folder))).text()
-      : await Deno.readTextFile(join(folder, "config.json"));
+    text = source instanceof URL
+      ? await (await fetchFile(source)).text()
+      : await Deno.readTextFile(source);
   } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw new Error(
-      `Cannot load a model from ${folder} as its config.json cannot be read: ${
+      `Cannot load a model from ${place} as its config.json cannot be read: ${
         (error as Error).message
       }`,
       { cause: error },
     );
   }
+  const config = CheckpointConfig.parse(text, `${source}`);
+  return Object.keys(config.values).length === 0 ? undefined : config;
 }
 
 /** The weights behind an address, which are held in memory. */

@@ -27,12 +27,14 @@ export interface DownloadOptions {
   retryDelay?: number;
 }
 
-/** A model on the hub, as `hf:owner/name` or `hf:owner/name@revision` names it. */
+/** A model on the hub, as `hf:owner/name`, `hf:owner/name@revision` or `hf:owner/name:file` names it. */
 export interface HubModel {
   /** `owner/name` */
   readonly repository: string;
   /** A branch, a tag or a commit. */
   readonly revision: string;
+  /** One file of weights, for repositories that hold several models. */
+  readonly file?: string;
 }
 
 interface Snapshot {
@@ -74,15 +76,19 @@ export function isHubModel(model: string): boolean {
   return model.startsWith(PREFIX);
 }
 
-/** Takes `hf:owner/name[@revision]` apart. @throws {RangeError} where it is no such name. */
+/** Takes `hf:owner/name[@revision][:file]` apart. @throws {RangeError} where it is no such name. */
 export function parseHubModel(model: string): HubModel {
-  const parsed = /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?$/.exec(model);
+  const parsed =
+    /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?(?::([\w.-]+\.(?:pth|pt|bin|safetensors)))?$/.exec(
+      model,
+    );
   if (!parsed || /(^|\/)\.+(\/|$)/.test(`${parsed[1]}/${parsed[2] ?? ""}`)) {
     throw new RangeError(
-      `Cannot download ${model} as it must be hf:owner/name or hf:owner/name@revision`,
+      `Cannot download ${model} as it must be hf:owner/name, hf:owner/name@revision or, for one file of weights of several, hf:owner/name:file.pth`,
     );
   }
-  return { repository: parsed[1], revision: parsed[2] ?? "main" };
+  const [, repository, revision = "main", file] = parsed;
+  return { repository, revision, ...(file !== undefined && { file }) };
 }
 
 /**
@@ -106,13 +112,14 @@ export function cacheFolder(): string {
  * that was ended, left behind is gone on with; sizes and, where the hub gives them, SHA-256 sums are
  * checked. Without a network, a model that was downloaded before is found.
  *
- * @param model `hf:owner/name`, or with a branch, tag or commit `hf:owner/name@revision`.
- * @returns The folder that holds the files.
+ * @param model `hf:owner/name`, or with a branch, tag or commit `hf:owner/name@revision`; with `:file`
+ * behind it, only that file of the weights.
+ * @returns The folder that holds the files, or the path of the file of weights that was named.
  * @throws {DownloadError} that says what is wrong: no such model, no access, no network, other bytes
  * than promised, a full disk.
  */
 export async function downloadModel(model: string, options: DownloadOptions = {}): Promise<string> {
-  const { repository, revision } = parseHubModel(model);
+  const { repository, revision, file } = parseHubModel(model);
   const hub = new Hub(model, repository, options);
   const { weights = true, cache = cacheFolder() } = options;
   const home = join(cache, "models", ...repository.split("/"));
@@ -120,25 +127,27 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
   const reference = join(
     home,
     weights ? "complete" : "described",
-    encodeURIComponent(revision),
+    encodeURIComponent(file === undefined ? revision : `${revision}:${file}`),
   );
+  const placeOf = (commit: string): string =>
+    join(home, "snapshots", commit, weights && file || "");
   const known = await readText(reference);
-  if (known && COMMIT.test(revision)) return join(home, "snapshots", known);
+  if (known && COMMIT.test(revision)) return placeOf(known);
   let snapshot: Snapshot;
   try {
-    snapshot = await hub.list(revision);
+    snapshot = await hub.list(revision, file);
   } catch (error) {
     const away = error instanceof DownloadError && (error.status ?? 500) >= 500;
     if (!away || !known) throw error;
-    return join(home, "snapshots", known);
+    return placeOf(known);
   }
   const folder = join(home, "snapshots", encodeURIComponent(snapshot.commit));
   await Deno.mkdir(folder, { recursive: true });
   await hub.fetchDescriptions(snapshot, folder);
-  if (weights) await hub.fetchWeights(snapshot, folder);
+  if (weights) await hub.fetchWeights(snapshot, folder, file);
   await Deno.mkdir(dirname(reference), { recursive: true });
   await Deno.writeTextFile(reference, encodeURIComponent(snapshot.commit));
-  return folder;
+  return placeOf(encodeURIComponent(snapshot.commit));
 }
 
 /** A repository on a hub. */
@@ -156,13 +165,13 @@ class Hub {
     this.#options = options;
   }
 
-  /** What files a revision has; where the hub does not list them, those that are usual. */
-  async list(revision: string): Promise<Snapshot> {
+  /** What files a revision has; where the hub does not list them, those that are usual and the named one. */
+  async list(revision: string, named?: string): Promise<Snapshot> {
     const path = `/api/models/${this.#repository}/revision/${encodeURIComponent(revision)}`;
     const response = await this.#reach(`${path}?blobs=true`);
     if (response.status === 404) {
       await response.body?.cancel();
-      return await this.#guess(revision);
+      return await this.#guess(revision, named);
     }
     await this.#check(response, "its list of files");
     const listed: {
@@ -179,16 +188,19 @@ class Hub {
   }
 
   /** A mirror that serves files alone. */
-  async #guess(revision: string): Promise<Snapshot> {
-    const response = await this.#reach(this.#path(revision, "config.json"));
+  async #guess(revision: string, named?: string): Promise<Snapshot> {
+    const sure = named ?? "config.json";
+    const response = await this.#reach(this.#path(revision, sure));
     await response.body?.cancel();
     if (response.status === 404) {
       throw new DownloadError(
-        `Cannot download ${this.#model} as ${this.#endpoint} has no such model or revision`,
+        `Cannot download ${this.#model} as ${this.#endpoint} has no such model or revision${
+          named === undefined ? "" : ", or no such file in it"
+        }`,
         { status: 404 },
       );
     }
-    await this.#check(response, "config.json");
+    await this.#check(response, sure);
     const files = [...DESCRIPTIONS, RWKV_VOCABULARY, ...WEIGHTS].map((name) => ({ name }));
     const commit = response.headers.get("x-repo-commit") ?? revision;
     return { commit, revision, files, guessed: true };
@@ -203,9 +215,17 @@ class Hub {
     }
   }
 
-  /** Downloads the weights: the shards of an index, or a file. */
-  async fetchWeights(snapshot: Snapshot, folder: string): Promise<void> {
+  /** Downloads the weights: the file that is named, the shards of an index, or a file. */
+  async fetchWeights(snapshot: Snapshot, folder: string, named?: string): Promise<void> {
     const listed = new Map(snapshot.files.map((file) => [file.name, file]));
+    if (named !== undefined) {
+      await this.#fetch(
+        { ...snapshot, guessed: false },
+        listed.get(named) ?? { name: named },
+        folder,
+      );
+      return;
+    }
     for (const name of WEIGHTS) {
       const file = listed.get(name);
       if (!file || !await this.#fetch(snapshot, file, folder)) continue;
@@ -224,7 +244,9 @@ class Hub {
       `Cannot download ${this.#model} as ${
         others.length === 0
           ? `it has none of ${WEIGHTS.join(", ")}`
-          : `it has several weights: download one of ${others.join(", ")} and give its path`
+          : `it has several weights: name one of ${
+            others.join(", ")
+          }, as in hf:${this.#repository}:${others[0]}`
       }`,
     );
   }

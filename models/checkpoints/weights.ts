@@ -64,6 +64,11 @@ export class Weights implements Disposable {
     this.#locations = locations;
   }
 
+  /** The names of the files that hold them. */
+  get files(): readonly string[] {
+    return this.#files.map(({ name }) => name);
+  }
+
   /** Shapes and data types by name, in the files' order. */
   get tensors(): ReadonlyMap<string, TensorDescription> {
     return this.#locations;

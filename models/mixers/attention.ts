@@ -1,6 +1,7 @@
 import { rotaryFrequencies, type RotaryScaling } from "../../kernels/position/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { affine, affineParameters } from "../affine.ts";
+import { alibiTable } from "./alibi.ts";
 import {
   attention,
   concatenateTime,
@@ -40,6 +41,13 @@ export interface AttentionConfiguration {
   readonly convolution?: number;
   /** How many tokens a query sees, itself included; left out, all before it. */
   readonly window?: number;
+  /**
+   * With a window: how many of the first tokens every query sees besides (Xiao et al. 2023); 0 unless
+   * told. Their keys keep the positions at which they were read.
+   */
+  readonly sinks?: number;
+  /** Whether distance is taken off the logits, in place of rotary positions; false unless told. */
+  readonly alibi?: boolean;
 }
 
 /**
@@ -64,6 +72,19 @@ export function attentionMixer(
   outputGain: number,
 ): Mixer {
   const { heads, keyHeads = heads, headDim, rotaryBase, window } = configuration;
+  const { alibi = false } = configuration;
+  const { sinks = 0 } = configuration;
+  const kept = window === undefined ? Infinity : window + sinks;
+  if (sinks > 0 && window === undefined) {
+    throw new RangeError(
+      `Cannot use attention sinks without a window, as all tokens are in view: current number of sinks is ${sinks}`,
+    );
+  }
+  if (alibi && sinks > 0) {
+    throw new RangeError(
+      `Cannot use ALiBi with attention sinks as the distance to a sink is not kept: current number of sinks is ${sinks}`,
+    );
+  }
   const { rotaryDim = headDim, rotaryScaling, scale } = configuration;
   const { bias = false, outputBias = false } = configuration;
   const { convolution: taps = 0 } = configuration;
@@ -84,8 +105,8 @@ export function attentionMixer(
         gain: outputGain,
       }),
     ],
-    stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, window ?? length),
-    largestStateBytes: (length) => cacheBytes / 2 * Math.min(length, window ?? length),
+    stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, kept),
+    largestStateBytes: (length) => cacheBytes / 2 * Math.min(length, kept),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
@@ -115,18 +136,19 @@ export function attentionMixer(
       const cache = extend(tape, state?.tensors, {
         key: turn(project("key")),
         value: project("value"),
-      }, window === undefined ? position : Math.min(position, window));
+      }, Math.min(position, kept));
       const mixed = attention(tape, { query, key: cache.key, value: cache.value }, {
         causal: true,
         window,
+        sinks,
+        alibiSlopes: alibi ? alibiTable(tape.gpu, heads) : undefined,
         scale,
         queryOffset: cache.length - time,
         keyLength: cache.length,
       });
       const joined = reshape(tape, mixed, [batch, time, heads * headDim]);
       const output = affine(tape, parameters, "output", joined, { bias: outputBias });
-      const kept = window === undefined ? cache : lastOf(tape, cache, window);
-      const { key, value } = kept;
+      const { key, value } = window === undefined ? cache : keep(tape, cache, window, sinks);
       return { output, state: { position: position + time, tensors: { key, value, ...tails } } };
     },
   };
@@ -192,13 +214,20 @@ function roomFor({ device }: Gpu, time: number, bytesOfStep: number): number {
   return Math.max(time, Math.min(most, Math.ceil(time * (1 + CACHE_ROOM))));
 }
 
-/** The last `window` time steps of a cache. */
-function lastOf(tape: Tape, cache: Cache, window: number): Cache {
-  if (cache.length <= window && cache.key.shape[1] === cache.length) return cache;
-  const length = Math.min(cache.length, window);
-  const last = (variable: Variable): Variable =>
-    sliceTime(tape, variable, cache.length - length, length);
-  return { key: last(cache.key), value: last(cache.value), length };
+/** The first `sinks` and the last `window` time steps of a cache. */
+function keep(tape: Tape, cache: Cache, window: number, sinks: number): Cache {
+  const length = Math.min(cache.length, window + sinks);
+  if (cache.length === length && cache.key.shape[1] === length) return cache;
+  const rest = (variable: Variable): Variable => {
+    if (cache.length === length || sinks === 0) {
+      return sliceTime(tape, variable, cache.length - length, length);
+    }
+    return concatenateTime(tape, [
+      sliceTime(tape, variable, 0, sinks),
+      sliceTime(tape, variable, cache.length - window, window),
+    ]);
+  };
+  return { key: rest(cache.key), value: rest(cache.value), length };
 }
 
 const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor>>();

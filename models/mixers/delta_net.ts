@@ -1,11 +1,13 @@
+import type { ActivationKind } from "../../kernels/activation/mod.ts";
 import { activation, add, deltaRule, linearMap, multiply, scale } from "../operations.ts";
 import { free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
-import type { Variable } from "../tape.ts";
+import { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
   readOut,
   readOutParameters,
   runStreams,
+  type Stream,
   streamBytes,
   streamParameters,
   unitLength,
@@ -13,24 +15,34 @@ import {
 
 /** The delta rule, with a decay or without. */
 export interface DeltaNetConfiguration {
-  /** Which mixer this is: `gated_delta_net` has a decay for each head and an output gate. */
+  /** Which mixer this is: `gated_delta_net` has a decay for each head. */
   readonly kind: "delta_net" | "gated_delta_net";
-  /** Heads. */
+  /** Heads of values; each has a state. */
   readonly heads: number;
+  /** Heads of keys and queries, which divide the heads; as many unless told. */
+  readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
   readonly valueDim: number;
   /** Width of the short convolutions on queries, keys and values; 4 unless told, 0 for none. */
   readonly convolution?: number;
+  /** What acts on queries and keys before they get unit length; `silu`, as on the values, unless told. */
+  readonly activation?: ActivationKind | "none";
+  /** Whether β is 1 (2 with negative eigenvalues) instead of the input's choice; false unless told. */
+  readonly fixedStrength?: boolean;
+  /** Whether the output is gated; that of `gated_delta_net` is unless told. */
+  readonly outputGate?: boolean;
+  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  readonly normEpsilon?: number;
   /** Let β reach 2, so that the state's eigenvalues may be negative (Grazzi et al. 2025). */
   readonly negativeEigenvalues?: boolean;
 }
 
 /**
  * DeltaNet (Yang et al. 2024, section 3) and Gated DeltaNet (Yang et al. 2025, section 3.1): keys and
- * queries of unit length, β from a sigmoid; the gated form's log decay is `−A softplus(x W + b)`, as
- * Mamba-2's.
+ * queries of unit length behind a SiLU, β from a sigmoid; the gated form's log decay is
+ * `−A softplus(x W + b)`, as Mamba-2's.
  */
 export function deltaNetMixer(
   width: number,
@@ -38,46 +50,57 @@ export function deltaNetMixer(
   outputGain: number,
 ): Mixer {
   const { kind, heads, keyDim, valueDim, convolution: taps = 4 } = configuration;
-  const gated = kind === "gated_delta_net";
+  const { keyHeads = heads, activation: keyActivation = "silu", normEpsilon } = configuration;
+  const { fixedStrength = false, outputGate = kind === "gated_delta_net" } = configuration;
+  const decays = kind === "gated_delta_net";
   const beta = configuration.negativeEigenvalues ? 2 : 1;
-  const streams = [
-    { name: "query", heads, dim: keyDim },
-    { name: "key", heads, dim: keyDim },
-    { name: "value", heads, dim: valueDim },
+  const streams: Stream[] = [
+    { name: "query", heads: keyHeads, dim: keyDim, activation: keyActivation },
+    { name: "key", heads: keyHeads, dim: keyDim, activation: keyActivation },
+    { name: "value", heads, dim: valueDim, activation: "silu" },
   ];
   return {
     parameters: [
       ...streamParameters(width, streams, taps),
-      linear("beta.weight", heads, width),
-      ...(gated
+      ...(fixedStrength ? [] : [linear("beta.weight", heads, width)]),
+      ...(decays
         ? [
           linear("decay.weight", heads, width),
           free("decay.rate", [heads], fromUniform(1, 16, Math.log)),
           free("decay.bias", [heads], LOG_UNIFORM_STEP),
         ]
         : []),
-      ...readOutParameters(width, heads, valueDim, { gated, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
-      const strength = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
       const { output: read, finalState } = deltaRule(tape, {
         query: unitLength(tape, query),
         key: unitLength(tape, key),
         value,
-        beta: beta === 1 ? strength : scale(tape, strength, beta),
-        logDecay: gated ? logDecay() : undefined,
+        beta: strength(),
+        logDecay: decays ? logDecay() : undefined,
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated }),
+        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
         state: {
           position: (state?.position ?? 0) + x.shape[1],
           tensors: { ...tails, state: finalState },
         },
       };
+
+      function strength(): Variable {
+        if (fixedStrength) {
+          const shape = [...x.shape.slice(0, 2), heads];
+          const values = new Float32Array(shape[0] * shape[1] * heads).fill(beta);
+          return new Variable(tape.own(tape.gpu.tensor(shape, values)));
+        }
+        const free = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
+        return beta === 1 ? free : scale(tape, free, beta);
+      }
 
       function logDecay(): Variable {
         const step = activation(

@@ -1,14 +1,33 @@
-import { activation, add, linearAttention, linearMap, reshape, scale } from "../operations.ts";
+import type { ActivationKind } from "../../kernels/activation/mod.ts";
+import {
+  activation,
+  add,
+  clamp,
+  linearAttention,
+  linearMap,
+  reshape,
+  scale,
+} from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
+import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { readOut, readOutParameters, runStreams, streamBytes, streamParameters } from "./parts.ts";
+import {
+  readOut,
+  readOutParameters,
+  repeatHeads,
+  runStreams,
+  streamBytes,
+  streamParameters,
+} from "./parts.ts";
 
 /** Gated linear attention. */
 export interface GlaConfiguration {
   /** Which mixer this is. */
   readonly kind: "gla";
-  /** Heads. */
+  /** Heads of queries; each has a state. */
   readonly heads: number;
+  /** Heads of keys, values and decays, which divide the heads; as many unless told. */
+  readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
@@ -17,6 +36,14 @@ export interface GlaConfiguration {
   readonly gateRank?: number;
   /** Width of the short convolutions on queries, keys and values; 4 unless told, 0 for none. */
   readonly convolution?: number;
+  /** What acts on queries and keys at the end; nothing unless told. */
+  readonly featureMap?: ActivationKind;
+  /** The lowest log decay; there is none unless told. */
+  readonly lowestLogDecay?: number;
+  /** Whether the output is gated; true unless told. */
+  readonly outputGate?: boolean;
+  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  readonly normEpsilon?: number;
 }
 
 /** The log decay is a log-sigmoid over this, so that it begins near 0. */
@@ -32,11 +59,13 @@ export function glaMixer(
   outputGain: number,
 ): Mixer {
   const { heads, keyDim, valueDim, gateRank = 16, convolution: taps = 4 } = configuration;
-  const keys = heads * keyDim;
+  const { keyHeads = heads, featureMap, lowestLogDecay } = configuration;
+  const { outputGate = true, normEpsilon } = configuration;
+  const keys = keyHeads * keyDim;
   const streams = [
     { name: "query", heads, dim: keyDim },
-    { name: "key", heads, dim: keyDim },
-    { name: "value", heads, dim: valueDim },
+    { name: "key", heads: keyHeads, dim: keyDim },
+    { name: "value", heads: keyHeads, dim: valueDim },
   ];
   return {
     parameters: [
@@ -44,9 +73,9 @@ export function glaMixer(
       linear("decay.down.weight", gateRank, width),
       linear("decay.up.weight", keys, gateRank),
       free("decay.bias", [keys], constant(0)),
-      ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
-    stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
+    stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
@@ -57,16 +86,20 @@ export function glaMixer(
         linearMap(tape, low, parameters("decay.up.weight")),
         parameters("decay.bias"),
       );
-      const logDecay = scale(tape, activation(tape, gate, "log_sigmoid"), 1 / GATE_NORMALIZER);
+      const unbounded = scale(tape, activation(tape, gate, "log_sigmoid"), 1 / GATE_NORMALIZER);
+      const logDecay = clamp(tape, unbounded, { low: lowestLogDecay });
+      const features = (x: Variable): Variable =>
+        featureMap === undefined ? x : activation(tape, x, featureMap);
+      const shared = (x: Variable): Variable => repeatHeads(tape, x, heads / keyHeads);
       const { output: read, finalState } = linearAttention(tape, {
-        query,
-        key,
-        value,
-        logDecay: reshape(tape, logDecay, [batch, time, heads, keyDim]),
+        query: features(query),
+        key: shared(features(key)),
+        value: shared(value),
+        logDecay: shared(reshape(tape, logDecay, [batch, time, keyHeads, keyDim])),
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated: true }),
+        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
         state: {
           position: (state?.position ?? 0) + time,
           tensors: { ...tails, state: finalState },

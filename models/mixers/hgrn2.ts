@@ -1,6 +1,24 @@
-import { activation, linearAttention, scale } from "../operations.ts";
+import {
+  activation,
+  add,
+  linearAttention,
+  linearMap,
+  multiply,
+  reshape,
+  rmsNorm,
+  scale,
+} from "../operations.ts";
+import { constant, free, linear } from "../parameters.ts";
+import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
+import {
+  readOut,
+  readOutParameters,
+  runStreams,
+  type Stream,
+  streamBytes,
+  streamParameters,
+} from "./parts.ts";
 
 /** HGRN2's gated linear RNN with state expansion. */
 export interface Hgrn2Configuration {
@@ -12,46 +30,97 @@ export interface Hgrn2Configuration {
   readonly expansion: number;
   /** Size of a head's values. */
   readonly valueDim: number;
+  /** Width of the short convolutions on queries, forget gates and values; 0, for none, unless told. */
+  readonly convolution?: number;
+  /** Whether each channel's forget gate has a lower bound, `sigmoid(forget.bound)`; false unless told. */
+  readonly bounded?: boolean;
+  /** What is normed: each `head` (unless told), or the heads `together`, whose queries are over √expansion. */
+  readonly outputNorm?: "head" | "together";
+  /** What that norm adds to the mean square; 1e-5 unless told. */
+  readonly normEpsilon?: number;
 }
+
+const NORM_EPSILON = 1e-5;
+/** Bounds begin near 0.02. */
+const BOUND_START = -4;
 
 /**
  * HGRN2 (Qin et al. 2024, section 3.2): the forget gate f is the decay and 1 − f the key,
- * `S_t = Diag(f_t) S_{t−1} + (1 − f_t) v_tᵀ`, `o_t = q_t S_t`.
+ * `S_t = Diag(f_t) S_{t−1} + (1 − f_t) v_tᵀ`, `o_t = q_t S_t`; with a lower bound β,
+ * `f = β + (1 − β) sigmoid(x)`.
  */
 export function hgrn2Mixer(
   width: number,
   configuration: Hgrn2Configuration,
   outputGain: number,
 ): Mixer {
-  const { heads, expansion, valueDim } = configuration;
-  const streams = [
-    { name: "query", heads, dim: expansion },
-    { name: "forget", heads, dim: expansion },
-    { name: "value", heads, dim: valueDim },
+  const { heads, expansion, valueDim, convolution: taps = 0, bounded = false } = configuration;
+  const { outputNorm = "head", normEpsilon = NORM_EPSILON } = configuration;
+  const together = outputNorm === "together";
+  const streams: Stream[] = [
+    { name: "query", heads, dim: expansion, activation: "silu" },
+    { name: "forget", heads, dim: expansion, activation: "none" },
+    { name: "value", heads, dim: valueDim, activation: "none" },
   ];
   return {
     parameters: [
-      ...streamParameters(width, streams, 0),
-      ...readOutParameters(width, heads, valueDim, { gated: false, outputGain }),
+      ...streamParameters(width, streams, taps),
+      ...(bounded ? [free("forget.bound", [heads, expansion], constant(BOUND_START))] : []),
+      ...(together
+        ? [
+          free("norm.weight", [heads * valueDim], constant(1)),
+          linear("output.weight", width, heads * valueDim, outputGain),
+        ]
+        : readOutParameters(width, heads, valueDim, { gated: false, outputGain })),
     ],
-    stateBytes: () => F32_BYTES * heads * expansion * valueDim,
+    stateBytes: () => F32_BYTES * heads * expansion * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
-      const [query, forget, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
+      const [batch, time] = x.shape;
+      const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
+      const [query, forget, value] = outputs;
+      const { key, logDecay } = gates(forget);
       const { output: read, finalState } = linearAttention(tape, {
-        query: activation(tape, query, "silu"),
-        // 1 − sigmoid(x) = sigmoid(−x), without the cancellation.
-        key: activation(tape, scale(tape, forget, -1), "sigmoid"),
+        query,
+        key,
         value,
-        logDecay: activation(tape, forget, "log_sigmoid"),
+        logDecay,
         state: state?.tensors.state,
-      }, { scale: 1 });
+      }, together ? {} : { scale: 1 });
       return {
-        output: readOut(tape, parameters, x, read, { gated: false }),
+        output: together
+          ? normTogether(read)
+          : readOut(tape, parameters, x, read, { gated: false, normEpsilon }),
         state: {
-          position: (state?.position ?? 0) + x.shape[1],
-          tensors: { state: finalState },
+          position: (state?.position ?? 0) + time,
+          tensors: { ...tails, state: finalState },
         },
       };
+
+      function gates(forget: Variable): { key: Variable; logDecay: Variable } {
+        const negated = scale(tape, forget, -1);
+        // 1 − sigmoid(x) = sigmoid(−x), without the cancellation.
+        const key = activation(tape, negated, "sigmoid");
+        const logDecay = activation(tape, forget, "log_sigmoid");
+        if (!bounded) return { key, logDecay };
+        const bound = parameters("forget.bound");
+        const logBound = activation(tape, bound, "log_sigmoid");
+        const room = activation(tape, scale(tape, bound, -1), "sigmoid");
+        return {
+          key: multiply(tape, key, room),
+          // log(β + (1 − β) sigmoid(x)) = log(1 + β exp(−x)) + log sigmoid(x).
+          logDecay: add(
+            tape,
+            activation(tape, add(tape, negated, logBound), "softplus"),
+            logDecay,
+          ),
+        };
+      }
+
+      function normTogether(read: Variable): Variable {
+        const joined = reshape(tape, read, [batch, time, heads * valueDim]);
+        const normed = rmsNorm(tape, joined, parameters("norm.weight"), normEpsilon);
+        return linearMap(tape, normed, parameters("output.weight"));
+      }
     },
   };
 }

@@ -3,8 +3,11 @@
  *
  * @module
  */
+import type { ActivationKind } from "../../kernels/activation/mod.ts";
 import {
+  activation,
   add,
+  concatenate,
   convolution,
   gatedActivation,
   layerNorm,
@@ -34,6 +37,11 @@ export interface Stream {
   readonly heads: number;
   /** Size of a head. */
   readonly dim: number;
+  /**
+   * What acts behind its convolution, or behind the projection where there is none; `silu` with a
+   * convolution and nothing without unless told.
+   */
+  readonly activation?: ActivationKind | "none";
 }
 
 /** The parameters of streams, each with a short convolution where `taps` is not 0. */
@@ -66,20 +74,31 @@ export function runStreams(
   state: MixerState | undefined,
 ): { outputs: Variable[]; tails: Record<string, Variable> } {
   const tails: Record<string, Variable> = {};
-  const outputs = streams.map(({ name, heads, dim }) => {
+  const outputs = streams.map((stream) => {
+    const { name, heads, dim, activation: kind = taps > 0 ? "silu" : "none" } = stream;
+    const fused = taps > 0 && kind === "silu";
     let output = linearMap(tape, x, parameters(`${name}.weight`));
     if (taps > 0) {
       const convolved = convolution(tape, {
         x: output,
         weight: parameters(`${name}_convolution.weight`),
         tail: state?.tensors[`${name}Tail`],
-      }, "silu");
+      }, fused ? "silu" : "none");
       output = convolved.output;
       tails[`${name}Tail`] = convolved.finalState;
     }
+    if (!fused && kind !== "none") output = activation(tape, output, kind);
     return reshape(tape, output, [...x.shape.slice(0, 2), heads, dim]);
   });
   return { outputs, tails };
+}
+
+/** Each head so many times in a row: `[batch, time, heads, dim] → [batch, time, heads · times, dim]`. */
+export function repeatHeads(tape: Tape, x: Variable, times: number): Variable {
+  if (times === 1) return x;
+  const [batch, time, heads, dim] = x.shape;
+  const repeated = concatenate(tape, new Array(times).fill(x));
+  return reshape(tape, repeated, [batch, time, heads * times, dim]);
 }
 
 /** The parameters of {@linkcode readOut}. */
@@ -102,23 +121,28 @@ export function readOut(
   parameters: Parameters,
   x: Variable,
   read: Variable,
-  options: { gated: boolean },
+  options: { gated: boolean; normEpsilon?: number },
 ): Variable {
+  const { gated, normEpsilon = NORM_EPSILON } = options;
   const [batch, time, heads, valueDim] = read.shape;
-  const normed = rmsNorm(tape, read, parameters("norm.weight"), NORM_EPSILON);
+  const normed = rmsNorm(tape, read, parameters("norm.weight"), normEpsilon);
   let output = reshape(tape, normed, [batch, time, heads * valueDim]);
-  if (options.gated) {
+  if (gated) {
     const gate = linearMap(tape, x, parameters("gate.weight"));
     output = gatedActivation(tape, gate, output, "silu");
   }
   return linearMap(tape, output, parameters("output.weight"));
 }
 
-/** Rows of length 1: an RMS norm, whose rows have length √dim, over √dim. */
-export function unitLength(tape: Tape, x: Variable): Variable {
+/**
+ * Rows of length 1: an RMS norm, whose rows have length √dim, over √dim.
+ *
+ * @param epsilon What is added to the squared length.
+ */
+export function unitLength(tape: Tape, x: Variable, epsilon: number = 1e-6): Variable {
   const dim = x.shape.at(-1)!;
   const weight = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1 / Math.sqrt(dim))));
-  return rmsNorm(tape, x, new Variable(weight), 1e-6 / dim);
+  return rmsNorm(tape, x, new Variable(weight), epsilon / dim);
 }
 
 /** The parameters of {@linkcode headNorm}. */

@@ -1,19 +1,35 @@
+import type { ActivationKind } from "../../kernels/activation/mod.ts";
 import { add, linearAttention, rotary } from "../operations.ts";
 import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
+import {
+  readOut,
+  readOutParameters,
+  repeatHeads,
+  runStreams,
+  type Stream,
+  streamParameters,
+} from "./parts.ts";
 
 /** Retention. */
 export interface RetNetConfiguration {
   /** Which mixer this is. */
   readonly kind: "retnet";
-  /** Heads. */
+  /** Heads of queries; each has a state. */
   readonly heads: number;
+  /** Heads of keys and values, which divide the heads; as many unless told. */
+  readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
   readonly valueDim: number;
+  /** What acts on queries and keys before they turn; nothing unless told. */
+  readonly featureMap?: ActivationKind;
+  /** Whether the output is gated; true unless told. */
+  readonly outputGate?: boolean;
+  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  readonly normEpsilon?: number;
 }
 
 const ROTARY_BASE = 10_000;
@@ -28,10 +44,11 @@ export function retNetMixer(
   outputGain: number,
 ): Mixer {
   const { heads, keyDim, valueDim } = configuration;
-  const streams = [
-    { name: "query", heads, dim: keyDim },
-    { name: "key", heads, dim: keyDim },
-    { name: "value", heads, dim: valueDim },
+  const { keyHeads = heads, featureMap, outputGate = true, normEpsilon } = configuration;
+  const streams: Stream[] = [
+    { name: "query", heads, dim: keyDim, activation: featureMap },
+    { name: "key", heads: keyHeads, dim: keyDim, activation: featureMap },
+    { name: "value", heads: keyHeads, dim: valueDim },
   ];
   const logDecays = Float32Array.from(
     { length: heads },
@@ -40,7 +57,7 @@ export function retNetMixer(
   return {
     parameters: [
       ...streamParameters(width, streams, 0),
-      ...readOutParameters(width, heads, valueDim, { gated: true, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
     mix(tape, parameters, x, state): Mixed {
@@ -50,15 +67,16 @@ export function retNetMixer(
       const frequencies = rotaryTable(tape, { dim: keyDim, base: ROTARY_BASE });
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
       const rates = new Variable(tape.own(tape.gpu.tensor([heads], logDecays)));
+      const shared = (x: Variable): Variable => repeatHeads(tape, x, heads / keyHeads);
       const { output: read, finalState } = linearAttention(tape, {
         query: rotary(tape, query, frequencies, position),
-        key: rotary(tape, key, frequencies, position),
-        value,
+        key: shared(rotary(tape, key, frequencies, position)),
+        value: shared(value),
         logDecay: add(tape, zeros, rates),
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated: true }),
+        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
         state: { position: position + time, tensors: { state: finalState } },
       };
     },

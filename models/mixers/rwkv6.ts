@@ -26,10 +26,12 @@ export interface Rwkv6Configuration {
   readonly shiftRank?: number;
   /** Rank of the decay's projection; 64 unless told. */
   readonly decayRank?: number;
+  /** What the norm of each head adds to the variance; 64e-5 unless told. */
+  readonly normEpsilon?: number;
 }
 
 const STREAMS = ["decay", "key", "value", "receptance", "gate"] as const;
-/** RWKV divides the norm's epsilon of 1e-5 by the square of its head size divisor, 8. */
+/** RWKV takes 1e-5 times the square of its head size divisor, 8. */
 const NORM_EPSILON = 64e-5;
 
 /**
@@ -42,7 +44,8 @@ export function rwkv6Mixer(
   configuration: Rwkv6Configuration,
   outputGain: number,
 ): Mixer {
-  const { heads, headDim, shiftRank = 32, decayRank = 64 } = configuration;
+  const { heads, headDim, shiftRank = 32, decayRank = 64, normEpsilon = NORM_EPSILON } =
+    configuration;
   const inner = heads * headDim;
   return {
     parameters: [
@@ -99,7 +102,7 @@ export function rwkv6Mixer(
         bonus: parameters("bonus"),
         state: state?.tensors.state,
       }, { scale: 1 });
-      const normed = headNorm(tape, parameters, read, NORM_EPSILON);
+      const normed = headNorm(tape, parameters, read, normEpsilon);
       const gated = gatedActivation(
         tape,
         project(gateInput, "gate"),

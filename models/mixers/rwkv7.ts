@@ -24,14 +24,33 @@ export interface Rwkv7Configuration {
   readonly headDim: number;
   /** Whether it mixes the first layer's values into its own, as all layers but the first do. */
   readonly mixesValues: boolean;
-  /** Rank of the projections of decay, a, value mix and gate; 32 unless told. */
-  readonly rank?: number;
+  /** Ranks of the projections that have one; 32 each unless told. */
+  readonly ranks?: Rwkv7Ranks;
+  /** What is added to the squared length of a key before it is normalized; 1e-24 unless told. */
+  readonly keyEpsilon?: number;
+  /** What the norm of each head adds to the variance; 64e-5 unless told. */
+  readonly normEpsilon?: number;
+}
+
+/** Ranks of RWKV-7's low-rank projections. */
+export interface Rwkv7Ranks {
+  /** The decay's. */
+  readonly decay?: number;
+  /** The in-context rate's. */
+  readonly a?: number;
+  /** That of how far values move toward the first layer's. */
+  readonly valueMix?: number;
+  /** The gate's. */
+  readonly gate?: number;
 }
 
 const STREAMS = ["receptance", "decay", "key", "value", "a", "gate"] as const;
 /** Name under which the first layer hands its values on to the later ones. */
 const FIRST_VALUE = "rwkv7.value";
+const RANK = 32;
 const NORM_EPSILON = 64e-5;
+/** PyTorch's normalize(), which RWKV takes, bounds the length itself, from 1e-12 on. */
+const KEY_EPSILON = 1e-24;
 
 /**
  * RWKV-7, Goose (Peng et al. 2025, section 4.1): the state forgets in the direction of the
@@ -43,9 +62,14 @@ export function rwkv7Mixer(
   configuration: Rwkv7Configuration,
   outputGain: number,
 ): Mixer {
-  const { heads, headDim, mixesValues, rank = 32 } = configuration;
+  const { heads, headDim, mixesValues, ranks = {} } = configuration;
+  const { keyEpsilon = KEY_EPSILON, normEpsilon = NORM_EPSILON } = configuration;
   const inner = heads * headDim;
-  const lowRank = (name: string, bias: number | undefined): ParameterSpecification[] => [
+  const lowRank = (
+    name: string,
+    rank: number = RANK,
+    bias: number | undefined,
+  ): ParameterSpecification[] => [
     linear(`${name}.down.weight`, rank, width),
     linear(`${name}.up.weight`, inner, rank, bias === undefined ? 1 : 0.1),
     ...(bias === undefined ? [] : [free(`${name}.bias`, [inner], constant(bias))]),
@@ -56,12 +80,12 @@ export function rwkv7Mixer(
       linear("receptance.weight", inner, width),
       linear("key.weight", inner, width),
       linear("value.weight", inner, width),
-      linear("decay.down.weight", rank, width),
-      linear("decay.up.weight", inner, rank, 0.1),
+      linear("decay.down.weight", ranks.decay ?? RANK, width),
+      linear("decay.up.weight", inner, ranks.decay ?? RANK, 0.1),
       free("decay.bias", [inner], spread(-6, -1)),
-      ...lowRank("a", 0),
-      ...(mixesValues ? lowRank("value_mix", 1) : []),
-      ...lowRank("gate", undefined),
+      ...lowRank("a", ranks.a, 0),
+      ...(mixesValues ? lowRank("value_mix", ranks.valueMix, 1) : []),
+      ...lowRank("gate", ranks.gate, undefined),
       free("key_norm", [inner], constant(0.85)),
       free("key_a", [inner], constant(1)),
       free("bonus", [heads, headDim], constant(0)),
@@ -100,6 +124,7 @@ export function rwkv7Mixer(
       const direction = unitLength(
         tape,
         heads4(multiply(tape, plainKey, parameters("key_norm"))),
+        keyEpsilon,
       );
       // k · (1 + (a − 1) · key_a) = k + k · (a − 1) · key_a.
       const aLess = add(tape, a, new Variable(tape.own(tape.gpu.tensor([1], [-1]))));
@@ -119,7 +144,7 @@ export function rwkv7Mixer(
         b: multiply(tape, direction, heads4(a)),
         state: state?.tensors.state,
       });
-      const normed = headNorm(tape, parameters, read, NORM_EPSILON);
+      const normed = headNorm(tape, parameters, read, normEpsilon);
       const bonus = multiply(
         tape,
         heads4(value),

@@ -1,17 +1,23 @@
-import { join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { JsonTokenizer } from "./json_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { WorldTokenizer } from "./world_tokenizer.ts";
 
 const WORLD = /^rwkv_vocab_.*\.txt$/;
+/** How to come by RWKV's vocabulary, which its `.pth` files lie without. */
+const WORLD_SOURCE =
+  "RWKV's World models take rwkv_vocab_v20230424.txt, which is at https://raw.githubusercontent.com/BlinkDL/ChatRWKV/main/tokenizer/rwkv_vocab_v20230424.txt: put it beside the checkpoint";
 
 /**
  * Loads a checkpoint's tokenizer from its folder: `tokenizer.json`, with `tokenizer_config.json`
  * where it is there, or RWKV's World vocabulary.
  *
+ * @param path The folder, or a file in it: the checkpoint's, or the vocabulary itself.
  * @throws {Error} where there is neither, or a file is no tokenizer.
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  if (WORLD.test(basename(path))) return await loadWorld(path);
+  const folder = (await Deno.stat(path)).isFile ? dirname(path) : path;
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
   if (names.includes("tokenizer.json")) {
     const source = join(folder, "tokenizer.json");
@@ -21,13 +27,16 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     return new JsonTokenizer(await readJson(source), configuration, source);
   }
   const world = names.find((name) => WORLD.test(name));
-  if (world !== undefined) {
-    const source = join(folder, world);
-    return new WorldTokenizer(await Deno.readTextFile(source), source);
-  }
+  if (world !== undefined) return await loadWorld(join(folder, world));
   throw new Error(
-    `Cannot load a tokenizer from ${folder} as it holds no tokenizer.json and no rwkv_vocab_*.txt`,
+    `Cannot load a tokenizer from ${folder} as it holds no tokenizer.json and no rwkv_vocab_*.txt${
+      names.some((name) => name.endsWith(".pth")) ? `; ${WORLD_SOURCE}` : ""
+    }`,
   );
+}
+
+async function loadWorld(source: string): Promise<Tokenizer> {
+  return new WorldTokenizer(await Deno.readTextFile(source), source);
 }
 
 async function readJson(path: string): Promise<unknown> {

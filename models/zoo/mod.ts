@@ -21,6 +21,8 @@ export const ZOO: readonly string[] = [
   "gla-niah",
   "griffin-niah",
   "mamba2-attention-niah",
+  "mamba2-parity",
+  "deltanet-negative-parity",
   "transformer-text",
   "mamba2-text",
   "gla-text",

@@ -1,9 +1,14 @@
+import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { cellKey, describeCell, enumerateCells } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
 import { readJournal } from "../sweep/journal.ts";
+import { findModels } from "../sweep/models.ts";
 import { type Shard, takeShard } from "../sweep/shards.ts";
+import { trainedModels } from "../sweep/trainings.ts";
+import { isFinished } from "../training/once.ts";
+import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
 import { aligned } from "./table.ts";
 
@@ -13,6 +18,8 @@ export interface DryRunOptions {
   readonly shard?: Shard;
   /** Tells how long each of so many shards takes. */
   readonly shards?: number;
+  /** Where the models are that it trains; those that are not there are estimated untrained. */
+  readonly models: string;
   /** A folder whose finished cells are left out. */
   readonly resumed?: string;
 }
@@ -21,10 +28,11 @@ export interface DryRunOptions {
 export async function dryRun(
   configuration: SweepConfiguration,
   source: SubjectSource,
-  { shard, shards, resumed }: DryRunOptions,
+  { shard, shards, models, resumed }: DryRunOptions,
 ): Promise<number> {
   checkConfiguration(configuration);
-  const grid = await enumerateCells(configuration, await source.find(configuration.models));
+  const cards = await findModels(configuration, source, { folder: models, train: false });
+  const grid = await enumerateCells(configuration, cards);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);
   const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
   const left = (shard === undefined ? grid : takeShard(grid, configuration, shard))
@@ -35,6 +43,9 @@ export async function dryRun(
     .filter(({ cells }) => cells.length > 0);
   const estimate = await estimateSweep(left, configuration, source);
   console.log(estimateTable(estimate));
+  const chosen = new Set(left.map(({ card }) => card.name));
+  const told = await trainingLine(configuration, models, chosen);
+  if (told !== undefined) console.log(told);
   if (shards !== undefined) {
     const costs = new Map(estimate.cells.map((cell) => [cellKey(cell.cell), cell.milliseconds]));
     const times = Array.from(
@@ -51,6 +62,28 @@ export async function dryRun(
     );
   }
   return 0;
+}
+
+/** What is still to be trained before such models are asked. */
+async function trainingLine(
+  { trainings = [] }: SweepConfiguration,
+  folder: string,
+  chosen: ReadonlySet<string>,
+): Promise<string | undefined> {
+  const wanted = trainedModels(trainings).filter(({ name }) => chosen.has(name));
+  const recipes = [...new Map(wanted.map(({ recipe }) => [recipe.name, recipe])).values()];
+  const missing: Recipe[] = [];
+  for (const recipe of recipes) {
+    if (!await isFinished(join(folder, recipe.name))) missing.push(recipe);
+  }
+  if (missing.length === 0) return undefined;
+  const most = missing.reduce(
+    (sum, { steps, batch, length }) => sum + steps * batch * length,
+    0,
+  );
+  return `besides, ${missing.length} models are trained first: at most ${
+    missing.reduce((sum, { steps }) => sum + steps, 0).toLocaleString("en")
+  } steps of ${most.toLocaleString("en")} tokens; their time is not in this estimate`;
 }
 
 /** An estimate as text: model × length, what the cells of each take together, and the most memory. */

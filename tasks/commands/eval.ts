@@ -5,7 +5,7 @@ import { trainLengthOf } from "../sweep/cells.ts";
 import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
-import { DownloadView, standardError } from "./progress.ts";
+import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
 
@@ -17,7 +17,7 @@ export const EVAL: CommandSpecification = {
   options: {
     model: {
       takes: "MODEL",
-      help: "a folder with a checkpoint, hf:owner/name, or a committed model's name",
+      help: "a folder or a .pth, hf:owner/name or hf:owner/name:file, or a committed model's name",
     },
     task: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
@@ -58,11 +58,13 @@ export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): M
   const tokenizer = values.get("tokenizer");
   const memory = numberOf("memory", values.get("memory"));
   const view = new DownloadView(standardError());
+  const training = new TrainingView(standardError());
   return {
     ...(dtype === undefined ? {} : { dtype }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
     ...(memory === undefined ? {} : { memory }),
     onProgress: (progress) => view.show(progress),
+    onTraining: (recipe, progress) => training.show(recipe, progress),
   };
 }
 
@@ -86,7 +88,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   const out = values.get("out") ?? join("results", "eval", model.replaceAll(/[^\w.-]+/g, "-"));
   const resume = switches.has("resume");
   const result = await runShown(configuration, source, { out, resume });
-  return await conclude(result, out, `--resume --out ${out}`);
+  return await conclude(result, configuration, out, `--resume --out ${out}`);
 }
 
 async function printStatistics(

@@ -59,8 +59,10 @@ export function changeGrid(
   const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
     values.has(option) ? given : otherwise;
   const options = taskOptions(values);
+  const { points, ...rest } = named;
   return {
-    ...named,
+    ...rest,
+    ...(points === undefined || OF_POINTS.some((option) => values.has(option)) ? {} : { points }),
     models: either(names.models, listOf(values.get(names.models)), named.models),
     tasks: either(names.tasks, tasks, named.tasks),
     lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
@@ -77,6 +79,9 @@ export function changeGrid(
   };
 }
 
+/** Options in whose place a sweep may have lengths with their loads. */
+const OF_POINTS = ["lengths", "loads"];
+
 /** The tasks' own grids, but for what an option says for all tasks. */
 function gridsBut(
   grids: Readonly<Record<string, TaskGrid>>,
@@ -85,7 +90,11 @@ function gridsBut(
   return Object.fromEntries(
     Object.entries(grids).map(([task, grid]) => [
       task,
-      Object.fromEntries(Object.entries(grid).filter(([axis]) => !options.has(axis))),
+      Object.fromEntries(
+        Object.entries(grid).filter(([axis]) =>
+          !(axis === "points" ? OF_POINTS : [axis]).some((option) => options.has(option))
+        ),
+      ),
     ]),
   );
 }

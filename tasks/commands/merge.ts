@@ -1,11 +1,9 @@
-import { basename, join, resolve } from "@std/path";
-import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import { describeCell } from "../sweep/cells.ts";
 import { type MergeResult, mergeSweep } from "../sweep/merge.ts";
-import { RESULTS } from "../sweep/run.ts";
+import { MODEL_OPTIONS } from "./grid.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
-import { resultsTable } from "./table.ts";
+import { tellResults } from "./running.ts";
 
 /** The face of `deno task merge`. */
 export const MERGE: CommandSpecification = {
@@ -13,6 +11,7 @@ export const MERGE: CommandSpecification = {
   summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
   operands: "FOLDER…",
   options: {
+    ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where the whole goes: into the folder, where there is one" },
   },
   details:
@@ -31,7 +30,7 @@ const TOLD = 8;
  */
 export async function mergeCommand(
   { operands, values }: ParsedCommand,
-  source: Pick<SubjectSource, "find">,
+  source: Pick<SubjectSource, "find" | "learn">,
 ): Promise<number> {
   const out = values.get("out") ?? (operands.length === 1 ? operands[0] : undefined);
   if (operands.length === 0 || out === undefined) {
@@ -40,12 +39,9 @@ export async function mergeCommand(
     );
   }
   const result = await mergeSweep(operands, source, out);
-  const { rows, joined, total, missing, failed } = result;
+  const { configuration, rows, joined, total, missing, failed } = result;
   if (rows.length > 0) {
-    console.log(`${resultsTable(rows)}\n`);
-    const { page, pictures } = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
-    console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
-    console.log(`${page}  the report, with ${pictures.length} pictures beside it`);
+    await tellResults(rows, configuration.trainings ?? [], out);
   }
   const there = total - missing.length - failed.length;
   console.log(`${there} of ${total} cells, from ${joined.length} journals`);

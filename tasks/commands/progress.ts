@@ -3,6 +3,8 @@ import { pool } from "../report/curves.ts";
 import type { Cell } from "../sweep/cells.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { SweepProgress } from "../sweep/run.ts";
+import type { Recipe } from "../training/recipe.ts";
+import type { TrainingProgress } from "../training/train.ts";
 
 /** Where progress is shown: a terminal, or a log. */
 export interface Screen {
@@ -14,11 +16,20 @@ export interface Screen {
 
 /** The process's standard error. */
 export function standardError(): Screen {
+  return screenOf(Deno.stderr);
+}
+
+/** The process's standard output. */
+export function standardOutput(): Screen {
+  return screenOf(Deno.stdout);
+}
+
+function screenOf(stream: typeof Deno.stdout | typeof Deno.stderr): Screen {
   const encoder = new TextEncoder();
   return {
-    ...(Deno.stderr.isTerminal() ? { columns: Deno.consoleSize().columns } : {}),
+    ...(stream.isTerminal() ? { columns: Deno.consoleSize().columns } : {}),
     write: (text) => {
-      Deno.stderr.writeSync(encoder.encode(text));
+      stream.writeSync(encoder.encode(text));
     },
   };
 }
@@ -103,6 +114,45 @@ export class DownloadView {
     this.#screen.write(`\r\x1b[K${bar(received, size ?? received, right, columns - 1)}`);
     if (isThere) this.#screen.write("\n");
   }
+}
+
+/** A live line on a terminal; in a log, a line every few seconds. */
+export class TrainingView {
+  readonly #screen: Screen;
+  #shown = -Infinity;
+
+  /** Shows progress on a screen. */
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  /** Shows how far a model's training is. */
+  show(recipe: Recipe, progress: TrainingProgress): void {
+    const { columns } = this.#screen;
+    const now = performance.now();
+    if (now - this.#shown < (columns === undefined ? 10_000 : 200)) return;
+    this.#shown = now;
+    const text = `${recipe.name}: ${describeTraining(recipe, progress)}`;
+    this.#screen.write(
+      columns === undefined ? `${text}\n` : `\r\x1b[K${text.slice(0, columns - 1)}`,
+    );
+  }
+
+  /** Takes the live line away. */
+  close(): void {
+    if (this.#screen.columns !== undefined) this.#screen.write("\r\x1b[K");
+  }
+}
+
+/** How far a training is, in words. */
+export function describeTraining(recipe: Recipe, progress: TrainingProgress): string {
+  const { step, end, loss, accuracies, tokensPerSecond, seconds } = progress;
+  const tasks = recipe.tasks.map(({ name }, index) =>
+    `${name} ${isNaN(accuracies[index]) ? "–" : accuracies[index].toFixed(3)}`
+  );
+  return `step ${step}/${end}, loss ${loss.toFixed(4)}, ${tasks.join(", ")}, ${
+    Math.round(tokensPerSecond)
+  } tokens/s, ${duration(1000 * seconds)}`;
 }
 
 function groupOf({ model, task, length }: Cell): string {

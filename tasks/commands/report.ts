@@ -4,6 +4,7 @@ import { writeReport } from "../report/write.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import { parseRows } from "../sweep/rows.ts";
 import { RESULTS } from "../sweep/run.ts";
+import { VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 
 /** The face of `deno task report`. */
@@ -51,7 +52,9 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
 }
 
 async function readRun(folder: string, name: string): Promise<Run> {
-  const path = join(folder, RESULTS);
+  const variants = join(folder, VARIANTS);
+  const trained = await Deno.stat(variants).then(() => true, () => false);
+  const path = trained ? variants : join(folder, RESULTS);
   let csv: string;
   try {
     csv = await Deno.readTextFile(path);

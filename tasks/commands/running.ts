@@ -2,7 +2,10 @@ import { basename, join, resolve } from "@std/path";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
-import { runSweep, type SweepOptions, type SweepResult } from "../sweep/run.ts";
+import { formatRows, type Row } from "../sweep/rows.ts";
+import { RESULTS, runSweep, type SweepOptions, type SweepResult } from "../sweep/run.ts";
+import { trainedModels, type Training } from "../sweep/trainings.ts";
+import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
 
@@ -33,6 +36,38 @@ export async function runShown(
 }
 
 /**
+ * Prints a sweep's results and writes its report. Where the sweep trained its models, both compare the
+ * variants, each at its best learning rate and over its training seeds.
+ */
+export async function tellResults(
+  rows: readonly Row[],
+  trainings: readonly Training[],
+  out: string,
+): Promise<void> {
+  const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
+  if (trainings.length > 0) await Deno.writeTextFile(join(out, VARIANTS), formatRows(compared));
+  console.log(`${resultsTable(compared)}\n`);
+  const answered = new Set(rows.map(({ model }) => model));
+  for (const [name, rate] of bestRates(trainings, rows)) {
+    const tried = trainedModels(trainings)
+      .filter((model) => model.variant === name && answered.has(model.name))
+      .map(({ recipe }) => recipe.learningRate);
+    const rates = [...new Set(tried)];
+    if (rates.length > 1) {
+      console.log(`${name}: the best learning rate is ${rate} of ${rates.join(", ")}`);
+    }
+  }
+  const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
+  console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
+  if (trainings.length > 0) {
+    console.log(
+      `${join(out, VARIANTS)}  ${compared.length} rows, the models' seeds taken together`,
+    );
+  }
+  console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
+}
+
+/**
  * Prints what a sweep found and writes its report.
  *
  * @param again The options that go on with it.
@@ -40,15 +75,11 @@ export async function runShown(
  */
 export async function conclude(
   { rows, failed, total, resumed, stopped }: SweepResult,
+  { trainings = [] }: Pick<SweepConfiguration, "trainings">,
   out: string,
   again: string,
 ): Promise<number> {
-  if (rows.length > 0) {
-    console.log(`${resultsTable(rows)}\n`);
-    const files = await writeReport(out, [{ name: basename(resolve(out)), rows }]);
-    console.log(`${join(out, "sweep.csv")}  ${rows.length} rows`);
-    console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
-  }
+  if (rows.length > 0) await tellResults(rows, trainings, out);
   if (resumed > 0) console.log(`${resumed} of ${total} cells were there already`);
   const reasons = Map.groupBy(failed, ({ reason }) => reason);
   for (const [reason, cells] of reasons) {

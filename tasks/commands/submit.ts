@@ -1,15 +1,16 @@
 import { fromFileUrl, join, resolve } from "@std/path";
-import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { kubernetesJob } from "../sweep/kubernetes.ts";
 import { type JobArray, slurmScript, submitCommands } from "../sweep/slurm.ts";
 import { UsageError } from "./options.ts";
 
 /** What is submitted. */
 export interface Submission {
-  /** What is swept. */
-  readonly configuration: SweepConfiguration;
-  /** The words that say so, behind `sweep`. */
-  readonly words: readonly string[];
+  /** The sweep's name. */
+  readonly name: string;
+  /** The words that say what is swept. */
+  readonly asked: readonly string[];
+  /** The words that say how models are loaded. */
+  readonly loading: readonly string[];
   /** In how many shards. */
   readonly shards: number;
   /** The results' folder. */
@@ -27,17 +28,18 @@ const SCRIPT = "sweep.sh";
  * @throws {UsageError} where there is no `sbatch`, or it refuses.
  */
 export async function submitToSlurm(
-  { configuration, words, shards, out }: Submission,
+  { name, asked, loading, shards, out }: Submission,
   options: string | undefined,
   dryRun: boolean,
 ): Promise<number> {
   const logs = resolve(out, "slurm");
   const script = join(logs, SCRIPT);
   const job: JobArray = {
-    name: `lengthwise-${configuration.name}`,
+    name: `lengthwise-${name}`,
     shards,
     program: [Deno.execPath(), "run", "-A", mainModule()],
-    sweep: words,
+    sweep: [...asked, ...loading],
+    merge: loading,
     out: resolve(out),
     logs,
     directory: Deno.cwd(),
@@ -77,12 +79,16 @@ async function sbatch([command, ...args]: readonly string[]): Promise<string> {
 
 /** Prints the manifest of an Indexed Job. @returns The exit code. */
 export function printKubernetesJob(
-  { configuration: { name }, words, shards }: Submission,
+  { name, asked, loading, shards }: Submission,
   image: string,
   claim: string,
 ): number {
   console.log(
-    JSON.stringify(kubernetesJob({ name, shards, image, sweep: words, claim }), undefined, 2),
+    JSON.stringify(
+      kubernetesJob({ name, shards, image, sweep: [...asked, ...loading], claim }),
+      undefined,
+      2,
+    ),
   );
   return 0;
 }

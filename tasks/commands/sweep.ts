@@ -1,9 +1,16 @@
 import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import { checkConfiguration, type SweepConfiguration, SWEEPS } from "../sweep/configuration.ts";
+import {
+  checkConfiguration,
+  hashOf,
+  type SweepConfiguration,
+  SWEEPS,
+} from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
+import { findModels, MODELS } from "../sweep/models.ts";
+import { sweepHash } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
@@ -19,7 +26,8 @@ export const SWEEP: CommandSpecification = {
   options: {
     models: {
       takes: "NAME,…",
-      help: "models or folders of checkpoints; the committed ones unless told",
+      help:
+        "committed models, folders of checkpoints, hf:owner/name, each also with changes: +yarn8, +window64",
     },
     tasks: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
@@ -45,7 +53,11 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME",
       help: "the job's persistent volume claim for results: lengthwise-results unless told",
     },
-    shards: { takes: "N", help: "how many shards: one for each model unless told" },
+    shards: {
+      takes: "N",
+      help: "how many shards: as many as there are, or one for each model, unless told",
+    },
+    print: { help: "print the sweep as JSON, with its hash, and do no more" },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -55,7 +67,8 @@ export const SWEEP: CommandSpecification = {
     Object.keys(SWEEPS).join(", ")
   }. A cell is one model, task, length, depth,
 load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
-on with --resume. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
+on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
+machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
 };
 
 /** Options that change what is swept. */
@@ -76,20 +89,33 @@ export async function sweepCommand(
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
   const out = shard === undefined ? base : shardFolder(base, shard);
   const configuration = await chosenConfiguration(command, named, [out, base]);
+  if (command.switches.has("print")) return await print(configuration);
+  const models = join(base, MODELS);
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
   }
   if (command.switches.has("dry-run")) {
     const resumed = resume ? out : undefined;
-    return await dryRun(configuration, source, { shard, shards: shardCount(command), resumed });
+    const shards = shardCount(command);
+    return await dryRun(configuration, source, { shard, shards, models, resumed });
   }
   const result = await runShown(configuration, source, {
     out,
     resume,
+    models,
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
-  return await conclude(result, out, `--resume --out ${base}${share}`);
+  return await conclude(result, configuration, out, `--resume --out ${base}${share}`);
+}
+
+/** Prints a sweep. @returns The exit code. */
+async function print(configuration: SweepConfiguration): Promise<number> {
+  checkConfiguration(configuration);
+  console.log(
+    JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2),
+  );
+  return 0;
 }
 
 /** Has the sweep run elsewhere. */
@@ -104,18 +130,26 @@ async function submit(
     throw new UsageError("--shard runs a shard here: the jobs are given theirs, of --shards N");
   }
   checkConfiguration(configuration);
-  const cards = await source.find(configuration.models);
+  const folder = join(out, MODELS);
+  const cards = await findModels(configuration, source, { folder });
   const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
-  const shards = shardCount(command) ?? grid.length;
-  const words = [
-    ...operands,
-    ...[...GRID_OPTIONS, ...Object.keys(MODEL_OPTIONS)].flatMap((option) =>
-      values.has(option) ? [`--${option}=${values.get(option)}`] : []
-    ),
-  ];
-  if (words.length === 0 && !switches.has("resume")) words.push(configuration.name);
-  const submission = { configuration, words, shards, out };
   const image = values.get("kubernetes");
+  const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
+  const hash = await sweepHash(configuration, cards);
+  const other = there.find(({ header }) => header.hash !== hash);
+  if (other !== undefined) {
+    throw new UsageError(
+      `Cannot sweep into ${out} as ${other.folder} is of another sweep: name another folder with --out`,
+    );
+  }
+  const shards = shardCount(command) ??
+    there.find(({ header }) => header.shard)?.header.shard?.count ?? grid.length;
+  const given = (options: readonly string[]): string[] =>
+    options.flatMap((option) => values.has(option) ? [`--${option}=${values.get(option)}`] : []);
+  const asked = [...operands, ...given(GRID_OPTIONS)];
+  if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
+  const loading = given(Object.keys(MODEL_OPTIONS));
+  const submission = { name: configuration.name, asked, loading, shards, out };
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))
     : printKubernetesJob(submission, image, values.get("claim") ?? "lengthwise-results");
@@ -151,13 +185,13 @@ async function chosenConfiguration(
 ): Promise<SweepConfiguration> {
   const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
   if (switches.has("resume") && !changed) {
-    const [header] = await journalsIn(...folders);
-    if (header === undefined) {
+    const [found] = await journalsIn(...folders);
+    if (found !== undefined) return found.header.configuration;
+    if (!values.has("shard")) { // the first of a sweep's shards goes on from nothing
       throw new UsageError(
         `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
       );
     }
-    return header.header.configuration;
   }
   return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
 }

@@ -8,8 +8,9 @@ import {
   type ParsedCommand,
   UsageError,
 } from "./options.ts";
-import { duration } from "./progress.ts";
+import { describeTraining, standardOutput, TrainingView } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
+import { isFinished } from "../training/once.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
 
 /** The face of `deno task train`. */
@@ -35,7 +36,8 @@ export const TRAIN: CommandSpecification = {
     zoo: { help: "make every committed model again, in its own folder or below --out" },
     list: { help: "print the recipes" },
   },
-  details: `Recipes: ${[...RECIPES.keys()].join(", ")}.
+  details:
+    `A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
 A checkpoint is written every minute: a run that was ended goes on with --resume, to the same losses.`,
 };
 
@@ -98,12 +100,6 @@ async function trainZoo({ out, resume, recipe }: Flags): Promise<number> {
   return 0;
 }
 
-async function isFinished(folder: string): Promise<boolean> {
-  const exists = (file: string): Promise<boolean> =>
-    Deno.stat(join(folder, file)).then(() => true, () => false);
-  return await exists("model.safetensors") && !await exists("checkpoint.safetensors");
-}
-
 async function sweepRates(
   recipe: Recipe,
   rates: readonly number[],
@@ -135,58 +131,15 @@ async function trainOne(
   resume: boolean,
 ): Promise<TrainingProgress> {
   await using gpu = await openGpu();
-  const line = new ProgressLine(recipe);
+  const view = new TrainingView(standardOutput());
   const outcome = await train(gpu, recipe, {
     directory,
     resume,
-    onProgress: (progress) => line.show(progress),
+    onProgress: (progress) => view.show(recipe, progress),
   });
-  line.end();
-  console.log(`${recipe.name}: ${describe(recipe, outcome)}; the model is in ${directory}`);
+  view.close();
+  console.log(`${recipe.name}: ${describeTraining(recipe, outcome)}; the model is in ${directory}`);
   return outcome;
-}
-
-/** One line that is rewritten on a terminal, and printed every few seconds elsewhere. */
-class ProgressLine {
-  readonly #recipe: Recipe;
-  readonly #live = Deno.stdout.isTerminal();
-  #shown = -Infinity;
-
-  constructor(recipe: Recipe) {
-    this.#recipe = recipe;
-  }
-
-  show(progress: TrainingProgress): void {
-    const now = performance.now();
-    if (now - this.#shown < (this.#live ? 200 : 10_000)) return;
-    this.#shown = now;
-    const text = `${this.#recipe.name}: ${describe(this.#recipe, progress)}`;
-    if (this.#live) {
-      Deno.stdout.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, columns() - 1)}`));
-    } else console.log(text);
-  }
-
-  end(): void {
-    if (this.#live) Deno.stdout.writeSync(new TextEncoder().encode("\r\x1b[K"));
-  }
-}
-
-function columns(): number {
-  try {
-    return Deno.consoleSize().columns;
-  } catch {
-    return 80;
-  }
-}
-
-function describe(recipe: Recipe, progress: TrainingProgress): string {
-  const { step, end, loss, accuracies, tokensPerSecond, seconds } = progress;
-  const tasks = recipe.tasks.map(({ name }, index) =>
-    `${name} ${isNaN(accuracies[index]) ? "–" : accuracies[index].toFixed(3)}`
-  );
-  return `step ${step}/${end}, loss ${loss.toFixed(4)}, ${tasks.join(", ")}, ${
-    Math.round(tokensPerSecond)
-  } tokens/s, ${duration(1000 * seconds)}`;
 }
 
 /** A whole number above 0, where there is a value. @throws {UsageError} where it is none. */

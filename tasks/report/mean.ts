@@ -6,7 +6,7 @@ import { formatOf } from "./formats.ts";
 
 /** The mean accuracy over several tasks, each counting the same. */
 export interface TaskMean {
-  /** `ruler`, `formats` or `tasks`, for files' names. */
+  /** `ruler`, `tasks`, `haystacks` or `formats`, for files' names. */
   readonly name: string;
   /** What it is over, in words: "RULER’s 13 tasks". */
   readonly title: string;
@@ -25,22 +25,28 @@ export interface TaskMean {
 }
 
 /**
- * The means over tasks: one over RULER's 13 where all are there, one over the needle's formats, and
- * one over the rest, each over tasks that every model in it answered. Where all models share two
- * tasks or more, those are it; else as many tasks of as many models as there are.
+ * The means over tasks: one over RULER's 13 where all are there, one over the small models' haystacks,
+ * one over the needle's formats, and one over the rest, each over tasks that every model in it
+ * answered. Where all models share two tasks or more, those are it; else as many tasks of as many
+ * models as there are.
  */
 export function taskMeans(rows: readonly Row[]): TaskMean[] {
   const all = panels(rows, "accuracy");
   const isRuler = ({ task }: Panel): boolean => (RULER_TASKS as readonly string[]).includes(task);
   const isFormat = ({ task }: Panel): boolean => formatOf(task) !== undefined;
+  const isHaystack = ({ task }: Panel): boolean => task.startsWith("niah-");
   const ruler = all.filter(isRuler);
   const whole = ruler.length === RULER_TASKS.length &&
     new Set(ruler.map(({ task }) => task)).size === RULER_TASKS.length;
   const formats = all.filter(isFormat);
-  const rest = all.filter((panel) => !isFormat(panel) && !(whole && isRuler(panel)));
+  const haystacks = all.filter(isHaystack);
+  const rest = all.filter((panel) =>
+    !isFormat(panel) && !isHaystack(panel) && !(whole && isRuler(panel))
+  );
   return [
     ...(whole ? [meanOver("ruler", "RULER’s 13 tasks", ruler, true)] : []),
     ...(rest.length > 0 ? [meanOver("tasks", "tasks", rest)] : []),
+    ...(haystacks.length > 1 ? [meanOver("haystacks", "haystacks", haystacks)] : []),
     ...(formats.length > 1 ? [meanOver("formats", "formats of a needle", formats)] : []),
   ].filter(({ curves }) => curves.length > 0);
 }

@@ -22,9 +22,9 @@ const KNOWN: readonly (readonly [name: RegExp, known: KnownCheckpoint])[] = [
  * What is known of a published checkpoint by its name on the hub: Gu & Dao 2023, section 4.2; Dao & Gu
  * 2024, section 9; Peng et al. 2024, section 5; Botev et al. 2024, section 2.
  *
- * @param name `hf:owner/name`, with a revision or not.
+ * @param name `hf:owner/name`, with a revision and a file or not.
  */
 export function knownCheckpoint(name: string): KnownCheckpoint | undefined {
-  const repository = name.replace(/^hf:/, "").replace(/@.*$/, "");
+  const repository = name.replace(/^hf:/, "").replace(/[@:].*$/, "");
   return KNOWN.find(([pattern]) => pattern.test(repository))?.[1];
 }

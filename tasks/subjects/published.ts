@@ -1,6 +1,6 @@
-import { join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
-import type { DownloadProgress, ModelDescription, Tokenizer } from "../../models/mod.ts";
+import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
 import { stateBytesOf, windowOf } from "../../models/model.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
@@ -8,6 +8,7 @@ import type { SubjectCard } from "../subject.ts";
 import { loadChatTemplate } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 import { knownCheckpoint } from "./known.ts";
+import { changed, type ModelName } from "./name.ts";
 import { countParameters } from "./trained.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 
@@ -29,8 +30,8 @@ export interface PublishedOptions {
 
 /** A published checkpoint on this machine's disk. */
 export interface PublishedCheckpoint {
-  /** Its folder, or its file. */
-  readonly folder: string;
+  /** Its folder, or the file of its weights. */
+  readonly path: string;
   /** Its tokenizer, where it has one. */
   readonly tokenizer: Tokenizer | undefined;
   /** What a sweep must know of it. */
@@ -38,35 +39,39 @@ export interface PublishedCheckpoint {
 }
 
 /**
- * Finds a published checkpoint, a folder or `hf:owner/name`, which is downloaded where it is not in the
- * cache. Nothing of it is loaded.
+ * Finds a published checkpoint: a folder, a file of weights, or `hf:owner/name` or `hf:owner/name:file`,
+ * which is downloaded where it is not in the cache. Nothing of it is loaded.
  *
  * @throws {Error} where it cannot be downloaded, or is of an unknown kind.
  */
 export async function findPublished(
-  name: string,
+  asked: ModelName,
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
+  const { name, model } = asked;
   const { onProgress } = options;
-  const folder = isHubModel(name) ? await downloadModel(name, { onProgress }) : name;
-  const description = await describeModel(folder);
-  const known = knownCheckpoint(name);
+  const path = isHubModel(model) ? await downloadModel(model, { onProgress }) : model;
+  const description = await describeModel(path);
+  const file = (await Deno.stat(path)).isFile ? basename(path) : undefined;
+  const folder = file === undefined ? path : dirname(path);
+  const known = knownCheckpoint(model);
+  const trainLength = description.trainedLength ?? known?.trainLength;
   const tokenizer = await findTokenizer(folder, options.tokenizer ?? known?.tokenizer, onProgress);
   const chat = tokenizer && await loadChatTemplate(folder);
   const templates = [BASE_TEMPLATE, ...(chat ? [chat] : [])];
   return {
-    folder,
+    path,
     tokenizer,
     card: {
-      ...describe(description),
+      ...describe(changed(description.configuration, asked, trainLength)),
       name,
-      trainLength: description.trainedLength ?? known?.trainLength,
+      trainLength,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
-      fingerprint: await fingerprint(folder),
+      fingerprint: await fingerprint(folder, file),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
-        if (tokenizer === undefined) throw noTokenizer(name);
+        if (tokenizer === undefined) return await failWithoutTokenizer(name, path);
         const wording = { tokenizer, template: checkTemplate(name, template, templates) };
         return await createTask(taskName, taskOptions, wording);
       },
@@ -75,7 +80,7 @@ export async function findPublished(
 }
 
 function describe(
-  { configuration }: ModelDescription,
+  configuration: ModelConfiguration,
 ): Pick<SubjectCard, "family" | "parameters" | "window" | "stateBytes"> {
   return {
     family: configuration.family,
@@ -102,16 +107,18 @@ async function findTokenizer(
   return has ? await loadTokenizer(folder) : undefined;
 }
 
-function noTokenizer(name: string): Error {
-  return new Error(
-    `Cannot ask ${name} in words as it has no tokenizer.json: give the folder or the hub's name of its tokenizer with --tokenizer`,
+/** @throws {Error} always: that there is no tokenizer, and where to get one. */
+async function failWithoutTokenizer(name: string, path: string): Promise<never> {
+  const reason = await loadTokenizer(path).then(() => "", (error: Error) => error.message);
+  throw new Error(
+    `Cannot ask ${name} in words as it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`,
   );
 }
 
-/** Of names, sizes and pieces of the model's files: a checkpoint may hold many gigabytes. */
-async function fingerprint(folder: string): Promise<string> {
+/** Of names, sizes and pieces of the model's files, or of one: a checkpoint may hold many gigabytes. */
+async function fingerprint(folder: string, file: string | undefined): Promise<string> {
   const parts: Uint8Array[] = [];
-  const names = (await Array.fromAsync(Deno.readDir(folder)))
+  const names = file !== undefined ? [file] : (await Array.fromAsync(Deno.readDir(folder)))
     .filter(({ name, isDirectory }) => !isDirectory && MODEL_FILES.test(name))
     .map(({ name }) => name).sort();
   for (const name of names) {

@@ -1,11 +1,16 @@
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import { isHubModel, loadModel } from "../../models/mod.ts";
+import { isHubModel, loadModel, Model, type ModelConfiguration } from "../../models/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { ModelSubject } from "./model_subject.ts";
+import { changed, type ModelName, parseName } from "./name.ts";
 import { findPublished, type PublishedCheckpoint, type PublishedOptions } from "./published.ts";
-import { readTrainedCard, trainedTokenizer } from "./trained.ts";
+import { readTrainedCard, recipeCard, trainedTokenizer } from "./trained.ts";
+import { hashOf } from "../sweep/configuration.ts";
+import { isFinished, trainOnce } from "../training/once.ts";
+import type { Recipe } from "../training/recipe.ts";
+import type { TrainingProgress } from "../training/train.ts";
 
 /** How models are found and loaded. */
 export interface ModelSourceOptions extends PublishedOptions {
@@ -13,15 +18,28 @@ export interface ModelSourceOptions extends PublishedOptions {
   readonly dtype?: "f32" | "f16";
   /** Bytes of GPU memory that may be used. */
   readonly memory?: number;
+  /** Called now and then while a model is trained. */
+  readonly onTraining?: (recipe: Recipe, progress: TrainingProgress) => void;
+}
+
+/** A model that is trained when it is opened first. */
+interface Learned {
+  readonly recipe: Recipe;
+  /** Its own folder. */
+  readonly folder: string;
+  readonly train: boolean;
 }
 
 /**
  * The committed models by name, a folder that `deno task train` wrote by its path, a published
- * checkpoint by its path or as `hf:owner/name`. They share one GPU, which opens with the first.
+ * checkpoint by its path or as `hf:owner/name`; each also with interventions behind it:
+ * `transformer-mixture+yarn8`; and the models of recipes that it has learned, which are trained when
+ * they are opened. They share one GPU, which opens with the first.
  */
 export class ModelSource implements SubjectSource, AsyncDisposable {
   readonly #options: ModelSourceOptions;
   readonly #published = new Map<string, Promise<PublishedCheckpoint>>();
+  readonly #learned = new Map<string, Learned>();
   #gpu: Promise<Gpu> | undefined;
 
   /** A source whose GPU is not open yet. */
@@ -39,14 +57,26 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     return (await this.gpu()).adapter.name;
   }
 
+  /** Takes recipes in, by whose names models are found from now on. */
+  learn(recipes: readonly Recipe[], { folder, train }: { folder: string; train: boolean }): void {
+    for (const recipe of recipes) {
+      this.#learned.set(recipe.name, { recipe, folder: join(folder, recipe.name), train });
+    }
+  }
+
   /** The cards of the named models; of all committed ones where `names` is empty. */
   async find(names: readonly string[]): Promise<readonly SubjectCard[]> {
     const cards: SubjectCard[] = [];
     for (const name of names.length === 0 ? ZOO : names) {
+      const asked = await parseName(name);
+      const learned = this.#learned.get(asked.model);
       cards.push(
-        await isPublished(name)
-          ? (await this.#findPublished(name)).card
-          : await readTrainedCard(name, directoryOf(name)),
+        learned !== undefined
+          // Training is a function of the recipe: what it made need not be there to be told apart.
+          ? recipeCard(asked, learned.recipe, await hashOf(learned.recipe))
+          : await isPublished(asked.model)
+          ? (await this.#findPublished(asked)).card
+          : await readTrainedCard(asked, directoryOf(asked.model)),
       );
     }
     return cards;
@@ -60,12 +90,20 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   /** Loads a model. */
   async load(card: SubjectCard): Promise<ModelSubject> {
     const gpu = await this.gpu();
-    if (await isPublished(card.name)) {
-      const { folder, tokenizer } = await this.#findPublished(card.name);
-      const { dtype } = this.#options;
-      return new ModelSubject(card, await loadModel(gpu, folder, { dtype }), tokenizer);
+    const asked = await parseName(card.name);
+    const configure = (configuration: ModelConfiguration): ModelConfiguration =>
+      changed(configuration, asked, card.trainLength);
+    const learned = this.#learned.get(asked.model);
+    if (learned !== undefined) {
+      const model = await this.#loadLearned(learned, configure);
+      return new ModelSubject(card, model, trainedTokenizer(model.configuration));
     }
-    const model = await loadModel(gpu, directoryOf(card.name));
+    if (await isPublished(asked.model)) {
+      const { path, tokenizer } = await this.#findPublished(asked);
+      const { dtype } = this.#options;
+      return new ModelSubject(card, await loadModel(gpu, path, { dtype, configure }), tokenizer);
+    }
+    const model = await loadModel(gpu, directoryOf(asked.model), { configure });
     return new ModelSubject(card, model, trainedTokenizer(model.configuration));
   }
 
@@ -75,9 +113,27 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     await gpu?.[Symbol.asyncDispose]();
   }
 
-  #findPublished(name: string): Promise<PublishedCheckpoint> {
+  async #loadLearned(
+    { recipe, folder, train }: Learned,
+    configure: (configuration: ModelConfiguration) => ModelConfiguration,
+  ): Promise<Model> {
+    const gpu = await this.gpu();
+    if (!train && !await isFinished(folder)) {
+      return new Model(gpu, configure(recipe.model), { seed: recipe.seed });
+    }
+    await trainOnce(
+      gpu,
+      recipe,
+      folder,
+      (progress) => this.#options.onTraining?.(recipe, progress),
+    );
+    return await loadModel(gpu, folder, { configure });
+  }
+
+  #findPublished(asked: ModelName): Promise<PublishedCheckpoint> {
+    const { name } = asked;
     if (!this.#published.has(name)) {
-      this.#published.set(name, findPublished(name, this.#options));
+      this.#published.set(name, findPublished(asked, this.#options));
     }
     return this.#published.get(name)!;
   }
@@ -92,12 +148,13 @@ function isPath(name: string): boolean {
   return name.includes("/") || name.includes("\\") || name.endsWith(".pth");
 }
 
-/** Whether a name is of a published checkpoint: on the hub, or a folder without a recipe. */
+/** Whether a name is of a published checkpoint: on the hub, a file, or a folder without a recipe. */
 async function isPublished(name: string): Promise<boolean> {
   if (isHubModel(name)) return true;
   if (!isPath(name)) return false;
   if (name.endsWith(".pth")) return true;
-  const has = async (file: string): Promise<boolean> =>
-    await Deno.stat(join(name, file)).then(() => true, () => false);
-  return !await has("recipe.json") && await has("config.json");
+  const files = await Array.fromAsync(Deno.readDir(name), ({ name }) => name)
+    .catch((): string[] => []);
+  return !files.includes("recipe.json") &&
+    files.some((file) => file === "config.json" || file.endsWith(".pth"));
 }

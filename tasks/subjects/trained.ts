@@ -5,6 +5,7 @@ import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
 import type { Recipe } from "../training/recipe.ts";
+import { changed, type ModelName } from "./name.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 
@@ -30,13 +31,19 @@ export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer 
  * @throws {Error} where the folder holds no such model.
  */
 export async function readTrainedCard(
-  name: string,
+  asked: ModelName,
   directory: URL | string,
 ): Promise<SubjectCard> {
   const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
-  const { model } = recipe;
+  return recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
+}
+
+/** The card of the model that a recipe makes. */
+export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string): SubjectCard {
+  const { name } = asked;
+  const model = changed(recipe.model, asked, recipe.length);
   const tokenizer = trainedTokenizer(model);
-  const known = recipe.tasks.map((task) => task.name as string);
+  const known = [...new Set(recipe.tasks.map((task) => task.name as string))];
   return {
     name,
     family: model.family,
@@ -46,7 +53,7 @@ export async function readTrainedCard(
     stateBytes: stateBytesOf(model),
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
-    fingerprint: await digest(directory, "model.safetensors"),
+    fingerprint,
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
       const trained = recipe.tasks.find((task) => task.name === taskName);
       checkTaskName(taskName);

@@ -1,6 +1,6 @@
 import type { SubjectCard } from "../subject.ts";
 import { checkLength, type Task } from "../task.ts";
-import { gridOf, type SweepConfiguration, tokensOf } from "./configuration.ts";
+import { gridOf, type Length, type SweepConfiguration, tokensOf } from "./configuration.ts";
 
 /** One point of a sweep's grid. Its coordinates are all that determines its result. */
 export interface Cell {
@@ -114,42 +114,60 @@ async function cellsOf(
     }
   }
   const trainLength = trainLengthOf(configuration, card);
-  const cells = [...tasks.values()].flatMap((task) =>
-    cellsOfTask(gridOf(configuration, task.name), card.name, task, trainLength)
-  );
+  const longest = configuration.longest?.[card.family] ?? Infinity;
+  const cells = [...tasks.values()]
+    .flatMap((task) => cellsOfTask(gridOf(configuration, task.name), card.name, task, trainLength))
+    .filter(({ length }) => length <= longest);
   // Sorting is stable: the cells of one length stay in the order of tasks, loads, depths and seeds.
   cells.sort((a, b) => a.length - b.length);
   return { card, tasks, cells };
 }
 
 function cellsOfTask(
-  { lengths, loads, depths, seeds }: SweepConfiguration,
+  configuration: SweepConfiguration,
   model: string,
   task: Task,
   trainLength: number,
 ): Cell[] {
-  const cellLoads = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
+  const { depths, seeds } = configuration;
   const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
   const cells: Cell[] = [];
-  for (const length of new Set(lengths.map((length) => tokensOf(length, trainLength)))) {
-    for (const load of cellLoads) {
-      checkLength(task, length, load);
-      for (const depth of cellDepths) {
-        for (const seed of seeds) {
-          cells.push({
-            model,
-            task: task.name,
-            ...(task.template === undefined ? {} : { template: task.template }),
-            length,
-            ...(depth === undefined ? {} : { depth }),
-            ...(load === undefined ? {} : { load }),
-            seed,
-          });
-        }
+  for (const { length, load } of loadedLengths(configuration, task, trainLength)) {
+    checkLength(task, length, load);
+    for (const depth of cellDepths) {
+      for (const seed of seeds) {
+        cells.push({
+          model,
+          task: task.name,
+          ...(task.template === undefined ? {} : { template: task.template }),
+          length,
+          ...(depth === undefined ? {} : { depth }),
+          ...(load === undefined ? {} : { load }),
+          seed,
+        });
       }
     }
   }
   return cells;
+}
+
+/** The lengths of a task's cells, each with its load, no two alike. */
+function loadedLengths(
+  { lengths, loads, points = [] }: SweepConfiguration,
+  task: Task,
+  trainLength: number,
+): { length: number; load: number | undefined }[] {
+  const ofTask = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
+  const asked: readonly { length: Length; load: number | undefined }[] =
+    task.loads && points.length > 0
+      ? points
+      : lengths.flatMap((length) => ofTask.map((load) => ({ length, load })));
+  const found = new Map<string, { length: number; load: number | undefined }>();
+  for (const { length, load } of asked) {
+    const tokens = tokensOf(length, trainLength);
+    found.set(`${tokens} ${load}`, { length: tokens, load });
+  }
+  return [...found.values()];
 }
 
 /** A task in each of the sweep's templates; once, where it is not in words. */

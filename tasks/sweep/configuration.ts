@@ -1,4 +1,8 @@
+import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "../experiments/induction.ts";
+import { INTERVENTIONS, INTERVENTIONS_SMALL } from "../experiments/interventions.ts";
+import { MQAR_PUBLISHED, MQAR_SMALL } from "../experiments/mqar.ts";
 import { PAPER_SWEEPS } from "./paper.ts";
+import { checkTrainings, type Training } from "./trainings.ts";
 
 /** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
 export type Length = number | `${number}x`;
@@ -10,7 +14,11 @@ export type Length = number | `${number}x`;
 export interface SweepConfiguration {
   /** Names the results' folder. */
   readonly name: string;
-  /** The models; empty for all committed ones. */
+  /** Whether it is of the published size, or of one that fits a machine without a GPU. */
+  readonly scale?: "published" | "small";
+  /** Models that are trained first; what is there already is not trained again. */
+  readonly trainings?: readonly Training[];
+  /** The models; empty for those that are trained first, or for all committed ones. */
   readonly models: readonly string[];
   /** The tasks; empty for those that each model was trained on. */
   readonly tasks: readonly string[];
@@ -20,6 +28,10 @@ export interface SweepConfiguration {
   readonly depths: readonly number[];
   /** How much is to be remembered in tasks that have a load; empty for the task's default. */
   readonly loads: readonly number[];
+  /** Lengths with their loads, in place of every length with every load. */
+  readonly points?: readonly SweepPoint[];
+  /** The longest length that models of an architecture are asked, in tokens, by its name. */
+  readonly longest?: Readonly<Record<string, number>>;
   /** The prompt templates of tasks in words, `base` unless told. */
   readonly templates?: readonly string[];
   /** Seeds of the test samples. */
@@ -37,9 +49,17 @@ export interface SweepConfiguration {
   readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
+/** A length, and how much is to be remembered in it. */
+export interface SweepPoint {
+  /** The length. */
+  readonly length: Length;
+  /** The load, in the task's unit. */
+  readonly load: number;
+}
+
 /** What of a sweep's grid a task may have for itself. */
 export type TaskGrid = Partial<
-  Pick<SweepConfiguration, "lengths" | "depths" | "loads" | "seeds" | "samples">
+  Pick<SweepConfiguration, "lengths" | "depths" | "loads" | "points" | "seeds" | "samples">
 >;
 
 /** The sweep as it is for a task. */
@@ -63,8 +83,8 @@ export function samplesOf(
   return Math.min(samples, Math.max(FEWEST_SAMPLES, Math.ceil(TOKENS_ASKED / length)));
 }
 
-/** Five depths of a needle, of fewer samples each: as many at a length as other tasks and more. */
-const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 8 };
+/** Five depths of a needle, of fewer samples each, as they are more together. */
+const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
 
 /** The sweeps that have a name. */
 export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
@@ -80,6 +100,12 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
   },
   ...PAPER_SWEEPS,
+  "mqar-published": MQAR_PUBLISHED,
+  "mqar-small": MQAR_SMALL,
+  "induction-published": INDUCTION_PUBLISHED,
+  "induction-small": INDUCTION_SMALL,
+  "interventions": INTERVENTIONS,
+  "interventions-small": INTERVENTIONS_SMALL,
 };
 
 /**
@@ -113,11 +139,11 @@ export function tokensOf(length: Length, trainLength: number): number {
  */
 export function checkConfiguration(configuration: SweepConfiguration): void {
   const { models, tasks, lengths, depths, loads, seeds, samples, trainLength } = configuration;
-  const { templates = ["base"] } = configuration;
+  const { templates = ["base"], points = [], longest = {} } = configuration;
   const fail = (reason: string): never => {
     throw new RangeError(`Cannot sweep as ${reason}`);
   };
-  if (lengths.length === 0) fail("there must be at least one length");
+  if (lengths.length + points.length === 0) fail("there must be at least one length");
   if (seeds.length === 0) fail("there must be at least one seed");
   if (templates.length === 0) fail("there must be at least one template");
   const whole = (name: string, value: number, low: number, high = 2 ** 31 - 1): void => {
@@ -128,6 +154,9 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   whole("samples", samples, 1);
   for (const seed of seeds) whole("a seed", seed, 0, 2 ** 32 - 1);
   for (const load of loads) whole("a load", load, 1);
+  for (const { load } of points) whole("a load", load, 1);
+  for (const length of Object.values(longest)) whole("a longest length", length, 1);
+  checkTrainings(configuration.trainings ?? []);
   if (trainLength !== undefined) whole("the training length", trainLength, 1);
   for (const depth of depths) {
     if (!(depth >= 0 && depth <= 1)) {
@@ -140,6 +169,7 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
     length: lengths,
     depth: depths,
     load: loads,
+    point: points.map(({ length, load }) => `${length} with ${load}`),
     template: templates,
     seed: seeds,
   };

@@ -1,7 +1,7 @@
 import type { Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
-import { samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { fitNonNegative } from "./fit.ts";
 import { batchSize } from "./run.ts";
 
@@ -31,8 +31,10 @@ const QUICK_MILLISECONDS = 40;
 const BATCH_MILLISECONDS = 120;
 /** The next length that is tried is so many times the last. */
 const GROWTH = 4;
-/** The longest sequence that calibration begins with. */
-const FIRST_TOKENS = 1024;
+/** What takes so long is run once, and not in a batch. */
+const SLOW_MILLISECONDS = 1000;
+/** The longest sequence that calibration begins with, where the task fits into it. */
+const FIRST_TOKENS = 256;
 /** Lengths at which a growing state is looked at, for its mean. */
 const STATE_POINTS = 16;
 
@@ -82,7 +84,8 @@ async function estimateModel(
   return cells.map((cell) => {
     const { length } = cell;
     const { reading, sampling, stepping, starting, peak } = costs.get(taskKey(cell))!;
-    const count = samplesOf(configuration, tasks.get(taskKey(cell))!.metric, length);
+    const { metric } = tasks.get(taskKey(cell))!;
+    const count = samplesOf(gridOf(configuration, cell.task), metric, length);
     const size = Math.min(count, batchSize(length));
     const [whole, rest] = [Math.floor(count / size), count % size];
     let milliseconds = before + count * sampling(length) + whole * reading(size, length) +
@@ -134,14 +137,12 @@ async function calibrate(
   configuration: SweepConfiguration,
   steppings: Stepping[],
 ): Promise<TaskCosts> {
-  const loads = cells.map(({ load }) => load ?? 0);
-  const { load, depth } = cells[loads.indexOf(Math.max(...loads))];
-  const shortest = Math.min(...cells.map(({ length }) => length));
+  const { length: shortest, load, depth } = cells.reduce((a, b) => b.length < a.length ? b : a);
   const longest = Math.max(...cells.map(({ length }) => length));
   const answers: Measurement[] = [];
   const samplings: { length: number; milliseconds: number }[] = [];
   const startings: number[] = [];
-  let length = Math.min(shortest, Math.max(FIRST_TOKENS, task.shortestLength(load)));
+  let length = Math.max(task.shortestLength(load), Math.min(shortest, FIRST_TOKENS));
   for (let round = 0;; round++) {
     const make = (index: number): Sample =>
       task.sample({ length, seed: 0, index, split: "test", load, depth });
@@ -151,14 +152,16 @@ async function calibrate(
     };
     const first = [make(0)];
     const cold = await answer(first);
-    const warm = quickest([await answer(first), await answer(first)]);
+    const slow = cold.milliseconds > SLOW_MILLISECONDS;
+    const again = await answer(first);
+    const warm = slow ? again : quickest([again, await answer(first)]);
     startings.push(Math.max(0, cold.milliseconds - warm.milliseconds));
     answers.push(warm);
-    const most = Math.min(samplesOf(configuration, task.metric, length), batchSize(length));
-    const size = Math.min(
-      most,
-      Math.max(2, Math.floor(BATCH_MILLISECONDS / warm.milliseconds)),
-    );
+    const count = samplesOf(gridOf(configuration, task.name), task.metric, length);
+    const most = Math.min(count, batchSize(length));
+    const size = again.milliseconds > SLOW_MILLISECONDS
+      ? 1
+      : Math.min(most, Math.max(2, Math.floor(BATCH_MILLISECONDS / warm.milliseconds)));
     const batch: Sample[] = [];
     const { milliseconds } = await timed(() => {
       for (let index = 0; index < size; index++) batch.push(make(index));

@@ -3,6 +3,7 @@ import type { SubjectSource } from "../subject.ts";
 import { type Cell, cellKey, enumerateCells } from "./cells.ts";
 import type { SweepConfiguration } from "./configuration.ts";
 import { Journal, type JournalEntry, type JournalHeader, readJournal } from "./journal.ts";
+import { findModels, MODELS } from "./models.ts";
 import type { Row } from "./rows.ts";
 import { rowsOf, sweepHash, writeResults } from "./run.ts";
 import { SHARDS } from "./shards.ts";
@@ -31,6 +32,8 @@ export interface Contradiction {
 
 /** What a merge found. */
 export interface MergeResult {
+  /** What was swept. */
+  readonly configuration: SweepConfiguration;
   /** All rows, in the order of the grid. */
   readonly rows: readonly Row[];
   /** The folders of the journals that were joined. */
@@ -72,7 +75,7 @@ const COSTS = ["prefill_ms", "step_ms", "peak_bytes", "adapter"] as const;
  */
 export async function mergeSweep(
   folders: readonly string[],
-  source: Pick<SubjectSource, "find">,
+  source: Pick<SubjectSource, "find" | "learn">,
   out: string,
 ): Promise<MergeResult> {
   const found = await journalsIn(...folders, out);
@@ -80,7 +83,7 @@ export async function mergeSweep(
     throw new Error(`Cannot merge as there is no journal in ${folders.join(", ")}`);
   }
   const { configuration, hash } = leading(found, out);
-  const cards = await source.find(configuration.models);
+  const cards = await findModels(configuration, source, { folder: join(out, MODELS) });
   const here = await sweepHash(configuration, cards);
   if (here !== hash) {
     throw new Error(
@@ -128,6 +131,7 @@ export async function mergeSweep(
   await writeResults(out, grid, rows);
   const without = cells.filter((cell) => !finished.has(cellKey(cell)));
   return {
+    configuration,
     rows: rowsOf(grid, rows),
     joined: joined.map(({ folder }) => folder),
     total: cells.length,

@@ -19,6 +19,7 @@ import {
   type SweepConfiguration,
 } from "./configuration.ts";
 import { Journal } from "./journal.ts";
+import { findModels, MODELS } from "./models.ts";
 import { formatRows, type Row } from "./rows.ts";
 import { score } from "./score.ts";
 import { type Shard, takeShard } from "./shards.ts";
@@ -58,6 +59,8 @@ export interface SweepOptions {
   readonly out: string;
   /** Go on with the results that are there; false unless told. */
   readonly resume?: boolean;
+  /** Where the models are that it trains: `models` in the results' folder unless told. */
+  readonly models?: string;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
   /** Stops the sweep after the cell that is running. */
@@ -101,7 +104,8 @@ export async function runSweep(
   options: SweepOptions,
 ): Promise<SweepResult> {
   checkConfiguration(configuration);
-  const cards = await source.find(configuration.models);
+  const folder = options.models ?? join(options.out, MODELS);
+  const cards = await findModels(configuration, source, { folder });
   const whole = await enumerateCells(configuration, cards);
   const { shard } = options;
   const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);
@@ -346,6 +350,7 @@ export async function writeResults(
     await Deno.writeTextFile(`${path}.part`, formatRows(rowsOf(grid, finished)));
     await Deno.rename(`${path}.part`, path);
   } catch (error) {
+    await Deno.remove(`${path}.part`).catch(() => {}); // on a full disk, its room is needed
     throw new Error(
       `Cannot write ${path}: ${
         messageOf(error)

@@ -8,6 +8,8 @@ export interface JobArray {
   readonly program: readonly string[];
   /** What is swept: the words behind `sweep`. */
   readonly sweep: readonly string[];
+  /** The options of `merge`. */
+  readonly merge: readonly string[];
   /** The results' folder, as an absolute path. */
   readonly out: string;
   /** Where the script and the logs go, as an absolute path. */
@@ -46,7 +48,7 @@ export function slurmScript(job: JobArray, script: string): string {
     ...(options.trim() === "" ? [] : [`#SBATCH ${options.trim()}`]),
     "",
     'if [ -z "${SLURM_ARRAY_TASK_ID-}" ]; then',
-    `  exec ${words([...program, "merge", out])}`,
+    `  exec ${words([...program, "merge", out, ...job.merge])}`,
     "fi",
     `exec ${words([...program, "sweep", ...sweep, "--out", out, "--resume"])} \\`,
     `  --shard "$SLURM_ARRAY_TASK_ID/${shards}"`,

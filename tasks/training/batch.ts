@@ -1,7 +1,8 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { type Task, UNSCORED } from "../task.ts";
-import type { Recipe } from "./recipe.ts";
+import type { RandomGenerator } from "pure-rand/types/RandomGenerator";
+import type { Recipe, TrainingPoint } from "./recipe.ts";
 
 /** One step's sequences, the positions where something is due, and how much each counts. */
 export interface TrainingBatch {
@@ -21,6 +22,41 @@ export interface TrainingBatch {
   readonly taskOf: Uint32Array;
 }
 
+/** A part of a batch that is read at once. */
+export interface Segment extends Omit<TrainingBatch, "taskOf"> {
+  /** Which of the batch's scored rows are in it. */
+  readonly scored: Uint32Array;
+}
+
+/** A batch cut into segments of about equal time, first to last. */
+export function segmentsOf(batch: TrainingBatch, count: number): Segment[] {
+  const { sequences, time, tokens, rows, labels, weights } = batch;
+  const bounds = Array.from({ length: count + 1 }, (_, i) => Math.round(time * i / count));
+  return bounds.slice(1).flatMap((end, i) => {
+    const start = bounds[i];
+    const length = end - start;
+    if (length === 0) return [];
+    const part = new Uint32Array(sequences * length);
+    for (let sequence = 0; sequence < sequences; sequence++) {
+      const from = sequence * time + start;
+      part.set(tokens.subarray(from, from + length), sequence * length);
+    }
+    const inside = (row: number): boolean => row % time >= start && row % time < end;
+    const scored = Uint32Array.from([...rows.keys()].filter((index) => inside(rows[index])));
+    return [{
+      sequences,
+      time: length,
+      tokens: part,
+      scored,
+      rows: scored.map((index) =>
+        Math.floor(rows[index] / time) * length + rows[index] % time - start
+      ),
+      labels: scored.map((index) => labels[index]),
+      weights: Float32Array.from(scored, (index) => weights[index]),
+    }];
+  });
+}
+
 /** The batch of a step: a pure function of the recipe and the step. */
 export function trainingBatch(
   recipe: Recipe,
@@ -29,14 +65,22 @@ export function trainingBatch(
 ): TrainingBatch {
   const active = step < recipe.firstTaskSteps ? [0] : tasks.map((_, index) => index);
   const each = Math.floor(recipe.batch / active.length);
-  const time = stepLength(recipe, tasks, step);
+  const { length: time, load } = recipe.points
+    ? stepPoint(recipe.points, recipe.seed, step)
+    : { length: stepLength(recipe, tasks, step), load: undefined };
   const sequences = each * active.length;
   const tokens = new Uint32Array(sequences * time);
   const due: { row: number; label: number; task: number }[] = [];
   for (let sequence = 0; sequence < sequences; sequence++) {
     const task = active[sequence % active.length];
     const index = step * recipe.batch + sequence;
-    const sample = tasks[task].sample({ length: time, seed: recipe.seed, index, split: "train" });
+    const sample = tasks[task].sample({
+      length: time,
+      seed: recipe.seed,
+      index,
+      split: "train",
+      ...(tasks[task].loads ? { load } : {}),
+    });
     tokens.set(sample.tokens, sequence * time);
     sample.labels.forEach((label, t) => {
       if (label !== UNSCORED) due.push({ row: sequence * time + t, label, task });
@@ -58,7 +102,26 @@ export function trainingBatch(
 function stepLength({ length, seed }: Recipe, tasks: readonly Task[], step: number): number {
   const half = Math.floor(length / 2);
   const fits = tasks.every((task) => task.metric === "accuracy" && task.shortestLength() <= half);
+  return fits && uniformInt(stepDraws(seed, step), 0, 1) === 1 ? half : length;
+}
+
+/** The point of a step, drawn by the points' weights. */
+function stepPoint(points: readonly TrainingPoint[], seed: number, step: number): TrainingPoint {
+  const weights = points.map(({ weight = 1 }) => weight);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let left = uniformInt(stepDraws(seed, step), 0, 2 ** 24 - 1) / 2 ** 24 * total;
+  const drawn = weights.findIndex((weight) => (left -= weight) < 0);
+  return points[drawn < 0 ? points.length - 1 : drawn];
+}
+
+/** Whether a step begins with the state that the step before ended with. */
+export function passesState({ statePassing = 0, seed }: Recipe, step: number): boolean {
+  const draws = stepDraws(seed ^ 0x5bd1e995, step);
+  return step > 0 && uniformInt(draws, 0, 2 ** 24 - 1) / 2 ** 24 < statePassing;
+}
+
+function stepDraws(seed: number, step: number): RandomGenerator {
   const generator = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ step);
   for (let i = 0; i < 4; i++) generator.next();
-  return fits && uniformInt(generator, 0, 1) === 1 ? half : length;
+  return generator;
 }

@@ -1,5 +1,12 @@
 import { replaceFile, storeParameters } from "../../models/checkpoints/checkpoint.ts";
-import { readSafetensors, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
+import type { Gpu } from "../../kernels/gpu/mod.ts";
+import {
+  type MixerState,
+  readSafetensors,
+  type StoredTensor,
+  Variable,
+  writeSafetensors,
+} from "../../models/mod.ts";
 import type { Recipe } from "./recipe.ts";
 import { Schedule } from "./schedule.ts";
 import type { Trainer } from "./trainer.ts";
@@ -32,7 +39,18 @@ export async function saveCheckpoint(
   moments.forEach(([name, { shape }], index) => {
     tensors.set(name, { shape, data: values[index] as Float32Array });
   });
+  const { carried } = trainer;
+  const states = (carried ?? []).flatMap((state, layer) =>
+    Object.entries(state.tensors).map(([name, { tensor }]) =>
+      [`state.${layer}.${name}`, tensor] as const
+    )
+  );
+  const stateValues = await trainer.model.gpu.read(states.map(([, tensor]) => tensor));
+  states.forEach(([name, { shape }], index) => {
+    tensors.set(name, { shape, data: stateValues[index] as Float32Array });
+  });
   const bytes = writeSafetensors(tensors, {
+    ...(carried ? { positions: JSON.stringify(carried.map(({ position }) => position)) } : {}),
     recipe: JSON.stringify(recipe),
     step: `${progress.step}`,
     seconds: `${progress.seconds}`,
@@ -76,9 +94,31 @@ export async function restoreCheckpoint(
     load(`first_moment.${name}`, first);
     load(`second_moment.${name}`, second);
   }
+  if (metadata.positions !== undefined) {
+    trainer.carried = restoreStates(trainer.model.gpu, tensors, JSON.parse(metadata.positions));
+  }
   return {
     step: Number(metadata.step),
     seconds: Number(metadata.seconds),
     schedule: new Schedule(recipe, JSON.parse(metadata.schedule)),
   };
+}
+
+/** The states of all layers, as {@linkcode saveCheckpoint} wrote them. */
+function restoreStates(
+  gpu: Gpu,
+  stored: ReadonlyMap<string, StoredTensor>,
+  positions: readonly number[],
+): MixerState[] {
+  return positions.map((position, layer) => {
+    const prefix = `state.${layer}.`;
+    const entries = [...stored].filter(([name]) => name.startsWith(prefix));
+    return {
+      position,
+      tensors: Object.fromEntries(entries.map(([name, { shape, data }]) => [
+        name.slice(prefix.length),
+        new Variable(gpu.tensor(shape, data)),
+      ])),
+    };
+  });
 }

@@ -13,6 +13,16 @@ export interface RecipeTask {
   readonly options: TaskOptions[TaskName];
 }
 
+/** A length that a model is trained at, and how much is to be remembered there. */
+export interface TrainingPoint {
+  /** Tokens of a sequence. */
+  readonly length: number;
+  /** The load of the tasks that have one; their own unless told. */
+  readonly load?: number;
+  /** How often it comes, against the other points' weights; 1 unless told. */
+  readonly weight?: number;
+}
+
 /** How a model is trained, as plain data: the same recipe and seed give the same loss curve. */
 export interface Recipe {
   /** The recipe's name, which the model that it makes bears too. */
@@ -21,8 +31,24 @@ export interface Recipe {
   readonly model: ModelConfiguration;
   /** The tasks; each batch holds as many sequences of each. */
   readonly tasks: readonly RecipeTask[];
-  /** Length of the training sequences in tokens; every other batch or so is half as long. */
+  /**
+   * Length of the training sequences in tokens; every other batch or so is half as long. Where there
+   * are points, it is the greatest of theirs.
+   */
   readonly length: number;
+  /** A mixture of lengths and loads, of which each step draws one. */
+  readonly points?: readonly TrainingPoint[];
+  /**
+   * Truncated back-propagation: sequences are read in so many segments, from each of which the next
+   * takes the state over, but no gradient passes between them; 1 unless told.
+   */
+  readonly segments?: number;
+  /**
+   * State passing (Ruiz & Gu 2025): the share of steps that begin with the state that the step before
+   * ended with, so that states are met which a sequence alone would reach only later; 0 unless told.
+   * For models without attention.
+   */
+  readonly statePassing?: number;
   /** Sequences a step, over all tasks. */
   readonly batch: number;
   /** Peak learning rate of AdamW. */
@@ -123,6 +149,7 @@ function stateTracking(
     model: model({ vocabulary: options.vocabulary!, width: 32 }),
     tasks: [{ name: task, options }],
     ...SHARED,
+    ...(task === "parity" ? { steps: 1500 } : {}),
   };
 }
 

@@ -7,7 +7,7 @@ import { type TrainingBatch, trainingBatch } from "./batch.ts";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { Recipe } from "./recipe.ts";
 import { Schedule, type StepResult } from "./schedule.ts";
-import { type QueuedStep, Trainer } from "./trainer.ts";
+import { type QueuedSegment, Trainer } from "./trainer.ts";
 
 /** Steps whose measurements are read back at once: a read waits about 10 ms however small it is. */
 const STEPS_PER_READ = 10;
@@ -137,7 +137,7 @@ class Run {
     const count = Math.min(STEPS_PER_READ, this.#schedule.end - first);
     const rate = this.#schedule.rate(first);
     const batches: TrainingBatch[] = [];
-    const queued: QueuedStep[] = [];
+    const queued: QueuedSegment[][] = [];
     for (let step = first; step < first + count; step++) {
       const batch = trainingBatch(this.#recipe, this.#tasks, step);
       batches.push(batch);
@@ -164,15 +164,25 @@ class Run {
   async #results(
     first: number,
     batches: readonly TrainingBatch[],
-    queued: readonly QueuedStep[],
+    queued: readonly (readonly QueuedSegment[])[],
   ): Promise<StepResult[]> {
-    const tensors = queued.flatMap(({ losses, correct }) => [losses, correct]);
+    const tensors = queued.flat().flatMap(({ losses, correct }) => [losses, correct]);
     const values = await this.#trainer.model.gpu.read(tensors);
     for (const tensor of tensors) tensor[Symbol.dispose]();
+    let read = 0;
     return batches.map((batch, index) => {
+      const losses = new Float32Array(batch.rows.length);
+      const correct = new Uint8Array(batch.rows.length);
+      for (const { scored } of queued[index]) {
+        scored.forEach((row, i) => {
+          losses[row] = values[read][i];
+          correct[row] = values[read + 1][i];
+        });
+        read += 2;
+      }
       const result = {
         step: first + index,
-        ...measure(batch, this.#tasks.length, values[2 * index], values[2 * index + 1]),
+        ...measure(batch, this.#tasks.length, losses, correct),
       };
       if (!Number.isFinite(result.loss)) {
         throw new Error(

@@ -1,10 +1,10 @@
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
 import { adamW, gradientNorm } from "../../kernels/optimizer/mod.ts";
-import { Model, Tape, type Variable } from "../../models/mod.ts";
+import { type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
 import { parameterSpecifications } from "../../models/model.ts";
-import type { TrainingBatch } from "./batch.ts";
+import { passesState, type Segment, segmentsOf, type TrainingBatch } from "./batch.ts";
 import { OPTIMIZER, type Recipe } from "./recipe.ts";
 
 /** What the optimizer holds for one parameter. */
@@ -15,11 +15,13 @@ export interface Moments {
   readonly second: Tensor;
 }
 
-/** A step's measurements while they are still on the GPU. */
-export interface QueuedStep {
-  /** Loss of each scored row in nats. */
+/** A segment's measurements while they are still on the GPU. */
+export interface QueuedSegment {
+  /** Which of the batch's scored rows they are of. */
+  readonly scored: Uint32Array;
+  /** Loss of each in nats. */
   readonly losses: Tensor;
-  /** 1 for each scored row that is right. */
+  /** 1 for each that is right. */
   readonly correct: Tensor;
 }
 
@@ -31,10 +33,25 @@ export class Trainer implements Disposable {
   readonly moments: ReadonlyMap<string, Moments>;
   readonly #gpu: Gpu;
   readonly #decays: ReadonlyMap<string, boolean>;
+  readonly #recipe: Recipe;
+  /** What the last step ended with, where the next may begin with it: one a layer. */
+  carried: readonly MixerState[] | undefined;
 
-  /** A trainer of a freshly initialised model. */
+  /**
+   * A trainer of a freshly initialised model.
+   *
+   * @throws {RangeError} where states are to be passed on and would grow without end.
+   */
   constructor(gpu: Gpu, recipe: Recipe) {
     this.#gpu = gpu;
+    this.#recipe = recipe;
+    if (
+      recipe.statePassing && recipe.model.layers.some(({ mixer }) => mixer.kind === "attention")
+    ) {
+      throw new RangeError(
+        `Cannot train ${recipe.name} with state passing as it has attention, whose state grows`,
+      );
+    }
     this.model = new Model(gpu, recipe.model, { seed: recipe.seed });
     this.#decays = new Map(
       parameterSpecifications(recipe.model).map(({ name, decays }) => [name, decays]),
@@ -48,16 +65,63 @@ export class Trainer implements Disposable {
   }
 
   /** Queues one step; the caller disposes of what it measures. */
-  step(batch: TrainingBatch, step: number, learningRate: number): QueuedStep {
+  step(batch: TrainingBatch, step: number, learningRate: number): QueuedSegment[] {
+    let states = passesState(this.#recipe, step) ? this.#take(batch.sequences) : undefined;
+    const queued: QueuedSegment[] = [];
+    for (const segment of segmentsOf(batch, this.#recipe.segments ?? 1)) {
+      states = this.#segment(segment, states, queued);
+    }
+    this.#update(step, learningRate);
+    this.#take();
+    if (this.#recipe.statePassing) this.carried = states;
+    else disposeStates(states);
+    return queued;
+  }
+
+  /** The state that the last step left, where it is of as many sequences; otherwise it goes. */
+  #take(sequences?: number): readonly MixerState[] | undefined {
+    const carried = this.carried;
+    this.carried = undefined;
+    const [first] = Object.values(carried?.[0].tensors ?? {});
+    if (sequences !== undefined && first?.shape[0] === sequences) return carried;
+    disposeStates(carried);
+    return undefined;
+  }
+
+  /** Forward and backward through a segment; the state before it goes, the one behind it is returned. */
+  #segment(
+    segment: Segment,
+    states: readonly MixerState[] | undefined,
+    queued: QueuedSegment[],
+  ): readonly MixerState[] {
     const gpu = this.#gpu;
     using tape = new Tape(gpu, { recording: true });
-    const { sequences, time, rows } = batch;
-    using tokens = gpu.tensor([sequences, time], batch.tokens, "u32");
+    const { sequences, time, rows, scored } = segment;
+    using tokens = gpu.tensor([sequences, time], segment.tokens, "u32");
+    const read = this.model.read(tape, tokens, states);
+    const next = read.states.map(({ position, tensors }) => ({
+      position,
+      tensors: Object.fromEntries(
+        Object.entries(tensors).map((
+          [name, variable],
+        ) => [name, new Variable(tape.keep(variable))]),
+      ),
+    }));
+    if (rows.length > 0) queued.push({ scored, ...this.#score(tape, segment, read.hidden) });
+    disposeStates(states);
+    return next;
+  }
+
+  #score(
+    tape: Tape,
+    { sequences, time, rows, ...segment }: Segment,
+    hidden: Variable,
+  ): { losses: Tensor; correct: Tensor } {
+    const gpu = this.#gpu;
     using indices = gpu.tensor([rows.length], rows, "u32");
-    using labels = gpu.tensor([rows.length], batch.labels, "u32");
-    using rowWeights = gpu.tensor([rows.length], batch.weights);
+    using labels = gpu.tensor([rows.length], segment.labels, "u32");
+    using rowWeights = gpu.tensor([rows.length], segment.weights);
     const { width } = this.model.configuration;
-    const { hidden } = this.model.read(tape, tokens);
     const flat = reshape(tape, hidden, [sequences * time, width]);
     const logits = this.model.head(tape, gatherRows(tape, flat, indices));
     const { loss, correct, logSumExp } = crossEntropy(gpu, { logits: logits.tensor, labels });
@@ -68,12 +132,12 @@ export class Trainer implements Disposable {
     );
     logSumExp[Symbol.dispose]();
     tape.backward([{ variable: logits, gradient: logitsGradient }]);
-    this.#update(step, learningRate);
     return { losses: loss, correct };
   }
 
   /** Frees the model and the optimizer's state. */
   [Symbol.dispose](): void {
+    this.#take();
     this.model[Symbol.dispose]();
     for (const { first, second } of this.moments.values()) {
       first[Symbol.dispose]();
@@ -122,5 +186,11 @@ export class Trainer implements Disposable {
         step: step + 1,
       },
     );
+  }
+}
+
+function disposeStates(states: readonly MixerState[] | undefined): void {
+  for (const { tensors } of states ?? []) {
+    for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
   }
 }

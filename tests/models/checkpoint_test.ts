@@ -36,7 +36,7 @@ Deno.test("a model is the same after it was saved and loaded", () =>
 Deno.test("loadModel() names the file that is missing, truncated or foreign", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
-    await assertRejects(() => loadModel(gpu, folder), Error, "its config.json cannot be read");
+    await assertRejects(() => loadModel(gpu, folder), Error, "it holds none of model.safetensors");
     await Deno.writeTextFile(`${folder}/config.json`, "{");
     await assertRejects(() => loadModel(gpu, folder), Error, "it is no JSON");
     await Deno.writeTextFile(`${folder}/config.json`, '{"architectures": ["HyenaForCausalLM"]}');

@@ -75,12 +75,97 @@ const OPTIONS: ModelConfiguration = {
   ],
 };
 
+/** What linear RNNs as flash-linear-attention has them do that none of the architectures does. */
+const RNN_OPTIONS: ModelConfiguration = {
+  family: "options of published linear RNNs",
+  vocabulary: VOCABULARY,
+  width: 32,
+  layers: [
+    {
+      mixer: {
+        kind: "gla",
+        heads: 4,
+        keyHeads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        convolution: 3,
+        gateRank: 4,
+        featureMap: "elu_plus_one",
+        // Log-sigmoids over 16: this floor binds for about half of them.
+        lowestLogDecay: -0.043,
+        outputGate: false,
+        normEpsilon: 1e-3,
+      },
+    },
+    {
+      mixer: {
+        kind: "retnet",
+        heads: 4,
+        keyHeads: 1,
+        keyDim: 8,
+        valueDim: 12,
+        featureMap: "silu",
+        outputGate: false,
+        normEpsilon: 1e-3,
+      },
+    },
+    {
+      mixer: {
+        kind: "delta_net",
+        heads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        convolution: 3,
+        activation: "elu_plus_one",
+        fixedStrength: true,
+        outputGate: true,
+        normEpsilon: 1e-3,
+      },
+    },
+    {
+      mixer: {
+        kind: "gated_delta_net",
+        heads: 4,
+        keyHeads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        convolution: 0,
+        outputGate: false,
+        negativeEigenvalues: true,
+        normEpsilon: 1e-3,
+      },
+    },
+  ],
+};
+
+/** Attention as interventions change it. */
+const POSITIONS: ModelConfiguration = {
+  family: "changed attention",
+  vocabulary: VOCABULARY,
+  width: 32,
+  layers: [
+    { mixer: { kind: "attention", heads: 3, headDim: 8, window: 20, alibi: true } },
+    {
+      mixer: {
+        kind: "attention",
+        heads: 2,
+        headDim: 8,
+        window: 20,
+        sinks: 3,
+        rotaryBase: 100,
+      },
+    },
+  ],
+};
+
 function configurations(): ModelConfiguration[] {
   return [
+    POSITIONS,
     ...Object.keys(ARCHITECTURES).map((name) =>
       architecture(name, { vocabulary: VOCABULARY, width: 32 })
     ),
     OPTIONS,
+    RNN_OPTIONS,
   ];
 }
 

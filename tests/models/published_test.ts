@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import {
+  describeModel,
+  type LayerConfiguration,
   loadModel,
   type Model,
+  type ModelDescription,
   type ModelState,
+  openWeights,
   readSafetensors,
   type StoredTensor,
   writeSafetensors,
@@ -18,6 +22,8 @@ interface Expected {
   readonly tokens: Float32Array;
   readonly logits: ReadonlyMap<number, Float32Array>;
   readonly generated: readonly number[];
+  /** The logits of the last of more tokens, where there are some. */
+  readonly long?: { readonly tokens: Float32Array; readonly logits: Float32Array };
 }
 
 async function readExpected(path: string): Promise<Expected> {
@@ -32,6 +38,9 @@ async function readExpected(path: string): Promise<Expected> {
       [tokens.length, dataOf("logits")],
     ]),
     generated: Array.from(dataOf("generated")),
+    ...(tensors.has("tokens2000") && {
+      long: { tokens: dataOf("tokens2000"), logits: dataOf("logits2000") },
+    }),
   };
 }
 
@@ -46,6 +55,17 @@ async function readInSegments(model: Model, tokens: Float32Array): Promise<Float
   }
   state?.[Symbol.dispose]();
   return Float32Array.from(parts);
+}
+
+/** Reads whole what is long, and in segments. */
+async function assertLong(
+  model: Model,
+  { tokens, logits }: NonNullable<Expected["long"]>,
+): Promise<void> {
+  using whole = model.forward(tokens);
+  const actual = await whole.read();
+  assertClose(actual.subarray(-logits.length), logits, 1e-4, `logits of ${tokens.length} tokens`);
+  assertClose(await readInSegments(model, tokens), actual, 1e-4, `segments of ${SEGMENT}`);
 }
 
 async function assertAsExpected(
@@ -91,6 +111,49 @@ for (
   });
 }
 
+const RWKV_6 = "rwkv6/RWKV-x060-Tiny-20261124-ctx512.pth";
+const RWKV_7 = "rwkv7/RWKV-x070-Tiny-20261124-ctx512.pth";
+
+for (
+  const [name, path] of [
+    ["rwkv6", RWKV_6],
+    ["rwkv7", RWKV_7],
+    ["rwkv6_hf", "rwkv6_hf"],
+    ["rwkv6_fla", "rwkv6_fla"],
+    ["rwkv7_fla", "rwkv7_fla"],
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of the papers' formulas, up to 2000 tokens`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${path}`);
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    await assertLong(model, expected.long!);
+  });
+}
+
+for (
+  const name of [
+    "gated_deltanet",
+    "gated_deltanet_hybrid",
+    "gla",
+    "gla_varied",
+    "retnet",
+    "retnet_varied",
+    "delta_net",
+    "delta_net_varied",
+    "hgrn2",
+  ]
+) {
+  Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
+    const gpu = await testGpu();
+    using model = await loadModel(gpu, `${FOLDER}/${name}`);
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    if (expected.long) await assertLong(model, expected.long);
+  });
+}
+
 for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   Deno.test(`llama with ${scaling} rotary scaling: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
@@ -104,11 +167,30 @@ for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   });
 }
 
-for (const name of ["llama_tied", "mamba", "mamba2_biased", "mamba2attn_ssm", "recurrent_gemma"]) {
+for (
+  const [name, path = name] of [
+    ["llama_tied"],
+    ["mamba"],
+    ["mamba2_biased"],
+    ["mamba2attn_ssm"],
+    ["recurrent_gemma"],
+    ["rwkv6", RWKV_6],
+    ["rwkv7", RWKV_7],
+    ["rwkv6_hf"],
+    ["rwkv6_fla"],
+    ["rwkv7_fla"],
+    ["gated_deltanet"],
+    ["gated_deltanet_hybrid"],
+    ["gla"],
+    ["retnet"],
+    ["delta_net"],
+    ["hgrn2"],
+  ]
+) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {
     const gpu = await testGpu();
-    using model = await loadModel(gpu, `${FOLDER}/${name}`, { dtype: "f16" });
-    using exact = await loadModel(gpu, `${FOLDER}/${name}`);
+    using model = await loadModel(gpu, `${FOLDER}/${path}`, { dtype: "f16" });
+    using exact = await loadModel(gpu, `${FOLDER}/${path}`);
     assert(weightBytes(model) < 0.6 * weightBytes(exact), "the weights take less memory");
     const { tokens, logits } = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
     for (const [length, values] of logits) {
@@ -214,6 +296,87 @@ Deno.test("a config that is not supported, or says too little, is refused by key
     await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
   }));
 
+Deno.test("what a config in fla's layout leaves out is fla's default", async () => {
+  const defaults: Record<string, Record<string, unknown>> = JSON.parse(
+    await Deno.readTextFile(`${FOLDER}/fla_defaults.json`),
+  );
+  const folder = await Deno.makeTempDir();
+  const describe = async (config: Record<string, unknown>): Promise<ModelDescription> => {
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    return await describeModel(folder);
+  };
+  try {
+    assertEquals(Object.keys(defaults).length, 5);
+    for (const [name, said] of Object.entries(defaults)) {
+      const { configuration, trainedLength } = await describe({ architectures: [name] });
+      const full = await describe({ ...said, architectures: [name] });
+      assertEquals(configuration, full.configuration, name);
+      assertEquals(trainedLength, undefined);
+      assertEquals(full.trainedLength, 2048);
+      // Two thirds of 2,048 · hidden_ratio up to a multiple of 256, as fla's checkpoints of 1.3B have it.
+      assertEquals(
+        configuration.layers[0].channelMixer?.hidden,
+        name === "RetNetForCausalLM" ? 2816 : 5632,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("fla's older checkpoints hold a perceptron's gate and what it gates in one tensor", () =>
+  inCopy("gla", async (folder) => {
+    const gpu = await testGpu();
+    const expected = await readExpected(`${FOLDER}/gla/expected.safetensors`);
+    await changeTensors(folder, (tensors) => {
+      for (const layer of [0, 1]) {
+        const [gate, up] = ["gate", "up"].map((name) =>
+          `model.layers.${layer}.mlp.${name}_proj.weight`
+        );
+        const stored = [gate, up].map((name) => tensors.get(name)!);
+        tensors.set(gate, {
+          shape: [2 * stored[0].shape[0], stored[0].shape[1]],
+          data: Float32Array.from(stored.flatMap(({ data }) => Array.from(data))),
+        });
+        tensors.delete(up);
+      }
+    });
+    using model = await loadModel(gpu, folder);
+    using actual = model.forward(expected.tokens.subarray(0, 2));
+    assertClose(await actual.read(), expected.logits.get(2)!, 1e-4, "logits");
+    await changeTensors(folder, (tensors) => tensors.delete("model.layers.0.mlp.down_proj.weight"));
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "it lacks model.layers.0.mlp.up_proj.weight, model.layers.0.mlp.down_proj.weight, model.layers.1.mlp.up_proj.weight",
+    );
+  }));
+
+Deno.test("a setting of fla's that is not supported is refused with its value", async () => {
+  const gpu = await testGpu();
+  const refused: [name: string, changes: Record<string, unknown>, message: string][] = [
+    ["gla", { hidden_act: "powlu" }, '"hidden_act" must be one of swish: current value is "powlu"'],
+    ["gla", { attnres_block_size: 4 }, '"attnres_block_size" must be null'],
+    ["gla", { elementwise_affine: false }, "supported: current value is false"],
+    ["gla", { gate_logit_normalizer: 8 }, '"gate_logit_normalizer" must be 16'],
+    ["gla", { feature_map: "elu" }, '"feature_map" must be one of relu, '],
+    ["gla", { num_kv_heads: 3 }, '"num_kv_heads" must divide "num_heads" (2): current value is 3'],
+    ["gla", { num_heads: 3 }, '"expand_k" must give "hidden_size" (32) times it in 3 equal heads'],
+    ["gla", { attn: { layers: [2], num_heads: 4 } }, '"attn": "layers" must be numbers of layers'],
+    ["gla", { attn: { layers: [1] } }, '"attn": it must give "num_heads"'],
+    ["retnet", { feature_map: "elu" }, '"feature_map" must be one of relu, '],
+    ["delta_net", { qk_norm: "sum" }, '"qk_norm" must be one of l2: current value is "sum"'],
+    ["delta_net", { conv_bias: true }, '"conv_bias" must be false'],
+    ["gated_deltanet", { num_v_heads: 3 }, '"num_v_heads" must be a multiple of "num_heads" (2)'],
+  ];
+  for (const [name, changes, message] of refused) {
+    await inCopy(name, async (folder) => {
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => loadModel(gpu, folder), Error, message);
+    });
+  }
+});
+
 Deno.test("a tensor that is larger than the adapter allows is refused before it is read", () =>
   inCopy("llama", async (folder) => {
     const gpu = await testGpu();
@@ -249,17 +412,121 @@ Deno.test("a tensor that is larger than the adapter allows is refused before it 
     );
   }));
 
-/** Runs a test on a copy of a checkpoint. */
-async function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+Deno.test("what a .pth holds is read from its tensors' names and shapes, in its file or its folder", () =>
+  inFolder(async (folder) => {
+    const file = "RWKV-x070-Tiny-20261124-ctx512.pth";
+    await Deno.copyFile(`${FOLDER}/${RWKV_7}`, `${folder}/${file}`);
+    const described = await describeModel(folder);
+    assertEquals(described.trainedLength, 512);
+    assertEquals(described.configuration, {
+      family: "rwkv7",
+      vocabulary: 48,
+      width: 24,
+      norm: "layer",
+      normEpsilon: 1e-5,
+      embeddingNorm: true,
+      layers: [0, 1, 2].map((index): LayerConfiguration => ({
+        mixer: {
+          kind: "rwkv7",
+          heads: 3,
+          headDim: 8,
+          mixesValues: index > 0,
+          ranks: { decay: 6, a: 5, valueMix: 4, gate: 9 },
+        },
+        channelMixer: { kind: "rwkv7", hidden: 96 },
+      })),
+    });
+    // An empty config says nothing; that of another model beside a file that is named is not its own.
+    for (const config of ["{}", await Deno.readTextFile(`${FOLDER}/rwkv6_hf/config.json`)]) {
+      await Deno.writeTextFile(`${folder}/config.json`, config);
+      assertEquals(await describeModel(`${folder}/${file}`), described);
+    }
+    const { layers } = (await describeModel(`${FOLDER}/${RWKV_6}`)).configuration;
+    assertEquals(layers[1], {
+      mixer: { kind: "rwkv6", heads: 4, headDim: 8, shiftRank: 5, decayRank: 7 },
+      channelMixer: { kind: "rwkv6", hidden: 84 },
+    });
+  }));
+
+Deno.test("of several .pth in a folder one must be named; one that says nothing is refused", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    await Deno.copyFile(`${FOLDER}/${RWKV_6}`, `${folder}/six.pth`);
+    await Deno.copyFile(`${FOLDER}/${RWKV_7}`, `${folder}/seven.pth`);
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "it holds several files: give the path of one of seven.pth, six.pth",
+    );
+    using six = await loadModel(gpu, `${folder}/six.pth`);
+    assertEquals(six.configuration.family, "rwkv6");
+    const other = `${folder}/other.pth`;
+    await Deno.copyFile(`${FOLDER}/../torch_module/tiny.pth`, other);
+    await assertRejects(
+      () => loadModel(gpu, other),
+      Error,
+      `Cannot read ${other}: there is no config.json beside it, and none of blocks.0.att.time_maa_w1, blocks.0.att.r_k in it`,
+    );
+  }));
+
+Deno.test("missing, extra and misshapen tensors of an RWKV are listed, and those that tell its sizes", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const path = `${folder}/model.safetensors`;
+    using weights = await openWeights(`${FOLDER}/${RWKV_6}`);
+    const tensors = new Map<string, StoredTensor>();
+    for (const [name, { shape }] of weights.tensors) {
+      tensors.set(name, { shape, data: await weights.readFloats(name) });
+    }
+    const rejects = async (message: string): Promise<void> => {
+      await Deno.writeFile(path, writeSafetensors(tensors));
+      await assertRejects(() => loadModel(gpu, folder), Error, message);
+    };
+    tensors.set("blocks.1.att.time_state", { shape: [4, 8, 8], data: new Float32Array(256) });
+    tensors.set("blocks.1.att.time_decay", { shape: [1, 1, 31], data: new Float32Array(31) });
+    tensors.delete("blocks.0.ln0.bias");
+    await rejects(
+      "as a rwkv6 model: it lacks blocks.0.ln0.bias; it has tensors of another model: blocks.1.att.time_state; blocks.1.att.time_decay has shape [1,1,31], not [32]",
+    );
+    tensors.delete("blocks.0.att.time_faaaa");
+    await rejects(`Cannot read ${path}: it lacks blocks.0.att.time_faaaa`);
+  }));
+
+Deno.test("an RWKV config that is not supported is refused by key", () =>
+  inFolder(async (folder) => {
+    const refuses = async (
+      name: string,
+      changes: Record<string, unknown>,
+      message: string,
+    ): Promise<void> => {
+      await Deno.copyFile(`${FOLDER}/${name}/config.json`, `${folder}/config.json`);
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => describeModel(folder), Error, message);
+    };
+    await refuses("rwkv6_hf", { layer_norm_epsilon: 1e-6 }, '"layer_norm_epsilon" must be 1e-5');
+    await refuses("rwkv6_fla", { expand_k: null }, '"expand_k" must be 1: current value is 0.5');
+    await refuses("rwkv7_fla", { norm_bias: false }, '"norm_bias" must be true');
+    await refuses("rwkv7_fla", { attn: { layers: [1] } }, '"attn" must be null');
+    await refuses("rwkv7_fla", { hidden_act: "relu" }, '"hidden_act" must be one of sqrelu');
+  }));
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    for (const file of ["config.json", "model.safetensors"]) {
-      await Deno.copyFile(`${FOLDER}/${name}/${file}`, `${folder}/${file}`);
-    }
     await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Runs a test on a copy of a checkpoint. */
+function inCopy(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+  return inFolder(async (folder) => {
+    for (const file of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(`${FOLDER}/${name}/${file}`, `${folder}/${file}`);
+    }
+    await test(folder);
+  });
 }
 
 async function changeTensors(

@@ -1,8 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
+import { hashOf } from "../../tasks/sweep/configuration.ts";
 import { parseRows, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
+import { until } from "./slurm_cluster.ts";
 import { exampleRows } from "./example_rows.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -41,7 +43,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 }
 
 Deno.test("the real command line: help for every command, errors in one line", async () => {
-  for (const name of ["sweep", "eval", "train", "merge", "report"]) {
+  for (const name of ["sweep", "eval", "train", "merge", "ruler", "report"]) {
     const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
     assertEquals(code, 0);
     assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
@@ -52,7 +54,7 @@ Deno.test("the real command line: help for every command, errors in one line", a
   const unknown = await run("tasks/main.ts", ["sweeep"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
   assert(
-    /^There is no command sweeep: there are sweep, eval, train, merge, report\n$/.test(
+    /^There is no command sweeep: there are sweep, eval, train, merge, ruler, report\n$/.test(
       unknown.stderr,
     ),
   );
@@ -66,7 +68,13 @@ for (
     [["--lengths", "twice"], "twice is no length: give tokens (512, 4k, 1m) or multiples"],
     [["--samples", "many"], "--samples takes numbers: current value is many"],
     [["--samples"], "--samples takes N"],
+    [["--shard", "8/8"], "Cannot run shard 8/8: of 8 shards the first is 0/8, the last 7/8"],
+    [["--dry-run", "--shards", "0"], "--shards takes whole numbers above 0: current value is 0"],
+    [["--slurm", "--shard", "0/2"], "the jobs are given theirs, of --shards N"],
+    [["--slurm", "--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
+    [["--slurm", "--dry-run", "--slurm-options", "--a\n--b"], "more than a line"],
     [["paper"], "There is no sweep paper: there are default"],
+    [["mqar-small"], "as these models are not trained by recipes"],
     [["--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--models", "reader", "--text", "/nowhere.txt"], "Cannot read the text file /nowhere.txt"],
     [["--resume", "--out", "/nowhere"], "Cannot go on in /nowhere as it holds no journal.jsonl"],
@@ -80,6 +88,14 @@ for (
     assertEquals(stderr.trimEnd().split("\n").length, 1);
   });
 }
+
+Deno.test("sweep --print prints a sweep as it would be run, with its hash", async () => {
+  const { code, stdout } = await oracle("sweep", "mqar-small", "--print", "--samples", "5");
+  assertEquals(code, 0);
+  const { hash, ...configuration } = JSON.parse(stdout);
+  assertEquals(configuration, { ...SWEEPS["mqar-small"], samples: 5 });
+  assertEquals(hash, await hashOf(configuration));
+});
 
 Deno.test("sweep --verbose prints where an error comes from", async () => {
   const { code, stderr } = await oracle("sweep", "--lengths", "twice", "--verbose");
@@ -134,7 +150,7 @@ Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =
     const lines = async (): Promise<string[]> =>
       (await Deno.readTextFile(journal).catch(() => "")).split("\n").slice(0, -1);
     const process = command("tests/tasks/oracle_main.ts", [...args, "--out", out], 30).spawn();
-    while ((await lines()).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until("four cells", 30, async () => (await lines()).length >= 5);
     process.kill("SIGKILL");
     await Promise.all([process.stdout.cancel(), process.stderr.cancel(), process.status]);
     const before = await lines();
@@ -151,6 +167,151 @@ Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =
     assertEquals(accuracies.length, 16);
   }));
 
+Deno.test("sweep: a full disk in the middle of a cell's line loses no cell before it", () =>
+  inFolder(async (out) => {
+    const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
+    // A file may not grow beyond 8 KiB, and a line that would is written in part, as on a full disk.
+    const limited = new Deno.Command("sh", {
+      args: ["-c", `ulimit -f 16; trap '' XFSZ; exec "$@"`, "sh", Deno.execPath()].concat(
+        ["run", "-A", "--quiet", "--no-check", join(ROOT, "tests/tasks/oracle_main.ts")],
+        [...args, "--out", out],
+      ),
+      cwd: ROOT,
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const { code, stderr } = await limited.output();
+    const message = new TextDecoder().decode(stderr);
+    assertEquals(code, 1, message);
+    assert(message.includes(`error: Cannot write ${join(out, "journal.jsonl")}: `), message);
+    const journal = await Deno.readTextFile(join(out, "journal.jsonl"));
+    const before = journal.split("\n").slice(0, -1);
+    assert(!journal.endsWith("\n") && before.length > 3, "no line was written in part");
+    const again = await oracle(...args, "--out", out, "--resume");
+    assertEquals(again.code, 0, again.stderr);
+    assert(again.stdout.includes(`${before.length - 1} of 16 cells were there already`));
+    const after = (await Deno.readTextFile(join(out, "journal.jsonl"))).trimEnd().split("\n");
+    assertEquals(after.slice(0, before.length), before);
+    assertEquals(new Set(after.slice(1).map((line) => JSON.parse(line).cell)).size, 16);
+    assertEquals(after.length, 17);
+  }));
+
+Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code tells of a gap", () =>
+  inFolder(async (out) => {
+    const args = ["sweep", "--models", "near,far", "--lengths", "1x,256", "--samples", "6"];
+    for (const index of [0, 2]) {
+      const { code, stderr } = await oracle(...args, "--out", out, "--shard", `${index}/3`);
+      assertEquals(code, 0, stderr);
+    }
+    const gap = await oracle("merge", out);
+    assertEquals(gap.code, 1);
+    const [, missing] = /^(\d+) of 30 cells are missing:\n +\w+, \w+, \d+ tokens/m.exec(
+      gap.stderr,
+    )!;
+    assert(gap.stderr.includes(`deno task sweep --resume --out ${out} runs what is missing`));
+    // Without options, a shard is of the sweep that the other shards are of.
+    const last = await oracle("sweep", "--out", out, "--shard", "1/3", "--resume");
+    assertEquals(last.code, 0, last.stderr);
+    const whole = await oracle("merge", out);
+    assertEquals([whole.code, whole.stderr], [0, ""]);
+    assert(whole.stdout.includes("30 of 30 cells, from 4 journals"), whole.stdout);
+    const rows = parseRows(await Deno.readTextFile(join(out, "sweep.csv")), "sweep.csv");
+    const cells = new Set(
+      rows.map(({ model, task, length, seed }) => JSON.stringify([model, task, length, seed])),
+    );
+    assertEquals([cells.size, Number(missing) < 30], [30, true]);
+    assert((await Deno.stat(join(out, "report.html"))).size > 10_000);
+    const first = ["--out", `${out}-2`, "--shard", "0/60", "--resume"];
+    assertEquals((await oracle("sweep", ...first)).code, 0);
+    const twice = await oracle("merge", join(out, "shards", "0-of-3"), out);
+    assertEquals(twice.code, 1);
+    assert(twice.stderr.includes("several folders and --out"), twice.stderr);
+  }));
+
+Deno.test("sweep --dry-run: cells, tokens, time and memory, and nothing is written", () =>
+  inFolder(async (out) => {
+    const args = ["sweep", "--models", "near,far", "--lengths", "64,256", "--samples", "6"];
+    const { code, stdout, stderr } = await oracle(
+      ...args,
+      "--out",
+      out,
+      "--dry-run",
+      "--shards",
+      "2",
+    );
+    assertEquals([code, stderr], [0, ""]);
+    // near knows two tasks, far three; of each two lengths and three seeds.
+    assert(/^ +near +12 +11,520 +0:00 +[\d.]+$/m.test(stdout), stdout);
+    assert(
+      /^30 cells, 28,800 tokens, about 0:00 min on no GPU; at most [\d.]+ MiB/m.test(stdout),
+      stdout,
+    );
+    assert(/^in 2 shards: from 0:00 min to 0:00 min each$/m.test(stdout), stdout);
+    await assertRejects(() => Deno.stat(out), Deno.errors.NotFound);
+    await oracle(...args, "--out", out, "--shard", "0/2");
+    const shard = ["--out", out, "--shard", "0/2", "--resume", "--dry-run"];
+    const left = await oracle("sweep", ...shard);
+    assertEquals([left.code, left.stdout], [0, "no cells\n"]);
+  }));
+
+Deno.test("sweep --slurm: the script alone, and one line where there is no sbatch", () =>
+  inFolder(async (out) => {
+    const folder = `${out} of "quotes" and it's`;
+    const args = ["--models", "near,far", "--text=a b.txt", "--out", folder, "--slurm"];
+    const options = ["--slurm-options", "--partition=x --gres=gpu:1"];
+    const { code, stdout, stderr } = await oracle("sweep", ...args, ...options, "--dry-run");
+    assertEquals([code, stderr], [0, ""]);
+    await assertRejects(() => Deno.stat(folder), Deno.errors.NotFound);
+    const script = `${out}.sh`;
+    await Deno.mkdir(join(out, ".."), { recursive: true });
+    await Deno.writeTextFile(script, stdout.replaceAll(/exec (\S+)/g, "printf '%s\\n'"));
+    const words = async (env: Record<string, string>): Promise<string[]> => {
+      const { stdout } = await new Deno.Command("sh", { args: [script], env }).output();
+      return new TextDecoder().decode(stdout).trimEnd().split("\n").slice(2);
+    };
+    const main = join(ROOT, "tests/tasks/oracle_main.ts");
+    assertEquals(await words({ SLURM_ARRAY_TASK_ID: "1" }), [
+      main,
+      "sweep",
+      "--models=near,far",
+      "--text=a b.txt",
+      "--out",
+      folder,
+      "--resume",
+      "--shard",
+      "1/2",
+    ]);
+    assertEquals((await words({})).slice(0, 3), [main, "merge", folder]);
+    assert(stdout.includes("\n#SBATCH --partition=x --gres=gpu:1\n"), stdout);
+    assert(stdout.includes("\n#SBATCH --open-mode=append --requeue\n"), stdout);
+
+    const nowhere = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", main, "sweep", ...args],
+      cwd: ROOT,
+      env: { PATH: "/nowhere" },
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    assertEquals(nowhere.code, 1);
+    assert(
+      /^error: Cannot submit as there is no sbatch here: .* --slurm --dry-run\n$/.test(
+        new TextDecoder().decode(nowhere.stderr),
+      ),
+      new TextDecoder().decode(nowhere.stderr),
+    );
+  }));
+
+Deno.test("sweep --kubernetes: a manifest alone", async () => {
+  const { code, stdout, stderr } = await oracle(
+    ...["sweep", "--models", "near,far", "--kubernetes", "me/image:1", "--claim", "disk"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const { kind, spec } = JSON.parse(stdout);
+  assertEquals([kind, spec.completions], ["Job", 2]);
+  assertEquals(spec.template.spec.containers[0].image, "me/image:1");
+  assertEquals(spec.template.spec.volumes[0].persistentVolumeClaim, { claimName: "disk" });
+});
+
 Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
   inFolder(async (out) => {
     const process = command(
@@ -166,7 +327,7 @@ Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
         return 0;
       }
     };
-    while (size() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until("the journal", 30, () => size() > 0);
     process.kill("SIGINT");
     const { code, stderr } = await process.output();
     assertEquals(code, 130);

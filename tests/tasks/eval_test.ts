@@ -183,6 +183,22 @@ Deno.test("what eval is not told, or told wrongly, is an error that says what to
     await assertRejects(() => source.find([join(folder, "none")]), Error, "hf:owner/name");
   }));
 
+Deno.test("a model is asked for with interventions behind its name", async () => {
+  await using source = new ModelSource();
+  const names = ["transformer-mixture", "transformer-mixture+window16+sinks2"];
+  const [plain, changed] = await source.find(names);
+  assertEquals([plain.window, changed.window], [undefined, 16]);
+  await using subject = await source.open(changed);
+  assertEquals(subject.name, names[1]);
+  assertEquals(subject.stateBytes(1000), plain.stateBytes!(18));
+  await assertRejects(
+    () => source.find(["mamba2-mixture+yarn2"]),
+    RangeError,
+    "it has no attention",
+  );
+  await assertRejects(() => source.find(["gla+"]), Error);
+});
+
 Deno.test("a model that does not fit is refused before anything is allocated", () =>
   inFolder(async (folder) => {
     await writeLlama(folder);
@@ -260,10 +276,37 @@ Deno.test("a cache that is too large for a binding is refused before it grows", 
   );
 });
 
-for await (const { name } of Deno.readDir(join(GOLDEN, "published"))) {
+Deno.test("a .pth is found by its file or its folder, with the vocabulary beside it", () =>
+  inFolder(async (folder) => {
+    const published = await checkpointIn(join(GOLDEN, "published", "rwkv6"));
+    const path = join(folder, "RWKV-x060-Tiny-ctx4k.pth");
+    await Deno.copyFile(published, path);
+    const source = new ModelSource();
+    const [bare] = await source.find([path]);
+    assertEquals([bare.family, bare.trainLength], ["rwkv6", 4096]);
+    await assertRejects(() => bare.task("text"), Error, "rwkv_vocab_v20230424.txt, which is at");
+    const vocabulary = "rwkv_vocab_v20230424.txt";
+    await Deno.copyFile(join(GOLDEN, "tokenizer_world", vocabulary), join(folder, vocabulary));
+    await using named = new ModelSource();
+    const [file, whole] = await named.find([path, folder]);
+    assertEquals((await file.task("text")).vocabulary, 273);
+    assertEquals((await whole.task("text")).vocabulary, 273);
+    assertEquals(file.fingerprint, bare.fingerprint);
+    await using subject = await named.load(file);
+    assertEquals(subject.model.configuration.family, "rwkv6");
+  }));
+
+/** What `loadModel()` takes: a folder, or the `.pth` in it, which lies beside what is expected of it. */
+async function checkpointIn(folder: string): Promise<string> {
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  return join(folder, names.find((name) => name.endsWith(".pth")) ?? "");
+}
+
+for await (const { name, isDirectory } of Deno.readDir(join(GOLDEN, "published"))) {
+  if (!isDirectory) continue;
   Deno.test(`${name}: stateBytes() is what the state takes`, async () => {
     const gpu = await testGpu();
-    using model = await loadModel(gpu, join(GOLDEN, "published", name));
+    using model = await loadModel(gpu, await checkpointIn(join(GOLDEN, "published", name)));
     for (const length of [1, 33, 300]) {
       const before = gpu.memory.current;
       const tokens = Uint32Array.from({ length }, (_, t) => t % model.configuration.vocabulary);

@@ -319,7 +319,7 @@ Deno.test("text: a file that is not there, or too short", async () => {
     "Cannot read the text file /nowhere/at all.txt",
   );
   const file = await Deno.makeTempFile();
-  await assertRejects(() => text({ file }), Error, "as it is too short: it has 0 tokens");
+  await assertRejects(() => text({ file }), Error, "as it is too short: the file has 0 bytes");
   await Deno.remove(file);
 });
 

@@ -19,6 +19,14 @@ Deno.test("a reply's score is the share of its references, or whether it holds a
   assertAlmostEquals(scoreReply(all, "it is amber."), 1 / 3);
   assertEquals([scoreReply(all, ""), scoreReply(any, "none")], [0, 0]);
   assertEquals(scoreReply(any, "some 17 or jade"), 1);
+  // RULER's postprocess_pred(): control characters are line ends, spaces around a reply are none.
+  const spaced = (reference: string) =>
+    ({ budget: 8, references: [reference], match: "all" }) as const;
+  assertEquals(scoreReply(spaced("a\nb"), "so: a\tb"), 1);
+  assertEquals([scoreReply(spaced("end "), "the end \n"), scoreReply(spaced(" the"), " the")], [
+    0,
+    0,
+  ]);
 });
 
 /** Asks for two words, at positions 1 and `length − 3`, in each template. */

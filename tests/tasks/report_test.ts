@@ -69,6 +69,17 @@ Deno.test("the mean is over the tasks that every model was asked, or else says w
   assert(point.high - point.low < Math.max(...parts.map(({ low, high }) => high - low)));
 });
 
+Deno.test("the haystacks of small models have a mean of their own, beside that of other models' tasks", () => {
+  const haystacks: Record<string, string> = { passkey: "niah-noise", induction: "niah-essay" };
+  const needles = ROWS.filter(({ task }) => task in haystacks)
+    .map((row) => ({ ...row, task: haystacks[row.task], model: `${row.model}-niah` }));
+  const [tasks, ...more] = taskMeans([...ROWS, ...needles]);
+  assertEquals([tasks], taskMeans(ROWS));
+  assertEquals(more.map(({ title, leftOut, curves }) => [title, leftOut, curves.length]), [
+    ["2 haystacks", [], MODELS.length],
+  ]);
+});
+
 Deno.test("RULER's mean is over its 13 tasks and none else, at lengths where all were asked", () => {
   const [ruler, others, formats] = taskMeans([...RULER, ...ROWS, ...gridRows()]);
   assertEquals([ruler.name, ruler.tasks.length, ruler.curves.length], ["ruler", 13, 3]);

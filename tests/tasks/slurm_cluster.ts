@@ -172,7 +172,7 @@ export async function until(
   const end = performance.now() + 1000 * seconds;
   while (!await condition()) {
     if (performance.now() > end) throw new Error(`Waited ${seconds} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

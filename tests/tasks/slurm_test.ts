@@ -37,10 +37,10 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const out = join(folder, "out");
     const grid = ["--models", "transformer-mixture,mamba2-mixture", "--tasks", "mqar,passkey"]
       .concat(["--lengths", "256,1k", "--seeds", "0,1", "--samples", "48"]);
-    const submit = async (): Promise<[array: string, merge: string]> => {
+    const submit = async (...options: string[]): Promise<[array: string, merge: string]> => {
       const { code, stdout, stderr } = await sweep(
         cluster.env,
-        ...["sweep", ...grid, "--slurm", "--shards", "2", "--out", out],
+        ...["sweep", ...options, "--slurm", "--out", out],
         ...["--slurm-options", "--partition=test --cpus-per-task=1"],
       );
       assertEquals(code, 0, stderr);
@@ -48,7 +48,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
       return [array, merge];
     };
 
-    const [array, merge] = await submit();
+    const [array, merge] = await submit(...grid, "--shards", "2");
     const begun = (shard: string) => (): boolean => journalLines(out, shard).length > 2;
     await until("two cells of shard 0", 60, begun("0-of-2"));
     assertEquals((await cluster.run("scontrol", "requeue", `${array}_0`)).code, 0);
@@ -58,7 +58,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const before = journalLines(out, "0-of-2");
     await until("two cells of shard 1", 60, begun("1-of-2"));
     assertEquals((await cluster.run("scancel", "--signal=KILL", "--batch", `${array}_1`)).code, 0);
-    await cluster.finish([array, merge], 90);
+    await cluster.finish([array, merge], 180);
     const log = (name: string): string =>
       Deno.readTextFileSync(join(out, "slurm", name)) + cluster.logs();
 
@@ -77,8 +77,14 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     assertEquals([merged.JobState, merged.ExitCode], ["FAILED", "1:0"]);
     assert(log("merge.log").includes(`${left} of 16 cells are missing`), log("merge.log"));
 
-    const [again, mergeAgain] = await submit();
-    await cluster.finish([again, mergeAgain], 90);
+    const other = await sweep(
+      cluster.env,
+      ...["sweep", ...grid, "--samples", "5", "--slurm", "--out", out],
+    );
+    assertEquals(other.code, 1);
+    assert(other.stderr.includes("is of another sweep: name another folder"), other.stderr);
+    const [again, mergeAgain] = await submit("--resume");
+    await cluster.finish([again, mergeAgain], 180);
     const last = await cluster.job(mergeAgain);
     assertEquals([last.JobState, last.ExitCode], ["COMPLETED", "0:0"], log("merge.log"));
     for (const [i, shard] of ["0-of-2", "1-of-2"].entries()) {

@@ -1,11 +1,12 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parse } from "@std/csv";
 import { architecture, loadModel } from "../../models/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
-import { trainingBatch } from "../../tasks/training/batch.ts";
+import { segmentsOf, type TrainingBatch, trainingBatch } from "../../tasks/training/batch.ts";
 import type { Recipe } from "../../tasks/training/recipe.ts";
 import { Schedule } from "../../tasks/training/schedule.ts";
 import { train } from "../../tasks/training/train.ts";
+import { Trainer } from "../../tasks/training/trainer.ts";
 import { testGpu } from "../testing.ts";
 
 const RECIPE: Recipe = {
@@ -49,6 +50,24 @@ Deno.test("training lowers the loss, and leaves a model with its recipe and log"
     assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/recipe.json`)), RECIPE);
     using model = await loadModel(gpu, folder);
     assertEquals(model.configuration, RECIPE.model);
+  }));
+
+Deno.test("a run that passes states goes on with the one that it was ended with", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const recipe: Recipe = { ...RECIPE, statePassing: 1, steps: 30 };
+    await train(gpu, recipe, { directory: `${folder}/whole` });
+    await assertRejects(() =>
+      train(gpu, recipe, {
+        directory: `${folder}/ended`,
+        checkpointSeconds: 0,
+        onProgress: ({ step }) => {
+          if (step === 20) throw new Error("killed");
+        },
+      })
+    );
+    await train(gpu, recipe, { directory: `${folder}/ended`, resume: true });
+    assertEquals(await losses(`${folder}/ended`), await losses(`${folder}/whole`));
   }));
 
 Deno.test("a run that was ended goes on to the same losses", () =>
@@ -128,4 +147,129 @@ Deno.test("the rate warms up, stays, and cools down when the worst task is learn
   assert(schedule.cooldownStart! > 310 && schedule.cooldownStart! < 325);
   assertEquals(schedule.end, schedule.cooldownStart! + 100);
   assertEquals(schedule.rate(schedule.cooldownStart! + 50), 3e-3 / 2);
+});
+
+Deno.test("a mixture of lengths and loads is drawn by its weights, the same for a step each time", async () => {
+  const options = { vocabulary: 64, pairs: 4 };
+  const recipe: Recipe = {
+    ...RECIPE,
+    tasks: [{ name: "mqar", options }],
+    firstTaskSteps: 0,
+    points: [{ length: 32, load: 2 }, { length: 64, load: 8, weight: 3 }],
+  };
+  const tasks = [await createTask("mqar", options)];
+  const batches = Array.from({ length: 400 }, (_, step) => trainingBatch(recipe, tasks, step));
+  const short = batches.filter(({ time }) => time === 32);
+  assert(Math.abs(short.length - 100) < 30, `${short.length} of 400 are short`);
+  for (const { time, rows, sequences } of batches) {
+    assertEquals(rows.length, sequences * (time === 32 ? 2 : 8));
+  }
+  assertEquals(trainingBatch(recipe, tasks, 7), batches[7]);
+});
+
+Deno.test("segments of a batch hold each scored row once, where it was", async () => {
+  const tasks = await Promise.all(
+    RECIPE.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  const batch = trainingBatch(RECIPE, tasks, 20);
+  const segments = segmentsOf(batch, 5);
+  assertEquals(segments.reduce((sum, { time }) => sum + time, 0), batch.time);
+  const seen: number[] = [];
+  let start = 0;
+  for (const { time, tokens, rows, scored, labels, weights } of segments) {
+    rows.forEach((row, i) => {
+      const whole = Math.floor(row / time) * batch.time + start + row % time;
+      assertEquals(batch.rows[scored[i]], whole);
+      assertEquals(tokens[row], batch.tokens[whole]);
+      assertEquals([labels[i], weights[i]], [batch.labels[scored[i]], batch.weights[scored[i]]]);
+    });
+    seen.push(...scored);
+    start += time;
+  }
+  assertEquals(seen.sort((a, b) => a - b), [...batch.rows.keys()]);
+});
+
+/** Losses by scored row of two steps, and the parameters behind them. */
+async function twoSteps(recipe: Recipe): Promise<{ losses: number[][]; parameters: number[] }> {
+  const gpu = await testGpu();
+  const tasks = await Promise.all(
+    recipe.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  using trainer = new Trainer(gpu, recipe);
+  const losses: number[][] = [];
+  for (const step of [0, 1]) {
+    const batch = trainingBatch({ ...recipe, points: [{ length: 24 }] }, tasks, step);
+    const row: number[] = [];
+    for (const { scored, losses, correct } of trainer.step(batch, step, 3e-3)) {
+      const values = await losses.read();
+      scored.forEach((index, i) => row[index] = values[i]);
+      losses[Symbol.dispose]();
+      correct[Symbol.dispose]();
+    }
+    losses.push(row);
+  }
+  const parameters: number[] = [];
+  for (const { tensor } of trainer.model.parameters.values()) {
+    parameters.push(...await tensor.read());
+  }
+  return { losses, parameters };
+}
+
+function farthest(a: readonly number[], b: readonly number[]): number {
+  assertEquals(a.length, b.length);
+  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+}
+
+Deno.test("truncated back-propagation reads the same and learns otherwise", async () => {
+  const recipe = { ...RECIPE, firstTaskSteps: 0 };
+  const whole = await twoSteps(recipe);
+  const cut = await twoSteps({ ...recipe, segments: 4 });
+  assert(farthest(whole.losses[0], cut.losses[0]) < 1e-4, "the state is carried");
+  assert(farthest(whole.parameters, cut.parameters) > 1e-4, "the gradient is cut");
+});
+
+Deno.test("what rests on the first segment alone is learned as without a cut", async () => {
+  const gpu = await testGpu();
+  const recipe = { ...RECIPE, firstTaskSteps: 0 };
+  const tasks = await Promise.all(
+    recipe.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  const drawn = trainingBatch({ ...recipe, points: [{ length: 24 }] }, tasks, 0);
+  // What is due is due in the first six tokens of each sequence, or only in the last.
+  const batchAt = (place: number): TrainingBatch => ({
+    ...drawn,
+    rows: Uint32Array.from({ length: drawn.sequences }, (_, i) => i * drawn.time + place),
+    labels: new Uint32Array(drawn.sequences).fill(17),
+    weights: new Float32Array(drawn.sequences).fill(1 / drawn.sequences),
+    taskOf: new Uint32Array(drawn.sequences),
+  });
+  const after = async (segments: number, place: number): Promise<number[]> => {
+    using trainer = new Trainer(gpu, { ...recipe, segments });
+    for (const { losses, correct } of trainer.step(batchAt(place), 0, 3e-3)) {
+      losses[Symbol.dispose]();
+      correct[Symbol.dispose]();
+    }
+    const values = await gpu.read(
+      [...trainer.model.parameters.values()].map(({ tensor }) => tensor),
+    );
+    return values.flatMap((part) => Array.from(part));
+  };
+  // Adam's first step is its rate in each direction: what differs is which gradients are 0 or turn.
+  assert(farthest(await after(1, 5), await after(4, 5)) < 1e-5);
+  assert(farthest(await after(1, 23), await after(4, 23)) > 1e-4);
+});
+
+Deno.test("state passing begins a step with the state that the last one ended with", async () => {
+  const recipe = { ...RECIPE, firstTaskSteps: 0 };
+  const apart = await twoSteps(recipe);
+  const passed = await twoSteps({ ...recipe, statePassing: 1 });
+  assert(farthest(apart.losses[0], passed.losses[0]) < 1e-6, "the first step has none before it");
+  assert(farthest(apart.losses[1], passed.losses[1]) > 1e-4, "the second has");
+  const gpu = await testGpu();
+  const model = architecture("transformer", { vocabulary: 64, width: 16, layers: 1 });
+  assertThrows(
+    () => new Trainer(gpu, { ...recipe, model, statePassing: 0.5 }),
+    RangeError,
+    "with state passing as it has attention",
+  );
 });

@@ -8,6 +8,7 @@ import type { ModelConfiguration } from "../../configuration.ts";
 import { parameterSpecifications } from "../../model.ts";
 import type { Weights } from "../weights.ts";
 import type { CheckpointConfig } from "./config.ts";
+import type { CheckpointTensors } from "./tensors.ts";
 
 const LARGEST_F16 = 65504;
 
@@ -32,6 +33,8 @@ export interface PublishedModel {
    * model has.
    */
   readonly sources: ReadonlyMap<string, ParameterSource>;
+  /** Where an older layout kept them: taken where all of that is stored, but not all of `sources`. */
+  readonly olderSources?: ReadonlyMap<string, ParameterSource>;
   /** Tensors that a checkpoint may hold besides: copies, and what is computed from its config. */
   readonly besides?: RegExp;
 }
@@ -44,6 +47,14 @@ export interface PublishedFamily {
   matches(config: CheckpointConfig): boolean;
   /** What the checkpoint holds. @throws {Error} for a config that is incomplete or not supported. */
   read(config: CheckpointConfig): PublishedModel;
+}
+
+/** A kind of checkpoint that comes without a `config.json`: its tensors say what it is. */
+export interface BareFamily {
+  /** How such a checkpoint is recognised, for errors: `blocks.0.att.r_k`. */
+  readonly sign: string;
+  /** What the checkpoint holds. @throws {Error} where its tensors do not say. */
+  read(tensors: CheckpointTensors): PublishedModel;
 }
 
 /** Whether a `config.json` of transformers names this class or, naming none, this type of model. */
@@ -73,6 +84,22 @@ export function sourcesOf(
 /** A depthwise convolution's weights, stored `[channels, 1, taps]`. */
 export function convolutionSource(name: string, channels: number, taps: number): ParameterSource {
   return { name, shape: [channels, 1, taps] };
+}
+
+/** A linear map that is stored `[inputs, outputs]`. */
+export function transposedSource(name: string, inputs: number, outputs: number): ParameterSource {
+  return { name, shape: [inputs, outputs], map: (values) => transpose(values, inputs, outputs) };
+}
+
+/** `[rows, columns] → [columns, rows]`. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      transposed[column * rows + row] = values[row * columns + column];
+    }
+  }
+  return transposed;
 }
 
 /** The rows of a stored tensor from one to before another. */
@@ -127,16 +154,22 @@ interface Planned {
 
 function planParameters(
   weights: Weights,
-  { configuration, sources, besides }: PublishedModel,
+  { configuration, sources, olderSources, besides }: PublishedModel,
   matrices: "f32" | "f16",
 ): Planned[] {
-  const planned = parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
-    const source = sources.get(name);
-    if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
-    // Those that decay are the linear maps' weights.
-    const isMatrix = decays || name === "embedding.weight";
-    return { name, shape, dtype: isMatrix ? matrices : "f32", source };
-  });
+  const planWith = (sources: ReadonlyMap<string, ParameterSource>): Planned[] =>
+    parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
+      const source = sources.get(name);
+      if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
+      // Those that decay are the linear maps' weights.
+      const isMatrix = decays || name === "embedding.weight";
+      return { name, shape, dtype: isMatrix ? matrices : "f32", source };
+    });
+  const isStored = (planned: readonly Planned[]): boolean =>
+    planned.every(({ source }) => weights.tensors.has(source.name));
+  const current = planWith(sources);
+  const older = isStored(current) ? undefined : olderSources && planWith(olderSources);
+  const planned = older && isStored(older) ? older : current;
   const shapes = new Map(
     planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
   );

@@ -1,11 +1,20 @@
 import type { CheckpointConfig } from "./config.ts";
-import type { PublishedFamily, PublishedModel } from "./family.ts";
+import { deltaNet } from "./delta_net.ts";
+import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
+import { gatedDeltaNet } from "./gated_deltanet.ts";
+import { gla } from "./gla.ts";
+import { hgrn2 } from "./hgrn2.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
+import { retNet } from "./retnet.ts";
+import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
+import { rwkv6Fla } from "./rwkv6_fla.ts";
+import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
+import type { CheckpointTensors } from "./tensors.ts";
 
 const FAMILIES: readonly PublishedFamily[] = [
   lengthwise,
@@ -14,7 +23,16 @@ const FAMILIES: readonly PublishedFamily[] = [
   mamba2,
   mambaSsm,
   recurrentGemma,
+  deltaNet,
+  gatedDeltaNet,
+  gla,
+  hgrn2,
+  retNet,
+  rwkv6,
+  rwkv6Fla,
+  rwkv7,
 ];
+const BARE_FAMILIES: readonly BareFamily[] = [rwkv6Bare, rwkv7Bare];
 
 /** What a checkpoint with this config holds. @throws {Error} that lists the known kinds for another. */
 export function readPublished(config: CheckpointConfig): PublishedModel {
@@ -25,5 +43,19 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
     `it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}: current values are ${
       JSON.stringify({ architectures, model_type, format })
     }`,
+  );
+}
+
+/** What a checkpoint without a config holds, where its tensors are of a known kind. */
+export function readBare(tensors: CheckpointTensors): PublishedModel | undefined {
+  return BARE_FAMILIES.find(({ sign }) => tensors.has(sign))?.read(tensors);
+}
+
+/** @throws {Error} always: there is no config, and the tensors are of no known kind. */
+export function failBare(tensors: CheckpointTensors): never {
+  return tensors.fail(
+    `there is no config.json beside it, and none of ${
+      BARE_FAMILIES.map(({ sign }) => sign).join(", ")
+    } in it, by which checkpoints without a config are told`,
   );
 }

@@ -49,7 +49,7 @@ const DEPTHS = 40;
  * In essays needles stand at RULER's 40 depths, elsewhere between any two lines. A depth that is told
  * is that of the needles asked for, others keep their own. Unlike RULER's, a sample begins at a sentence
  * of its own in the essays, so that an interval over samples covers the text; the last line is cut where
- * the length says; and no key or value is part of another.
+ * the length says; no key or value is part of another; and more than four answers have a larger budget.
  */
 export async function needleTask(
   name: string,
@@ -68,6 +68,7 @@ export async function needleTask(
     depths: true,
     piece: "words",
     loads: counted === undefined ? undefined : { counts: counted, default: DEFAULT_LOAD },
+    asksLoad: counted === "values" || counted === "queries",
     checkLoad(load): void {
       if (!Number.isInteger(load) || load < 1) {
         throw new RangeError(

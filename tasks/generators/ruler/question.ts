@@ -8,6 +8,7 @@ import {
   UNSCORED,
 } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
+import { tokenBehind } from "./evidence.ts";
 import { fit } from "./fit.ts";
 import { scoringOf } from "./scoring.ts";
 
@@ -41,6 +42,8 @@ export interface QuestionKind extends Pick<Task, "name" | "options" | "depths" |
   readonly chance: number;
   /** The haystack's piece in words, for errors. */
   readonly piece: string;
+  /** Whether the load is how much is due, so that the budget grows with it beyond the default. */
+  readonly asksLoad?: boolean;
   /** Checks a load. @throws {RangeError} for one that cannot be asked. */
   checkLoad?(load: number): void;
   /**
@@ -59,12 +62,12 @@ export interface Asked {
   readonly prompt: Prompt;
   /** The prompt's tokens, template and answer prefix included. */
   readonly tokens: Uint32Array;
+  /** The most tokens of its reply. */
+  readonly budget: number;
 }
 
 /** A task whose prompts can be had as text. */
 export interface QuestionTask extends Task {
-  /** The most tokens of a reply. */
-  readonly budget: number;
   /** The question of a sample, as text. @throws {RangeError} where the length does not fit. */
   ask(coordinates: SampleCoordinates): Asked;
 }
@@ -88,13 +91,18 @@ const DRAWS = 1000;
  * The shortest length holds nine of ten draws without more haystack than they need; at that length a
  * draw that does not fit is drawn again, from the same stream.
  */
-export function questionTask(kind: QuestionKind, { tokenizer, template }: Wording): QuestionTask {
+export function questionTask(kind: QuestionKind, wording: Wording): QuestionTask {
+  const { tokenizer, template } = wording;
   const { name, options, depths, loads } = kind;
-  const { budget, match } = scoringOf(name);
+  const { budget: budgetOfDefault, match } = scoringOf(name);
+  const budgetOf = (load: number | undefined): number =>
+    kind.asksLoad && load !== undefined && loads !== undefined
+      ? Math.ceil(budgetOfDefault * Math.max(1, load / loads.default))
+      : budgetOfDefault;
   const encode = (question: Question, { text }: Prompt): Uint32Array =>
     tokenizer.encode(template.render(text, question.answerPrefix), { special: template.special });
   const fewestTokens = (question: Question): number =>
-    encode(question, question.prompt(question.fewest)).length + budget;
+    encode(question, question.prompt(question.fewest)).length;
 
   const shortestLengths = new Map<number | undefined, number>();
   const needed = (length: number, load: number | undefined): number => {
@@ -102,11 +110,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
       const coordinates = { length, load, seed: 0, index, split: "test" } as const;
       return fewestTokens(kind.draw(randomAt(`${name}: how short`, coordinates), coordinates, 0));
     });
-    return probes.sort((a, b) => a - b)[Math.ceil(FITTING * PROBES) - 1];
+    return probes.sort((a, b) => a - b)[Math.ceil(FITTING * PROBES) - 1] + budgetOf(load);
   };
 
   const task: QuestionTask = {
-    budget,
     name,
     metric: "accuracy",
     vocabulary: tokenizer.vocabulary,
@@ -132,9 +139,10 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
       checkLength(task, length, load);
       const at = { ...coordinates, load };
       const random = randomAt(name, at);
+      const budget = budgetOf(load);
       const room = length - budget;
       let question = kind.draw(random, at, 0);
-      for (let attempt = 1; fewestTokens(question) > length; attempt++) {
+      for (let attempt = 1; fewestTokens(question) > room; attempt++) {
         if (attempt === DRAWS) {
           throw new RangeError(
             `Cannot ask ${name} in ${length} tokens: of ${DRAWS} questions none fits`,
@@ -154,11 +162,11 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
           `Cannot ask ${name} in ${length} tokens as there are only ${question.most} ${kind.piece}, which take ${tokens.length}`,
         );
       }
-      return { question, prompt, tokens };
+      return { question, prompt, tokens, budget };
     },
     sample(coordinates): Sample {
-      const { question, prompt, tokens } = task.ask(coordinates);
-      const evidence = evidenceOf(tokens, prompt, question, { tokenizer, template });
+      const { question, prompt, tokens, budget } = task.ask(coordinates);
+      const evidence = evidenceOf(tokens, prompt, question, wording);
       return {
         tokens,
         labels: new Uint32Array(tokens.length).fill(UNSCORED),
@@ -175,33 +183,22 @@ export function questionTask(kind: QuestionKind, { tokenizer, template }: Wordin
   return task;
 }
 
-/**
- * The token from which on each reference can be read: the first that differs from the tokens of what
- * stands before it, so that one which spans both counts.
- */
+/** The token from which on each reference can be read. */
 function evidenceOf(
   tokens: Uint32Array,
   { text, evidence }: Prompt,
   { answerPrefix }: Question,
-  { tokenizer, template }: Wording,
+  wording: Wording,
 ): number[] | undefined {
   if (evidence === undefined) return undefined;
-  const whole = template.render(text, answerPrefix);
+  const whole = wording.template.render(text, answerPrefix);
   const start = whole.indexOf(text.trim());
   if (start < 0) return undefined;
-  const positions = new Map<number, number>();
-  return evidence.map((character) => {
-    let position = positions.get(character);
-    if (position === undefined) {
-      const before = whole.slice(0, start + character);
-      const tokensBefore = tokenizer.encode(before, { special: template.special });
-      position = 0;
-      while (position < tokensBefore.length && tokensBefore[position] === tokens[position]) {
-        position++;
-      }
-      position = Math.min(position, tokens.length - 1);
-      positions.set(character, position);
-    }
-    return position;
-  });
+  const positions = new Map(
+    [...new Set(evidence)].map((character) => [
+      character,
+      tokenBehind(tokens, whole.slice(0, start + character), wording),
+    ]),
+  );
+  return evidence.map((character) => positions.get(character)!);
 }

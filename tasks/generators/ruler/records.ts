@@ -26,10 +26,10 @@ export function recordOf(
   coordinates: SampleCoordinates,
   { tokenizer, template }: Wording,
 ): RulerRecord {
-  const { question, prompt, tokens } = task.ask(coordinates);
+  const { question, prompt, tokens, budget } = task.ask(coordinates);
   const input = template.render(prompt.text, "");
   const outputs = question.references;
-  const length = tokens.length + task.budget;
+  const length = tokens.length + budget;
   const answer = input.indexOf(outputs[0]);
   const before = answer < 0
     ? undefined

@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import { randomAt } from "../../random.ts";
 import { checkLength, type Sample, type Task, UNSCORED } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
+import { tokenBehind } from "./evidence.ts";
 import { parseRecords, type RulerRecord } from "./records.ts";
 import { scoringOf } from "./scoring.ts";
 
@@ -19,7 +20,8 @@ const NEEDLE = "One of the special magic ";
  *
  * @throws {Error} where there is no such file, or it holds other things.
  */
-export function setTask(name: string, set: string, { tokenizer, template }: Wording): Task {
+export function setTask(name: string, set: string, wording: Wording): Task {
+  const { tokenizer, template } = wording;
   const { budget, match, prefixBegins } = scoringOf(name);
   const single = set.endsWith(".jsonl");
   const lengths = single ? [] : lengthsOf(set);
@@ -88,10 +90,9 @@ export function setTask(name: string, set: string, { tokenizer, template }: Word
         );
       }
       const evidence = name.startsWith("niah_")
-        ? record.outputs.map((output) => {
-          const before = text.slice(0, needleOf(text, output));
-          return tokenizer.encode(before, { special: template.special }).length;
-        })
+        ? record.outputs.map((output) =>
+          tokenBehind(tokens, text.slice(0, needleOf(text, output)), wording)
+        )
         : undefined;
       return {
         tokens,

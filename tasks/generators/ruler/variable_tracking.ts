@@ -49,6 +49,7 @@ export function variableTrackingTask(name: string, wording: Wording): QuestionTa
     depths: false,
     piece: "words",
     loads: { counts: "hops", default: HOPS },
+    asksLoad: true,
     checkLoad(load): void {
       if (!Number.isInteger(load) || load < 1) {
         throw new RangeError(
@@ -58,7 +59,8 @@ export function variableTrackingTask(name: string, wording: Wording): QuestionTa
     },
     draw(random, { length, load = HOPS }): Question {
       const chain = drawChain(random, load, LETTERS);
-      const shown = drawChain(random, load, EXAMPLE_LETTERS);
+      let shown = drawChain(random, load, EXAMPLE_LETTERS);
+      while (shown.value === chain.value) shown = drawChain(random, load, EXAMPLE_LETTERS);
       const exampleOf = (lines: number): string => {
         const { text } = ask(shown, lines * LINE);
         return `${text}${prefixOf(shown)} ${shown.variables.join(" ")}\n\n`;

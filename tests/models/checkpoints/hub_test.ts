@@ -300,7 +300,39 @@ Deno.test("downloadModel() says what is wrong", async () => {
   await assertRejects(() => hub.download({ model }), DownloadError, "it has none of");
   hub.files.set("a.pth", new Uint8Array(1));
   hub.files.set("b.pth", new Uint8Array(1));
-  await assertRejects(() => hub.download({ model }), DownloadError, "one of a.pth, b.pth");
+  await assertRejects(
+    () => hub.download({ model }),
+    DownloadError,
+    "one of a.pth, b.pth, as in hf:owner/tiny:a.pth",
+  );
+});
+
+Deno.test("of several models in a repository the named one is downloaded", async () => {
+  for (const api of [true, false]) {
+    await using hub = new StandIn();
+    hub.api = api;
+    await hub.add("tokenizer_world");
+    hub.files.delete("expected.json");
+    for (const name of ["a.pth", "b.pth"]) hub.files.set(name, new TextEncoder().encode(name));
+    const described = await hub.download({ model: "hf:owner/tiny:b.pth", weights: false });
+    await assertSame(hub, described, ["rwkv_vocab_v20230424.txt"]);
+    const path = await hub.download({ model: "hf:owner/tiny:b.pth" });
+    assert(path.endsWith("/b.pth"), path);
+    const vocabulary = "rwkv_vocab_v20230424.txt";
+    await assertSame(hub, path.slice(0, -"/b.pth".length), ["b.pth", vocabulary]);
+    const other = await hub.download({ model: "hf:owner/tiny:a.pth" });
+    await assertSame(hub, other.slice(0, -"/a.pth".length), ["a.pth", "b.pth", vocabulary]);
+    // Without a network, each that was downloaded is found.
+    hub.status = 503;
+    assertEquals(await hub.download({ model: "hf:owner/tiny:a.pth" }), other);
+    await assertRejects(() => hub.download({ model: "hf:owner/tiny:c.pth" }), DownloadError);
+    hub.status = undefined;
+    await assertRejects(
+      () => hub.download({ model: "hf:owner/tiny:c.pth" }),
+      DownloadError,
+      api ? `${hub.endpoint} does not have it` : "or no such file in it",
+    );
+  }
 });
 
 Deno.test("without a network, what was downloaded is found, and nothing else", async () => {
@@ -362,6 +394,15 @@ Deno.test("hf: names are taken apart, and others refused", () => {
   assertEquals(isHubModel("hf:a/b"), true);
   assertEquals(isHubModel("./hf"), false);
   assertEquals(parseHubModel("hf:a/b"), { repository: "a/b", revision: "main" });
+  assertEquals(parseHubModel("hf:a/b:RWKV-x060-1B6-v2.1.pth"), {
+    repository: "a/b",
+    revision: "main",
+    file: "RWKV-x060-1B6-v2.1.pth",
+  });
+  assertEquals(parseHubModel("hf:a/b@v1:c.pth").revision, "v1");
+  for (const name of ["hf:a/b:c", "hf:a/b:../c.pth", "hf:a/b:"]) {
+    assertThrows(() => parseHubModel(name), RangeError, "hf:owner/name:file.pth");
+  }
   assertEquals(parseHubModel("hf:a/b-1.3@refs/pr/1"), {
     repository: "a/b-1.3",
     revision: "refs/pr/1",

@@ -121,6 +121,30 @@ Deno.test("a wrong vocabulary is refused with its line", () => {
   );
 });
 
+Deno.test("loadTokenizer() finds the vocabulary beside a .pth, or says where to get it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const checkpoint = `${folder}/RWKV-x060.pth`;
+    await Deno.writeFile(checkpoint, new Uint8Array());
+    await assertRejects(
+      () => loadTokenizer(checkpoint),
+      Error,
+      "rwkv_vocab_v20230424.txt, which is at https://",
+    );
+    const vocabulary = `${folder}/rwkv_vocab_v20230424.txt`;
+    await Deno.copyFile(
+      new URL("../../golden/checkpoints/tokenizer_world/rwkv_vocab_v20230424.txt", import.meta.url),
+      vocabulary,
+    );
+    for (const path of [checkpoint, vocabulary, folder]) {
+      const tokenizer = await loadTokenizer(path);
+      assertEquals(tokenizer.decode(tokenizer.encode("naïve 漢字")), "naïve 漢字");
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("loadTokenizer() says what it looked for, and what is no tokenizer", async () => {
   const folder = await Deno.makeTempDir();
   try {

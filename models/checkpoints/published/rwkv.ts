@@ -1,0 +1,110 @@
+import type { CheckpointConfig } from "./config.ts";
+import { type ParameterSource, type PublishedModel, sourcesOf } from "./family.ts";
+
+/** What the layouts of RWKV call the tensors that all versions have. */
+export interface RwkvNames {
+  /** The embedding. */
+  readonly embedding: string;
+  /** The norm behind it, which belongs to the first block. */
+  readonly embeddingNorm: string;
+  /** What the blocks' names begin with. */
+  readonly blocks: string;
+  /** The norms before a block's mixers; `ln1` and `ln2` unless told. */
+  readonly blockNorms?: readonly [mixer: string, channelMixer: string];
+  /** The norm before the head. */
+  readonly norm: string;
+  /** The head; `head` unless told. */
+  readonly head?: string;
+}
+
+/** Where an RWKV's parameters are; `block` tells of a block's mixers, given what its names begin with. */
+export function rwkvSources(
+  names: RwkvNames,
+  count: number,
+  block: (name: string, index: number) => Readonly<Record<string, string | ParameterSource>>,
+): Map<string, ParameterSource> {
+  const { embedding, embeddingNorm, blocks, norm, head = "head" } = names;
+  const [mixerNorm, channelNorm] = names.blockNorms ?? ["ln1", "ln2"];
+  return sourcesOf(
+    {
+      "embedding.weight": `${embedding}.weight`,
+      "embedding_norm.weight": `${embeddingNorm}.weight`,
+      "embedding_norm.bias": `${embeddingNorm}.bias`,
+      "norm.weight": `${norm}.weight`,
+      "norm.bias": `${norm}.bias`,
+      "head.weight": `${head}.weight`,
+    },
+    Array.from({ length: count }, (_, index) => ({
+      "mixer_norm.weight": `${blocks}.${index}.${mixerNorm}.weight`,
+      "mixer_norm.bias": `${blocks}.${index}.${mixerNorm}.bias`,
+      "channel_norm.weight": `${blocks}.${index}.${channelNorm}.weight`,
+      "channel_norm.bias": `${blocks}.${index}.${channelNorm}.bias`,
+      ...block(`${blocks}.${index}`, index),
+    })),
+  );
+}
+
+/** The length that a file's name says its model was trained at: `RWKV-x060-…-ctx4096.pth`, `-ctx8k-`. */
+export function lengthInName(file: string): number | undefined {
+  const parsed = /-ctx(\d+)(k?)(?![^\W_])/i.exec(file);
+  return parsed ? Number(parsed[1]) * (parsed[2] ? 1024 : 1) : undefined;
+}
+
+/** What fla calls the tensors that all versions have. */
+export const FLA_NAMES: RwkvNames = {
+  embedding: "model.embeddings",
+  embeddingNorm: "model.layers.0.pre_norm",
+  blocks: "model.layers",
+  blockNorms: ["attn_norm", "ffn_norm"],
+  norm: "model.norm",
+  head: "lm_head",
+};
+
+/** What fla's configs say of all versions. */
+export interface FlaConfiguration {
+  /** Number of tokens. */
+  readonly vocabulary: number;
+  /** Width of the residual stream. */
+  readonly width: number;
+  /** Number of blocks. */
+  readonly count: number;
+  /** Width of the channel mixers. */
+  readonly hidden: number;
+  /** What the norms add to the variance. */
+  readonly normEpsilon: number;
+  /** Whether the head is the embedding. */
+  readonly tiedHead: boolean;
+  /** What a {@linkcode PublishedModel} says besides. */
+  readonly rest: Pick<PublishedModel, "trainedLength" | "besides">;
+}
+
+/**
+ * Reads what fla's configs say of all versions.
+ *
+ * @param ratio Of the channel mixers' width to the model's where the config does not say.
+ * @throws {Error} where something is missing or not supported.
+ */
+export function readFla(config: CheckpointConfig, ratio: number): FlaConfiguration {
+  config.choice("hidden_act", { sqrelu: "relu_squared" }, "sqrelu");
+  for (const key of ["norm_first", "norm_bias"]) {
+    if (!config.boolean(key, true)) config.fail(`"${key}" must be true: current value is false`);
+  }
+  if (config.has("attn")) config.fail('"attn" must be null: hybrids are not supported');
+  const width = config.number("hidden_size");
+  const tiedHead = config.boolean("tie_word_embeddings", false);
+  const hidden = Math.floor(width * config.number("hidden_ratio", ratio));
+  return {
+    vocabulary: config.number("vocab_size"),
+    width,
+    count: config.number("num_hidden_layers"),
+    hidden: config.number("intermediate_size", 32 * Math.ceil(hidden / 32)),
+    normEpsilon: config.number("norm_eps", 1e-5),
+    tiedHead,
+    rest: {
+      ...(config.has("max_position_embeddings") && {
+        trainedLength: config.number("max_position_embeddings"),
+      }),
+      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import type { LayerConfiguration, ModelConfiguration } from "./configuration.ts";
+import type { AttentionConfiguration } from "./mixers/attention.ts";
+
+/** What {@linkcode intervene} must know of a model besides its configuration. */
+export interface InterventionContext {
+  /** The longest length that it was trained at, in tokens. */
+  readonly trainLength: number;
+}
+
+type Change = (
+  attention: AttentionConfiguration,
+  value: number,
+  context: InterventionContext,
+) => AttentionConfiguration;
+
+interface Intervention {
+  /** What it does, in a line. */
+  readonly help: string;
+  /** What its number is; it takes none where this is left out. */
+  readonly takes?: string;
+  readonly change: Change;
+}
+
+/** Attention without positions. */
+function withoutPositions(attention: AttentionConfiguration): AttentionConfiguration {
+  const { rotaryBase: _, rotaryScaling: __, rotaryDim: ___, alibi: ____, ...rest } = attention;
+  return rest;
+}
+
+/** Rotary positions stretched. @throws {RangeError} where there are none. */
+function stretched(
+  attention: AttentionConfiguration,
+  rotaryScaling: AttentionConfiguration["rotaryScaling"],
+): AttentionConfiguration {
+  if (attention.rotaryBase === undefined) {
+    throw new RangeError(
+      `Cannot change a model with ${rotaryScaling?.kind} as its attention has no rotary positions`,
+    );
+  }
+  return { ...attention, rotaryScaling };
+}
+
+const INTERVENTIONS: Readonly<Record<string, Intervention>> = {
+  nope: {
+    help: "attention without positions",
+    change: (attention) => withoutPositions(attention),
+  },
+  alibi: {
+    help: "ALiBi in place of rotary positions (Press et al. 2022)",
+    change: (attention) => ({ ...withoutPositions(attention), alibi: true }),
+  },
+  rope: {
+    help: "rotary positions with another base (Su et al. 2021)",
+    takes: "base",
+    change: ({ alibi: _, ...attention }, rotaryBase) => ({ ...attention, rotaryBase }),
+  },
+  linear: {
+    help: "position interpolation (Chen et al. 2023)",
+    takes: "factor",
+    change: (attention, factor) => stretched(attention, { kind: "linear", factor }),
+  },
+  ntk: {
+    help: "NTK-aware scaling (bloc97 2023)",
+    takes: "factor",
+    change: (attention, factor) => stretched(attention, { kind: "ntk", factor }),
+  },
+  yarn: {
+    help: "YaRN, with its scale of the attention (Peng et al. 2023)",
+    takes: "factor",
+    change: (attention, factor, { trainLength }) => ({
+      ...stretched(attention, { kind: "yarn", factor, trainedLength: trainLength }),
+      scale: (attention.scale ?? attention.headDim ** -0.5) * (0.1 * Math.log(factor) + 1) ** 2,
+    }),
+  },
+  window: {
+    help: "a window of so many tokens (Beltagy et al. 2020)",
+    takes: "tokens",
+    change: (attention, window) => ({ ...attention, window }),
+  },
+  sinks: {
+    help: "the first tokens stay in view of the window (Xiao et al. 2023)",
+    takes: "tokens",
+    change: (attention, sinks) => ({ ...attention, sinks }),
+  },
+};
+
+/** The interventions in words, for help: `nope, alibi, rope<base>, …`. */
+export const INTERVENTION_NAMES: readonly string[] = Object.entries(INTERVENTIONS)
+  .map(([name, { takes }]) => takes === undefined ? name : `${name}<${takes}>`);
+
+/**
+ * A model with its attention changed and its weights as they are: what people do to a trained model to
+ * have it read longer than it was trained.
+ *
+ * ```ts
+ * import { architecture, intervene } from "@lengthwise/lengthwise/models";
+ *
+ * const model = architecture("transformer", { vocabulary: 64, width: 32 });
+ * const longer = intervene(model, ["yarn8"], { trainLength: 64 });
+ * console.log(longer.layers[0].mixer);
+ * ```
+ *
+ * @param changes In their order, such as `["yarn8"]` or `["window64", "sinks4"]`.
+ * @throws {RangeError} for one that there is none of, listing those there are, and for a model that
+ * has no attention.
+ */
+export function intervene(
+  configuration: ModelConfiguration,
+  changes: readonly string[],
+  context: InterventionContext,
+): ModelConfiguration {
+  if (!configuration.layers.some(({ mixer }) => mixer.kind === "attention")) {
+    throw new RangeError(
+      `Cannot change a ${configuration.family} with ${changes.join(", ")} as it has no attention`,
+    );
+  }
+  const parsed = changes.map(parseIntervention);
+  return {
+    ...configuration,
+    layers: configuration.layers.map((layer): LayerConfiguration => {
+      if (layer.mixer.kind !== "attention") return layer;
+      const mixer = parsed.reduce(
+        (attention, { change, value }) => change(attention, value, context),
+        layer.mixer,
+      );
+      return { ...layer, mixer };
+    }),
+  };
+}
+
+function parseIntervention(text: string): { change: Change; value: number } {
+  const [, name, number] = /^([a-z]+)(\d+(?:\.\d+)?)?$/.exec(text) ?? [];
+  const intervention = Object.hasOwn(INTERVENTIONS, name ?? "") ? INTERVENTIONS[name] : undefined;
+  const fits = intervention !== undefined &&
+    (intervention.takes === undefined) === (number === undefined);
+  const value = Number(number);
+  const counts = intervention?.takes === "tokens" ? Number.isInteger(value) && value > 0 : true;
+  if (!fits || !counts || value <= 0) {
+    throw new RangeError(
+      `There is no intervention ${text}: there are ${INTERVENTION_NAMES.join(", ")}`,
+    );
+  }
+  return { change: intervention.change, value };
+}

@@ -1,0 +1,170 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  architecture,
+  ARCHITECTURES,
+  intervene,
+  Model,
+  type ModelConfiguration,
+  type ModelState,
+} from "../../models/mod.ts";
+import { stateBytesOf } from "../../models/model.ts";
+import { alibiSlopes } from "../../models/mixers/alibi.ts";
+import { assertClose, testGpu } from "../testing.ts";
+
+const TRANSFORMER = architecture("transformer", { vocabulary: 32, width: 32 });
+const CONTEXT = { trainLength: 16 };
+
+function tokensOf(length: number): Uint32Array {
+  return Uint32Array.from({ length }, (_, t) => (t * t + 3 * t) % 32);
+}
+
+/** Logits of a model with weights of seed 1, as a whole, or in segments of a size. */
+async function logits(
+  configuration: ModelConfiguration,
+  tokens: Uint32Array,
+  segment = tokens.length,
+): Promise<Float32Array> {
+  using model = new Model(await testGpu(), configuration, { seed: 1 });
+  const parts: number[] = [];
+  let state: ModelState | undefined;
+  for (let start = 0; start < tokens.length; start += segment) {
+    const advanced = model.advance(tokens.subarray(start, start + segment), state);
+    state = advanced.state;
+    using logits = advanced.logits;
+    parts.push(...await logits.read());
+  }
+  state?.[Symbol.dispose]();
+  return Float32Array.from(parts);
+}
+
+Deno.test("ALiBi's slopes are those of the paper, for powers of two and between", () => {
+  assertEquals(alibiSlopes(8), [1, 2, 3, 4, 5, 6, 7, 8].map((i) => 2 ** -i));
+  assertEquals(alibiSlopes(1), [2 ** -8]);
+  // 6 heads: the four of 4 heads, then the first and third of 8.
+  const six = [2 ** -2, 2 ** -4, 2 ** -6, 2 ** -8, 2 ** -1, 2 ** -3];
+  alibiSlopes(6).forEach((slope, i) => assertAlmostEquals(slope, six[i]));
+});
+
+for (
+  const changes of [
+    ["nope"],
+    ["alibi"],
+    ["alibi", "window8"],
+    ["window8"],
+    ["window8", "sinks3"],
+    ["linear4"],
+    ["ntk4"],
+    ["yarn4"],
+    ["rope500"],
+  ]
+) {
+  Deno.test(`${changes.join("+")}: it is another model, and segments are the whole`, async () => {
+    const tokens = tokensOf(41);
+    const changed = intervene(TRANSFORMER, changes, CONTEXT);
+    const whole = await logits(changed, tokens);
+    const before = await logits(TRANSFORMER, tokens);
+    assert(whole.some((value, i) => Math.abs(value - before[i]) > 1e-3), "nothing changed");
+    for (const segment of [1, 5, 13]) {
+      assertClose(await logits(changed, tokens, segment), whole, 1e-4, `segments of ${segment}`);
+    }
+  });
+}
+
+Deno.test("what changes nothing gives the same logits", async () => {
+  const tokens = tokensOf(41);
+  const whole = await logits(TRANSFORMER, tokens);
+  for (
+    const changes of [["window41"], ["window30", "sinks11"], ["linear1"], ["ntk1"], ["rope10000"]]
+  ) {
+    const same = await logits(intervene(TRANSFORMER, changes, CONTEXT), tokens);
+    assertClose(same, whole, 1e-5, changes.join("+"));
+  }
+});
+
+Deno.test("a window with sinks keeps both and no more", async () => {
+  const gpu = await testGpu();
+  using model = new Model(gpu, intervene(TRANSFORMER, ["window8", "sinks3"], CONTEXT), { seed: 1 });
+  assertEquals(model.stateBytes(1000), model.stateBytes(11));
+  const read = (tokens: Uint32Array): ModelState => {
+    const { logits, state } = model.advance(tokens);
+    logits[Symbol.dispose]();
+    return state;
+  };
+  using state = read(tokensOf(40));
+  const [first] = state.take();
+  assertEquals(first.tensors.key.shape[1], 11);
+  for (const { tensor } of Object.values(first.tensors)) tensor[Symbol.dispose]();
+});
+
+Deno.test("an intervention that there is not, or that does not fit, is refused by name", () => {
+  for (const wrong of ["yarn", "nope3", "window0", "window2.5", "warp4", ""]) {
+    assertThrows(
+      () => intervene(TRANSFORMER, [wrong], CONTEXT),
+      RangeError,
+      "there are nope, alibi",
+    );
+  }
+  const mamba = architecture("mamba2", { vocabulary: 32, width: 32 });
+  assertThrows(() => intervene(mamba, ["nope"], CONTEXT), RangeError, "as it has no attention");
+  for (const scaling of ["linear2", "ntk2", "yarn2"]) {
+    assertThrows(
+      () => intervene(TRANSFORMER, ["nope", scaling], CONTEXT),
+      RangeError,
+      "has no rotary positions",
+    );
+  }
+  const build = (changes: string[]): unknown =>
+    stateBytesOf(intervene(TRANSFORMER, changes, CONTEXT));
+  assertThrows(() => build(["sinks4"]), RangeError, "sinks without a window");
+  assertThrows(
+    () => build(["window8", "alibi", "sinks4"]),
+    RangeError,
+    "ALiBi with attention sinks",
+  );
+  const [{ mixer }] = intervene(TRANSFORMER, ["alibi", "nope"], CONTEXT).layers;
+  assertEquals(mixer, { kind: "attention", heads: 2, headDim: 16 });
+});
+
+Deno.test("state size and the place of attention are options of an architecture", () => {
+  const options = { vocabulary: 32, width: 32 };
+  const hybrid = architecture("mamba2-attention", {
+    ...options,
+    layers: 4,
+    attentionLayers: [0, 3],
+  });
+  assertEquals(hybrid.layers.map(({ mixer }) => mixer.kind), [
+    "attention",
+    "mamba2",
+    "mamba2",
+    "attention",
+  ]);
+  const [{ mixer }] = architecture("gla", { ...options, stateDim: 24 }).layers;
+  assertEquals(mixer.kind === "gla" && mixer.keyDim, 24);
+});
+
+Deno.test("an option of an architecture changes its state, or is refused", () => {
+  const options = { vocabulary: 32, width: 32 };
+  let sized = 0;
+  for (const name of Object.keys(ARCHITECTURES)) {
+    const bytes = (stateDim: number): number =>
+      stateBytesOf(architecture(name, { ...options, stateDim }))(64);
+    if (["transformer", "griffin", "rwkv6", "rwkv7"].includes(name)) {
+      assertThrows(() => bytes(8), RangeError, "it has no stateDim");
+    } else {
+      assert(bytes(24) > bytes(8), name);
+      sized++;
+    }
+  }
+  assert(sized >= 8);
+  assertThrows(() => architecture("gla", { ...options, stateDim: 0 }), RangeError, "above 0");
+  assertThrows(
+    () => architecture("mamba2-attention", { ...options, attentionLayers: [3] }),
+    RangeError,
+    "of its layers 0 to 2: one of them is 3",
+  );
+  assertThrows(
+    () => architecture("mamba2", { ...options, attentionLayers: [0] }),
+    RangeError,
+    "mamba2-attention alone",
+  );
+});
