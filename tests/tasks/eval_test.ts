@@ -222,6 +222,45 @@ Deno.test("a model that does not fit is refused before anything is allocated", (
     assertEquals(subject.model.gpu.memory.current, held);
   }));
 
+Deno.test("a model on a hub that does not fit is refused before its weights are downloaded", () =>
+  inFolder(async (folder) => {
+    const home = join(folder, "hub", "owner", "large", "resolve", "main");
+    await writeLlama(home);
+    // Llama 2's 70 billion, in layers whose tensors each fit.
+    await Deno.writeTextFile(
+      join(home, "config.json"),
+      JSON.stringify({
+        architectures: ["LlamaForCausalLM"],
+        hidden_size: 2048,
+        intermediate_size: 5632,
+        num_attention_heads: 16,
+        num_hidden_layers: 1400,
+        vocab_size: 4096,
+      }),
+    );
+    const asked: string[] = [];
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, serve);
+    const env = {
+      HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}`,
+      HF_HOME: join(folder, "cache"),
+    };
+    const args = ["--model", "hf:owner/large", "--stats", "--lengths", "64", "--memory", "80e9"];
+    const { code, err } = await run(args, env);
+    assertEquals(code, 1);
+    const layer = 4 * 2048 * 2048 + 3 * 2048 * 5632 + 2 * 2048;
+    const bytes = 4 * (1400 * layer + 2 * 4096 * 2048 + 2048);
+    assertStringIncludes(err, `Cannot load hf:owner/large as it takes ${bytes} bytes`);
+    assertStringIncludes(err, "is 80000000000");
+    assert(asked.includes("config.json") && !asked.some((name) => name.startsWith("model.")));
+
+    async function serve(request: Request): Promise<Response> {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      asked.push(path.split("/").at(-1)!);
+      const bytes = await Deno.readFile(join(folder, "hub", path)).catch(() => undefined);
+      return bytes ? new Response(bytes) : new Response("none", { status: 404 });
+    }
+  }));
+
 /** What reading some tokens was said to take, beside the weights, and what it took. */
 async function readingBytes(
   gpu: Gpu,
