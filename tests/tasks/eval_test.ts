@@ -139,6 +139,34 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     }
   }));
 
+Deno.test("eval asks in words, plainly and in the model's own chat template, and goes on", () =>
+  inFolder(async (folder) => {
+    const model = join(folder, "tiny");
+    await writeLlama(model);
+    await Deno.writeTextFile(
+      join(model, "chat_template.jinja"),
+      "{% for message in messages %}<user>{{ message.content }}</user>{% endfor %}<assistant>",
+    );
+    const out = join(folder, "out");
+    const args = ["--model", model, "--task", "niah_single_1", "--template", "base,chat"];
+    const asked = [...args, "--lengths", "1k", "--samples", "2", "--seeds", "0", "--out", out];
+    const { code, err, out: printed } = await run(asked);
+    assertEquals(code, 0, err);
+    assertStringIncludes(printed, "tiny (chat)");
+    const rows = (await rowsIn(out)).filter(({ metric }) => metric === "accuracy");
+    assertEquals(rows.map(({ template, length }) => [template, length]), [
+      ["base", 1024],
+      ["chat", 1024],
+    ]);
+    for (const { value, prefill_ms, step_ms, peak_bytes } of rows) {
+      assert(value >= 0 && value <= 1);
+      assert(prefill_ms! > 0 && step_ms! > 0 && peak_bytes! > 4 * 7408);
+    }
+    const again = await run([...asked, "--resume"]);
+    assertEquals(again.code, 0, again.err);
+    assertStringIncludes(again.out, "2 of 2 cells were there already");
+  }));
+
 Deno.test("eval --stats prints what a checkpoint costs", () =>
   inFolder(async (folder) => {
     const model = join(folder, "tiny");
