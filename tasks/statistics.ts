@@ -82,6 +82,19 @@ export function poolProportions(parts: readonly Estimate[], samples: readonly nu
   return wilson(Math.min(1, mean), trials);
 }
 
+/**
+ * The mean of proportions that differ in themselves, as those of models from several seeds do: Wilson's
+ * interval over as many answers as have the half-width of Student's over the parts; over the parts' own
+ * answers where these are fewer, as where all parts agree or there is one.
+ */
+export function proportionOverParts(parts: readonly Estimate[]): Estimate {
+  const pooled = poolProportions(parts, parts.map(() => 1));
+  const { value, low } = meanInterval(parts.map((part) => part.value));
+  const between = Z95 ** 2 * value * (1 - value) / (value - low) ** 2;
+  const within = wilsonTrials(pooled);
+  return wilson(Math.min(1, value), between < within ? between : within);
+}
+
 /** The mean of independent values with Student's interval. One value has no interval: NaN. */
 export function meanInterval(values: readonly number[]): Estimate {
   const count = values.length;

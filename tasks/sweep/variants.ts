@@ -1,4 +1,9 @@
-import { type Estimate, meanInterval } from "../statistics.ts";
+import {
+  type Estimate,
+  meanInterval,
+  poolPerplexities,
+  proportionOverParts,
+} from "../statistics.ts";
 import { pool } from "../report/curves.ts";
 import type { Row } from "./rows.ts";
 import { type TrainedModel, trainedModels, type Training } from "./trainings.ts";
@@ -43,8 +48,7 @@ export function bestRates(
 
 /**
  * The rows of a sweep's trained models as rows of its variants, each at its best learning rate. A row is
- * the mean over training seeds; its interval is Student's over these, or that of the samples where it is
- * wider. In its column `seed` stands how many training seeds it is of. Rows of other models stay.
+ * the mean over training seeds; its interval is of these, or of the samples where that is wider. In its column `seed` stands how many training seeds it is of. Rows of other models stay.
  */
 export function variantRows(trainings: readonly Training[], rows: readonly Row[]): Row[] {
   const rates = bestRates(trainings, rows);
@@ -79,23 +83,17 @@ export function variantRows(trainings: readonly Training[], rows: readonly Row[]
 
 /** The mean over training seeds. */
 function overSeeds(parts: readonly Estimate[], metric: string): Estimate {
-  const { value, low, high } = meanInterval(parts.map((part) => part.value));
-  const count = parts.length;
-  const half = (of: (part: Estimate) => number): number =>
-    Math.sqrt(parts.reduce((sum, part) => sum + of(part) ** 2, 0)) / count;
-  // The samples' own interval alone says something where all seeds agree, or there is only one.
-  const below = half((part) => part.value - part.low);
-  const above = half((part) => part.high - part.value);
-  const widest = (student: number, samples: number): number =>
-    Number.isNaN(student) ? samples : Number.isNaN(samples) ? student : Math.max(student, samples);
-  const known = parts.every((part) => !Number.isNaN(part.low));
-  if (!known) return { value, low: NaN, high: NaN };
-  const most = metric.startsWith("accuracy") ? 1 : Infinity;
-  return {
-    value,
-    low: Math.max(0, value - widest(value - low, below)),
-    high: Math.min(most, value + widest(high - value, above)),
-  };
+  const known = parts.every(({ low, high }) => high > low);
+  if (known && metric.startsWith("accuracy")) return proportionOverParts(parts);
+  if (!known || !metric.startsWith("perplexity")) {
+    const { value } = meanInterval(parts.map((part) => part.value));
+    return { value, low: NaN, high: NaN };
+  }
+  const pooled = poolPerplexities(parts, parts.map(() => 1));
+  const { low, high } = meanInterval(parts.map((part) => Math.log(part.value)));
+  return high - low > Math.log(pooled.high / pooled.low)
+    ? { ...pooled, low: Math.exp(low), high: Math.exp(high) }
+    : pooled;
 }
 
 /** The least time and the most memory of a variant's models. */

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { architecture } from "../../models/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
+import { wilson } from "../../tasks/statistics.ts";
+import { resultsTable } from "../../tasks/commands/table.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { enumerateCells } from "../../tasks/sweep/cells.ts";
 import {
@@ -194,8 +196,11 @@ Deno.test("a variant's interval is that of its training seeds, and of its sample
   const [first, longer, chance, changed, other] = found;
   assertEquals(found.length, 5);
   assertEquals([first.model, first.value, first.seed, first.samples], ["tiny", 0.5, 3, 600]);
-  // Student with 2 degrees of freedom: 4.3027 · 0.3 / √3 = 0.745.
-  assertEquals([first.ci_low, first.ci_high], [0, 1]);
+  // Student's half-width with 2 degrees of freedom is 4.3027 · 0.3 / √3 = 0.745, which is that of
+  // 1.96² · 0.25 / 0.745² = 1.73 answers.
+  const { low, high } = wilson(0.5, 1.7292);
+  assert(Math.abs(first.ci_low! - low) < 1e-3 && Math.abs(first.ci_high! - high) < 1e-3);
+  assert(resultsTable(found).includes("0.50 ±"), "a table can be made of it");
   assertEquals(longer.value, 0.4);
   // 0.02 / √3, were the parts exact; Wilson's is a little off.
   assert(Math.abs(longer.value - longer.ci_low! - 0.02 / Math.sqrt(3)) < 2e-3);
