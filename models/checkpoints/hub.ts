@@ -8,6 +8,11 @@ export interface DownloadOptions extends HubOptions {
   cache?: string;
   /** Whether the weights are wanted, or only what describes the model; `true` unless told. */
   weights?: boolean;
+  /**
+   * Called with the folder once the configuration is there, before weights that are not in the cache
+   * are downloaded, where all of them are wanted; what it throws ends the download.
+   */
+  onDescribed?: (folder: string) => void | Promise<void>;
 }
 
 /** A model on the hub, as `hf:owner/name`, `hf:owner/name@revision` or `hf:owner/name:file` names it. */
@@ -96,7 +101,11 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
   const folder = join(home, "snapshots", encodeURIComponent(snapshot.commit));
   await Deno.mkdir(folder, { recursive: true });
   await hub.fetchDescriptions(snapshot, folder);
-  if (weights) await hub.fetchWeights(snapshot, folder, file);
+  if (weights) {
+    const isCached = known === encodeURIComponent(snapshot.commit);
+    if (!isCached && file === undefined) await options.onDescribed?.(folder);
+    await hub.fetchWeights(snapshot, folder, file);
+  }
   await Deno.mkdir(dirname(reference), { recursive: true });
   await Deno.writeTextFile(reference, encodeURIComponent(snapshot.commit));
   return placeOf(encodeURIComponent(snapshot.commit));

@@ -47,6 +47,7 @@ const DESCRIPTIONS = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "chat_template.jinja",
 ];
 const RWKV_VOCABULARY = "rwkv_vocab_v20230424.txt";
 /** Indices and the files that stand alone, the one to prefer first. */

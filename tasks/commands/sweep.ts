@@ -1,4 +1,5 @@
 import { join } from "@std/path";
+import { INTERVENTION_NAMES } from "../../models/mod.ts";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
 import {
@@ -63,12 +64,11 @@ export const SWEEP: CommandSpecification = {
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
     },
   },
-  details: `Sweeps that have a name: ${
-    Object.keys(SWEEPS).join(", ")
-  }. A cell is one model, task, length, depth,
-load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
+  details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")}.
+A cell is one model, task, length, depth, load and seed; its result is on the disk before the next begins, so that a sweep that was ended goes
 on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
-machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.`,
+machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.
+Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.`,
 };
 
 /** Options that change what is swept. */

@@ -100,7 +100,11 @@ ${
 ${runTable(results, look)}
 </section>
 <section><h2>How to read it</h2>
-<p>Shaded bands, bars and ranges in small print are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. The intervals speak of the test samples, not of training again: another seed of the same training can give another model.</p>
+<p>Shaded bands, bars and ranges in small print are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. ${
+    results.rows.some((row) => row.training_seeds !== undefined)
+      ? "Where models are means over training seeds, the intervals speak of training again, with another seed; elsewhere of the test samples alone."
+      : "The intervals speak of the test samples, not of training again: another seed of the same training can give another model."
+  }</p>
 <p>A vertical dotted line is the training length: what lies right of it was never seen in training. It has a model’s colour where that model alone was trained at it.</p>
 </section>
 </main>
@@ -184,8 +188,11 @@ function meansText(
 
 function warning(rows: readonly Row[]): string {
   const seeds = new Set(rows.map(({ seed }) => seed)).size;
-  return seeds >= 3
+  const trained = Math.min(...new Set(rows.map((row) => row.training_seeds ?? 0)));
+  return seeds >= 3 || trained >= 3
     ? ""
+    : trained > 0
+    ? `<p class="note">Some models were trained with fewer than three seeds: train more before you call a difference a finding.</p>`
     : `<p class="note">Only ${seeds} ${
       seeds === 1 ? "seed" : "seeds"
     } of samples: take three or more before you call a difference a finding.</p>`;

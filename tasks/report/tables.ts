@@ -85,6 +85,9 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
     { head: "seeds", cell: listed("seed"), text: "short" },
+    ...(rows.some((row) => row.training_seeds !== undefined)
+      ? [{ head: "training seeds", cell: listed("training_seeds"), text: "short" as const }]
+      : []),
     { head: "samples a cell", cell: samplesOf },
     { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
     { head: "version", cell: listed("version"), text: "short" },

@@ -25,11 +25,15 @@ export const COLUMNS = [
   "version",
 ] as const;
 
+/** A column of `variants.csv` alone. */
+const TRAINING_SEEDS = "training_seeds";
+
 const TEXTS = ["model", "family", "task", "template", "metric", "adapter", "version"] as const;
 const OPTIONAL = [
   "template",
   "depth",
   "load",
+  TRAINING_SEEDS,
   "ci_low",
   "ci_high",
   "prefill_ms",
@@ -61,6 +65,8 @@ export interface Row {
   readonly load?: number;
   /** Seed of the samples. */
   readonly seed: number;
+  /** Of how many models, trained with as many seeds, it is the mean; of one where it is left out. */
+  readonly training_seeds?: number;
   /** Samples that the metric is of. */
   readonly samples: number;
   /**
@@ -90,7 +96,9 @@ export interface Row {
 
 /** Rows as CSV. */
 export function formatRows(rows: readonly Row[]): string {
-  return stringify(rows as unknown as Record<string, unknown>[], { columns: COLUMNS });
+  const trained = rows.some((row) => row.training_seeds !== undefined);
+  const columns = [...COLUMNS, ...(trained ? [TRAINING_SEEDS] : [])];
+  return stringify(rows as unknown as Record<string, unknown>[], { columns });
 }
 
 /**
@@ -111,7 +119,7 @@ export function parseRows(csv: string, source: string): Row[] {
   const [header, ...lines] = records;
   return lines.map((line, i) => {
     const row: Record<string, string | number> = {};
-    for (const column of COLUMNS) {
+    for (const column of [...COLUMNS, TRAINING_SEEDS]) {
       const cell = line[header.indexOf(column)] ?? "";
       if ((TEXTS as readonly string[]).includes(column)) {
         if (cell !== "" || !isOptional(column)) row[column] = cell;

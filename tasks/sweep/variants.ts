@@ -48,7 +48,7 @@ export function bestRates(
 
 /**
  * The rows of a sweep's trained models as rows of its variants, each at its best learning rate. A row is
- * the mean over training seeds; its interval is of these, or of the samples where that is wider. In its column `seed` stands how many training seeds it is of. Rows of other models stay.
+ * the mean over training seeds; its interval is of these, or of the samples where that is wider. It pools the samples' seeds, the first of which it tells. Rows of other models stay.
  */
 export function variantRows(trainings: readonly Training[], rows: readonly Row[]): Row[] {
   const rates = bestRates(trainings, rows);
@@ -71,7 +71,7 @@ export function variantRows(trainings: readonly Training[], rows: readonly Row[]
     return {
       ...first,
       model: model.variant,
-      seed: bySeed.size,
+      training_seeds: bySeed.size,
       samples: parts.reduce((sum, { samples }) => sum + samples, 0),
       value: round(value),
       ci_low: Number.isFinite(low) ? round(low) : undefined,

@@ -14,7 +14,7 @@ import {
 } from "../../tasks/sweep/configuration.ts";
 import { mergeSweep } from "../../tasks/sweep/merge.ts";
 import { findModels } from "../../tasks/sweep/models.ts";
-import type { Row } from "../../tasks/sweep/rows.ts";
+import { formatRows, parseRows, type Row } from "../../tasks/sweep/rows.ts";
 import { runSweep } from "../../tasks/sweep/run.ts";
 import { shardFolder } from "../../tasks/sweep/shards.ts";
 import { recipesOf, trainedModels, type Training } from "../../tasks/sweep/trainings.ts";
@@ -186,7 +186,12 @@ Deno.test("a variant's interval is that of its training seeds, and of its sample
   const found = variantRows([training], [...rows, rowOf("other", 16, 0, 0.9)]);
   const [first, longer, chance, changed, other] = found;
   assertEquals(found.length, 5);
-  assertEquals([first.model, first.value, first.seed, first.samples], ["tiny", 0.5, 3, 600]);
+  assertEquals([first.model, first.value, first.training_seeds, first.samples], [
+    "tiny",
+    0.5,
+    3,
+    600,
+  ]);
   // Student's half-width with 2 degrees of freedom is 4.3027 · 0.3 / √3 = 0.745, which is that of
   // 1.96² · 0.25 / 0.745² = 1.73 answers.
   const { low, high } = wilson(0.5, 1.7292);
@@ -197,7 +202,10 @@ Deno.test("a variant's interval is that of its training seeds, and of its sample
   assert(Math.abs(longer.value - longer.ci_low! - 0.02 / Math.sqrt(3)) < 2e-3);
   assertEquals([chance.metric, chance.value, chance.ci_low], ["chance", 0.25, undefined]);
   assertEquals(changed.model, "tiny+yarn2");
-  assertEquals([other.model, other.seed], ["other", 0]);
+  const csv = formatRows(found);
+  assert(csv.split("\r\n")[0].endsWith(",version,training_seeds"));
+  assertEquals(parseRows(csv, "variants.csv"), JSON.parse(JSON.stringify(found)));
+  assertEquals([other.model, other.training_seeds], ["other", undefined]);
 });
 
 Deno.test("a sweep trains its models once, goes on without training, and refuses another recipe", () =>
@@ -251,7 +259,7 @@ Deno.test("shards train into one folder of models, and their merge is the whole"
     const { missing, failed, rows } = await mergeSweep([folder], source, folder);
     assertEquals([missing.length, failed.length], [0, 0]);
     const means = variantRows(trainings, rows).filter(({ metric }) => metric === "accuracy");
-    assertEquals(means.map(({ model, length, seed, samples }) => [model, length, seed, samples]), [
+    assertEquals(means.map((row) => [row.model, row.length, row.training_seeds, row.samples]), [
       ["tiny", 16, 2, 16],
       ["tiny", 32, 2, 16],
       ["tiny+window8", 16, 2, 16],
