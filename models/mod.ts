@@ -4,6 +4,7 @@
  * @module
  */
 export {
+  checkDescribed,
   describeModel,
   loadModel,
   type LoadModelOptions,

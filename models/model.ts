@@ -3,7 +3,7 @@ import { crossEntropy, IGNORED } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
 import type { ModelConfiguration } from "./configuration.ts";
-import { F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
+import { CACHE_ROOM, F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
 import { createMixer } from "./mixers/registry.ts";
 import {
   activation,
@@ -35,8 +35,18 @@ const CHANNEL_STATE = "channel";
 export const SEGMENT_TOKENS = 4096;
 /** Bytes of the logits that {@linkcode Model.score} has at once: a vocabulary may be large. */
 const LOGIT_BYTES = 2 ** 25;
+/** Tensors of the logits' size while they are capped. */
+const CAPPED_COPIES = 4;
+/** Tokens of the segments whose memory is looked at. */
+const MEASURED_TOKENS = [128, 256] as const;
 /** Generated tokens that are read back at once. */
 const TOKENS_PER_READ = 32;
+
+/** Bytes that reading a segment takes besides the weights and the state. */
+interface ReadingBytes {
+  readonly fixed: number;
+  readonly ofToken: number;
+}
 
 interface Layer {
   readonly mixer: Mixer;
@@ -116,6 +126,7 @@ export class Model implements Disposable {
   /** Its parameters by name. */
   readonly parameters: ReadonlyMap<string, Variable>;
   readonly #layers: readonly Layer[];
+  #readingBytes: ReadingBytes | undefined;
 
   /**
    * A model over given parameter values, or freshly initialised from a seed. Values that are
@@ -157,17 +168,28 @@ export class Model implements Disposable {
   }
 
   /**
-   * Checks that so many sequences can be read, before anything is: what they leave behind, and what
-   * the reading takes besides, about six times the residual stream of a segment and a layer's state.
+   * Checks that so many sequences can be read, before they are. What reading takes besides the weights
+   * and the state grows with a segment's tokens: by how much is seen from two short ones, which are
+   * read where the GPU's memory has a limit.
    *
    * @throws {RangeError} with the bytes needed and the limit.
    */
   checkRoom(length: number, batch: number = 1): void {
-    const { width, layers } = this.configuration;
-    const state = 9 / 8 * batch * this.stateBytes(length);
+    const { gpu, configuration: { layers, vocabulary, logitSoftCap } } = this;
+    const what = `read ${batch} × ${length} tokens`;
+    const cache = this.#layers.reduce(
+      (most, { mixer }) => Math.max(most, mixer.largestStateBytes?.(length) ?? 0),
+      0,
+    );
+    gpu.checkBinding(batch * cache, what, "a layer's keys take");
+    if (gpu.memory.limit === undefined) return;
+    const { fixed, ofToken } = this.#readingBytes ??= this.#measureReading();
+    const state = batch * this.stateBytes(length);
+    const grown = state * (1 + CACHE_ROOM) + state / layers.length;
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
-    const besides = 6 * F32_BYTES * width * segment + state / layers.length;
-    this.gpu.checkRoom(Math.ceil(state + besides), `read ${batch} × ${length} tokens`);
+    const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
+      Math.min(LOGIT_BYTES, F32_BYTES * vocabulary * segment);
+    gpu.checkRoom(Math.ceil(grown + fixed + ofToken * segment + logits), what);
   }
 
   /**
@@ -383,14 +405,30 @@ export class Model implements Disposable {
         next.push(layer.state);
         return tape.keep(layer.output);
       });
+      if (states) disposeStates([states[index]]);
     });
     for (const { tensor } of shared.values()) tensor[Symbol.dispose]();
-    disposeStates(states ?? []);
     const hidden = on((tape) => {
       tape.own(x);
       return tape.keep(this.#finish(tape, new Variable(x)));
     });
     return { hidden, states: next };
+  }
+
+  #measureReading(): ReadingBytes {
+    const { gpu } = this;
+    const [few, many] = MEASURED_TOKENS.map((time) => {
+      const { current } = gpu.memory;
+      gpu.resetPeak();
+      const { logits, state } = this.prefill(new Uint32Array(time));
+      logits[Symbol.dispose]();
+      state[Symbol.dispose]();
+      return gpu.memory.peak - current - this.stateBytes(time);
+    });
+    gpu.resetPeak();
+    const [fewTokens, manyTokens] = MEASURED_TOKENS;
+    const ofToken = Math.max(0, many - few) / (manyTokens - fewTokens);
+    return { ofToken, fixed: Math.max(0, few - ofToken * fewTokens) };
   }
 
   #embed(tape: Tape, tokens: Tensor): Variable {

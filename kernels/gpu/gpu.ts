@@ -100,7 +100,11 @@ export class Gpu implements AsyncDisposable {
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;
     this.#memoryLimit = options.memory;
-    this.#pool = new BufferPool(device);
+    this.#pool = new BufferPool(device, (refused) => {
+      this.#watch(refused.then((error) => {
+        if (error) this.#fail(error);
+      }));
+    });
     device.lost.then((info) => this.#lost = info.message || info.reason);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -135,6 +139,23 @@ export class Gpu implements AsyncDisposable {
       const held = current === 0 ? "" : ` beside the ${current} that are held`;
       throw new RangeError(
         `Cannot ${what} as it takes ${bytes} bytes of GPU memory${held}: the limit of ${this.adapter.name} is ${limit}`,
+      );
+    }
+  }
+
+  /**
+   * Checks that a tensor of so many bytes can be bound, before it is asked for.
+   *
+   * @param what What binds it, for the error: "load model.safetensors".
+   * @param takes Which tensor takes them: "its embedding takes".
+   * @throws {RangeError} with the bytes needed and the limit.
+   */
+  checkBinding(bytes: number, what: string, takes: string): void {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new RangeError(
+        `Cannot ${what} as ${takes} ${bytes} bytes: ${this.adapter.name} allows ${limit} in one binding (maxStorageBufferBindingSize)`,
       );
     }
   }
@@ -443,8 +464,7 @@ export class Gpu implements AsyncDisposable {
       );
       this.#pipelines.delete(kernel);
     })();
-    this.#checks.add(check);
-    check.finally(() => this.#checks.delete(check));
+    this.#watch(check);
     return pipeline;
   }
 
@@ -476,8 +496,7 @@ export class Gpu implements AsyncDisposable {
       const check = scope.then((error) => {
         if (error) this.#fail(new KernelError(`Cannot run ${label}: ${error.message}`));
       });
-      this.#checks.add(check);
-      check.finally(() => this.#checks.delete(check));
+      this.#watch(check);
       this.#bindGroups.set(key, group);
     }
     return group;
@@ -502,8 +521,15 @@ export class Gpu implements AsyncDisposable {
     this.#bindGroups.clear();
   }
 
+  /** Has the next wait for the GPU wait for a check too. */
+  #watch(check: Promise<void>): void {
+    this.#checks.add(check);
+    check.finally(() => this.#checks.delete(check));
+  }
+
   #fail(error: Error): void {
-    // A pipeline that does not compile makes every dispatch after it invalid: the first error says why.
+    // A pipeline that does not compile, or a buffer that is not there, makes every dispatch after it
+    // invalid: the first error says why.
     if (this.#error === undefined || error.message.startsWith("Cannot compile")) {
       this.#error = error;
     }

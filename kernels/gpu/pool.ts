@@ -9,6 +9,7 @@ const FREE_BYTES_KEPT = 512 * 2 ** 20;
  */
 export class BufferPool {
   readonly #device: GPUDevice;
+  readonly #onAllocated: (refused: Promise<Error | undefined>) => void;
   readonly #free = new Map<number, Allocation[]>();
   #freeBytes = 0;
   #count = 0;
@@ -17,9 +18,15 @@ export class BufferPool {
   /** The most bytes that tensors held at once. */
   peak = 0;
 
-  /** A pool on a device. */
-  constructor(device: GPUDevice) {
+  /**
+   * A pool on a device.
+   *
+   * @param onAllocated Told of each new buffer what becomes of it: the error, where the GPU has no
+   * memory for it.
+   */
+  constructor(device: GPUDevice, onAllocated: (refused: Promise<Error | undefined>) => void) {
     this.#device = device;
+    this.#onAllocated = onAllocated;
   }
 
   /** A buffer for a tensor. @throws {RangeError} where it is over the device's limit. */
@@ -39,10 +46,22 @@ export class BufferPool {
       free.references = 1;
       return free;
     }
+    const { held } = this;
+    this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
       size: bytes,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+    this.#onAllocated(
+      this.#device.popErrorScope().then((error) =>
+        error === null ? undefined : new RangeError(
+          `Cannot make a tensor of shape [${shape}] as the GPU has no memory for its ${bytes} bytes beside the ${
+            held - bytes
+          } that are held: read fewer tokens at once, or load the model in f16`,
+          { cause: error },
+        )
+      ),
+    );
     return { id: this.#count++, buffer, bytes, references: 1 };
   }
 

@@ -5,7 +5,7 @@ import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
 import { CheckpointConfig } from "./published/config.ts";
-import { loadParameters, type PublishedModel } from "./published/family.ts";
+import { checkModelFits, loadParameters, type PublishedModel } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
 import { failBare, readBare, readPublished } from "./published/registry.ts";
 import { CheckpointTensors } from "./published/tensors.ts";
@@ -67,7 +67,9 @@ export async function loadModel(
   directory: string | URL,
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  using checkpoint = new Checkpoint(await findCheckpoint(directory));
+  const onDescribed = (folder: string): Promise<void> =>
+    checkDescribed(gpu, folder, { ...options, name: `${directory}` });
+  using checkpoint = new Checkpoint(await findCheckpoint(directory, onDescribed));
   const published = await checkpoint.read();
   const weights = await checkpoint.weights();
   const parameters = await loadParameters(gpu, weights, published, options);
@@ -142,11 +144,30 @@ class Checkpoint implements Disposable {
   }
 }
 
-async function findCheckpoint(directory: string | URL): Promise<Place> {
+/**
+ * Checks that a checkpoint of which only the configuration is there fits the GPU; where it has none,
+ * nothing is checked.
+ *
+ * @param options.name The checkpoint, for errors.
+ * @throws {Error} where it is of an unknown kind. @throws {RangeError} where it does not fit.
+ */
+export async function checkDescribed(
+  gpu: Gpu,
+  folder: string,
+  options: { name: string; dtype?: "f32" | "f16" },
+): Promise<void> {
+  const config = await readConfig(folder, false);
+  if (config) checkModelFits(gpu, options.name, readPublished(config).configuration, options);
+}
+
+async function findCheckpoint(
+  directory: string | URL,
+  onDescribed?: (folder: string) => Promise<void>,
+): Promise<Place> {
   if (directory instanceof URL) {
     return directory.protocol === "file:" ? fromFileUrl(directory) : directory;
   }
-  return isHubModel(directory) ? await downloadModel(directory) : directory;
+  return isHubModel(directory) ? await downloadModel(directory, { onDescribed }) : directory;
 }
 
 async function isFile(place: Place): Promise<boolean> {

@@ -19,6 +19,11 @@ export interface DownloadOptions {
   token?: string;
   /** Whether the weights are wanted, or only what describes the model; `true` unless told. */
   weights?: boolean;
+  /**
+   * Called with the folder once the configuration is there, before weights that are not in the cache
+   * are downloaded, where all of them are wanted; what it throws ends the download.
+   */
+  onDescribed?: (folder: string) => void | Promise<void>;
   /** Called at the begin of each file and as its bytes arrive. */
   onProgress?: (progress: DownloadProgress) => void;
   /** Stops the download; what came is kept for the next try. */
@@ -61,6 +66,7 @@ const DESCRIPTIONS = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "chat_template.jinja",
 ];
 const RWKV_VOCABULARY = "rwkv_vocab_v20230424.txt";
 /** Indices and the files that stand alone, the one to prefer first. */
@@ -144,7 +150,11 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
   const folder = join(home, "snapshots", encodeURIComponent(snapshot.commit));
   await Deno.mkdir(folder, { recursive: true });
   await hub.fetchDescriptions(snapshot, folder);
-  if (weights) await hub.fetchWeights(snapshot, folder, file);
+  if (weights) {
+    const isCached = known === encodeURIComponent(snapshot.commit);
+    if (!isCached && file === undefined) await options.onDescribed?.(folder);
+    await hub.fetchWeights(snapshot, folder, file);
+  }
   await Deno.mkdir(dirname(reference), { recursive: true });
   await Deno.writeTextFile(reference, encodeURIComponent(snapshot.commit));
   return placeOf(encodeURIComponent(snapshot.commit));

@@ -13,7 +13,7 @@ import {
 import { constant, free, normal } from "../parameters.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
-import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
 /** Softmax attention. */
 export interface AttentionConfiguration {
@@ -106,6 +106,7 @@ export function attentionMixer(
       }),
     ],
     stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, kept),
+    largestStateBytes: (length) => cacheBytes / 2 * Math.min(length, kept),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
@@ -153,9 +154,6 @@ export function attentionMixer(
   };
 }
 
-/** The share by which a cache that is full grows beyond what it must hold. */
-const CACHE_ROOM = 1 / 8;
-
 interface Cache {
   readonly key: Variable;
   readonly value: Variable;
@@ -190,7 +188,7 @@ function appendTime(tape: Tape, cache: Variable, segment: Variable, length: numb
   const time = segment.shape[1];
   const step = rest.reduce((product, extent) => product * extent, 1);
   const fits = length + time <= capacity;
-  const room = fits ? capacity : Math.ceil((length + time) * (1 + CACHE_ROOM));
+  const room = fits ? capacity : roomFor(tape.gpu, length + time, F32_BYTES * batch * step);
   const target = fits ? cache.tensor.reshape(cache.shape) : tape.gpu.empty([batch, room, ...rest]);
   for (let sequence = 0; sequence < batch; sequence++) {
     if (!fits) {
@@ -208,6 +206,12 @@ function appendTime(tape: Tape, cache: Variable, segment: Variable, length: numb
   }
   tape.own(target);
   return new Variable(target);
+}
+
+/** Time steps of a cache that is to hold some: an eighth more, where a binding can be as large. */
+function roomFor({ device }: Gpu, time: number, bytesOfStep: number): number {
+  const most = Math.floor(device.limits.maxStorageBufferBindingSize / bytesOfStep);
+  return Math.max(time, Math.min(most, Math.ceil(time * (1 + CACHE_ROOM))));
 }
 
 /** The first `sinks` and the last `window` time steps of a cache. */

@@ -39,7 +39,11 @@ export interface Mixer {
   ): Mixed;
   /** Bytes of state, for one sequence, after `length` tokens. */
   stateBytes(length: number): number;
+  /** Bytes of its state's largest tensor, where that grows with the length: a cache of keys. */
+  largestStateBytes?(length: number): number;
 }
 
 /** Bytes of an f32. */
 export const F32_BYTES = 4;
+/** The share by which a cache that is full grows beyond what it must hold. */
+export const CACHE_ROOM = 1 / 8;

@@ -47,8 +47,6 @@ export class ModelSubject implements Subject, AsyncDisposable {
   }
 
   async answer(samples: readonly Sample[]): Promise<Answers> {
-    const { gpu } = this.model;
-    gpu.resetPeak();
     return samples[0].reply === undefined
       ? await this.#score(samples)
       : await this.#reply(samples, this.#tokenizer);
@@ -57,6 +55,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
   async #score(samples: readonly Sample[]): Promise<Answers> {
     const time = samples[0].tokens.length;
     this.model.checkRoom(time, samples.length);
+    this.model.gpu.resetPeak();
     const tokens = new Uint32Array(samples.length * time);
     const labels = new Uint32Array(samples.length * time);
     samples.forEach((sample, index) => {
@@ -87,9 +86,11 @@ export class ModelSubject implements Subject, AsyncDisposable {
     const { gpu } = this.model;
     const replies: string[] = [];
     let prefillMilliseconds = 0;
+    const longest = samples.map(({ tokens, reply }) => tokens.length + reply!.budget);
+    this.model.checkRoom(Math.max(...longest));
+    gpu.resetPeak();
     for (const { tokens, reply } of samples) {
       const maxTokens = reply!.budget;
-      this.model.checkRoom(tokens.length + maxTokens);
       let read!: ReturnType<Model["prefill"]>;
       prefillMilliseconds += await timeWork(gpu, () => {
         read = this.model.prefill(tokens);

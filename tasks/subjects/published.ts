@@ -24,6 +24,8 @@ const ASKED = RULER_TASKS.filter((name) => !name.startsWith("qa_"));
 export interface PublishedOptions {
   /** The tokenizer's folder or `hf:owner/name`, where it is not the checkpoint's own. */
   readonly tokenizer?: string;
+  /** Called with the folder before weights are downloaded into it; what it throws ends that. */
+  readonly onDescribed?: (folder: string) => Promise<void>;
   /** Called at the begin of each file of a download and as its bytes arrive. */
   readonly onProgress?: (progress: DownloadProgress) => void;
 }
@@ -49,8 +51,8 @@ export async function findPublished(
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
   const { name, model } = asked;
-  const { onProgress } = options;
-  const path = isHubModel(model) ? await downloadModel(model, { onProgress }) : model;
+  const { onProgress, onDescribed } = options;
+  const path = isHubModel(model) ? await downloadModel(model, { onProgress, onDescribed }) : model;
   const description = await describeModel(path);
   const file = (await Deno.stat(path)).isFile ? basename(path) : undefined;
   const folder = file === undefined ? path : dirname(path);

@@ -1,6 +1,12 @@
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import { isHubModel, loadModel, Model, type ModelConfiguration } from "../../models/mod.ts";
+import {
+  checkDescribed,
+  isHubModel,
+  loadModel,
+  Model,
+  type ModelConfiguration,
+} from "../../models/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { ModelSubject } from "./model_subject.ts";
@@ -133,7 +139,10 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   #findPublished(asked: ModelName): Promise<PublishedCheckpoint> {
     const { name } = asked;
     if (!this.#published.has(name)) {
-      this.#published.set(name, findPublished(asked, this.#options));
+      const { dtype } = this.#options;
+      const onDescribed = async (folder: string): Promise<void> =>
+        await checkDescribed(await this.gpu(), folder, { name: asked.model, dtype });
+      this.#published.set(name, findPublished(asked, { onDescribed, ...this.#options }));
     }
     return this.#published.get(name)!;
   }

@@ -10,6 +10,7 @@ import {
   causalConvolutionStep,
   concatenate,
   concatenateTime,
+  copyWork,
   crossEntropy,
   crossEntropyBackward,
   deltaRule,
@@ -144,6 +145,12 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         flashAttentionStep(gpu, { query: one, key, value }, { alibiSlopes, softCap });
       }
     }
+  },
+
+  copy(gpu): void {
+    const { run, tensors } = copyWork(gpu);
+    run();
+    for (const tensor of tensors) tensor[Symbol.dispose]();
   },
 
   convolution(gpu): void {

@@ -4,10 +4,11 @@ import {
   assertMatch,
   assertRejects,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { openGpu } from "../../kernels/gpu/mod.ts";
-import { loadModel, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
+import { loadModel, type Model, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
 import { parseRows, type Row } from "../../tasks/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { testGpu } from "../testing.ts";
@@ -138,6 +139,34 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     }
   }));
 
+Deno.test("eval asks in words, plainly and in the model's own chat template, and goes on", () =>
+  inFolder(async (folder) => {
+    const model = join(folder, "tiny");
+    await writeLlama(model);
+    await Deno.writeTextFile(
+      join(model, "chat_template.jinja"),
+      "{% for message in messages %}<user>{{ message.content }}</user>{% endfor %}<assistant>",
+    );
+    const out = join(folder, "out");
+    const args = ["--model", model, "--task", "niah_single_1", "--template", "base,chat"];
+    const asked = [...args, "--lengths", "1k", "--samples", "2", "--seeds", "0", "--out", out];
+    const { code, err, out: printed } = await run(asked);
+    assertEquals(code, 0, err);
+    assertStringIncludes(printed, "tiny (chat)");
+    const rows = (await rowsIn(out)).filter(({ metric }) => metric === "accuracy");
+    assertEquals(rows.map(({ template, length }) => [template, length]), [
+      ["base", 1024],
+      ["chat", 1024],
+    ]);
+    for (const { value, prefill_ms, step_ms, peak_bytes } of rows) {
+      assert(value >= 0 && value <= 1);
+      assert(prefill_ms! > 0 && step_ms! > 0 && peak_bytes! > 4 * 7408);
+    }
+    const again = await run([...asked, "--resume"]);
+    assertEquals(again.code, 0, again.err);
+    assertStringIncludes(again.out, "2 of 2 cells were there already");
+  }));
+
 Deno.test("eval --stats prints what a checkpoint costs", () =>
   inFolder(async (folder) => {
     const model = join(folder, "tiny");
@@ -213,13 +242,106 @@ Deno.test("a model that does not fit is refused before anything is allocated", (
     const [card] = await source.find([folder]);
     await using subject = await source.load(card);
     const task = await card.task("text");
+    const short = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
+    assertEquals((await subject.answer([short])).nll[0].length, 64);
     const held = subject.model.gpu.memory.current;
     const long = task.sample({ length: 2 ** 15, seed: 0, index: 0, split: "test" });
     await assertRejects(() => subject.answer([long]), RangeError, "Cannot read 1 × 32768 tokens");
     assertEquals(subject.model.gpu.memory.current, held);
-    const short = task.sample({ length: 64, seed: 0, index: 0, split: "test" });
-    assertEquals((await subject.answer([short])).nll[0].length, 64);
   }));
+
+Deno.test("a model on a hub that does not fit is refused before its weights are downloaded", () =>
+  inFolder(async (folder) => {
+    const home = join(folder, "hub", "owner", "large", "resolve", "main");
+    await writeLlama(home);
+    // Llama 2's 70 billion, in layers whose tensors each fit.
+    await Deno.writeTextFile(
+      join(home, "config.json"),
+      JSON.stringify({
+        architectures: ["LlamaForCausalLM"],
+        hidden_size: 2048,
+        intermediate_size: 5632,
+        num_attention_heads: 16,
+        num_hidden_layers: 1400,
+        vocab_size: 4096,
+      }),
+    );
+    const asked: string[] = [];
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, serve);
+    const env = {
+      HF_ENDPOINT: `http://127.0.0.1:${server.addr.port}`,
+      HF_HOME: join(folder, "cache"),
+    };
+    const args = ["--model", "hf:owner/large", "--stats", "--lengths", "64", "--memory", "80e9"];
+    const { code, err } = await run(args, env);
+    assertEquals(code, 1);
+    const layer = 4 * 2048 * 2048 + 3 * 2048 * 5632 + 2 * 2048;
+    const bytes = 4 * (1400 * layer + 2 * 4096 * 2048 + 2048);
+    assertStringIncludes(err, `Cannot load hf:owner/large as it takes ${bytes} bytes`);
+    assertStringIncludes(err, "is 80000000000");
+    assert(asked.includes("config.json") && !asked.some((name) => name.startsWith("model.")));
+
+    async function serve(request: Request): Promise<Response> {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      asked.push(path.split("/").at(-1)!);
+      const bytes = await Deno.readFile(join(folder, "hub", path)).catch(() => undefined);
+      return bytes ? new Response(bytes) : new Response("none", { status: 404 });
+    }
+  }));
+
+/** What reading some tokens was said to take, beside the weights, and what it took. */
+async function readingBytes(
+  gpu: Gpu,
+  model: Model,
+  time: number,
+  batch: number,
+): Promise<[said: number, took: number]> {
+  let said = 0;
+  const { checkRoom } = gpu;
+  gpu.checkRoom = (bytes: number): void => {
+    said = bytes;
+  };
+  try {
+    model.checkRoom(time, batch);
+  } finally {
+    gpu.checkRoom = checkRoom;
+  }
+  const before = gpu.memory.current;
+  gpu.resetPeak();
+  const { vocabulary } = model.configuration;
+  const tokens = Uint32Array.from({ length: batch * time }, (_, t) => t % vocabulary);
+  await model.score({ batch, time, tokens, labels: tokens });
+  return [said, gpu.memory.peak - before];
+}
+
+Deno.test("what reading is said to take is what it takes, within a third", async () => {
+  await using gpu = await openGpu({ memory: 2 ** 40 });
+  for (const name of ["llama", "mamba2attn_ssm", "recurrent_gemma", "mamba"]) {
+    using model = await loadModel(gpu, join(GOLDEN, "published", name));
+    for (const [time, batch] of [[100, 1], [2000, 3], [5000, 1]]) {
+      const [said, took] = await readingBytes(gpu, model, time, batch);
+      assert(
+        0.97 * took < said && said < 4 / 3 * took,
+        `${name}, ${batch} × ${time} tokens: ${said} bytes said, ${took} taken`,
+      );
+    }
+  }
+});
+
+Deno.test("a cache that is too large for a binding is refused before it grows", async () => {
+  const gpu = await testGpu();
+  using model = await loadModel(gpu, join(GOLDEN, "published", "llama"));
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const keyBytes = model.stateBytes(1) / model.configuration.layers.length / 2;
+  const longest = Math.floor(limit / keyBytes);
+  model.checkRoom(longest);
+  assertThrows(
+    () => model.checkRoom(longest + 1),
+    RangeError,
+    `a layer's keys take ${(longest + 1) * keyBytes} bytes`,
+  );
+});
 
 Deno.test("a .pth is found by its file or its folder, with the vocabulary beside it", () =>
   inFolder(async (folder) => {
@@ -247,7 +369,8 @@ async function checkpointIn(folder: string): Promise<string> {
   return join(folder, names.find((name) => name.endsWith(".pth")) ?? "");
 }
 
-for await (const { name } of Deno.readDir(join(GOLDEN, "published"))) {
+for await (const { name, isDirectory } of Deno.readDir(join(GOLDEN, "published"))) {
+  if (!isDirectory) continue;
   Deno.test(`${name}: stateBytes() is what the state takes`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, await checkpointIn(join(GOLDEN, "published", name)));

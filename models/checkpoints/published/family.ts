@@ -128,13 +128,10 @@ export async function loadParameters(
   options: { dtype?: "f32" | "f16" } = {},
 ): Promise<Map<string, Tensor>> {
   const planned = planParameters(weights, model, options.dtype ?? "f32");
-  checkFits(gpu, weights, planned);
-  gpu.checkRoom(
-    planned.reduce(
-      (sum, { shape, dtype }) => sum + elementCount(shape) * BYTES_PER_ELEMENT[dtype],
-      0,
-    ),
-    `load ${weights.path}`,
+  checkFit(
+    gpu,
+    weights.path,
+    planned.map(({ source, ...planned }) => ({ ...planned, name: source.name })),
   );
   using loaded = new DisposableStack();
   const tensors = new Map<string, Tensor>();
@@ -145,11 +142,38 @@ export async function loadParameters(
   return tensors;
 }
 
-interface Planned {
+/**
+ * Checks that a model's parameters fit the GPU, from its configuration alone.
+ *
+ * @param name The checkpoint, for errors.
+ * @throws {RangeError} where a parameter takes more than the adapter allows in one binding, or all of
+ * them more than there is memory.
+ */
+export function checkModelFits(
+  gpu: Gpu,
+  name: string,
+  configuration: ModelConfiguration,
+  options: { dtype?: "f32" | "f16" } = {},
+): void {
+  checkFit(gpu, name, planTensors(configuration, options.dtype ?? "f32"));
+}
+
+interface PlannedTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: "f32" | "f16";
+}
+
+interface Planned extends PlannedTensor {
   readonly source: ParameterSource;
+}
+
+function planTensors(configuration: ModelConfiguration, matrices: "f32" | "f16"): PlannedTensor[] {
+  return parameterSpecifications(configuration).map(({ name, shape, decays }) => {
+    // Those that decay are the linear maps' weights.
+    const isMatrix = decays || name === "embedding.weight";
+    return { name, shape, dtype: isMatrix ? matrices : "f32" };
+  });
 }
 
 function planParameters(
@@ -158,12 +182,10 @@ function planParameters(
   matrices: "f32" | "f16",
 ): Planned[] {
   const planWith = (sources: ReadonlyMap<string, ParameterSource>): Planned[] =>
-    parameterSpecifications(configuration).map(({ name, shape, decays }): Planned => {
-      const source = sources.get(name);
-      if (source === undefined) throw new Error(`No source tells where ${name} is stored`);
-      // Those that decay are the linear maps' weights.
-      const isMatrix = decays || name === "embedding.weight";
-      return { name, shape, dtype: isMatrix ? matrices : "f32", source };
+    planTensors(configuration, matrices).map((tensor): Planned => {
+      const source = sources.get(tensor.name);
+      if (source === undefined) throw new Error(`No source tells where ${tensor.name} is stored`);
+      return { ...tensor, source };
     });
   const isStored = (planned: readonly Planned[]): boolean =>
     planned.every(({ source }) => weights.tensors.has(source.name));
@@ -196,20 +218,23 @@ function planParameters(
   return planned;
 }
 
-function checkFits(gpu: Gpu, weights: Weights, planned: readonly Planned[]): void {
+function checkFit(gpu: Gpu, name: string, tensors: readonly PlannedTensor[]): void {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
   const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  for (const { shape, dtype, source } of planned) {
+  let sum = 0;
+  for (const { name: tensor, shape, dtype } of tensors) {
     const bytes = elementCount(shape) * BYTES_PER_ELEMENT[dtype];
     if (bytes > limit) {
       const halved = dtype === "f32" && gpu.supportsF16 && bytes / 2 <= limit;
       throw new RangeError(
-        `Cannot load ${weights.path} as ${source.name} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding${
+        `Cannot load ${name} as ${tensor} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding${
           halved ? '; load it with dtype "f16"' : ""
         }`,
       );
     }
+    sum += bytes;
   }
+  gpu.checkRoom(sum, `load ${name}`);
 }
 
 async function loadParameter(
