@@ -47,7 +47,8 @@ export interface ArchitectureOptions {
   readonly attentionLayers?: readonly number[];
 }
 
-type Architecture = (options: ArchitectureOptions) => ModelConfiguration;
+/** Makes a model of a named architecture; throws a RangeError for options that it does not have. */
+export type Architecture = (options: ArchitectureOptions) => ModelConfiguration;
 
 function repeated(
   family: string,

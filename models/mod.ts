@@ -27,6 +27,7 @@ export {
   isHubModel,
   parseHubModel,
 } from "./checkpoints/hub.ts";
+export type { HubOptions } from "./checkpoints/hub_repository.ts";
 export { type StoredDataType } from "./checkpoints/data_types.ts";
 export {
   openWeights,
@@ -37,15 +38,31 @@ export {
   Weights,
 } from "./checkpoints/weights.ts";
 export { intervene, INTERVENTION_NAMES, type InterventionContext } from "./interventions.ts";
-export { type ChannelMixer, type ChannelMixerConfiguration } from "./channel_mixers.ts";
 export {
+  type ChannelMixed,
+  type ChannelMixer,
+  type ChannelMixerConfiguration,
+} from "./channel_mixers.ts";
+export {
+  type Architecture,
   architecture,
   type ArchitectureOptions,
   ARCHITECTURES,
   type LayerConfiguration,
   type ModelConfiguration,
 } from "./configuration.ts";
+export { type AttentionConfiguration, type DynamicScaling } from "./mixers/attention.ts";
+export type { DeltaNetConfiguration } from "./mixers/delta_net.ts";
+export type { GlaConfiguration } from "./mixers/gla.ts";
+export type { Hgrn2Configuration } from "./mixers/hgrn2.ts";
+export type { LinearAttentionConfiguration } from "./mixers/linear_attention.ts";
+export type { Mamba1Configuration } from "./mixers/mamba1.ts";
+export type { Mamba2Configuration } from "./mixers/mamba2.ts";
 export { type Mixed, type Mixer, type MixerState } from "./mixers/mixer.ts";
+export type { RetNetConfiguration } from "./mixers/retnet.ts";
+export type { RgLruConfiguration } from "./mixers/rg_lru.ts";
+export type { Rwkv6Configuration } from "./mixers/rwkv6.ts";
+export { type Rwkv7Configuration, type Rwkv7Ranks } from "./mixers/rwkv7.ts";
 export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
 export { type Batch, type GenerateOptions, Model, ModelState, type Scores } from "./model.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";

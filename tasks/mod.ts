@@ -44,7 +44,15 @@ export { niah, type NiahOptions } from "./generators/niah.ts";
 export type { Haystack } from "./generators/haystack.ts";
 export { passkey, type PasskeyOptions } from "./generators/passkey.ts";
 export { phoneBook, type PhoneBookOptions } from "./generators/phone_book.ts";
-export { EFFECTIVE, RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+export {
+  EFFECTIVE,
+  HAYSTACK_KINDS,
+  type HaystackKind,
+  NEEDLE_KINDS,
+  type NeedleKind,
+  RULER_TASKS,
+  type RulerName,
+} from "./generators/ruler/names.ts";
 export { RULER_NAMES, type RulerOptions } from "./generators/ruler/tasks.ts";
 export { selectiveCopying, type SelectiveCopyingOptions } from "./generators/selective_copying.ts";
 export {
@@ -57,6 +65,9 @@ export { text, type TextOptions } from "./generators/text.ts";
 export type { TokenRange } from "./random.ts";
 export * from "./statistics.ts";
 export * from "./subject.ts";
+export { ModelSubject } from "./subjects/model_subject.ts";
+export type { PublishedOptions } from "./subjects/published.ts";
+export { ModelSource, type ModelSourceOptions } from "./subjects/source.ts";
 export {
   type Length,
   parseLength,
@@ -79,9 +90,16 @@ export {
 } from "./sweep/merge.ts";
 export { type TrainedModel, trainedModels, type Training } from "./sweep/trainings.ts";
 export { bestRates, variantRows } from "./sweep/variants.ts";
-export type { Recipe, RecipeTask, TrainingPoint } from "./training/recipe.ts";
+export {
+  findRecipe,
+  type Recipe,
+  RECIPES,
+  type RecipeTask,
+  type TrainingPoint,
+} from "./training/recipe.ts";
+export { train, type TrainingProgress, type TrainOptions } from "./training/train.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
-export { NotANumberError, type Score, score, windowLaw } from "./sweep/score.ts";
+export { NotANumberError, type Score, score, type ScoreOptions, windowLaw } from "./sweep/score.ts";
 export {
   type FailedCell,
   runSweep,

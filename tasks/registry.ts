@@ -29,7 +29,7 @@ import {
   type StateTrackingOptions,
 } from "./generators/state_tracking.ts";
 import { text, type TextOptions } from "./generators/text.ts";
-import { RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+import { FORMATS_IN_WORDS, RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
 import { RULER_NAMES, type RulerOptions, rulerTask } from "./generators/ruler/tasks.ts";
 import { BYTE_TOKENIZER } from "../models/tokenizers/mod.ts";
 import type { Task } from "./task.ts";
@@ -133,17 +133,12 @@ export const SMALL_TASK_NAMES: readonly SmallTaskName[] = TASK_NAMES.filter((nam
 export const TASKS_IN_WORDS: string = [
   ...SMALL_TASK_NAMES,
   ...RULER_TASKS,
-  "niah_{noise,essay,needle}_{word,number,uuid}_{word,number,uuid}",
+  FORMATS_IN_WORDS,
 ].join(", ");
-
-/** Whether a task has this name. */
-export function isTaskName(name: string): name is TaskName {
-  return Object.hasOwn(TASKS, name);
-}
 
 /** Checks a task's name. @throws {RangeError} listing the right names. */
 export function checkTaskName(name: string): asserts name is TaskName {
-  if (!isTaskName(name)) {
+  if (!Object.hasOwn(TASKS, name)) {
     throw new RangeError(`There is no task ${name}: the tasks are ${TASKS_IN_WORDS}`);
   }
 }

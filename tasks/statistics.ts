@@ -9,7 +9,7 @@ export interface Estimate {
 }
 
 /** The 97.5% point of the standard normal distribution. */
-export const Z95 = 1.959963984540054;
+const Z95 = 1.959963984540054;
 
 /**
  * Wilson's score interval for a proportion (Wilson 1927): it stays within 0 and 1 and does not

@@ -1,5 +1,6 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { join } from "@std/path";
 import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
 
 let shared: Promise<Gpu> | undefined;
@@ -64,4 +65,21 @@ export function uniforms(seed: number, count: number, low = 0, high = 1): Float3
 /** Values rounded to what 16 bits hold. */
 export function halves(values: Float32Array): Float32Array {
   return Float32Array.from(new Float16Array(values));
+}
+
+/** Runs a test in an empty folder, which is removed when the test ends. */
+export async function inFolder<Result>(
+  test: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The same with the path of a folder that is not there yet, as a sweep makes its own. */
+export function inNewFolder<Result>(test: (folder: string) => Promise<Result>): Promise<Result> {
+  return inFolder((folder) => test(join(folder, "results")));
 }

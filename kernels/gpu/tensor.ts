@@ -8,9 +8,13 @@ export const BYTES_PER_ELEMENT: Readonly<Record<DataType, number>> = { f32: 4, f
 
 /** A GPU buffer that tensors share; it goes back to its {@linkcode Gpu} when the last one lets go. */
 export interface Allocation {
+  /** Different for each allocation of a program. */
   readonly id: number;
+  /** The buffer. */
   readonly buffer: GPUBuffer;
+  /** How large the buffer is, padding included. */
   readonly bytes: number;
+  /** Tensors that hold it. */
   references: number;
 }
 
@@ -24,8 +28,11 @@ export function elementCount(shape: readonly number[]): number {
  * with `gpu.scope()`, or by calling `tensor[Symbol.dispose]()`.
  */
 export class Tensor implements Disposable {
+  /** The GPU in whose memory it is. */
   readonly gpu: Gpu;
+  /** The extents, the outermost first. */
   readonly shape: readonly number[];
+  /** How its elements are stored. */
   readonly dtype: DataType;
   #allocation: Allocation | undefined;
 

@@ -78,7 +78,12 @@ export async function loadModel(
 }
 
 /** What a checkpoint says of itself before its weights are read. */
-export type ModelDescription = Pick<PublishedModel, "configuration" | "trainedLength">;
+export interface ModelDescription {
+  /** The model. */
+  readonly configuration: ModelConfiguration;
+  /** The longest length that it was trained at, in tokens, where the checkpoint says so. */
+  readonly trainedLength?: number;
+}
 
 /**
  * Describes a checkpoint from its configuration, or from its tensors' shapes where it has none.

@@ -87,7 +87,7 @@ async function trainingLine(
 }
 
 /** An estimate as text: model × length, what the cells of each take together, and the most memory. */
-export function estimateTable({ adapter, cells }: SweepEstimate): string {
+function estimateTable({ adapter, cells }: SweepEstimate): string {
   if (cells.length === 0) return "no cells";
   const models = Map.groupBy(cells, ({ cell }) => cell.model);
   const lengths = [...new Set(cells.map(({ cell }) => cell.length))].sort((a, b) => a - b);

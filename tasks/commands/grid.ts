@@ -4,6 +4,16 @@ import { RULER_TASKS } from "../generators/ruler/names.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import { listOf, numberOf, numbersOf, type Option, type ParsedCommand } from "./options.ts";
 
+/** Options that name the files that RULER's tasks are made of. */
+export const RULER_FILES: Readonly<Record<string, Option>> = {
+  haystack: {
+    takes: "FILE",
+    help: "essays for RULER's needles, in place of the State of the Union",
+  },
+  squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
+  hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+};
+
 /** Options that say what is asked. */
 export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
   lengths: {
@@ -18,12 +28,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "NAME,…",
     help: "prompt templates of tasks in words: base, chat (the model's own)",
   },
-  haystack: {
-    takes: "FILE",
-    help: "essays for RULER's needles, in place of the State of the Union",
-  },
-  squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
-  hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+  ...RULER_FILES,
   set: {
     takes: "FOLDER",
     help: "RULER's samples as its own scripts or deno task ruler made them, in place of ours",

@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { BYTE_TOKENIZER, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
-import { RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
+import { FORMATS_IN_WORDS, RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
 import type { QuestionTask } from "../generators/ruler/question.ts";
 import { recordOf } from "../generators/ruler/records.ts";
 import { RULER_NAMES, type RulerOptions, rulerQuestions } from "../generators/ruler/tasks.ts";
@@ -9,6 +9,7 @@ import { parseLength } from "../sweep/configuration.ts";
 import type { SampleCoordinates } from "../task.ts";
 import { loadChatTemplate } from "../templates.ts";
 import { BASE_TEMPLATE, type Wording } from "../wording.ts";
+import { RULER_FILES } from "./grid.ts";
 import {
   type CommandSpecification,
   listOf,
@@ -37,12 +38,7 @@ export const RULER: CommandSpecification = {
       help: "of the model that is to be asked, or hf:owner/name; bytes unless told",
     },
     template: { takes: "NAME", help: "base, or chat: that in the tokenizer's folder" },
-    haystack: {
-      takes: "FILE",
-      help: "essays for the needles, in place of the State of the Union",
-    },
-    squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
-    hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+    ...RULER_FILES,
     out: { takes: "FOLDER", help: "where they go: results/ruler unless told" },
   },
   details:
@@ -114,7 +110,7 @@ function checkRulerName(name: string): asserts name is RulerName {
     throw new UsageError(
       `There is no task ${name} of RULER: there are ${
         RULER_TASKS.join(", ")
-      } and niah_{noise,essay,needle}_{word,number,uuid}_{word,number,uuid}`,
+      } and ${FORMATS_IN_WORDS}`,
     );
   }
 }

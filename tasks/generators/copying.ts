@@ -1,6 +1,6 @@
 import { type Random, randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkDepth, checkLength, type Sample, type Task } from "../task.ts";
-import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./layout.ts";
 
 /** Options of {@linkcode copying}; left out, the layout is the published one. */
 export interface CopyingOptions extends LayoutOptions {
@@ -134,9 +134,7 @@ export function ngramLookup(options: NgramLookupOptions = {}): Task {
       const sample = draft(length, blank, taskToken);
       const count = length - prefix - others;
       const farthest = count - ngram - answerLength;
-      const place = depth === undefined
-        ? random.integer(0, farthest)
-        : Math.round(depth * farthest);
+      const place = placeAt(random, depth, farthest);
       const string = stringWithOne(random, letters, count, place, ngram);
       const key = string.subarray(place, place + ngram);
       const answer = string.subarray(place + ngram, place + ngram + answerLength);

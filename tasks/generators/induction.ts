@@ -1,6 +1,6 @@
 import { randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkDepth, checkLength, type Sample, type Task } from "../task.ts";
-import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./layout.ts";
 
 /** Options of {@linkcode induction}; left out, the layout is the published one. */
 export interface InductionOptions extends LayoutOptions {
@@ -46,9 +46,7 @@ export function induction(options: InductionOptions = {}): Task {
       const random = randomAt("induction", coordinates);
       const sample = draft(length, mark, taskToken);
       const farthest = length - prefix - 3;
-      const place = depth === undefined
-        ? random.integer(0, farthest)
-        : Math.round(depth * farthest);
+      const place = placeAt(random, depth, farthest);
       for (let t = prefix; t < length - 1; t++) sample.tokens[t] = random.token(symbols);
       sample.tokens[prefix + place] = mark;
       ask(sample, length - 1, sample.tokens[prefix + place + 1], prefix + place);

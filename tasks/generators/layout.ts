@@ -1,4 +1,4 @@
-import { rangeSize, type TokenRange } from "../random.ts";
+import { type Random, rangeSize, type TokenRange } from "../random.ts";
 import { type Sample, UNSCORED } from "../task.ts";
 
 /** Options that every synthetic task has. */
@@ -67,6 +67,11 @@ export function checkLayout(
       );
     }
   }
+}
+
+/** The place of a needle that may stand at 0 to `last`: at the depth, or anywhere where there is none. */
+export function placeAt(random: Random, depth: number | undefined, last: number): number {
+  return depth === undefined ? random.integer(0, last) : Math.round(depth * last);
 }
 
 /** The sample that a draft has become. */

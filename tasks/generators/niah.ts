@@ -1,7 +1,7 @@
 import { type Random, randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkDepth, checkLength, type Sample, type Task } from "../task.ts";
 import { essayWords, FILLER_WORDS, type Haystack, noiseWords } from "./haystack.ts";
-import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./layout.ts";
 
 /** Options of {@linkcode niah}. */
 export interface NiahOptions extends LayoutOptions {
@@ -126,9 +126,7 @@ export function niah(options: NiahOptions = {}): Task {
       const room = length - task.shortestLength(load);
       const others = haystack === "needles" ? Math.floor(room / needleLength) : room;
       const parts = others + needles.length;
-      const rank = depth === undefined
-        ? random.integer(0, parts - 1)
-        : Math.round(depth * (parts - 1));
+      const rank = placeAt(random, depth, parts - 1);
       const needleOf = new Map(
         random.distinct(needles.length - 1, [0, parts - 2])
           .map((other, i) => [other < rank ? other : other + 1, needles[i + 1]]),

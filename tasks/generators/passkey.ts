@@ -1,6 +1,6 @@
 import { randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkDepth, checkLength, type Sample, type Task } from "../task.ts";
-import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./layout.ts";
 
 /** Options of {@linkcode passkey}. */
 export interface PasskeyOptions extends LayoutOptions {
@@ -48,9 +48,7 @@ export function passkey(options: PasskeyOptions = {}): Task {
       const random = randomAt("passkey", coordinates);
       const [key, value] = [random.token(keys), random.token(values)];
       const farthest = length - prefix - 3;
-      const place = depth === undefined
-        ? random.integer(0, farthest)
-        : Math.round(depth * farthest);
+      const place = placeAt(random, depth, farthest);
       const sample = draft(length, key, taskToken);
       for (let t = prefix; t < length - 1; t++) sample.tokens[t] = random.token(fillers);
       sample.tokens[prefix + place] = key;

@@ -1,6 +1,6 @@
 import { randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkDepth, checkLength, type Sample, type Task } from "../task.ts";
-import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
+import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./layout.ts";
 
 /** Options of {@linkcode phoneBook}. */
 export interface PhoneBookOptions extends LayoutOptions {
@@ -81,9 +81,7 @@ export function phoneBook(options: PhoneBookOptions = {}): Task {
         do drawn = random.integer(0, names - 1); while (once.includes(drawn));
         return drawn;
       };
-      const place = depth === undefined
-        ? random.integer(0, entries - 1)
-        : Math.round(depth * (entries - 1));
+      const place = placeAt(random, depth, entries - 1);
       const shownAt = random.distinct(examples, [0, entries - 2])
         .map((other) => other < place ? other : other + 1);
       const nameAt = new Map([place, ...shownAt].map((at, i) => [at, once[i]]));

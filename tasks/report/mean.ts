@@ -1,8 +1,7 @@
 import { averageEstimates } from "../statistics.ts";
-import { EFFECTIVE, RULER_TASKS } from "../generators/ruler/names.ts";
+import { EFFECTIVE, formatOf, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, type Panel, panels, type Point } from "./curves.ts";
-import { formatOf } from "./formats.ts";
 
 /** The mean accuracy over several tasks, each counting the same. */
 export interface TaskMean {

@@ -1,9 +1,8 @@
-import { EFFECTIVE, RULER_TASKS } from "../generators/ruler/names.ts";
+import { EFFECTIVE, formatOf, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
 import { type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
-import { formatOf } from "./formats.ts";
 import type { ReportModel, Results } from "./runs.ts";
 import { callNames, type Look, tokens } from "./theme.ts";
 

@@ -131,6 +131,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     return fastest / TIMED_STEPS;
   }
 
+  /** Gives the model's memory back. */
   [Symbol.asyncDispose](): Promise<void> {
     this.model[Symbol.dispose]();
     this.model.gpu.trim();

@@ -26,7 +26,7 @@ const PAPER = {
 } satisfies Partial<SweepConfiguration>;
 
 /** Every haystack with every kind of key and of value: the paper's table 4. */
-export const FORMAT_TASKS: readonly string[] = NEEDLE_FORMATS.filter((name) =>
+const FORMAT_TASKS: readonly string[] = NEEDLE_FORMATS.filter((name) =>
   !/^niah_[a-z]+_number_/.test(name)
 );
 

@@ -7,18 +7,9 @@ import {
   saveModel,
   writeSafetensors,
 } from "../../models/mod.ts";
-import { testGpu } from "../testing.ts";
+import { inFolder, testGpu } from "../testing.ts";
 
 const CONFIGURATION = architecture("griffin", { vocabulary: 20, width: 16 });
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 Deno.test("a model is the same after it was saved and loaded", () =>
   inFolder(async (folder) => {

@@ -1,45 +1,23 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "@std/path";
 import { ProgressView } from "../../tasks/commands/progress.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
 import { hashOf } from "../../tasks/sweep/configuration.ts";
 import { parseRows, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
-import { until } from "./slurm_cluster.ts";
+import { type Ending, ending, ROOT, script, until } from "./process.ts";
 import { exampleRows } from "./example_rows.ts";
+import { inNewFolder } from "../testing.ts";
 
-const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-
-interface Ending {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
+function run(path: string, args: readonly string[]): Promise<Ending> {
+  return ending(script(path, args));
 }
 
-function command(script: string, args: readonly string[], milliseconds = 0): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", join(ROOT, script), ...args],
-    cwd: ROOT,
-    env: { ORACLE_MILLISECONDS: String(milliseconds) },
-    stdout: "piped",
-    stderr: "piped",
-  });
-}
+const ORACLE = "tests/tasks/oracle_main.ts";
+const oracle = (...args: string[]): Promise<Ending> => run(ORACLE, args);
 
-async function run(script: string, args: readonly string[]): Promise<Ending> {
-  const { code, stdout, stderr } = await command(script, args).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-const oracle = (...args: string[]): Promise<Ending> => run("tests/tasks/oracle_main.ts", args);
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(join(folder, "results"));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+/** Models that take so many milliseconds to answer, as a process that can be killed. */
+function slowOracle(milliseconds: number, ...args: string[]): Deno.ChildProcess {
+  return script(ORACLE, args, { ORACLE_MILLISECONDS: String(milliseconds) }).spawn();
 }
 
 Deno.test("the real command line: help for every command, errors in one line", async () => {
@@ -104,7 +82,7 @@ Deno.test("sweep --verbose prints where an error comes from", async () => {
 });
 
 Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const args = ["--models", "near,far", "--lengths", "1x,256", "--samples", "6", "--out", out];
     const { code, stdout, stderr } = await oracle("sweep", ...args);
     assertEquals(code, 0, stderr);
@@ -137,19 +115,19 @@ Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
   }));
 
 Deno.test("sweep: a cell without result makes the exit code 1", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const { code, stderr } = await oracle("sweep", "--models", "broken", "--out", out);
     assertEquals(code, 1);
     assert(/3 of 18 cells have no result: .* is NaN/.test(stderr), stderr);
   }));
 
 Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
     const journal = join(out, "journal.jsonl");
     const lines = async (): Promise<string[]> =>
       (await Deno.readTextFile(journal).catch(() => "")).split("\n").slice(0, -1);
-    const process = command("tests/tasks/oracle_main.ts", [...args, "--out", out], 30).spawn();
+    const process = slowOracle(30, ...args, "--out", out);
     await until("four cells", 30, async () => (await lines()).length >= 5);
     process.kill("SIGKILL");
     await Promise.all([process.stdout.cancel(), process.stderr.cancel(), process.status]);
@@ -168,22 +146,21 @@ Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =
   }));
 
 Deno.test("sweep: a full disk in the middle of a cell's line loses no cell before it", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
     // A file may not grow beyond 8 KiB, and a line that would is written in part, as on a full disk.
     const limited = new Deno.Command("sh", {
       args: ["-c", `ulimit -f 16; trap '' XFSZ; exec "$@"`, "sh", Deno.execPath()].concat(
-        ["run", "-A", "--quiet", "--no-check", join(ROOT, "tests/tasks/oracle_main.ts")],
+        ["run", "-A", "--quiet", "--no-check", join(ROOT, ORACLE)],
         [...args, "--out", out],
       ),
       cwd: ROOT,
       stdout: "piped",
       stderr: "piped",
     });
-    const { code, stderr } = await limited.output();
-    const message = new TextDecoder().decode(stderr);
-    assertEquals(code, 1, message);
-    assert(message.includes(`error: Cannot write ${join(out, "journal.jsonl")}: `), message);
+    const { code, stderr } = await ending(limited);
+    assertEquals(code, 1, stderr);
+    assert(stderr.includes(`error: Cannot write ${join(out, "journal.jsonl")}: `), stderr);
     const journal = await Deno.readTextFile(join(out, "journal.jsonl"));
     const before = journal.split("\n").slice(0, -1);
     assert(!journal.endsWith("\n") && before.length > 3, "no line was written in part");
@@ -197,7 +174,7 @@ Deno.test("sweep: a full disk in the middle of a cell's line loses no cell befor
   }));
 
 Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code tells of a gap", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near,far", "--lengths", "1x,256", "--samples", "6"];
     for (const index of [0, 2]) {
       const { code, stderr } = await oracle(...args, "--out", out, "--shard", `${index}/3`);
@@ -229,7 +206,7 @@ Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code t
   }));
 
 Deno.test("sweep --dry-run: cells, tokens, time and memory, and nothing is written", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near,far", "--lengths", "64,256", "--samples", "6"];
     const { code, stdout, stderr } = await oracle(
       ...args,
@@ -255,21 +232,21 @@ Deno.test("sweep --dry-run: cells, tokens, time and memory, and nothing is writt
   }));
 
 Deno.test("sweep --slurm: the script alone, and one line where there is no sbatch", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const folder = `${out} of "quotes" and it's`;
     const args = ["--models", "near,far", "--text=a b.txt", "--out", folder, "--slurm"];
     const options = ["--slurm-options", "--partition=x --gres=gpu:1"];
     const { code, stdout, stderr } = await oracle("sweep", ...args, ...options, "--dry-run");
     assertEquals([code, stderr], [0, ""]);
     await assertRejects(() => Deno.stat(folder), Deno.errors.NotFound);
-    const script = `${out}.sh`;
+    const file = `${out}.sh`;
     await Deno.mkdir(join(out, ".."), { recursive: true });
-    await Deno.writeTextFile(script, stdout.replaceAll(/exec (\S+)/g, "printf '%s\\n'"));
+    await Deno.writeTextFile(file, stdout.replaceAll(/exec (\S+)/g, "printf '%s\\n'"));
     const words = async (env: Record<string, string>): Promise<string[]> => {
-      const { stdout } = await new Deno.Command("sh", { args: [script], env }).output();
-      return new TextDecoder().decode(stdout).trimEnd().split("\n").slice(2);
+      const { stdout } = await ending(new Deno.Command("sh", { args: [file], env }));
+      return stdout.trimEnd().split("\n").slice(2);
     };
-    const main = join(ROOT, "tests/tasks/oracle_main.ts");
+    const main = join(ROOT, ORACLE);
     assertEquals(await words({ SLURM_ARRAY_TASK_ID: "1" }), [
       main,
       "sweep",
@@ -285,19 +262,13 @@ Deno.test("sweep --slurm: the script alone, and one line where there is no sbatc
     assert(stdout.includes("\n#SBATCH --partition=x --gres=gpu:1\n"), stdout);
     assert(stdout.includes("\n#SBATCH --open-mode=append --requeue\n"), stdout);
 
-    const nowhere = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", main, "sweep", ...args],
-      cwd: ROOT,
-      env: { PATH: "/nowhere" },
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
+    const nowhere = await ending(script(ORACLE, ["sweep", ...args], { PATH: "/nowhere" }));
     assertEquals(nowhere.code, 1);
     assert(
       /^error: Cannot submit as there is no sbatch here: .* --slurm --dry-run\n$/.test(
-        new TextDecoder().decode(nowhere.stderr),
+        nowhere.stderr,
       ),
-      new TextDecoder().decode(nowhere.stderr),
+      nowhere.stderr,
     );
   }));
 
@@ -313,12 +284,17 @@ Deno.test("sweep --kubernetes: a manifest alone", async () => {
 });
 
 Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
-  inFolder(async (out) => {
-    const process = command(
-      "tests/tasks/oracle_main.ts",
-      ["sweep", "--models", "near", "--lengths", "64,128", "--out", out],
+  inNewFolder(async (out) => {
+    const process = slowOracle(
       60,
-    ).spawn();
+      "sweep",
+      "--models",
+      "near",
+      "--lengths",
+      "64,128",
+      "--out",
+      out,
+    );
     const journal = join(out, "journal.jsonl");
     const size = (): number => {
       try {
@@ -379,20 +355,13 @@ Deno.test("the table is aligned, and its mean over the tasks that all were asked
 });
 
 Deno.test("no adapter is one error that says how to get one, before any cell is tried", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     const nowhere = join(folder, "no-driver.json");
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", join(ROOT, "tasks/main.ts"), "sweep", "--out", folder],
-      cwd: ROOT,
-      env: {
-        DENO_WEBGPU_BACKEND: "vulkan",
-        VK_ICD_FILENAMES: nowhere,
-        VK_DRIVER_FILES: nowhere,
-      },
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    const message = new TextDecoder().decode(stderr);
+    const { code, stderr } = await ending(script("tasks/main.ts", ["sweep", "--out", folder], {
+      DENO_WEBGPU_BACKEND: "vulkan",
+      VK_ICD_FILENAMES: nowhere,
+      VK_DRIVER_FILES: nowhere,
+    }));
     assertEquals(code, 1);
-    assert(/^error: Cannot open a GPU .*install a Vulkan driver.*\n$/.test(message), message);
+    assert(/^error: Cannot open a GPU .*install a Vulkan driver.*\n$/.test(stderr), stderr);
   }));

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import { parseRows, runSweep, type SweepConfiguration } from "../../tasks/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
+import { inFolder } from "../testing.ts";
 
 const SMALL: SweepConfiguration = {
   name: "small",
@@ -15,10 +16,9 @@ const SMALL: SweepConfiguration = {
   samples: 2,
 };
 
-Deno.test("a GPU that is lost in a sweep costs no finished cell, and resuming repeats none", async () => {
-  const folder = await Deno.makeTempDir();
-  const out = join(folder, "out");
-  try {
+Deno.test("a GPU that is lost in a sweep costs no finished cell, and resuming repeats none", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out");
     {
       await using source = new ModelSource();
       const { device } = await source.gpu();
@@ -48,7 +48,4 @@ Deno.test("a GPU that is lost in a sweep costs no finished cell, and resuming re
     assertEquals(after.slice(0, before.length), before);
     assertEquals(new Set(after.slice(1).map((line) => JSON.parse(line).cell)).size, 4);
     assertEquals(after.length, 1 + 4);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));

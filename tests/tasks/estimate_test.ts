@@ -11,6 +11,7 @@ import { enumerateCells } from "../../tasks/sweep/cells.ts";
 import { estimateSweep, type SweepEstimate } from "../../tasks/sweep/estimate.ts";
 import { fitNonNegative } from "../../tasks/sweep/fit.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
+import { inFolder } from "../testing.ts";
 
 const SMALL: SweepConfiguration = {
   name: "small",
@@ -111,17 +112,14 @@ Deno.test("what is counted is what is run: samples of a task's own, and of perpl
     windowOracle("reader", 64, ["text"]),
   ]);
   const { cells } = await estimate(configuration, source);
-  const folder = await Deno.makeTempDir();
-  try {
+  await inFolder(async (folder) => {
     const { rows } = await runSweep(configuration, source, { out: join(folder, "out") });
     const whole = rows.filter(({ metric }) => metric === "accuracy" || metric === "perplexity");
     assertEquals(
       cells.map(({ cell, tokens }) => [cell.model, cell.task, cell.length, cell.depth, tokens]),
       whole.map((row) => [row.model, row.task, row.length, row.depth, row.samples * row.length]),
     );
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 });
 
 Deno.test("committed models take what was estimated: time within a factor of 3, memory of 1.5", async () => {
@@ -132,8 +130,7 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
     lengths: [64, 512, 4096],
     samples: 2,
   };
-  const folder = await Deno.makeTempDir();
-  try {
+  await inFolder(async (folder) => {
     await using source = new ModelSource();
     const before = await estimate(configuration, source);
     assertEquals(before.adapter, await source.adapter());
@@ -191,7 +188,5 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
     let wrong = faults(before);
     if (wrong.length > 0) wrong = faults(await estimate(configuration, source));
     assertEquals(wrong, []);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 });

@@ -6,28 +6,19 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
 import { loadModel, type Model, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
 import { parseRows, type Row } from "../../tasks/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
-import { testGpu } from "../testing.ts";
+import { inFolder, testGpu } from "../testing.ts";
+import { type Ending, ending, ROOT, script } from "./process.ts";
 
-const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const GOLDEN = join(ROOT, "tests", "golden", "checkpoints");
 const TOKENIZER = join(GOLDEN, "tokenizer_bytelevel");
 const VOCABULARY = 300;
 const WIDTH = 16;
 const HIDDEN = 32;
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** A Llama of one layer over the vocabulary of the byte-level tokenizer, as transformers saves it. */
 async function writeLlama(folder: string, vocabulary = VOCABULARY): Promise<void> {
@@ -78,17 +69,8 @@ function llamaTensors(): Map<string, StoredTensor> {
   );
 }
 
-async function run(
-  args: readonly string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; out: string; err: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", join(ROOT, "tasks", "main.ts"), "eval", ...args],
-    cwd: ROOT,
-    env,
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
+function run(args: readonly string[], env?: Record<string, string>): Promise<Ending> {
+  return ending(script("tasks/main.ts", ["eval", ...args], env));
 }
 
 async function rowsIn(folder: string): Promise<Row[]> {
@@ -109,10 +91,10 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     const out = join(folder, "out");
     const args = ["--model", "hf:owner/tiny", "--task", "text", "--text", file, "--out", out];
     const asked = [...args, "--lengths", "1x,2x", "--samples", "4", "--seeds", "0"];
-    const { code, out: printed, err } = await run(asked, env);
-    assertEquals(code, 0, err);
-    assertStringIncludes(err, "downloaded model.safetensors");
-    assertStringIncludes(printed, "text: perplexity");
+    const { code, stdout, stderr } = await run(asked, env);
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, "downloaded model.safetensors");
+    assertStringIncludes(stdout, "text: perplexity");
     const rows = await rowsIn(out);
     const perplexities = rows.filter(({ metric }) => metric === "perplexity");
     assertEquals(perplexities.map(({ length }) => length), [128, 256]);
@@ -130,7 +112,7 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     // The text ends: the largest length that works is told.
     const long = await run([...args, "--lengths", "4k", "--out", join(folder, "long")], env);
     assertEquals(long.code, 1);
-    assertMatch(long.err, /the largest length that works is \d+/);
+    assertMatch(long.stderr, /the largest length that works is \d+/);
 
     async function serve(request: Request): Promise<Response> {
       const path = decodeURIComponent(new URL(request.url).pathname);
@@ -150,9 +132,9 @@ Deno.test("eval asks in words, plainly and in the model's own chat template, and
     const out = join(folder, "out");
     const args = ["--model", model, "--task", "niah_single_1", "--template", "base,chat"];
     const asked = [...args, "--lengths", "1k", "--samples", "2", "--seeds", "0", "--out", out];
-    const { code, err, out: printed } = await run(asked);
-    assertEquals(code, 0, err);
-    assertStringIncludes(printed, "tiny (chat)");
+    const { code, stdout, stderr } = await run(asked);
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stdout, "tiny (chat)");
     const rows = (await rowsIn(out)).filter(({ metric }) => metric === "accuracy");
     assertEquals(rows.map(({ template, length }) => [template, length]), [
       ["base", 1024],
@@ -163,20 +145,20 @@ Deno.test("eval asks in words, plainly and in the model's own chat template, and
       assert(prefill_ms! > 0 && step_ms! > 0 && peak_bytes! > 4 * 7408);
     }
     const again = await run([...asked, "--resume"]);
-    assertEquals(again.code, 0, again.err);
-    assertStringIncludes(again.out, "2 of 2 cells were there already");
+    assertEquals(again.code, 0, again.stderr);
+    assertStringIncludes(again.stdout, "2 of 2 cells were there already");
   }));
 
 Deno.test("eval --stats prints what a checkpoint costs", () =>
   inFolder(async (folder) => {
     const model = join(folder, "tiny");
     await writeLlama(model);
-    const { code, out, err } = await run(["--model", model, "--stats", "--lengths", "64,1k"]);
-    assertEquals(code, 0, err);
-    assertMatch(out, /parameters\s+7,408\n/);
-    assertMatch(out, /weights\s+29\.6 KB\n/);
-    assertMatch(out, /copy\s+[\d.]+ GB\/s/);
-    const rows = out.trimEnd().split("\n").slice(-2).map((line) => line.trim().split(/ {2,}/));
+    const { code, stdout, stderr } = await run(["--model", model, "--stats", "--lengths", "64,1k"]);
+    assertEquals(code, 0, stderr);
+    assertMatch(stdout, /parameters\s+7,408\n/);
+    assertMatch(stdout, /weights\s+29\.6 KB\n/);
+    assertMatch(stdout, /copy\s+[\d.]+ GB\/s/);
+    const rows = stdout.trimEnd().split("\n").slice(-2).map((line) => line.trim().split(/ {2,}/));
     assertEquals(rows.map(([length, state]) => [length, state]), [
       ["64", "8.19 KB"],
       ["1024", "131 KB"],
@@ -273,12 +255,12 @@ Deno.test("a model on a hub that does not fit is refused before its weights are 
       HF_HOME: join(folder, "cache"),
     };
     const args = ["--model", "hf:owner/large", "--stats", "--lengths", "64", "--memory", "80e9"];
-    const { code, err } = await run(args, env);
+    const { code, stderr } = await run(args, env);
     assertEquals(code, 1);
     const layer = 4 * 2048 * 2048 + 3 * 2048 * 5632 + 2 * 2048;
     const bytes = 4 * (1400 * layer + 2 * 4096 * 2048 + 2048);
-    assertStringIncludes(err, `Cannot load hf:owner/large as it takes ${bytes} bytes`);
-    assertStringIncludes(err, "is 80000000000");
+    assertStringIncludes(stderr, `Cannot load hf:owner/large as it takes ${bytes} bytes`);
+    assertStringIncludes(stderr, "is 80000000000");
     assert(asked.includes("config.json") && !asked.some((name) => name.startsWith("model.")));
 
     async function serve(request: Request): Promise<Response> {

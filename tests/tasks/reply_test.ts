@@ -10,6 +10,7 @@ import {
   UNSCORED,
 } from "../../tasks/mod.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
+import { inFolder } from "../testing.ts";
 
 Deno.test("a reply's score is the share of its references, or whether it holds any", () => {
   const references = ["Amber", "17", "jade"];
@@ -65,9 +66,8 @@ const CONFIGURATION: SweepConfiguration = {
   samples: 4,
 };
 
-Deno.test("a sweep asks in each template, scores replies and states their window law", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+Deno.test("a sweep asks in each template, scores replies and states their window law", () =>
+  inFolder(async (folder) => {
     const oracle = windowOracle("reader", 32, ["text"]);
     const source = oracles([{
       ...oracle,
@@ -103,7 +103,4 @@ Deno.test("a sweep asks in each template, scores replies and states their window
       RangeError,
       "at least one template",
     );
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));

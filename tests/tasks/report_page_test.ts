@@ -7,6 +7,7 @@ import { joinRuns } from "../../tasks/report/runs.ts";
 import { Chromium, type Tab } from "./chromium.ts";
 import { FORMAT_DEPTHS, FORMATS, gridRows, RULER_LENGTHS, rulerRows } from "./example_ruler.ts";
 import { exampleRows } from "./example_rows.ts";
+import { inFolder } from "../testing.ts";
 
 /** Where screenshots are left to be looked at; git ignores it. */
 const SCREENSHOTS = fromFileUrl(new URL("../../.deno/screenshots/", import.meta.url));
@@ -119,15 +120,6 @@ const TWO: Example = {
     ...costs(9, 54),
   },
 };
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 Deno.test("the page needs nothing from anywhere, and says what is in it", () =>
   inFolder(async (folder) => {

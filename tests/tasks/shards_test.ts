@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { type Row, runSweep, type SubjectCard, type SweepConfiguration } from "../../tasks/mod.ts";
+import { runSweep, type SubjectCard, type SweepConfiguration } from "../../tasks/mod.ts";
 import { cellKey, enumerateCells } from "../../tasks/sweep/cells.ts";
 import { mergeSweep } from "../../tasks/sweep/merge.ts";
 import { parseShard, shardFolder, takeShard } from "../../tasks/sweep/shards.ts";
+import { withoutCosts } from "./example_rows.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
+import { inNewFolder } from "../testing.ts";
 
 const SMALL: SweepConfiguration = {
   name: "small",
@@ -23,25 +25,9 @@ const MODELS = [
 ];
 const SOURCE = oracles(MODELS);
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(join(folder, "results"));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 async function runShard(out: string, index: number, count: number): Promise<void> {
   const shard = { index, count };
   await runSweep(SMALL, SOURCE, { out: shardFolder(out, shard), shard, resume: true });
-}
-
-/** Rows but for what they cost. */
-function answers(rows: readonly Row[]): unknown[] {
-  return rows.map(({ prefill_ms: _, step_ms: __, peak_bytes: ___, ...row }) =>
-    JSON.parse(JSON.stringify(row))
-  );
 }
 
 Deno.test("the shards of a grid hold each cell once, in ranges of the grid's order", async () => {
@@ -92,7 +78,7 @@ Deno.test("parseShard() counts from 0", () => {
 });
 
 Deno.test("merged shards are the sweep; what is missing is named, and resumed from the whole", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const alone = `${out}-alone`;
     const whole = await runSweep(SMALL, SOURCE, { out: alone });
     await runShard(out, 0, 3);
@@ -111,7 +97,7 @@ Deno.test("merged shards are the sweep; what is missing is named, and resumed fr
       [],
       [],
     ]);
-    assertEquals(answers(merged.rows), answers(whole.rows));
+    assertEquals(withoutCosts(merged.rows), withoutCosts(whole.rows));
     const csv = (folder: string): Promise<string> => Deno.readTextFile(join(folder, "sweep.csv"));
     assertEquals(await csv(out), await csv(alone)); // the oracle's times are the same each time
     const resumed = await runSweep(SMALL, SOURCE, { out, resume: true });
@@ -119,7 +105,7 @@ Deno.test("merged shards are the sweep; what is missing is named, and resumed fr
   }));
 
 Deno.test("what is missing after a merge is run by --resume, and nothing else", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     await runShard(out, 0, 2);
     const { missing, total } = await mergeSweep([out], SOURCE, out);
     const resumed = await runSweep(SMALL, SOURCE, { out, resume: true });
@@ -130,7 +116,7 @@ Deno.test("what is missing after a merge is run by --resume, and nothing else", 
   }));
 
 Deno.test("a cell that was run twice: one answer is fine, two are told with both", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     for (const index of [0, 1]) await runShard(out, index, 2);
     const journal = join(shardFolder(out, { index: 0, count: 2 }), "journal.jsonl");
     const lines = (await Deno.readTextFile(journal)).trimEnd().split("\n");
@@ -156,7 +142,7 @@ Deno.test("a cell that was run twice: one answer is fine, two are told with both
   }));
 
 Deno.test("a journal of another sweep is left out and told", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     for (const index of [0, 1]) await runShard(out, index, 2);
     const shard = { index: 3, count: 4 };
     const folder = shardFolder(out, shard);
@@ -169,7 +155,7 @@ Deno.test("a journal of another sweep is left out and told", () =>
   }));
 
 Deno.test("folders without a journal, retrained models, a folder in use: no merge", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     await assertRejects(() => mergeSweep([out], SOURCE, out), Error, "there is no journal in");
     await runShard(out, 0, 1);
     const retrained = oracles([windowOracle("near", 33, ["mqar"]), ...MODELS.slice(1)]);
@@ -195,7 +181,7 @@ Deno.test("folders without a journal, retrained models, a folder in use: no merg
   }));
 
 Deno.test("a shard goes on where it was, and not with another shard's journal", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const shard = { index: 0, count: 2 };
     const abort = new AbortController();
     const first = await runSweep(SMALL, SOURCE, {

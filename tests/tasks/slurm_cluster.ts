@@ -1,11 +1,5 @@
 import { join } from "@std/path";
-
-/** What a command wrote, and how it ended. */
-export interface Ending {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { type Ending, ending, until } from "./process.ts";
 
 /**
  * A Slurm of its own on this machine: one controller, one node, everything in a temporary folder.
@@ -42,10 +36,7 @@ export class SlurmCluster implements AsyncDisposable {
   /** Runs a command of Slurm's. */
   async run(command: string, ...args: string[]): Promise<Ending> {
     try {
-      const { code, stdout, stderr } = await new Deno.Command(command, { args, env: this.env })
-        .output();
-      const decoder = new TextDecoder();
-      return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+      return await ending(new Deno.Command(command, { args, env: this.env }));
     } catch (error) {
       throw missing(command, error);
     }
@@ -160,19 +151,6 @@ PartitionName=test Nodes=ALL Default=YES
     } catch (error) {
       throw missing(command, error);
     }
-  }
-}
-
-/** Waits for a condition. @throws {Error} where it does not come within `seconds`. */
-export async function until(
-  what: string,
-  seconds: number,
-  condition: () => Promise<boolean> | boolean,
-): Promise<void> {
-  const end = performance.now() + 1000 * seconds;
-  while (!await condition()) {
-    if (performance.now() > end) throw new Error(`Waited ${seconds} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

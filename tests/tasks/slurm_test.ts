@@ -1,19 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "@std/path";
 import { parseRows, type Row } from "../../tasks/mod.ts";
-import { type Ending, SlurmCluster, until } from "./slurm_cluster.ts";
-
-const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-
-async function sweep(env: Record<string, string>, ...args: string[]): Promise<Ending> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", join(ROOT, "tasks/main.ts"), ...args],
-    cwd: ROOT,
-    env,
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
+import { withoutCosts } from "./example_rows.ts";
+import { type Ending, ending, script, until } from "./process.ts";
+import { SlurmCluster } from "./slurm_cluster.ts";
 
 /** The lines of a shard's journal that are whole. */
 function journalLines(out: string, shard: string): string[] {
@@ -25,9 +15,8 @@ function journalLines(out: string, shard: string): string[] {
   }
 }
 
-/** Rows but for what they cost. */
-function answers(rows: readonly Row[]): unknown[] {
-  return rows.map(({ prefill_ms: _, step_ms: __, peak_bytes: ___, ...row }) => row);
+function sweep(env: Record<string, string>, ...args: string[]): Promise<Ending> {
+  return ending(script("tasks/main.ts", args, env));
 }
 
 Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it is the sweep", async () => {
@@ -97,7 +86,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     assertEquals(whole.code, 0, whole.stderr);
     const rows = async (folder: string): Promise<Row[]> =>
       parseRows(await Deno.readTextFile(join(folder, "sweep.csv")), folder);
-    assertEquals(answers(await rows(out)), answers(await rows(alone)));
+    assertEquals(withoutCosts(await rows(out)), withoutCosts(await rows(alone)));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -16,6 +16,7 @@ import {
   wilson,
 } from "../../tasks/mod.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
+import { inNewFolder } from "../testing.ts";
 
 const SMALL: SweepConfiguration = {
   name: "small",
@@ -28,21 +29,12 @@ const SMALL: SweepConfiguration = {
   samples: 8,
 };
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(join(folder, "results"));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 function journalOf(folder: string): Promise<string> {
   return Deno.readTextFile(join(folder, "journal.jsonl"));
 }
 
 Deno.test("a sweep runs every cell once, and its CSV has the columns of the design", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     let answered = 0;
     const onAnswer = (): void => void answered++;
     const source = oracles([
@@ -93,7 +85,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
   }));
 
 Deno.test("the oracle's accuracy follows the window law that the sweep states", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const configuration = { ...SMALL, lengths: [64, 128, 256, 512], samples: 400, seeds: [0] };
     const source = oracles([windowOracle("near", 48, ["passkey"])]);
     const { rows } = await runSweep(configuration, source, { out });
@@ -109,7 +101,7 @@ Deno.test("the oracle's accuracy follows the window law that the sweep states", 
   }));
 
 Deno.test("a task may have a grid of its own in part; the short lengths come first all the same", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
     const grids = { passkey: { depths: [0, 1], samples: 5, seeds: [7], lengths: [64, 512] } };
     const configuration = { ...SMALL, lengths: [128], seeds: [5], grids };
@@ -135,7 +127,7 @@ Deno.test("a task may have a grid of its own in part; the short lengths come fir
   }));
 
 Deno.test("depths and loads are axes where a task has them", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
     const configuration = { ...SMALL, lengths: [128], depths: [0, 1], loads: [2, 8], seeds: [5] };
     const { rows } = await runSweep(configuration, source, { out });
@@ -153,7 +145,7 @@ Deno.test("depths and loads are axes where a task has them", () =>
   }));
 
 Deno.test("a sweep goes on where it was, past a torn last line, and repeats no cell", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const whole = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
     const abort = new AbortController();
     const first = await runSweep(SMALL, whole, {
@@ -184,7 +176,7 @@ Deno.test("a sweep goes on where it was, past a torn last line, and repeats no c
   }));
 
 Deno.test("results are not written over, nor mixed with another sweep's", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["passkey"])]);
     await runSweep(SMALL, source, { out });
     await assertRejects(() => runSweep(SMALL, source, { out }), Error, "--resume");
@@ -212,7 +204,7 @@ Deno.test("results are not written over, nor mixed with another sweep's", () =>
   }));
 
 Deno.test("two sweeps in one folder: the second is refused, as long as the first lives", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["passkey"])]);
     let refused: Promise<void> | undefined;
     await runSweep(SMALL, source, {
@@ -230,7 +222,7 @@ Deno.test("two sweeps in one folder: the second is refused, as long as the first
   }));
 
 Deno.test("a cell that gives NaN is noted, the rest goes on, and resuming tries it again", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const broken = oracles([windowOracle("near", 32, ["passkey", "induction"], { nanAt: 128 })]);
     const { failed, rows } = await runSweep(SMALL, broken, { out });
     assertEquals(failed.map(({ cell }) => [cell.task, cell.length]), [
@@ -248,7 +240,7 @@ Deno.test("a cell that gives NaN is noted, the rest goes on, and resuming tries 
   }));
 
 Deno.test("a lost GPU ends the sweep, with the cells before it in the CSV", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const error = new DeviceLostError("Cannot go on as the GPU was lost");
     const source = oracles([
       windowOracle("near", 32, ["passkey"], { throwAt: { length: 128, error } }),
@@ -260,7 +252,7 @@ Deno.test("a lost GPU ends the sweep, with the cells before it in the CSV", () =
   }));
 
 Deno.test("a model that does not load fails its own cells alone", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles(
       [windowOracle("near", 32, ["passkey"]), windowOracle("far", 4096, ["passkey"])],
       ({ name }) => {
@@ -274,7 +266,7 @@ Deno.test("a model that does not load fails its own cells alone", () =>
   }));
 
 Deno.test("a full disk is one clear error", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     await Deno.mkdir(out, { recursive: true });
     await Deno.symlink("/dev/full", join(out, "journal.jsonl"));
     await assertRejects(
@@ -285,7 +277,7 @@ Deno.test("a full disk is one clear error", () =>
   }));
 
 Deno.test("a folder that cannot be written is one clear error", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     await Deno.writeTextFile(out, "a file where the folder should be");
     await assertRejects(
       () => runSweep(SMALL, oracles([windowOracle("near", 32, ["passkey"])]), { out }),
@@ -295,7 +287,7 @@ Deno.test("a folder that cannot be written is one clear error", () =>
   }));
 
 Deno.test("a grid that cannot be swept is refused before anything runs", () =>
-  inFolder(async (out) => {
+  inNewFolder(async (out) => {
     const source = oracles([windowOracle("near", 32, ["mqar"])], () => {
       throw new Error("nothing should be loaded");
     });

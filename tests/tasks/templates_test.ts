@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { chatTemplate, loadChatTemplate, type PromptTemplate } from "../../tasks/mod.ts";
+import { inFolder } from "../testing.ts";
 
 const LLAMA_3 = [
   "{% set loop_messages = messages %}{% for message in loop_messages %}",
@@ -76,16 +77,15 @@ Deno.test("chatTemplate() refuses what is no template of a question", () => {
   );
 });
 
-Deno.test("loadChatTemplate() finds the template wherever a checkpoint has it", async () => {
-  const folder = await Deno.makeTempDir();
-  const write = (file: string, content: unknown): Promise<void> =>
-    Deno.writeTextFile(
-      join(folder, file),
-      typeof content === "string" ? content : JSON.stringify(content),
-    );
-  const answer = (template: PromptTemplate | undefined): string | undefined =>
-    template?.render("Q?", " A:");
-  try {
+Deno.test("loadChatTemplate() finds the template wherever a checkpoint has it", () =>
+  inFolder(async (folder) => {
+    const write = (file: string, content: unknown): Promise<void> =>
+      Deno.writeTextFile(
+        join(folder, file),
+        typeof content === "string" ? content : JSON.stringify(content),
+      );
+    const answer = (template: PromptTemplate | undefined): string | undefined =>
+      template?.render("Q?", " A:");
     assertEquals(await loadChatTemplate(folder), undefined);
     const tokens = { bos_token: { content: "<s>", special: true }, eos_token: "</s>" };
     await write("tokenizer_config.json", tokens);
@@ -108,7 +108,4 @@ Deno.test("loadChatTemplate() finds the template wherever a checkpoint has it", 
     await assertRejects(() => loadChatTemplate(folder), Error, "that is called default");
     await write("tokenizer_config.json", "{");
     await assertRejects(() => loadChatTemplate(folder), Error, "it is no JSON");
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));

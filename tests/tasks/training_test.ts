@@ -7,7 +7,7 @@ import type { Recipe } from "../../tasks/training/recipe.ts";
 import { Schedule } from "../../tasks/training/schedule.ts";
 import { train } from "../../tasks/training/train.ts";
 import { Trainer } from "../../tasks/training/trainer.ts";
-import { testGpu } from "../testing.ts";
+import { inFolder, testGpu } from "../testing.ts";
 
 const RECIPE: Recipe = {
   name: "test",
@@ -25,15 +25,6 @@ const RECIPE: Recipe = {
   steps: 60,
   seed: 5,
 };
-
-async function inFolder<T>(test: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir();
-  try {
-    return await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 async function losses(folder: string): Promise<string[][]> {
   const rows = parse(await Deno.readTextFile(`${folder}/log.csv`));

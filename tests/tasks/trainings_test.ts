@@ -22,7 +22,7 @@ import { bestRates, variantRows } from "../../tasks/sweep/variants.ts";
 import { trainingBatch } from "../../tasks/training/batch.ts";
 import { isFinished, trainOnce } from "../../tasks/training/once.ts";
 import type { Recipe } from "../../tasks/training/recipe.ts";
-import { testGpu } from "../testing.ts";
+import { inFolder, testGpu } from "../testing.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
 
 const RECIPE: Recipe = {
@@ -57,15 +57,6 @@ const SWEEP: SweepConfiguration = {
   seeds: [0, 1],
   samples: 4,
 };
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 Deno.test("a training is one model a rate and seed, each as it is and with its interventions", () => {
   const models = trainedModels([TRAINING]);

@@ -19,10 +19,16 @@ export const RULER_TASKS = [
 export const EFFECTIVE = 0.856;
 
 /** What needles lie in: five sentences over and over, essays, or other needles. */
-export type HaystackKind = "noise" | "essay" | "needle";
+export const HAYSTACK_KINDS = ["noise", "essay", "needle"] as const;
 
-/** What a needle's key or value is. */
-export type NeedleKind = "word" | "number" | "uuid";
+/** One of {@linkcode HAYSTACK_KINDS}. */
+export type HaystackKind = typeof HAYSTACK_KINDS[number];
+
+/** What a needle's key or value may be. */
+export const NEEDLE_KINDS = ["word", "number", "uuid"] as const;
+
+/** One of {@linkcode NEEDLE_KINDS}. */
+export type NeedleKind = typeof NEEDLE_KINDS[number];
 
 /** The name of one of RULER's tasks, or of a needle of another format: `niah_essay_word_uuid`. */
 export type RulerName =
@@ -30,11 +36,37 @@ export type RulerName =
   | `niah_${HaystackKind}_${NeedleKind}_${NeedleKind}`;
 
 /** Every haystack with every kind of key and of value: the grid of Huang 2025, table 4. */
-export const NEEDLE_FORMATS: readonly (RulerName & `niah_${string}`)[] =
-  (["noise", "essay", "needle"] as const).flatMap((haystack) =>
-    (["word", "number", "uuid"] as const).flatMap((key) =>
-      (["word", "number", "uuid"] as const).map((value) =>
-        `niah_${haystack}_${key}_${value}` as const
-      )
-    )
-  );
+export const NEEDLE_FORMATS: readonly (RulerName & `niah_${string}`)[] = HAYSTACK_KINDS.flatMap((
+  haystack,
+) =>
+  NEEDLE_KINDS.flatMap((key) =>
+    NEEDLE_KINDS.map((value) => `niah_${haystack}_${key}_${value}` as const)
+  )
+);
+
+/** The names of the formats in words, short. */
+export const FORMATS_IN_WORDS: string =
+  `niah_{${HAYSTACK_KINDS}}_{${NEEDLE_KINDS}}_{${NEEDLE_KINDS}}`;
+
+/** The format of a needle in a haystack. */
+export interface Format {
+  /** What the needle lies in. */
+  readonly haystack: HaystackKind;
+  /** What is asked for by. */
+  readonly key: NeedleKind;
+  /** What is asked for. */
+  readonly value: NeedleKind;
+}
+
+/** The format that a task's name says, as in `niah_essay_word_uuid`; nothing for other tasks. */
+export function formatOf(task: string): Format | undefined {
+  const [niah, haystack, key, value, ...more] = task.split("_");
+  if (niah !== "niah" || more.length > 0 || !isOf(HAYSTACK_KINDS, haystack)) return undefined;
+  return isOf(NEEDLE_KINDS, key) && isOf(NEEDLE_KINDS, value)
+    ? { haystack, key, value }
+    : undefined;
+}
+
+function isOf<Kind extends string>(kinds: readonly Kind[], text: string): text is Kind {
+  return (kinds as readonly string[]).includes(text);
+}

@@ -3,7 +3,7 @@ import type { Wording } from "../../wording.ts";
 import { commonWordsTask } from "./common_words.ts";
 import { HOTPOTQA, SQUAD } from "./documents.ts";
 import { frequentWordsTask } from "./frequent_words.ts";
-import { NEEDLE_FORMATS, type NeedleKind, RULER_TASKS, type RulerName } from "./names.ts";
+import { formatOf, NEEDLE_FORMATS, RULER_TASKS, type RulerName } from "./names.ts";
 import { type NeedleFormat, needleTask } from "./niah.ts";
 import type { QuestionTask } from "./question.ts";
 import { questionAnsweringTask } from "./question_answering.ts";
@@ -82,16 +82,6 @@ export async function rulerQuestions(
     case "qa_2":
       return await questionAnsweringTask(name, HOTPOTQA, options.hotpotqa, wording);
     default:
-      return await needleTask(name, NEEDLES[name] ?? formatOf(name), options, wording);
+      return await needleTask(name, NEEDLES[name] ?? formatOf(name)!, options, wording);
   }
-}
-
-/** The format that a name says. */
-function formatOf(name: string): NeedleFormat {
-  const [, haystack, key, value] = name.split("_");
-  return {
-    haystack: haystack as NeedleFormat["haystack"],
-    key: key as NeedleKind,
-    value: value as NeedleKind,
-  };
 }

@@ -1,7 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { groupBy, panels } from "../curves.ts";
 import { type DepthField, depthFields, depthLabels } from "../depth.ts";
-import { formatOf } from "../formats.ts";
+import { formatOf } from "../../generators/ruler/names.ts";
 import type { Results } from "../runs.ts";
 import { tokens } from "../theme.ts";
 import { fieldTitle, HEAT, inkOn } from "./heat.ts";

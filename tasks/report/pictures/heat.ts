@@ -8,7 +8,7 @@ export const HEAT: Plot.ScaleOptions = { type: "linear", domain: [0, 1], scheme:
 const SCALE = Plot.scale({ color: HEAT });
 
 /** The colour of an accuracy. */
-export function heatColour(value: number): string {
+function heatColour(value: number): string {
   return String(SCALE.apply(value));
 }
 

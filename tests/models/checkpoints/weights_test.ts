@@ -3,7 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { type ByteSource, openFile } from "../../../models/checkpoints/byte_source.ts";
 import { readSafetensors, writeSafetensors } from "../../../models/checkpoints/safetensors.ts";
 import { openWeights, type Weights } from "../../../models/checkpoints/weights.ts";
-import { testGpu } from "../../testing.ts";
+import { inFolder, testGpu } from "../../testing.ts";
 
 const GOLDEN = fromFileUrl(new URL("../../golden/checkpoints", import.meta.url));
 const EXPECTED = readSafetensors(
@@ -16,15 +16,6 @@ const VIEWS = [
   ..."whole tied transposed columns row expanded transposed_f16 transposed_i64 transposed_u8"
     .split(" "),
 ];
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 async function copyFolder(from: string, to: string): Promise<void> {
   for await (const { name } of Deno.readDir(from)) {

@@ -8,6 +8,7 @@ import {
   type Tokenizer,
   WorldTokenizer,
 } from "../../../models/mod.ts";
+import { inFolder } from "../../testing.ts";
 
 const GOLDEN = fromFileUrl(new URL("../../golden/checkpoints", import.meta.url));
 
@@ -121,9 +122,8 @@ Deno.test("a wrong vocabulary is refused with its line", () => {
   );
 });
 
-Deno.test("loadTokenizer() finds the vocabulary beside a .pth, or says where to get it", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+Deno.test("loadTokenizer() finds the vocabulary beside a .pth, or says where to get it", () =>
+  inFolder(async (folder) => {
     const checkpoint = `${folder}/RWKV-x060.pth`;
     await Deno.writeFile(checkpoint, new Uint8Array());
     await assertRejects(
@@ -140,22 +140,16 @@ Deno.test("loadTokenizer() finds the vocabulary beside a .pth, or says where to 
       const tokenizer = await loadTokenizer(path);
       assertEquals(tokenizer.decode(tokenizer.encode("naïve 漢字")), "naïve 漢字");
     }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));
 
 Deno.test("loadTokenizer() says what it looked for, and what is no tokenizer", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+  await inFolder(async (folder) => {
     await assertRejects(() => loadTokenizer(folder), Error, "it holds no tokenizer.json and no");
     const path = `${folder}/tokenizer.json`;
     await Deno.writeTextFile(path, "{");
     await assertRejects(() => loadTokenizer(folder), Error, `Cannot read ${path} as it is no JSON`);
     await Deno.writeTextFile(path, '{"model": {"type": "Other"}}');
     await assertRejects(() => loadTokenizer(folder), Error, `Cannot read ${path} as a tokenizer: `);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
   assertThrows(() => new JsonTokenizer({}, undefined, "t.json"), Error, "Cannot read t.json as a");
 });
