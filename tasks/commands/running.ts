@@ -53,9 +53,13 @@ export async function tellResults(
       .filter((model) => model.variant === name && answered.has(model.name))
       .map(({ recipe }) => recipe.learningRate);
     const rates = [...new Set(tried)];
-    if (rates.length > 1) {
-      console.log(`${name}: the best learning rate is ${rate} of ${rates.join(", ")}`);
-    }
+    if (rates.length < 2) continue;
+    const edge = rate === Math.min(...rates) || rate === Math.max(...rates);
+    console.log(
+      `${name}: the best learning rate is ${rate} of ${rates.join(", ")}${
+        edge ? ", at the edge of those: a better one may lie beyond" : ""
+      }`,
+    );
   }
   const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
   console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
