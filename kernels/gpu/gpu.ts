@@ -1,6 +1,8 @@
-import { type Adapter, describeAdapter, requestDevice } from "./device.ts";
-import { forCompiler } from "./elements.ts";
-import { type Dispatch, type Kernel, packUniform, workgroupCounts } from "./kernel.ts";
+import { Bindings } from "./bindings.ts";
+import type { Adapter } from "./device.ts";
+import { Faults } from "./faults.ts";
+import { type Dispatch, type Kernel, workgroupCounts } from "./kernel.ts";
+import { packElements, unpackElements } from "./packing.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import {
@@ -10,21 +12,6 @@ import {
   elementCount,
   Tensor,
 } from "./tensor.ts";
-
-/** How {@linkcode openGpu} opens the GPU. */
-export interface GpuOptions {
-  /** A device to share; left out, the machine's adapter is opened with all the limits it has. */
-  device?: GPUDevice;
-  /** Which adapter to prefer where there are several; `"high-performance"` unless told. */
-  powerPreference?: GPUPowerPreference;
-  /**
-   * Bytes that tensors may take in all; left out, what the machine has free where the adapter computes
-   * in its memory (a software adapter), and no limit else, as WebGPU does not tell a GPU's memory.
-   */
-  memory?: number;
-  /** Fill every output with NaN before its kernel runs, so that a missing write shows. For tests. */
-  poison?: boolean;
-}
 
 /** GPU memory held by tensors, in bytes. */
 export interface MemoryUse {
@@ -36,27 +23,8 @@ export interface MemoryUse {
   readonly limit?: number;
 }
 
-/** A shader that does not compile, or a dispatch that the device refuses. */
-export class KernelError extends Error {
-  /** The error's name. */
-  override readonly name = "KernelError";
-}
-
-/** The GPU is gone: a driver reset, a machine that sleeps, a device destroyed. */
-export class DeviceLostError extends Error {
-  /** The error's name. */
-  override readonly name = "DeviceLostError";
-}
-
-interface Pipeline {
-  readonly id: number;
-  readonly pipeline: GPUComputePipeline;
-}
-
 /** Dispatches are submitted in batches of this many: a submit costs as much as forty of them. */
 const DISPATCHES_PER_SUBMIT = 64;
-/** Bind groups and uniform blocks kept; past it they are all let go. */
-const CACHE_ENTRIES = 8192;
 /** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
 const WRITTEN_PER_SUBMIT = 2 ** 22;
 /** Not a number as an f32, and in both halves as an f16. */
@@ -76,17 +44,12 @@ export class Gpu implements AsyncDisposable {
   readonly #ownsDevice: boolean;
   readonly #memoryLimit: number | undefined;
   readonly #pool: BufferPool;
-  readonly #pipelines = new Map<Kernel, Map<string, Pipeline>>();
-  readonly #uniforms = new Map<string, Allocation>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #checks = new Set<Promise<void>>();
-  #pipelineCount = 0;
+  readonly #bindings: Bindings;
+  readonly #faults: Faults;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #queued = 0;
   #written = 0;
-  #error: Error | undefined;
-  #lost: string | undefined;
   #profiler: Profiler | undefined;
 
   /** Called by {@linkcode openGpu}. */
@@ -100,16 +63,13 @@ export class Gpu implements AsyncDisposable {
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;
     this.#memoryLimit = options.memory;
+    const faults = this.#faults = new Faults(device);
     this.#pool = new BufferPool(device, (refused) => {
-      this.#watch(refused.then((error) => {
-        if (error) this.#fail(error);
+      faults.watch(refused.then((error) => {
+        if (error) faults.fail(error);
       }));
     });
-    device.lost.then((info) => this.#lost = info.message || info.reason);
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      this.#fail(new KernelError(event.error.message));
-    });
+    this.#bindings = new Bindings(device, this.#pool, faults, () => this.flush());
   }
 
   /** Whether shaders may store and compute with 16-bit floats. */
@@ -168,7 +128,7 @@ export class Gpu implements AsyncDisposable {
   /** Gives buffers that no tensor holds back to the driver. */
   trim(): void {
     this.flush();
-    this.#bindGroups.clear();
+    this.#bindings.dropBindGroups();
     this.#pool.trim();
   }
 
@@ -277,7 +237,7 @@ export class Gpu implements AsyncDisposable {
    * @throws {DeviceLostError} where the device is gone.
    */
   dispatch(kernel: Kernel, dispatch: Dispatch): void {
-    this.#throwIfLost();
+    this.#faults.throwIfLost();
     const { label } = kernel;
     const counts = workgroupCounts(
       label,
@@ -285,8 +245,8 @@ export class Gpu implements AsyncDisposable {
       this.device.limits.maxComputeWorkgroupsPerDimension,
     );
     if (counts.includes(0)) return;
-    const pipeline = this.#pipeline(kernel, dispatch.constants ?? {});
-    const bindGroup = this.#bindGroup(label, pipeline, dispatch);
+    const pipeline = this.#bindings.pipeline(kernel, dispatch.constants ?? {});
+    const bindGroup = this.#bindings.bindGroup(label, pipeline, dispatch);
     const pass = this.#profiler ? this.#timedPass(label, this.#profiler) : this.#openPass();
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, bindGroup);
@@ -308,12 +268,12 @@ export class Gpu implements AsyncDisposable {
   async sync(): Promise<void> {
     this.flush();
     await this.device.queue.onSubmittedWorkDone();
-    await this.#throwIfFailed();
+    await this.#faults.throwIfFailed();
   }
 
   /** Reads tensors back; several cost one wait. @throws whatever went wrong in the work before. */
   async read(tensors: readonly Tensor[]): Promise<(Float32Array | Uint32Array)[]> {
-    this.#throwIfLost();
+    this.#faults.throwIfLost();
     const encoder = this.#endPass();
     const readbacks = tensors.map((tensor) => {
       const { buffer, bytes } = tensor.allocation;
@@ -328,7 +288,7 @@ export class Gpu implements AsyncDisposable {
     this.flush();
     try {
       await Promise.all(readbacks.map((readback) => readback.mapAsync(GPUMapMode.READ)));
-      await this.#throwIfFailed();
+      await this.#faults.throwIfFailed();
       return readbacks.map((readback, index) =>
         unpackElements(
           readback.getMappedRange().slice(0, tensors[index].bytes),
@@ -338,7 +298,7 @@ export class Gpu implements AsyncDisposable {
     } catch (error) {
       // A lost device makes the mapping fail a moment before it says that it is lost.
       await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
-      await this.#throwIfFailed();
+      await this.#faults.throwIfFailed();
       throw error;
     } finally {
       for (const readback of readbacks) readback.destroy();
@@ -377,17 +337,17 @@ export class Gpu implements AsyncDisposable {
 
   /** Waits for the work under way and frees everything. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#lost === undefined) {
+    if (!this.#faults.lost) {
       this.flush();
       await this.device.queue.onSubmittedWorkDone();
     }
-    this.#dropCaches();
+    this.#bindings.drop();
     this.#pool.trim();
     if (this.#ownsDevice) this.device.destroy();
   }
 
   #allocate(shape: readonly number[], dtype: DataType): Tensor {
-    this.#throwIfLost();
+    this.#faults.throwIfLost();
     if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
       throw new RangeError(
         `Cannot make a tensor as its extents must be whole numbers: current shape is [${shape}]`,
@@ -422,193 +382,4 @@ export class Gpu implements AsyncDisposable {
     this.#pass = undefined;
     return this.#openEncoder();
   }
-
-  #pipeline(kernel: Kernel, constants: Record<string, number | boolean>): Pipeline {
-    let variants = this.#pipelines.get(kernel);
-    if (variants === undefined) this.#pipelines.set(kernel, variants = new Map());
-    const key = JSON.stringify(constants);
-    let pipeline = variants.get(key);
-    if (pipeline === undefined) {
-      pipeline = { id: this.#pipelineCount++, pipeline: this.#compile(kernel, constants) };
-      variants.set(key, pipeline);
-    }
-    return pipeline;
-  }
-
-  #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
-    const { label, source } = kernel;
-    this.device.pushErrorScope("validation");
-    const module = this.device.createShaderModule({
-      label,
-      code: forCompiler(source, this.device),
-    });
-    const pipeline = this.device.createComputePipeline({
-      label,
-      layout: "auto",
-      compute: {
-        module,
-        entryPoint: label,
-        constants: Object.fromEntries(
-          Object.entries(constants).map(([name, value]) => [name, Number(value)]),
-        ),
-      },
-    });
-    const scope = this.device.popErrorScope();
-    const check = (async () => {
-      const error = await scope;
-      if (error === null) return;
-      const { messages } = await module.getCompilationInfo();
-      const text = messages.map((message) => message.message).join("\n") || error.message;
-      this.#fail(
-        new KernelError(`Cannot compile ${label} with ${JSON.stringify(constants)}:\n${text}`),
-      );
-      this.#pipelines.delete(kernel);
-    })();
-    this.#watch(check);
-    return pipeline;
-  }
-
-  #bindGroup(label: string, pipeline: Pipeline, dispatch: Dispatch): GPUBindGroup {
-    const buffers: Allocation[] = [];
-    if (dispatch.uniform) buffers.push(this.#uniform(label, dispatch.uniform));
-    const limit = this.device.limits.maxStorageBufferBindingSize;
-    for (const bindings of [dispatch.read ?? {}, dispatch.write]) {
-      for (const [name, { allocation }] of Object.entries(bindings)) {
-        if (allocation.bytes > limit) {
-          throw new RangeError(
-            `Cannot run ${label} as ${name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${limit} (maxStorageBufferBindingSize); split the batch or the sequence`,
-          );
-        }
-        buffers.push(allocation);
-      }
-    }
-    const key = `${pipeline.id}:${buffers.map((buffer) => buffer.id).join(",")}`;
-    let group = this.#bindGroups.get(key);
-    if (group === undefined) {
-      if (this.#bindGroups.size >= CACHE_ENTRIES) this.#bindGroups.clear();
-      this.device.pushErrorScope("validation");
-      group = this.device.createBindGroup({
-        label,
-        layout: pipeline.pipeline.getBindGroupLayout(0),
-        entries: buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
-      });
-      const scope = this.device.popErrorScope();
-      const check = scope.then((error) => {
-        if (error) this.#fail(new KernelError(`Cannot run ${label}: ${error.message}`));
-      });
-      this.#watch(check);
-      this.#bindGroups.set(key, group);
-    }
-    return group;
-  }
-
-  #uniform(label: string, values: readonly number[]): Allocation {
-    const key = values.join(",");
-    let uniform = this.#uniforms.get(key);
-    if (uniform === undefined) {
-      if (this.#uniforms.size >= CACHE_ENTRIES) this.#dropCaches();
-      const packed = packUniform(label, values);
-      uniform = this.#pool.uniform(packed);
-      this.#uniforms.set(key, uniform);
-    }
-    return uniform;
-  }
-
-  #dropCaches(): void {
-    if (this.#lost === undefined) this.flush();
-    for (const { buffer } of this.#uniforms.values()) buffer.destroy();
-    this.#uniforms.clear();
-    this.#bindGroups.clear();
-  }
-
-  /** Has the next wait for the GPU wait for a check too. */
-  #watch(check: Promise<void>): void {
-    this.#checks.add(check);
-    check.finally(() => this.#checks.delete(check));
-  }
-
-  #fail(error: Error): void {
-    // A pipeline that does not compile, or a buffer that is not there, makes every dispatch after it
-    // invalid: the first error says why.
-    if (this.#error === undefined || error.message.startsWith("Cannot compile")) {
-      this.#error = error;
-    }
-  }
-
-  #throwIfLost(): void {
-    if (this.#lost !== undefined) {
-      throw new DeviceLostError(
-        `Cannot go on as the GPU was lost (${this.#lost}): open it again; a sweep goes on with --resume`,
-      );
-    }
-  }
-
-  async #throwIfFailed(): Promise<void> {
-    await Promise.all(this.#checks);
-    this.#throwIfLost();
-    const error = this.#error;
-    this.#error = undefined;
-    if (error) throw error;
-  }
-}
-
-/**
- * Opens the machine's GPU, or shares one that is open.
- *
- * ```ts
- * import { openGpu } from "@lengthwise/lengthwise";
- *
- * await using gpu = await openGpu();
- * using ones = gpu.tensor([2, 2], [1, 1, 1, 1]);
- * console.log(await ones.read());
- * ```
- *
- * @throws {Error} where there is no adapter, saying how to get one.
- */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { device, powerPreference = "high-performance", poison = false } = options;
-  const owns = device === undefined;
-  const opened = device
-    ? { device, adapter: describeAdapter(device.adapterInfo) }
-    : await requestDevice({ powerPreference });
-  const { memory = opened.adapter.software ? freeMemory() : undefined } = options;
-  return new Gpu(opened.device, opened.adapter, { poison, owns, memory });
-}
-
-/** What the machine has free, where the program may ask for it (--allow-sys). */
-function freeMemory(): number | undefined {
-  try {
-    return Deno.systemMemoryInfo().available;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return undefined;
-    throw error;
-  }
-}
-
-function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<ArrayBuffer> {
-  if (isPacked(data, dtype) && data.byteLength % 4 === 0) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
-  const bytes = new Uint8Array(Math.ceil(data.length * BYTES_PER_ELEMENT[dtype] / 4) * 4);
-  const view = dtype === "u32"
-    ? new Uint32Array(bytes.buffer)
-    : dtype === "f32"
-    ? new Float32Array(bytes.buffer)
-    : new Float16Array(bytes.buffer);
-  view.set(data);
-  return bytes;
-}
-
-/** Whether elements lie in memory as the GPU wants them. */
-function isPacked(
-  data: ArrayLike<number>,
-  dtype: DataType,
-): data is (Float32Array | Float16Array | Uint32Array) & { buffer: ArrayBuffer } {
-  const array = { f32: Float32Array, f16: Float16Array, u32: Uint32Array }[dtype];
-  return data instanceof array && data.buffer instanceof ArrayBuffer;
-}
-
-function unpackElements(bytes: ArrayBuffer, dtype: DataType): Float32Array | Uint32Array {
-  if (dtype === "u32") return new Uint32Array(bytes);
-  return dtype === "f32" ? new Float32Array(bytes) : Float32Array.from(new Float16Array(bytes));
 }

@@ -7,14 +7,8 @@
 export { checkRank, checkTensor, FLOATS } from "./check.ts";
 export { type Adapter } from "./device.ts";
 export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
-export {
-  DeviceLostError,
-  Gpu,
-  type GpuOptions,
-  KernelError,
-  type MemoryUse,
-  openGpu,
-} from "./gpu.ts";
+export { DeviceLostError, KernelError } from "./errors.ts";
+export { Gpu, type MemoryUse } from "./gpu.ts";
 export {
   definedKernels,
   type Dispatch,
@@ -23,6 +17,7 @@ export {
   kernel,
   LOOP_ITERATIONS,
 } from "./kernel.ts";
+export { type GpuOptions, openGpu } from "./open.ts";
 export type { KernelTime } from "./profiler.ts";
 export {
   type Allocation,

@@ -1,0 +1,50 @@
+import { describeAdapter, requestDevice } from "./device.ts";
+import { Gpu } from "./gpu.ts";
+
+/** How {@linkcode openGpu} opens the GPU. */
+export interface GpuOptions {
+  /** A device to share; left out, the machine's adapter is opened with all the limits it has. */
+  device?: GPUDevice;
+  /** Which adapter to prefer where there are several; `"high-performance"` unless told. */
+  powerPreference?: GPUPowerPreference;
+  /**
+   * Bytes that tensors may take in all; left out, what the machine has free where the adapter computes
+   * in its memory (a software adapter), and no limit else, as WebGPU does not tell a GPU's memory.
+   */
+  memory?: number;
+  /** Fill every output with NaN before its kernel runs, so that a missing write shows. For tests. */
+  poison?: boolean;
+}
+
+/**
+ * Opens the machine's GPU, or shares one that is open.
+ *
+ * ```ts
+ * import { openGpu } from "@lengthwise/lengthwise";
+ *
+ * await using gpu = await openGpu();
+ * using ones = gpu.tensor([2, 2], [1, 1, 1, 1]);
+ * console.log(await ones.read());
+ * ```
+ *
+ * @throws {Error} where there is no adapter, saying how to get one.
+ */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  const { device, powerPreference = "high-performance", poison = false } = options;
+  const owns = device === undefined;
+  const opened = device
+    ? { device, adapter: describeAdapter(device.adapterInfo) }
+    : await requestDevice({ powerPreference });
+  const { memory = opened.adapter.software ? freeMemory() : undefined } = options;
+  return new Gpu(opened.device, opened.adapter, { poison, owns, memory });
+}
+
+/** What the machine has free, where the program may ask for it (--allow-sys). */
+function freeMemory(): number | undefined {
+  try {
+    return Deno.systemMemoryInfo().available;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
