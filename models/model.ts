@@ -1,10 +1,9 @@
 import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
-import { crossEntropy, IGNORED } from "../kernels/loss/mod.ts";
+import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
-import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
 import type { ModelConfiguration } from "./configuration.ts";
-import { CACHE_ROOM, F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
-import { createMixer } from "./mixers/registry.ts";
+import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
+import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
 import {
   activation,
   add,
@@ -16,16 +15,9 @@ import {
   rmsNorm,
   scale,
 } from "./operations.ts";
-import {
-  constant,
-  free,
-  linear,
-  normal,
-  type ParameterSpecification,
-  prefixed,
-  scoped,
-  uniformSource,
-} from "./parameters.ts";
+import { scoped, uniformSource } from "./parameters.ts";
+import { type Batch, cut, type Due, type Scores, sortScores } from "./scoring.ts";
+import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
 
 const NORM_EPSILON = 1e-5;
@@ -48,73 +40,12 @@ interface ReadingBytes {
   readonly ofToken: number;
 }
 
-interface Layer {
-  readonly mixer: Mixer;
-  readonly channelMixer: ChannelMixer | undefined;
-}
-
-/**
- * What a model carries along a batch of sequences. It is used once: the call that goes on from it
- * takes it over and returns the next.
- */
-export class ModelState implements Disposable {
-  #layers: readonly MixerState[] | undefined;
-
-  /** Made by {@linkcode Model}. */
-  constructor(layers: readonly MixerState[]) {
-    this.#layers = layers;
-  }
-
-  /** Tokens that have been read. */
-  get position(): number {
-    return this.#layers?.[0]?.position ?? 0;
-  }
-
-  /** Hands the layers' states over. @throws {Error} where that was done before. */
-  take(): readonly MixerState[] {
-    if (this.#layers === undefined) {
-      throw new Error("Cannot go on from a model state twice: keep the state of the last call");
-    }
-    const layers = this.#layers;
-    this.#layers = undefined;
-    return layers;
-  }
-
-  /** Frees the state. */
-  [Symbol.dispose](): void {
-    disposeStates(this.#layers ?? []);
-    this.#layers = undefined;
-  }
-}
-
 /** How a sequence is continued. */
 export interface GenerateOptions {
   /** The most new tokens. */
   readonly maxTokens: number;
   /** Ends the sequence; it is the last of the new tokens then. */
   readonly stopToken?: number;
-}
-
-/** A batch of sequences of one length with what is due in them. */
-export interface Batch {
-  /** Number of sequences. */
-  readonly batch: number;
-  /** Tokens of each. */
-  readonly time: number;
-  /** `[batch, time]`. */
-  readonly tokens: Uint32Array;
-  /** `[batch, time]`: the token due after each position; {@linkcode IGNORED} where nothing is asked. */
-  readonly labels: Uint32Array;
-}
-
-/** A model's answers at the positions of a {@linkcode Batch} where something is due, in their order. */
-export interface Scores {
-  /** Row-major indices of the positions in `[batch, time]`. */
-  readonly positions: Uint32Array;
-  /** 1 where the likeliest token is the one due. */
-  readonly correct: Uint32Array;
-  /** Negative log-likelihood of the token due, in nats. */
-  readonly nll: Float32Array;
 }
 
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
@@ -344,7 +275,7 @@ export class Model implements Disposable {
       losses.push(results.use(loss));
       rights.push(results.use(correct));
     }
-    disposeStates(states ?? []);
+    disposeStates(states);
     const values = await this.gpu.read([...losses, ...rights]);
     return sortScores(order, values.slice(0, losses.length), values.slice(losses.length));
   }
@@ -497,113 +428,4 @@ export class Model implements Disposable {
       }
     }
   }
-}
-
-/** All parameters of a model, in their order. */
-export function parameterSpecifications(
-  configuration: ModelConfiguration,
-): ParameterSpecification[] {
-  const { vocabulary, width } = configuration;
-  const norm = (name: string): ParameterSpecification[] => [
-    free(`${name}.weight`, [width], constant(1)),
-    ...(configuration.norm === "layer" ? [free(`${name}.bias`, [width], constant(0))] : []),
-  ];
-  const layers = buildLayers(configuration).map(({ mixer, channelMixer }) => [
-    ...norm("mixer_norm"),
-    ...prefixed("mixer", mixer.parameters),
-    ...(channelMixer
-      ? [...norm("channel_norm"), ...prefixed("channel_mixer", channelMixer.parameters)]
-      : []),
-  ]);
-  return [
-    free("embedding.weight", [vocabulary, width], normal(1)),
-    ...(configuration.embeddingNorm ? norm("embedding_norm") : []),
-    ...layers.flatMap((specifications, index) => prefixed(`layers.${index}`, specifications)),
-    ...norm("norm"),
-    ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
-  ];
-}
-
-/**
- * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
- * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
- */
-export function windowOf({ layers }: ModelConfiguration): number | undefined {
-  const windows = layers.flatMap(({ mixer }) =>
-    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
-  );
-  const widest = Math.max(0, ...windows);
-  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
-}
-
-/** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */
-export function stateBytesOf(configuration: ModelConfiguration): (length: number) => number {
-  const layers = buildLayers(configuration);
-  return (length) => sumStateBytes(layers, configuration.width, length);
-}
-
-function sumStateBytes(layers: readonly Layer[], width: number, length: number): number {
-  return layers.reduce(
-    (sum, { mixer, channelMixer }) =>
-      sum + mixer.stateBytes(length) + (channelMixer?.carries ? F32_BYTES * width : 0),
-    0,
-  );
-}
-
-function buildLayers({ width, layers }: ModelConfiguration): Layer[] {
-  const sublayers = layers.reduce((count, layer) => count + (layer.channelMixer ? 2 : 1), 0);
-  const outputGain = 1 / Math.sqrt(sublayers);
-  return layers.map(({ mixer, channelMixer }) => ({
-    mixer: createMixer(width, mixer, outputGain),
-    channelMixer: channelMixer && createChannelMixer(width, channelMixer, outputGain),
-  }));
-}
-
-function disposeStates(states: readonly MixerState[]): void {
-  for (const { tensors } of states) {
-    for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
-  }
-}
-
-interface Due {
-  /** Row of the segment's `[batch · time]`. */
-  readonly row: number;
-  /** Row-major index in the whole `[batch, time]`. */
-  readonly position: number;
-  readonly label: number;
-}
-
-/** A segment of a batch: its tokens, and what is due in it. */
-function cut(
-  { batch, time: whole, tokens, labels }: Batch,
-  start: number,
-  time: number,
-): { tokens: Uint32Array; due: Due[] } {
-  const part = new Uint32Array(batch * time);
-  const due: Due[] = [];
-  for (let sequence = 0; sequence < batch; sequence++) {
-    const from = sequence * whole + start;
-    part.set(tokens.subarray(from, from + time), sequence * time);
-    for (let t = 0; t < time; t++) {
-      const label = labels[from + t];
-      if (label !== IGNORED) due.push({ row: sequence * time + t, position: from + t, label });
-    }
-  }
-  return { tokens: part, due };
-}
-
-/** Scores that came segment by segment, in the order of the batch. */
-function sortScores(
-  order: readonly number[],
-  losses: readonly ArrayLike<number>[],
-  rights: readonly ArrayLike<number>[],
-): Scores {
-  const nll = losses.flatMap((part) => Array.from(part));
-  const correct = rights.flatMap((part) => Array.from(part));
-  const sorted = order.map((_, index) => index).sort((a, b) => order[a] - order[b]);
-  return {
-    positions: Uint32Array.from(sorted, (index) => order[index]),
-    correct: Uint32Array.from(sorted, (index) => correct[index]),
-    nll: Float32Array.from(sorted, (index) => nll[index]),
-  };
 }

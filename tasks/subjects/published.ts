@@ -1,7 +1,7 @@
 import { basename, dirname } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
 import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
-import { stateBytesOf, windowOf } from "../../models/model.ts";
+import { stateBytesOf, windowOf } from "../../models/layers.ts";
 import { fingerprint } from "../fingerprint.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";

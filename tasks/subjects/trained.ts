@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
-import { parameterSpecifications, stateBytesOf, windowOf } from "../../models/model.ts";
+import { parameterSpecifications, stateBytesOf, windowOf } from "../../models/layers.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";

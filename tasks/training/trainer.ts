@@ -3,7 +3,8 @@ import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
 import { adamW, gradientNorm } from "../../kernels/optimizer/mod.ts";
 import { type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
-import { parameterSpecifications } from "../../models/model.ts";
+import { parameterSpecifications } from "../../models/layers.ts";
+import { disposeStates } from "../../models/state.ts";
 import { passesState, type Segment, segmentsOf, type TrainingBatch } from "./batch.ts";
 import { OPTIMIZER, type Recipe } from "./recipe.ts";
 
@@ -186,11 +187,5 @@ export class Trainer implements Disposable {
         step: step + 1,
       },
     );
-  }
-}
-
-function disposeStates(states: readonly MixerState[] | undefined): void {
-  for (const { tensors } of states ?? []) {
-    for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
   }
 }

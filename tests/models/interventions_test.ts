@@ -7,7 +7,7 @@ import {
   type ModelConfiguration,
   type ModelState,
 } from "../../models/mod.ts";
-import { stateBytesOf } from "../../models/model.ts";
+import { stateBytesOf } from "../../models/layers.ts";
 import { alibiSlopes } from "../../models/mixers/alibi.ts";
 import { assertClose, testGpu } from "../testing.ts";
 

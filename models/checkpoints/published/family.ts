@@ -5,7 +5,7 @@ import {
   type Tensor,
 } from "../../../kernels/gpu/mod.ts";
 import type { ModelConfiguration } from "../../configuration.ts";
-import { parameterSpecifications } from "../../model.ts";
+import { parameterSpecifications } from "../../layers.ts";
 import type { Weights } from "../weights.ts";
 import type { CheckpointConfig } from "./config.ts";
 import type { CheckpointTensors } from "./tensors.ts";

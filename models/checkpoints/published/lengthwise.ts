@@ -1,5 +1,5 @@
 import type { ModelConfiguration } from "../../configuration.ts";
-import { parameterSpecifications } from "../../model.ts";
+import { parameterSpecifications } from "../../layers.ts";
 import type { PublishedFamily, PublishedModel } from "./family.ts";
 
 /** What this package's own `config.json` says its format is. */

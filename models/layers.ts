@@ -1,0 +1,82 @@
+import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
+import type { ModelConfiguration } from "./configuration.ts";
+import { F32_BYTES, type Mixer } from "./mixers/mixer.ts";
+import { createMixer } from "./mixers/registry.ts";
+import {
+  constant,
+  free,
+  linear,
+  normal,
+  type ParameterSpecification,
+  prefixed,
+} from "./parameters.ts";
+
+/** A layer of a model. */
+export interface Layer {
+  /** What mixes along the sequence. */
+  readonly mixer: Mixer;
+  /** What mixes the channels of a token, where the layer has it. */
+  readonly channelMixer: ChannelMixer | undefined;
+}
+
+/** All parameters of a model, in their order. */
+export function parameterSpecifications(
+  configuration: ModelConfiguration,
+): ParameterSpecification[] {
+  const { vocabulary, width } = configuration;
+  const norm = (name: string): ParameterSpecification[] => [
+    free(`${name}.weight`, [width], constant(1)),
+    ...(configuration.norm === "layer" ? [free(`${name}.bias`, [width], constant(0))] : []),
+  ];
+  const layers = buildLayers(configuration).map(({ mixer, channelMixer }) => [
+    ...norm("mixer_norm"),
+    ...prefixed("mixer", mixer.parameters),
+    ...(channelMixer
+      ? [...norm("channel_norm"), ...prefixed("channel_mixer", channelMixer.parameters)]
+      : []),
+  ]);
+  return [
+    free("embedding.weight", [vocabulary, width], normal(1)),
+    ...(configuration.embeddingNorm ? norm("embedding_norm") : []),
+    ...layers.flatMap((specifications, index) => prefixed(`layers.${index}`, specifications)),
+    ...norm("norm"),
+    ...(configuration.tiedHead ? [] : [linear("head.weight", vocabulary, width)]),
+  ];
+}
+
+/**
+ * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
+ * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
+ */
+export function windowOf({ layers }: ModelConfiguration): number | undefined {
+  const windows = layers.flatMap(({ mixer }) =>
+    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
+  );
+  const widest = Math.max(0, ...windows);
+  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
+}
+
+/** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */
+export function stateBytesOf(configuration: ModelConfiguration): (length: number) => number {
+  const layers = buildLayers(configuration);
+  return (length) => sumStateBytes(layers, configuration.width, length);
+}
+
+/** Bytes of state that layers hold for one sequence after a number of tokens. */
+export function sumStateBytes(layers: readonly Layer[], width: number, length: number): number {
+  return layers.reduce(
+    (sum, { mixer, channelMixer }) =>
+      sum + mixer.stateBytes(length) + (channelMixer?.carries ? F32_BYTES * width : 0),
+    0,
+  );
+}
+
+/** The layers that a configuration describes. @throws {RangeError} where it names an unknown mixer. */
+export function buildLayers({ width, layers }: ModelConfiguration): Layer[] {
+  const sublayers = layers.reduce((count, layer) => count + (layer.channelMixer ? 2 : 1), 0);
+  const outputGain = 1 / Math.sqrt(sublayers);
+  return layers.map(({ mixer, channelMixer }) => ({
+    mixer: createMixer(width, mixer, outputGain),
+    channelMixer: channelMixer && createChannelMixer(width, channelMixer, outputGain),
+  }));
+}

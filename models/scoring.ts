@@ -1,0 +1,68 @@
+import { IGNORED } from "../kernels/loss/mod.ts";
+
+/** A batch of sequences of one length with what is due in them. */
+export interface Batch {
+  /** Number of sequences. */
+  readonly batch: number;
+  /** Tokens of each. */
+  readonly time: number;
+  /** `[batch, time]`. */
+  readonly tokens: Uint32Array;
+  /** `[batch, time]`: the token due after each position; {@linkcode IGNORED} where nothing is asked. */
+  readonly labels: Uint32Array;
+}
+
+/** A model's answers at the positions of a {@linkcode Batch} where something is due, in their order. */
+export interface Scores {
+  /** Row-major indices of the positions in `[batch, time]`. */
+  readonly positions: Uint32Array;
+  /** 1 where the likeliest token is the one due. */
+  readonly correct: Uint32Array;
+  /** Negative log-likelihood of the token due, in nats. */
+  readonly nll: Float32Array;
+}
+
+/** A position where something is due. */
+export interface Due {
+  /** Row of the segment's `[batch · time]`. */
+  readonly row: number;
+  /** Row-major index in the whole `[batch, time]`. */
+  readonly position: number;
+  /** The token due. */
+  readonly label: number;
+}
+
+/** A segment of a batch: its tokens, and what is due in it. */
+export function cut(
+  { batch, time: whole, tokens, labels }: Batch,
+  start: number,
+  time: number,
+): { tokens: Uint32Array; due: Due[] } {
+  const part = new Uint32Array(batch * time);
+  const due: Due[] = [];
+  for (let sequence = 0; sequence < batch; sequence++) {
+    const from = sequence * whole + start;
+    part.set(tokens.subarray(from, from + time), sequence * time);
+    for (let t = 0; t < time; t++) {
+      const label = labels[from + t];
+      if (label !== IGNORED) due.push({ row: sequence * time + t, position: from + t, label });
+    }
+  }
+  return { tokens: part, due };
+}
+
+/** Scores that came segment by segment, in the order of the batch. */
+export function sortScores(
+  order: readonly number[],
+  losses: readonly ArrayLike<number>[],
+  rights: readonly ArrayLike<number>[],
+): Scores {
+  const nll = losses.flatMap((part) => Array.from(part));
+  const correct = rights.flatMap((part) => Array.from(part));
+  const sorted = order.map((_, index) => index).sort((a, b) => order[a] - order[b]);
+  return {
+    positions: Uint32Array.from(sorted, (index) => order[index]),
+    correct: Uint32Array.from(sorted, (index) => correct[index]),
+    nll: Float32Array.from(sorted, (index) => nll[index]),
+  };
+}

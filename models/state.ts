@@ -1,0 +1,42 @@
+import type { MixerState } from "./mixers/mixer.ts";
+
+/**
+ * What a model carries along a batch of sequences. It is used once: the call that goes on from it
+ * takes it over and returns the next.
+ */
+export class ModelState implements Disposable {
+  #layers: readonly MixerState[] | undefined;
+
+  /** Made by {@linkcode Model}. */
+  constructor(layers: readonly MixerState[]) {
+    this.#layers = layers;
+  }
+
+  /** Tokens that have been read. */
+  get position(): number {
+    return this.#layers?.[0]?.position ?? 0;
+  }
+
+  /** Hands the layers' states over. @throws {Error} where that was done before. */
+  take(): readonly MixerState[] {
+    if (this.#layers === undefined) {
+      throw new Error("Cannot go on from a model state twice: keep the state of the last call");
+    }
+    const layers = this.#layers;
+    this.#layers = undefined;
+    return layers;
+  }
+
+  /** Frees the state. */
+  [Symbol.dispose](): void {
+    disposeStates(this.#layers);
+    this.#layers = undefined;
+  }
+}
+
+/** Frees the states of layers, where there are any. */
+export function disposeStates(states: readonly MixerState[] | undefined): void {
+  for (const { tensors } of states ?? []) {
+    for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
+  }
+}
