@@ -1,7 +1,8 @@
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
 import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
 import { stateBytesOf, windowOf } from "../../models/layers.ts";
+import { fingerprint } from "../fingerprint.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
@@ -12,9 +13,6 @@ import { changed, type ModelName } from "./name.ts";
 import { countParameters } from "./trained.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 
-/** Bytes of a file that its fingerprint looks at, at so many evenly spaced places. */
-const PIECE = 2 ** 16;
-const PIECES = 16;
 /** Files that hold a model. */
 const MODEL_FILES = /\.(safetensors|bin|pth|json|jinja|txt)$/;
 /** RULER's questions about passages need files that the user names. */
@@ -70,7 +68,7 @@ export async function findPublished(
       trainLength,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
-      fingerprint: await fingerprint(folder, file),
+      fingerprint: await fingerprint(folder, file ? [file] : await modelFiles(folder)),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
         if (tokenizer === undefined) return await failWithoutTokenizer(name, path);
@@ -117,23 +115,9 @@ async function failWithoutTokenizer(name: string, path: string): Promise<never> 
   );
 }
 
-/** Of names, sizes and pieces of the model's files, or of one: a checkpoint may hold many gigabytes. */
-async function fingerprint(folder: string, file: string | undefined): Promise<string> {
-  const parts: Uint8Array[] = [];
-  const names = file !== undefined ? [file] : (await Array.fromAsync(Deno.readDir(folder)))
+/** The names of the files that hold a model. */
+async function modelFiles(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder)))
     .filter(({ name, isDirectory }) => !isDirectory && MODEL_FILES.test(name))
-    .map(({ name }) => name).sort();
-  for (const name of names) {
-    using file = await Deno.open(join(folder, name));
-    const { size } = await file.stat();
-    parts.push(new TextEncoder().encode(`${name} ${size}\n`));
-    for (let i = 0; i < PIECES; i++) {
-      const piece = new Uint8Array(Math.min(PIECE, size));
-      await file.seek(Math.floor((size - piece.length) * i / (PIECES - 1)), Deno.SeekMode.Start);
-      parts.push(piece.subarray(0, await file.read(piece) ?? 0));
-      if (size <= PIECE) break;
-    }
-  }
-  const hash = await crypto.subtle.digest("SHA-256", await new Blob(parts as BlobPart[]).bytes());
-  return new Uint8Array(hash, 0, 8).toHex();
+    .map(({ name }) => name);
 }

@@ -142,10 +142,23 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
       const { dtype } = this.#options;
       const onDescribed = async (folder: string): Promise<void> =>
         await checkDescribed(await this.gpu(), folder, { name: asked.model, dtype });
-      this.#published.set(name, findPublished(asked, { onDescribed, ...this.#options }));
+      this.#published.set(
+        name,
+        withSettings(findPublished(asked, { onDescribed, ...this.#options }), this.#options),
+      );
     }
     return this.#published.get(name)!;
   }
+}
+
+/** In f16, or with another tokenizer, a checkpoint is another model to a sweep. */
+async function withSettings(
+  found: Promise<PublishedCheckpoint>,
+  { dtype = "f32", tokenizer }: ModelSourceOptions,
+): Promise<PublishedCheckpoint> {
+  const { card, ...rest } = await found;
+  const settings = [card.fingerprint, dtype, ...(tokenizer === undefined ? [] : [tokenizer])];
+  return { ...rest, card: { ...card, fingerprint: settings.join(" ") } };
 }
 
 /** A committed model's folder, or the folder that a path names. */

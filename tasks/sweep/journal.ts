@@ -187,7 +187,7 @@ function checkHeader(found: JournalHeader, header: JournalHeader, folder: string
       found.hash?.slice(0, 12)
     }, not ${header.hash.slice(0, 12)}): ${
       same
-        ? `its models or the version of Lengthwise (${found.lengthwise}) were others`
+        ? `its models, the files of its tasks or the version of Lengthwise (${found.lengthwise}) were others`
         : `that was ${JSON.stringify(found.configuration)}`
     }; leave out the options to go on with it, or name another folder with --out`,
   );

@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import type { Answers, Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
+import { fingerprintPath } from "../fingerprint.ts";
 import { VERSION } from "../version.ts";
 import {
   type Cell,
@@ -140,15 +141,21 @@ export async function runSweep(
   };
 }
 
-/** Says of two journals whether they are of one sweep: of one grid, of models with the same weights. */
-export function sweepHash(
+/**
+ * Says of two journals whether they are of one sweep: of one grid, of models with the same weights, of
+ * tasks made from the same files.
+ */
+export async function sweepHash(
   configuration: SweepConfiguration,
   cards: readonly SubjectCard[],
 ): Promise<string> {
+  const files = Object.values(configuration.taskOptions ?? {}).flatMap(Object.values)
+    .filter((value) => typeof value === "string");
+  const contents = await Promise.all(files.map(fingerprintPath));
   const models = cards.map((
     { name, family, parameters, trainLength, window, fingerprint },
   ) => [name, family, parameters, trainLength, window, fingerprint]);
-  return hashOf([configuration, VERSION, models]);
+  return await hashOf([configuration, VERSION, models, contents]);
 }
 
 async function runModel(

@@ -109,6 +109,11 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
       const bitsPerToken = Math.log2(perplexities[i].value);
       assert(value < bitsPerToken && value > bitsPerToken / 8, `${value} of ${bitsPerToken}`);
     });
+    // Another text, or other weights on the GPU, are another sweep.
+    await Deno.writeTextFile(file, "That is another question. ".repeat(100));
+    const other = await run([...asked, "--resume"], env);
+    assertEquals(other.code, 1);
+    assertMatch(other.stderr, /its journal is of another sweep/);
     // The text ends: the largest length that works is told.
     const long = await run([...args, "--lengths", "4k", "--out", join(folder, "long")], env);
     assertEquals(long.code, 1);

@@ -189,7 +189,7 @@ Deno.test("results are not written over, nor mixed with another sweep's", () =>
     await assertRejects(
       () => runSweep(SMALL, retrained, { out, resume: true }),
       Error,
-      "its models or the version of Lengthwise",
+      "its models, the files of its tasks or the version of Lengthwise",
     );
     const journal = await journalOf(out);
     await Deno.writeTextFile(
