@@ -156,3 +156,13 @@ function readCsv(csv: string, source: string): string[][] {
   }
   throw new Error(`Cannot read ${source} as CSV: it is empty`);
 }
+
+/** A value as the CSV has it: six digits, as more would only be noise in a diff. */
+export function round(value: number): number {
+  return Number(value.toPrecision(6));
+}
+
+/** The same of a value that there may not be, or not as a number: nothing then. */
+export function roundFinite(value: number | undefined): number | undefined {
+  return value === undefined || !Number.isFinite(value) ? undefined : round(value);
+}

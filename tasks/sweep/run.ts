@@ -21,7 +21,7 @@ import {
 } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { findModels, MODELS } from "./models.ts";
-import { formatRows, type Row } from "./rows.ts";
+import { formatRows, round, roundFinite, type Row } from "./rows.ts";
 import { score } from "./score.ts";
 import { type Shard, takeShard } from "./shards.ts";
 
@@ -253,8 +253,8 @@ class CellRunner {
       samples,
       metric,
       value: round(value),
-      ci_low: finiteOrNothing(low),
-      ci_high: finiteOrNothing(high),
+      ci_low: roundFinite(low),
+      ci_high: roundFinite(high),
       prefill_ms: round(answers.prefillMilliseconds / count),
       step_ms: round(stepMilliseconds),
       peak_bytes: peakBytes,
@@ -365,15 +365,6 @@ export async function writeResults(
       { cause: error },
     );
   }
-}
-
-/** Six digits: more would only be noise in a diff. */
-function round(value: number): number {
-  return Number(value.toPrecision(6));
-}
-
-function finiteOrNothing(value: number | undefined): number | undefined {
-  return value === undefined || !Number.isFinite(value) ? undefined : round(value);
 }
 
 function messageOf(error: unknown): string {

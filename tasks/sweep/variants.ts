@@ -5,7 +5,7 @@ import {
   proportionOverParts,
 } from "../statistics.ts";
 import { pool } from "../report/curves.ts";
-import type { Row } from "./rows.ts";
+import { round, roundFinite, type Row } from "./rows.ts";
 import { type TrainedModel, trainedModels, type Training } from "./trainings.ts";
 
 /** The file of a sweep's variants, in its results folder. */
@@ -74,8 +74,8 @@ export function variantRows(trainings: readonly Training[], rows: readonly Row[]
       training_seeds: bySeed.size,
       samples: parts.reduce((sum, { samples }) => sum + samples, 0),
       value: round(value),
-      ci_low: Number.isFinite(low) ? round(low) : undefined,
-      ci_high: Number.isFinite(high) ? round(high) : undefined,
+      ci_low: roundFinite(low),
+      ci_high: roundFinite(high),
       ...costs(group),
     };
   });
@@ -107,8 +107,4 @@ function costs(rows: readonly Row[]): Partial<Row> {
     step_ms: most("step_ms", Math.min),
     peak_bytes: most("peak_bytes", Math.max),
   };
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(6));
 }
