@@ -73,6 +73,8 @@ export class Random {
  * The draws of one sample. Seed, index, length and split stand in the generator's state word by
  * word, and the mixing is a bijection: other coordinates are another state, so that a train stream
  * and a test stream never share one.
+ *
+ * @throws {RangeError} where a coordinate is no whole number of 32 bits.
  */
 export function randomAt(task: string, coordinates: SampleCoordinates): Random {
   const { length, seed, index, split, depth, load } = coordinates;

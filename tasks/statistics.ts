@@ -17,6 +17,7 @@ const Z95 = 1.959963984540054;
  *
  * @param proportion From 0 to 1.
  * @param trials How many independent answers the proportion is of; need not be a whole number.
+ * @throws {RangeError} for a proportion of less than one answer.
  */
 export function wilson(proportion: number, trials: number): Estimate {
   if (!(proportion >= 0 && proportion <= 1) || !(trials > 0)) {

@@ -9,6 +9,8 @@ export type ElementTypes = Readonly<Record<string, DataType>>;
  * `alias Element = f16;`. The shader converts what it loads to f32 at once, with `vec4f(x[i])`, and
  * what it stores last, with `vec4<Element>(y)`, so that all arithmetic is in f32. The directive that f16
  * asks for shares the first line, so that line numbers stay true.
+ *
+ * @throws {Error} where the shader has no such alias.
  */
 export function withElements(source: string, elements: ElementTypes): string {
   let text = source;

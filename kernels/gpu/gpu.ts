@@ -163,6 +163,7 @@ export class Gpu implements AsyncDisposable {
    *
    * @param options With `offset`, in elements, `data` may end before the tensor does; both ends of
    * what is written are at whole words of 4 bytes then.
+   * @throws {RangeError} where the elements do not fill the tensor, or do not fit in it.
    */
   write(tensor: Tensor, data: ArrayLike<number>, options: { offset?: number } = {}): void {
     const { offset = 0 } = options;

@@ -22,7 +22,11 @@ export function definedKernels(): readonly Kernel[] {
   return DEFINED;
 }
 
-/** Names a compute shader. The pipeline is made at its first dispatch, once for each set of constants. */
+/**
+ * Names a compute shader. The pipeline is made at its first dispatch, once for each set of constants.
+ *
+ * @throws {Error} where the source has no entry point of that name.
+ */
 export function kernel(label: string, source: string): Kernel {
   if (!source.includes(`fn ${label}(`)) {
     throw new Error(`Cannot define kernel ${label} as its source has no entry point of that name`);

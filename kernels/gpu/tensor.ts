@@ -84,7 +84,11 @@ export class Tensor implements Disposable {
     this.gpu.write(this, data);
   }
 
-  /** The same memory under another shape of as many elements; disposed of on its own. */
+  /**
+   * The same memory under another shape of as many elements; disposed of on its own.
+   *
+   * @throws {RangeError} where the number of elements differs.
+   */
   reshape(shape: readonly number[]): Tensor {
     if (elementCount(shape) !== this.size) {
       throw new RangeError(

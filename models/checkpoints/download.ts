@@ -124,7 +124,11 @@ export class Download implements Disposable {
     this.#ended = true;
   }
 
-  /** Checks the bytes and puts the file in its place. */
+  /**
+   * Checks the bytes and puts the file in its place.
+   *
+   * @throws {DownloadError} where they are other bytes than promised.
+   */
   async finish(model: string): Promise<void> {
     if (this.#superseded) return this.discard();
     const sum = this.#hash.digest("hex");

@@ -65,7 +65,11 @@ export interface DynamicScaling {
   readonly trainedLength: number;
 }
 
-/** Causal softmax attention over a cache of keys and values (Vaswani et al. 2017; RoPE: Su et al. 2021). */
+/**
+ * Causal softmax attention over a cache of keys and values (Vaswani et al. 2017; RoPE: Su et al. 2021).
+ *
+ * @throws {RangeError} for sinks without a window, and for ALiBi with sinks.
+ */
 export function attentionMixer(
   width: number,
   configuration: AttentionConfiguration,

@@ -72,6 +72,7 @@ export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): M
  * Runs `deno task eval`.
  *
  * @returns The exit code: 0 where every cell has its result.
+ * @throws {UsageError} where no model is named, or several are.
  */
 export async function evalCommand(command: ParsedCommand): Promise<number> {
   const { values, switches } = command;

@@ -27,6 +27,7 @@ const TOLD = 8;
  * Runs `deno task merge`.
  *
  * @returns The exit code: 0 where every cell has one answer.
+ * @throws {UsageError} where no folder is named.
  */
 export async function mergeCommand(
   { operands, values }: ParsedCommand,

@@ -31,7 +31,12 @@ export const REPORT: CommandSpecification = {
     "A model that occurs in several runs is told apart by the runs' names, which are their folders'.",
 };
 
-/** Runs `deno task report`. @returns The exit code. */
+/**
+ * Runs `deno task report`.
+ *
+ * @returns The exit code.
+ * @throws {UsageError} where no folder is named.
+ */
 export async function reportCommand({ operands, values }: ParsedCommand): Promise<number> {
   if (operands.length === 0) {
     throw new UsageError(

@@ -47,7 +47,12 @@ interface Flags {
   readonly recipe: (recipe: Recipe) => Recipe;
 }
 
-/** Runs `deno task train`. @returns The exit code. */
+/**
+ * Runs `deno task train`.
+ *
+ * @returns The exit code.
+ * @throws {UsageError} where not one recipe is named.
+ */
 export async function trainCommand(command: ParsedCommand): Promise<number> {
   const { operands, values, switches } = command;
   if (switches.has("list")) return listRecipes();

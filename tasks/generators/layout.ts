@@ -36,7 +36,11 @@ export function ask(sample: Draft, t: number, label: number, evidence: number): 
   sample.evidence[t] = evidence;
 }
 
-/** Checks that ranges and single tokens are within the vocabulary and apart from each other. */
+/**
+ * Checks that ranges and single tokens are within the vocabulary and apart from each other.
+ *
+ * @throws {RangeError} where they are not.
+ */
 export function checkLayout(
   task: string,
   vocabulary: number,

@@ -346,7 +346,11 @@ export function rowsOf(
   return grid.flatMap(({ cells }) => cells.flatMap((cell) => finished.get(cellKey(cell)) ?? []));
 }
 
-/** Writes the CSV beside the journal, whole or not at all. */
+/**
+ * Writes the CSV beside the journal, whole or not at all.
+ *
+ * @throws {Error} where it cannot be written; the journal has the cells.
+ */
 export async function writeResults(
   folder: string,
   grid: readonly ModelCells[],

@@ -96,7 +96,11 @@ export function readFla(config: CheckpointConfig, of: FlaFamily): PublishedModel
 
 type Sources = Record<string, string | ParameterSource>;
 
-/** The widths that a mixer has by `expand_k` and `expand_v`, a head of each. */
+/**
+ * The widths that a mixer has by `expand_k` and `expand_v`, a head of each.
+ *
+ * @throws {Error} where they do not give heads of one size.
+ */
 export function readExpanded(
   config: CheckpointConfig,
   heads: number,
@@ -117,7 +121,7 @@ export function readExpanded(
   };
 }
 
-/** The key and value heads, which must divide the heads. */
+/** The key and value heads, which must divide the heads. @throws {Error} where they do not. */
 export function readKeyHeads(config: CheckpointConfig, heads: number): number {
   const keyHeads = config.number("num_kv_heads", heads);
   if (heads % keyHeads === 0) return keyHeads;

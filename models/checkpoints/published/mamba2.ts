@@ -54,7 +54,11 @@ export const mamba2: PublishedFamily = {
   },
 };
 
-/** The bounds of Δ that bind: it is positive, and may be unbounded above. */
+/**
+ * The bounds of Δ that bind: it is positive, and may be unbounded above.
+ *
+ * @throws {Error} where they are not two numbers.
+ */
 export function readStepLimit(
   config: CheckpointConfig,
   key: string,

@@ -10,6 +10,8 @@ export type RotaryConfiguration = Pick<
 /**
  * The rotary positions of a transformers checkpoint: `rope_parameters`, or the older `rope_theta`
  * with `rope_scaling`.
+ *
+ * @throws {Error} for a scaling that is not supported.
  */
 export function readRotary(
   config: CheckpointConfig,

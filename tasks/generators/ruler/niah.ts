@@ -50,6 +50,8 @@ const DEPTHS = 40;
  * is that of the needles asked for, others keep their own. Unlike RULER's, a sample begins at a sentence
  * of its own in the essays, so that an interval over samples covers the text; the last line is cut where
  * the length says; no key or value is part of another; and more than four answers have a larger budget.
+ *
+ * @throws {Error} where the essays cannot be read.
  */
 export async function needleTask(
   name: string,

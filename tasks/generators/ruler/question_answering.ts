@@ -40,6 +40,8 @@ const TRAINING = 10;
  * says. A seed asks the same questions at every length, none twice; every tenth is for training.
  *
  * Chance is that of `yes` and `no`, which are answers without a document.
+ *
+ * @throws {Error} where the file is not named, cannot be read, or holds no such questions.
  */
 export async function questionAnsweringTask(
   name: string,
