@@ -1,6 +1,7 @@
 """Makes checkpoints/published/: tiny random checkpoints as transformers saves them, each with
 expected.safetensors beside: the logits of the tokens read whole (`logits`), of one and of two tokens
-(`logits1`, `logits2`), and what a prompt of 20 tokens goes on with greedily (`generated`).
+(`logits1`, `logits2`), the last logits of 2000 tokens (`tokens2000`, `logits2000`), and what a prompt
+of 20 tokens goes on with greedily (`generated`).
 
     python published.py        # torch, transformers, safetensors
 
@@ -20,7 +21,7 @@ from transformers import (LlamaConfig, LlamaForCausalLM, Mamba2Config, Mamba2For
                           RecurrentGemmaForCausalLM)
 
 HERE = pathlib.Path(__file__).parent / "checkpoints" / "published"
-VOCABULARY, TIME, PROMPT, NEW = 48, 250, 20, 64
+VOCABULARY, TIME, LONG, PROMPT, NEW = 48, 250, 2000, 20, 64
 
 
 def randomise(model, centred_norms=False, embedding=1.0):
@@ -68,6 +69,7 @@ def expect(model, path, cached=False):
         generated, margin = greedy(model, tokens[:PROMPT].tolist(), cached)
     logits = [model(tokens[None, :t], use_cache=False).logits[0] for t in (TIME, 1, 2)]
     rms = logits[0].pow(2).mean().sqrt()
+    long = torch.randint(VOCABULARY, (LONG,), generator=torch.Generator().manual_seed(LONG))
     print(path.relative_to(HERE), f"smallest margin {margin:.2g}, RMS {rms:.2g}, {generated}")
     save_file({
         "tokens": tokens.int(),
@@ -75,6 +77,8 @@ def expect(model, path, cached=False):
         "logits1": logits[1].contiguous(),
         "logits2": logits[2].contiguous(),
         "generated": torch.tensor(generated).int(),
+        "tokens2000": long.int(),
+        "logits2000": model(long[None], use_cache=False).logits[0, -8:].contiguous(),
     }, path)
 
 

@@ -30,7 +30,9 @@ for (
   Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${name}`);
-    await assertAsExpected(model, await readExpected(`${FOLDER}/${name}/expected.safetensors`));
+    const expected = await readExpected(`${FOLDER}/${name}/expected.safetensors`);
+    await assertAsExpected(model, expected);
+    await assertLong(model, expected.long!);
   });
 }
 
