@@ -5,7 +5,7 @@ import { assertClose, testGpu } from "../../testing.ts";
 
 Deno.test("timeWork() counts the work, and not the wait for its promise", async () => {
   const gpu = await testGpu();
-  const { run, sums } = fmaCeiling(gpu, 2 ** 31);
+  const { run, sums } = fmaCeiling(gpu, 2 ** 33);
   using _sums = sums;
   await timeWork(gpu, run);
   const start = performance.now();
