@@ -75,8 +75,11 @@ async function readText(directory: URL | string, file: string): Promise<string> 
   try {
     return new TextDecoder().decode(await readBytes(directory, file));
   } catch (error) {
+    const hint = /^[\w.-]+\/[\w.-]+$/.test(`${directory}`)
+      ? `: on the hub it would be hf:${directory}`
+      : "";
     throw new Error(
-      `Cannot find a model in ${directory} as its ${file} cannot be read: a model is a name of ${
+      `Cannot find a model in ${directory} as its ${file} cannot be read${hint}; a model is a name of ${
         ZOO.join(", ")
       }; the path of a folder that holds what deno task train wrote, or a published checkpoint with its config.json; or hf:owner/name`,
       { cause: error },
