@@ -44,8 +44,8 @@ interface ReadingBytes {
 export interface GenerateOptions {
   /** The most new tokens. */
   readonly maxTokens: number;
-  /** Ends the sequence; it is the last of the new tokens then. */
-  readonly stopToken?: number;
+  /** Each ends the sequence, and is the last of the new tokens then. */
+  readonly stopTokens?: readonly number[];
 }
 
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
@@ -223,7 +223,7 @@ export class Model implements Disposable {
     from: { logits: Tensor; state: ModelState },
     options: GenerateOptions,
   ): Promise<number[]> {
-    const { maxTokens, stopToken } = options;
+    const { maxTokens, stopTokens = [] } = options;
     const generated: number[] = [];
     let { logits, state } = from;
     while (generated.length < maxTokens) {
@@ -239,9 +239,9 @@ export class Model implements Disposable {
       }
       for (const [token] of await this.gpu.read(batch)) {
         generated.push(token);
-        if (token === stopToken) break;
+        if (stopTokens.includes(token)) break;
       }
-      if (stopToken !== undefined && generated.at(-1) === stopToken) break;
+      if (stopTokens.includes(generated.at(-1)!)) break;
     }
     logits[Symbol.dispose]();
     state[Symbol.dispose]();

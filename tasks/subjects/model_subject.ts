@@ -22,13 +22,21 @@ export class ModelSubject implements Subject, AsyncDisposable {
   readonly model: Model;
   readonly #card: SubjectCard;
   readonly #tokenizer: Tokenizer | undefined;
+  readonly #stopTokens: readonly number[];
 
   /**
    * Takes the model over.
    *
    * @param tokenizer Of models that are asked for replies in words.
+   * @param stopTokens End a reply; the tokenizer's end unless told.
    */
-  constructor(card: SubjectCard, model: Model, tokenizer?: Tokenizer) {
+  constructor(
+    card: SubjectCard,
+    model: Model,
+    tokenizer?: Tokenizer,
+    stopTokens: readonly number[] = tokenizer?.end === undefined ? [] : [tokenizer.end],
+  ) {
+    this.#stopTokens = stopTokens;
     this.#card = card;
     this.#tokenizer = tokenizer;
     this.model = model;
@@ -95,9 +103,9 @@ export class ModelSubject implements Subject, AsyncDisposable {
       prefillMilliseconds += await timeWork(gpu, () => {
         read = this.model.prefill(tokens);
       });
-      const stopToken = tokenizer.end;
+      const stopTokens = this.#stopTokens;
       replies.push(
-        tokenizer.decode(await this.model.continueFrom(read, { maxTokens, stopToken })),
+        tokenizer.decode(await this.model.continueFrom(read, { maxTokens, stopTokens })),
       );
     }
     const none = samples.map(() => []);

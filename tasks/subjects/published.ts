@@ -1,4 +1,4 @@
-import { basename, dirname } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
 import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
 import { stateBytesOf, windowOf } from "../../models/layers.ts";
@@ -34,6 +34,8 @@ export interface PublishedCheckpoint {
   readonly path: string;
   /** Its tokenizer, where it has one. */
   readonly tokenizer: Tokenizer | undefined;
+  /** The tokens that end a reply: those of its `generation_config.json`, or the tokenizer's end. */
+  readonly stopTokens: readonly number[];
   /** What a sweep must know of it. */
   readonly card: SubjectCard;
 }
@@ -62,6 +64,7 @@ export async function findPublished(
   return {
     path,
     tokenizer,
+    stopTokens: await readStopTokens(folder, tokenizer),
     card: {
       ...describe(changed(description.configuration, asked, trainLength)),
       name,
@@ -113,6 +116,25 @@ async function failWithoutTokenizer(name: string, path: string): Promise<never> 
   throw new Error(
     `Cannot ask ${name} in words as it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`,
   );
+}
+
+/** A chat model may end its turn with another token than its text. */
+async function readStopTokens(
+  folder: string,
+  tokenizer: Tokenizer | undefined,
+): Promise<readonly number[]> {
+  const path = join(folder, "generation_config.json");
+  const text = await Deno.readTextFile(path).catch(() => "{}");
+  let named: unknown;
+  try {
+    named = JSON.parse(text).eos_token_id;
+  } catch (error) {
+    throw new Error(`Cannot read ${path} as it is no JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  const tokens = [named ?? tokenizer?.end ?? []].flat();
+  return tokens.filter((token) => typeof token === "number");
 }
 
 /** The names of the files that hold a model. */

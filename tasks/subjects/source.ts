@@ -105,9 +105,10 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
       return new ModelSubject(card, model, trainedTokenizer(model.configuration));
     }
     if (await isPublished(asked.model)) {
-      const { path, tokenizer } = await this.#findPublished(asked);
+      const { path, tokenizer, stopTokens } = await this.#findPublished(asked);
       const { dtype } = this.#options;
-      return new ModelSubject(card, await loadModel(gpu, path, { dtype, configure }), tokenizer);
+      const model = await loadModel(gpu, path, { dtype, configure });
+      return new ModelSubject(card, model, tokenizer, stopTokens);
     }
     const model = await loadModel(gpu, directoryOf(asked.model), { configure });
     return new ModelSubject(card, model, trainedTokenizer(model.configuration));

@@ -8,8 +8,14 @@ import {
 } from "@std/assert";
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import { loadModel, type Model, type StoredTensor, writeSafetensors } from "../../models/mod.ts";
-import { parseRows, type Row } from "../../tasks/mod.ts";
+import {
+  loadModel,
+  loadTokenizer,
+  type Model,
+  type StoredTensor,
+  writeSafetensors,
+} from "../../models/mod.ts";
+import { parseRows, type Row, type Sample, UNSCORED } from "../../tasks/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { inFolder, testGpu } from "../testing.ts";
 import { type Ending, ending, ROOT, script } from "./process.ts";
@@ -152,6 +158,36 @@ Deno.test("eval asks in words, plainly and in the model's own chat template, and
     const again = await run([...asked, "--resume"]);
     assertEquals(again.code, 0, again.stderr);
     assertStringIncludes(again.stdout, "2 of 2 cells were there already");
+  }));
+
+Deno.test("a reply ends at any of the tokens that the checkpoint's generation_config.json names", () =>
+  inFolder(async (folder) => {
+    await writeLlama(folder);
+    const tokens = Uint32Array.from({ length: 40 }, (_, t) => 7 + t * t % 250);
+    const sample: Sample = {
+      tokens,
+      labels: new Uint32Array(40).fill(UNSCORED),
+      reply: { budget: 24, references: ["-"], match: "all" },
+    };
+    const tokenizer = await loadTokenizer(folder);
+    const answer = async (): Promise<{ text: string; tokens: number[] }> => {
+      await using source = new ModelSource();
+      const [card] = await source.find([folder]);
+      await using subject = await source.load(card);
+      const { replies } = await subject.answer([sample]);
+      return {
+        text: replies![0],
+        tokens: await subject.model.generate(tokens, { maxTokens: 24 }),
+      };
+    };
+    const whole = await answer();
+    assertEquals(whole.text, tokenizer.decode(whole.tokens));
+    const stop = whole.tokens[5];
+    const config = JSON.stringify({ eos_token_id: [0, stop] });
+    await Deno.writeTextFile(join(folder, "generation_config.json"), config);
+    const ended = whole.tokens.slice(0, whole.tokens.indexOf(stop) + 1);
+    assert(ended.length < 24);
+    assertEquals((await answer()).text, tokenizer.decode(ended));
   }));
 
 Deno.test("eval --stats prints what a checkpoint costs", () =>
