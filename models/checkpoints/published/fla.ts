@@ -1,3 +1,4 @@
+import type { ActivationKind } from "../../../kernels/activation/mod.ts";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { AttentionConfiguration } from "../../mixers/attention.ts";
 import type { MixerConfiguration } from "../../mixers/registry.ts";
@@ -122,7 +123,7 @@ export function readExpanded(
 }
 
 /** The key and value heads, which must divide the heads. @throws {Error} where they do not. */
-export function readKeyHeads(config: CheckpointConfig, heads: number): number {
+function readKeyHeads(config: CheckpointConfig, heads: number): number {
   const keyHeads = config.number("num_kv_heads", heads);
   if (heads % keyHeads === 0) return keyHeads;
   return config.fail(
@@ -136,8 +137,74 @@ export function readConvolution(config: CheckpointConfig, used: boolean): number
   return config.boolean("use_short_conv", used) ? config.number("conv_size", 4) : 0;
 }
 
+/** What GLA and RetNet leave open of what they have alike. */
+export interface GroupedOptions {
+  /** `num_heads` where the config leaves it out. */
+  readonly heads: number;
+  /** `expand_k` and `expand_v` where the config leaves them out. */
+  readonly expansion: { readonly key: number; readonly value: number };
+  /** What `feature_map` may name. */
+  readonly featureMaps: Readonly<Record<string, ActivationKind>>;
+}
+
+/** What GLA's and RetNet's mixers have alike, and how wide their streams are. */
+export interface Grouped {
+  /** The mixer's shared fields. */
+  readonly mixer: {
+    readonly heads: number;
+    readonly keyHeads: number;
+    readonly keyDim: number;
+    readonly valueDim: number;
+    readonly outputGate: boolean;
+    readonly normEpsilon: number;
+    readonly featureMap?: ActivationKind;
+  };
+  /** Channels of queries, keys and values. */
+  readonly channels: { readonly query: number; readonly key: number; readonly value: number };
+}
+
+/** Reads what GLA and RetNet have alike: heads that share keys and values, a gate and a norm behind. */
+export function readGrouped(
+  config: CheckpointConfig,
+  { heads: defaultHeads, expansion, featureMaps }: GroupedOptions,
+): Grouped {
+  const heads = config.number("num_heads", defaultHeads);
+  const keyHeads = readKeyHeads(config, heads);
+  const { keyDim, valueDim } = readExpanded(config, heads, expansion);
+  refuseUnless(config, "elementwise_affine", true);
+  return {
+    mixer: {
+      heads,
+      keyHeads,
+      keyDim,
+      valueDim,
+      outputGate: config.boolean("use_output_gate", true),
+      normEpsilon: config.number("norm_eps", 1e-6),
+      ...(config.has("feature_map") && {
+        featureMap: config.choice("feature_map", featureMaps, ""),
+      }),
+    },
+    channels: { query: heads * keyDim, key: keyHeads * keyDim, value: keyHeads * valueDim },
+  };
+}
+
+/** Where what GLA and RetNet have alike is, behind the streams' convolutions of `taps`. */
+export function groupedSources(
+  config: CheckpointConfig,
+  attn: string,
+  channels: Grouped["channels"],
+  taps: number,
+): Sources {
+  return {
+    ...streamSources(attn, channels, taps),
+    "mixer.gate.weight": `${attn}.g_proj.weight`,
+    "mixer.norm.weight": `${attn}.${gatedNormName(config)}.weight`,
+    "mixer.output.weight": `${attn}.o_proj.weight`,
+  };
+}
+
 /** What GLA and RetNet call their norm: by another name where it is fused with a gate. */
-export function gatedNormName(config: CheckpointConfig): "g_norm_swish_gate" | "g_norm" {
+function gatedNormName(config: CheckpointConfig): "g_norm_swish_gate" | "g_norm" {
   const fused = config.boolean("fuse_norm", true) && config.boolean("use_output_gate", true);
   return fused ? "g_norm_swish_gate" : "g_norm";
 }
