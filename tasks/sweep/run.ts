@@ -151,7 +151,7 @@ export async function sweepHash(
 ): Promise<string> {
   const files = Object.values(configuration.taskOptions ?? {}).flatMap(Object.values)
     .filter((value) => typeof value === "string");
-  const contents = await Promise.all(files.map(fingerprintPath));
+  const contents = await Promise.all([...new Set(files)].map(fingerprintPath));
   const models = cards.map((
     { name, family, parameters, trainLength, window, fingerprint },
   ) => [name, family, parameters, trainLength, window, fingerprint]);
