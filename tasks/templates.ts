@@ -1,6 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { join } from "@std/path";
-import type { PromptTemplate } from "./wording.ts";
+import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 
 /** Options of {@linkcode chatTemplate}. */
 export interface ChatTemplateOptions {
@@ -120,6 +120,16 @@ export async function loadChatTemplate(
   } catch (error) {
     throw new Error(`${(error as Error).message} (of ${folder})`, { cause: error });
   }
+}
+
+/**
+ * The templates that a checkpoint's folder can be asked in: the plain one, and its own where it has one.
+ *
+ * @throws {Error} where what is there is no template.
+ */
+export async function loadTemplates(folder: string): Promise<PromptTemplate[]> {
+  const chat = await loadChatTemplate(folder);
+  return [BASE_TEMPLATE, ...(chat ? [chat] : [])];
 }
 
 function defaultOf(templates: unknown, folder: string): string | undefined {

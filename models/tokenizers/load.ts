@@ -3,10 +3,17 @@ import { JsonTokenizer } from "./json_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { WorldTokenizer } from "./world_tokenizer.ts";
 
+const JSON_FILE = "tokenizer.json";
 const WORLD = /^rwkv_vocab_.*\.txt$/;
 /** How to come by RWKV's vocabulary, which its `.pth` files lie without. */
 const WORLD_SOURCE =
   "RWKV's World models take rwkv_vocab_v20230424.txt, which is at https://raw.githubusercontent.com/BlinkDL/ChatRWKV/main/tokenizer/rwkv_vocab_v20230424.txt: put it beside the checkpoint";
+
+/** Whether a folder holds a tokenizer that {@linkcode loadTokenizer} reads. */
+export async function holdsTokenizer(folder: string): Promise<boolean> {
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  return names.some((name) => name === JSON_FILE || WORLD.test(name));
+}
 
 /**
  * Loads a checkpoint's tokenizer from its folder: `tokenizer.json`, with `tokenizer_config.json`
@@ -19,8 +26,8 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   if (WORLD.test(basename(path))) return await loadWorld(path);
   const folder = (await Deno.stat(path)).isFile ? dirname(path) : path;
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
-  if (names.includes("tokenizer.json")) {
-    const source = join(folder, "tokenizer.json");
+  if (names.includes(JSON_FILE)) {
+    const source = join(folder, JSON_FILE);
     const configuration = names.includes("tokenizer_config.json")
       ? await readJson(join(folder, "tokenizer_config.json"))
       : undefined;

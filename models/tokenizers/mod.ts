@@ -5,6 +5,6 @@
  */
 export { BYTE_TOKENIZER } from "./byte_tokenizer.ts";
 export { JsonTokenizer } from "./json_tokenizer.ts";
-export { loadTokenizer } from "./load.ts";
+export { holdsTokenizer, loadTokenizer } from "./load.ts";
 export { type EncodeOptions, StreamingDecoder, type Tokenizer } from "./tokenizer.ts";
 export { WorldTokenizer } from "./world_tokenizer.ts";

@@ -1,13 +1,13 @@
 import { join } from "@std/path";
-import { BYTE_TOKENIZER, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
+import { BYTE_TOKENIZER, loadTokenizer } from "../../models/mod.ts";
 import { FORMATS_IN_WORDS, RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
 import type { QuestionTask } from "../generators/ruler/question.ts";
 import { recordOf } from "../generators/ruler/records.ts";
 import { RULER_NAMES, type RulerOptions, rulerQuestions } from "../generators/ruler/tasks.ts";
-import { checkTemplate } from "../subjects/words.ts";
+import { checkTemplate, tokenizerFolder } from "../subjects/words.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import type { SampleCoordinates } from "../task.ts";
-import { loadChatTemplate } from "../templates.ts";
+import { loadTemplates } from "../templates.ts";
 import { BASE_TEMPLATE, type Wording } from "../wording.ts";
 import { RULER_FILES } from "./grid.ts";
 import {
@@ -128,10 +128,9 @@ async function findWording(name: string | undefined, template = "base"): Promise
       template: checkTemplate("bytes", template, [BASE_TEMPLATE]),
     };
   }
-  const folder = isHubModel(name) ? await downloadModel(name, { weights: false }) : name;
-  const chat = await loadChatTemplate(folder);
+  const folder = await tokenizerFolder(name);
   return {
     tokenizer: await loadTokenizer(folder),
-    template: checkTemplate(name, template, [BASE_TEMPLATE, ...(chat ? [chat] : [])]),
+    template: checkTemplate(name, template, await loadTemplates(folder)),
   };
 }

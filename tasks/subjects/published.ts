@@ -1,17 +1,22 @@
 import { basename, dirname, join } from "@std/path";
-import { describeModel, downloadModel, isHubModel, loadTokenizer } from "../../models/mod.ts";
-import type { DownloadProgress, ModelConfiguration, Tokenizer } from "../../models/mod.ts";
-import { stateBytesOf, windowOf } from "../../models/layers.ts";
+import {
+  describeModel,
+  downloadModel,
+  holdsTokenizer,
+  isHubModel,
+  loadTokenizer,
+} from "../../models/mod.ts";
+import type { DownloadProgress, Tokenizer } from "../../models/mod.ts";
 import { fingerprint } from "../fingerprint.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
-import { loadChatTemplate } from "../templates.ts";
+import { loadTemplates } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 import { knownCheckpoint } from "./known.ts";
+import { describeConfiguration } from "./card.ts";
 import { changed, type ModelName } from "./name.ts";
-import { countParameters } from "./trained.ts";
-import { checkTemplate, WORD_TASKS } from "./words.ts";
+import { checkTemplate, tokenizerFolder, WORD_TASKS } from "./words.ts";
 
 /** Files that hold a model. */
 const MODEL_FILES = /\.(safetensors|bin|pth|json|jinja|txt)$/;
@@ -59,14 +64,13 @@ export async function findPublished(
   const known = knownCheckpoint(model);
   const trainLength = description.trainedLength ?? known?.trainLength;
   const tokenizer = await findTokenizer(folder, options.tokenizer ?? known?.tokenizer, onProgress);
-  const chat = tokenizer && await loadChatTemplate(folder);
-  const templates = [BASE_TEMPLATE, ...(chat ? [chat] : [])];
+  const templates = tokenizer ? await loadTemplates(folder) : [];
   return {
     path,
     tokenizer,
     stopTokens: await readStopTokens(folder, tokenizer),
     card: {
-      ...describe(changed(description.configuration, asked, trainLength)),
+      ...describeConfiguration(changed(description.configuration, asked, trainLength)),
       name,
       trainLength,
       tasks: tokenizer ? ASKED : [],
@@ -82,32 +86,15 @@ export async function findPublished(
   };
 }
 
-function describe(
-  configuration: ModelConfiguration,
-): Pick<SubjectCard, "family" | "parameters" | "window" | "stateBytes"> {
-  return {
-    family: configuration.family,
-    parameters: countParameters(configuration),
-    window: windowOf(configuration),
-    stateBytes: stateBytesOf(configuration),
-  };
-}
-
 async function findTokenizer(
   folder: string,
   elsewhere: string | undefined,
   onProgress: PublishedOptions["onProgress"],
 ): Promise<Tokenizer | undefined> {
   if (elsewhere !== undefined) {
-    return await loadTokenizer(
-      isHubModel(elsewhere)
-        ? await downloadModel(elsewhere, { weights: false, onProgress })
-        : elsewhere,
-    );
+    return await loadTokenizer(await tokenizerFolder(elsewhere, onProgress));
   }
-  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
-  const has = names.some((name) => name === "tokenizer.json" || /^rwkv_vocab_.*\.txt$/.test(name));
-  return has ? await loadTokenizer(folder) : undefined;
+  return await holdsTokenizer(folder) ? await loadTokenizer(folder) : undefined;
 }
 
 /** @throws {Error} always: that there is no tokenizer, and where to get one. */

@@ -1,23 +1,15 @@
 import { join } from "@std/path";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
-import { parameterSpecifications, stateBytesOf, windowOf } from "../../models/layers.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
 import type { Recipe } from "../training/recipe.ts";
+import { describeConfiguration } from "./card.ts";
 import { changed, type ModelName } from "./name.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 
 const BYTES = BYTE_TOKENIZER.vocabulary;
-
-/** How many weights a model has. */
-export function countParameters(configuration: ModelConfiguration): number {
-  return parameterSpecifications(configuration).reduce(
-    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
-    0,
-  );
-}
 
 /** The tokenizer of a model that `deno task train` made, where its tokens are bytes. */
 export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer | undefined {
@@ -45,12 +37,9 @@ export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string
   const tokenizer = trainedTokenizer(model);
   const known = [...new Set(recipe.tasks.map((task) => task.name as string))];
   return {
+    ...describeConfiguration(model),
     name,
-    family: model.family,
-    parameters: countParameters(model),
     trainLength: recipe.length,
-    window: windowOf(model),
-    stateBytes: stateBytesOf(model),
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
     fingerprint,

@@ -1,3 +1,4 @@
+import { downloadModel, type DownloadProgress, isHubModel } from "../../models/mod.ts";
 import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { PromptTemplate } from "../wording.ts";
 
@@ -23,4 +24,17 @@ export function checkTemplate(
     );
   }
   return template;
+}
+
+/**
+ * The folder of a tokenizer, without the weights beside it where it is on the hub.
+ *
+ * @param name The folder, or `hf:owner/name`.
+ * @throws {Error} where it cannot be downloaded.
+ */
+export async function tokenizerFolder(
+  name: string,
+  onProgress?: (progress: DownloadProgress) => void,
+): Promise<string> {
+  return isHubModel(name) ? await downloadModel(name, { weights: false, onProgress }) : name;
 }
