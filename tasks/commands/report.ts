@@ -1,4 +1,5 @@
 import { dirname, join } from "@std/path";
+import { exists } from "../../models/checkpoints/download.ts";
 import { nameRuns, type Run } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
 import { parseLength } from "../sweep/configuration.ts";
@@ -58,7 +59,7 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
 
 async function readRun(folder: string, name: string): Promise<Run> {
   const variants = join(folder, VARIANTS);
-  const trained = await Deno.stat(variants).then(() => true, () => false);
+  const trained = await exists(variants);
   const path = trained ? variants : join(folder, RESULTS);
   let csv: string;
   try {

@@ -1,3 +1,4 @@
+import { exists } from "../../models/checkpoints/download.ts";
 import { intervene, type ModelConfiguration } from "../../models/mod.ts";
 
 /** A model as it is asked for: which, and what is changed in it. */
@@ -12,7 +13,7 @@ export interface ModelName {
 
 /** Takes `model+change+change` apart; a path that there is stays whole. */
 export async function parseName(name: string): Promise<ModelName> {
-  if (await Deno.stat(name).then(() => true, () => false)) {
+  if (await exists(name)) {
     return { name, model: name, changes: [] };
   }
   const [model, ...changes] = name.split("+");

@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import { exists } from "../../models/checkpoints/download.ts";
 import type { Recipe } from "./recipe.ts";
 import { train, type TrainingProgress } from "./train.ts";
 
@@ -8,9 +9,8 @@ const LOCK = "training.lock";
 
 /** Whether a folder holds a model whose training has come to its end. */
 export async function isFinished(directory: string): Promise<boolean> {
-  const exists = (file: string): Promise<boolean> =>
-    Deno.stat(join(directory, file)).then(() => true, () => false);
-  return await exists("model.safetensors") && !await exists("checkpoint.safetensors");
+  return await exists(join(directory, "model.safetensors")) &&
+    !await exists(join(directory, "checkpoint.safetensors"));
 }
 
 /**
