@@ -29,6 +29,12 @@ function rowTiling(
   return { LANES, ROWS, joined: gpu.supportsSubgroups && ROWS === 1 ? "subgroups" : "workgroup" };
 }
 
+/**
+ * What {@linkcode argmax} gives for a row of logits that holds a NaN: no vocabulary has a token of
+ * this index.
+ */
+export const NO_TOKEN = 0xffffffff;
+
 /** What {@linkcode argmax} takes. */
 export interface ArgmaxInputs {
   /** `[rows, vocabulary]`. */
@@ -37,13 +43,13 @@ export interface ArgmaxInputs {
 
 /** What {@linkcode argmax} returns. */
 export interface ArgmaxOutputs {
-  /** `[rows]`, u32. */
+  /** `[rows]`, u32; {@linkcode NO_TOKEN} for a row that holds a NaN. */
   readonly tokens: Tensor;
 }
 
 /**
- * The place of the largest logit of each row: the first where several are equal. NaN is never the
- * largest; a row of nothing but NaN gives 0.
+ * The index of the largest logit of each row: the first where several are equal. A row that holds a
+ * NaN gives {@linkcode NO_TOKEN}, so that whoever reads the tokens learns of it with no other read.
  *
  * @throws {RangeError} where `logits` is not an f32 matrix with at least one column.
  */

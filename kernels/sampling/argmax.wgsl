@@ -1,5 +1,4 @@
-// The place of the first of the largest logits of each row; NaN is never the largest, and a row of
-// nothing but NaN gives 0.
+// The index of the first of the largest logits of each row; a row that holds a NaN gives NO_TOKEN.
 // Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 
 override LANES: u32 = 64u; // a power of two
@@ -14,15 +13,15 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
 
-const NONE = 0xffffffffu;
+const NO_TOKEN = 0xffffffffu;
+const NOT_A_NUMBER = 0xffffffffu; // the key of NaN, greater than any other
 
-// Keys are compared as integers: their order is that of the floats, 0 is that of NaN, and no compiler
-// may assume NaN away.
+// Keys are compared as integers: their order is that of the floats, and no compiler may assume NaN away.
 fn order_keys(bits: vec4u) -> vec4u {
   let sign = vec4u(0x80000000u);
   let ordered = select(bits | sign, ~bits, (bits & sign) != vec4u(0u));
   let zeros = select(ordered, sign, bits == sign); // -0 equals 0
-  return select(zeros, vec4u(0u), (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
+  return select(zeros, vec4u(NOT_A_NUMBER), (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -36,8 +35,8 @@ fn argmax(
   // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
   let start = select(0u, row * shape.vocabulary, valid);
   let end = start + shape.vocabulary;
-  var best = 0u;
-  var place = NONE;
+  var best = 0u; // less than the key of any float
+  var place = NO_TOKEN;
   for (var vector = start / 4u + local.x; vector < (end + 3u) / 4u; vector += LANES) {
     let elements = vec4u(vector * 4u) + vec4u(0u, 1u, 2u, 3u);
     let inside = (elements >= vec4u(start)) & (elements < vec4u(end));
@@ -47,11 +46,11 @@ fn argmax(
       best = largest;
       let offset = select(select(select(3u, 2u, key.z == largest), 1u, key.y == largest), 0u,
         key.x == largest);
-      place = elements.x + offset - start;
+      place = select(elements.x + offset - start, NO_TOKEN, largest == NOT_A_NUMBER);
     }
   }
   let first = first_largest(local, best, place);
   if (valid && local.x == 0u) {
-    tokens[row] = select(first, 0u, first == NONE);
+    tokens[row] = first;
   }
 }

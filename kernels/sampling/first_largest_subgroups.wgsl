@@ -10,18 +10,18 @@ fn first_largest(local: vec3u, key: u32, place: u32) -> u32 {
   let rank = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
   let largest = subgroupMax(key);
-  let first = subgroupMin(select(NONE, place, key == largest));
+  let first = subgroupMin(select(NO_TOKEN, place, key == largest));
   keys[local.x] = select(0u, largest, rank == 0u);
-  places[local.x] = select(NONE, first, rank == 0u);
+  places[local.x] = select(NO_TOKEN, first, rank == 0u);
   workgroupBarrier();
   var best = 0u;
   for (var lane = rank; lane < LANES; lane += size) {
     best = max(best, keys[lane]);
   }
   best = subgroupMax(best);
-  var nearest = NONE;
+  var nearest = NO_TOKEN;
   for (var lane = rank; lane < LANES; lane += size) {
-    nearest = min(nearest, select(NONE, places[lane], keys[lane] == best));
+    nearest = min(nearest, select(NO_TOKEN, places[lane], keys[lane] == best));
   }
   return subgroupMin(nearest);
 }

@@ -72,8 +72,8 @@ const OPS: Record<string, (gpu: Gpu) => Promise<void>> = {
   async argmax(gpu): Promise<void> {
     const [rows, vocabulary] = [6, 1030];
     const x = normals(1, rows * vocabulary).map((value) => Math.round(value));
-    for (let i = 0; i < x.length; i += 5) x[i] = [NaN, -Infinity, -0, -9][i / 5 % 4];
-    x.fill(NaN, 0, vocabulary);
+    for (let i = 0; i < x.length; i += 5) x[i] = [-Infinity, -0, -9][i / 5 % 3];
+    x[vocabulary - 3] = NaN;
     x.fill(-Infinity, vocabulary, 2 * vocabulary);
     x[3 * vocabulary - 1] = Infinity;
     const { tokens } = argmax(gpu, { logits: gpu.tensor([rows, vocabulary], x) });
