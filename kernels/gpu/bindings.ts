@@ -54,35 +54,38 @@ export class Bindings {
 
   #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
     const { label, source } = kernel;
-    this.#device.pushErrorScope("validation");
-    const module = this.#device.createShaderModule({
-      label,
-      code: forCompiler(source, this.#device),
-    });
-    const pipeline = this.#device.createComputePipeline({
-      label,
-      layout: "auto",
-      compute: {
-        module,
-        entryPoint: label,
-        constants: Object.fromEntries(
-          Object.entries(constants).map(([name, value]) => [name, Number(value)]),
-        ),
-      },
-    });
-    const scope = this.#device.popErrorScope();
-    const check = (async () => {
-      const error = await scope;
-      if (error === null) return;
+    for (const [name, value] of Object.entries(constants)) {
+      if (!Number.isFinite(Number(value))) {
+        throw new RangeError(
+          `Cannot run ${label} as its constant ${name} must be a finite number: current value is ${value}`,
+        );
+      }
+    }
+    return this.#faults.guard(() => {
+      const module = this.#device.createShaderModule({
+        label,
+        code: forCompiler(source, this.#device),
+      });
+      const pipeline = this.#device.createComputePipeline({
+        label,
+        layout: "auto",
+        compute: {
+          module,
+          entryPoint: label,
+          constants: Object.fromEntries(
+            Object.entries(constants).map(([name, value]) => [name, Number(value)]),
+          ),
+        },
+      });
+      return { module, pipeline };
+    }, async (error, { module }) => {
+      this.#pipelines.delete(kernel);
       const { messages } = await module.getCompilationInfo();
       const text = messages.map((message) => message.message).join("\n") || error.message;
-      this.#faults.fail(
-        new KernelError(`Cannot compile ${label} with ${JSON.stringify(constants)}:\n${text}`),
+      return new KernelError(
+        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${text}`,
       );
-      this.#pipelines.delete(kernel);
-    })();
-    this.#faults.watch(check);
-    return pipeline;
+    }).pipeline;
   }
 
   /**
@@ -108,17 +111,12 @@ export class Bindings {
     let group = this.#bindGroups.get(key);
     if (group === undefined) {
       if (this.#bindGroups.size >= CACHE_ENTRIES) this.#bindGroups.clear();
-      this.#device.pushErrorScope("validation");
-      group = this.#device.createBindGroup({
-        label,
-        layout: pipeline.pipeline.getBindGroupLayout(0),
-        entries: buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
-      });
-      const scope = this.#device.popErrorScope();
-      const check = scope.then((error) => {
-        if (error) this.#faults.fail(new KernelError(`Cannot run ${label}: ${error.message}`));
-      });
-      this.#faults.watch(check);
+      group = this.#faults.guard(() =>
+        this.#device.createBindGroup({
+          label,
+          layout: pipeline.pipeline.getBindGroupLayout(0),
+          entries: buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
+        }), (error) => new KernelError(`Cannot run ${label}: ${error.message}`));
       this.#bindGroups.set(key, group);
     }
     return group;

@@ -2,12 +2,14 @@ import { DeviceLostError, KernelError } from "./errors.ts";
 
 /** What went wrong on a device, kept until someone waits for its work. */
 export class Faults {
+  readonly #device: GPUDevice;
   readonly #checks = new Set<Promise<void>>();
   #error: Error | undefined;
   #lost: string | undefined;
 
   /** Listens to the device. */
   constructor(device: GPUDevice) {
+    this.#device = device;
     device.lost.then((info) => this.#lost = info.message || info.reason);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -24,6 +26,30 @@ export class Faults {
   watch(check: Promise<void>): void {
     this.#checks.add(check);
     check.finally(() => this.#checks.delete(check));
+  }
+
+  /**
+   * Makes something within a validation scope, which is closed even where `make` throws: one left
+   * open would swallow every later error.
+   *
+   * @param describe What the next wait for the GPU throws where the device reports an error.
+   */
+  guard<Made>(
+    make: () => Made,
+    describe: (error: GPUError, made: Made) => Error | Promise<Error>,
+  ): Made {
+    this.#device.pushErrorScope("validation");
+    let made: { value: Made } | undefined;
+    try {
+      made = { value: make() };
+      return made.value;
+    } finally {
+      this.watch(
+        this.#device.popErrorScope().then(async (error) => {
+          if (error !== null && made !== undefined) this.fail(await describe(error, made.value));
+        }),
+      );
+    }
   }
 
   /** Notes an error, for the next wait to throw. */

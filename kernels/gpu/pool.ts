@@ -48,21 +48,24 @@ export class BufferPool {
     }
     const { held } = this;
     this.#device.pushErrorScope("out-of-memory");
-    const buffer = this.#device.createBuffer({
-      size: bytes,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
-    this.#onAllocated(
-      this.#device.popErrorScope().then((error) =>
-        error === null ? undefined : new RangeError(
-          `Cannot make a tensor of shape [${shape}] as the GPU has no memory for its ${bytes} bytes beside the ${
-            held - bytes
-          } that are held: read fewer tokens at once, or load the model in f16`,
-          { cause: error },
-        )
-      ),
-    );
-    return { id: this.#count++, buffer, bytes, references: 1 };
+    try {
+      const buffer = this.#device.createBuffer({
+        size: bytes,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+      return { id: this.#count++, buffer, bytes, references: 1 };
+    } finally {
+      this.#onAllocated(
+        this.#device.popErrorScope().then((error) =>
+          error === null ? undefined : new RangeError(
+            `Cannot make a tensor of shape [${shape}] as the GPU has no memory for its ${bytes} bytes beside the ${
+              held - bytes
+            } that are held: read fewer tokens at once, or load the model in f16`,
+            { cause: error },
+          )
+        ),
+      );
+    }
   }
 
   /** Takes a buffer back that no tensor holds any more. */

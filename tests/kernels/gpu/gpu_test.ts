@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DeviceLostError, kernel, KernelError, openGpu } from "../../../kernels/gpu/mod.ts";
+import { DeviceLostError, Gpu, kernel, KernelError, openGpu } from "../../../kernels/gpu/mod.ts";
 import { testGpu } from "../../testing.ts";
 
 const FILL = kernel(
@@ -32,6 +32,49 @@ Deno.test("a constant or a binding that the shader lacks is thrown with its name
   await assertRejects(() => gpu.sync(), KernelError, "'NOPE' not found");
   gpu.dispatch(FILL, { read: { x }, write: { y }, workgroups: 1 });
   await assertRejects(() => gpu.sync(), KernelError, "Cannot run fill");
+});
+
+Deno.test("a constant that is no finite number is refused, and later errors are still thrown", async () => {
+  const gpu = await testGpu();
+  using y = gpu.empty([4]);
+  for (const VALUE of [NaN, Infinity, -Infinity]) {
+    assertThrows(
+      () => gpu.dispatch(FILL, { constants: { VALUE }, write: { y }, workgroups: 1 }),
+      RangeError,
+      `Cannot run fill as its constant VALUE must be a finite number: current value is ${VALUE}`,
+    );
+  }
+  gpu.dispatch(FILL, { constants: { NOPE: 1 }, write: { y }, workgroups: 1 });
+  await assertRejects(() => gpu.sync(), KernelError, "'NOPE' not found");
+});
+
+Deno.test("an exception while something is made leaves no error scope open", async () => {
+  await using own = await openGpu();
+  let broken: string | undefined;
+  const device = new Proxy(own.device, {
+    get(target, name): unknown {
+      if (name === broken) {
+        return () => {
+          throw new TypeError("no");
+        };
+      }
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const gpu = new Gpu(device, own.adapter, { poison: false, owns: false });
+  using y = gpu.empty([4]);
+  const work = { write: { y }, workgroups: 4 };
+  for (broken of ["createShaderModule", "createComputePipeline", "createBindGroup"]) {
+    assertThrows(() => gpu.dispatch(FILL, work), TypeError, "no");
+  }
+  broken = "createBuffer";
+  assertThrows(() => gpu.empty([999]), TypeError, "no");
+  broken = undefined;
+  gpu.dispatch(FILL, { constants: { NOPE: 1 }, ...work });
+  await assertRejects(() => gpu.sync(), KernelError, "'NOPE' not found");
+  gpu.dispatch(FILL, work);
+  assertEquals([...await y.read()], [1, 1, 1, 1]);
 });
 
 Deno.test("what is over a limit is refused with the limit's name", async () => {
