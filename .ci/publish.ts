@@ -42,12 +42,18 @@ async function filesUnder(path: string): Promise<string[]> {
   return files;
 }
 
+/** The most that a published package may take: it is fetched by everybody who imports it. */
+const LARGEST_PACKAGE_BYTES = 5_000_000;
+/** Logs of trainings stay in the repository. */
+const LOG = /\/models\/zoo\/.*(\/log\.csv$|\/learning_rates\/)/;
+
 /** Copies what is published from one folder to another, which must be empty or not there. */
 export async function copyForPublishing(root: string, copy: string): Promise<void> {
   const { publish } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
   const files: string[] = [];
   for (const name of [...publish.include, "deno.lock"]) {
-    files.push(...await filesUnder(join(root, name)));
+    const found = await filesUnder(join(root, name));
+    files.push(...found.filter((file) => !LOG.test(file.replaceAll("\\", "/"))));
   }
   const texts = new Set<string>();
   for (const file of files) {
@@ -65,6 +71,18 @@ export async function copyForPublishing(root: string, copy: string): Promise<voi
     await Deno.writeTextFile(`${text}.ts`, textModule(await Deno.readTextFile(text)));
     await Deno.remove(text);
   }
+}
+
+/** Checks what is about to be published. @throws {RangeError} where it is too large. */
+export async function checkSize(copy: string): Promise<number> {
+  let bytes = 0;
+  for (const file of await filesUnder(copy)) bytes += (await Deno.stat(file)).size;
+  if (bytes > LARGEST_PACKAGE_BYTES) {
+    throw new RangeError(
+      `Cannot publish as the package takes ${bytes} bytes: at most ${LARGEST_PACKAGE_BYTES} are allowed; leave files out in .ci/publish.ts`,
+    );
+  }
+  return bytes;
 }
 
 async function deno(cwd: string, ...args: string[]): Promise<void> {
@@ -85,6 +103,7 @@ if (import.meta.main) {
     const copy = await Deno.makeTempDir({ prefix: "lengthwise-" });
     try {
       await copyForPublishing(root, copy);
+      console.log(`the package takes ${await checkSize(copy)} bytes`);
       await deno(copy, "publish", "--dry-run", "--allow-dirty");
       await deno(copy, "run", "-A", join(root, ".ci/smoke.ts"));
     } finally {
@@ -92,5 +111,6 @@ if (import.meta.main) {
     }
   } else {
     await copyForPublishing(root, resolve(folder));
+    await checkSize(resolve(folder));
   }
 }
