@@ -1,5 +1,5 @@
 import { affine, affineParameters } from "./affine.ts";
-import { activation, gatedActivation, linearMap, multiply, tokenShift } from "./operations.ts";
+import { activation, gatedActivation, linearMap, multiply } from "./operations.ts";
 import {
   free,
   fromUniform,
@@ -7,18 +7,20 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "./parameters.ts";
+import { tokenShift } from "./recurrences.ts";
 import type { Tape, Variable } from "./tape.ts";
 
 /** What mixes the channels of one token. */
 export interface ChannelMixerConfiguration {
   /**
-   * `swiglu`, `geglu`: a gated perceptron (Shazeer 2020); `rwkv6`, `rwkv7`: a squared ReLU over
-   * the token and the one before it, RWKV-6's with a receptance gate.
+   * `swiglu`, `geglu`: a gated perceptron (Shazeer 2020); `relu_squared`: one without a gate (So et
+   * al. 2021); `rwkv6`, `rwkv7`: a squared ReLU over the token and the one before it, RWKV-6's with a
+   * receptance gate.
    */
-  readonly kind: "swiglu" | "geglu" | "rwkv6" | "rwkv7";
+  readonly kind: "swiglu" | "geglu" | "relu_squared" | "rwkv6" | "rwkv7";
   /** Width between the two projections. */
   readonly hidden: number;
-  /** Whether a gated perceptron's projections have biases; false unless told. */
+  /** Whether a perceptron's projections have biases, RWKV's aside; false unless told. */
   readonly bias?: boolean;
 }
 
@@ -49,8 +51,9 @@ type Factory = (
 const CHANNEL_MIXERS: Readonly<Record<ChannelMixerConfiguration["kind"], Factory>> = {
   swiglu: gated("silu"),
   geglu: gated("gelu"),
-  rwkv6: squaredRelu(true),
-  rwkv7: squaredRelu(false),
+  relu_squared: ungated("relu_squared"),
+  rwkv6: rwkv(true),
+  rwkv7: rwkv(false),
 };
 
 /** The channel mixer that a configuration describes. @throws {RangeError} where the kind is unknown. */
@@ -88,8 +91,22 @@ function gated(kind: "silu" | "gelu"): Factory {
   });
 }
 
+function ungated(kind: "relu_squared"): Factory {
+  return (width, { hidden, bias = false }, outputGain) => ({
+    parameters: [
+      ...affineParameters("up", hidden, width, { bias }),
+      ...affineParameters("down", width, hidden, { bias, gain: outputGain }),
+    ],
+    carries: false,
+    mix(tape, parameters, x): ChannelMixed {
+      const mixed = activation(tape, affine(tape, parameters, "up", x, { bias }), kind);
+      return { output: affine(tape, parameters, "down", mixed, { bias }) };
+    },
+  });
+}
+
 /** RWKV's channel mixing (Peng et al. 2024, eq. 23–26; Peng et al. 2025, section 4.2). */
-function squaredRelu(receptance: boolean): Factory {
+function rwkv(receptance: boolean): Factory {
   const streams = receptance ? ["key", "receptance"] : ["key"];
   return (width, { hidden }, outputGain) => ({
     parameters: [

@@ -1,12 +1,17 @@
 import type { ChannelMixerConfiguration } from "./channel_mixers.ts";
 import type { MixerConfiguration } from "./mixers/registry.ts";
 
-/** One layer: a sequence mixer, and a channel mixer behind it where there is one. */
+/** One layer: a sequence mixer, then a channel mixer; it may lack either. */
 export interface LayerConfiguration {
-  /** Mixes along the sequence. */
-  readonly mixer: MixerConfiguration;
+  /** Mixes along the sequence; one of kind `parallel` is several mixers side by side. */
+  readonly mixer?: MixerConfiguration;
   /** Mixes the channels of each token. */
   readonly channelMixer?: ChannelMixerConfiguration;
+  /**
+   * Which of a mixer's sides are normed: its input (`before`), its output on the way to the residual
+   * stream (`behind`, OLMo 2), or both (`around`, Gemma 2). @default "before"
+   */
+  readonly norms?: "before" | "behind" | "around";
 }
 
 /** A model as plain data. */
@@ -27,6 +32,8 @@ export interface ModelConfiguration {
   readonly embeddingNorm?: boolean;
   /** Whether the head's rows are the embedding's: there is no `head.weight` then. */
   readonly tiedHead?: boolean;
+  /** Multiplies the logits, before any cap. @default 1 */
+  readonly logitScale?: number;
   /** Bounds the logits to ± this: `cap · tanh(logits / cap)` (Gemma); no bound unless told. */
   readonly logitSoftCap?: number;
   /** The layers, first to last. */
@@ -67,7 +74,7 @@ function mamba2(width: number, stateDim = 32): LayerConfiguration {
 /** A linear RNN's mixer with heads of 16 values, and a SwiGLU behind it. */
 function withMlp(
   { width, stateDim }: ArchitectureOptions,
-  kind: "delta_net" | "gated_delta_net" | "gla" | "linear_attention" | "retnet",
+  kind: "delta_net" | "gated_delta_net" | "gla" | "kda" | "linear_attention" | "retnet",
   keyDim: number,
 ): LayerConfiguration {
   return {
@@ -142,6 +149,49 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   "gated-deltanet": (options) =>
     repeated("gated-deltanet", options, withMlp(options, "gated_delta_net", 16)),
 
+  /** DeltaProduct (Siems et al. 2025): two writes per token, with eigenvalues from −1 to 1. */
+  deltaproduct: (options) =>
+    repeated("deltaproduct", options, {
+      mixer: {
+        kind: "gated_delta_net",
+        heads: options.width / 16,
+        keyDim: options.stateDim ?? 16,
+        valueDim: 16,
+        steps: 2,
+        negativeEigenvalues: true,
+      },
+      channelMixer: { kind: "swiglu", hidden: 2 * options.width },
+    }),
+
+  /** Kimi Delta Attention (Kimi Team 2025): the delta rule with a decay for each key channel. */
+  kda: (options) => repeated("kda", options, withMlp(options, "kda", 16)),
+
+  /** HGRN (Qin et al. 2023): an elementwise recurrence whose forget gate has a lower bound. */
+  hgrn: (options) =>
+    repeated("hgrn", options, {
+      mixer: { kind: "hgrn", channels: 2 * options.width, bounded: true },
+      channelMixer: { kind: "swiglu", hidden: 2 * options.width },
+    }),
+
+  /** LFM2 (Liquid AI 2025): two gated short convolutions to one layer of attention. */
+  lfm2: ({ vocabulary, width, layers = 3 }) => ({
+    family: "lfm2",
+    vocabulary,
+    width,
+    layers: Array.from({ length: layers }, (_, index): LayerConfiguration => ({
+      mixer: index % 3 === 2
+        ? {
+          kind: "attention",
+          heads: width / 16,
+          headDim: 16,
+          rotaryBase: 10_000,
+          queryKeyNorm: "head",
+        }
+        : { kind: "short_convolution" },
+      channelMixer: { kind: "swiglu", hidden: 2 * width },
+    })),
+  }),
+
   /** Mamba (Gu & Dao 2023): mixers alone, inner width twice the model's. */
   mamba1: (options) =>
     repeated("mamba1", options, {
@@ -189,7 +239,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 };
 
 /** Architectures without a state whose size can be chosen: attention alone, or as large as a head. */
-const FIXED_STATES = ["transformer", "griffin", "rwkv6", "rwkv7"];
+const FIXED_STATES = ["transformer", "griffin", "hgrn", "lfm2", "rwkv6", "rwkv7"];
 
 /** An option that would change nothing is an error: a sweep over it would compare like with like. */
 function checkOptions(name: string, options: ArchitectureOptions, layers: number): void {

@@ -1,4 +1,5 @@
-import type { LayerConfiguration, ModelConfiguration } from "./configuration.ts";
+import type { ModelConfiguration } from "./configuration.ts";
+import { mapMixers, mixersOf } from "./layers.ts";
 import type { AttentionConfiguration } from "./mixers/attention.ts";
 
 /** What {@linkcode intervene} must know of a model besides its configuration. */
@@ -109,7 +110,7 @@ export function intervene(
   changes: readonly string[],
   context: InterventionContext,
 ): ModelConfiguration {
-  if (!configuration.layers.some(({ mixer }) => mixer.kind === "attention")) {
+  if (!configuration.layers.flatMap(mixersOf).some(({ kind }) => kind === "attention")) {
     throw new RangeError(
       `Cannot change a ${configuration.family} with ${changes.join(", ")} as it has no attention`,
     );
@@ -117,14 +118,15 @@ export function intervene(
   const parsed = changes.map(parseIntervention);
   return {
     ...configuration,
-    layers: configuration.layers.map((layer): LayerConfiguration => {
-      if (layer.mixer.kind !== "attention") return layer;
-      const mixer = parsed.reduce(
-        (attention, { change, value }) => change(attention, value, context),
-        layer.mixer,
-      );
-      return { ...layer, mixer };
-    }),
+    layers: configuration.layers.map((layer) =>
+      mapMixers(layer, (mixer) =>
+        mixer.kind === "attention"
+          ? parsed.reduce(
+            (attention, { change, value }) => change(attention, value, context),
+            mixer,
+          )
+          : mixer)
+    ),
   };
 }
 

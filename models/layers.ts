@@ -1,7 +1,7 @@
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
-import type { ModelConfiguration } from "./configuration.ts";
+import type { LayerConfiguration, ModelConfiguration } from "./configuration.ts";
 import { F32_BYTES, type Mixer } from "./mixers/mixer.ts";
-import { createMixer } from "./mixers/registry.ts";
+import { createMixer, type SingleMixerConfiguration } from "./mixers/registry.ts";
 import {
   constant,
   free,
@@ -13,10 +13,14 @@ import {
 
 /** A layer of a model. */
 export interface Layer {
-  /** What mixes along the sequence. */
-  readonly mixer: Mixer;
+  /** What mixes along the sequence, where the layer has it. */
+  readonly mixer: Mixer | undefined;
   /** What mixes the channels of a token, where the layer has it. */
   readonly channelMixer: ChannelMixer | undefined;
+  /** Whether the mixers' inputs are normed. */
+  readonly normsBefore: boolean;
+  /** Whether the mixers' outputs are normed. */
+  readonly normsBehind: boolean;
 }
 
 /** All parameters of a model, in their order. */
@@ -28,13 +32,17 @@ export function parameterSpecifications(
     free(`${name}.weight`, [width], constant(1)),
     ...(configuration.norm === "layer" ? [free(`${name}.bias`, [width], constant(0))] : []),
   ];
-  const layers = buildLayers(configuration).map(({ mixer, channelMixer }) => [
-    ...norm("mixer_norm"),
-    ...prefixed("mixer", mixer.parameters),
-    ...(channelMixer
-      ? [...norm("channel_norm"), ...prefixed("channel_mixer", channelMixer.parameters)]
-      : []),
-  ]);
+  const layers = buildLayers(configuration).map((layer) => {
+    const sublayer = (name: string, mixer: Mixer | ChannelMixer): ParameterSpecification[] => [
+      ...(layer.normsBefore ? norm(`${name}_norm`) : []),
+      ...prefixed(name === "mixer" ? name : `${name}_mixer`, mixer.parameters),
+      ...(layer.normsBehind ? norm(`${name}_output_norm`) : []),
+    ];
+    return [
+      ...(layer.mixer ? sublayer("mixer", layer.mixer) : []),
+      ...(layer.channelMixer ? sublayer("channel", layer.channelMixer) : []),
+    ];
+  });
   return [
     free("embedding.weight", [vocabulary, width], normal(1)),
     ...(configuration.embeddingNorm ? norm("embedding_norm") : []),
@@ -44,12 +52,33 @@ export function parameterSpecifications(
   ];
 }
 
+/** The mixers of a layer, those that are side by side one by one; a layer may have none. */
+export function mixersOf({ mixer }: LayerConfiguration): readonly SingleMixerConfiguration[] {
+  if (mixer === undefined) return [];
+  return mixer.kind === "parallel" ? mixer.mixers : [mixer];
+}
+
+/** A layer with each of its mixers changed. */
+export function mapMixers(
+  layer: LayerConfiguration,
+  change: (mixer: SingleMixerConfiguration) => SingleMixerConfiguration,
+): LayerConfiguration {
+  const { mixer } = layer;
+  if (mixer === undefined) return layer;
+  return {
+    ...layer,
+    mixer: mixer.kind === "parallel"
+      ? { ...mixer, mixers: mixer.mixers.map(change) }
+      : change(mixer),
+  };
+}
+
 /**
  * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
  * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
  */
 export function windowOf({ layers }: ModelConfiguration): number | undefined {
-  const windows = layers.flatMap(({ mixer }) =>
+  const windows = layers.flatMap(mixersOf).flatMap((mixer) =>
     mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
   );
   const widest = Math.max(0, ...windows);
@@ -66,17 +95,20 @@ export function stateBytesOf(configuration: ModelConfiguration): (length: number
 export function sumStateBytes(layers: readonly Layer[], width: number, length: number): number {
   return layers.reduce(
     (sum, { mixer, channelMixer }) =>
-      sum + mixer.stateBytes(length) + (channelMixer?.carries ? F32_BYTES * width : 0),
+      sum + (mixer?.stateBytes(length) ?? 0) + (channelMixer?.carries ? F32_BYTES * width : 0),
     0,
   );
 }
 
 /** The layers that a configuration describes. @throws {RangeError} where it names an unknown mixer. */
 export function buildLayers({ width, layers }: ModelConfiguration): Layer[] {
-  const sublayers = layers.reduce((count, layer) => count + (layer.channelMixer ? 2 : 1), 0);
-  const outputGain = 1 / Math.sqrt(sublayers);
-  return layers.map(({ mixer, channelMixer }) => ({
-    mixer: createMixer(width, mixer, outputGain),
+  const sublayers = layers.flatMap(({ mixer, channelMixer }) => [mixer, channelMixer])
+    .filter((sublayer) => sublayer !== undefined);
+  const outputGain = 1 / Math.sqrt(sublayers.length);
+  return layers.map(({ mixer, channelMixer, norms = "before" }) => ({
+    mixer: mixer && createMixer(width, mixer, outputGain),
     channelMixer: channelMixer && createChannelMixer(width, channelMixer, outputGain),
+    normsBefore: norms !== "behind",
+    normsBehind: norms !== "before",
   }));
 }

@@ -51,19 +51,28 @@ export {
   type LayerConfiguration,
   type ModelConfiguration,
 } from "./configuration.ts";
+export { mapMixers, mixersOf } from "./layers.ts";
 export { type AttentionConfiguration, type DynamicScaling } from "./mixers/attention.ts";
 export type { DeltaNetConfiguration } from "./mixers/delta_net.ts";
 export type { GlaConfiguration } from "./mixers/gla.ts";
+export type { HgrnConfiguration } from "./mixers/hgrn.ts";
 export type { Hgrn2Configuration } from "./mixers/hgrn2.ts";
+export type { KdaConfiguration } from "./mixers/kda.ts";
 export type { LinearAttentionConfiguration } from "./mixers/linear_attention.ts";
 export type { Mamba1Configuration } from "./mixers/mamba1.ts";
 export type { Mamba2Configuration } from "./mixers/mamba2.ts";
 export { type Mixed, type Mixer, type MixerState } from "./mixers/mixer.ts";
+export type { ParallelConfiguration } from "./mixers/parallel.ts";
 export type { RetNetConfiguration } from "./mixers/retnet.ts";
 export type { RgLruConfiguration } from "./mixers/rg_lru.ts";
 export type { Rwkv6Configuration } from "./mixers/rwkv6.ts";
 export { type Rwkv7Configuration, type Rwkv7Ranks } from "./mixers/rwkv7.ts";
-export { createMixer, type MixerConfiguration } from "./mixers/registry.ts";
+export type { ShortConvolutionConfiguration } from "./mixers/short_convolution.ts";
+export {
+  createMixer,
+  type MixerConfiguration,
+  type SingleMixerConfiguration,
+} from "./mixers/registry.ts";
 export { type GenerateOptions, Model } from "./model.ts";
 export type { Batch, Scores } from "./scoring.ts";
 export { ModelState } from "./state.ts";

@@ -109,7 +109,7 @@ export class Model implements Disposable {
     const { gpu, configuration: { layers, vocabulary, logitSoftCap } } = this;
     const what = `read ${batch} × ${length} tokens`;
     const cache = this.#layers.reduce(
-      (most, { mixer }) => Math.max(most, mixer.largestStateBytes?.(length) ?? 0),
+      (most, { mixer }) => Math.max(most, mixer?.largestStateBytes?.(length) ?? 0),
       0,
     );
     gpu.checkBinding(batch * cache, what, "a layer's keys take");
@@ -147,9 +147,10 @@ export class Model implements Disposable {
 
   /** Logits of hidden rows: `[rows, width] → [rows, vocabulary]`. */
   head(tape: Tape, hidden: Variable): Variable {
-    const { tiedHead, logitSoftCap: cap } = this.configuration;
+    const { tiedHead, logitScale, logitSoftCap: cap } = this.configuration;
     const weight = this.#parameter(tiedHead ? "embedding.weight" : "head.weight");
-    const logits = linearMap(tape, hidden, weight);
+    const scaled = logitScale === undefined ? hidden : scale(tape, hidden, logitScale);
+    const logits = linearMap(tape, scaled, weight);
     return cap === undefined
       ? logits
       : scale(tape, activation(tape, scale(tape, logits, 1 / cap), "tanh"), cap);
@@ -376,27 +377,38 @@ export class Model implements Disposable {
     state: MixerState | undefined,
     shared: Map<string, Variable>,
   ): { output: Variable; state: MixerState } {
-    const { mixer, channelMixer } = this.#layers[index];
+    const { mixer, channelMixer, normsBefore, normsBehind } = this.#layers[index];
     const prefix = `layers.${index}`;
     const parameters = scoped((name) => this.#parameter(name), prefix);
-    const normed = this.#norm(tape, x, `${prefix}.mixer_norm`);
-    const mixed = mixer.mix(tape, scoped(parameters, "mixer"), normed, state, shared);
-    const output = add(tape, x, mixed.output);
-    if (channelMixer === undefined) return { output, state: mixed.state };
-    const channels = channelMixer.mix(
-      tape,
-      scoped(parameters, "channel_mixer"),
-      this.#norm(tape, output, `${prefix}.channel_norm`),
-      state?.tensors[CHANNEL_STATE],
-    );
-    const { position, tensors } = mixed.state;
-    const carried: Record<string, Variable> = channels.state
-      ? { [CHANNEL_STATE]: channels.state }
-      : {};
-    return {
-      output: add(tape, output, channels.output),
-      state: { position, tensors: { ...tensors, ...carried } },
-    };
+    const before = (x: Variable, name: string): Variable =>
+      normsBefore ? this.#norm(tape, x, `${prefix}.${name}_norm`) : x;
+    const join = (x: Variable, output: Variable, name: string): Variable =>
+      add(
+        tape,
+        x,
+        normsBehind ? this.#norm(tape, output, `${prefix}.${name}_output_norm`) : output,
+      );
+    let output = x;
+    let next: MixerState = { position: (state?.position ?? 0) + x.shape[1], tensors: {} };
+    if (mixer !== undefined) {
+      const normed = before(output, "mixer");
+      const mixed = mixer.mix(tape, scoped(parameters, "mixer"), normed, state, shared);
+      output = join(output, mixed.output, "mixer");
+      next = mixed.state;
+    }
+    if (channelMixer !== undefined) {
+      const mixed = channelMixer.mix(
+        tape,
+        scoped(parameters, "channel_mixer"),
+        before(output, "channel"),
+        state?.tensors[CHANNEL_STATE],
+      );
+      output = join(output, mixed.output, "channel");
+      if (mixed.state !== undefined) {
+        next = { ...next, tensors: { ...next.tensors, [CHANNEL_STATE]: mixed.state } };
+      }
+    }
+    return { output, state: next };
   }
 
   #finish(tape: Tape, x: Variable): Variable {

@@ -5,12 +5,14 @@ import { alibiTable } from "./alibi.ts";
 import {
   attention,
   concatenateTime,
-  convolution,
+  gatedActivation,
   reshape,
+  rmsNorm,
   rotary,
   sliceTime,
 } from "../operations.ts";
 import { constant, free, normal } from "../parameters.ts";
+import { convolution } from "../recurrences.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
 import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -48,7 +50,23 @@ export interface AttentionConfiguration {
   readonly sinks?: number;
   /** Whether distance is taken off the logits, in place of rotary positions; false unless told. */
   readonly alibi?: boolean;
+  /**
+   * RMS norm of queries and keys before they turn: of each `head`, with weights that the heads share,
+   * or of all heads `together`. @default no norm
+   */
+  readonly queryKeyNorm?: "head" | "together";
+  /** What that norm adds to the mean square. @default 1e-5 */
+  readonly normEpsilon?: number;
+  /** A scaled product s of query and key becomes `softCap · tanh(s / softCap)` (Gemma 2). @default none */
+  readonly softCap?: number;
+  /**
+   * Whether the sigmoid of another projection of the input multiplies the heads' outputs (Qiu et al.
+   * 2025, "Gated Attention"). @default false
+   */
+  readonly outputGate?: boolean;
 }
+
+const NORM_EPSILON = 1e-5;
 
 /**
  * Dynamic NTK scaling (Peng et al. 2023, "YaRN", section 3.4, after emozilla): as trained up to the
@@ -92,6 +110,7 @@ export function attentionMixer(
   const { rotaryDim = headDim, rotaryScaling, scale } = configuration;
   const { bias = false, outputBias = false } = configuration;
   const { convolution: taps = 0 } = configuration;
+  const { queryKeyNorm, normEpsilon = NORM_EPSILON, softCap, outputGate = false } = configuration;
   const streams = { query: heads * headDim, key: keyHeads * headDim, value: keyHeads * headDim };
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
   const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
@@ -103,7 +122,15 @@ export function attentionMixer(
           free(`${name}_convolution.weight`, [channels, taps], normal(1 / Math.sqrt(taps))),
           free(`${name}_convolution.bias`, [channels], constant(0)),
         ]),
+        ...(queryKeyNorm === undefined || name === "value" ? [] : [
+          free(
+            `${name}_norm.weight`,
+            [queryKeyNorm === "head" ? headDim : channels],
+            constant(1),
+          ),
+        ]),
       ]),
+      ...(outputGate ? affineParameters("gate", heads * headDim, width, { bias }) : []),
       ...affineParameters("output", width, heads * headDim, {
         bias: outputBias,
         gain: outputGain,
@@ -127,7 +154,12 @@ export function attentionMixer(
           output = convolved.output;
           tails[`${name}Tail`] = convolved.finalState;
         }
-        return reshape(tape, output, [batch, time, streams[name] / headDim, headDim]);
+        const isNormed = queryKeyNorm !== undefined && name !== "value";
+        const norm = (x: Variable): Variable =>
+          rmsNorm(tape, x, parameters(`${name}_norm.weight`), normEpsilon);
+        if (isNormed && queryKeyNorm === "together") output = norm(output);
+        const split = reshape(tape, output, [batch, time, streams[name] / headDim, headDim]);
+        return isNormed && queryKeyNorm === "head" ? norm(split) : split;
       };
       const frequencies = rotaryBase === undefined ? undefined : rotaryTable(tape, {
         dim: rotaryDim,
@@ -147,10 +179,14 @@ export function attentionMixer(
         sinks,
         alibiSlopes: alibi ? alibiTable(tape.gpu, heads) : undefined,
         scale,
+        softCap,
         queryOffset: cache.length - time,
         keyLength: cache.length,
       });
-      const joined = reshape(tape, mixed, [batch, time, heads * headDim]);
+      const read = reshape(tape, mixed, [batch, time, heads * headDim]);
+      const joined = outputGate
+        ? gatedActivation(tape, affine(tape, parameters, "gate", x, { bias }), read, "sigmoid")
+        : read;
       const output = affine(tape, parameters, "output", joined, { bias: outputBias });
       const { key, value } = window === undefined ? cache : keep(tape, cache, window, sinks);
       return { output, state: { position: position + time, tensors: { key, value, ...tails } } };

@@ -1,7 +1,17 @@
 import type { ActivationKind } from "../../kernels/activation/mod.ts";
-import { activation, add, deltaRule, linearMap, multiply, scale } from "../operations.ts";
+import {
+  activation,
+  add,
+  concatenate,
+  linearMap,
+  multiply,
+  reshape,
+  scale,
+  split,
+} from "../operations.ts";
 import { free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
-import { Variable } from "../tape.ts";
+import { deltaRule } from "../recurrences.ts";
+import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
   readOut,
@@ -37,12 +47,19 @@ export interface DeltaNetConfiguration {
   readonly normEpsilon?: number;
   /** Let β reach 2, so that the state's eigenvalues may be negative (Grazzi et al. 2025). */
   readonly negativeEigenvalues?: boolean;
+  /**
+   * Writes per token, each with a key, a value and a β of its own: DeltaProduct (Siems et al. 2025),
+   * whose transition is a product of so many Householder matrices. @default 1
+   */
+  readonly steps?: number;
 }
 
 /**
  * DeltaNet (Yang et al. 2024, section 3) and Gated DeltaNet (Yang et al. 2025, section 3.1): keys and
  * queries of unit length behind a SiLU, β from a sigmoid; the gated form's log decay is
- * `−A softplus(x W + b)`, as Mamba-2's.
+ * `−A softplus(x W + b)`, as Mamba-2's. DeltaProduct (Siems et al. 2025, section 3) is the same rule on
+ * `steps` times as many time steps: a token's decay comes before its first write, its query reads behind
+ * its last.
  */
 export function deltaNetMixer(
   width: number,
@@ -53,16 +70,17 @@ export function deltaNetMixer(
   const { keyHeads = heads, activation: keyActivation = "silu", normEpsilon } = configuration;
   const { fixedStrength = false, outputGate = kind === "gated_delta_net" } = configuration;
   const decays = kind === "gated_delta_net";
+  const { steps = 1 } = configuration;
   const beta = configuration.negativeEigenvalues ? 2 : 1;
   const streams: Stream[] = [
     { name: "query", heads: keyHeads, dim: keyDim, activation: keyActivation },
-    { name: "key", heads: keyHeads, dim: keyDim, activation: keyActivation },
-    { name: "value", heads, dim: valueDim, activation: "silu" },
+    { name: "key", heads: steps * keyHeads, dim: keyDim, activation: keyActivation },
+    { name: "value", heads: steps * heads, dim: valueDim, activation: "silu" },
   ];
   return {
     parameters: [
       ...streamParameters(width, streams, taps),
-      ...(fixedStrength ? [] : [linear("beta.weight", heads, width)]),
+      ...(fixedStrength ? [] : [linear("beta.weight", steps * heads, width)]),
       ...(decays
         ? [
           linear("decay.weight", heads, width),
@@ -74,16 +92,23 @@ export function deltaNetMixer(
     ],
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
+      const [batch, time] = x.shape;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
-      const { output: read, finalState } = deltaRule(tape, {
-        query: unitLength(tape, query),
-        key: unitLength(tape, key),
-        value,
-        beta: strength(),
-        logDecay: decays ? logDecay() : undefined,
+      const stepwise = (x: Variable, rest: readonly number[]): Variable =>
+        reshape(tape, x, [batch, time * steps, ...rest]);
+      const { output, finalState } = deltaRule(tape, {
+        query: stepwise(atStep(tape, unitLength(tape, query), steps - 1, steps), [
+          keyHeads,
+          keyDim,
+        ]),
+        key: stepwise(unitLength(tape, key), [keyHeads, keyDim]),
+        value: stepwise(value, [heads, valueDim]),
+        beta: stepwise(strength(), [heads]),
+        logDecay: decays ? stepwise(atStep(tape, logDecay(), 0, steps), [heads]) : undefined,
         state: state?.tensors.state,
       }, {});
+      const read = reshape(tape, lastStep(tape, output, steps), [batch, time, heads, valueDim]);
       return {
         output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
         state: {
@@ -94,8 +119,8 @@ export function deltaNetMixer(
 
       function strength(): Variable {
         if (fixedStrength) {
-          const shape = [...x.shape.slice(0, 2), heads];
-          const values = new Float32Array(shape[0] * shape[1] * heads).fill(beta);
+          const shape = [batch, time, steps * heads];
+          const values = new Float32Array(shape[0] * shape[1] * shape[2]).fill(beta);
           return new Variable(tape.own(tape.gpu.tensor(shape, values)));
         }
         const free = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
@@ -113,4 +138,25 @@ export function deltaNetMixer(
       }
     },
   };
+}
+
+/** A token's values at one of its steps, zeros at the others: `[batch, time, steps · channels]`. */
+function atStep(tape: Tape, x: Variable, step: number, steps: number): Variable {
+  if (steps === 1) return x;
+  const [batch, time, ...rest] = x.shape;
+  const shape = [batch, time, rest.reduce((product, extent) => product * extent, 1)];
+  const zeros = new Variable(tape.own(tape.gpu.tensor(shape)));
+  return concatenate(
+    tape,
+    Array.from({ length: steps }, (_, i) => i === step ? reshape(tape, x, shape) : zeros),
+  );
+}
+
+/** What each token's last step gave, of `[batch, time · steps, heads, dim]`. */
+function lastStep(tape: Tape, x: Variable, steps: number): Variable {
+  if (steps === 1) return x;
+  const [batch, time, heads, dim] = x.shape;
+  const size = heads * dim;
+  const joined = reshape(tape, x, [batch, time / steps, steps * size]);
+  return split(tape, joined, [(steps - 1) * size, size])[1];
 }

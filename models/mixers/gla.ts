@@ -1,14 +1,7 @@
 import type { ActivationKind } from "../../kernels/activation/mod.ts";
-import {
-  activation,
-  add,
-  clamp,
-  linearAttention,
-  linearMap,
-  reshape,
-  scale,
-} from "../operations.ts";
+import { activation, add, clamp, linearMap, reshape, scale } from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
+import { linearAttention } from "../recurrences.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {

@@ -1,17 +1,10 @@
-import {
-  activation,
-  add,
-  linearAttention,
-  linearMap,
-  multiply,
-  reshape,
-  rmsNorm,
-  scale,
-} from "../operations.ts";
+import { linearMap, reshape, rmsNorm } from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
+import { linearAttention } from "../recurrences.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
+  forgetGates,
   readOut,
   readOutParameters,
   runStreams,
@@ -78,7 +71,11 @@ export function hgrn2Mixer(
       const [batch, time] = x.shape;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, forget, value] = outputs;
-      const { key, logDecay } = gates(forget);
+      const { complement: key, logDecay } = forgetGates(
+        tape,
+        forget,
+        bounded ? parameters("forget.bound") : undefined,
+      );
       const { output: read, finalState } = linearAttention(tape, {
         query,
         key,
@@ -95,26 +92,6 @@ export function hgrn2Mixer(
           tensors: { ...tails, state: finalState },
         },
       };
-
-      function gates(forget: Variable): { key: Variable; logDecay: Variable } {
-        const negated = scale(tape, forget, -1);
-        // 1 − sigmoid(x) = sigmoid(−x), without the cancellation.
-        const key = activation(tape, negated, "sigmoid");
-        const logDecay = activation(tape, forget, "log_sigmoid");
-        if (!bounded) return { key, logDecay };
-        const bound = parameters("forget.bound");
-        const logBound = activation(tape, bound, "log_sigmoid");
-        const room = activation(tape, scale(tape, bound, -1), "sigmoid");
-        return {
-          key: multiply(tape, key, room),
-          // log(β + (1 − β) sigmoid(x)) = log(1 + β exp(−x)) + log sigmoid(x).
-          logDecay: add(
-            tape,
-            activation(tape, add(tape, negated, logBound), "softplus"),
-            logDecay,
-          ),
-        };
-      }
 
       function normTogether(read: Variable): Variable {
         const joined = reshape(tape, read, [batch, time, heads * valueDim]);

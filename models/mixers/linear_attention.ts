@@ -1,4 +1,5 @@
-import { activation, linearAttention } from "../operations.ts";
+import { activation } from "../operations.ts";
+import { linearAttention } from "../recurrences.ts";
 import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";

@@ -1,7 +1,9 @@
 import { affine, affineParameters } from "../affine.ts";
-import { activation, convolution, linearMap, scale, selectiveScan, split } from "../operations.ts";
+import { activation, linearMap, scale, split } from "../operations.ts";
 import { constant, free, type Initial, linear, LOG_UNIFORM_STEP, normal } from "../parameters.ts";
+import { convolution, selectiveScan } from "../recurrences.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { unitSquare } from "./parts.ts";
 
 /** Mamba's selective state-space layer. */
 export interface Mamba1Configuration {
@@ -19,6 +21,11 @@ export interface Mamba1Configuration {
   readonly convolutionBias?: boolean;
   /** Whether the projections in and out have biases; false unless told. */
   readonly bias?: boolean;
+  /**
+   * What an RMS norm without weights, on what Δ is projected from and on B and C, adds to the mean
+   * square (Falcon Mamba). @default no norm
+   */
+  readonly selectionEpsilon?: number;
 }
 
 /**
@@ -31,7 +38,7 @@ export function mamba1Mixer(
   outputGain: number,
 ): Mixer {
   const { inner, stateDim, convolution: taps = 4 } = configuration;
-  const { convolutionBias = true, bias = false } = configuration;
+  const { convolutionBias = true, bias = false, selectionEpsilon } = configuration;
   const rank = configuration.stepRank ?? Math.ceil(width / 16);
   // A = −1, −2, … for the states of each channel (S4D-real).
   const rates: Initial = (count) =>
@@ -62,7 +69,10 @@ export function mamba1Mixer(
         tail: state?.tensors.tail,
       }, "silu");
       const selected = linearMap(tape, input, parameters("select.weight"));
-      const [step, b, c] = split(tape, selected, [rank, stateDim, stateDim]);
+      const [step, b, c] = split(tape, selected, [rank, stateDim, stateDim])
+        .map((part) =>
+          selectionEpsilon === undefined ? part : unitSquare(tape, part, selectionEpsilon)
+        );
       const { output: read, finalState } = selectiveScan(tape, {
         input,
         delta: linearMap(tape, step, parameters("step.weight")),

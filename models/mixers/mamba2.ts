@@ -3,9 +3,7 @@ import {
   activation,
   add,
   clamp,
-  convolution,
   gatedActivation,
-  linearAttention,
   multiply,
   reshape,
   rmsNorm,
@@ -20,8 +18,10 @@ import {
   normal,
   type Parameters,
 } from "../parameters.ts";
-import { type Tape, Variable } from "../tape.ts";
+import { convolution, linearAttention } from "../recurrences.ts";
+import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { unitSquare } from "./parts.ts";
 
 /** Mamba-2's state-space duality layer. */
 export interface Mamba2Configuration {
@@ -45,7 +45,7 @@ export interface Mamba2Configuration {
   readonly stepLimit?: { readonly low?: number; readonly high?: number };
   /** Whether the norm comes before the gate instead of behind it; false unless told. */
   readonly normBeforeGate?: boolean;
-  /** Parts of the inner width that are normed each on its own; 1 unless told. */
+  /** Parts of the inner width that are normed each on its own; 1 unless told, 0 for no norm. */
   readonly normGroups?: number;
   /** What the norm adds to the mean square; 1e-5 unless told. */
   readonly normEpsilon?: number;
@@ -75,7 +75,7 @@ export function mamba2Mixer(
       free("decay", [heads], fromUniform(1, 16, Math.log)),
       free("step_bias", [heads], LOG_UNIFORM_STEP),
       free("skip", [heads], constant(1)),
-      free("norm.weight", [inner], constant(1)),
+      ...(normGroups === 0 ? [] : [free("norm.weight", [inner], constant(1))]),
       ...affineParameters("output", width, inner, { bias, gain: outputGain }),
     ],
     stateBytes: () => F32_BYTES * (heads * stateDim * headDim + (taps - 1) * channels),
@@ -119,7 +119,7 @@ export function mamba2Mixer(
   };
 }
 
-/** RMS norm of `[batch, time, channels]`, each of `groups` runs of channels on its own. */
+/** RMS norm of `[batch, time, channels]`, each of `groups` runs of channels on its own; none for 0. */
 function groupedNorm(
   tape: Tape,
   parameters: Parameters,
@@ -127,12 +127,12 @@ function groupedNorm(
   groups: number,
   epsilon: number,
 ): Variable {
+  if (groups === 0) return x;
   const weight = parameters("norm.weight");
   if (groups === 1) return rmsNorm(tape, x, weight, epsilon);
   const [batch, time, channels] = x.shape;
   const size = channels / groups;
-  const ones = tape.own(tape.gpu.tensor([size], new Float32Array(size).fill(1)));
   const parts = reshape(tape, x, [batch, time, groups, size]);
-  const normed = rmsNorm(tape, parts, new Variable(ones), epsilon);
+  const normed = unitSquare(tape, parts, epsilon);
   return multiply(tape, reshape(tape, normed, x.shape), weight);
 }

@@ -8,13 +8,13 @@ import {
   activation,
   add,
   concatenate,
-  convolution,
   gatedActivation,
   layerNorm,
   linearMap,
   multiply,
   reshape,
   rmsNorm,
+  scale,
 } from "../operations.ts";
 import {
   constant,
@@ -24,6 +24,7 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "../parameters.ts";
+import { convolution } from "../recurrences.ts";
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type MixerState } from "./mixer.ts";
 
@@ -141,8 +142,49 @@ export function readOut(
  */
 export function unitLength(tape: Tape, x: Variable, epsilon: number = 1e-6): Variable {
   const dim = x.shape.at(-1)!;
-  const weight = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1 / Math.sqrt(dim))));
-  return rmsNorm(tape, x, new Variable(weight), epsilon / dim);
+  return uniformNorm(tape, x, 1 / Math.sqrt(dim), epsilon / dim);
+}
+
+/**
+ * Rows with a mean square of 1: an RMS norm without weights.
+ *
+ * @param epsilon What is added to the mean square.
+ */
+export function unitSquare(tape: Tape, x: Variable, epsilon: number): Variable {
+  return uniformNorm(tape, x, 1, epsilon);
+}
+
+function uniformNorm(tape: Tape, x: Variable, weight: number, epsilon: number): Variable {
+  const dim = x.shape.at(-1)!;
+  const weights = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(weight)));
+  return rmsNorm(tape, x, new Variable(weights), epsilon);
+}
+
+/** A forget gate's complement 1 − f and logarithm. */
+export interface ForgetGates {
+  /** `1 − f`. */
+  readonly complement: Variable;
+  /** `log f`. */
+  readonly logDecay: Variable;
+}
+
+/**
+ * HGRN's forget gates `f = sigmoid(x)` or, with the lower bound β = sigmoid(bound), `f = β + (1 − β)
+ * sigmoid(x)` (Qin et al. 2023, section 3.2).
+ */
+export function forgetGates(tape: Tape, x: Variable, bound: Variable | undefined): ForgetGates {
+  const negated = scale(tape, x, -1);
+  // 1 − sigmoid(x) = sigmoid(−x), without the cancellation.
+  const complement = activation(tape, negated, "sigmoid");
+  const logDecay = activation(tape, x, "log_sigmoid");
+  if (bound === undefined) return { complement, logDecay };
+  const logBound = activation(tape, bound, "log_sigmoid");
+  const room = activation(tape, scale(tape, bound, -1), "sigmoid");
+  return {
+    complement: multiply(tape, complement, room),
+    // log(β + (1 − β) sigmoid(x)) = log(1 + β exp(−x)) + log sigmoid(x).
+    logDecay: add(tape, activation(tape, add(tape, negated, logBound), "softplus"), logDecay),
+  };
 }
 
 /** The parameters of {@linkcode headNorm}. */

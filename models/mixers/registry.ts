@@ -1,29 +1,39 @@
 import { type AttentionConfiguration, attentionMixer } from "./attention.ts";
 import { type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
 import { type GlaConfiguration, glaMixer } from "./gla.ts";
+import { type HgrnConfiguration, hgrnMixer } from "./hgrn.ts";
 import { type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
+import { type KdaConfiguration, kdaMixer } from "./kda.ts";
 import { type LinearAttentionConfiguration, linearAttentionMixer } from "./linear_attention.ts";
 import { type Mamba1Configuration, mamba1Mixer } from "./mamba1.ts";
 import { type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
 import type { Mixer } from "./mixer.ts";
+import { type ParallelConfiguration, parallelMixer } from "./parallel.ts";
 import { type RetNetConfiguration, retNetMixer } from "./retnet.ts";
 import { type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
 import { type Rwkv6Configuration, rwkv6Mixer } from "./rwkv6.ts";
 import { type Rwkv7Configuration, rwkv7Mixer } from "./rwkv7.ts";
+import { type ShortConvolutionConfiguration, shortConvolutionMixer } from "./short_convolution.ts";
 
-/** A mixer's configuration, by its kind. */
-export type MixerConfiguration =
+/** A mixer's configuration, by its kind; none of several side by side. */
+export type SingleMixerConfiguration =
   | AttentionConfiguration
   | DeltaNetConfiguration
   | GlaConfiguration
+  | HgrnConfiguration
   | Hgrn2Configuration
+  | KdaConfiguration
   | LinearAttentionConfiguration
   | Mamba1Configuration
   | Mamba2Configuration
   | RetNetConfiguration
   | RgLruConfiguration
   | Rwkv6Configuration
-  | Rwkv7Configuration;
+  | Rwkv7Configuration
+  | ShortConvolutionConfiguration;
+
+/** What mixes along the sequence in a layer: a mixer, or several side by side. */
+export type MixerConfiguration = SingleMixerConfiguration | ParallelConfiguration;
 
 type MixerFactories = {
   [Kind in MixerConfiguration["kind"]]: (
@@ -38,14 +48,21 @@ const MIXERS: MixerFactories = {
   delta_net: deltaNetMixer,
   gated_delta_net: deltaNetMixer,
   gla: glaMixer,
+  hgrn: hgrnMixer,
   hgrn2: hgrn2Mixer,
+  kda: kdaMixer,
   linear_attention: linearAttentionMixer,
   mamba1: mamba1Mixer,
   mamba2: mamba2Mixer,
+  parallel: (width, { mixers }, outputGain) => {
+    const gain = outputGain / Math.sqrt(mixers.length);
+    return parallelMixer(mixers.map((mixer) => createMixer(width, mixer, gain)));
+  },
   retnet: retNetMixer,
   rg_lru: rgLruMixer,
   rwkv6: rwkv6Mixer,
   rwkv7: rwkv7Mixer,
+  short_convolution: shortConvolutionMixer,
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { ActivationKind } from "../../kernels/activation/mod.ts";
-import { add, linearAttention, rotary } from "../operations.ts";
+import { add, rotary } from "../operations.ts";
+import { linearAttention } from "../recurrences.ts";
 import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";

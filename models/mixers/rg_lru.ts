@@ -1,6 +1,7 @@
 import { affine, affineParameters } from "../affine.ts";
-import { concatenate, convolution, gatedActivation, rgLru, split } from "../operations.ts";
+import { concatenate, gatedActivation, split } from "../operations.ts";
 import { constant, free, fromUniform, normal } from "../parameters.ts";
+import { convolution, rgLru } from "../recurrences.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 

@@ -2,14 +2,13 @@ import {
   activation,
   add,
   gatedActivation,
-  linearAttention,
   linearMap,
   reshape,
   scale,
   split,
-  tokenShift,
 } from "../operations.ts";
 import { free, fromUniform, type Initial, linear } from "../parameters.ts";
+import { linearAttention, tokenShift } from "../recurrences.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { headNorm, headNormParameters } from "./parts.ts";

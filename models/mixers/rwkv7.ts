@@ -1,14 +1,6 @@
-import {
-  activation,
-  add,
-  linearMap,
-  multiply,
-  reshape,
-  rwkv7,
-  scale,
-  tokenShift,
-} from "../operations.ts";
+import { activation, add, linearMap, multiply, reshape, scale } from "../operations.ts";
 import { constant, free, fromUniform, linear, type ParameterSpecification } from "../parameters.ts";
+import { rwkv7, tokenShift } from "../recurrences.ts";
 import { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { headNorm, headNormParameters, unitLength } from "./parts.ts";

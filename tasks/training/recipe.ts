@@ -1,6 +1,7 @@
 import {
   architecture,
   type ArchitectureOptions,
+  mapMixers,
   type ModelConfiguration,
 } from "../../models/mod.ts";
 import { smallLayout, type TaskName, type TaskOptions } from "../registry.ts";
@@ -159,10 +160,12 @@ function negativeDeltaNet(options: ArchitectureOptions): ModelConfiguration {
   return {
     ...model,
     family: "deltanet-negative",
-    layers: model.layers.map(({ mixer, ...layer }) => ({
-      ...layer,
-      mixer: mixer.kind === "delta_net" ? { ...mixer, negativeEigenvalues: true } : mixer,
-    })),
+    layers: model.layers.map((layer) =>
+      mapMixers(
+        layer,
+        (mixer) => mixer.kind === "delta_net" ? { ...mixer, negativeEigenvalues: true } : mixer,
+      )
+    ),
   };
 }
 

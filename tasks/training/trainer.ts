@@ -1,7 +1,7 @@
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
 import { adamW, gradientNorm } from "../../kernels/optimizer/mod.ts";
-import { type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
+import { mixersOf, type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
 import { parameterSpecifications } from "../../models/layers.ts";
 import { disposeStates } from "../../models/state.ts";
@@ -47,7 +47,8 @@ export class Trainer implements Disposable {
     this.#gpu = gpu;
     this.#recipe = recipe;
     if (
-      recipe.statePassing && recipe.model.layers.some(({ mixer }) => mixer.kind === "attention")
+      recipe.statePassing &&
+      recipe.model.layers.flatMap(mixersOf).some(({ kind }) => kind === "attention")
     ) {
       throw new RangeError(
         `Cannot train ${recipe.name} with state passing as it has attention, whose state grows`,

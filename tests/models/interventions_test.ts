@@ -3,11 +3,12 @@ import {
   architecture,
   ARCHITECTURES,
   intervene,
+  mixersOf,
   Model,
   type ModelConfiguration,
   type ModelState,
 } from "../../models/mod.ts";
-import { stateBytesOf } from "../../models/layers.ts";
+import { stateBytesOf, windowOf } from "../../models/layers.ts";
 import { alibiSlopes } from "../../models/mixers/alibi.ts";
 import { assertClose, testGpu } from "../testing.ts";
 
@@ -132,14 +133,14 @@ Deno.test("state size and the place of attention are options of an architecture"
     layers: 4,
     attentionLayers: [0, 3],
   });
-  assertEquals(hybrid.layers.map(({ mixer }) => mixer.kind), [
+  assertEquals(hybrid.layers.map(({ mixer }) => mixer?.kind), [
     "attention",
     "mamba2",
     "mamba2",
     "attention",
   ]);
   const [{ mixer }] = architecture("gla", { ...options, stateDim: 24 }).layers;
-  assertEquals(mixer.kind === "gla" && mixer.keyDim, 24);
+  assertEquals(mixer?.kind === "gla" && mixer.keyDim, 24);
 });
 
 Deno.test("an option of an architecture changes its state, or is refused", () => {
@@ -148,7 +149,7 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
   for (const name of Object.keys(ARCHITECTURES)) {
     const bytes = (stateDim: number): number =>
       stateBytesOf(architecture(name, { ...options, stateDim }))(64);
-    if (["transformer", "griffin", "rwkv6", "rwkv7"].includes(name)) {
+    if (["transformer", "griffin", "hgrn", "lfm2", "rwkv6", "rwkv7"].includes(name)) {
       assertThrows(() => bytes(8), RangeError, "it has no stateDim");
     } else {
       assert(bytes(24) > bytes(8), name);
@@ -167,4 +168,34 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
     RangeError,
     "mamba2-attention alone",
   );
+});
+
+Deno.test("attention beside another mixer is changed, and its window counts", () => {
+  const model: ModelConfiguration = {
+    family: "side by side",
+    vocabulary: 8,
+    width: 16,
+    layers: [
+      {
+        mixer: {
+          kind: "parallel",
+          mixers: [
+            { kind: "short_convolution" },
+            { kind: "attention", heads: 2, headDim: 8, rotaryBase: 100 },
+          ],
+        },
+      },
+      { channelMixer: { kind: "relu_squared", hidden: 16 } },
+    ],
+  };
+  assertEquals(windowOf(model), undefined);
+  const changed = intervene(model, ["nope", "window5"], { trainLength: 16 });
+  assertEquals(windowOf(changed), 5);
+  assertEquals(changed.layers.flatMap(mixersOf), [
+    { kind: "short_convolution" },
+    { kind: "attention", heads: 2, headDim: 8, window: 5 },
+  ]);
+  assertEquals(changed.layers[1], model.layers[1]);
+  const without = { ...model, layers: model.layers.slice(1) };
+  assertThrows(() => intervene(without, ["nope"], { trainLength: 16 }), RangeError, "no attention");
 });

@@ -158,9 +158,105 @@ const POSITIONS: ModelConfiguration = {
   ],
 };
 
+/** Layers that hold several mixers or none, and norms on their other sides. */
+const LAYERS: ModelConfiguration = {
+  family: "layers of published hybrids",
+  vocabulary: VOCABULARY,
+  width: 32,
+  tiedHead: true,
+  logitScale: 0.3,
+  layers: [
+    {
+      mixer: {
+        kind: "parallel",
+        mixers: [
+          {
+            kind: "attention",
+            heads: 4,
+            keyHeads: 2,
+            headDim: 8,
+            rotaryBase: 10_000,
+            rotaryDim: 4,
+            queryKeyNorm: "head",
+            normEpsilon: 1e-3,
+            outputGate: true,
+            bias: true,
+          },
+          { kind: "mamba2", heads: 4, headDim: 8, stateDim: 8, normGroups: 0 },
+        ],
+      },
+      channelMixer: { kind: "swiglu", hidden: 40 },
+      norms: "around",
+    },
+    { channelMixer: { kind: "relu_squared", hidden: 40, bias: true } },
+    { channelMixer: { kind: "rwkv7", hidden: 40 } },
+    {
+      mixer: {
+        kind: "attention",
+        heads: 4,
+        headDim: 8,
+        queryKeyNorm: "together",
+        softCap: 3,
+        window: 20,
+      },
+      channelMixer: { kind: "geglu", hidden: 40 },
+      norms: "behind",
+    },
+    { mixer: { kind: "mamba1", inner: 24, stateDim: 4, selectionEpsilon: 1e-3 } },
+  ],
+};
+
+/** What mixers of flash-linear-attention's and LFM2's do that none of the architectures does. */
+const MIXER_OPTIONS: ModelConfiguration = {
+  family: "options of newer mixers",
+  vocabulary: VOCABULARY,
+  width: 32,
+  layers: [
+    {
+      mixer: {
+        kind: "kda",
+        heads: 4,
+        keyHeads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        rank: 6,
+        convolution: 0,
+        negativeEigenvalues: true,
+        lowestLogDecay: -3,
+        normEpsilon: 1e-3,
+      },
+    },
+    {
+      mixer: {
+        kind: "gated_delta_net",
+        heads: 4,
+        keyHeads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        steps: 3,
+        outputGate: false,
+      },
+    },
+    {
+      mixer: {
+        kind: "delta_net",
+        heads: 2,
+        keyDim: 8,
+        valueDim: 12,
+        steps: 2,
+        fixedStrength: true,
+      },
+    },
+    { mixer: { kind: "hgrn", channels: 24, convolution: 3, normEpsilon: 1e-3 } },
+    { mixer: { kind: "short_convolution", convolution: 4, bias: true } },
+  ],
+};
+
 function configurations(): ModelConfiguration[] {
   return [
     POSITIONS,
+    LAYERS,
+    MIXER_OPTIONS,
     ...Object.keys(ARCHITECTURES).map((name) =>
       architecture(name, { vocabulary: VOCABULARY, width: 32 })
     ),

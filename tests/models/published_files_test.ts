@@ -66,7 +66,7 @@ Deno.test("Python's Infinity in a config is read", () =>
       ),
     );
     using model = await loadModel(gpu, folder);
-    assertEquals(model.configuration.layers.map(({ mixer }) => "stepLimit" in mixer), [
+    assertEquals(model.configuration.layers.map(({ mixer }) => "stepLimit" in mixer!), [
       false,
       false,
     ]);

@@ -59,7 +59,7 @@ export const hgrn2: PublishedFamily = {
     });
     if (!bounded) return model;
     const layers = model.configuration.layers.map((layer, index): LayerConfiguration =>
-      layer.mixer.kind === "hgrn2" && index > 0
+      layer.mixer?.kind === "hgrn2" && index > 0
         ? { ...layer, mixer: { ...layer.mixer, bounded } }
         : layer
     );

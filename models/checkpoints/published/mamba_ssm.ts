@@ -57,7 +57,7 @@ export const mambaSsm: PublishedFamily = {
         layers.map(({ mixer }, index) => {
           const layer = `backbone.layers.${index}`;
           return {
-            ...(mixer.kind === "attention"
+            ...(mixer?.kind === "attention"
               ? attentionLayer(layer, width, mixer)
               : stateSpace.kind === "mamba1"
               ? mambaLayer(layer, stateSpace.inner, stateSpace.convolution ?? 4)
@@ -79,7 +79,7 @@ function familyOf(
   stateSpace: "mamba1" | "mamba2",
   layers: readonly LayerConfiguration[],
 ): string {
-  const attended = layers.filter(({ mixer }) => mixer.kind === "attention").length;
+  const attended = layers.filter(({ mixer }) => mixer?.kind === "attention").length;
   if (attended === layers.length) return "transformer";
   return attended === 0 ? stateSpace : `${stateSpace}-attention`;
 }

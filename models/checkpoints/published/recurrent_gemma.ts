@@ -76,7 +76,7 @@ export const recurrentGemma: PublishedFamily = {
         Array.from(
           { length: count },
           (_, index) =>
-            layerSources(`model.layers.${index}`, layers[index].mixer.kind, {
+            layerSources(`model.layers.${index}`, layers[index].mixer!.kind, {
               recurrentWidth,
               taps,
               blocks: heads,

@@ -1,0 +1,127 @@
+import {
+  activation,
+  add,
+  gatedActivation,
+  linearMap,
+  multiply,
+  reshape,
+  rmsNorm,
+  scale,
+} from "../operations.ts";
+import { constant, free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
+import { deltaRule } from "../recurrences.ts";
+import type { Variable } from "../tape.ts";
+import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { runStreams, type Stream, streamBytes, streamParameters, unitLength } from "./parts.ts";
+
+/** Kimi Delta Attention. */
+export interface KdaConfiguration {
+  /** Which mixer this is. */
+  readonly kind: "kda";
+  /** Heads of values; each has a state. */
+  readonly heads: number;
+  /** Heads of keys and queries, which divide the heads. @default heads */
+  readonly keyHeads?: number;
+  /** Size of a head's keys and queries. */
+  readonly keyDim: number;
+  /** Size of a head's values. */
+  readonly valueDim: number;
+  /** Rank of the projections to decays and to the output's gate. @default valueDim */
+  readonly rank?: number;
+  /** Width of the short convolutions on queries, keys and values; 0 for none. @default 4 */
+  readonly convolution?: number;
+  /** Let β reach 2, so that the state's eigenvalues may be negative (Grazzi et al. 2025). @default false */
+  readonly negativeEigenvalues?: boolean;
+  /** The lowest log decay, below 0; a sigmoid takes the softplus's place then. @default no bound */
+  readonly lowestLogDecay?: number;
+  /** What the norm of each head adds to the mean square. @default 1e-5 */
+  readonly normEpsilon?: number;
+}
+
+const NORM_EPSILON = 1e-5;
+
+/**
+ * Kimi Delta Attention (Kimi Team 2025, "Kimi Linear", section 3): the delta rule with a decay for each
+ * key channel, `g = −A softplus(f(x) + b)` with f of low rank and A for each head; keys and queries of
+ * unit length behind a SiLU, β from a sigmoid; a norm for each head and a sigmoid gate of low rank. With
+ * a lowest log decay l, `g = l · sigmoid(A (f(x) + b))`.
+ */
+export function kdaMixer(
+  width: number,
+  configuration: KdaConfiguration,
+  outputGain: number,
+): Mixer {
+  const { heads, keyHeads = heads, keyDim, valueDim, rank = valueDim } = configuration;
+  const { convolution: taps = 4, lowestLogDecay, normEpsilon = NORM_EPSILON } = configuration;
+  const beta = configuration.negativeEigenvalues ? 2 : 1;
+  const keys = heads * keyDim;
+  const values = heads * valueDim;
+  const streams: Stream[] = [
+    { name: "query", heads: keyHeads, dim: keyDim, activation: "silu" },
+    { name: "key", heads: keyHeads, dim: keyDim, activation: "silu" },
+    { name: "value", heads, dim: valueDim, activation: "silu" },
+  ];
+  return {
+    parameters: [
+      ...streamParameters(width, streams, taps),
+      linear("beta.weight", heads, width),
+      linear("decay.down.weight", rank, width),
+      linear("decay.up.weight", keys, rank),
+      free("decay.bias", [keys], LOG_UNIFORM_STEP),
+      free(
+        "decay.rate",
+        [heads],
+        lowestLogDecay === undefined ? fromUniform(1, 16, Math.log) : constant(0),
+      ),
+      linear("gate.down.weight", rank, width),
+      linear("gate.up.weight", values, rank),
+      free("gate.up.bias", [values], constant(0)),
+      free("norm.weight", [valueDim], constant(1)),
+      linear("output.weight", width, values, outputGain),
+    ],
+    stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
+    mix(tape, parameters, x, state): Mixed {
+      const [batch, time] = x.shape;
+      const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
+      const [query, key, value] = outputs;
+      const lowRank = (name: string): Variable =>
+        linearMap(
+          tape,
+          linearMap(tape, x, parameters(`${name}.down.weight`)),
+          parameters(`${name}.up.weight`),
+        );
+      const strength = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
+      const { output, finalState } = deltaRule(tape, {
+        query: unitLength(tape, query),
+        key: unitLength(tape, key),
+        value,
+        beta: beta === 1 ? strength : scale(tape, strength, beta),
+        logDecay: logDecay(),
+        state: state?.tensors.state,
+      }, {});
+      const normed = rmsNorm(tape, output, parameters("norm.weight"), normEpsilon);
+      const read = gatedActivation(
+        tape,
+        add(tape, lowRank("gate"), parameters("gate.up.bias")),
+        reshape(tape, normed, [batch, time, values]),
+        "sigmoid",
+      );
+      return {
+        output: linearMap(tape, read, parameters("output.weight")),
+        state: {
+          position: (state?.position ?? 0) + time,
+          tensors: { ...tails, state: finalState },
+        },
+      };
+
+      function logDecay(): Variable {
+        const biased = add(tape, lowRank("decay"), parameters("decay.bias"));
+        const step = reshape(tape, biased, [batch, time, heads, keyDim]);
+        const rate = activation(tape, reshape(tape, parameters("decay.rate"), [heads, 1]), "exp");
+        return lowestLogDecay === undefined
+          ? multiply(tape, activation(tape, step, "softplus"), scale(tape, rate, -1))
+          : scale(tape, activation(tape, multiply(tape, step, rate), "sigmoid"), lowestLogDecay);
+      }
+    },
+  };
+}
