@@ -8,6 +8,7 @@ import { CheckpointConfig } from "./published/config.ts";
 import { checkModelFits, loadParameters, type PublishedModel } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
 import { failBare, readBare, readPublished } from "./published/registry.ts";
+import { withStoredHead } from "./published/stored_head.ts";
 import { CheckpointTensors } from "./published/tensors.ts";
 import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
 import { openWeights, Weights } from "./weights.ts";
@@ -70,8 +71,9 @@ export async function loadModel(
   const onDescribed = (folder: string): Promise<void> =>
     checkDescribed(gpu, folder, { ...options, name: `${directory}` });
   using checkpoint = new Checkpoint(await findCheckpoint(directory, onDescribed));
-  const published = await checkpoint.read();
+  const described = await checkpoint.read();
   const weights = await checkpoint.weights();
+  const published = await withStoredHead(described, weights);
   const parameters = await loadParameters(gpu, weights, published, options);
   const { configure = (configuration) => configuration } = options;
   return new Model(gpu, configure(published.configuration), parameters);

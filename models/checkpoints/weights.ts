@@ -121,6 +121,23 @@ export class Weights implements Disposable {
     }
   }
 
+  /** Whether two tensors have one shape and the same elements, as 32-bit floats; read piece by piece. */
+  async areEqual(one: string, other: string): Promise<boolean> {
+    const [left, right] = [this.#locate(one), this.#locate(other)];
+    if (`${left.shape}` !== `${right.shape}`) return false;
+    const others = this.#pieces(other, right);
+    for await (const [, bytes] of this.#pieces(one, left)) {
+      const values = toFloats(bytes, left.dtype);
+      const { value } = await others.next();
+      const compared = toFloats(value![1], right.dtype);
+      if (!values.every((element, index) => Object.is(element, compared[index]))) {
+        await others.return(undefined);
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** Closes the files. */
   [Symbol.dispose](): void {
     for (const file of this.#files) file[Symbol.dispose]();

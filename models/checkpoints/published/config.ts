@@ -1,84 +1,75 @@
-/**
- * A checkpoint's own `config.json`, read with checks: what is missing, of another type or not
- * supported is an error that names the file and the key.
- */
+import * as v from "valibot";
+import { check, listOf, parseJson, type Schema, showValue, TEXT } from "../../schema.ts";
+
+/** By which a checkpoint is recognised. */
+const SIGNS = v.object({
+  architectures: v.nullish(listOf(TEXT), []),
+  model_type: v.nullish(TEXT),
+});
+
+/** A checkpoint's own `config.json`: its values as parsed, which a family's schema checks. */
 export class CheckpointConfig {
   /** The file, for errors. */
   readonly source: string;
-  readonly #values: Readonly<Record<string, unknown>>;
+  /** All values. */
+  readonly values: Readonly<Record<string, unknown>>;
 
   /** Over parsed values. */
   constructor(values: Readonly<Record<string, unknown>>, source: string) {
-    this.#values = values;
+    this.values = values;
     this.source = source;
   }
 
-  /** Parses a file. Python writes `Infinity` and `NaN`, which are no JSON. @throws {Error} for other text. */
+  /** Parses a file. Python writes `Infinity` and `NaN`, which are not JSON. @throws {Error} for other text. */
   static parse(text: string, source: string): CheckpointConfig {
     const json = text.replace(
       /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g,
       (found, string) =>
         string ?? (found === "NaN" ? "null" : found === "Infinity" ? "1e999" : "-1e999"),
     );
-    let values: unknown;
-    try {
-      values = JSON.parse(json);
-    } catch (error) {
-      throw new Error(`Cannot read ${source}: it is no JSON (${(error as Error).message})`);
-    }
+    const values = parseJson(json, source);
     if (typeof values !== "object" || values === null || Array.isArray(values)) {
       throw new Error(`Cannot read ${source}: it must hold an object`);
     }
     return new CheckpointConfig(values as Record<string, unknown>, source);
   }
 
-  /** All values. */
-  get values(): Readonly<Record<string, unknown>> {
-    return this.#values;
-  }
-
   /** Whether there is a value other than null. */
   has(key: string): boolean {
-    return this.#values[key] !== undefined && this.#values[key] !== null;
+    return this.values[key] !== undefined && this.values[key] !== null;
   }
 
-  /** A number, or the fallback where it is absent or null. @throws {Error} where there is neither. */
-  number(key: string, fallback?: number): number {
-    return this.#read(key, "a number", isNumber, fallback);
+  /** What a schema makes of the values. @throws {Error} that names the file, the field, what was expected and found. */
+  check<Output>(schema: Schema<Output>): Output {
+    return check(schema, this.values, this.source);
   }
 
-  /** A boolean, or the fallback where it is absent or null. @throws {Error} where there is neither. */
-  boolean(key: string, fallback?: boolean): boolean {
-    return this.#read(key, "true or false", isBoolean, fallback);
+  /** The classes that it names. */
+  get architectures(): readonly string[] {
+    return this.check(SIGNS).architectures;
   }
 
-  /** A string, or the fallback where it is absent or null. @throws {Error} where there is neither. */
-  string(key: string, fallback?: string): string {
-    return this.#read(key, "a string", isString, fallback);
+  /** The kind of model that it names, in transformers' words. */
+  get modelType(): string | null | undefined {
+    return this.check(SIGNS).model_type;
   }
 
-  /** A list, or the fallback where it is absent or null. @throws {Error} where there is neither. */
-  list(key: string, fallback?: readonly unknown[]): readonly unknown[] {
-    const value = this.has(key) ? this.#values[key] : fallback;
-    if (Array.isArray(value)) return value;
-    return this.fail(`"${key}" must be a list: current value is ${JSON.stringify(value)}`);
+  /**
+   * The quotient of two values, each given with its key: `file.divide({ hidden_size }, { num_heads })`.
+   *
+   * @throws {Error} where it is not whole.
+   */
+  divide(of: Readonly<Record<string, number>>, by: Readonly<Record<string, number>>): number {
+    const [[ofKey, dividend]] = Object.entries(of);
+    const [[key, divisor]] = Object.entries(by);
+    if (dividend % divisor === 0) return dividend / divisor;
+    return this.fail(`"${key}" must divide "${ofKey}" (${dividend}): current value is ${divisor}`);
   }
 
-  /** An object within, empty where it is absent or null. */
-  object(key: string): CheckpointConfig {
-    const value = this.has(key) ? this.#values[key] : {};
-    if (typeof value !== "object" || Array.isArray(value)) {
-      this.fail(`"${key}" must be an object: current value is ${JSON.stringify(value)}`);
-    }
-    return new CheckpointConfig(value as Record<string, unknown>, `${this.source}, "${key}"`);
-  }
-
-  /** One of the given strings. @throws {Error} that lists them. */
-  choice<Value>(key: string, choices: Readonly<Record<string, Value>>, fallback: string): Value {
-    const chosen = this.string(key, fallback);
-    if (Object.hasOwn(choices, chosen)) return choices[chosen];
+  /** @throws {Error} always: a value is not what it must be. */
+  failOn(key: string, expected: string): never {
     return this.fail(
-      `"${key}" must be one of ${Object.keys(choices).join(", ")}: current value is "${chosen}"`,
+      `"${key}" must be ${expected}: current value is ${showValue(this.values[key])}`,
     );
   }
 
@@ -86,31 +77,4 @@ export class CheckpointConfig {
   fail(reason: string): never {
     throw new Error(`Cannot read ${this.source}: ${reason}`);
   }
-
-  #read<Value>(
-    key: string,
-    kind: string,
-    is: (value: unknown) => value is Value,
-    fallback?: Value,
-  ): Value {
-    const value = this.has(key) ? this.#values[key] : fallback;
-    if (is(value)) return value;
-    return this.fail(
-      value === undefined
-        ? `it must give "${key}"`
-        : `"${key}" must be ${kind}: current value is ${JSON.stringify(value)}`,
-    );
-  }
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === "number";
-}
-
-function isBoolean(value: unknown): value is boolean {
-  return typeof value === "boolean";
-}
-
-function isString(value: unknown): value is string {
-  return typeof value === "string";
 }

@@ -7,6 +7,7 @@ import {
 import type { ModelConfiguration } from "../../configuration.ts";
 import { parameterSpecifications } from "../../layers.ts";
 import type { Weights } from "../weights.ts";
+import type { Schema } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import type { CheckpointTensors } from "./tensors.ts";
 
@@ -49,6 +50,32 @@ export interface PublishedFamily {
   read(config: CheckpointConfig): PublishedModel;
 }
 
+/** What a family states: how it is recognised, what its config must be, and how that is read. */
+export interface FamilyDefinition<Config> {
+  /** As {@linkcode PublishedFamily.sign}. */
+  readonly sign: string;
+  /** As {@linkcode PublishedFamily.matches}. */
+  matches(config: CheckpointConfig): boolean;
+  /** What is read of its `config.json`, with bounds and defaults; null is the same as absent. */
+  readonly schema: Schema<Config>;
+  /**
+   * What the checkpoint holds.
+   *
+   * @param config As the schema has checked it.
+   * @param file The file, for errors about several fields (`file.fail()`).
+   */
+  read(config: Config, file: CheckpointConfig): PublishedModel;
+}
+
+/** A kind of checkpoint whose `config.json` is checked against a schema before it is read. */
+export function publishedFamily<Config>(definition: FamilyDefinition<Config>): PublishedFamily {
+  return {
+    sign: definition.sign,
+    matches: (config) => definition.matches(config),
+    read: (file) => definition.read(file.check(definition.schema), file),
+  };
+}
+
 /** A kind of checkpoint that comes without a `config.json`: its tensors say what it is. */
 export interface BareFamily {
   /** How such a checkpoint is recognised, for errors: `blocks.0.att.r_k`. */
@@ -59,10 +86,8 @@ export interface BareFamily {
 
 /** Whether a `config.json` of transformers names this class or, naming none, this type of model. */
 export function isTransformers(config: CheckpointConfig, name: string, type: string): boolean {
-  const architectures = config.list("architectures", []);
-  return architectures.length > 0
-    ? architectures.includes(name)
-    : config.values.model_type === type;
+  const { architectures } = config;
+  return architectures.length > 0 ? architectures.includes(name) : config.modelType === type;
 }
 
 /** Sources by parameter name, from tables of stored names (or sources): those of the model, and of each layer. */
@@ -197,7 +222,9 @@ function planParameters(
   );
   const missing = [...shapes.keys()].filter((name) => !weights.tensors.has(name));
   const extra = [...weights.tensors.keys()].filter((name) =>
-    !shapes.has(name) && !besides?.test(name)
+    !shapes.has(name) && !besides?.test(name) &&
+    // A tied head may be stored besides: see stored_head.ts.
+    name !== sources.get("head.weight")?.name
   );
   const misshapen = [...shapes].flatMap(([name, shape]) => {
     const stored = weights.tensors.get(name)?.shape;
@@ -205,10 +232,16 @@ function planParameters(
       ? [`${name} has shape [${stored}], not [${shape}]`]
       : [];
   });
+  const integers = [...shapes.keys()].filter((name) =>
+    /^[IU]|^BOOL$/.test(weights.tensors.get(name)?.dtype ?? "")
+  );
   const reasons = [
     ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
     ...(extra.length > 0 ? [`it has tensors of another model: ${extra.join(", ")}`] : []),
     ...misshapen,
+    ...(integers.length > 0
+      ? [`quantized weights are not supported, and it stores integers in ${integers.join(", ")}`]
+      : []),
   ];
   if (reasons.length > 0) {
     throw new Error(

@@ -1,7 +1,22 @@
+import * as v from "valibot";
 import type { ActivationKind } from "../../../kernels/activation/mod.ts";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { AttentionConfiguration } from "../../mixers/attention.ts";
 import type { MixerConfiguration } from "../../mixers/registry.ts";
+import {
+  FLAG,
+  HEADS,
+  integer,
+  LAYERS,
+  LENGTH,
+  listOf,
+  oneOf,
+  only,
+  POSITIVE,
+  SIZE,
+  unsupported,
+  VOCABULARY,
+} from "../../schema.ts";
 import { CheckpointConfig } from "./config.ts";
 import {
   convolutionSource,
@@ -11,16 +26,60 @@ import {
   sourcesOf,
 } from "./family.ts";
 
+const ATTENTION = v.object({
+  layers: listOf(integer(0, 2 ** 24)),
+  num_heads: HEADS,
+  num_kv_heads: v.nullish(HEADS),
+  rope_theta: v.nullish(POSITIVE, 10_000),
+  qkv_bias: v.nullish(FLAG, false),
+  window_size: v.nullish(LENGTH),
+}, "an object");
+
+/** What all of these families' configs say. A family whose own default differs overrides the field. */
+export const FLA_FIELDS = {
+  vocab_size: v.nullish(VOCABULARY, 32_000),
+  hidden_size: v.nullish(SIZE, 2048),
+  num_hidden_layers: v.nullish(LAYERS, 24),
+  intermediate_size: v.nullish(SIZE),
+  /** Null is 4 in any family. */
+  hidden_ratio: v.optional(v.nullable(POSITIVE), 4),
+  hidden_act: v.nullish(oneOf(["swish"])),
+  norm_eps: v.nullish(POSITIVE, 1e-6),
+  max_position_embeddings: v.nullish(LENGTH),
+  tie_word_embeddings: v.nullish(FLAG, false),
+  attnres_block_size: unsupported(),
+  /** One object, or one for some layers each. */
+  attn: v.nullish(v.lazy((value) => Array.isArray(value) ? v.array(ATTENTION) : ATTENTION)),
+};
+const FLA = v.object(FLA_FIELDS);
+type FlaConfig = v.InferOutput<typeof FLA>;
+
+/** What the configs of families with short convolutions say of them. */
+export const CONVOLUTION_FIELDS = {
+  conv_bias: only(false),
+  conv_size: v.nullish(SIZE, 4),
+};
+
+/** What GLA's and RetNet's configs have alike. */
+export const GROUPED_FIELDS = {
+  ...FLA_FIELDS,
+  num_heads: v.nullish(HEADS, 4),
+  num_kv_heads: v.nullish(HEADS),
+  expand_k: v.nullish(POSITIVE, 1),
+  expand_v: v.nullish(POSITIVE, 1),
+  elementwise_affine: only(true),
+  use_output_gate: v.nullish(FLAG, true),
+  fuse_norm: v.nullish(FLAG, true),
+};
+const GROUPED = v.object(GROUPED_FIELDS);
+type GroupedConfig = v.InferOutput<typeof GROUPED>;
+
 /** What a family in flash-linear-attention's layout has of its own. */
 export interface FlaFamily {
   /** The architecture's name, as results call it. */
   readonly family: string;
   /** Its mixer. */
   readonly mixer: MixerConfiguration;
-  /** `hidden_ratio` where the config leaves it out; null there is 4 in any family. */
-  readonly hiddenRatio: number;
-  /** `num_hidden_layers` where the config leaves it out. */
-  readonly layers: number;
   /** Where the mixer's parameters are, by the name of the layer's `attn`. */
   sources(attn: string): Record<string, string | ParameterSource>;
 }
@@ -29,14 +88,14 @@ export interface FlaFamily {
  * A model in flash-linear-attention's layout (fla 0.5.2, `fla/models`): layers of a mixer and a
  * SwiGLU, softmax attention in the place of some of the mixers where `attn` says so.
  */
-export function readFla(config: CheckpointConfig, of: FlaFamily): PublishedModel {
-  const width = config.number("hidden_size", 2048);
-  const count = config.number("num_hidden_layers", of.layers);
-  const tiedHead = config.boolean("tie_word_embeddings", false);
-  const hidden = readHidden(config, width, of.hiddenRatio);
-  config.choice("hidden_act", { swish: "swiglu" }, "swish");
-  refuseUnless(config, "attnres_block_size", null);
-  const attention = readAttention(config, width, count);
+export function readFla(
+  config: FlaConfig,
+  file: CheckpointConfig,
+  of: FlaFamily,
+): PublishedModel {
+  const { hidden_size: width, num_hidden_layers: count } = config;
+  const hidden = config.intermediate_size ?? hiddenOf(width, config.hidden_ratio ?? 4);
+  const attention = readAttention(config, file);
   const layers = Array.from({ length: count }, (_, index): LayerConfiguration => ({
     mixer: attention.get(index) ?? of.mixer,
     channelMixer: { kind: "swiglu", hidden },
@@ -61,15 +120,13 @@ export function readFla(config: CheckpointConfig, of: FlaFamily): PublishedModel
       }),
     );
   return {
-    ...(config.has("max_position_embeddings") && {
-      trainedLength: config.number("max_position_embeddings"),
-    }),
+    ...(config.max_position_embeddings && { trainedLength: config.max_position_embeddings }),
     configuration: {
       family: of.family,
-      vocabulary: config.number("vocab_size", 32_000),
+      vocabulary: config.vocab_size,
       width,
-      normEpsilon: config.number("norm_eps", 1e-6),
-      tiedHead,
+      normEpsilon: config.norm_eps,
+      tiedHead: config.tie_word_embeddings,
       layers,
     },
     sources: sourcesWith((mlp) => ({
@@ -91,7 +148,7 @@ export function readFla(config: CheckpointConfig, of: FlaFamily): PublishedModel
       ),
       "channel_mixer.down.weight": `${mlp}.down_proj.weight`,
     })),
-    besides: tiedHead ? /^lm_head\.weight$|\.rotary\.inv_freq$/ : /\.rotary\.inv_freq$/,
+    besides: /\.rotary\.inv_freq$/,
   };
 }
 
@@ -103,48 +160,21 @@ type Sources = Record<string, string | ParameterSource>;
  * @throws {Error} where they do not give heads of one size.
  */
 export function readExpanded(
-  config: CheckpointConfig,
+  config: { readonly hidden_size: number; readonly expand_k: number; readonly expand_v: number },
+  file: CheckpointConfig,
   heads: number,
-  defaults: { readonly key: number; readonly value: number },
 ): { keyDim: number; valueDim: number } {
-  const width = config.number("hidden_size", 2048);
-  const headOf = (key: string, fallback: number): number => {
-    const ratio = config.number(key, fallback);
-    const size = Math.trunc(width * ratio) / heads;
-    if (Number.isInteger(size)) return size;
-    return config.fail(
-      `"${key}" must give "hidden_size" (${width}) times it in ${heads} equal heads: current value is ${ratio}`,
+  const { hidden_size: width } = config;
+  const headOf = (key: "expand_k" | "expand_v"): number => {
+    const size = Math.trunc(width * config[key]) / heads;
+    if (Number.isInteger(size) && size > 0) return size;
+    return file.fail(
+      `"${key}" must give "hidden_size" (${width}) times it in ${heads} equal heads: current value is ${
+        config[key]
+      }`,
     );
   };
-  return {
-    keyDim: headOf("expand_k", defaults.key),
-    valueDim: headOf("expand_v", defaults.value),
-  };
-}
-
-/** The key and value heads, which must divide the heads. @throws {Error} where they do not. */
-function readKeyHeads(config: CheckpointConfig, heads: number): number {
-  const keyHeads = config.number("num_kv_heads", heads);
-  if (heads % keyHeads === 0) return keyHeads;
-  return config.fail(
-    `"num_kv_heads" must divide "num_heads" (${heads}): current value is ${keyHeads}`,
-  );
-}
-
-/** The width of the short convolutions, 0 for none. */
-export function readConvolution(config: CheckpointConfig, used: boolean): number {
-  refuseUnless(config, "conv_bias", false);
-  return config.boolean("use_short_conv", used) ? config.number("conv_size", 4) : 0;
-}
-
-/** What GLA and RetNet leave open of what they have alike. */
-export interface GroupedOptions {
-  /** `num_heads` where the config leaves it out. */
-  readonly heads: number;
-  /** `expand_k` and `expand_v` where the config leaves them out. */
-  readonly expansion: { readonly key: number; readonly value: number };
-  /** What `feature_map` may name. */
-  readonly featureMaps: Readonly<Record<string, ActivationKind>>;
+  return { keyDim: headOf("expand_k"), valueDim: headOf("expand_v") };
 }
 
 /** What GLA's and RetNet's mixers have alike, and how wide their streams are. */
@@ -163,26 +193,29 @@ export interface Grouped {
   readonly channels: { readonly query: number; readonly key: number; readonly value: number };
 }
 
-/** Reads what GLA and RetNet have alike: heads that share keys and values, a gate and a norm behind. */
+/**
+ * Reads what GLA and RetNet have alike: heads that share keys and values, a gate and a norm behind.
+ *
+ * @param featureMap What `feature_map` names.
+ */
 export function readGrouped(
-  config: CheckpointConfig,
-  { heads: defaultHeads, expansion, featureMaps }: GroupedOptions,
+  config: GroupedConfig,
+  file: CheckpointConfig,
+  featureMap: ActivationKind | undefined,
 ): Grouped {
-  const heads = config.number("num_heads", defaultHeads);
-  const keyHeads = readKeyHeads(config, heads);
-  const { keyDim, valueDim } = readExpanded(config, heads, expansion);
-  refuseUnless(config, "elementwise_affine", true);
+  const { num_heads: heads, num_kv_heads } = config;
+  const keyHeads = num_kv_heads ?? heads;
+  file.divide({ num_heads: heads }, { num_kv_heads: keyHeads });
+  const { keyDim, valueDim } = readExpanded(config, file, heads);
   return {
     mixer: {
       heads,
       keyHeads,
       keyDim,
       valueDim,
-      outputGate: config.boolean("use_output_gate", true),
-      normEpsilon: config.number("norm_eps", 1e-6),
-      ...(config.has("feature_map") && {
-        featureMap: config.choice("feature_map", featureMaps, ""),
-      }),
+      outputGate: config.use_output_gate,
+      normEpsilon: config.norm_eps,
+      ...(featureMap && { featureMap }),
     },
     channels: { query: heads * keyDim, key: keyHeads * keyDim, value: keyHeads * valueDim },
   };
@@ -190,7 +223,7 @@ export function readGrouped(
 
 /** Where what GLA and RetNet have alike is, behind the streams' convolutions of `taps`. */
 export function groupedSources(
-  config: CheckpointConfig,
+  config: GroupedConfig,
   attn: string,
   channels: Grouped["channels"],
   taps: number,
@@ -204,28 +237,8 @@ export function groupedSources(
 }
 
 /** What GLA and RetNet call their norm: by another name where it is fused with a gate. */
-function gatedNormName(config: CheckpointConfig): "g_norm_swish_gate" | "g_norm" {
-  const fused = config.boolean("fuse_norm", true) && config.boolean("use_output_gate", true);
-  return fused ? "g_norm_swish_gate" : "g_norm";
-}
-
-/**
- * Accepts a setting where it is absent or has the one value that is supported.
- *
- * @throws {Error} that names the setting and its value for another.
- */
-export function refuseUnless(
-  config: CheckpointConfig,
-  key: string,
-  supported: number | boolean | null,
-): void {
-  const value = config.values[key];
-  if (value === undefined || value === null || value === supported) return;
-  config.fail(
-    `"${key}" must be ${supported}, as nothing else is supported: current value is ${
-      JSON.stringify(value)
-    }`,
-  );
+function gatedNormName(config: GroupedConfig): "g_norm_swish_gate" | "g_norm" {
+  return config.fuse_norm && config.use_output_gate ? "g_norm_swish_gate" : "g_norm";
 }
 
 /** Where queries, keys and values are, with the convolutions behind them, `[channels, 1, taps]`. */
@@ -245,44 +258,40 @@ export function streamSources(
   );
 }
 
-/** `2/3 · hidden_ratio` of the width, up to a multiple of 256, where the config does not say. */
-function readHidden(config: CheckpointConfig, width: number, ratio: number): number {
-  if (config.has("intermediate_size")) return config.number("intermediate_size");
-  const chosen = config.values.hidden_ratio === null ? 4 : config.number("hidden_ratio", ratio);
-  return 256 * Math.ceil(Math.trunc(width * chosen * 2 / 3) / 256);
+/** `2/3 · hidden_ratio` of the width, up to a multiple of 256. */
+function hiddenOf(width: number, ratio: number): number {
+  return 256 * Math.ceil(Math.trunc(width * ratio * 2 / 3) / 256);
 }
 
-/** The layers that `attn` gives to softmax attention: one object, or one for some layers each. */
+/** The layers that `attn` gives to softmax attention. */
 function readAttention(
-  config: CheckpointConfig,
-  width: number,
-  count: number,
+  { attn = [], hidden_size: width, num_hidden_layers: count }: FlaConfig,
+  file: CheckpointConfig,
 ): ReadonlyMap<number, AttentionConfiguration> {
-  const entries = Array.isArray(config.values.attn) ? config.values.attn : [config.values.attn];
   const mixers = new Map<number, AttentionConfiguration>();
-  entries.filter((entry) => entry !== undefined && entry !== null).forEach((entry) => {
-    const attn = new CheckpointConfig({ attn: entry }, config.source).object("attn");
-    const heads = attn.number("num_heads");
+  for (const entry of [attn ?? []].flat()) {
+    const { num_heads: heads, num_kv_heads, window_size: window } = entry;
+    const keyHeads = num_kv_heads ?? heads;
+    file.divide({ num_heads: heads }, { num_kv_heads: keyHeads });
     const mixer: AttentionConfiguration = {
       kind: "attention",
       heads,
-      keyHeads: attn.number("num_kv_heads", heads),
+      keyHeads,
       headDim: Math.floor(width / heads),
-      rotaryBase: attn.number("rope_theta", 10_000),
-      bias: attn.boolean("qkv_bias", false),
-      ...(attn.has("window_size") && { window: attn.number("window_size") }),
+      rotaryBase: entry.rope_theta,
+      bias: entry.qkv_bias,
+      ...(typeof window === "number" && { window }),
     };
-    for (const layer of attn.list("layers")) {
-      if (!Number.isInteger(layer) || Number(layer) < 0 || Number(layer) >= count) {
-        attn.fail(
-          `"layers" must be numbers of layers, from 0 to ${count - 1}: current value is ${
-            JSON.stringify(attn.values.layers)
-          }`,
+    for (const layer of entry.layers) {
+      if (layer >= count) {
+        new CheckpointConfig(entry, `${file.source}, "attn"`).failOn(
+          "layers",
+          `numbers of layers, from 0 to ${count - 1}`,
         );
       }
-      mixers.set(Number(layer), mixer);
+      mixers.set(layer, mixer);
     }
-  });
+  }
   return mixers;
 }
 

@@ -1,22 +1,42 @@
+import * as v from "valibot";
 import type { DeltaNetConfiguration } from "../../mixers/delta_net.ts";
-import { isTransformers, type PublishedFamily, type PublishedModel } from "./family.ts";
-import { readConvolution, readFla, streamSources } from "./fla.ts";
+import { FLAG, HEADS, LAYERS, POSITIVE, SIZE } from "../../schema.ts";
+import {
+  isTransformers,
+  type PublishedFamily,
+  publishedFamily,
+  type PublishedModel,
+} from "./family.ts";
+import { CONVOLUTION_FIELDS, FLA_FIELDS, readFla, streamSources } from "./fla.ts";
+
+const CONFIG = v.object({
+  ...FLA_FIELDS,
+  ...CONVOLUTION_FIELDS,
+  num_hidden_layers: v.nullish(LAYERS, 21),
+  num_heads: v.nullish(HEADS, 6),
+  num_v_heads: v.nullish(HEADS),
+  head_dim: v.nullish(SIZE, 256),
+  expand_v: v.nullish(POSITIVE, 2),
+  use_short_conv: v.nullish(FLAG, true),
+  use_gate: v.nullish(FLAG, true),
+  allow_neg_eigval: v.nullish(FLAG, false),
+});
 
 /** Gated DeltaNet (Yang et al. 2025) in flash-linear-attention's layout. */
-export const gatedDeltaNet: PublishedFamily = {
+export const gatedDeltaNet: PublishedFamily = publishedFamily({
   sign: '"architectures": ["GatedDeltaNetForCausalLM"]',
   matches: (config) => isTransformers(config, "GatedDeltaNetForCausalLM", "gated_deltanet"),
-  read(config): PublishedModel {
-    const keyHeads = config.number("num_heads", 6);
-    const heads = config.number("num_v_heads", keyHeads);
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { num_heads: keyHeads, head_dim: keyDim } = config;
+    const heads = config.num_v_heads ?? keyHeads;
     if (heads % keyHeads !== 0) {
-      config.fail(
+      file.fail(
         `"num_v_heads" must be a multiple of "num_heads" (${keyHeads}): current value is ${heads}`,
       );
     }
-    const keyDim = config.number("head_dim", 256);
-    const valueDim = Math.trunc(keyDim * config.number("expand_v", 2));
-    const convolution = readConvolution(config, true);
+    const valueDim = Math.trunc(keyDim * config.expand_v);
+    const convolution = config.use_short_conv ? config.conv_size : 0;
     const mixer: DeltaNetConfiguration = {
       kind: "gated_delta_net",
       heads,
@@ -24,17 +44,15 @@ export const gatedDeltaNet: PublishedFamily = {
       keyDim,
       valueDim,
       convolution,
-      outputGate: config.boolean("use_gate", true),
-      negativeEigenvalues: config.boolean("allow_neg_eigval", false),
-      normEpsilon: config.number("norm_eps", 1e-6),
+      outputGate: config.use_gate,
+      negativeEigenvalues: config.allow_neg_eigval,
+      normEpsilon: config.norm_eps,
     };
     const keys = keyHeads * keyDim;
     const channels = { query: keys, key: keys, value: heads * valueDim };
-    return readFla(config, {
+    return readFla(config, file, {
       family: "gated-deltanet",
       mixer,
-      hiddenRatio: 4,
-      layers: 21,
       sources: (attn) => ({
         ...streamSources(attn, channels, convolution),
         "mixer.beta.weight": `${attn}.b_proj.weight`,
@@ -47,4 +65,4 @@ export const gatedDeltaNet: PublishedFamily = {
       }),
     });
   },
-};
+});

@@ -1,6 +1,13 @@
+import * as v from "valibot";
 import type { ActivationKind } from "../../../kernels/activation/mod.ts";
-import { isTransformers, type PublishedFamily, type PublishedModel } from "./family.ts";
-import { groupedSources, readConvolution, readFla, readGrouped, refuseUnless } from "./fla.ts";
+import { FLAG, namesOf, NUMBER, oneOf, only, POSITIVE, SIZE } from "../../schema.ts";
+import {
+  isTransformers,
+  type PublishedFamily,
+  publishedFamily,
+  type PublishedModel,
+} from "./family.ts";
+import { CONVOLUTION_FIELDS, GROUPED_FIELDS, groupedSources, readFla, readGrouped } from "./fla.ts";
 
 /** fla's own names of activations; its gelu is the tanh approximation. */
 const FEATURE_MAPS: Readonly<Record<string, ActivationKind>> = {
@@ -13,29 +20,39 @@ const FEATURE_MAPS: Readonly<Record<string, ActivationKind>> = {
   gelu: "gelu",
 };
 
+const CONFIG = v.object({
+  ...GROUPED_FIELDS,
+  ...CONVOLUTION_FIELDS,
+  expand_k: v.nullish(POSITIVE, 0.5),
+  use_short_conv: v.nullish(FLAG, false),
+  feature_map: v.nullish(oneOf(namesOf(FEATURE_MAPS))),
+  gate_logit_normalizer: only(16),
+  gate_low_rank_dim: v.nullish(SIZE, 16),
+  clamp_min: v.nullish(NUMBER),
+});
+
 /** Gated linear attention (Yang et al. 2024) in flash-linear-attention's layout. */
-export const gla: PublishedFamily = {
+export const gla: PublishedFamily = publishedFamily({
   sign: '"architectures": ["GLAForCausalLM"]',
   matches: (config) => isTransformers(config, "GLAForCausalLM", "gla"),
-  read(config): PublishedModel {
-    const { mixer, channels } = readGrouped(config, {
-      heads: 4,
-      expansion: { key: 0.5, value: 1 },
-      featureMaps: FEATURE_MAPS,
-    });
-    const convolution = readConvolution(config, false);
-    refuseUnless(config, "gate_logit_normalizer", 16);
-    return readFla(config, {
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { feature_map: featureMap, clamp_min: lowestLogDecay } = config;
+    const { mixer, channels } = readGrouped(
+      config,
+      file,
+      featureMap ? FEATURE_MAPS[featureMap] : undefined,
+    );
+    const convolution = config.use_short_conv ? config.conv_size : 0;
+    return readFla(config, file, {
       family: "gla",
       mixer: {
         kind: "gla",
         ...mixer,
         convolution,
-        gateRank: config.number("gate_low_rank_dim", 16),
-        ...(config.has("clamp_min") && { lowestLogDecay: config.number("clamp_min") }),
+        gateRank: config.gate_low_rank_dim,
+        ...(typeof lowestLogDecay === "number" && { lowestLogDecay }),
       },
-      hiddenRatio: 4,
-      layers: 24,
       sources: (attn) => ({
         ...groupedSources(config, attn, channels, convolution),
         "mixer.decay.down.weight": `${attn}.gk_proj.0.weight`,
@@ -44,4 +61,4 @@ export const gla: PublishedFamily = {
       }),
     });
   },
-};
+});

@@ -1,33 +1,47 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { Hgrn2Configuration } from "../../mixers/hgrn2.ts";
+import { FLAG, HEADS, only, POSITIVE } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import {
   convolutionSource,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
 } from "./family.ts";
-import { readConvolution, readFla, refuseUnless } from "./fla.ts";
+import { CONVOLUTION_FIELDS, FLA_FIELDS, readFla } from "./fla.ts";
 
 /** What fla's fused norm before the output's projection adds, whatever `norm_eps` says. */
 const OUTPUT_EPSILON = 1e-5;
 const BOUNDS = "model.lower_bounds";
 
+const CONFIG = v.object({
+  ...FLA_FIELDS,
+  ...CONVOLUTION_FIELDS,
+  num_heads: v.nullish(HEADS),
+  /** Where it is null, `num_heads` says how many heads there are. */
+  expand_ratio: v.optional(v.nullable(POSITIVE), 128),
+  use_short_conv: v.nullish(FLAG, false),
+  use_lower_bound: v.nullish(FLAG, true),
+  elementwise_affine: only(true),
+});
+type Config = v.InferOutput<typeof CONFIG>;
+
 /**
  * HGRN2 (Qin et al. 2024) in flash-linear-attention's layout. Lower bounds of the forget gates grow
  * from layer to layer: the cumulative softmax over layers of one tensor, 0 in the first.
  */
-export const hgrn2: PublishedFamily = {
+export const hgrn2: PublishedFamily = publishedFamily({
   sign: '"architectures": ["HGRN2ForCausalLM"]',
   matches: (config) => isTransformers(config, "HGRN2ForCausalLM", "hgrn2"),
-  read(config): PublishedModel {
-    const width = config.number("hidden_size", 2048);
-    const heads = readHeads(config, width);
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { hidden_size: width, use_lower_bound: bounded } = config;
+    const heads = readHeads(config, file);
     const headDim = width / heads;
-    const convolution = readConvolution(config, false);
-    const bounded = config.boolean("use_lower_bound", true);
-    refuseUnless(config, "elementwise_affine", true);
+    const convolution = config.use_short_conv ? config.conv_size : 0;
     const mixer: Hgrn2Configuration = {
       kind: "hgrn2",
       heads,
@@ -38,11 +52,9 @@ export const hgrn2: PublishedFamily = {
       normEpsilon: OUTPUT_EPSILON,
     };
     const streams = { query: "q", forget: "f", value: "i" };
-    const model = readFla(config, {
+    const model = readFla(config, file, {
       family: "hgrn2",
       mixer,
-      hiddenRatio: 4,
-      layers: 24,
       sources: (attn) => ({
         ...Object.fromEntries(
           Object.entries(streams).flatMap(([ours, theirs]) => [
@@ -78,17 +90,17 @@ export const hgrn2: PublishedFamily = {
       besides: new RegExp(`${model.besides!.source}|^model\\.lower_bounds$`),
     };
   },
-};
+});
 
 /** Heads of the size that `expand_ratio` gives; `num_heads` says how many where that is null. */
-function readHeads(config: CheckpointConfig, width: number): number {
-  const [key, heads] = config.values.expand_ratio === null
-    ? ["num_heads", config.number("num_heads")]
-    : ["expand_ratio", width / config.number("expand_ratio", 128)];
-  if (Number.isInteger(heads) && heads > 0 && width % heads === 0) return heads;
-  return config.fail(
-    `"${key}" must divide "hidden_size" (${width}): current value is ${config.values[key] ?? 128}`,
-  );
+function readHeads(
+  { expand_ratio: ratio, num_heads: heads, hidden_size: width }: Config,
+  file: CheckpointConfig,
+): number {
+  if (ratio !== null) return file.divide({ hidden_size: width }, { expand_ratio: ratio });
+  if (typeof heads !== "number") return file.fail('it must give "num_heads" or "expand_ratio"');
+  file.divide({ hidden_size: width }, { num_heads: heads });
+  return heads;
 }
 
 /** A layer's bounds as the mixer has them, before a sigmoid; stored for all layers before a softmax. */

@@ -1,43 +1,69 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
-import type { CheckpointConfig } from "./config.ts";
-import { isTransformers, type PublishedFamily, type PublishedModel, sourcesOf } from "./family.ts";
-import { readRotary } from "./rotary.ts";
+import { FLAG, HEADS, LAYERS, namesOf, oneOf, POSITIVE, SIZE, VOCABULARY } from "../../schema.ts";
+import {
+  isTransformers,
+  type PublishedFamily,
+  publishedFamily,
+  type PublishedModel,
+  sourcesOf,
+} from "./family.ts";
+import { readRotary, readTrainedLength, ROTARY_FIELDS } from "./rotary.ts";
+
+const PERCEPTRONS = { silu: "swiglu", gelu_pytorch_tanh: "geglu" } as const;
+
+const CONFIG = v.object({
+  ...ROTARY_FIELDS,
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  intermediate_size: SIZE,
+  num_hidden_layers: LAYERS,
+  num_attention_heads: HEADS,
+  num_key_value_heads: v.nullish(HEADS),
+  head_dim: v.nullish(SIZE),
+  hidden_act: v.nullish(oneOf(namesOf(PERCEPTRONS)), "silu"),
+  attention_bias: v.nullish(FLAG, false),
+  mlp_bias: v.nullish(FLAG, false),
+  rms_norm_eps: v.nullish(POSITIVE, 1e-6),
+  tie_word_embeddings: v.nullish(FLAG, false),
+});
 
 /** Llama in transformers' layout: Llama 2 and 3, Sheared-LLaMA, TinyLlama, SmolLM. */
-export const llama: PublishedFamily = {
+export const llama: PublishedFamily = publishedFamily({
   sign: '"architectures": ["LlamaForCausalLM"]',
   matches: (config) => isTransformers(config, "LlamaForCausalLM", "llama"),
-  read(config): PublishedModel {
-    const width = config.number("hidden_size");
-    const heads = config.number("num_attention_heads");
-    const headDim = config.number("head_dim", width / heads);
-    const bias = config.boolean("attention_bias", false);
-    const count = config.number("num_hidden_layers");
-    const tiedHead = config.boolean("tie_word_embeddings", false);
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { hidden_size: width, num_attention_heads: heads, attention_bias: bias } = config;
+    const keyHeads = config.num_key_value_heads ?? heads;
+    file.divide({ num_attention_heads: heads }, { num_key_value_heads: keyHeads });
+    const headDim = config.head_dim ??
+      file.divide({ hidden_size: width }, { num_attention_heads: heads });
+    const count = config.num_hidden_layers;
     const layer: LayerConfiguration = {
       mixer: {
         kind: "attention",
         heads,
-        keyHeads: config.number("num_key_value_heads", heads),
+        keyHeads,
         headDim,
         bias,
         outputBias: bias,
-        ...readRotary(config, headDim, 1),
+        ...readRotary(config, file, headDim, "whole"),
       },
       channelMixer: {
-        kind: config.choice("hidden_act", { silu: "swiglu", gelu_pytorch_tanh: "geglu" }, "silu"),
-        hidden: config.number("intermediate_size"),
-        bias: config.boolean("mlp_bias", false),
+        kind: PERCEPTRONS[config.hidden_act],
+        hidden: config.intermediate_size,
+        bias: config.mlp_bias,
       },
     };
     return {
       trainedLength: readTrainedLength(config),
       configuration: {
         family: "llama",
-        vocabulary: config.number("vocab_size"),
+        vocabulary: config.vocab_size,
         width,
-        normEpsilon: config.number("rms_norm_eps", 1e-6),
-        tiedHead,
+        normEpsilon: config.rms_norm_eps,
+        tiedHead: config.tie_word_embeddings,
         layers: Array(count).fill(layer),
       },
       sources: sourcesOf(
@@ -48,20 +74,10 @@ export const llama: PublishedFamily = {
         },
         Array.from({ length: count }, (_, index) => layerSources(`model.layers.${index}`)),
       ),
-      besides: tiedHead ? /^lm_head\.weight$|\.rotary_emb\.inv_freq$/ : /\.rotary_emb\.inv_freq$/,
+      besides: /\.rotary_emb\.inv_freq$/,
     };
   },
-};
-
-/** The positions before any scaling was stretched over them. */
-function readTrainedLength(config: CheckpointConfig): number | undefined {
-  const { rope_scaling: scaling } = config.values as { rope_scaling?: Record<string, unknown> };
-  const original = scaling?.original_max_position_embeddings;
-  if (typeof original === "number") return original;
-  return config.has("max_position_embeddings")
-    ? config.number("max_position_embeddings")
-    : undefined;
-}
+});
 
 function layerSources(layer: string): Record<string, string> {
   const projections = {

@@ -1,44 +1,59 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
+import { FLAG, LAYERS, oneOf, POSITIVE, SIZE, VOCABULARY } from "../../schema.ts";
 import {
   convolutionSource,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   sourcesOf,
 } from "./family.ts";
 
+const CONFIG = v.object({
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  intermediate_size: v.nullish(SIZE),
+  num_hidden_layers: LAYERS,
+  state_size: v.nullish(SIZE, 16),
+  expand: v.nullish(SIZE, 2),
+  conv_kernel: v.nullish(SIZE, 4),
+  time_step_rank: v.nullish(v.union([v.literal("auto"), SIZE], 'a positive integer or "auto"')),
+  hidden_act: v.nullish(oneOf(["silu"])),
+  use_bias: v.nullish(FLAG, false),
+  use_conv_bias: v.nullish(FLAG, true),
+  layer_norm_epsilon: v.nullish(POSITIVE, 1e-5),
+  tie_word_embeddings: v.nullish(FLAG, true),
+});
+
 /** Mamba in transformers' layout. */
-export const mamba: PublishedFamily = {
+export const mamba: PublishedFamily = publishedFamily({
   sign: '"architectures": ["MambaForCausalLM"]',
   matches: (config) => isTransformers(config, "MambaForCausalLM", "mamba"),
+  schema: CONFIG,
   read(config): PublishedModel {
-    const width = config.number("hidden_size");
-    const count = config.number("num_hidden_layers");
-    const tiedHead = config.boolean("tie_word_embeddings", true);
-    const taps = config.number("conv_kernel", 4);
-    const inner = config.number("intermediate_size", config.number("expand", 2) * width);
-    config.choice("hidden_act", { silu: "silu" }, "silu");
+    const { hidden_size: width, num_hidden_layers: count, conv_kernel: taps } = config;
+    const { time_step_rank: stepRank } = config;
+    const inner = config.intermediate_size ?? config.expand * width;
     const layer: LayerConfiguration = {
       mixer: {
         kind: "mamba1",
         inner,
-        stateDim: config.number("state_size", 16),
-        stepRank: config.values.time_step_rank === "auto"
-          ? Math.ceil(width / 16)
-          : config.number("time_step_rank", Math.ceil(width / 16)),
+        stateDim: config.state_size,
+        stepRank: typeof stepRank === "number" ? stepRank : Math.ceil(width / 16),
         convolution: taps,
-        convolutionBias: config.boolean("use_conv_bias", true),
-        bias: config.boolean("use_bias", false),
+        convolutionBias: config.use_conv_bias,
+        bias: config.use_bias,
       },
     };
     return {
       configuration: {
         family: "mamba1",
-        vocabulary: config.number("vocab_size"),
+        vocabulary: config.vocab_size,
         width,
-        normEpsilon: config.number("layer_norm_epsilon", 1e-5),
-        tiedHead,
+        normEpsilon: config.layer_norm_epsilon,
+        tiedHead: config.tie_word_embeddings,
         layers: Array(count).fill(layer),
       },
       sources: sourcesOf(
@@ -52,10 +67,9 @@ export const mamba: PublishedFamily = {
           (_, index) => mambaLayer(`backbone.layers.${index}`, inner, taps),
         ),
       ),
-      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
     };
   },
-};
+});
 
 /** Where a Mamba layer's parameters are, in transformers' layout and in mamba_ssm's. */
 export function mambaLayer(

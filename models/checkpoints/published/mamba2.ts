@@ -1,44 +1,87 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { Mamba2Configuration } from "../../mixers/mamba2.ts";
-import type { CheckpointConfig } from "./config.ts";
+import {
+  FLAG,
+  HEADS,
+  LAYERS,
+  oneOf,
+  POSITIVE,
+  type Schema,
+  SIZE,
+  VOCABULARY,
+} from "../../schema.ts";
 import {
   convolutionSource,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   sourcesOf,
 } from "./family.ts";
 
+/** A number; transformers writes an infinite one as `{"__float__": "Infinity"}`. */
+const BOUND: Schema<number> = v.union([
+  v.number(),
+  v.pipe(
+    v.object({ __float__: v.string() }),
+    v.transform(({ __float__ }) => Number(__float__)),
+    v.number(),
+  ),
+], "a number");
+
+/** The least and the most that Δ may be. */
+export const STEP_LIMIT: Schema<[low: number, high: number]> = v.nullish(
+  v.tuple([BOUND, BOUND], "two numbers"),
+  [0, Infinity],
+) as Schema<[low: number, high: number]>;
+
+const CONFIG = v.object({
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  num_hidden_layers: LAYERS,
+  num_heads: v.nullish(HEADS, 128),
+  head_dim: v.nullish(SIZE, 64),
+  state_size: v.nullish(SIZE, 128),
+  n_groups: v.nullish(HEADS, 8),
+  conv_kernel: v.nullish(SIZE, 4),
+  time_step_limit: STEP_LIMIT,
+  hidden_act: v.nullish(oneOf(["silu"])),
+  use_bias: v.nullish(FLAG, false),
+  use_conv_bias: v.nullish(FLAG, true),
+  layer_norm_epsilon: v.nullish(POSITIVE, 1e-5),
+  tie_word_embeddings: v.nullish(FLAG, false),
+});
+
 /** Mamba-2 in transformers' layout. */
-export const mamba2: PublishedFamily = {
+export const mamba2: PublishedFamily = publishedFamily({
   sign: '"architectures": ["Mamba2ForCausalLM"]',
   matches: (config) => isTransformers(config, "Mamba2ForCausalLM", "mamba2"),
-  read(config): PublishedModel {
-    const count = config.number("num_hidden_layers");
-    const tiedHead = config.boolean("tie_word_embeddings", false);
-    const epsilon = config.number("layer_norm_epsilon", 1e-5);
-    config.choice("hidden_act", { silu: "silu" }, "silu");
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { num_hidden_layers: count, layer_norm_epsilon: epsilon, num_heads: heads } = config;
+    file.divide({ num_heads: heads }, { n_groups: config.n_groups });
     const mixer: Mamba2Configuration = {
       kind: "mamba2",
-      heads: config.number("num_heads", 128),
-      headDim: config.number("head_dim", 64),
-      stateDim: config.number("state_size", 128),
-      groups: config.number("n_groups", 8),
-      convolution: config.number("conv_kernel", 4),
-      convolutionBias: config.boolean("use_conv_bias", true),
-      bias: config.boolean("use_bias", false),
+      heads,
+      headDim: config.head_dim,
+      stateDim: config.state_size,
+      groups: config.n_groups,
+      convolution: config.conv_kernel,
+      convolutionBias: config.use_conv_bias,
+      bias: config.use_bias,
       normEpsilon: epsilon,
-      ...readStepLimit(config, "time_step_limit"),
+      ...stepLimitOf(config.time_step_limit),
     };
     const layer: LayerConfiguration = { mixer };
     return {
       configuration: {
         family: "mamba2",
-        vocabulary: config.number("vocab_size"),
-        width: config.number("hidden_size"),
+        vocabulary: config.vocab_size,
+        width: config.hidden_size,
         normEpsilon: epsilon,
-        tiedHead,
+        tiedHead: config.tie_word_embeddings,
         layers: Array(count).fill(layer),
       },
       sources: sourcesOf(
@@ -49,36 +92,16 @@ export const mamba2: PublishedFamily = {
         },
         Array.from({ length: count }, (_, index) => mamba2Layer(`backbone.layers.${index}`, mixer)),
       ),
-      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
     };
   },
-};
+});
 
-/**
- * The bounds of Δ that bind: it is positive, and may be unbounded above.
- *
- * @throws {Error} where they are not two numbers.
- */
-export function readStepLimit(
-  config: CheckpointConfig,
-  key: string,
+/** The bounds of Δ that bind: it is positive, and may be unbounded above. */
+export function stepLimitOf(
+  [low, high]: readonly [low: number, high: number],
 ): Pick<Mamba2Configuration, "stepLimit"> {
-  const [low, high] = config.list(key, [0, Infinity]).map((bound) => boundOf(bound));
-  if (Number.isNaN(low) || Number.isNaN(high)) {
-    config.fail(
-      `"${key}" must be two numbers: current value is ${JSON.stringify(config.values[key])}`,
-    );
-  }
   const stepLimit = { ...(low > 0 && { low }), ...(high < Infinity && { high }) };
   return Object.keys(stepLimit).length > 0 ? { stepLimit } : {};
-}
-
-/** A number; transformers writes an infinite one as `{"__float__": "Infinity"}`. */
-function boundOf(value: unknown): number {
-  if (typeof value === "object" && value !== null && "__float__" in value) {
-    return Number(value.__float__);
-  }
-  return typeof value === "number" ? value : NaN;
 }
 
 /** Where a Mamba-2 layer's parameters are, in transformers' layout and in mamba_ssm's. */

@@ -1,39 +1,109 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { AttentionConfiguration } from "../../mixers/attention.ts";
 import type { Mamba1Configuration } from "../../mixers/mamba1.ts";
 import type { Mamba2Configuration } from "../../mixers/mamba2.ts";
+import {
+  FLAG,
+  HEADS,
+  integer,
+  LAYERS,
+  listOf,
+  oneOf,
+  only,
+  POSITIVE,
+  SIZE,
+  VOCABULARY,
+} from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import {
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   rowsOf,
   sourcesOf,
 } from "./family.ts";
 import { mambaLayer } from "./mamba.ts";
-import { mamba2Layer, readStepLimit } from "./mamba2.ts";
+import { mamba2Layer, STEP_LIMIT, stepLimitOf } from "./mamba2.ts";
 
 /** Gated perceptrons are as wide as the next multiple of this. */
 const MLP_MULTIPLE = 128;
+
+/** A size that may be none. */
+const WIDTH = integer(0, 2 ** 24);
+
+const STATE_SPACE = v.object({
+  layer: v.nullish(oneOf(["Mamba1", "Mamba2"]), "Mamba1"),
+  d_state: v.nullish(SIZE),
+  d_conv: v.nullish(SIZE, 4),
+  expand: v.nullish(SIZE, 2),
+  dt_rank: v.nullish(v.union([v.literal("auto"), SIZE], 'a positive integer or "auto"')),
+  headdim: v.nullish(SIZE, 64),
+  ngroups: v.nullish(HEADS, 1),
+  d_ssm: v.nullish(SIZE),
+  conv_bias: v.nullish(FLAG, true),
+  bias: v.nullish(FLAG, false),
+  rmsnorm: only(true),
+  D_has_hdim: only(false),
+  norm_before_gate: v.nullish(FLAG, false),
+  dt_limit: STEP_LIMIT,
+}, "an object");
+type StateSpace = v.InferOutput<typeof STATE_SPACE>;
+
+const ATTENTION = v.object({
+  num_heads: HEADS,
+  num_heads_kv: v.nullish(HEADS),
+  head_dim: v.nullish(SIZE),
+  causal: v.literal(true, "true, as nothing else is supported"),
+  mlp_dim: only(0),
+  d_conv: v.nullish(WIDTH, 0),
+  qkv_proj_bias: v.nullish(FLAG, true),
+  out_proj_bias: v.nullish(FLAG, true),
+  softmax_scale: v.nullish(POSITIVE),
+  rotary_emb_dim: v.nullish(WIDTH, 0),
+  rotary_emb_base: v.nullish(POSITIVE, 10_000),
+  rotary_emb_interleaved: only(false),
+}, "an object");
+type Attention = v.InferOutput<typeof ATTENTION>;
+
+const CONFIG = v.object({
+  vocab_size: VOCABULARY,
+  d_model: SIZE,
+  n_layer: LAYERS,
+  d_intermediate: v.nullish(WIDTH, 0),
+  pad_vocab_size_multiple: v.nullish(SIZE, 8),
+  rms_norm: v.nullish(FLAG, true),
+  tie_embeddings: v.nullish(FLAG, true),
+  ssm_cfg: STATE_SPACE,
+  attn_layer_idx: v.nullish(listOf(integer(0, 2 ** 24)), []),
+  // mamba_ssm's own configs give an empty object where there is no attention.
+  attn_cfg: v.nullish(
+    v.lazy((value) => Object.keys(value ?? {}).length > 0 ? ATTENTION : v.object({}, "an object")),
+  ),
+});
 
 /**
  * The layout of the package mamba_ssm: state-spaces' mamba-*, mamba2-*, mamba2attn-2.7b and
  * transformerpp-2.7b.
  */
-export const mambaSsm: PublishedFamily = {
+export const mambaSsm: PublishedFamily = publishedFamily({
   sign: '"d_model", "n_layer" and "ssm_cfg" (mamba_ssm)',
   matches: (config) => ["d_model", "n_layer", "ssm_cfg"].every((key) => config.has(key)),
-  read(config): PublishedModel {
-    const width = config.number("d_model");
-    const count = config.number("n_layer");
-    const multiple = config.number("pad_vocab_size_multiple", 8);
-    const tiedHead = config.boolean("tie_embeddings", true);
-    const attended = new Set(config.list("attn_layer_idx", []));
-    const hidden = roundUp(config.number("d_intermediate", 0), MLP_MULTIPLE);
-    const stateSpace = readStateSpace(config.object("ssm_cfg"), width);
-    const attention = attended.size > 0
-      ? readAttention(config.object("attn_cfg"), width)
-      : undefined;
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { d_model: width, n_layer: count, attn_cfg: attn } = config;
+    const attended = new Set(config.attn_layer_idx);
+    const hidden = roundUp(config.d_intermediate, MLP_MULTIPLE);
+    const stateSpace = readStateSpace(config.ssm_cfg, file, width);
+    if (config.attn_layer_idx.some((layer) => layer >= count)) {
+      file.failOn("attn_layer_idx", `numbers of layers, from 0 to ${count - 1}`);
+    }
+    const attention = attended.size === 0
+      ? undefined
+      : attn && "num_heads" in attn
+      ? readAttention(attn, file, width)
+      : file.failOn("attn_cfg", 'an object that gives "num_heads"');
     const layers = Array.from({ length: count }, (_, index): LayerConfiguration => ({
       mixer: attention && attended.has(index) ? attention : stateSpace,
       ...(hidden > 0 && { channelMixer: { kind: "swiglu", hidden } }),
@@ -41,10 +111,10 @@ export const mambaSsm: PublishedFamily = {
     return {
       configuration: {
         family: familyOf(stateSpace.kind, layers),
-        vocabulary: roundUp(config.number("vocab_size"), multiple),
+        vocabulary: roundUp(config.vocab_size, config.pad_vocab_size_multiple),
         width,
-        norm: config.boolean("rms_norm", true) ? "rms" : "layer",
-        tiedHead,
+        norm: config.rms_norm ? "rms" : "layer",
+        tiedHead: config.tie_embeddings,
         layers,
       },
       sources: sourcesOf(
@@ -66,10 +136,9 @@ export const mambaSsm: PublishedFamily = {
           };
         }),
       ),
-      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
     };
   },
-};
+});
 
 function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
@@ -85,60 +154,59 @@ function familyOf(
 }
 
 function readStateSpace(
-  config: CheckpointConfig,
+  config: StateSpace,
+  file: CheckpointConfig,
   width: number,
 ): Mamba1Configuration | Mamba2Configuration {
-  const kind = config.choice("layer", { Mamba1: "mamba1", Mamba2: "mamba2" } as const, "Mamba1");
-  const inner = config.number("expand", 2) * width;
+  const inner = config.expand * width;
   const shared = {
-    convolution: config.number("d_conv", 4),
-    convolutionBias: config.boolean("conv_bias", true),
-    bias: config.boolean("bias", false),
+    convolution: config.d_conv,
+    convolutionBias: config.conv_bias,
+    bias: config.bias,
   };
-  if (kind === "mamba1") {
-    const stepRank = config.values.dt_rank === "auto"
-      ? {}
-      : { stepRank: config.number("dt_rank", Math.ceil(width / 16)) };
-    return { kind, inner, stateDim: config.number("d_state", 16), ...stepRank, ...shared };
+  if (config.layer === "Mamba1") {
+    const { dt_rank: rank } = config;
+    const stepRank = rank === "auto" ? {} : { stepRank: rank ?? Math.ceil(width / 16) };
+    return { kind: "mamba1", inner, stateDim: config.d_state ?? 16, ...stepRank, ...shared };
   }
-  if (!config.boolean("rmsnorm", true)) config.fail('"rmsnorm" must be true');
-  if (config.boolean("D_has_hdim", false)) config.fail('"D_has_hdim" must be false');
-  if (config.number("d_ssm", inner) !== inner) config.fail(`"d_ssm" must be ${inner}`);
-  const headDim = config.number("headdim", 64);
-  const groups = config.number("ngroups", 1);
+  if ((config.d_ssm ?? inner) !== inner) {
+    file.failOn("ssm_cfg", `an object whose "d_ssm" is ${inner}, as nothing else is supported`);
+  }
+  const { headdim: headDim, ngroups: groups } = config;
+  const heads = file.divide({ "expand · d_model": inner }, { headdim: headDim });
+  file.divide({ "expand · d_model / headdim": heads }, { ngroups: groups });
   return {
-    kind,
-    heads: inner / headDim,
+    kind: "mamba2",
+    heads,
     headDim,
-    stateDim: config.number("d_state", 128),
+    stateDim: config.d_state ?? 128,
     groups,
     normGroups: groups,
-    normBeforeGate: config.boolean("norm_before_gate", false),
+    normBeforeGate: config.norm_before_gate,
     ...shared,
-    ...readStepLimit(config, "dt_limit"),
+    ...stepLimitOf(config.dt_limit),
   };
 }
 
-function readAttention(config: CheckpointConfig, width: number): AttentionConfiguration {
-  const heads = config.number("num_heads");
-  const headDim = config.number("head_dim", width / heads);
-  const rotaryDim = config.number("rotary_emb_dim", 0);
-  const taps = config.number("d_conv", 0);
-  if (!config.boolean("causal", false)) config.fail('"causal" must be true');
-  if (config.number("mlp_dim", 0) !== 0) config.fail('"mlp_dim" must be 0');
-  if (config.boolean("rotary_emb_interleaved", false)) {
-    config.fail('"rotary_emb_interleaved" must be false');
-  }
+function readAttention(
+  config: Attention,
+  file: CheckpointConfig,
+  width: number,
+): AttentionConfiguration {
+  const { num_heads: heads, rotary_emb_dim: rotaryDim, d_conv: taps } = config;
+  const headDim = config.head_dim ?? file.divide({ d_model: width }, { num_heads: heads });
+  const keyHeads = config.num_heads_kv ?? heads;
+  file.divide({ num_heads: heads }, { num_heads_kv: keyHeads });
   return {
     kind: "attention",
     heads,
-    keyHeads: config.number("num_heads_kv", heads),
+    keyHeads,
     headDim,
-    bias: config.boolean("qkv_proj_bias", true),
-    outputBias: config.boolean("out_proj_bias", true),
-    ...(rotaryDim > 0 && { rotaryBase: config.number("rotary_emb_base", 10_000), rotaryDim }),
+    bias: config.qkv_proj_bias,
+    outputBias: config.out_proj_bias,
+    ...(rotaryDim > 0 && { rotaryBase: config.rotary_emb_base, rotaryDim }),
     ...(taps > 0 && { convolution: taps }),
-    ...(config.has("softmax_scale") && { scale: config.number("softmax_scale") }),
+    ...(typeof config.softmax_scale === "number" && { scale: config.softmax_scale }),
   };
 }
 

@@ -1,29 +1,71 @@
+import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
 import type { MixerConfiguration } from "../../mixers/registry.ts";
+import {
+  FLAG,
+  integer,
+  LAYERS,
+  LENGTH,
+  listOf,
+  oneOf,
+  POSITIVE,
+  SIZE,
+  VOCABULARY,
+} from "../../schema.ts";
 import {
   convolutionSource,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   sourcesOf,
 } from "./family.ts";
-import { readRotary } from "./rotary.ts";
+import { readRotary, ROTARY_FIELDS } from "./rotary.ts";
+
+/** Each is a block of the gates too, whose parameters are apart here. */
+const HEADS = integer(1, 256);
+
+const CONFIG = v.object({
+  ...ROTARY_FIELDS,
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  intermediate_size: integer(2, 2 ** 24),
+  num_hidden_layers: LAYERS,
+  num_attention_heads: HEADS,
+  num_key_value_heads: v.nullish(HEADS),
+  lru_width: v.nullish(SIZE),
+  conv1d_width: v.nullish(SIZE, 4),
+  attention_window_size: v.nullish(LENGTH, 2048),
+  block_types: v.nullish(
+    v.pipe(listOf(oneOf(["recurrent", "attention"])), v.minLength(1, "a list of at least one")),
+    ["recurrent", "recurrent", "attention"],
+  ),
+  hidden_activation: v.nullish(oneOf(["gelu_pytorch_tanh"])),
+  attention_bias: v.nullish(FLAG, false),
+  logits_soft_cap: v.nullish(POSITIVE, 30),
+  rms_norm_eps: v.nullish(POSITIVE, 1e-6),
+  tie_word_embeddings: v.nullish(FLAG, true),
+});
 
 /** RecurrentGemma (Botev et al. 2024) in transformers' layout. */
-export const recurrentGemma: PublishedFamily = {
+export const recurrentGemma: PublishedFamily = publishedFamily({
   sign: '"architectures": ["RecurrentGemmaForCausalLM"]',
   matches: (config) => isTransformers(config, "RecurrentGemmaForCausalLM", "recurrent_gemma"),
-  read(config): PublishedModel {
-    const width = config.number("hidden_size");
-    const heads = config.number("num_attention_heads");
-    const headDim = width / heads;
-    const count = config.number("num_hidden_layers");
-    const tiedHead = config.boolean("tie_word_embeddings", true);
-    const recurrentWidth = config.number("lru_width", width);
-    const taps = config.number("conv1d_width", 4);
-    const pattern = config.list("block_types", ["recurrent", "recurrent", "attention"]);
-    const mixers: Readonly<Record<string, MixerConfiguration>> = {
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { hidden_size: width, num_attention_heads: heads, conv1d_width: taps } = config;
+    const { num_hidden_layers: count, block_types: pattern } = config;
+    const headDim = file.divide({ hidden_size: width }, { num_attention_heads: heads });
+    const keyHeads = config.num_key_value_heads ?? heads;
+    file.divide({ num_attention_heads: heads }, { num_key_value_heads: keyHeads });
+    const recurrentWidth = config.lru_width ?? width;
+    file.divide({ lru_width: recurrentWidth }, { num_attention_heads: heads });
+    const turning = readRotary(config, file, headDim, 0.5);
+    if (turning.rotaryScaling) {
+      file.fail('"rope_type" must be default, as transformers supports nothing else here');
+    }
+    const mixers: Readonly<Record<"recurrent" | "attention", MixerConfiguration>> = {
       recurrent: {
         kind: "rg_lru",
         recurrentWidth,
@@ -35,36 +77,28 @@ export const recurrentGemma: PublishedFamily = {
       attention: {
         kind: "attention",
         heads,
-        keyHeads: config.number("num_key_value_heads", heads),
+        keyHeads,
         headDim,
-        window: config.number("attention_window_size", 2048),
-        bias: config.boolean("attention_bias", false),
+        window: config.attention_window_size,
+        bias: config.attention_bias,
         outputBias: true,
-        ...readRotary(config, headDim, 0.5),
+        ...turning,
       },
     };
-    const kind = config.choice(
-      "hidden_activation",
-      { gelu_pytorch_tanh: "geglu" } as const,
-      "gelu_pytorch_tanh",
-    );
-    const hidden = Math.floor(config.number("intermediate_size") / 2);
-    const layers = Array.from({ length: count }, (_, index): LayerConfiguration => {
-      const type = `${pattern[index % pattern.length]}`;
-      const mixer = Object.hasOwn(mixers, type) ? mixers[type] : config.fail(
-        `"block_types" must be recurrent or attention: current value is ${JSON.stringify(pattern)}`,
-      );
-      return { mixer, channelMixer: { kind, hidden, bias: true } };
-    });
+    const hidden = Math.floor(config.intermediate_size / 2);
+    const layers = Array.from({ length: count }, (_, index): LayerConfiguration => ({
+      mixer: mixers[pattern[index % pattern.length]],
+      channelMixer: { kind: "geglu", hidden, bias: true },
+    }));
     return {
       configuration: {
         family: "recurrent-gemma",
-        vocabulary: config.number("vocab_size"),
+        vocabulary: config.vocab_size,
         width,
-        normEpsilon: config.number("rms_norm_eps", 1e-6),
+        normEpsilon: config.rms_norm_eps,
         embeddingScale: roundToBfloat16(Math.sqrt(width)),
-        tiedHead,
-        logitSoftCap: config.number("logits_soft_cap", 30),
+        tiedHead: config.tie_word_embeddings,
+        logitSoftCap: config.logits_soft_cap,
         layers,
       },
       sources: sourcesOf(
@@ -83,10 +117,10 @@ export const recurrentGemma: PublishedFamily = {
             }),
         ),
       ),
-      besides: tiedHead ? /^lm_head\.weight$|\.rotary_emb\.inv_freq$/ : /\.rotary_emb\.inv_freq$/,
+      besides: /\.rotary_emb\.inv_freq$/,
     };
   },
-};
+});
 
 interface Sizes {
   readonly recurrentWidth: number;

@@ -37,7 +37,12 @@ const BARE_FAMILIES: readonly BareFamily[] = [rwkv6Bare, rwkv7Bare];
 /** What a checkpoint with this config holds. @throws {Error} that lists the known kinds for another. */
 export function readPublished(config: CheckpointConfig): PublishedModel {
   const family = FAMILIES.find((family) => family.matches(config));
-  if (family) return family.read(config);
+  if (family) {
+    for (const key of ["quantization_config", "compression_config"]) {
+      if (config.has(key)) config.failOn(key, "absent, as quantized weights are not supported");
+    }
+    return family.read(config);
+  }
   const { architectures, model_type, format } = config.values;
   return config.fail(
     `it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}: current values are ${

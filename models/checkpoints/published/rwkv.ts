@@ -1,4 +1,15 @@
-import type { CheckpointConfig } from "./config.ts";
+import * as v from "valibot";
+import {
+  FLAG,
+  LAYERS,
+  LENGTH,
+  oneOf,
+  only,
+  POSITIVE,
+  SIZE,
+  unsupported,
+  VOCABULARY,
+} from "../../schema.ts";
 import { type ParameterSource, type PublishedModel, sourcesOf } from "./family.ts";
 
 /** What the layouts of RWKV call the tensors that all versions have. */
@@ -60,7 +71,25 @@ export const FLA_NAMES: RwkvNames = {
   head: "lm_head",
 };
 
-/** What fla's configs say of all versions. */
+/** What fla's configs say of all versions; `hidden_ratio` is a version's own. */
+export const RWKV_FLA_FIELDS = {
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  num_hidden_layers: LAYERS,
+  intermediate_size: v.nullish(SIZE),
+  hidden_ratio: v.nullish(POSITIVE, 4),
+  hidden_act: v.nullish(oneOf(["sqrelu"])),
+  norm_first: only(true),
+  norm_bias: only(true),
+  norm_eps: v.nullish(POSITIVE, 1e-5),
+  max_position_embeddings: v.nullish(LENGTH),
+  tie_word_embeddings: v.nullish(FLAG, false),
+  /** Hybrids are not supported. */
+  attn: unsupported(),
+};
+const RWKV_FLA = v.object(RWKV_FLA_FIELDS);
+
+/** What fla's configs say of all versions, in our words. */
 export interface FlaConfiguration {
   /** Number of tokens. */
   readonly vocabulary: number;
@@ -75,36 +104,20 @@ export interface FlaConfiguration {
   /** Whether the head is the embedding. */
   readonly tiedHead: boolean;
   /** What a {@linkcode PublishedModel} says besides. */
-  readonly rest: Pick<PublishedModel, "trainedLength" | "besides">;
+  readonly rest: Pick<PublishedModel, "trainedLength">;
 }
 
-/**
- * Reads what fla's configs say of all versions.
- *
- * @param ratio Of the channel mixers' width to the model's where the config does not say.
- * @throws {Error} where something is missing or not supported.
- */
-export function readFla(config: CheckpointConfig, ratio: number): FlaConfiguration {
-  config.choice("hidden_act", { sqrelu: "relu_squared" }, "sqrelu");
-  for (const key of ["norm_first", "norm_bias"]) {
-    if (!config.boolean(key, true)) config.fail(`"${key}" must be true: current value is false`);
-  }
-  if (config.has("attn")) config.fail('"attn" must be null: hybrids are not supported');
-  const width = config.number("hidden_size");
-  const tiedHead = config.boolean("tie_word_embeddings", false);
-  const hidden = Math.floor(width * config.number("hidden_ratio", ratio));
+/** Reads what fla's configs say of all versions. */
+export function readFla(config: v.InferOutput<typeof RWKV_FLA>): FlaConfiguration {
+  const { hidden_size: width, max_position_embeddings: trainedLength } = config;
+  const hidden = Math.floor(width * config.hidden_ratio);
   return {
-    vocabulary: config.number("vocab_size"),
+    vocabulary: config.vocab_size,
     width,
-    count: config.number("num_hidden_layers"),
-    hidden: config.number("intermediate_size", 32 * Math.ceil(hidden / 32)),
-    normEpsilon: config.number("norm_eps", 1e-5),
-    tiedHead,
-    rest: {
-      ...(config.has("max_position_embeddings") && {
-        trainedLength: config.number("max_position_embeddings"),
-      }),
-      ...(tiedHead && { besides: /^lm_head\.weight$/ }),
-    },
+    count: config.num_hidden_layers,
+    hidden: config.intermediate_size ?? 32 * Math.ceil(hidden / 32),
+    normEpsilon: config.norm_eps,
+    tiedHead: config.tie_word_embeddings,
+    rest: trainedLength ? { trainedLength } : {},
   };
 }

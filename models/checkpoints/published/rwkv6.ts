@@ -1,9 +1,12 @@
+import * as v from "valibot";
 import type { LayerConfiguration, ModelConfiguration } from "../../configuration.ts";
+import { FLAG, LAYERS, LENGTH, only, POSITIVE, SIZE, VOCABULARY } from "../../schema.ts";
 import {
   type BareFamily,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   transpose,
   transposedSource,
@@ -57,22 +60,28 @@ export const rwkv6Bare: BareFamily = {
   },
 };
 
+const CONFIG = v.object({
+  vocab_size: VOCABULARY,
+  hidden_size: SIZE,
+  attention_hidden_size: v.nullish(SIZE),
+  intermediate_size: v.nullish(SIZE),
+  num_hidden_layers: LAYERS,
+  head_size: v.nullish(SIZE, 64),
+  head_size_divisor: v.nullish(POSITIVE, 8),
+  // The final norm has 1e-5 whatever the config says.
+  layer_norm_epsilon: only(EPSILON, "1e-5"),
+  context_length: v.nullish(LENGTH),
+  tie_word_embeddings: v.nullish(FLAG, false),
+});
+
 /** RWKV-6 in the Hugging Face layout, as `RWKV/rwkv-6-world-*` has it. */
-export const rwkv6: PublishedFamily = {
+export const rwkv6: PublishedFamily = publishedFamily({
   sign: '"architectures": ["Rwkv6ForCausalLM"]',
   matches: (config) => isTransformers(config, "Rwkv6ForCausalLM", "rwkv6"),
-  read(config): PublishedModel {
-    const width = config.number("hidden_size");
-    const inner = config.number("attention_hidden_size", width);
-    const headDim = config.number("head_size", 64);
-    const tiedHead = config.boolean("tie_word_embeddings", false);
-    const count = config.number("num_hidden_layers");
-    // The final norm has 1e-5 whatever the config says.
-    if (config.number("layer_norm_epsilon", EPSILON) !== EPSILON) {
-      config.fail(
-        `"layer_norm_epsilon" must be 1e-5: current value is ${config.values.layer_norm_epsilon}`,
-      );
-    }
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { hidden_size: width, head_size: headDim, num_hidden_layers: count } = config;
+    const inner = config.attention_hidden_size ?? width;
     // The ranks are no part of the config: modeling_rwkv6.py has larger ones for the 7B alone.
     const sizes = width === 4096
       ? { width, inner, shiftRank: 64, decayRank: 128 }
@@ -81,23 +90,23 @@ export const rwkv6: PublishedFamily = {
     // "rescale_every" halves the residual stream in float16 alone, where it would overflow: it is f32
     // here, and the weights are stored without.
     return {
-      ...(config.has("context_length") && { trainedLength: config.number("context_length") }),
+      ...(config.context_length && { trainedLength: config.context_length }),
       configuration: {
-        ...configure(config.number("vocab_size"), width, count, {
+        ...configure(config.vocab_size, width, count, {
           mixer: {
             kind: "rwkv6",
-            heads: inner / headDim,
+            heads: file.divide({ attention_hidden_size: inner }, { head_size: headDim }),
             headDim,
             shiftRank,
             decayRank,
-            normEpsilon: EPSILON * config.number("head_size_divisor", 8) ** 2,
+            normEpsilon: EPSILON * config.head_size_divisor ** 2,
           },
           channelMixer: {
             kind: "rwkv6",
-            hidden: config.number("intermediate_size", 32 * Math.floor(3.5 * width / 32)),
+            hidden: config.intermediate_size ?? 32 * Math.floor(3.5 * width / 32),
           },
         }),
-        tiedHead,
+        tiedHead: config.tie_word_embeddings,
       },
       sources: locate(
         {
@@ -111,10 +120,9 @@ export const rwkv6: PublishedFamily = {
         sizes,
         (name, size) => ({ name, shape: [1, 1, size] }),
       ),
-      ...(tiedHead && { besides: /^head\.weight$/ }),
     };
   },
-};
+});
 
 function configure(
   vocabulary: number,

@@ -1,11 +1,24 @@
+import * as v from "valibot";
+import { HEADS, POSITIVE, SIZE } from "../../schema.ts";
 import {
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   rowsOf,
 } from "./family.ts";
-import { FLA_NAMES, readFla, rwkvSources } from "./rwkv.ts";
+import { FLA_NAMES, readFla, RWKV_FLA_FIELDS, rwkvSources } from "./rwkv.ts";
+
+const CONFIG = v.object({
+  ...RWKV_FLA_FIELDS,
+  hidden_ratio: v.nullish(POSITIVE, 3.5),
+  num_heads: HEADS,
+  expand_k: v.nullish(POSITIVE, 0.5),
+  expand_v: v.nullish(POSITIVE, 1),
+  proj_low_rank_dim: v.nullish(SIZE, 32),
+  gate_low_rank_dim: v.nullish(SIZE, 64),
+});
 
 /** The five streams as their parameters are called, in fla's order, with fla's letters. */
 const STREAMS = [
@@ -19,18 +32,16 @@ const STREAMS = [
 const ORDER = [1, 2, 3, 0, 4];
 
 /** RWKV-6 in fla's layout, as `fla-hub/rwkv6-*-finch` has it. */
-export const rwkv6Fla: PublishedFamily = {
+export const rwkv6Fla: PublishedFamily = publishedFamily({
   sign: '"architectures": ["RWKV6ForCausalLM"]',
   matches: (config) => isTransformers(config, "RWKV6ForCausalLM", "rwkv6"),
-  read(config): PublishedModel {
-    const { width, count, vocabulary, hidden, normEpsilon, tiedHead, rest } = readFla(config, 3.5);
-    for (const [key, fallback] of [["expand_k", 0.5], ["expand_v", 1]] as const) {
-      const expansion = config.number(key, fallback);
-      if (expansion !== 1) config.fail(`"${key}" must be 1: current value is ${expansion}`);
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { width, count, vocabulary, hidden, normEpsilon, tiedHead, rest } = readFla(config);
+    for (const key of ["expand_k", "expand_v"] as const) {
+      if (config[key] !== 1) file.fail(`"${key}" must be 1: current value is ${config[key]}`);
     }
-    const heads = config.number("num_heads");
-    const shiftRank = config.number("proj_low_rank_dim", 32);
-    const decayRank = config.number("gate_low_rank_dim", 64);
+    const { num_heads: heads, proj_low_rank_dim: shiftRank } = config;
     return {
       ...rest,
       configuration: {
@@ -45,9 +56,9 @@ export const rwkv6Fla: PublishedFamily = {
           mixer: {
             kind: "rwkv6",
             heads,
-            headDim: width / heads,
+            headDim: file.divide({ hidden_size: width }, { num_heads: heads }),
             shiftRank,
-            decayRank,
+            decayRank: config.gate_low_rank_dim,
             normEpsilon,
           },
           channelMixer: { kind: "rwkv6", hidden },
@@ -56,7 +67,7 @@ export const rwkv6Fla: PublishedFamily = {
       sources: rwkvSources(FLA_NAMES, count, (block) => flaBlock(block, width, shiftRank)),
     };
   },
-};
+});
 
 function flaBlock(
   block: string,

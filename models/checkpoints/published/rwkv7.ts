@@ -1,14 +1,17 @@
+import * as v from "valibot";
 import type { ModelConfiguration } from "../../configuration.ts";
 import type { Rwkv7Configuration } from "../../mixers/rwkv7.ts";
+import { FLAG, HEADS, SIZE } from "../../schema.ts";
 import {
   type BareFamily,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
+  publishedFamily,
   type PublishedModel,
   transposedSource,
 } from "./family.ts";
-import { FLA_NAMES, lengthInName, readFla, rwkvSources } from "./rwkv.ts";
+import { FLA_NAMES, lengthInName, readFla, RWKV_FLA_FIELDS, rwkvSources } from "./rwkv.ts";
 
 /** Streams' letters as their parameters are called. */
 const STREAMS = {
@@ -87,27 +90,40 @@ export const rwkv7Bare: BareFamily = {
   },
 };
 
+const CONFIG = v.object({
+  ...RWKV_FLA_FIELDS,
+  num_heads: v.nullish(HEADS),
+  head_dim: v.nullish(SIZE),
+  decay_low_rank_dim: SIZE,
+  a_low_rank_dim: SIZE,
+  v_low_rank_dim: SIZE,
+  gate_low_rank_dim: SIZE,
+  fuse_norm: v.nullish(FLAG, true),
+});
+
 /** RWKV-7 in fla's layout, as `fla-hub/rwkv7-*` and `RWKV/RWKV7-Goose-*` have it. */
-export const rwkv7: PublishedFamily = {
+export const rwkv7: PublishedFamily = publishedFamily({
   sign: '"architectures": ["RWKV7ForCausalLM"]',
   matches: (config) => isTransformers(config, "RWKV7ForCausalLM", "rwkv7"),
-  read(config): PublishedModel {
-    const { width, count, vocabulary, hidden, normEpsilon, tiedHead, rest } = readFla(config, 4);
-    const headDim = config.has("head_dim")
-      ? config.number("head_dim")
-      : width / config.number("num_heads");
+  schema: CONFIG,
+  read(config, file): PublishedModel {
+    const { width, count, vocabulary, hidden, normEpsilon, tiedHead, rest } = readFla(config);
+    const headDim = config.head_dim ??
+      (config.num_heads
+        ? file.divide({ hidden_size: width }, { num_heads: config.num_heads })
+        : file.fail('it must give "head_dim" or "num_heads"'));
     const ranks = {
-      w: config.number("decay_low_rank_dim"),
-      a: config.number("a_low_rank_dim"),
-      v: config.number("v_low_rank_dim"),
-      g: config.number("gate_low_rank_dim"),
+      w: config.decay_low_rank_dim,
+      a: config.a_low_rank_dim,
+      v: config.v_low_rank_dim,
+      g: config.gate_low_rank_dim,
     };
     const configuration = configure(vocabulary, width, hidden, count, ranks, {
-      heads: width / headDim,
+      heads: file.divide({ hidden_size: width }, { head_dim: headDim }),
       headDim,
       normEpsilon: headDim * normEpsilon,
       // fla's fused norms add to a key's squared length what PyTorch's normalize() does not.
-      ...(config.boolean("fuse_norm", true) && { keyEpsilon: 1e-6 }),
+      ...(config.fuse_norm && { keyEpsilon: 1e-6 }),
     });
     return {
       ...rest,
@@ -115,7 +131,7 @@ export const rwkv7: PublishedFamily = {
       sources: rwkvSources(FLA_NAMES, count, (block) => flaBlock(block, width)),
     };
   },
-};
+});
 
 function flaBlock(block: string, width: number): Record<string, string | ParameterSource> {
   const mixer = `${block}.attn`;

@@ -1,0 +1,161 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { describeModel, loadModel, readSafetensors } from "../../../models/mod.ts";
+import { assertClose, inFolder, testGpu } from "../../testing.ts";
+import { changeConfig, changeTensors, FOLDER, inCopy } from "../published_checkpoints.ts";
+
+const STRANGERS = fromFileUrl(new URL("../../golden/checkpoints/strangers", import.meta.url));
+
+/** The configs of the small checkpoints, one for each family. */
+const CONFIGS = [
+  "llama",
+  "mamba",
+  "mamba2",
+  "mamba_ssm",
+  "mamba2_ssm",
+  "mamba2attn_ssm",
+  "recurrent_gemma",
+  "delta_net",
+  "gated_deltanet",
+  "gla",
+  "hgrn2",
+  "retnet",
+  "rwkv6_hf",
+  "rwkv6_fla",
+  "rwkv7_fla",
+];
+
+for (const name of ["tied_both", "yarn_top", "partial", "llama32", "llama32_v5"]) {
+  Deno.test(`${name}: logits are those of transformers`, async () => {
+    const gpu = await testGpu();
+    const path = `${STRANGERS}/${name}/expected.safetensors`;
+    const { tensors } = readSafetensors(await Deno.readFile(path), path);
+    using model = await loadModel(gpu, `${STRANGERS}/${name}`);
+    using logits = model.forward(tensors.get("tokens")!.data);
+    assertClose(await logits.read(), tensors.get("logits")!.data, 1e-4, "logits");
+  });
+}
+
+Deno.test("a head beside a tied embedding is loaded where it differs, and then counted", async () => {
+  const gpu = await testGpu();
+  using model = await loadModel(gpu, `${STRANGERS}/tied_both`);
+  assertEquals(model.configuration.tiedHead, false);
+  assert(model.parameters.has("head.weight"));
+  for (const name of ["llama_tied", "mamba", "recurrent_gemma"]) {
+    await inCopy(name, async (folder) => {
+      const { vocabulary, width, tiedHead } = (await describeModel(folder)).configuration;
+      assertEquals(tiedHead, true, name);
+      const data = Float32Array.from({ length: vocabulary * width }, (_, index) => index % 7);
+      await changeTensors(folder, (tensors) => {
+        tensors.set("lm_head.weight", { shape: [vocabulary, width], data });
+      });
+      using model = await loadModel(gpu, folder);
+      assertEquals(await model.parameters.get("head.weight")!.tensor.read(), data, name);
+    });
+  }
+});
+
+Deno.test("the training length is the one before scaling, in whichever spelling it is given", async () => {
+  const lengthOf = async (name: string): Promise<number | undefined> =>
+    (await describeModel(`${STRANGERS}/${name}`)).trainedLength;
+  assertEquals(await lengthOf("llama32"), 32);
+  assertEquals(await lengthOf("llama32_v5"), 32);
+  assertEquals(await lengthOf("yarn_top"), 16);
+  assertEquals(await lengthOf("partial"), 64);
+});
+
+Deno.test("a part of a head that turns goes with no scaling in Llama, as in transformers", () =>
+  inCopy("llama", async (folder) => {
+    await changeConfig(folder, (config) => ({
+      ...config,
+      rope_parameters: { rope_type: "linear", factor: 2, partial_rotary_factor: 0.5 },
+    }));
+    await assertRejects(
+      () => describeModel(folder),
+      Error,
+      '"partial_rotary_factor" must be 1 with the "rope_type" "linear": current value is 0.5',
+    );
+  }));
+
+Deno.test("quantized weights are refused by name in every family, and integers without a word of it", async () => {
+  const gpu = await testGpu();
+  await assertRejects(
+    () => loadModel(gpu, `${STRANGERS}/int8_bare`),
+    Error,
+    '"quantization_config" must be absent, as quantized weights are not supported: current value is {"quant_method":"something","bits":8}',
+  );
+  for (const name of CONFIGS) {
+    await inConfig(name, async (folder) => {
+      await changeConfig(folder, (config) => ({
+        ...config,
+        quantization_config: { quant_method: "gptq" },
+      }));
+      await assertRejects(() => describeModel(folder), Error, '"quant_method":"gptq"', name);
+    });
+  }
+  await inFolder(async (folder) => {
+    for (const file of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(`${STRANGERS}/int8_bare/${file}`, `${folder}/${file}`);
+    }
+    await changeConfig(folder, ({ quantization_config: _, ...config }) => config);
+    await assertRejects(
+      () => loadModel(gpu, folder),
+      Error,
+      "quantized weights are not supported, and it stores integers in model.layers.0.self_attn.q_proj.weight",
+    );
+  });
+});
+
+Deno.test("a config with 10⁹ layers is refused at once", () =>
+  inFolder(async (folder) => {
+    await Deno.copyFile(`${STRANGERS}/layers_1e9.config.json`, `${folder}/config.json`);
+    await assertRejects(
+      () => describeModel(folder),
+      Error,
+      `Cannot read ${folder}/config.json: "num_hidden_layers" must be a positive integer, at most 1024: current value is 1000000000`,
+    );
+  }));
+
+Deno.test("every number of every family's config is bounded, and no other kind of value is taken for it", async () => {
+  for (const name of CONFIGS) {
+    await inConfig(name, async (folder) => {
+      const text = await Deno.readTextFile(`${folder}/config.json`);
+      const said: Record<string, unknown> = JSON.parse(text);
+      const sizes = Object.keys(said).filter((key) =>
+        SIZES.test(key) && isNumber(said[key]) && !UNREAD[name]?.includes(key)
+      );
+      assert(sizes.length > 1, name);
+      for (const key of sizes) {
+        for (const value of [-1, 0.5, 1e9, 1e300, "8", true, [1], { a: 1 }]) {
+          await Deno.writeTextFile(
+            `${folder}/config.json`,
+            JSON.stringify({ ...said, [key]: value }),
+          );
+          await assertRejects(
+            () => describeModel(folder),
+            Error,
+            `Cannot read ${folder}/config.json: "${key}" must`,
+            `${name} ${key} ${JSON.stringify(value)}`,
+          );
+        }
+      }
+    });
+  }
+});
+
+/** What transformers writes besides, though the family has no use for it. */
+const UNREAD: Readonly<Record<string, readonly string[]>> = { rwkv6_hf: ["num_attention_heads"] };
+const SIZES =
+  /^(hidden_size|num_hidden_layers|n_layer|d_model|num_heads|num_attention_heads|conv_kernel|state_size|n_groups)$/;
+
+function isNumber(value: unknown): boolean {
+  return typeof value === "number";
+}
+
+/** Runs a test in a folder that holds a family's config alone. */
+function inConfig(name: string, test: (folder: string) => Promise<void>): Promise<void> {
+  return inFolder(async (folder) => {
+    await Deno.copyFile(`${FOLDER}/${name}/config.json`, `${folder}/config.json`);
+    await test(folder);
+  });
+}
