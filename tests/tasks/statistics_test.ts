@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   averageEstimates,
+  boundedMean,
   clusteredProportion,
   fitPowerLaw,
   meanInterval,
@@ -144,4 +145,67 @@ Deno.test("fitPowerLaw() finds the exponent", () => {
   assertNear(coefficient, 3, 1e-9);
   assertEquals(fitPowerLaw([{ x: 64, y: 1 }, { x: 64, y: 2 }]), undefined);
   assertEquals(fitPowerLaw([{ x: 64, y: 0 }, { x: 128, y: 2 }]), undefined);
+});
+
+Deno.test("boundedMean() is Clopper and Pearson's for zeros and ones, and stays within 0 and 1", () => {
+  // Clopper & Pearson 1934: the ends solve a binomial tail of 2.5%.
+  for (
+    const [values, low, high] of [
+      [[1, 1, 1], 0.025 ** (1 / 3), 1],
+      [[0, 0, 0, 0, 0], 0, 1 - 0.025 ** (1 / 5)],
+      [[1, 0, 1], 0.09430, 0.99160],
+      [[1, 0, 1, 1, 0], 0.14663, 0.94727],
+    ] as const
+  ) {
+    const interval = boundedMean(values);
+    assertNear(interval.low, low, 5e-5);
+    assertNear(interval.high, high, 5e-5);
+  }
+  const { value, low, high } = boundedMean([0.94, 0.95, 0.96]);
+  assertNear(value, 0.95, 1e-12);
+  assert(low > 0.25 && low < 0.4 && high > 0.96 && high < 1);
+  assertEquals(boundedMean([0.3, 0.9, 0.6]), boundedMean([0.9, 0.6, 0.3]));
+  assertThrows(() => boundedMean([]), RangeError, "from 0 to 1");
+  assertThrows(() => boundedMean([0.5, 1.01]), RangeError, "from 0 to 1");
+});
+
+Deno.test("boundedMean() covers the true mean of trainings, normal or all or nothing", () => {
+  let state = 11;
+  const uniform = (): number =>
+    ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;
+  const normal = (): number =>
+    Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  const clip = (value: number): number => Math.min(1, Math.max(0, value));
+  /** An accuracy as it is measured on 200 answers, about. */
+  const measured = (accuracy: number): number =>
+    clip(accuracy + normal() * Math.sqrt(accuracy * (1 - accuracy) / 200));
+  const outcomes: [name: string, mean: number, draw: () => number][] = [
+    ...[0.3, 0.6, 0.8].map((mean): [string, number, () => number] => [
+      `normal about ${mean}`,
+      mean,
+      () => clip(mean + 0.05 * normal()),
+    ]),
+    ...[0.5, 0.7, 0.8, 0.9].map((share): [string, number, () => number] => [
+      `learned by ${share}`,
+      share * 0.97 + (1 - share) * 0.0625,
+      () => measured(uniform() < share ? 0.97 : 0.0625),
+    ]),
+  ];
+  const runs = 2000;
+  let fewestOfStudent = 1;
+  for (const [name, mean, draw] of outcomes) {
+    for (const trainings of [3, 5]) {
+      let [covered, student] = [0, 0];
+      for (let run = 0; run < runs; run++) {
+        const values = Array.from({ length: trainings }, draw);
+        const holds = ({ low, high }: { low: number; high: number }): boolean =>
+          low <= mean && mean <= high;
+        if (holds(boundedMean(values))) covered++;
+        if (holds(meanInterval(values))) student++;
+      }
+      assert(covered / runs >= 0.9, `${name}, ${trainings} trainings: covers ${covered / runs}`);
+      fewestOfStudent = Math.min(fewestOfStudent, student / runs);
+    }
+  }
+  assert(fewestOfStudent < 0.7, `Student's interval should fall short here: ${fewestOfStudent}`);
 });
