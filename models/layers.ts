@@ -73,16 +73,32 @@ export function mapMixers(
   };
 }
 
+/** What a model sees of the past whose attention is limited in every layer, in tokens. */
+export interface Sight {
+  /** How many tokens back its widest layer sees. */
+  readonly window: number;
+  /** How many first tokens stay in sight. */
+  readonly sinks: number;
+  /** How many tokens back something can come from, layers handing on what they see: 1 + Σ (W − 1). */
+  readonly reach: number;
+}
+
 /**
- * How many tokens back the attention of such a model sees, where every layer of it is limited. What a
+ * How far the attention of such a model sees, undefined unless every layer of it is limited. What a
  * recurrent layer beside it carries is not counted: whether that recalls anything is the question.
  */
-export function windowOf({ layers }: ModelConfiguration): number | undefined {
-  const windows = layers.flatMap(mixersOf).flatMap((mixer) =>
-    mixer.kind === "attention" ? [mixer.window ?? Infinity] : []
-  );
-  const widest = Math.max(0, ...windows);
-  return windows.length > 0 && Number.isFinite(widest) ? widest : undefined;
+export function sightOf({ layers }: ModelConfiguration): Sight | undefined {
+  const attention = layers
+    .map((layer) => mixersOf(layer).flatMap((mixer) => mixer.kind === "attention" ? [mixer] : []))
+    .filter(({ length }) => length > 0);
+  const windows = attention.map((side) => Math.max(...side.map(({ window = Infinity }) => window)));
+  const window = Math.max(0, ...windows);
+  if (windows.length === 0 || !Number.isFinite(window)) return undefined;
+  return {
+    window,
+    sinks: Math.max(...attention.flat().map(({ sinks = 0 }) => sinks)),
+    reach: windows.reduce((sum, width) => sum + width - 1, 1),
+  };
 }
 
 /** Bytes of state for one sequence after a number of tokens, of a model that is not loaded. */

@@ -22,13 +22,20 @@ export function scoreReply({ references, match }: Reply, text: string): number {
   return shareOf(references.map((reference) => lower.includes(reference.toLowerCase())), match);
 }
 
-/** The score of a perfect model that sees the last `window` tokens of a prompt of `length` alone. */
+/**
+ * The score of a perfect model that sees the last `window` tokens of a prompt of `length` alone, and
+ * its first `sinks`.
+ */
 export function visibleShare(
   { evidence = [], match }: Reply,
   length: number,
   window: number,
+  sinks: number = 0,
 ): number {
-  return shareOf(evidence.map((position) => length - position <= window), match);
+  return shareOf(
+    evidence.map((position) => length - position <= window || position < sinks),
+    match,
+  );
 }
 
 function shareOf(found: readonly boolean[], match: "all" | "any"): number {

@@ -21,6 +21,8 @@ export interface Sample {
    * answer rests on no position in particular: `[time]`.
    */
   readonly evidence?: Uint32Array;
+  /** Whether an answer rests on everything from its evidence on, not on some of it. */
+  readonly restsOnAll?: boolean;
   /** Where the needle is, for tasks with one: 0 at the beginning, 1 at the end. */
   readonly depth?: number;
   /** How many bytes of text the labels stand for, where the tokens are a text. */
@@ -73,6 +75,11 @@ export interface Task {
   readonly longestLength?: number;
   /** The accuracy of a guesser that knows the format and not the sequence; nothing for perplexity. */
   chance(load?: number): number | undefined;
+  /**
+   * The accuracy of one that knows which answers stand in the sequence, but not to which questions,
+   * where that is more than chance: models that learn stay there for a while.
+   */
+  guess?(load?: number): number;
   /** The fewest tokens that hold the question. */
   shortestLength(load?: number): number;
   /** The sample at the given coordinates. @throws {RangeError} where the length does not fit. */

@@ -31,8 +31,9 @@ const BLANK = 0;
  * probability proportional to (g + 1)^(a − 1) with a = 0.01, without replacement: most queries come
  * soon. 4n ≤ L.
  *
- * Chance is 1/n: a guesser that knows which values stand in the sequence, but not whose they are.
- * A model that learns stays at that plateau for a while.
+ * Chance is 1/(number of values): 1/4096 for the published layout. A guesser that knows which values
+ * stand in the sequence, but not whose they are, scores 1/n; a model that learns stays there for a
+ * while.
  *
  * @throws {RangeError} where the ranges overlap or hold fewer tokens than there are pairs.
  */
@@ -59,7 +60,8 @@ export function mqar(options: MqarOptions = {}): Task {
     options: { vocabulary, pairs, keys, values, taskToken, randomFill },
     loads: { counts: "key–value pairs", default: pairs },
     depths: false,
-    chance: (load = pairs) => 1 / load,
+    chance: () => 1 / rangeSize(values),
+    guess: (load = pairs) => 1 / load,
     shortestLength(load = pairs): number {
       checkPairs(load);
       return prefix + 4 * load;

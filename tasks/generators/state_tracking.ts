@@ -125,7 +125,7 @@ function wordProblem(
         sample.tokens[t] = first + element;
         ask(sample, t, first + product, prefix);
       }
-      return finish(sample);
+      return { ...finish(sample), restsOnAll: true };
     },
   };
   return task;

@@ -1,7 +1,9 @@
 import { clusteredProportion, type Estimate, meanInterval, perplexity } from "../statistics.ts";
-import { scoreReply, visibleShare } from "../reply.ts";
+import { scoreReply } from "../reply.ts";
 import type { Answers } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
+import { scoreByDistance } from "./distance.ts";
+import { type LawOptions, levelsOf } from "./laws.ts";
 
 /** A metric of a cell. */
 export interface Score extends Partial<Estimate> {
@@ -9,6 +11,8 @@ export interface Score extends Partial<Estimate> {
   readonly metric: string;
   /** The value. */
   readonly value: number;
+  /** How far back the answers stood that it is of, where not of all: `16-31` tokens. */
+  readonly distance?: string;
   /** How many samples it is of, where not of all. */
   readonly samples?: number;
 }
@@ -20,13 +24,9 @@ export class NotANumberError extends Error {
 }
 
 /** What of a cell its scores depend on. */
-export interface ScoreOptions {
-  /** How much was to be remembered. */
-  readonly load?: number;
+export interface ScoreOptions extends LawOptions {
   /** Where the needle was, where it was fixed. */
   readonly depth?: number;
-  /** How many last tokens the model sees, where that is limited. */
-  readonly window?: number;
 }
 
 /** Bands of depth that samples are told apart by, where each has its own. */
@@ -84,24 +84,24 @@ function scoreAccuracy(
   samples: readonly Sample[],
   positions: readonly (readonly number[])[],
   correct: readonly Uint8Array[],
-  { load, depth, window }: ScoreOptions,
+  options: ScoreOptions,
 ): Score[] {
   const right = correct.map((answers) => answers.reduce((sum, answer) => sum + answer, 0));
   const asked = positions.map(({ length }) => length);
-  const scores: Score[] = [{ metric: "accuracy", ...clusteredProportion(right, asked) }];
-  if (depth === undefined) scores.push(...scoreByDepth(samples, right, asked));
-  const chance = task.chance(load);
-  if (chance !== undefined) scores.push({ metric: "chance", value: chance });
-  const law = window === undefined ? undefined : windowLaw(samples, window, chance ?? 0);
-  if (law !== undefined) scores.push({ metric: "window_law", value: law });
-  return scores;
+  return [
+    { metric: "accuracy", ...clusteredProportion(right, asked) },
+    ...(options.depth === undefined ? scoreByDepth(samples, right, asked) : []),
+    ...scoreByDistance(samples, positions, correct)
+      .map((score) => ({ metric: "accuracy_at_distance", ...score })),
+    ...levelsOf(task, samples, options),
+  ];
 }
 
 function scoreReplies(
   task: Task,
   samples: readonly Sample[],
   replies: readonly string[],
-  { load, depth, window }: ScoreOptions,
+  options: ScoreOptions,
 ): Score[] {
   if (replies.length !== samples.length) {
     throw new RangeError(
@@ -110,16 +110,11 @@ function scoreReplies(
   }
   const right = samples.map(({ reply }, i) => scoreReply(reply!, replies[i]));
   const asked = samples.map(() => 1);
-  const scores: Score[] = [{ metric: "accuracy", ...clusteredProportion(right, asked) }];
-  if (depth === undefined) scores.push(...scoreByDepth(samples, right, asked));
-  const chance = task.chance(load);
-  if (chance !== undefined) scores.push({ metric: "chance", value: chance });
-  if (window !== undefined && samples.every(({ reply }) => reply!.evidence !== undefined)) {
-    const visible = samples.map(({ tokens, reply }) => visibleShare(reply!, tokens.length, window));
-    const share = visible.reduce((sum, value) => sum + value, 0) / visible.length;
-    scores.push({ metric: "window_law", value: share + (1 - share) * (chance ?? 0) });
-  }
-  return scores;
+  return [
+    { metric: "accuracy", ...clusteredProportion(right, asked) },
+    ...(options.depth === undefined ? scoreByDepth(samples, right, asked) : []),
+    ...levelsOf(task, samples, options),
+  ];
 }
 
 /** The accuracy of the samples whose needle lies in each band of depth. */
@@ -141,26 +136,6 @@ function scoreByDepth(
       samples: chosen.length,
     }];
   });
-}
-
-/**
- * The accuracy of a model that answers rightly whatever rests on its last `window` tokens, and
- * guesses the rest; nothing where the samples do not say what their answers rest on.
- */
-export function windowLaw(
-  samples: readonly Sample[],
-  window: number,
-  chance: number,
-): number | undefined {
-  let [sum, count] = [0, 0];
-  for (const sample of samples) {
-    if (sample.evidence === undefined) return undefined;
-    for (const t of scoredPositions(sample)) {
-      sum += t - sample.evidence[t] < window ? 1 : chance;
-      count++;
-    }
-  }
-  return count === 0 ? undefined : sum / count;
 }
 
 function scorePerplexity(

@@ -49,8 +49,7 @@ export function answerFromWindow(
           return tokens[i + 1];
         }
       }
-      // It knows which values there are, as chance has it.
-      return tokens[prefixOf(task) + 1 + 2 * guess(0, loadOf(sample) - 1)];
+      return guess(...options.values);
     }
     case "induction": {
       for (let i = t - 1; i >= first; i--) if (tokens[i] === tokens[t]) return tokens[i + 1];
