@@ -99,7 +99,8 @@ export {
 } from "./training/recipe.ts";
 export { train, type TrainingProgress, type TrainOptions } from "./training/train.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
-export { NotANumberError, type Score, score, type ScoreOptions, windowLaw } from "./sweep/score.ts";
+export { type LawOptions, type Level, levelsOf, windowLaw } from "./sweep/laws.ts";
+export { NotANumberError, type Score, score, type ScoreOptions } from "./sweep/score.ts";
 export {
   type FailedCell,
   runSweep,

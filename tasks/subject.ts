@@ -1,6 +1,16 @@
 import type { Sample, Task } from "./task.ts";
 import type { Recipe } from "./training/recipe.ts";
 
+/** A training: the unit of evidence for a claim about an architecture. */
+export interface SubjectTraining {
+  /** Seed of the initial values and of the data. */
+  readonly seed: number;
+  /** The peak learning rate. */
+  readonly learningRate: number;
+  /** How many tokens it was trained on, undefined before it is trained. */
+  readonly tokens?: number;
+}
+
 /** What a sweep must know of a model before it is loaded. */
 export interface SubjectCard {
   /** As `--models` and the results call it. */
@@ -11,6 +21,8 @@ export interface SubjectCard {
   readonly parameters: number;
   /** The longest length that it was trained at, in tokens; nothing where nobody says. */
   readonly trainLength?: number;
+  /** How it was trained, where that was done here. */
+  readonly training?: SubjectTraining;
   /** The names of the tasks that it is asked unless told: those that it was trained on. */
   readonly tasks: readonly string[];
   /** The names of those that it can be asked besides. */
@@ -20,6 +32,10 @@ export interface SubjectCard {
    * back reaches an answer through a recurrent state, or from layer to layer, if at all.
    */
   readonly window?: number;
+  /** How many first tokens such attention keeps in sight. */
+  readonly sinks?: number;
+  /** How many tokens back something can reach an answer through such attention, from layer to layer. */
+  readonly reach?: number;
   /** How large its state is after `length` tokens, in bytes, where that is known beforehand. */
   stateBytes?(length: number): number;
   /** Changes when the weights do, so that a sweep does not go on with another model's cells. */

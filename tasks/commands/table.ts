@@ -1,6 +1,7 @@
 import { type Curve, curvesOf, panels } from "../report/curves.ts";
 import { taskMeans } from "../report/mean.ts";
 import { joinRuns } from "../report/runs.ts";
+import { withInterval } from "../report/theme.ts";
 import type { Row } from "../sweep/rows.ts";
 
 /** A sweep's results as text: model × length for each task, and the mean over tasks. */
@@ -11,7 +12,7 @@ export function resultsTable(results: readonly Row[]): string {
       block(`${title}: accuracy${chanceOf(rows)}`, curvesOf(rows, "accuracy"), accuracy)
     ),
     ...panels(rows, "perplexity").map(({ title, rows }) =>
-      block(`${title}: perplexity`, curvesOf(rows, "perplexity"), (value) => value.toPrecision(3))
+      block(`${title}: perplexity`, curvesOf(rows, "perplexity"), threeDigits)
     ),
   ];
   for (const { title, tasks, tasksLeftOut, curves } of taskMeans(rows)) {
@@ -32,6 +33,10 @@ function accuracy(value: number): string {
   return value.toFixed(2);
 }
 
+function threeDigits(value: number): string {
+  return value.toPrecision(3);
+}
+
 function block(
   title: string,
   curves: readonly Curve[],
@@ -44,8 +49,7 @@ function block(
     ...lengths.map((length) => {
       const point = points.find((candidate) => candidate.length === length);
       if (point === undefined) return "";
-      const half = (point.high - point.low) / 2;
-      return Number.isNaN(half) ? format(point.value) : `${format(point.value)} ±${format(half)}`;
+      return withInterval(point, format);
     }),
   ]);
   return `${title}\n${aligned([["", ...lengths.map(String)], ...cells])}`;

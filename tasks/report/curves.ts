@@ -1,12 +1,32 @@
-import { type Estimate, poolPerplexities, poolProportions } from "../statistics.ts";
+import {
+  boundedMean,
+  type Estimate,
+  meanInterval,
+  poolPerplexities,
+  poolProportions,
+} from "../statistics.ts";
 import type { Row } from "../sweep/rows.ts";
 
-/** A point of a curve: a metric at a length, over all its seeds and depths. */
-export interface Point extends Estimate {
-  /** Tokens in a sample. */
-  readonly length: number;
+/** A metric of one model, over the seeds and depths of its samples, and over its trainings. */
+export interface Pooled extends Estimate {
   /** Samples it is of. */
   readonly samples: number;
+  /** What each of several trainings has, in the order of their seeds. */
+  readonly trainings?: readonly TrainingValue[];
+}
+
+/** A metric of one training. */
+export interface TrainingValue {
+  /** The training's seed. */
+  readonly seed: number;
+  /** The metric's value. */
+  readonly value: number;
+}
+
+/** A point of a curve: a metric at a length. */
+export interface Point extends Pooled {
+  /** Tokens in a sample. */
+  readonly length: number;
 }
 
 /** One model's points, by length. */
@@ -55,15 +75,51 @@ export function panels(rows: readonly Row[], metric: string): Panel[] {
   });
 }
 
-/** The curves of a metric, pooled over seeds and depths. */
+/** The curves of a metric, pooled over seeds, depths and trainings. */
 export function curvesOf(rows: readonly Row[], metric: string): Curve[] {
   const chosen = rows.filter((row) => row.metric === metric);
   return [...groupBy(chosen, ({ model }) => model)].map(([model, ofModel]) => ({
     model,
     points: [...groupBy(ofModel, ({ length }) => length)]
-      .map(([length, cells]) => ({ length, ...pool(cells) }))
+      .map(([length, cells]) => ({ length, ...poolTrainings(cells) }))
       .sort((a, b) => a.length - b.length),
   }));
+}
+
+/**
+ * Several cells' results in one metric as one. Where they are of several trainings it is the mean over
+ * these, and its interval speaks of training again; else of the samples alone.
+ */
+export function poolTrainings(cells: readonly Row[]): Pooled {
+  const bySeed = [...groupBy(cells, ({ train_seed }) => train_seed)];
+  if (bySeed.length === 1) return pool(cells);
+  const parts = bySeed.map(([seed = -1, ofSeed]) => ({ seed, ...pool(ofSeed) }))
+    .sort((a, b) => a.seed - b.seed);
+  return overTrainings(parts, cells[0].metric);
+}
+
+/** The mean of a metric over trainings. */
+export function overTrainings(
+  parts: readonly (TrainingValue & Estimate & { readonly samples: number })[],
+  metric: string,
+): Pooled {
+  const samples = parts.reduce((sum, part) => sum + part.samples, 0);
+  const trainings = parts.map(({ seed, value }) => ({ seed, value }));
+  const values = parts.map(({ value }) => value);
+  if (metric.startsWith("accuracy")) return { ...boundedMean(values), samples, trainings };
+  if (!metric.startsWith("perplexity")) {
+    return { value: meanInterval(values).value, low: NaN, high: NaN, samples, trainings };
+  }
+  // Of the trainings, or of their samples where that is wider.
+  const pooled = poolPerplexities(parts, parts.map(() => 1));
+  const { low, high } = meanInterval(values.map(Math.log));
+  const between = high - low > Math.log(pooled.high / pooled.low);
+  return {
+    ...pooled,
+    ...(between ? { low: Math.exp(low), high: Math.exp(high) } : {}),
+    samples,
+    trainings,
+  };
 }
 
 /** Several cells' results in one metric as one; its interval is NaN where a cell has none. */

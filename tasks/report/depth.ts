@@ -1,5 +1,5 @@
 import type { Row } from "../sweep/rows.ts";
-import { groupBy, pool } from "./curves.ts";
+import { groupBy, poolTrainings } from "./curves.ts";
 
 const ACCURACY_AT = "accuracy@";
 
@@ -32,7 +32,7 @@ export function depthFields(rows: readonly Row[]): DepthField[] {
     ? fixed
     : rows.filter(({ metric }) => metric.startsWith(ACCURACY_AT));
   return [...groupBy(chosen, (row) => `${row.length} ${placeOf(row).label}`).values()]
-    .map((cells) => ({ length: cells[0].length, ...placeOf(cells[0]), ...pool(cells) }))
+    .map((cells) => ({ length: cells[0].length, ...placeOf(cells[0]), ...poolTrainings(cells) }))
     .sort((a, b) => a.length - b.length || a.depth - b.depth);
 }
 

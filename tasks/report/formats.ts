@@ -1,6 +1,6 @@
 import { type Format, formatOf, HAYSTACK_KINDS, NEEDLE_KINDS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
-import { groupBy, pool } from "./curves.ts";
+import { groupBy, poolTrainings } from "./curves.ts";
 import { type DepthField, depthFields } from "./depth.ts";
 
 /** A format's accuracy at a length and a depth; without a label where its depths are not told apart. */
@@ -32,5 +32,5 @@ export function formatFields(rows: readonly Row[]): FormatField[] {
 function wholeFields(rows: readonly Row[]): DepthField[] {
   return [
     ...groupBy(rows.filter(({ metric }) => metric === "accuracy"), ({ length }) => length).values(),
-  ].map((cells) => ({ length: cells[0].length, depth: 0, label: "", ...pool(cells) }));
+  ].map((cells) => ({ length: cells[0].length, depth: 0, label: "", ...poolTrainings(cells) }));
 }

@@ -1,7 +1,15 @@
 import { averageEstimates } from "../statistics.ts";
 import { EFFECTIVE, formatOf, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { Row } from "../sweep/rows.ts";
-import { type Curve, curvesOf, groupBy, type Panel, panels, type Point } from "./curves.ts";
+import {
+  type Curve,
+  curvesOf,
+  groupBy,
+  overTrainings,
+  type Panel,
+  panels,
+  type Point,
+} from "./curves.ts";
 
 /** The mean accuracy over several tasks, each counting the same. */
 export interface TaskMean {
@@ -63,9 +71,11 @@ function meanOver(
     chosen.every((panel) => answered[candidates.indexOf(panel)].has(model))
   );
   const curvesOver = (metric: string): Curve[] => {
-    const parts = chosen.map(({ rows }) => byModel(curvesOf(rows, metric)));
     return complete.flatMap((model) => {
-      const points = averagePoints(parts.map((curves) => curves.get(model) ?? []));
+      const points = meanPoints(
+        chosen.map(({ rows }) => rows.filter((row) => row.model === model)),
+        metric,
+      );
       return points.length === 0 ? [] : [{ model, points }];
     });
   };
@@ -109,6 +119,27 @@ function sharedTasks(
 
 function byModel(curves: readonly Curve[]): Map<string, readonly Point[]> {
   return new Map(curves.map(({ model, points }) => [model, points]));
+}
+
+/**
+ * One model's mean over tasks. Where the same trainings answered all of them, it is each training's
+ * mean first: a training that fails fails in all at once.
+ */
+function meanPoints(tasks: readonly (readonly Row[])[], metric: string): Point[] {
+  const pointsOf = (chosen: readonly (readonly Row[])[]): Point[] =>
+    averagePoints(chosen.map((rows) => curvesOf(rows, metric)[0]?.points ?? []));
+  const seedsOf = (rows: readonly Row[]): Set<number | undefined> =>
+    new Set(rows.map(({ train_seed }) => train_seed));
+  const [seeds, ...others] = tasks.map(seedsOf);
+  const shared = others.every((other) => other.symmetricDifference(seeds).size === 0);
+  if (seeds.size < 2 || !shared) return pointsOf(tasks);
+  const ofTrainings = [...seeds].flatMap((seed = -1) =>
+    pointsOf(tasks.map((rows) => rows.filter((row) => row.train_seed === seed)))
+      .map((point) => ({ seed, ...point }))
+  );
+  return [...groupBy(ofTrainings, ({ length }) => length)]
+    .map(([length, parts]) => ({ length, ...overTrainings(parts, metric) }))
+    .sort((a, b) => a.length - b.length);
 }
 
 /** The mean at each length at which every task has a point. */

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from "@std/path";
 import type { Row } from "../sweep/rows.ts";
+import { TUNING_SEED, variantName } from "../sweep/trainings.ts";
 
 /** A sweep's results under the name of its folder. */
 export interface Run {
@@ -25,6 +26,11 @@ export interface ReportModel {
   readonly parameters: number;
   /** The length that it was trained at. */
   readonly trainLength: number;
+  /**
+   * The seeds of its trainings, where it was trained here; in an older file, as many as it is the mean
+   * of, from 1 on.
+   */
+  readonly trainSeeds: readonly number[];
 }
 
 /** Several runs as one table, in which what is compared has a label of its own. */
@@ -38,12 +44,18 @@ export interface Results {
 }
 
 /**
- * Puts runs side by side. A model that occurs in several runs, or that was asked in several prompt
- * templates, becomes as many models that are told apart by their labels.
+ * Puts runs side by side. Trainings that differ in their seed alone are one model. A model that occurs
+ * in several runs, or that was asked in several prompt templates, becomes as many models that are told
+ * apart by their labels. What learning rates were chosen by is left out.
  *
  * @throws {Error} where two runs have one name, or there are no rows at all.
  */
-export function joinRuns(runs: readonly Run[]): Results {
+export function joinRuns(found: readonly Run[]): Results {
+  const runs = found.map(({ name, rows }) => ({
+    name,
+    rows: rows.filter(({ seed }) => seed !== TUNING_SEED)
+      .map((row) => ({ ...row, model: variantName(row.model, row.train_seed) })),
+  }));
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`Cannot compare runs as two are called ${twice}`);
@@ -78,8 +90,13 @@ export function joinRuns(runs: readonly Run[]): Results {
           family: row.family,
           parameters: row.parameters,
           trainLength: row.train_length,
+          trainSeeds: known?.trainSeeds ?? [],
         });
       }
+      const seeds = models.get(model)!.trainSeeds as number[];
+      const { train_seed, training_seeds = 0 } = row;
+      if (train_seed !== undefined && !seeds.includes(train_seed)) seeds.push(train_seed);
+      while (seeds.length < training_seeds) seeds.push(seeds.length + 1);
       return { ...row, model };
     })
   );

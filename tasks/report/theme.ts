@@ -1,3 +1,5 @@
+import type { Estimate } from "../statistics.ts";
+
 /**
  * Colours of the models in light and in dark, told apart by all common kinds of colour vision (after
  * Okabe & Ito 2008); each has a shape too. The same model has the same look in every picture.
@@ -131,4 +133,13 @@ export function milliseconds(count: number): string {
   if (count >= 1000) return `${Number((count / 1000).toPrecision(3))} s`;
   if (count < 1) return `${Number((count * 1000).toPrecision(3))} µs`;
   return `${Number(count.toPrecision(3))} ms`;
+}
+
+/** A value with its interval, where it has one: 1.00 [.76, 1.00]. */
+export function withInterval(
+  { value, low, high }: Estimate,
+  format: (value: number) => string = (value) => value.toFixed(2),
+): string {
+  const end = (value: number): string => format(value).replace(/^0\./, ".");
+  return format(value) + (low <= high ? ` [${end(low)}, ${end(high)}]` : "");
 }

@@ -1,7 +1,7 @@
 import { timeWork } from "../../kernels/gpu/mod.ts";
 import type { Model, Tokenizer } from "../../models/mod.ts";
 import { SEGMENT_TOKENS } from "../../models/model.ts";
-import type { Answers, Subject, SubjectCard } from "../subject.ts";
+import type { Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 
 /** Steps that are timed together, as a submission is of many. */
@@ -17,6 +17,9 @@ export class ModelSubject implements Subject, AsyncDisposable {
   readonly trainLength: number | undefined;
   readonly tasks: readonly string[];
   readonly window: number | undefined;
+  readonly sinks: number | undefined;
+  readonly reach: number | undefined;
+  readonly training: SubjectTraining | undefined;
   readonly segmentTokens: number = SEGMENT_TOKENS;
   /** The model. */
   readonly model: Model;
@@ -46,6 +49,9 @@ export class ModelSubject implements Subject, AsyncDisposable {
     this.trainLength = card.trainLength;
     this.tasks = card.tasks;
     this.window = card.window;
+    this.sinks = card.sinks;
+    this.reach = card.reach;
+    this.training = card.training;
   }
 
   task: SubjectCard["task"] = (...of) => this.#card.task(...of);

@@ -12,7 +12,7 @@ import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { ModelSubject } from "./model_subject.ts";
 import { changed, type ModelName, parseName } from "./name.ts";
 import { findPublished, type PublishedCheckpoint, type PublishedOptions } from "./published.ts";
-import { readTrainedCard, recipeCard, trainedTokenizer } from "./trained.ts";
+import { readTrainedCard, recipeCard, trainedTokenizer, withTokens } from "./trained.ts";
 import { hashOf } from "../sweep/configuration.ts";
 import { isFinished, trainOnce } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
@@ -102,7 +102,9 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     const learned = this.#learned.get(asked.model);
     if (learned !== undefined) {
       const model = await this.#loadLearned(learned, configure);
-      return new ModelSubject(card, model, trainedTokenizer(model.configuration));
+      const { recipe, folder } = learned;
+      const trained = await withTokens(card, recipe, folder);
+      return new ModelSubject(trained, model, trainedTokenizer(model.configuration));
     }
     if (await isPublished(asked.model)) {
       const { path, tokenizer, stopTokens } = await this.#findPublished(asked);

@@ -3,6 +3,7 @@ import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../m
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
+import { tokensTrained } from "../training/batch.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { describeConfiguration } from "./card.ts";
 import { changed, type ModelName } from "./name.ts";
@@ -27,7 +28,24 @@ export async function readTrainedCard(
   directory: URL | string,
 ): Promise<SubjectCard> {
   const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
-  return recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
+  const card = recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
+  return await withTokens(card, recipe, directory);
+}
+
+/** A card with the number of tokens that the model was trained on, where its log is there. */
+export async function withTokens(
+  card: SubjectCard,
+  recipe: Recipe,
+  directory: URL | string,
+): Promise<SubjectCard> {
+  const log = await readBytes(directory, "log.csv").catch(() => undefined);
+  if (log === undefined || card.training === undefined) return card;
+  const steps = Number(new TextDecoder().decode(log).trimEnd().split("\n").at(-1)!.split(",")[0]);
+  if (!Number.isInteger(steps)) return card;
+  const tasks = await Promise.all(
+    recipe.tasks.map(({ name, options }) => createTask(name, options)),
+  );
+  return { ...card, training: { ...card.training, tokens: tokensTrained(recipe, tasks, steps) } };
 }
 
 /** The card of the model that a recipe makes. */
@@ -40,6 +58,7 @@ export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string
     ...describeConfiguration(model),
     name,
     trainLength: recipe.length,
+    training: { seed: recipe.seed, learningRate: recipe.learningRate },
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
     fingerprint,

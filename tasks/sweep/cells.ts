@@ -1,6 +1,7 @@
 import type { SubjectCard } from "../subject.ts";
 import { checkLength, type Task } from "../task.ts";
 import { gridOf, type Length, type SweepConfiguration, tokensOf } from "./configuration.ts";
+import { tunedModels, TUNING_SEED } from "./trainings.ts";
 
 /** One point of a sweep's grid. Its coordinates are all that determines its result. */
 export interface Cell {
@@ -114,9 +115,14 @@ async function cellsOf(
     }
   }
   const trainLength = trainLengthOf(configuration, card);
+  const isTuned = tunedModels(configuration.trainings ?? []).has(card.name);
   const longest = configuration.longest?.[card.family] ?? Infinity;
   const cells = [...tasks.values()]
-    .flatMap((task) => cellsOfTask(gridOf(configuration, task.name), card.name, task, trainLength))
+    .flatMap((task) => {
+      const grid = gridOf(configuration, task.name);
+      const cells = cellsOfTask(grid, card.name, task, trainLength);
+      return isTuned ? [...tuningCells(cells, trainLength), ...cells] : cells;
+    })
     .filter(({ length }) => length <= longest);
   // Sorting is stable: the cells of one length stay in the order of tasks, loads, depths and seeds.
   cells.sort((a, b) => a.length - b.length);
@@ -149,6 +155,15 @@ function cellsOfTask(
     }
   }
   return cells;
+}
+
+/** The cells by which a model's learning rate is chosen: up to its training length, of other samples. */
+function tuningCells(cells: readonly Cell[], trainLength: number): Cell[] {
+  const shortest = Math.min(...cells.map(({ length }) => length));
+  const [first] = cells;
+  return cells
+    .filter(({ length, seed }) => seed === first.seed && length <= Math.max(trainLength, shortest))
+    .map((cell) => ({ ...cell, seed: TUNING_SEED }));
 }
 
 /** The lengths of a task's cells, each with its load, no two alike. */

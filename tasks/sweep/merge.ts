@@ -183,17 +183,22 @@ function leading(found: readonly FoundJournal[], out: string): JournalHeader {
   return found.map(({ header }) => header).toSorted((a, b) => cells(b.hash) - cells(a.hash))[0];
 }
 
+/** What a cell's row is told apart by. */
+function nameOf({ metric, distance }: Row): string {
+  return distance === undefined ? metric : `${metric} ${distance}`;
+}
+
 function differenceOf(one: readonly Row[], other: readonly Row[]): string | undefined {
   const scores = (rows: readonly Row[]): Map<string, string> =>
     new Map(rows.map((row) => [
-      row.metric,
+      nameOf(row),
       JSON.stringify(Object.entries(row).filter(([column]) => !COSTS.some((c) => c === column))),
     ]));
   const [a, b] = [scores(one), scores(other)];
   const metric = [...a.keys(), ...b.keys()].find((metric) => a.get(metric) !== b.get(metric));
   if (metric === undefined) return undefined;
   const told = (rows: readonly Row[]): string => {
-    const row = rows.find((row) => row.metric === metric);
+    const row = rows.find((row) => nameOf(row) === metric);
     return row === undefined ? "none" : `${row.value} on ${row.adapter}`;
   };
   return `${metric} is ${told(one)}, and ${told(other)}`;

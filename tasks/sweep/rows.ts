@@ -7,11 +7,15 @@ export const COLUMNS = [
   "parameters",
   "state_bytes",
   "train_length",
+  "train_seed",
+  "train_tokens",
+  "learning_rate",
   "task",
   "template",
   "length",
   "depth",
   "load",
+  "distance",
   "seed",
   "samples",
   "metric",
@@ -25,14 +29,27 @@ export const COLUMNS = [
   "version",
 ] as const;
 
-/** A column of `variants.csv` alone. */
+/** A column of an older `variants.csv`, whose rows were means over trainings. */
 const TRAINING_SEEDS = "training_seeds";
 
-const TEXTS = ["model", "family", "task", "template", "metric", "adapter", "version"] as const;
+const TEXTS = [
+  "model",
+  "family",
+  "task",
+  "template",
+  "distance",
+  "metric",
+  "adapter",
+  "version",
+] as const;
 const OPTIONAL = [
+  "train_seed",
+  "train_tokens",
+  "learning_rate",
   "template",
   "depth",
   "load",
+  "distance",
   TRAINING_SEEDS,
   "ci_low",
   "ci_high",
@@ -53,6 +70,12 @@ export interface Row {
   readonly state_bytes: number;
   /** The length that it was trained at. */
   readonly train_length: number;
+  /** The seed of its training, where it was trained here: a training is the unit of evidence. */
+  readonly train_seed?: number;
+  /** How many tokens it was trained on, where it was trained here. */
+  readonly train_tokens?: number;
+  /** The peak learning rate, where it was trained here. */
+  readonly learning_rate?: number;
   /** The task's name. */
   readonly task: string;
   /** The prompt template of a task in words. */
@@ -63,17 +86,26 @@ export interface Row {
   readonly depth?: number;
   /** How much is to be remembered. */
   readonly load?: number;
+  /**
+   * How far back in tokens the answers stood that the metric is of, from and to: `16-31`; all of them
+   * where it is left out.
+   */
+  readonly distance?: string;
   /** Seed of the samples. */
   readonly seed: number;
-  /** Of how many models, trained with as many seeds, it is the mean; of one where it is left out. */
+  /** In older files: of how many models, trained with as many seeds, it is the mean. */
   readonly training_seeds?: number;
   /** Samples that the metric is of. */
   readonly samples: number;
   /**
    * `accuracy` or `perplexity`; `accuracy@A-B` of the samples whose needle lies at a depth from A to
    * B; `perplexity@A-B` of the positions A to B alone (counted from 0); `bits_per_byte`, which
-   * compares where perplexities of two tokenizers do not;
-   * `chance`; `window_law`, the accuracy of a perfect model that sees as many last tokens.
+   * compares where perplexities of two tokenizers do not; `accuracy_at_distance` of the answers that
+   * stood at the row's distance;
+   * `chance`; `guess`, the accuracy of a guesser that knows which answers there are, but not to what;
+   * `window_law`, the accuracy of a perfect model that sees as many last tokens, `stacked_law` of one
+   * whose layers hand on what they see; `distance_law`, of one that answers rightly as far back as it
+   * was trained, and guesses beyond.
    */
   readonly metric: string;
   /** The metric's value. */

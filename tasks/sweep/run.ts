@@ -228,7 +228,7 @@ class CellRunner {
   }
 
   async run(cell: Cell, task: Task): Promise<Row[]> {
-    const { name, family, parameters, window } = this.#subject;
+    const { name, family, parameters, training, window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
     const samples = Array.from(
@@ -237,18 +237,24 @@ class CellRunner {
     );
     const { stepMilliseconds, peakBytes } = await this.#cost(length, samples[0]);
     const answers = await this.#answer(samples, length);
-    const scores = score(task, samples, answers, { load, depth, window });
-    return scores.map(({ metric, value, low, high, samples = count }): Row => ({
+    const trainLength = trainLengthOf(this.#configuration, this.#subject);
+    const laws = { load, window, sinks, reach, trainLength };
+    const scores = score(task, samples, answers, { ...laws, depth });
+    return scores.map(({ metric, value, low, high, distance, samples = count }): Row => ({
       model: name,
       family,
       parameters,
       state_bytes: this.#subject.stateBytes(length),
-      train_length: trainLengthOf(this.#configuration, this.#subject),
+      train_length: trainLength,
+      train_seed: training?.seed,
+      train_tokens: training?.tokens,
+      learning_rate: training?.learningRate,
       task: cell.task,
       template: cell.template,
       length,
       depth,
       load,
+      distance,
       seed,
       samples,
       metric,

@@ -4,7 +4,10 @@ import type { Recipe } from "../training/recipe.ts";
 export interface Training {
   /** How it is trained; its name is the variant's, its learning rate and seed are those below. */
   readonly recipe: Recipe;
-  /** Learning rates that are tried, the results being of the best; the recipe's alone unless told. */
+  /**
+   * Learning rates that are tried, the results being of the best on other samples than the reported;
+   * @default the recipe's alone
+   */
   readonly learningRates?: readonly number[];
   /** Seeds of the initial values and of the training data: one seed ranks nothing. */
   readonly seeds: readonly number[];
@@ -14,6 +17,9 @@ export interface Training {
    */
   readonly interventions?: readonly string[];
 }
+
+/** The seed of the samples by which learning rates are chosen, and which are not reported. */
+export const TUNING_SEED: number = 2 ** 32 - 1;
 
 /** One model of a training. */
 export interface TrainedModel {
@@ -42,6 +48,18 @@ export function trainedModels(trainings: readonly Training[]): TrainedModel[] {
       })
     );
   });
+}
+
+/** The names of the models of trainings among which the learning rate is chosen. */
+export function tunedModels(trainings: readonly Training[]): ReadonlySet<string> {
+  const tuned = trainings.filter(({ learningRates = [] }) => learningRates.length > 1)
+    .map((training) => ({ ...training, interventions: [] }));
+  return new Set(trainedModels(tuned).map(({ name }) => name));
+}
+
+/** What a model of trainings is compared as: its name but for the seed, which is told apart by itself. */
+export function variantName(model: string, seed: number | undefined): string {
+  return seed === undefined ? model : model.replace(new RegExp(`-s${seed}(?=\\+|$)`), "");
 }
 
 /** The recipes of trainings, each once. */

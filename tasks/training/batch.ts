@@ -57,18 +57,44 @@ export function segmentsOf(batch: TrainingBatch, count: number): Segment[] {
   });
 }
 
+/** How many tokens the first steps of a recipe read. */
+export function tokensTrained(recipe: Recipe, tasks: readonly Task[], steps: number): number {
+  let tokens = 0;
+  for (let step = 0; step < steps; step++) {
+    const { sequences, time } = batchShape(recipe, tasks, step);
+    tokens += sequences * time;
+  }
+  return tokens;
+}
+
+interface BatchShape {
+  /** Indices of the tasks that are in it. */
+  readonly active: readonly number[];
+  readonly sequences: number;
+  readonly time: number;
+  readonly load: number | undefined;
+}
+
+function batchShape(recipe: Recipe, tasks: readonly Task[], step: number): BatchShape {
+  const active = step < recipe.firstTaskSteps ? [0] : tasks.map((_, index) => index);
+  const { length: time, load } = recipe.points
+    ? stepPoint(recipe.points, recipe.seed, step)
+    : { length: stepLength(recipe, tasks, step), load: undefined };
+  return {
+    active,
+    sequences: Math.floor(recipe.batch / active.length) * active.length,
+    time,
+    load,
+  };
+}
+
 /** The batch of a step: a pure function of the recipe and the step. */
 export function trainingBatch(
   recipe: Recipe,
   tasks: readonly Task[],
   step: number,
 ): TrainingBatch {
-  const active = step < recipe.firstTaskSteps ? [0] : tasks.map((_, index) => index);
-  const each = Math.floor(recipe.batch / active.length);
-  const { length: time, load } = recipe.points
-    ? stepPoint(recipe.points, recipe.seed, step)
-    : { length: stepLength(recipe, tasks, step), load: undefined };
-  const sequences = each * active.length;
+  const { active, sequences, time, load } = batchShape(recipe, tasks, step);
   const tokens = new Uint32Array(sequences * time);
   const due: { row: number; label: number; task: number }[] = [];
   for (let sequence = 0; sequence < sequences; sequence++) {

@@ -54,7 +54,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     assertEquals(
       csv.split("\r\n")[0],
-      "model,family,parameters,state_bytes,train_length,task,template,length,depth,load,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
+      "model,family,parameters,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
     );
     assertEquals(csv.split("\r\n")[0], COLUMNS.join());
     assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));
@@ -141,7 +141,9 @@ Deno.test("depths and loads are axes where a task has them", () =>
     assertEquals(accuracies[3].value, 1);
     assert(accuracies[2].value < 0.6);
     const chances = rows.filter(({ metric, task }) => metric === "chance" && task === "mqar");
-    assertEquals(chances.map(({ value }) => value), [0.5, 0.125]);
+    assertEquals(chances.map(({ value }) => value), [0.0416667, 0.0416667]);
+    const guesses = rows.filter(({ metric }) => metric === "guess");
+    assertEquals(guesses.map(({ task, value }) => [task, value]), [["mqar", 0.5], ["mqar", 0.125]]);
   }));
 
 Deno.test("a sweep goes on where it was, past a torn last line, and repeats no cell", () =>

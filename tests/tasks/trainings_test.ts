@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { architecture } from "../../models/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
-import { wilson } from "../../tasks/statistics.ts";
+import { boundedMean } from "../../tasks/statistics.ts";
+import { curvesOf } from "../../tasks/report/curves.ts";
+import { joinRuns } from "../../tasks/report/runs.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { enumerateCells } from "../../tasks/sweep/cells.ts";
@@ -17,7 +19,12 @@ import { findModels } from "../../tasks/sweep/models.ts";
 import { formatRows, parseRows, type Row } from "../../tasks/sweep/rows.ts";
 import { runSweep } from "../../tasks/sweep/run.ts";
 import { shardFolder } from "../../tasks/sweep/shards.ts";
-import { recipesOf, trainedModels, type Training } from "../../tasks/sweep/trainings.ts";
+import {
+  recipesOf,
+  trainedModels,
+  type Training,
+  TUNING_SEED,
+} from "../../tasks/sweep/trainings.ts";
 import { bestRates, variantRows } from "../../tasks/sweep/variants.ts";
 import { trainingBatch } from "../../tasks/training/batch.ts";
 import { isFinished, trainOnce } from "../../tasks/training/once.ts";
@@ -160,6 +167,13 @@ function rowOf(
   };
 }
 
+/** The tokens of a recipe without points, counted from its batches. */
+async function tokensOfTraining(recipe: Recipe): Promise<number> {
+  const tasks = await Promise.all(recipe.tasks.map((task) => createTask(task.name, task.options)));
+  const steps = Array.from({ length: recipe.steps }, (_, step) => step);
+  return steps.reduce((sum, step) => sum + trainingBatch(recipe, tasks, step).tokens.length, 0);
+}
+
 Deno.test("the best rate is that of the training length's cells, a model without results counting 0", () => {
   const training = { ...TRAINING, interventions: [] };
   const rows = [
@@ -173,39 +187,80 @@ Deno.test("the best rate is that of the training length's cells, a model without
     bestRates([training], [...rows, rowOf("tiny-lr0.003-s2", 16, 0, 0.9)]).get("tiny"),
     3e-3,
   );
+  // Samples that are not reported decide, where there are any.
+  const tuning = [1, 2].flatMap((seed) => [
+    rowOf(`tiny-lr0.001-s${seed}`, 16, TUNING_SEED, 0.3),
+    rowOf(`tiny-lr0.003-s${seed}`, 16, TUNING_SEED, 0.4),
+  ]);
+  assertEquals(bestRates([training], [...rows, ...tuning]).get("tiny"), 3e-3);
 });
 
-Deno.test("a variant's interval is that of its training seeds, and of its samples where these agree", () => {
+Deno.test("among several rates one is chosen on samples of its own, up to the training length", async () => {
+  await using source = new ModelSource();
+  const cellsOf = async (learningRates: number[] | undefined): Promise<string[]> => {
+    const trainings = [{ ...TRAINING, learningRates, seeds: [1] }];
+    const configuration = { ...SWEEP, trainings, seeds: [0] };
+    const cards = await findModels(configuration, source, { folder: "nowhere", train: false });
+    return (await enumerateCells(configuration, cards)).flatMap(({ cells }) =>
+      cells.filter(({ seed }) => seed === TUNING_SEED)
+        .map(({ model, length }) => `${model} ${length}`)
+    );
+  };
+  assertEquals(await cellsOf(undefined), []);
+  assertEquals(await cellsOf([1e-3, 3e-3]), ["tiny-lr0.001-s1 16", "tiny-lr0.003-s1 16"]);
+});
+
+Deno.test("a variant's interval is that of its trainings, and each of them is there", () => {
   const rows = [1, 2, 3].flatMap((seed) => [
     ...[0, 1].map((samples) => rowOf(`tiny-s${seed}`, 16, samples, [0, 0.2, 0.5, 0.8][seed])),
     rowOf(`tiny-s${seed}`, 32, 0, 0.4),
     rowOf(`tiny-s${seed}`, 16, 0, 0.25, "chance"),
     rowOf(`tiny-s${seed}+yarn2`, 16, 0, 0.7),
+    rowOf(`tiny-s${seed}`, 16, TUNING_SEED, 1),
   ]);
   const training = { recipe: RECIPE, seeds: [1, 2, 3], interventions: ["yarn2"] };
   const found = variantRows([training], [...rows, rowOf("other", 16, 0, 0.9)]);
-  const [first, longer, chance, changed, other] = found;
-  assertEquals(found.length, 5);
-  assertEquals([first.model, first.value, first.training_seeds, first.samples], [
-    "tiny",
-    0.5,
-    3,
-    600,
+  assertEquals(found.length, 3 * 5 + 1, "what rates are chosen by is not reported");
+  const models = joinRuns([{ name: "", rows: found }]).models;
+  assertEquals(models.map(({ model, trainSeeds }) => [model, trainSeeds]), [
+    ["tiny", [1, 2, 3]],
+    ["tiny+yarn2", [1, 2, 3]],
+    ["other", []],
   ]);
-  // Student's half-width with 2 degrees of freedom is 4.3027 · 0.3 / √3 = 0.745, which is that of
-  // 1.96² · 0.25 / 0.745² = 1.73 answers.
-  const { low, high } = wilson(0.5, 1.7292);
-  assert(Math.abs(first.ci_low! - low) < 1e-3 && Math.abs(first.ci_high! - high) < 1e-3);
-  assert(resultsTable(found).includes("0.50 ±"), "a table can be made of it");
-  assertEquals(longer.value, 0.4);
-  // 0.02 / √3, were the parts exact; Wilson's is a little off.
-  assert(Math.abs(longer.value - longer.ci_low! - 0.02 / Math.sqrt(3)) < 2e-3);
-  assertEquals([chance.metric, chance.value, chance.ci_low], ["chance", 0.25, undefined]);
-  assertEquals(changed.model, "tiny+yarn2");
+  const [{ points: [first, longer] }, changed, other] = curvesOf(found, "accuracy");
+  assertEquals([first.value, first.samples], [0.5, 600]);
+  assertEquals(first.trainings, [
+    { seed: 1, value: 0.2 },
+    { seed: 2, value: 0.5 },
+    { seed: 3, value: 0.8 },
+  ]);
+  const { low, high } = boundedMean([0.2, 0.5, 0.8]);
+  assertEquals([first.low, first.high], [low, high]);
+  assert(resultsTable(found).includes("0.50 [.13, .87]"), resultsTable(found));
+  // That three agree does not say that a fourth does.
+  assert(Math.abs(longer.value - 0.4) < 1e-12 && longer.high - longer.low > 0.4);
+  const [{ points: [chance] }] = curvesOf(found, "chance");
+  assertEquals([chance.value, chance.low], [0.25, NaN]);
+  assertEquals([changed.model, changed.points[0].trainings!.length], ["tiny+yarn2", 3]);
+  assertEquals(other.points[0].trainings, undefined);
   const csv = formatRows(found);
-  assert(csv.split("\r\n")[0].endsWith(",version,training_seeds"));
   assertEquals(parseRows(csv, "variants.csv"), JSON.parse(JSON.stringify(found)));
-  assertEquals([other.model, other.training_seeds], ["other", undefined]);
+  // From the names alone, as sweep.csv has them, it is the same but for what rates are chosen by.
+  const named = rows.map((row) => ({ ...row, train_seed: Number(row.model.match(/-s(\d)/)![1]) }));
+  const joined = joinRuns([{ name: "", rows: named }]);
+  assertEquals(curvesOf(joined.rows, "accuracy")[0].points[0], first);
+});
+
+Deno.test("older results, means over trainings, are read as they are", () => {
+  const mean = { ...rowOf("tiny", 16, 0, 0.5), training_seeds: 3 };
+  const csv = formatRows([mean]);
+  assert(csv.split("\r\n")[0].endsWith(",version,training_seeds"));
+  const [row] = parseRows(csv, "variants.csv");
+  assertEquals(row.training_seeds, 3);
+  const { models, rows } = joinRuns([{ name: "", rows: [row] }]);
+  assertEquals(models[0].trainSeeds, [1, 2, 3]);
+  const [{ points: [point] }] = curvesOf(rows, "accuracy");
+  assert(Math.abs(point.low - 0.48) < 2e-3 && point.trainings === undefined);
 });
 
 Deno.test("a sweep trains its models once, goes on without training, and refuses another recipe", () =>
@@ -258,13 +313,20 @@ Deno.test("shards train into one folder of models, and their merge is the whole"
     assertEquals(trained, ["tiny-s1", "tiny-s2"]);
     const { missing, failed, rows } = await mergeSweep([folder], source, folder);
     assertEquals([missing.length, failed.length], [0, 0]);
-    const means = variantRows(trainings, rows).filter(({ metric }) => metric === "accuracy");
-    assertEquals(means.map((row) => [row.model, row.length, row.training_seeds, row.samples]), [
+    const means = curvesOf(variantRows(trainings, rows), "accuracy").flatMap(({ model, points }) =>
+      points.map(({ length, trainings, samples }) => [model, length, trainings!.length, samples])
+    );
+    assertEquals(means, [
       ["tiny", 16, 2, 16],
       ["tiny", 32, 2, 16],
       ["tiny+window8", 16, 2, 16],
       ["tiny+window8", 32, 2, 16],
     ]);
+    const known = rows.map(({ train_seed, learning_rate, train_tokens }) => [
+      ...[train_seed, learning_rate, train_tokens],
+    ]);
+    const tokens = await tokensOfTraining(trainings[0].recipe);
+    assertEquals(new Set(known.map(String)), new Set([`1,0.003,${tokens}`, `2,0.003,${tokens}`]));
   }));
 
 Deno.test("what is estimated is not trained, and who cannot train says so", () =>

@@ -1,6 +1,6 @@
 import type * as Plot from "@observablehq/plot";
 import type { Row } from "../../sweep/rows.ts";
-import { type Curve, curvesOf, groupBy, panels, pool } from "../curves.ts";
+import { type Curve, curvesOf, groupBy, panels, poolTrainings } from "../curves.ts";
 import type { Results } from "../runs.ts";
 import type { Look } from "../theme.ts";
 import { linePicture } from "./lines.ts";
@@ -46,7 +46,7 @@ function positionCurves(rows: readonly Row[]): Curve[] {
       model,
       points: [...groupBy(atLongest, ({ metric }) => metric)].map(([metric, cells]) => {
         const [low, high] = metric.slice("perplexity@".length).split("-").map(Number);
-        return { ...pool(cells), length: Math.sqrt((low + 1) * (high + 1)) };
+        return { ...poolTrainings(cells), length: Math.sqrt((low + 1) * (high + 1)) };
       }).sort((a, b) => a.length - b.length),
     };
   });
