@@ -8,7 +8,7 @@ import {
   type ModelConfiguration,
   type ModelState,
 } from "../../models/mod.ts";
-import { stateBytesOf, windowOf } from "../../models/layers.ts";
+import { sightOf, stateBytesOf } from "../../models/layers.ts";
 import { alibiSlopes } from "../../models/mixers/alibi.ts";
 import { assertClose, testGpu } from "../testing.ts";
 
@@ -188,9 +188,9 @@ Deno.test("attention beside another mixer is changed, and its window counts", ()
       { channelMixer: { kind: "relu_squared", hidden: 16 } },
     ],
   };
-  assertEquals(windowOf(model), undefined);
+  assertEquals(sightOf(model)?.window, undefined);
   const changed = intervene(model, ["nope", "window5"], { trainLength: 16 });
-  assertEquals(windowOf(changed), 5);
+  assertEquals(sightOf(changed)?.window, 5);
   assertEquals(changed.layers.flatMap(mixersOf), [
     { kind: "short_convolution" },
     { kind: "attention", heads: 2, headDim: 8, window: 5 },
