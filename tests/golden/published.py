@@ -8,7 +8,8 @@ of 20 tokens goes on with greedily (`generated`).
 llama/ has a config.<variant>.json and expected.<variant>.safetensors more for each way to stretch
 rotary positions. mamba_ssm needs a GPU: the folders whose names end in _ssm are transformers' Mamba
 and Mamba-2 with what mamba_ssm has otherwise written out below (the gated norm with group_size =
-inner / ngroups, attention layers, gated perceptrons), saved as mamba_ssm saves them.
+inner / ngroups, attention layers, gated perceptrons), saved as mamba_ssm saves them. All of Mamba-2
+has that norm, as what is published was trained with it, where transformers norms the whole width.
 """
 import json
 import pathlib
@@ -134,6 +135,14 @@ for name, options in {
     save(name, model)
 
 
+def grouped_norm(norm, groups=2):
+    def forward(hidden, gate):
+        gated = (hidden * torch.nn.functional.silu(gate)).unflatten(-1, (groups, -1))
+        mean = gated.pow(2).mean(-1, keepdim=True)
+        return (gated * torch.rsqrt(mean + norm.variance_epsilon)).flatten(-2) * norm.weight
+    return forward
+
+
 def mamba2(**options):
     return Mamba2Config(vocab_size=VOCABULARY, hidden_size=32, num_heads=8, head_dim=8,
                         n_groups=2, state_size=8, num_hidden_layers=2, chunk_size=16, **options)
@@ -147,20 +156,13 @@ for name, options in {
     torch.manual_seed(4)
     model = Mamba2ForCausalLM(mamba2(**options))
     randomise(model, embedding=0.3)
+    for layer in model.backbone.layers:
+        layer.mixer.norm.forward = grouped_norm(layer.mixer.norm)
     save(name, model)
 
 torch.manual_seed(5)
 model = Mamba2ForCausalLM(mamba2(tie_word_embeddings=True))
 randomise(model, embedding=0.3)
-
-
-def grouped_norm(norm):
-    def forward(hidden, gate):
-        gated = hidden * torch.nn.functional.silu(gate)
-        groups = gated.unflatten(-1, (2, -1))
-        normed = groups * torch.rsqrt(groups.pow(2).mean(-1, keepdim=True) + 1e-5)
-        return normed.flatten(-2) * norm.weight
-    return forward
 
 
 def save_ssm(name, model, **config):

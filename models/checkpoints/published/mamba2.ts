@@ -68,6 +68,8 @@ export const mamba2: PublishedFamily = publishedFamily({
       headDim: config.head_dim,
       stateDim: config.state_size,
       groups: config.n_groups,
+      // As trained (mamba_ssm: group_size = d_ssm // ngroups), where transformers norms all at once.
+      normGroups: config.n_groups,
       convolution: config.conv_kernel,
       convolutionBias: config.use_conv_bias,
       bias: config.use_bias,
