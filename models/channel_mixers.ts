@@ -8,6 +8,7 @@ import {
   type ParameterSpecification,
 } from "./parameters.ts";
 import { tokenShift } from "./recurrences.ts";
+import { exactly, FLAG, oneOf, optional, type Schema, SIZE } from "./schema.ts";
 import type { Tape, Variable } from "./tape.ts";
 
 /** What mixes the channels of one token. */
@@ -23,6 +24,13 @@ export interface ChannelMixerConfiguration {
   /** Whether a perceptron's projections have biases, RWKV's aside; false unless told. */
   readonly bias?: boolean;
 }
+
+/** What checks it where it comes from a file. */
+export const CHANNEL_MIXER: Schema<ChannelMixerConfiguration> = exactly<ChannelMixerConfiguration>({
+  kind: oneOf(["swiglu", "geglu", "relu_squared", "rwkv6", "rwkv7"]),
+  hidden: SIZE,
+  bias: optional(FLAG),
+});
 
 /** A channel mixer's output, and what it carries to the next segment. */
 export interface ChannelMixed {

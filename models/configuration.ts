@@ -1,5 +1,19 @@
-import type { ChannelMixerConfiguration } from "./channel_mixers.ts";
-import type { MixerConfiguration } from "./mixers/registry.ts";
+import { CHANNEL_MIXER, type ChannelMixerConfiguration } from "./channel_mixers.ts";
+import { MIXER, type MixerConfiguration } from "./mixers/registry.ts";
+import {
+  exactly,
+  FLAG,
+  layersOf,
+  NOT_NEGATIVE,
+  NUMBER,
+  oneOf,
+  optional,
+  POSITIVE,
+  type Schema,
+  SIZE,
+  TEXT,
+  VOCABULARY,
+} from "./schema.ts";
 
 /** One layer: a sequence mixer, then a channel mixer; it may lack either. */
 export interface LayerConfiguration {
@@ -39,6 +53,25 @@ export interface ModelConfiguration {
   /** The layers, first to last. */
   readonly layers: readonly LayerConfiguration[];
 }
+
+/** What checks a model's configuration where it comes from a file. */
+export const MODEL: Schema<ModelConfiguration> = exactly<ModelConfiguration>({
+  family: TEXT,
+  vocabulary: VOCABULARY,
+  width: SIZE,
+  norm: optional(oneOf(["rms", "layer"])),
+  normEpsilon: optional(NOT_NEGATIVE),
+  embeddingScale: optional(NUMBER),
+  embeddingNorm: optional(FLAG),
+  tiedHead: optional(FLAG),
+  logitScale: optional(NUMBER),
+  logitSoftCap: optional(POSITIVE),
+  layers: layersOf(exactly<LayerConfiguration>({
+    mixer: optional(MIXER),
+    channelMixer: optional(CHANNEL_MIXER),
+    norms: optional(oneOf(["before", "behind", "around"])),
+  })),
+});
 
 /** What the named architectures leave open. */
 export interface ArchitectureOptions {

@@ -9,6 +9,7 @@ import * as v from "valibot";
 /** What checks a value and gives it a type. */
 export type Schema<Output> = v.GenericSchema<unknown, Output>;
 
+const MOST_LAYERS = 1024;
 /** Characters of a value in an error. */
 const SHOWN = 80;
 
@@ -26,11 +27,13 @@ export function integer(least: number, most: number): Schema<number> {
 }
 
 /** Number of layers. Published models have up to some 200. */
-export const LAYERS: Schema<number> = integer(1, 1024);
+export const LAYERS: Schema<number> = integer(1, MOST_LAYERS);
 /** Number of heads, of groups of them, or of blocks. */
 export const HEADS: Schema<number> = integer(1, 4096);
 /** Width of a layer, a head, a state or a projection. */
 export const SIZE: Schema<number> = integer(1, 2 ** 24);
+/** The same, where there may be none. */
+export const SIZE_OR_NONE: Schema<number> = integer(0, 2 ** 24);
 /** Number of tokens. */
 export const VOCABULARY: Schema<number> = integer(1, 2 ** 28);
 /** Length of a sequence in tokens. */
@@ -57,6 +60,11 @@ export const FLAG: Schema<boolean> = v.boolean("true or false");
 /** A string. */
 export const TEXT: Schema<string> = v.string("a string");
 
+/** What may be left out. */
+export function optional<Output>(schema: Schema<Output>): Schema<Output | undefined> {
+  return v.optional(schema);
+}
+
 /** One of some names. */
 export function oneOf<const Name extends string>(names: readonly Name[]): Schema<Name> {
   return v.picklist(names, `one of ${names.join(", ")}`);
@@ -82,6 +90,15 @@ export function listOf<Item>(item: Schema<Item>): Schema<Item[]> {
   return v.array(item, "a list");
 }
 
+/** The layers of a model: as many as {@linkcode LAYERS} allows. */
+export function layersOf<Layer>(layer: Schema<Layer>): Schema<Layer[]> {
+  return v.pipe(
+    v.array(layer, "a list"),
+    v.minLength(1, "a list of at least one layer"),
+    v.maxLength(MOST_LAYERS, `a list of at most ${MOST_LAYERS} layers`),
+  );
+}
+
 /** The fields of an object of a type, each with what checks it: none can be forgotten. */
 export type Fields<Type> = { readonly [Key in keyof Type]-?: Schema<Type[Key]> };
 
@@ -90,16 +107,31 @@ export function exactly<Type extends object>(fields: Fields<Type>): Schema<Type>
   return v.strictObject(fields, "an object") as unknown as Schema<Type>;
 }
 
+/** An object of one of several types, which its `kind` tells apart. */
+export function byKind<Type extends { readonly kind: string }>(
+  schemas: { readonly [Kind in Type["kind"]]: Schema<Type> },
+): Schema<Type> {
+  const kinds = Object.keys(schemas);
+  const expected = `known: known kinds are ${kinds.join(", ")}`;
+  const options = [...new Set(Object.values(schemas))] as unknown as v.VariantOptions<"kind">;
+  return v.variant(
+    "kind",
+    options,
+    (issue) => issue.expected === "Object" ? "an object" : expected,
+  ) as unknown as Schema<Type>;
+}
+
 /**
  * Checks a value.
  *
  * @param source The file that holds it, for errors.
- * @throws {Error} that names the file and the field, what was expected and what was found.
+ * @throws {Error} that names the file and the field, what was expected and what was found; a
+ * RangeError where a value is not what it must be.
  */
 export function check<Output>(schema: Schema<Output>, value: unknown, source: string): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
-  throw new Error(describeIssue(result.issues[0], source));
+  throw describeIssue(result.issues[0], source);
 }
 
 /**
@@ -121,35 +153,29 @@ export function parseJson(text: string, source: string): unknown {
 
 /** A value as JSON, cut where it is long. */
 export function showValue(value: unknown): string {
-  let text: string;
-  try {
-    // JSON has no infinities: they would read as null.
-    text = typeof value === "number" ? `${value}` : JSON.stringify(value) ?? `${value}`;
-  } catch {
-    return `${typeof value} that is nested too deeply`;
-  }
+  // JSON has no infinities: they would read as null.
+  const text = typeof value === "number" ? `${value}` : JSON.stringify(value) ?? `${value}`;
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-function describeIssue(issue: v.BaseIssue<unknown>, source: string): string {
+function describeIssue(issue: v.BaseIssue<unknown>, source: string): Error {
   const path = (issue.path ?? []).map(({ key }) => typeof key === "number" ? key : `${key}`);
   const field = path.pop();
   const place = path.map((key) => typeof key === "number" ? ` item ${key}` : `, ${quote(key)}`)
     .join("");
   const where = `Cannot read ${source}${place}`;
-  const found = showValue(issue.input);
-  if (field === undefined) {
-    return `${where}: it must be ${issue.message}: current value is ${found}`;
-  }
+  const found = `must be ${issue.message}: current value is ${showValue(issue.input)}`;
+  if (field === undefined) return new RangeError(`${where}: it ${found}`);
   const name = typeof field === "number" ? `item ${field}` : quote(field);
-  // A missing key is reported by the object that lacks it.
-  if (issue.kind === "schema" && /object/.test(issue.type) && issue.expected !== "Object") {
-    return issue.expected === "never"
-      ? `${where}: ${name} is none of its fields`
-      : `${where}: it must give ${name}`;
+  // An object reports the keys that it lacks, and those that are none of its own.
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    return new Error(`${where}: ${name} is none of its fields`);
   }
-  if (issue.input === null && typeof field === "string") return `${where}: it must give ${name}`;
-  return `${where}: ${name} must be ${issue.message}: current value is ${found}`;
+  const isMissing = /object/.test(issue.type) && issue.expected !== "Object" ||
+    issue.input === null && typeof field === "string";
+  return isMissing
+    ? new Error(`${where}: it must give ${name}`)
+    : new RangeError(`${where}: ${name} ${found}`);
 }
 
 function quote(key: string): string {

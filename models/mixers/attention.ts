@@ -1,4 +1,9 @@
-import { rotaryFrequencies, type RotaryScaling } from "../../kernels/position/mod.ts";
+import {
+  type Llama3Scaling,
+  rotaryFrequencies,
+  type RotaryScaling,
+  type YarnScaling,
+} from "../../kernels/position/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { affine, affineParameters } from "../affine.ts";
 import { alibiTable } from "./alibi.ts";
@@ -13,6 +18,21 @@ import {
 } from "../operations.ts";
 import { constant, free, normal } from "../parameters.ts";
 import { convolution } from "../recurrences.ts";
+import {
+  byKind,
+  exactly,
+  FLAG,
+  HEADS,
+  LENGTH,
+  NOT_NEGATIVE,
+  NUMBER,
+  oneOf,
+  optional,
+  POSITIVE,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
 import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -82,6 +102,60 @@ export interface DynamicScaling {
   /** Positions of training. */
   readonly trainedLength: number;
 }
+
+const SCALING: Schema<RotaryScaling | DynamicScaling> = byKind<RotaryScaling | DynamicScaling>({
+  none: exactly<{ readonly kind: "none" }>({ kind: oneOf(["none"]) }),
+  linear: exactly<{ readonly kind: "linear"; readonly factor: number }>({
+    kind: oneOf(["linear"]),
+    factor: POSITIVE,
+  }),
+  ntk: exactly<{ readonly kind: "ntk"; readonly factor: number }>({
+    kind: oneOf(["ntk"]),
+    factor: POSITIVE,
+  }),
+  yarn: exactly<YarnScaling>({
+    kind: oneOf(["yarn"]),
+    factor: POSITIVE,
+    trainedLength: LENGTH,
+    fast: optional(POSITIVE),
+    slow: optional(POSITIVE),
+    truncate: optional(FLAG),
+  }),
+  llama3: exactly<Llama3Scaling>({
+    kind: oneOf(["llama3"]),
+    factor: POSITIVE,
+    trainedLength: LENGTH,
+    lowFactor: POSITIVE,
+    highFactor: POSITIVE,
+  }),
+  dynamic: exactly<DynamicScaling>({
+    kind: oneOf(["dynamic"]),
+    factor: POSITIVE,
+    trainedLength: LENGTH,
+  }),
+});
+
+/** What checks it where it comes from a file. */
+export const ATTENTION: Schema<AttentionConfiguration> = exactly<AttentionConfiguration>({
+  kind: oneOf(["attention"]),
+  heads: HEADS,
+  keyHeads: optional(HEADS),
+  headDim: SIZE,
+  rotaryBase: optional(POSITIVE),
+  rotaryDim: optional(SIZE),
+  rotaryScaling: optional(SCALING),
+  scale: optional(NUMBER),
+  bias: optional(FLAG),
+  outputBias: optional(FLAG),
+  convolution: optional(SIZE_OR_NONE),
+  window: optional(LENGTH),
+  sinks: optional(SIZE_OR_NONE),
+  alibi: optional(FLAG),
+  queryKeyNorm: optional(oneOf(["head", "together"])),
+  normEpsilon: optional(NOT_NEGATIVE),
+  softCap: optional(POSITIVE),
+  outputGate: optional(FLAG),
+});
 
 /**
  * Causal softmax attention over a cache of keys and values (Vaswani et al. 2017; RoPE: Su et al. 2021).

@@ -1,4 +1,4 @@
-import type { ActivationKind } from "../../kernels/activation/mod.ts";
+import { ACTIVATION_KINDS, type ActivationKind } from "../../kernels/activation/mod.ts";
 import {
   activation,
   add,
@@ -11,6 +11,18 @@ import {
 } from "../operations.ts";
 import { free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
 import { deltaRule } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  integer,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
@@ -53,6 +65,22 @@ export interface DeltaNetConfiguration {
    */
   readonly steps?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const DELTA_NET: Schema<DeltaNetConfiguration> = exactly<DeltaNetConfiguration>({
+  kind: oneOf(["delta_net", "gated_delta_net"]),
+  heads: HEADS,
+  keyHeads: optional(HEADS),
+  keyDim: SIZE,
+  valueDim: SIZE,
+  convolution: optional(SIZE_OR_NONE),
+  activation: optional(oneOf([...ACTIVATION_KINDS, "none"])),
+  fixedStrength: optional(FLAG),
+  outputGate: optional(FLAG),
+  normEpsilon: optional(NOT_NEGATIVE),
+  negativeEigenvalues: optional(FLAG),
+  steps: optional(integer(1, 64)),
+});
 
 /**
  * DeltaNet (Yang et al. 2024, section 3) and Gated DeltaNet (Yang et al. 2025, section 3.1): keys and

@@ -1,7 +1,19 @@
-import type { ActivationKind } from "../../kernels/activation/mod.ts";
+import { ACTIVATION_KINDS, type ActivationKind } from "../../kernels/activation/mod.ts";
 import { activation, add, clamp, linearMap, reshape, scale } from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
 import { linearAttention } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  NUMBER,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
@@ -38,6 +50,21 @@ export interface GlaConfiguration {
   /** What the norm of each head adds to the mean square; 1e-5 unless told. */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const GLA: Schema<GlaConfiguration> = exactly<GlaConfiguration>({
+  kind: oneOf(["gla"]),
+  heads: HEADS,
+  keyHeads: optional(HEADS),
+  keyDim: SIZE,
+  valueDim: SIZE,
+  gateRank: optional(SIZE),
+  convolution: optional(SIZE_OR_NONE),
+  featureMap: optional(oneOf(ACTIVATION_KINDS)),
+  lowestLogDecay: optional(NUMBER),
+  outputGate: optional(FLAG),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 /** The log decay is a log-sigmoid over this, so that it begins near 0. */
 const GATE_NORMALIZER = 16;

@@ -10,6 +10,16 @@ import { constant, free, linear } from "../parameters.ts";
 import { scan } from "../recurrences.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { forgetGates, runStreams, type Stream, streamBytes, streamParameters } from "./parts.ts";
+import {
+  exactly,
+  FLAG,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 
 /** HGRN's gated linear RNN. */
 export interface HgrnConfiguration {
@@ -24,6 +34,15 @@ export interface HgrnConfiguration {
   /** What the norm before the output's gate adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const HGRN: Schema<HgrnConfiguration> = exactly<HgrnConfiguration>({
+  kind: oneOf(["hgrn"]),
+  channels: SIZE,
+  convolution: optional(SIZE_OR_NONE),
+  bounded: optional(FLAG),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const NORM_EPSILON = 1e-5;
 /** Bounds begin near 0.02. */

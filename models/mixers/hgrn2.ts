@@ -1,6 +1,17 @@
 import { linearMap, reshape, rmsNorm } from "../operations.ts";
 import { constant, free, linear } from "../parameters.ts";
 import { linearAttention } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
@@ -32,6 +43,18 @@ export interface Hgrn2Configuration {
   /** What that norm adds to the mean square; 1e-5 unless told. */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const HGRN2: Schema<Hgrn2Configuration> = exactly<Hgrn2Configuration>({
+  kind: oneOf(["hgrn2"]),
+  heads: HEADS,
+  expansion: SIZE,
+  valueDim: SIZE,
+  convolution: optional(SIZE_OR_NONE),
+  bounded: optional(FLAG),
+  outputNorm: optional(oneOf(["head", "together"])),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const NORM_EPSILON = 1e-5;
 /** Bounds begin near 0.02. */

@@ -10,6 +10,18 @@ import {
 } from "../operations.ts";
 import { constant, free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
 import { deltaRule } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  NUMBER,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { runStreams, type Stream, streamBytes, streamParameters, unitLength } from "./parts.ts";
@@ -37,6 +49,20 @@ export interface KdaConfiguration {
   /** What the norm of each head adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const KDA: Schema<KdaConfiguration> = exactly<KdaConfiguration>({
+  kind: oneOf(["kda"]),
+  heads: HEADS,
+  keyHeads: optional(HEADS),
+  keyDim: SIZE,
+  valueDim: SIZE,
+  rank: optional(SIZE),
+  convolution: optional(SIZE_OR_NONE),
+  negativeEigenvalues: optional(FLAG),
+  lowestLogDecay: optional(NUMBER),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const NORM_EPSILON = 1e-5;
 

@@ -1,5 +1,6 @@
 import { activation } from "../operations.ts";
 import { linearAttention } from "../recurrences.ts";
+import { exactly, HEADS, oneOf, type Schema, SIZE } from "../schema.ts";
 import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { readOut, readOutParameters, runStreams, streamParameters } from "./parts.ts";
@@ -15,6 +16,16 @@ export interface LinearAttentionConfiguration {
   /** Size of a head's values. */
   readonly valueDim: number;
 }
+
+/** What checks it where it comes from a file. */
+export const LINEAR_ATTENTION: Schema<LinearAttentionConfiguration> = exactly<
+  LinearAttentionConfiguration
+>({
+  kind: oneOf(["linear_attention"]),
+  heads: HEADS,
+  keyDim: SIZE,
+  valueDim: SIZE,
+});
 
 /**
  * Linear attention (Katharopoulos et al. 2020, eq. 7) with the feature map elu(x) + 1. The paper's

@@ -4,6 +4,7 @@ import { constant, free, type Initial, linear, LOG_UNIFORM_STEP, normal } from "
 import { convolution, selectiveScan } from "../recurrences.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { unitSquare } from "./parts.ts";
+import { exactly, FLAG, NOT_NEGATIVE, oneOf, optional, type Schema, SIZE } from "../schema.ts";
 
 /** Mamba's selective state-space layer. */
 export interface Mamba1Configuration {
@@ -27,6 +28,18 @@ export interface Mamba1Configuration {
    */
   readonly selectionEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const MAMBA1: Schema<Mamba1Configuration> = exactly<Mamba1Configuration>({
+  kind: oneOf(["mamba1"]),
+  inner: SIZE,
+  stateDim: SIZE,
+  stepRank: optional(SIZE),
+  convolution: optional(SIZE),
+  convolutionBias: optional(FLAG),
+  bias: optional(FLAG),
+  selectionEpsilon: optional(NOT_NEGATIVE),
+});
 
 /**
  * Mamba (Gu & Dao 2023, section 3.4): input and gate, a short convolution, Δ, B and C from its

@@ -19,6 +19,16 @@ import {
   type Parameters,
 } from "../parameters.ts";
 import { convolution, linearAttention } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+} from "../schema.ts";
 import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { unitSquare } from "./parts.ts";
@@ -50,6 +60,25 @@ export interface Mamba2Configuration {
   /** What the norm adds to the mean square; 1e-5 unless told. */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const MAMBA2: Schema<Mamba2Configuration> = exactly<Mamba2Configuration>({
+  kind: oneOf(["mamba2"]),
+  heads: HEADS,
+  headDim: SIZE,
+  stateDim: SIZE,
+  groups: optional(HEADS),
+  convolution: optional(SIZE),
+  convolutionBias: optional(FLAG),
+  bias: optional(FLAG),
+  stepLimit: optional(exactly<NonNullable<Mamba2Configuration["stepLimit"]>>({
+    low: optional(NOT_NEGATIVE),
+    high: optional(NOT_NEGATIVE),
+  })),
+  normBeforeGate: optional(FLAG),
+  normGroups: optional(HEADS),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 /**
  * Mamba-2 (Dao & Gu 2024, section 7): one projection to gate, input, B, C and Δ; a short convolution

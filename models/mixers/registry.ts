@@ -1,19 +1,28 @@
-import { type AttentionConfiguration, attentionMixer } from "./attention.ts";
-import { type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
-import { type GlaConfiguration, glaMixer } from "./gla.ts";
-import { type HgrnConfiguration, hgrnMixer } from "./hgrn.ts";
-import { type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
-import { type KdaConfiguration, kdaMixer } from "./kda.ts";
-import { type LinearAttentionConfiguration, linearAttentionMixer } from "./linear_attention.ts";
-import { type Mamba1Configuration, mamba1Mixer } from "./mamba1.ts";
-import { type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
+import { ATTENTION, type AttentionConfiguration, attentionMixer } from "./attention.ts";
+import { DELTA_NET, type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
+import { GLA, type GlaConfiguration, glaMixer } from "./gla.ts";
+import { HGRN, type HgrnConfiguration, hgrnMixer } from "./hgrn.ts";
+import { HGRN2, type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
+import { KDA, type KdaConfiguration, kdaMixer } from "./kda.ts";
+import {
+  LINEAR_ATTENTION,
+  type LinearAttentionConfiguration,
+  linearAttentionMixer,
+} from "./linear_attention.ts";
+import { MAMBA1, type Mamba1Configuration, mamba1Mixer } from "./mamba1.ts";
+import { MAMBA2, type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
 import type { Mixer } from "./mixer.ts";
 import { type ParallelConfiguration, parallelMixer } from "./parallel.ts";
-import { type RetNetConfiguration, retNetMixer } from "./retnet.ts";
-import { type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
-import { type Rwkv6Configuration, rwkv6Mixer } from "./rwkv6.ts";
-import { type Rwkv7Configuration, rwkv7Mixer } from "./rwkv7.ts";
-import { type ShortConvolutionConfiguration, shortConvolutionMixer } from "./short_convolution.ts";
+import { RETNET, type RetNetConfiguration, retNetMixer } from "./retnet.ts";
+import { RG_LRU, type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
+import { RWKV6, type Rwkv6Configuration, rwkv6Mixer } from "./rwkv6.ts";
+import { RWKV7, type Rwkv7Configuration, rwkv7Mixer } from "./rwkv7.ts";
+import {
+  SHORT_CONVOLUTION,
+  type ShortConvolutionConfiguration,
+  shortConvolutionMixer,
+} from "./short_convolution.ts";
+import { byKind, exactly, listOf, oneOf, type Schema } from "../schema.ts";
 
 /** A mixer's configuration, by its kind; none of several side by side. */
 export type SingleMixerConfiguration =
@@ -34,6 +43,33 @@ export type SingleMixerConfiguration =
 
 /** What mixes along the sequence in a layer: a mixer, or several side by side. */
 export type MixerConfiguration = SingleMixerConfiguration | ParallelConfiguration;
+
+const SINGLE_SCHEMAS = {
+  attention: ATTENTION,
+  delta_net: DELTA_NET,
+  gated_delta_net: DELTA_NET,
+  gla: GLA,
+  hgrn: HGRN,
+  hgrn2: HGRN2,
+  kda: KDA,
+  linear_attention: LINEAR_ATTENTION,
+  mamba1: MAMBA1,
+  mamba2: MAMBA2,
+  retnet: RETNET,
+  rg_lru: RG_LRU,
+  rwkv6: RWKV6,
+  rwkv7: RWKV7,
+  short_convolution: SHORT_CONVOLUTION,
+};
+
+/** What checks a mixer's configuration where it comes from a file. */
+export const MIXER: Schema<MixerConfiguration> = byKind<MixerConfiguration>({
+  ...SINGLE_SCHEMAS,
+  parallel: exactly<ParallelConfiguration>({
+    kind: oneOf(["parallel"]),
+    mixers: listOf(byKind<SingleMixerConfiguration>(SINGLE_SCHEMAS)),
+  }),
+});
 
 type MixerFactories = {
   [Kind in MixerConfiguration["kind"]]: (

@@ -1,6 +1,16 @@
-import type { ActivationKind } from "../../kernels/activation/mod.ts";
+import { ACTIVATION_KINDS, type ActivationKind } from "../../kernels/activation/mod.ts";
 import { add, rotary } from "../operations.ts";
 import { linearAttention } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+} from "../schema.ts";
 import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -32,6 +42,18 @@ export interface RetNetConfiguration {
   /** What the norm of each head adds to the mean square; 1e-5 unless told. */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const RETNET: Schema<RetNetConfiguration> = exactly<RetNetConfiguration>({
+  kind: oneOf(["retnet"]),
+  heads: HEADS,
+  keyHeads: optional(HEADS),
+  keyDim: SIZE,
+  valueDim: SIZE,
+  featureMap: optional(oneOf(ACTIVATION_KINDS)),
+  outputGate: optional(FLAG),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const ROTARY_BASE = 10_000;
 

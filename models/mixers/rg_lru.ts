@@ -2,6 +2,7 @@ import { affine, affineParameters } from "../affine.ts";
 import { concatenate, gatedActivation, split } from "../operations.ts";
 import { constant, free, fromUniform, normal } from "../parameters.ts";
 import { convolution, rgLru } from "../recurrences.ts";
+import { exactly, FLAG, HEADS, oneOf, optional, type Schema, SIZE } from "../schema.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 
@@ -26,6 +27,16 @@ export interface RgLruConfiguration {
    */
   readonly resetFirst?: boolean;
 }
+
+/** What checks it where it comes from a file. */
+export const RG_LRU: Schema<RgLruConfiguration> = exactly<RgLruConfiguration>({
+  kind: oneOf(["rg_lru"]),
+  recurrentWidth: SIZE,
+  convolution: optional(SIZE),
+  bias: optional(FLAG),
+  gateBlocks: optional(HEADS),
+  resetFirst: optional(FLAG),
+});
 
 /** The exponent's constant c of the paper. */
 const GATE_SCALE = 8;

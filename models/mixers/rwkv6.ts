@@ -9,6 +9,7 @@ import {
 } from "../operations.ts";
 import { free, fromUniform, type Initial, linear } from "../parameters.ts";
 import { linearAttention, tokenShift } from "../recurrences.ts";
+import { exactly, HEADS, NOT_NEGATIVE, oneOf, optional, type Schema, SIZE } from "../schema.ts";
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { headNorm, headNormParameters } from "./parts.ts";
@@ -28,6 +29,16 @@ export interface Rwkv6Configuration {
   /** What the norm of each head adds to the variance; 64e-5 unless told. */
   readonly normEpsilon?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const RWKV6: Schema<Rwkv6Configuration> = exactly<Rwkv6Configuration>({
+  kind: oneOf(["rwkv6"]),
+  heads: HEADS,
+  headDim: SIZE,
+  shiftRank: optional(SIZE),
+  decayRank: optional(SIZE),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const STREAMS = ["decay", "key", "value", "receptance", "gate"] as const;
 /** RWKV takes 1e-5 times the square of its head size divisor, 8. */

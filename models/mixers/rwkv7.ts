@@ -1,6 +1,17 @@
 import { activation, add, linearMap, multiply, reshape, scale } from "../operations.ts";
 import { constant, free, fromUniform, linear, type ParameterSpecification } from "../parameters.ts";
 import { rwkv7, tokenShift } from "../recurrences.ts";
+import {
+  exactly,
+  FLAG,
+  HEADS,
+  NOT_NEGATIVE,
+  oneOf,
+  optional,
+  type Schema,
+  SIZE,
+  SIZE_OR_NONE,
+} from "../schema.ts";
 import { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { headNorm, headNormParameters, unitLength } from "./parts.ts";
@@ -35,6 +46,22 @@ export interface Rwkv7Ranks {
   /** The gate's. */
   readonly gate?: number;
 }
+
+/** What checks it where it comes from a file. */
+export const RWKV7: Schema<Rwkv7Configuration> = exactly<Rwkv7Configuration>({
+  kind: oneOf(["rwkv7"]),
+  heads: HEADS,
+  headDim: SIZE,
+  mixesValues: FLAG,
+  ranks: optional(exactly<Rwkv7Ranks>({
+    decay: optional(SIZE),
+    a: optional(SIZE),
+    valueMix: optional(SIZE_OR_NONE),
+    gate: optional(SIZE),
+  })),
+  keyEpsilon: optional(NOT_NEGATIVE),
+  normEpsilon: optional(NOT_NEGATIVE),
+});
 
 const STREAMS = ["receptance", "decay", "key", "value", "a", "gate"] as const;
 /** Name under which the first layer hands its values on to the later ones. */

@@ -3,6 +3,7 @@ import { multiply, split } from "../operations.ts";
 import { constant, free, normal } from "../parameters.ts";
 import { convolution } from "../recurrences.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { exactly, FLAG, oneOf, optional, type Schema, SIZE } from "../schema.ts";
 
 /** A gated short convolution. */
 export interface ShortConvolutionConfiguration {
@@ -13,6 +14,15 @@ export interface ShortConvolutionConfiguration {
   /** Whether the projections and the convolution have biases. @default false */
   readonly bias?: boolean;
 }
+
+/** What checks it where it comes from a file. */
+export const SHORT_CONVOLUTION: Schema<ShortConvolutionConfiguration> = exactly<
+  ShortConvolutionConfiguration
+>({
+  kind: oneOf(["short_convolution"]),
+  convolution: optional(SIZE),
+  bias: optional(FLAG),
+});
 
 /**
  * The gated short convolution of LFM2 (Liquid AI 2025, section 2): with B, C and x from one projection,

@@ -1,5 +1,6 @@
-import type { ModelConfiguration } from "../../configuration.ts";
+import { MODEL } from "../../configuration.ts";
 import { parameterSpecifications } from "../../layers.ts";
+import { check } from "../../schema.ts";
 import type { PublishedFamily, PublishedModel } from "./family.ts";
 
 /** What this package's own `config.json` says its format is. */
@@ -9,9 +10,9 @@ export const FORMAT = "lengthwise";
 export const lengthwise: PublishedFamily = {
   sign: `"format": "${FORMAT}"`,
   matches: (config) => config.values.format === FORMAT,
-  read(config): PublishedModel {
-    const { format: _, ...values } = config.values;
-    const configuration = values as unknown as ModelConfiguration;
+  read(file): PublishedModel {
+    const { format: _, ...values } = file.values;
+    const configuration = check(MODEL, values, file.source);
     const names = parameterSpecifications(configuration).map(({ name }) => name);
     return { configuration, sources: new Map(names.map((name) => [name, { name }])) };
   },

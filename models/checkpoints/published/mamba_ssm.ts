@@ -13,6 +13,7 @@ import {
   only,
   POSITIVE,
   SIZE,
+  SIZE_OR_NONE,
   VOCABULARY,
 } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
@@ -29,9 +30,6 @@ import { mamba2Layer, STEP_LIMIT, stepLimitOf } from "./mamba2.ts";
 
 /** Gated perceptrons are as wide as the next multiple of this. */
 const MLP_MULTIPLE = 128;
-
-/** A size that may be none. */
-const WIDTH = integer(0, 2 ** 24);
 
 const STATE_SPACE = v.object({
   layer: v.nullish(oneOf(["Mamba1", "Mamba2"]), "Mamba1"),
@@ -57,11 +55,11 @@ const ATTENTION = v.object({
   head_dim: v.nullish(SIZE),
   causal: v.literal(true, "true, as nothing else is supported"),
   mlp_dim: only(0),
-  d_conv: v.nullish(WIDTH, 0),
+  d_conv: v.nullish(SIZE_OR_NONE, 0),
   qkv_proj_bias: v.nullish(FLAG, true),
   out_proj_bias: v.nullish(FLAG, true),
   softmax_scale: v.nullish(POSITIVE),
-  rotary_emb_dim: v.nullish(WIDTH, 0),
+  rotary_emb_dim: v.nullish(SIZE_OR_NONE, 0),
   rotary_emb_base: v.nullish(POSITIVE, 10_000),
   rotary_emb_interleaved: only(false),
 }, "an object");
@@ -71,7 +69,7 @@ const CONFIG = v.object({
   vocab_size: VOCABULARY,
   d_model: SIZE,
   n_layer: LAYERS,
-  d_intermediate: v.nullish(WIDTH, 0),
+  d_intermediate: v.nullish(SIZE_OR_NONE, 0),
   pad_vocab_size_multiple: v.nullish(SIZE, 8),
   rms_norm: v.nullish(FLAG, true),
   tie_embeddings: v.nullish(FLAG, true),

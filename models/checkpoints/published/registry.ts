@@ -1,3 +1,5 @@
+import { MODEL } from "../../configuration.ts";
+import { check } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
@@ -41,7 +43,7 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
     for (const key of ["quantization_config", "compression_config"]) {
       if (config.has(key)) config.failOn(key, "absent, as quantized weights are not supported");
     }
-    return family.read(config);
+    return checked(family.read(config), config.source);
   }
   const { architectures, model_type, format } = config.values;
   return config.fail(
@@ -53,7 +55,14 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
 
 /** What a checkpoint without a config holds, where its tensors are of a known kind. */
 export function readBare(tensors: CheckpointTensors): PublishedModel | undefined {
-  return BARE_FAMILIES.find(({ sign }) => tensors.has(sign))?.read(tensors);
+  const family = BARE_FAMILIES.find(({ sign }) => tensors.has(sign));
+  return family && checked(family.read(tensors), tensors.source);
+}
+
+/** What a family makes of a checkpoint has sizes within bounds too, and nothing that is no number. */
+function checked(model: PublishedModel, source: string): PublishedModel {
+  check(MODEL, model.configuration, `${source} as a ${model.configuration.family} model`);
+  return model;
 }
 
 /** @throws {Error} always: there is no config, and the tensors are of no known kind. */
