@@ -2,21 +2,46 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { join } from "@std/path";
 import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
+import { openDawn } from "./dawn.ts";
 
-let shared: Promise<Gpu> | undefined;
+type Implementation = "Deno" | "Dawn";
+
+/** Who runs the test that is under way. */
+let implementation: Implementation = "Deno";
+const opened: Partial<Record<Implementation, Promise<Gpu>>> = {};
 let tiled: Gpu | undefined;
 
-/** The GPU of this test file: outputs are poisoned with NaN before a kernel runs. */
+/**
+ * Registers a test twice: on Deno's WebGPU, and on Dawn taken for a GPU, with real subgroups.
+ * {@linkcode testGpu} and {@linkcode testTilings} give the test the one that it is to run on.
+ */
+export function testKernel(name: string, test: () => Promise<void>): void {
+  for (const each of ["Deno", "Dawn"] as const) {
+    Deno.test(`${name} (${each})`, async () => {
+      implementation = each;
+      try {
+        await test();
+      } finally {
+        implementation = "Deno";
+      }
+    });
+  }
+}
+
+/** The GPU of this test: outputs are poisoned with NaN before a kernel runs. */
 export function testGpu(): Promise<Gpu> {
-  return shared ??= openGpu({ poison: true });
+  return opened[implementation] ??= implementation === "Deno"
+    ? openGpu({ poison: true })
+    : openDawn();
 }
 
 /**
- * The GPU of this test file twice: as it is, and said to be no software adapter, so that the tilings
- * and algorithms that only a GPU gets are tested too.
+ * The GPU of this test in each way that an adapter may be taken: Deno's as it is, and said to be no
+ * software adapter, so that naga too compiles the tilings and algorithms that only a GPU gets.
  */
 export async function testTilings(): Promise<[string, Gpu][]> {
   const gpu = await testGpu();
+  if (!gpu.adapter.software) return [["as it is", gpu]];
   const adapter = { ...gpu.adapter, software: false };
   tiled ??= new Gpu(gpu.device, adapter, { poison: true, owns: false });
   return [["as it is", gpu], ["tiled as on a GPU", tiled]];

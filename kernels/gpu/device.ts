@@ -30,12 +30,14 @@ export function describeAdapter(info: GPUAdapterInfo | undefined): Adapter {
 /**
  * Opens the machine's adapter with all it allows.
  *
+ * @param webgpu Where to look for one; the runtime's own by default.
  * @throws {Error} where there is no adapter, saying how to get one.
  */
 export async function requestDevice(
   options: GPURequestAdapterOptions,
+  webgpu: GPU | undefined = navigator.gpu,
 ): Promise<{ device: GPUDevice; adapter: Adapter }> {
-  const adapter = await navigator.gpu?.requestAdapter(options);
+  const adapter = await webgpu?.requestAdapter(options);
   if (!adapter) {
     throw new Error(
       "Cannot open a GPU as WebGPU found no adapter: install a Vulkan driver (on Debian: apt-get install libvulkan1 mesa-vulkan-drivers brings a software one), then set DENO_WEBGPU_BACKEND=vulkan; ./run does both",

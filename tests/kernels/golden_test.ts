@@ -18,7 +18,7 @@ import {
   type Tensor,
 } from "../../kernels/mod.ts";
 import { readSafetensors } from "../../models/checkpoints/safetensors.ts";
-import { assertClose, testGpu } from "../testing.ts";
+import { assertClose, testGpu, testKernel } from "../testing.ts";
 
 const path = new URL("../golden/basics.safetensors", import.meta.url);
 const { tensors } = readSafetensors(Deno.readFileSync(path), path.pathname);
@@ -48,7 +48,7 @@ async function golden(prefix: string): Promise<{
   };
 }
 
-Deno.test("activations and their gradients equal PyTorch's", async () => {
+testKernel("activations and their gradients equal PyTorch's", async () => {
   const gpu = await testGpu();
   for (const kind of ACTIVATION_KINDS) {
     const { tensor, check } = await golden(`activation.${kind}`);
@@ -61,7 +61,7 @@ Deno.test("activations and their gradients equal PyTorch's", async () => {
   }
 });
 
-Deno.test("layerNorm() and its gradients equal PyTorch's", async () => {
+testKernel("layerNorm() and its gradients equal PyTorch's", async () => {
   const gpu = await testGpu();
   const { tensor, check } = await golden("layerNorm");
   const inputs = { x: tensor("x"), weight: tensor("weight"), bias: tensor("bias") };
@@ -75,7 +75,7 @@ Deno.test("layerNorm() and its gradients equal PyTorch's", async () => {
   await check({ output, xGradient, weightGradient, biasGradient: biasGradient! }, 1e-5);
 });
 
-Deno.test("rmsNorm() and its gradients equal PyTorch's", async () => {
+testKernel("rmsNorm() and its gradients equal PyTorch's", async () => {
   const gpu = await testGpu();
   const { tensor, check } = await golden("rmsNorm");
   const inputs = { x: tensor("x"), weight: tensor("weight") };
@@ -85,7 +85,7 @@ Deno.test("rmsNorm() and its gradients equal PyTorch's", async () => {
   await check({ output, ...gradients }, 1e-5);
 });
 
-Deno.test("embedding() and its gradient equal PyTorch's", async () => {
+testKernel("embedding() and its gradient equal PyTorch's", async () => {
   const gpu = await testGpu();
   const { tensor, check } = await golden("embedding");
   const tokens = tensor("tokens", "u32");
@@ -96,18 +96,21 @@ Deno.test("embedding() and its gradient equal PyTorch's", async () => {
   }, 1e-6);
 });
 
-Deno.test("crossEntropy() and its gradient equal PyTorch's, with positions that are not scored", async () => {
-  const gpu = await testGpu();
-  const { tensor, check } = await golden("crossEntropy");
-  // −1 becomes IGNORED as a u32.
-  const inputs = { logits: tensor("logits"), labels: tensor("labels", "u32") };
-  const { loss, logSumExp } = crossEntropy(gpu, inputs);
-  const scale = 1 / [...await inputs.labels.readIntegers()].filter((label) => label < 19).length;
-  const gradients = crossEntropyBackward(gpu, { ...inputs, logSumExp }, { scale });
-  await check({ loss, ...gradients }, 1e-5);
-});
+testKernel(
+  "crossEntropy() and its gradient equal PyTorch's, with positions that are not scored",
+  async () => {
+    const gpu = await testGpu();
+    const { tensor, check } = await golden("crossEntropy");
+    // −1 becomes IGNORED as a u32.
+    const inputs = { logits: tensor("logits"), labels: tensor("labels", "u32") };
+    const { loss, logSumExp } = crossEntropy(gpu, inputs);
+    const scale = 1 / [...await inputs.labels.readIntegers()].filter((label) => label < 19).length;
+    const gradients = crossEntropyBackward(gpu, { ...inputs, logSumExp }, { scale });
+    await check({ loss, ...gradients }, 1e-5);
+  },
+);
 
-Deno.test("adamW() and gradientNorm() follow PyTorch's AdamW and clip_grad_norm_", async () => {
+testKernel("adamW() and gradientNorm() follow PyTorch's AdamW and clip_grad_norm_", async () => {
   const gpu = await testGpu();
   const parameter = (await golden("adamW")).tensor("initial");
   const firstMoment = gpu.tensor(parameter.shape);
@@ -129,17 +132,20 @@ Deno.test("adamW() and gradientNorm() follow PyTorch's AdamW and clip_grad_norm_
 });
 
 for (const interleaved of [false, true]) {
-  Deno.test(`rotary() and its gradient equal transformers' ${interleaved ? "Cohere" : "Llama"}`, async () => {
-    const gpu = await testGpu();
-    const { tensor, check } = await golden(interleaved ? "rotaryInterleaved" : "rotary");
-    const shared = {
-      frequencies: rotaryFrequencies(gpu, { dim: 16 }),
-      positions: tensor("positions", "u32"),
-    };
-    const outputGradient = tensor("outputGradient");
-    await check({
-      ...rotary(gpu, { x: tensor("x"), ...shared }, { interleaved }),
-      ...rotaryBackward(gpu, { outputGradient, ...shared }, { interleaved }),
-    }, 1e-6);
-  });
+  testKernel(
+    `rotary() and its gradient equal transformers' ${interleaved ? "Cohere" : "Llama"}`,
+    async () => {
+      const gpu = await testGpu();
+      const { tensor, check } = await golden(interleaved ? "rotaryInterleaved" : "rotary");
+      const shared = {
+        frequencies: rotaryFrequencies(gpu, { dim: 16 }),
+        positions: tensor("positions", "u32"),
+      };
+      const outputGradient = tensor("outputGradient");
+      await check({
+        ...rotary(gpu, { x: tensor("x"), ...shared }, { interleaved }),
+        ...rotaryBackward(gpu, { outputGradient, ...shared }, { interleaved }),
+      }, 1e-6);
+    },
+  );
 }

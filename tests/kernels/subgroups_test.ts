@@ -1,9 +1,5 @@
-/**
- * The variants with subgroups. Where the adapter has none, each subgroup operation is replaced by a
- * function that does the same through workgroup memory, for subgroups of several sizes, dealt
- * invocations side by side or far apart: what the kernels make of the results is run everywhere.
- */
-import { assertEquals } from "@std/assert";
+/** The variants with subgroups: which adapters get them, and that they are right where they run. */
+import { assert, assertEquals } from "@std/assert";
 import { flashAttentionStep } from "../../kernels/attention/mod.ts";
 import { attentionReference } from "../../kernels/attention/reference.ts";
 import { Gpu } from "../../kernels/gpu/mod.ts";
@@ -18,7 +14,7 @@ import {
 } from "../../kernels/norm/reference.ts";
 import { argmax } from "../../kernels/sampling/mod.ts";
 import { argmaxReference } from "../../kernels/sampling/reference.ts";
-import { assertClose, normals, testGpu, uniforms } from "../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../testing.ts";
 
 /** Each op on rows of a workgroup each, against its reference. */
 const OPS: Record<string, (gpu: Gpu) => Promise<void>> = {
@@ -95,19 +91,19 @@ const OPS: Record<string, (gpu: Gpu) => Promise<void>> = {
   },
 };
 
-/** A device whose shaders are changed, and kept in `codes`, before they are compiled. */
+/** A device whose shaders are kept in `codes`, and which is said to have these features. */
 function observe(
   device: GPUDevice,
   codes: string[],
-  change: { features: ReadonlySet<string>; shader(code: string, label: string): string },
+  features: ReadonlySet<string> = device.features,
 ): GPUDevice {
   return new Proxy(device, {
     get(target, name): unknown {
-      if (name === "features") return change.features;
+      if (name === "features") return features;
       if (name === "createShaderModule") {
-        return ({ code, label = "" }: GPUShaderModuleDescriptor): GPUShaderModule => {
-          codes.push(code);
-          return target.createShaderModule({ label, code: change.shader(code, label) });
+        return (descriptor: GPUShaderModuleDescriptor): GPUShaderModule => {
+          codes.push(descriptor.code);
+          return target.createShaderModule(descriptor);
         };
       }
       const value = Reflect.get(target, name, target);
@@ -118,115 +114,26 @@ function observe(
 
 const USES_SUBGROUPS = /\bsubgroup(Add|Max|Min|ExclusiveAdd)\(/;
 
-/** What the operations of each shader that has some take; `Sum` is the shader's own alias. */
-const OPERANDS: Record<string, Record<string, string>> = {
-  rms_norm: { Add: "Sum" },
-  rms_norm_backward: { Add: "Sum" },
-  layer_norm: { Add: "Sum" },
-  layer_norm_backward: { Add: "Sum" },
-  cross_entropy: { Max: "f32", Add: "f32", Min: "u32" },
-  argmax: { Max: "u32", Min: "u32" },
-  flash_step: { Max: "f32", Add: "f32" },
-};
-
-const JOINED: Record<string, string> = {
-  Add: "result + next",
-  Max: "max(result, next)",
-  Min: "min(result, next)",
-};
-
-/** A shader whose subgroups of at most `size` invocations are imitated in workgroup memory. */
-function imitateSubgroups(code: string, label: string, size: number, apart: boolean): string {
-  if (!USES_SUBGROUPS.test(code)) return code;
-  const operands = OPERANDS[label];
-  const functions = Object.entries(operands).map(([op, type]) => `
-var<workgroup> exchanged_${op}: array<${type}, LANES>;
-fn imitated_${op}(value: ${type}) -> ${type} {
-  workgroupBarrier();
-  exchanged_${op}[imitated_lane] = value;
-  workgroupBarrier();
-  var result = exchanged_${op}[imitated_member(0u)];
-  for (var i = 1u; i < imitated_size(); i++) {
-    let next = exchanged_${op}[imitated_member(i)];
-    result = ${JOINED[op]};
-  }
-  workgroupBarrier();
-  return result;
-}`);
-  const groups = "(LANES / imitated_size())";
-  return `${
-    code
-      .replaceAll("subgroupExclusiveAdd(1u)", "imitated_rank()")
-      .replaceAll("subgroupAdd(1u)", "imitated_size()")
-      .replaceAll(/\bsubgroup(Add|Max|Min)\(/g, "imitated_$1(")
-      .replace(
-        new RegExp(`(fn ${label}\\([^{]*\\{)`),
-        "$1\n  imitated_lane = local.x;",
-      )
-  }
-var<private> imitated_lane: u32;
-fn imitated_size() -> u32 {
-  return min(${size}u, LANES);
-}
-fn imitated_rank() -> u32 {
-  return ${apart ? `imitated_lane / ${groups}` : "imitated_lane % imitated_size()"};
-}
-fn imitated_member(i: u32) -> u32 {
-  return ${
-    apart
-      ? `imitated_lane % ${groups} + i * ${groups}`
-      : "imitated_lane / imitated_size() * imitated_size() + i"
-  };
-}
-${functions.join("\n")}
-`;
-}
-
-for (
-  const { size, apart } of [
-    { size: 1, apart: false },
-    { size: 32, apart: false },
-    { size: 8, apart: true },
-    { size: 128, apart: true },
-  ]
-) {
-  const dealt = apart ? "far apart" : "side by side";
-  Deno.test(`kernels with subgroups of ${size} invocations, dealt ${dealt}, equal the reference`, async () => {
-    const { device } = await testGpu();
+testKernel(
+  "a GPU gets subgroups where it has them, and the path without them elsewhere",
+  async () => {
+    const { device, supportsSubgroups, adapter: { software } } = await testGpu();
+    assert(supportsSubgroups || software, "Dawn has subgroups");
     for (const [op, run] of Object.entries(OPS)) {
       const codes: string[] = [];
-      const imitation = observe(device, codes, {
-        features: new Set([...device.features, "subgroups"]),
-        shader: (code, label) => imitateSubgroups(code, label, size, apart),
-      });
       const adapter = { name: "test", software: false };
-      await using gpu = new Gpu(imitation, adapter, { poison: true, owns: false });
+      await using gpu = new Gpu(observe(device, codes), adapter, { poison: true, owns: false });
       await run(gpu);
-      assertEquals(codes.some((code) => USES_SUBGROUPS.test(code)), true, op);
+      assertEquals(codes.some((code) => USES_SUBGROUPS.test(code)), supportsSubgroups, op);
     }
-  });
-}
+  },
+);
 
-Deno.test("a GPU gets subgroups where it has them, and the path without them elsewhere", async () => {
-  const { device, supportsSubgroups } = await testGpu();
-  for (const [op, run] of Object.entries(OPS)) {
-    const codes: string[] = [];
-    const observed = observe(device, codes, { features: device.features, shader: (code) => code });
-    const adapter = { name: "test", software: false };
-    await using gpu = new Gpu(observed, adapter, { poison: true, owns: false });
-    await run(gpu);
-    assertEquals(codes.some((code) => USES_SUBGROUPS.test(code)), supportsSubgroups, op);
-  }
-});
-
-Deno.test("a software adapter gets the path without subgroups though it has them", async () => {
+testKernel("a software adapter gets the path without subgroups though it has them", async () => {
   const { device } = await testGpu();
   for (const [op, run] of Object.entries(OPS)) {
     const codes: string[] = [];
-    const observed = observe(device, codes, {
-      features: new Set([...device.features, "subgroups"]),
-      shader: (code) => code,
-    });
+    const observed = observe(device, codes, new Set([...device.features, "subgroups"]));
     const adapter = { name: "test", software: true };
     await using gpu = new Gpu(observed, adapter, { poison: true, owns: false });
     await run(gpu);

@@ -10,13 +10,13 @@ import {
   ACTIVATION_REFERENCE,
   ACTIVATION_SLOPE_REFERENCE,
 } from "../../../kernels/activation/reference.ts";
-import { assertClose, normals, testGpu } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
 
 const COUNT = 1001;
 const EXTREMES = [0, 1e-30, 1e-6, 1e-3, 0.5, 0.624, 0.626, 5, 10, 20, 80, 100, 1e3, 1e4];
 
 for (const kind of ACTIVATION_KINDS) {
-  Deno.test(`${kind} and its gradients equal the reference`, async () => {
+  testKernel(`${kind} and its gradients equal the reference`, async () => {
     const gpu = await testGpu();
     const value = ACTIVATION_REFERENCE[kind];
     const slope = ACTIVATION_SLOPE_REFERENCE[kind];
@@ -45,7 +45,7 @@ for (const kind of ACTIVATION_KINDS) {
     assertClose(gatedDx, by((i) => value(g[i]) * d[i]), 1e-6, "gated xGradient");
   });
 
-  Deno.test(`${kind} and its gradient keep their digits from 0 to ±10000`, async () => {
+  testKernel(`${kind} and its gradient keep their digits from 0 to ±10000`, async () => {
     const gpu = await testGpu();
     const points = Float32Array.from(EXTREMES.flatMap((value) => [value, -value]));
     using x = gpu.tensor([points.length], points);
@@ -71,7 +71,7 @@ for (const kind of ACTIVATION_KINDS) {
   });
 }
 
-Deno.test("activations refuse an unknown kind and shapes that differ", async () => {
+testKernel("activations refuse an unknown kind and shapes that differ", async () => {
   const gpu = await testGpu();
   using x = gpu.tensor([4]);
   using gate = gpu.tensor([2, 2]);

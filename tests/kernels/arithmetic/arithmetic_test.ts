@@ -14,7 +14,7 @@ import {
 } from "../../../kernels/arithmetic/mod.ts";
 import { combineReference, sumToReference } from "../../../kernels/arithmetic/reference.ts";
 import { elementCount } from "../../../kernels/gpu/mod.ts";
-import { assertClose, normals, testGpu } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
 
 const PAIRS: [number[], number[]][] = [
   [[1], [1]],
@@ -30,32 +30,37 @@ const PAIRS: [number[], number[]][] = [
 ];
 
 for (const [shape, bShape] of PAIRS) {
-  Deno.test(`add(), multiply() and their gradients equal the reference for [${shape}] and [${bShape}]`, async () => {
-    const gpu = await testGpu();
-    const [aData, bData, gData] = [shape, bShape, shape].map((s, i) => normals(i, elementCount(s)));
-    using a = gpu.tensor(shape, aData);
-    using b = gpu.tensor(bShape, bData);
-    using outputGradient = gpu.tensor(shape, gData);
-    const gradients = multiplyBackward(gpu, { a, b, outputGradient });
-    const [sum, product, total, da, db] = await gpu.read([
-      add(gpu, { a, b }).output,
-      multiply(gpu, { a, b }).output,
-      sumTo(gpu, { x: outputGradient }, { shape: bShape }).output,
-      gradients.aGradient,
-      gradients.bGradient,
-    ]);
-    assertClose(sum, combineReference("add", aData, shape, bData, bShape), 1e-6, "sum");
-    const expected = combineReference("multiply", aData, shape, bData, bShape);
-    assertClose(product, expected, 1e-6, "product");
-    assertClose(total, sumToReference(gData, shape, bShape), 1e-5, "sumTo");
-    const ga = combineReference("multiply", gData, shape, aData, shape);
-    assertClose(da, combineReference("multiply", gData, shape, bData, bShape), 1e-6, "aGradient");
-    assertClose(db, sumToReference(ga, shape, bShape), 1e-5, "bGradient");
-    assertEquals(gradients.bGradient.shape, bShape);
-  });
+  testKernel(
+    `add(), multiply() and their gradients equal the reference for [${shape}] and [${bShape}]`,
+    async () => {
+      const gpu = await testGpu();
+      const [aData, bData, gData] = [shape, bShape, shape].map((s, i) =>
+        normals(i, elementCount(s))
+      );
+      using a = gpu.tensor(shape, aData);
+      using b = gpu.tensor(bShape, bData);
+      using outputGradient = gpu.tensor(shape, gData);
+      const gradients = multiplyBackward(gpu, { a, b, outputGradient });
+      const [sum, product, total, da, db] = await gpu.read([
+        add(gpu, { a, b }).output,
+        multiply(gpu, { a, b }).output,
+        sumTo(gpu, { x: outputGradient }, { shape: bShape }).output,
+        gradients.aGradient,
+        gradients.bGradient,
+      ]);
+      assertClose(sum, combineReference("add", aData, shape, bData, bShape), 1e-6, "sum");
+      const expected = combineReference("multiply", aData, shape, bData, bShape);
+      assertClose(product, expected, 1e-6, "product");
+      assertClose(total, sumToReference(gData, shape, bShape), 1e-5, "sumTo");
+      const ga = combineReference("multiply", gData, shape, aData, shape);
+      assertClose(da, combineReference("multiply", gData, shape, bData, bShape), 1e-6, "aGradient");
+      assertClose(db, sumToReference(ga, shape, bShape), 1e-5, "bGradient");
+      assertEquals(gradients.bGradient.shape, bShape);
+    },
+  );
 }
 
-Deno.test("scale() reaches every element past 65,535 workgroups", async () => {
+testKernel("scale() reaches every element past 65,535 workgroups", async () => {
   const gpu = await testGpu();
   const size = 65_536 * 256 + 3;
   const data = Float32Array.from({ length: size }, (_, i) => i % 1024);
@@ -65,7 +70,7 @@ Deno.test("scale() reaches every element past 65,535 workgroups", async () => {
   for (let i = 0; i < size; i++) if (y[i] !== data[i] * -0.5) throw new Error(`element ${i}`);
 });
 
-Deno.test("sumTo() of a long tensor is exact to the reference and the same twice", async () => {
+testKernel("sumTo() of a long tensor is exact to the reference and the same twice", async () => {
   const gpu = await testGpu();
   const data = normals(1, 300_001);
   using x = gpu.tensor([300_001], data);
@@ -78,7 +83,7 @@ Deno.test("sumTo() of a long tensor is exact to the reference and the same twice
 });
 
 for (const sizes of [[8, 4, 64], [3, 1, 5, 2], [0, 7]]) {
-  Deno.test(`split() and concatenate() undo each other for sizes ${sizes}`, async () => {
+  testKernel(`split() and concatenate() undo each other for sizes ${sizes}`, async () => {
     const gpu = await testGpu();
     const width = sizes.reduce((sum, size) => sum + size, 0);
     const data = normals(1, 2 * 33 * width);
@@ -98,22 +103,25 @@ for (const sizes of [[8, 4, 64], [3, 1, 5, 2], [0, 7]]) {
 }
 
 for (const inner of [[3, 4], [5], []]) {
-  Deno.test(`sliceTime() and concatenateTime() undo each other for inner axes [${inner}]`, async () => {
-    const gpu = await testGpu();
-    const width = elementCount(inner);
-    const data = normals(1, 2 * 9 * width);
-    using x = gpu.tensor([2, 9, ...inner], data);
-    const inputs = [[0, 4], [4, 0], [4, 5]].map(([start, length]) =>
-      sliceTime(gpu, { x }, { start, length }).output
-    );
-    const [whole, tail] = await gpu.read([concatenateTime(gpu, { inputs }).output, inputs[2]]);
-    assertEquals(whole, data);
-    assertEquals(tail, data.filter((_, i) => i % (9 * width) >= 4 * width));
-  });
+  testKernel(
+    `sliceTime() and concatenateTime() undo each other for inner axes [${inner}]`,
+    async () => {
+      const gpu = await testGpu();
+      const width = elementCount(inner);
+      const data = normals(1, 2 * 9 * width);
+      using x = gpu.tensor([2, 9, ...inner], data);
+      const inputs = [[0, 4], [4, 0], [4, 5]].map(([start, length]) =>
+        sliceTime(gpu, { x }, { start, length }).output
+      );
+      const [whole, tail] = await gpu.read([concatenateTime(gpu, { inputs }).output, inputs[2]]);
+      assertEquals(whole, data);
+      assertEquals(tail, data.filter((_, i) => i % (9 * width) >= 4 * width));
+    },
+  );
 }
 
 for (const columns of [5, 8]) {
-  Deno.test(`gatherRows() and its gradient move rows of ${columns}`, async () => {
+  testKernel(`gatherRows() and its gradient move rows of ${columns}`, async () => {
     const gpu = await testGpu();
     const data = normals(1, 9 * columns);
     using x = gpu.tensor([9, columns], data);
@@ -129,7 +137,7 @@ for (const columns of [5, 8]) {
   });
 }
 
-Deno.test("arithmetic refuses shapes that do not fit", async () => {
+testKernel("arithmetic refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using a = gpu.tensor([2, 3, 4]);
   using gap = gpu.tensor([2, 1, 4]);

@@ -12,7 +12,7 @@ import {
   type AttentionReferenceOptions,
 } from "../../../kernels/attention/reference.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, normals, testGpu, testTilings } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, testTilings } from "../../testing.ts";
 
 interface Case extends Omit<AttentionReferenceOptions, "keyTime" | "keyHeads" | "valueDim"> {
   readonly keyTime?: number;
@@ -233,8 +233,12 @@ for (
   const [algorithm, cases] of [["rows", { ...SHARED, ...ROWS_ONLY }], ["tiles", SHARED]] as const
 ) {
   for (const [name, shape] of Object.entries(cases)) {
-    Deno.test(`flashAttention() and its gradients by ${algorithm} equal the reference: ${name}`, () =>
-      assertEqualsReference(withDefaults(shape), algorithm));
+    // SwiftShader compiles rows of large heads for half a minute, and a GPU gets tiles.
+    const register = algorithm === "rows" && shape.dim > 16 ? Deno.test : testKernel;
+    register(
+      `flashAttention() and its gradients by ${algorithm} equal the reference: ${name}`,
+      () => assertEqualsReference(withDefaults(shape), algorithm),
+    );
   }
 }
 
@@ -275,7 +279,7 @@ const STEPS: Record<string, Case> = {
 };
 
 for (const [name, given] of Object.entries(STEPS)) {
-  Deno.test(`flashAttentionStep() equals the reference: ${name}`, async () => {
+  testKernel(`flashAttentionStep() equals the reference: ${name}`, async () => {
     for (const [tiling, gpu] of await testTilings()) {
       const shape = withDefaults(given);
       const { query: [q, query], key: [k, key], value: [v, value] } = inputs(gpu, shape);
@@ -291,7 +295,7 @@ const golden = readSafetensors(Deno.readFileSync(GOLDEN), GOLDEN.pathname);
 
 for (const [name, text] of Object.entries(golden.metadata)) {
   if (name === "format") continue;
-  Deno.test(`flashAttention() and its gradients equal PyTorch's: ${name}`, async () => {
+  testKernel(`flashAttention() and its gradients equal PyTorch's: ${name}`, async () => {
     const gpu = await testGpu();
     const stored = (field: string): { shape: readonly number[]; data: Float32Array } => {
       const found = golden.tensors.get(`${name}.${field}`);
@@ -344,18 +348,21 @@ async function sequence(): Promise<{
   return { gpu, elements, whole: { query, key, value } };
 }
 
-Deno.test("flashAttention() with a window as wide as the sequence equals full causal attention", async () => {
-  const { gpu, whole } = await sequence();
-  const full = await flashAttention(gpu, whole).output.read();
-  for (const window of [T, T + 1, 1e12]) {
-    assertEquals(await flashAttention(gpu, whole, { window }).output.read(), full);
-  }
-  const narrower = await flashAttention(gpu, whole, { window: T - 1 }).output.read();
-  assertEquals(narrower.slice(0, (T - 1) * ROW), full.slice(0, (T - 1) * ROW));
-  assertNotEquals(narrower, full);
-});
+testKernel(
+  "flashAttention() with a window as wide as the sequence equals full causal attention",
+  async () => {
+    const { gpu, whole } = await sequence();
+    const full = await flashAttention(gpu, whole).output.read();
+    for (const window of [T, T + 1, 1e12]) {
+      assertEquals(await flashAttention(gpu, whole, { window }).output.read(), full);
+    }
+    const narrower = await flashAttention(gpu, whole, { window: T - 1 }).output.read();
+    assertEquals(narrower.slice(0, (T - 1) * ROW), full.slice(0, (T - 1) * ROW));
+    assertNotEquals(narrower, full);
+  },
+);
 
-Deno.test("flashAttention() of packed segments equals a call for each", async () => {
+testKernel("flashAttention() of packed segments equals a call for each", async () => {
   const { gpu, elements, whole } = await sequence();
   const segments = [0, 37, 37, 38, T];
   const packed = await flashAttention(gpu, whole, { segments }).output.read();
@@ -367,7 +374,7 @@ Deno.test("flashAttention() of packed segments equals a call for each", async ()
   }
 });
 
-Deno.test("flashAttention() segment by segment after a cache equals the whole", async () => {
+testKernel("flashAttention() segment by segment after a cache equals the whole", async () => {
   const { gpu, elements, whole } = await sequence();
   for (const options of [{}, { window: 20 }, { window: 20, sinks: 3 }]) {
     const expected = await flashAttention(gpu, whole, options).output.read();
@@ -384,7 +391,7 @@ Deno.test("flashAttention() segment by segment after a cache equals the whole", 
   }
 });
 
-Deno.test("flashAttentionStep() at every length equals flashAttention()", async () => {
+testKernel("flashAttentionStep() at every length equals flashAttention()", async () => {
   const { gpu, elements, whole } = await sequence();
   for (const options of [{}, { window: 20 }, { window: 20, sinks: 3 }]) {
     const expected = await flashAttention(gpu, whole, options).output.read();
@@ -397,7 +404,7 @@ Deno.test("flashAttentionStep() at every length equals flashAttention()", async 
   }
 });
 
-Deno.test("flashAttentionStep() from a ring of window rows equals a window", async () => {
+testKernel("flashAttentionStep() from a ring of window rows equals a window", async () => {
   const { gpu, elements, whole } = await sequence();
   const window = 20;
   const expected = await flashAttention(gpu, whole, { window }).output.read();
@@ -413,7 +420,7 @@ Deno.test("flashAttentionStep() from a ring of window rows equals a window", asy
   assertClose(await output.read(), expected.slice(-ROW), 1e-6, "the last step");
 });
 
-Deno.test("attention gives the same bits at every run", async () => {
+testKernel("attention gives the same bits at every run", async () => {
   const { gpu, whole } = await sequence();
   const run = async (): Promise<ArrayLike<number>[]> => {
     const { output, logSumExp } = flashAttention(gpu, whole);
@@ -424,7 +431,7 @@ Deno.test("attention gives the same bits at every run", async () => {
   assertEquals(await run(), await run());
 });
 
-Deno.test("attention never reads the spare rows of a key buffer", async () => {
+testKernel("attention never reads the spare rows of a key buffer", async () => {
   const { gpu, elements, whole } = await sequence();
   const keyLength = 41;
   const spoil = (x: Float32Array): Tensor =>
@@ -450,7 +457,7 @@ Deno.test("attention never reads the spare rows of a key buffer", async () => {
   }
 });
 
-Deno.test("attention is right at the end of 32,768 steps with a window", async () => {
+testKernel("attention is right at the end of 32,768 steps with a window", async () => {
   const gpu = await testGpu();
   const [length, window, checked] = [32_768, 64, 48];
   const shape = [1, length, 1, DIM];
@@ -489,7 +496,7 @@ Deno.test("attention is right at the end of 32,768 steps with a window", async (
   assertClose(actual[3], backward.valueGradient.slice(-checked * DIM), 1e-4, "valueGradient");
 });
 
-Deno.test("attention takes empty sequences", async () => {
+testKernel("attention takes empty sequences", async () => {
   const gpu = await testGpu();
   for (const algorithm of ["rows", "tiles"] as const) {
     const query = gpu.tensor([1, 3, 2, 16], normals(1, 96));
@@ -517,7 +524,7 @@ Deno.test("attention takes empty sequences", async () => {
   }
 });
 
-Deno.test("attention refuses what does not fit", async () => {
+testKernel("attention refuses what does not fit", async () => {
   const gpu = await testGpu();
   const tensor = (...shape: number[]): Tensor => gpu.tensor(shape);
   const query = tensor(1, 4, 4, 16);

@@ -12,7 +12,7 @@ import {
 } from "../../../kernels/convolution/reference.ts";
 import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, normals, testGpu } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
 
 interface Arrays extends CausalConvolutionArrays {
   outputGradient: ArrayLike<number>;
@@ -88,7 +88,7 @@ function assertResults(
   }
 }
 
-Deno.test("causalConvolution() and its gradients equal the reference", async () => {
+testKernel("causalConvolution() and its gradients equal the reference", async () => {
   const gpu = await testGpu();
   for (const dims of SHAPES) {
     const values = arrays(dims);
@@ -105,7 +105,7 @@ Deno.test("causalConvolution() and its gradients equal the reference", async () 
   }
 });
 
-Deno.test("causalConvolution() and its gradients equal PyTorch's conv1d", async () => {
+testKernel("causalConvolution() and its gradients equal PyTorch's conv1d", async () => {
   const gpu = await testGpu();
   const path = new URL("../../golden/convolution.safetensors", import.meta.url);
   const { tensors } = readSafetensors(await Deno.readFile(path), "convolution.safetensors");
@@ -123,7 +123,7 @@ Deno.test("causalConvolution() and its gradients equal PyTorch's conv1d", async 
   }
 });
 
-Deno.test("causalConvolution() without bias and tail starts from 0", async () => {
+testKernel("causalConvolution() without bias and tail starts from 0", async () => {
   const gpu = await testGpu();
   const dims = shape(2, 19, 6, 4, "silu");
   const values = arrays(dims);
@@ -155,32 +155,35 @@ Deno.test("causalConvolution() without bias and tail starts from 0", async () =>
   assertClose(dw, backward.weightGradient, 1e-4, "weightGradient");
 });
 
-Deno.test("causalConvolution() by segments shorter than its width and causalConvolutionStep() equal the whole", async () => {
-  const gpu = await testGpu();
-  const dims = shape(1, 12, 5, 4, "silu");
-  const values = arrays(dims);
-  using weight = gpu.tensor([5, 4], values.weight);
-  using bias = gpu.tensor([5], values.bias);
-  const x = values.x as Float32Array;
-  let tail = gpu.tensor([1, 3, 5], values.initialTail);
-  const outputs: Tensor[] = [];
-  for (const [from, to] of [[0, 1], [1, 3], [3, 3], [3, 9], [9, 10], [10, 11], [11, 12]]) {
-    const segment = gpu.tensor([1, to - from, 5], x.subarray(from * 5, to * 5));
-    const { output, finalTail } = from < 9
-      ? causalConvolution(gpu, { x: segment, weight, bias, initialTail: tail }, {
-        activation: "silu",
-      })
-      : causalConvolutionStep(gpu, { x: segment, weight, bias, tail }, { activation: "silu" });
-    outputs.push(output);
-    tail = finalTail;
-  }
-  const read = await gpu.read([...outputs, tail]);
-  const expected = causalConvolutionReference(dims, values);
-  assertClose(read.at(-1)!, expected.finalTail, 1e-6, "finalTail");
-  assertClose(read.slice(0, -1).flatMap((data) => [...data]), expected.output, 1e-5, "output");
-});
+testKernel(
+  "causalConvolution() by segments shorter than its width and causalConvolutionStep() equal the whole",
+  async () => {
+    const gpu = await testGpu();
+    const dims = shape(1, 12, 5, 4, "silu");
+    const values = arrays(dims);
+    using weight = gpu.tensor([5, 4], values.weight);
+    using bias = gpu.tensor([5], values.bias);
+    const x = values.x as Float32Array;
+    let tail = gpu.tensor([1, 3, 5], values.initialTail);
+    const outputs: Tensor[] = [];
+    for (const [from, to] of [[0, 1], [1, 3], [3, 3], [3, 9], [9, 10], [10, 11], [11, 12]]) {
+      const segment = gpu.tensor([1, to - from, 5], x.subarray(from * 5, to * 5));
+      const { output, finalTail } = from < 9
+        ? causalConvolution(gpu, { x: segment, weight, bias, initialTail: tail }, {
+          activation: "silu",
+        })
+        : causalConvolutionStep(gpu, { x: segment, weight, bias, tail }, { activation: "silu" });
+      outputs.push(output);
+      tail = finalTail;
+    }
+    const read = await gpu.read([...outputs, tail]);
+    const expected = causalConvolutionReference(dims, values);
+    assertClose(read.at(-1)!, expected.finalTail, 1e-6, "finalTail");
+    assertClose(read.slice(0, -1).flatMap((data) => [...data]), expected.output, 1e-5, "output");
+  },
+);
 
-Deno.test("causalConvolutionStep() without a bias, of width 1", async () => {
+testKernel("causalConvolutionStep() without a bias, of width 1", async () => {
   const gpu = await testGpu();
   using x = gpu.tensor([2, 1, 3], [1, 2, 3, 4, 5, 6]);
   using weight = gpu.tensor([3, 1], [10, 100, 1000]);
@@ -189,7 +192,7 @@ Deno.test("causalConvolutionStep() without a bias, of width 1", async () => {
   assertEquals([...await output.read()], [10, 200, 3000, 40, 500, 6000]);
 });
 
-Deno.test("causalConvolution() refuses shapes that do not fit", async () => {
+testKernel("causalConvolution() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using x = gpu.tensor([2, 5, 6]);
   using weight = gpu.tensor([6, 4]);

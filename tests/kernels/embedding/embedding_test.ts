@@ -4,7 +4,7 @@ import {
   embeddingBackwardReference,
   embeddingReference,
 } from "../../../kernels/embedding/reference.ts";
-import { assertClose, normals, testGpu, testTilings, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, testTilings, uniforms } from "../../testing.ts";
 
 for (
   const [vocabulary, width, batch, time] of [
@@ -15,30 +15,35 @@ for (
     [50_257, 8, 2, 64],
   ]
 ) {
-  Deno.test(`embedding() and its gradient equal the reference for ${vocabulary} × ${width}, ${batch} × ${time} tokens`, async () => {
-    // One token in eight is past the vocabulary.
-    const ids = Uint32Array.from(uniforms(1, batch * time, 0, vocabulary * 8 / 7));
-    ids[0] = vocabulary - 1;
-    const weightData = normals(2, vocabulary * width);
-    const gradientData = normals(3, batch * time * width);
-    for (const [tiling, gpu] of await testTilings()) {
-      using tokens = gpu.tensor([batch, time], ids, "u32");
-      using weight = gpu.tensor([vocabulary, width], weightData);
-      using outputGradient = gpu.tensor([batch, time, width], gradientData);
-      const { output } = embedding(gpu, { tokens, weight });
-      const { weightGradient } = embeddingBackward(gpu, { tokens, outputGradient }, { vocabulary });
-      const again = embeddingBackward(gpu, { tokens, outputGradient }, { vocabulary });
-      const [y, dw, dwAgain] = await gpu.read([output, weightGradient, again.weightGradient]);
-      assertEquals(output.shape, [batch, time, width]);
-      assertClose(y, embeddingReference(ids, weightData, width), 0, `output ${tiling}`);
-      const expected = embeddingBackwardReference(ids, gradientData, vocabulary);
-      assertClose(dw, expected, 1e-6, `weightGradient ${tiling}`);
-      assertEquals(dw, dwAgain);
-    }
-  });
+  testKernel(
+    `embedding() and its gradient equal the reference for ${vocabulary} × ${width}, ${batch} × ${time} tokens`,
+    async () => {
+      // One token in eight is past the vocabulary.
+      const ids = Uint32Array.from(uniforms(1, batch * time, 0, vocabulary * 8 / 7));
+      ids[0] = vocabulary - 1;
+      const weightData = normals(2, vocabulary * width);
+      const gradientData = normals(3, batch * time * width);
+      for (const [tiling, gpu] of await testTilings()) {
+        using tokens = gpu.tensor([batch, time], ids, "u32");
+        using weight = gpu.tensor([vocabulary, width], weightData);
+        using outputGradient = gpu.tensor([batch, time, width], gradientData);
+        const { output } = embedding(gpu, { tokens, weight });
+        const { weightGradient } = embeddingBackward(gpu, { tokens, outputGradient }, {
+          vocabulary,
+        });
+        const again = embeddingBackward(gpu, { tokens, outputGradient }, { vocabulary });
+        const [y, dw, dwAgain] = await gpu.read([output, weightGradient, again.weightGradient]);
+        assertEquals(output.shape, [batch, time, width]);
+        assertClose(y, embeddingReference(ids, weightData, width), 0, `output ${tiling}`);
+        const expected = embeddingBackwardReference(ids, gradientData, vocabulary);
+        assertClose(dw, expected, 1e-6, `weightGradient ${tiling}`);
+        assertEquals(dw, dwAgain);
+      }
+    },
+  );
 }
 
-for (const width of [7, 32]) {
+for (const width of [7, 32]) { // SwiftShader has no f16
   Deno.test(`embedding() of weights stored as f16 gives their rows, ${width} wide`, async () => {
     const gpu = await testGpu();
     const ids = [3, 0, 4, 9, 3];
@@ -51,7 +56,7 @@ for (const width of [7, 32]) {
   });
 }
 
-Deno.test("embedding() refuses tokens that are floats", async () => {
+testKernel("embedding() refuses tokens that are floats", async () => {
   const gpu = await testGpu();
   using tokens = gpu.tensor([2]);
   using weight = gpu.tensor([4, 4]);

@@ -2,12 +2,12 @@ import { assertEquals } from "@std/assert";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { linearAttention, linearAttentionBackward } from "../../../kernels/linear_attention/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, testGpu } from "../../testing.ts";
+import { assertClose, testGpu, testKernel } from "../../testing.ts";
 
 const path = new URL("../../golden/linear_attention.safetensors", import.meta.url);
 
 for (const name of ["linear_attn", "simple_gla", "gla", "rwkv6"]) {
-  Deno.test(`linearAttention() and its gradients equal fla's naive ${name}`, async () => {
+  testKernel(`linearAttention() and its gradients equal fla's naive ${name}`, async () => {
     const gpu = await testGpu();
     const { tensors } = readSafetensors(await Deno.readFile(path), "linear_attention.safetensors");
     const optional = (field: string): Tensor | undefined => {
@@ -42,7 +42,7 @@ for (const name of ["linear_attn", "simple_gla", "gla", "rwkv6"]) {
   });
 }
 
-Deno.test("linearAttention() with a fixed decay a head equals fla's naive retention", async () => {
+testKernel("linearAttention() with a fixed decay a head equals fla's naive retention", async () => {
   const gpu = await testGpu();
   const { tensors } = readSafetensors(await Deno.readFile(path), "linear_attention.safetensors");
   const golden = (field: string): Tensor => {

@@ -11,7 +11,7 @@ import {
   linearAttentionReference,
   type LinearAttentionShape,
 } from "../../../kernels/linear_attention/reference.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 /** One call: its extents, and how strongly it decays. */
 interface Case {
@@ -226,11 +226,13 @@ const CASES: Case[] = [
 ];
 
 for (const c of CASES) {
-  Deno.test(`linearAttention() and its gradients equal the reference: ${describe(c)}`, () =>
-    checkCase(c));
+  testKernel(
+    `linearAttention() and its gradients equal the reference: ${describe(c)}`,
+    () => checkCase(c),
+  );
 }
 
-Deno.test("linearAttention() fed segment by segment equals the whole, gradients too", async () => {
+testKernel("linearAttention() fed segment by segment equals the whole, gradients too", async () => {
   const gpu = await testGpu();
   const whole = makeInputs({
     time: 100,
@@ -306,29 +308,32 @@ Deno.test("linearAttention() fed segment by segment equals the whole, gradients 
 });
 
 for (const decay of ["none", "head", "key"] as const) {
-  Deno.test(`linearAttention() is right at the end of 65,536 tokens, decay a ${decay}`, async () => {
-    const gpu = await testGpu();
-    const c: Case = { time: 65_536, keyDim: 8, valueDim: 8, decay, range: [-0.02, 0] };
-    const { shape, shapes, arrays } = makeInputs(c);
-    const inputs = {
-      query: gpu.tensor(shapes.query, arrays.query),
-      key: gpu.tensor(shapes.key, arrays.key),
-      value: gpu.tensor(shapes.value, arrays.value),
-      logDecay: arrays.logDecay && gpu.tensor(shapes.logDecay, arrays.logDecay),
-    };
-    const results = linearAttention(gpu, inputs);
-    const [output, finalState] = await gpu.read([results.output, results.finalState]);
-    const expected = linearAttentionReference(arrays, shape);
-    assertClose(output.slice(-8 * 64), expected.output.slice(-8 * 64), 1e-4, "output");
-    assertClose(output, expected.output, 1e-4, "output, whole");
-    assertClose(finalState, expected.finalState, 1e-4, "finalState");
-    for (const tensor of [...Object.values(inputs), ...Object.values(results)]) {
-      tensor?.[Symbol.dispose]();
-    }
-  });
+  testKernel(
+    `linearAttention() is right at the end of 65,536 tokens, decay a ${decay}`,
+    async () => {
+      const gpu = await testGpu();
+      const c: Case = { time: 65_536, keyDim: 8, valueDim: 8, decay, range: [-0.02, 0] };
+      const { shape, shapes, arrays } = makeInputs(c);
+      const inputs = {
+        query: gpu.tensor(shapes.query, arrays.query),
+        key: gpu.tensor(shapes.key, arrays.key),
+        value: gpu.tensor(shapes.value, arrays.value),
+        logDecay: arrays.logDecay && gpu.tensor(shapes.logDecay, arrays.logDecay),
+      };
+      const results = linearAttention(gpu, inputs);
+      const [output, finalState] = await gpu.read([results.output, results.finalState]);
+      const expected = linearAttentionReference(arrays, shape);
+      assertClose(output.slice(-8 * 64), expected.output.slice(-8 * 64), 1e-4, "output");
+      assertClose(output, expected.output, 1e-4, "output, whole");
+      assertClose(finalState, expected.finalState, 1e-4, "finalState");
+      for (const tensor of [...Object.values(inputs), ...Object.values(results)]) {
+        tensor?.[Symbol.dispose]();
+      }
+    },
+  );
 }
 
-Deno.test("linearAttention() and its gradients give all their memory back", async () => {
+testKernel("linearAttention() and its gradients give all their memory back", async () => {
   const gpu = await testGpu();
   const c: Case = { time: 20, keyDim: 6, valueDim: 5, decay: "key", bonus: true, initial: true };
   const tensors = await upload(makeInputs(c));
@@ -349,7 +354,7 @@ Deno.test("linearAttention() and its gradients give all their memory back", asyn
   for (const tensor of Object.values(tensors)) tensor?.[Symbol.dispose]();
 });
 
-Deno.test("linearAttention() refuses shapes that do not fit", async () => {
+testKernel("linearAttention() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using query = gpu.tensor([1, 4, 2, 8]);
   using value = gpu.tensor([1, 4, 4, 8]);
@@ -389,52 +394,55 @@ Deno.test("linearAttention() refuses shapes that do not fit", async () => {
 });
 
 for (const decay of ["none", "head", "key"] as const) {
-  Deno.test(`linearAttentionStep() token by token equals linearAttention(), decay a ${decay}`, async () => {
-    const gpu = await testGpu();
-    const c: Case = {
-      batch: 2,
-      time: 9,
-      heads: 4,
-      groups: 2,
-      keyDim: 12,
-      valueDim: 6,
-      decay,
-      bonus: decay === "key",
-      initial: true,
-    };
-    const { shape, shapes, arrays } = makeInputs(c);
-    const expected = linearAttentionReference(arrays, shape);
-    const token = (name: "query" | "key" | "value" | "logDecay", t: number): Tensor => {
-      const [batch, time, ...rest] = shapes[name];
-      const size = rest.reduce((product, extent) => product * extent, 1);
-      const data = new Float32Array(batch * size);
-      for (let b = 0; b < batch; b++) {
-        const start = (b * time + t) * size;
-        data.set(arrays[name]!.subarray(start, start + size), b * size);
+  testKernel(
+    `linearAttentionStep() token by token equals linearAttention(), decay a ${decay}`,
+    async () => {
+      const gpu = await testGpu();
+      const c: Case = {
+        batch: 2,
+        time: 9,
+        heads: 4,
+        groups: 2,
+        keyDim: 12,
+        valueDim: 6,
+        decay,
+        bonus: decay === "key",
+        initial: true,
+      };
+      const { shape, shapes, arrays } = makeInputs(c);
+      const expected = linearAttentionReference(arrays, shape);
+      const token = (name: "query" | "key" | "value" | "logDecay", t: number): Tensor => {
+        const [batch, time, ...rest] = shapes[name];
+        const size = rest.reduce((product, extent) => product * extent, 1);
+        const data = new Float32Array(batch * size);
+        for (let b = 0; b < batch; b++) {
+          const start = (b * time + t) * size;
+          data.set(arrays[name]!.subarray(start, start + size), b * size);
+        }
+        return gpu.tensor([batch, 1, ...rest], data);
+      };
+      using bonus = arrays.bonus && gpu.tensor(shapes.bonus, arrays.bonus);
+      let state = gpu.tensor(shapes.initialState, arrays.initialState);
+      const size = 4 * 6;
+      const output = new Float64Array(expected.output.length);
+      for (let t = 0; t < c.time; t++) {
+        using query = token("query", t);
+        using key = token("key", t);
+        using value = token("value", t);
+        using logDecay = decay === "none" ? undefined : token("logDecay", t);
+        const inputs = { query, key, value, logDecay, bonus, state };
+        const step = linearAttentionStep(gpu, inputs);
+        state[Symbol.dispose]();
+        state = step.finalState;
+        using row = step.output;
+        const values = await row.read();
+        for (let b = 0; b < 2; b++) {
+          output.set(values.subarray(b * size, (b + 1) * size), (b * c.time + t) * size);
+        }
       }
-      return gpu.tensor([batch, 1, ...rest], data);
-    };
-    using bonus = arrays.bonus && gpu.tensor(shapes.bonus, arrays.bonus);
-    let state = gpu.tensor(shapes.initialState, arrays.initialState);
-    const size = 4 * 6;
-    const output = new Float64Array(expected.output.length);
-    for (let t = 0; t < c.time; t++) {
-      using query = token("query", t);
-      using key = token("key", t);
-      using value = token("value", t);
-      using logDecay = decay === "none" ? undefined : token("logDecay", t);
-      const inputs = { query, key, value, logDecay, bonus, state };
-      const step = linearAttentionStep(gpu, inputs);
+      assertClose(output, expected.output, 1e-4, "output");
+      assertClose(await state.read(), expected.finalState, 1e-4, "finalState");
       state[Symbol.dispose]();
-      state = step.finalState;
-      using row = step.output;
-      const values = await row.read();
-      for (let b = 0; b < 2; b++) {
-        output.set(values.subarray(b * size, (b + 1) * size), (b * c.time + t) * size);
-      }
-    }
-    assertClose(output, expected.output, 1e-4, "output");
-    assertClose(await state.read(), expected.finalState, 1e-4, "finalState");
-    state[Symbol.dispose]();
-  });
+    },
+  );
 }

@@ -6,7 +6,7 @@ import {
   rotaryFrequencies,
 } from "../../../kernels/position/mod.ts";
 import { rotaryReference } from "../../../kernels/position/reference.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 for (
   const [batch, time, heads, dim, rotaryDim, interleaved] of [
@@ -18,33 +18,39 @@ for (
     [1, 5, 2, 9, 4, false],
   ] as const
 ) {
-  Deno.test(`rotary() and its gradient equal the reference for ${batch} × ${time} × ${heads} × ${dim}, of which ${rotaryDim} turn${interleaved ? ", interleaved" : ""}`, async () => {
-    const gpu = await testGpu();
-    const shape = [batch, time, heads, dim];
-    const data = normals(1, batch * time * heads * dim);
-    const places = Uint32Array.from(uniforms(2, batch * time, 0, 2 ** 20));
-    const steps = places.map((_, i) => 1000 + i % time);
-    const angles = rotaryAngles({ dim: rotaryDim });
-    using x = gpu.tensor(shape, data);
-    using frequencies = rotaryFrequencies(gpu, { dim: rotaryDim });
-    using positions = gpu.tensor([batch, time], places, "u32");
-    const offset = { interleaved, offset: 1000 };
-    const [y, dx, placed, placedDx] = await gpu.read([
-      rotary(gpu, { x, frequencies }, offset).output,
-      rotaryBackward(gpu, { outputGradient: x, frequencies }, offset).xGradient,
-      rotary(gpu, { x, frequencies, positions }, { interleaved }).output,
-      rotaryBackward(gpu, { outputGradient: x, frequencies, positions }, { interleaved }).xGradient,
-    ]);
-    const expect = (at: Uint32Array, inverse: boolean): Float64Array =>
-      rotaryReference(data, { heads, dim }, at, angles, { interleaved, inverse });
-    assertClose(y, expect(steps, false), 1e-6, "output");
-    assertClose(dx, expect(steps, true), 1e-6, "xGradient");
-    assertClose(placed, expect(places, false), 1e-6, "output at positions");
-    assertClose(placedDx, expect(places, true), 1e-6, "xGradient at positions");
-  });
+  testKernel(
+    `rotary() and its gradient equal the reference for ${batch} × ${time} × ${heads} × ${dim}, of which ${rotaryDim} turn${
+      interleaved ? ", interleaved" : ""
+    }`,
+    async () => {
+      const gpu = await testGpu();
+      const shape = [batch, time, heads, dim];
+      const data = normals(1, batch * time * heads * dim);
+      const places = Uint32Array.from(uniforms(2, batch * time, 0, 2 ** 20));
+      const steps = places.map((_, i) => 1000 + i % time);
+      const angles = rotaryAngles({ dim: rotaryDim });
+      using x = gpu.tensor(shape, data);
+      using frequencies = rotaryFrequencies(gpu, { dim: rotaryDim });
+      using positions = gpu.tensor([batch, time], places, "u32");
+      const offset = { interleaved, offset: 1000 };
+      const [y, dx, placed, placedDx] = await gpu.read([
+        rotary(gpu, { x, frequencies }, offset).output,
+        rotaryBackward(gpu, { outputGradient: x, frequencies }, offset).xGradient,
+        rotary(gpu, { x, frequencies, positions }, { interleaved }).output,
+        rotaryBackward(gpu, { outputGradient: x, frequencies, positions }, { interleaved })
+          .xGradient,
+      ]);
+      const expect = (at: Uint32Array, inverse: boolean): Float64Array =>
+        rotaryReference(data, { heads, dim }, at, angles, { interleaved, inverse });
+      assertClose(y, expect(steps, false), 1e-6, "output");
+      assertClose(dx, expect(steps, true), 1e-6, "xGradient");
+      assertClose(placed, expect(places, false), 1e-6, "output at positions");
+      assertClose(placedDx, expect(places, true), 1e-6, "xGradient at positions");
+    },
+  );
 }
 
-Deno.test("rotary() is as precise at position 1,000,000 as at 1, and past 2³¹", async () => {
+testKernel("rotary() is as precise at position 1,000,000 as at 1, and past 2³¹", async () => {
   const gpu = await testGpu();
   const angles = rotaryAngles({ dim: 64, base: 500_000 });
   using frequencies = rotaryFrequencies(gpu, { dim: 64, base: 500_000 });
@@ -92,20 +98,23 @@ Deno.test("rotaryAngles() are stretched as their sources say", () => {
   assertThrows(() => rotaryAngles({ dim: 63 }), RangeError, "dim must be even");
 });
 
-Deno.test("rotary() refuses more pairs than a head has, and positions of another shape", async () => {
-  const gpu = await testGpu();
-  using x = gpu.tensor([2, 3, 1, 6]);
-  using many = rotaryFrequencies(gpu, { dim: 8 });
-  using frequencies = rotaryFrequencies(gpu, { dim: 6 });
-  using positions = gpu.tensor([3], [0, 1, 2], "u32");
-  assertThrows(
-    () => rotary(gpu, { x, frequencies: many }),
-    RangeError,
-    "Cannot run rotary() as there must be at most 3 frequencies for x of shape [2,3,1,6]: current number is 4",
-  );
-  assertThrows(
-    () => rotary(gpu, { x, frequencies, positions }),
-    RangeError,
-    "Cannot run rotary() as positions must have shape [2,3]: current shape is [3]",
-  );
-});
+testKernel(
+  "rotary() refuses more pairs than a head has, and positions of another shape",
+  async () => {
+    const gpu = await testGpu();
+    using x = gpu.tensor([2, 3, 1, 6]);
+    using many = rotaryFrequencies(gpu, { dim: 8 });
+    using frequencies = rotaryFrequencies(gpu, { dim: 6 });
+    using positions = gpu.tensor([3], [0, 1, 2], "u32");
+    assertThrows(
+      () => rotary(gpu, { x, frequencies: many }),
+      RangeError,
+      "Cannot run rotary() as there must be at most 3 frequencies for x of shape [2,3,1,6]: current number is 4",
+    );
+    assertThrows(
+      () => rotary(gpu, { x, frequencies, positions }),
+      RangeError,
+      "Cannot run rotary() as positions must have shape [2,3]: current shape is [3]",
+    );
+  },
+);

@@ -1,10 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { argmax, NO_TOKEN } from "../../../kernels/sampling/mod.ts";
 import { argmaxReference } from "../../../kernels/sampling/reference.ts";
-import { normals, testGpu, testTilings } from "../../testing.ts";
+import { normals, testGpu, testKernel, testTilings } from "../../testing.ts";
 
 for (const [rows, vocabulary] of [[1, 1], [65, 7], [100, 257], [3, 50_257]]) {
-  Deno.test(`argmax() takes the first largest logit of ${rows} × ${vocabulary}`, async () => {
+  testKernel(`argmax() takes the first largest logit of ${rows} × ${vocabulary}`, async () => {
     // Few distinct values, so that many are equal; then what is special.
     const x = normals(1, rows * vocabulary).map((value) => Math.round(value));
     for (let i = 0; i < x.length; i += 5) x[i] = [-Infinity, -0, -9, Infinity][i / 5 % 4];
@@ -18,29 +18,32 @@ for (const [rows, vocabulary] of [[1, 1], [65, 7], [100, 257], [3, 50_257]]) {
 }
 
 for (const vocabulary of [1, 7, 257, 4096]) {
-  Deno.test(`argmax() gives NO_TOKEN for a row of ${vocabulary} that holds a NaN, wherever it is`, async () => {
-    const rows = 40;
-    const x = normals(2, rows * vocabulary);
-    // NaN of either sign, quiet or signalling, beside ±Infinity, in every other row.
-    const bits = new Uint32Array(x.buffer);
-    const payloads = [0x7fc00000, 0xffc00000, 0x7f800001, 0xffffffff, 0x7fffffff];
-    const expected = argmaxReference(x, vocabulary);
-    for (let row = 0; row < rows; row += 2) {
-      if (row % 4 === 0) x.fill(Infinity, row * vocabulary, (row + 1) * vocabulary);
-      if (row % 4 === 2) x.fill(-Infinity, row * vocabulary, (row + 1) * vocabulary);
-      bits[row * vocabulary + row * 41 % vocabulary] = payloads[row % payloads.length];
-      expected[row] = NO_TOKEN;
-    }
-    for (const [tiling, gpu] of await testTilings()) {
-      using logits = gpu.tensor([rows, vocabulary], x);
-      using tokens = argmax(gpu, { logits }).tokens;
-      assertEquals(await tokens.readIntegers(), expected, tiling);
-      assertEquals(argmaxReference(x, vocabulary), expected);
-    }
-  });
+  testKernel(
+    `argmax() gives NO_TOKEN for a row of ${vocabulary} that holds a NaN, wherever it is`,
+    async () => {
+      const rows = 40;
+      const x = normals(2, rows * vocabulary);
+      // NaN of either sign, quiet or signalling, beside ±Infinity, in every other row.
+      const bits = new Uint32Array(x.buffer);
+      const payloads = [0x7fc00000, 0xffc00000, 0x7f800001, 0xffffffff, 0x7fffffff];
+      const expected = argmaxReference(x, vocabulary);
+      for (let row = 0; row < rows; row += 2) {
+        if (row % 4 === 0) x.fill(Infinity, row * vocabulary, (row + 1) * vocabulary);
+        if (row % 4 === 2) x.fill(-Infinity, row * vocabulary, (row + 1) * vocabulary);
+        bits[row * vocabulary + row * 41 % vocabulary] = payloads[row % payloads.length];
+        expected[row] = NO_TOKEN;
+      }
+      for (const [tiling, gpu] of await testTilings()) {
+        using logits = gpu.tensor([rows, vocabulary], x);
+        using tokens = argmax(gpu, { logits }).tokens;
+        assertEquals(await tokens.readIntegers(), expected, tiling);
+        assertEquals(argmaxReference(x, vocabulary), expected);
+      }
+    },
+  );
 }
 
-Deno.test("argmax() refuses rows without a column", async () => {
+testKernel("argmax() refuses rows without a column", async () => {
   const gpu = await testGpu();
   using logits = gpu.tensor([2, 0]);
   assertThrows(() => argmax(gpu, { logits }), RangeError, "must have a column");

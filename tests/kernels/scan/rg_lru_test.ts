@@ -7,7 +7,7 @@ import {
   type ScanShape,
 } from "../../../kernels/scan/reference.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 interface Arrays {
   input: Float32Array;
@@ -79,7 +79,7 @@ function assertResults(
   }
 }
 
-Deno.test("rgLru() and its gradients equal the reference", async () => {
+testKernel("rgLru() and its gradients equal the reference", async () => {
   const gpu = await testGpu();
   for (const [batch, time, channels] of [[1, 1, 1], [2, 2, 3], [2, 65, 60], [3, 257, 8]]) {
     const shape = { batch, time, channels };
@@ -101,7 +101,7 @@ Deno.test("rgLru() and its gradients equal the reference", async () => {
   }
 });
 
-Deno.test("rgLru() and its gradients equal RecurrentGemma's", async () => {
+testKernel("rgLru() and its gradients equal RecurrentGemma's", async () => {
   const gpu = await testGpu();
   const path = new URL("../../golden/scan_rg_lru.safetensors", import.meta.url);
   const { tensors } = readSafetensors(await Deno.readFile(path), "scan_rg_lru.safetensors");
@@ -120,31 +120,34 @@ Deno.test("rgLru() and its gradients equal RecurrentGemma's", async () => {
   }
 });
 
-Deno.test("rgLru() keeps its precision and its gradients finite where the decay is all but 1", async () => {
-  const gpu = await testGpu();
-  const shape = { batch: 1, time: 20, channels: 6 };
-  const values = arrays(shape);
-  // softplus(-15) is 3e-7 and softplus(-100) is 0 in f32: 1 - a² cancels, its root has no slope.
-  values.decayParameter.set([-100, -40, -15, -12, -9, 60]);
-  values.recurrenceGate.fill(-100, 0, 12);
-  const actual = await run(gpu, shape, values, {});
-  assert(Object.values(actual).every((data) => data.every(Number.isFinite)));
-  const expected = {
-    ...rgLruReference(shape, values),
-    ...rgLruBackwardReference(shape, values, values.outputGradient, values.finalStateGradient),
-  };
-  assertResults(actual, expected, "decays near 1");
-  // Each channel on its own, as the large ones would hide an error in the small.
-  for (let channel = 2; channel < 5; channel++) {
-    const of = (data: ArrayLike<number>): number[] =>
-      Array.from(data).filter((_, i) => i % shape.channels === channel);
-    assertClose(of(actual.output), of(expected.output), 1e-5, `output of channel ${channel}`);
-    const name = "decayParameterGradient";
-    assertClose(of(actual[name]), of(expected[name]), 1e-4, `${name} of channel ${channel}`);
-  }
-});
+testKernel(
+  "rgLru() keeps its precision and its gradients finite where the decay is all but 1",
+  async () => {
+    const gpu = await testGpu();
+    const shape = { batch: 1, time: 20, channels: 6 };
+    const values = arrays(shape);
+    // softplus(-15) is 3e-7 and softplus(-100) is 0 in f32: 1 - a² cancels, its root has no slope.
+    values.decayParameter.set([-100, -40, -15, -12, -9, 60]);
+    values.recurrenceGate.fill(-100, 0, 12);
+    const actual = await run(gpu, shape, values, {});
+    assert(Object.values(actual).every((data) => data.every(Number.isFinite)));
+    const expected = {
+      ...rgLruReference(shape, values),
+      ...rgLruBackwardReference(shape, values, values.outputGradient, values.finalStateGradient),
+    };
+    assertResults(actual, expected, "decays near 1");
+    // Each channel on its own, as the large ones would hide an error in the small.
+    for (let channel = 2; channel < 5; channel++) {
+      const of = (data: ArrayLike<number>): number[] =>
+        Array.from(data).filter((_, i) => i % shape.channels === channel);
+      assertClose(of(actual.output), of(expected.output), 1e-5, `output of channel ${channel}`);
+      const name = "decayParameterGradient";
+      assertClose(of(actual[name]), of(expected[name]), 1e-4, `${name} of channel ${channel}`);
+    }
+  },
+);
 
-Deno.test("rgLruStep() and segments equal the whole", async () => {
+testKernel("rgLruStep() and segments equal the whole", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 23, channels: 5 };
   const values = arrays(shape);
@@ -180,7 +183,7 @@ Deno.test("rgLruStep() and segments equal the whole", async () => {
   assertClose(read, rgLruReference(shape, values, true).output, 1e-5, "output");
 });
 
-Deno.test("rgLru() stays right over 65,536 steps", async () => {
+testKernel("rgLru() stays right over 65,536 steps", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 65536, channels: 4 };
   // Griffin begins with decays up to 0.999, where softplus is 1e-3 / 8.
@@ -197,7 +200,7 @@ Deno.test("rgLru() stays right over 65,536 steps", async () => {
   assertClose(await finalState.read(), expected.finalState, 1e-4, "finalState");
 });
 
-Deno.test("rgLru() refuses shapes that do not fit", async () => {
+testKernel("rgLru() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using input = gpu.tensor([1, 5, 4]);
   using decayParameter = gpu.tensor([5]);

@@ -3,7 +3,7 @@ import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import { scan, scanBackward, scanStep } from "../../../kernels/scan/mod.ts";
 import { scanBackwardReference, scanReference } from "../../../kernels/scan/reference.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 const SHAPES: readonly (readonly [batch: number, time: number, channels: number])[] = [
   [1, 1, 1],
@@ -84,7 +84,7 @@ function assertResults(
   );
 }
 
-Deno.test("scan() and its gradients equal the reference, whatever the chunk", async () => {
+testKernel("scan() and its gradients equal the reference, whatever the chunk", async () => {
   const gpu = await testGpu();
   for (const dims of SHAPES) {
     const [batch, time, channels] = dims;
@@ -107,7 +107,7 @@ Deno.test("scan() and its gradients equal the reference, whatever the chunk", as
   }
 });
 
-Deno.test("scan() and its gradients equal fla's hgrn", async () => {
+testKernel("scan() and its gradients equal fla's hgrn", async () => {
   const gpu = await testGpu();
   const path = new URL("../../golden/scan.safetensors", import.meta.url);
   const { tensors } = readSafetensors(await Deno.readFile(path), "scan.safetensors");
@@ -130,40 +130,43 @@ Deno.test("scan() and its gradients equal fla's hgrn", async () => {
   }
 });
 
-Deno.test("scan() without states starts from 0 and sends back no gradient of the final one", async () => {
-  const gpu = await testGpu();
-  const dims = { batch: 2, time: 37, channels: 4 };
-  const shape = [2, 37, 4];
-  const values = arrays(2, 37, 4);
-  using decay = gpu.tensor(shape, values.decay);
-  using input = gpu.tensor(shape, values.input);
-  using outputGradient = gpu.tensor(shape, values.outputGradient);
-  const forward = scanReference(dims, values.decay, values.input);
-  const backward = scanBackwardReference(
-    dims,
-    values.decay,
-    forward.output,
-    values.outputGradient,
-  );
-  for (const chunkSize of [8, 37]) {
-    const { output, finalState } = scan(gpu, { decay, input }, { chunkSize });
-    const gradients = scanBackward(gpu, { decay, output, outputGradient }, { chunkSize });
-    const actual = await gpu.read([
-      output,
-      finalState,
-      gradients.decayGradient,
-      gradients.inputGradient,
-      gradients.initialStateGradient,
-    ]) as Float32Array[];
-    assertResults(
-      actual,
-      [...Object.values(forward), ...Object.values(backward)],
-      `chunks of ${chunkSize}`,
+testKernel(
+  "scan() without states starts from 0 and sends back no gradient of the final one",
+  async () => {
+    const gpu = await testGpu();
+    const dims = { batch: 2, time: 37, channels: 4 };
+    const shape = [2, 37, 4];
+    const values = arrays(2, 37, 4);
+    using decay = gpu.tensor(shape, values.decay);
+    using input = gpu.tensor(shape, values.input);
+    using outputGradient = gpu.tensor(shape, values.outputGradient);
+    const forward = scanReference(dims, values.decay, values.input);
+    const backward = scanBackwardReference(
+      dims,
+      values.decay,
+      forward.output,
+      values.outputGradient,
     );
-  }
-});
+    for (const chunkSize of [8, 37]) {
+      const { output, finalState } = scan(gpu, { decay, input }, { chunkSize });
+      const gradients = scanBackward(gpu, { decay, output, outputGradient }, { chunkSize });
+      const actual = await gpu.read([
+        output,
+        finalState,
+        gradients.decayGradient,
+        gradients.inputGradient,
+        gradients.initialStateGradient,
+      ]) as Float32Array[];
+      assertResults(
+        actual,
+        [...Object.values(forward), ...Object.values(backward)],
+        `chunks of ${chunkSize}`,
+      );
+    }
+  },
+);
 
-Deno.test("scan() segment by segment and scanStep() equal the whole", async () => {
+testKernel("scan() segment by segment and scanStep() equal the whole", async () => {
   const gpu = await testGpu();
   const [batch, time, channels] = [2, 41, 8];
   const values = arrays(1, time, channels);
@@ -203,7 +206,7 @@ Deno.test("scan() segment by segment and scanStep() equal the whole", async () =
   assertClose(second, whole.output, 1e-5, "second of the batch");
 });
 
-Deno.test("scanBackward() of no steps hands the gradient through", async () => {
+testKernel("scanBackward() of no steps hands the gradient through", async () => {
   const gpu = await testGpu();
   using none = gpu.tensor([1, 0, 3]);
   using finalStateGradient = gpu.tensor([1, 3], [1, 2, 3]);
@@ -216,7 +219,7 @@ Deno.test("scanBackward() of no steps hands the gradient through", async () => {
   assertEquals([...await initialStateGradient.read()], [1, 2, 3]);
 });
 
-Deno.test("scan() stays right over 65,536 steps, cut as it suits the adapter", async () => {
+testKernel("scan() stays right over 65,536 steps, cut as it suits the adapter", async () => {
   const gpu = await testGpu();
   const dims = { batch: 1, time: 65536, channels: 8 };
   const decay = uniforms(1, dims.time * dims.channels, 0.99, 1);
@@ -230,7 +233,7 @@ Deno.test("scan() stays right over 65,536 steps, cut as it suits the adapter", a
   assertClose(last, expected.finalState, 1e-4, "finalState");
 });
 
-Deno.test("scan() refuses shapes that do not fit", async () => {
+testKernel("scan() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   using decay = gpu.tensor([2, 5, 4]);
   using input = gpu.tensor([2, 4, 4]);

@@ -13,7 +13,7 @@ import {
   type SelectiveScanShape,
 } from "../../../kernels/scan/reference.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 interface Arrays extends SelectiveScanArrays {
   outputGradient: ArrayLike<number>;
@@ -96,33 +96,36 @@ function assertResults(
   assertEquals(Object.keys(actual).length, 11);
 }
 
-Deno.test("selectiveScan() and its gradients equal the reference, whatever the chunk", async () => {
-  const gpu = await testGpu();
-  const shapes = [[1, 1, 1, 1], [2, 17, 3, 5], [1, 65, 70, 16], [2, 100, 9, 33], [2, 0, 3, 4]];
-  for (const [batch, time, channels, state] of shapes) {
-    const shape = { batch, time, channels, state };
-    const values = arrays(shape);
-    const expected = {
-      ...selectiveScanReference(shape, values),
-      ...selectiveScanBackwardReference(
-        shape,
-        values,
-        values.outputGradient,
-        values.finalStateGradient,
-      ),
-    };
-    for (const chunkSize of [8, 1000]) {
-      const actual = await run(gpu, shape, values, chunkSize);
-      assertResults(
-        actual,
-        expected,
-        `[${[batch, time, channels, state]}] in chunks of ${chunkSize}`,
-      );
+testKernel(
+  "selectiveScan() and its gradients equal the reference, whatever the chunk",
+  async () => {
+    const gpu = await testGpu();
+    const shapes = [[1, 1, 1, 1], [2, 17, 3, 5], [1, 65, 70, 16], [2, 100, 9, 33], [2, 0, 3, 4]];
+    for (const [batch, time, channels, state] of shapes) {
+      const shape = { batch, time, channels, state };
+      const values = arrays(shape);
+      const expected = {
+        ...selectiveScanReference(shape, values),
+        ...selectiveScanBackwardReference(
+          shape,
+          values,
+          values.outputGradient,
+          values.finalStateGradient,
+        ),
+      };
+      for (const chunkSize of [8, 1000]) {
+        const actual = await run(gpu, shape, values, chunkSize);
+        assertResults(
+          actual,
+          expected,
+          `[${[batch, time, channels, state]}] in chunks of ${chunkSize}`,
+        );
+      }
     }
-  }
-});
+  },
+);
 
-Deno.test("selectiveScan() and its gradients equal transformers' Mamba", async () => {
+testKernel("selectiveScan() and its gradients equal transformers' Mamba", async () => {
   const gpu = await testGpu();
   const path = new URL("../../golden/scan_selective.safetensors", import.meta.url);
   const golden = readSafetensors(await Deno.readFile(path), "scan_selective.safetensors").tensors;
@@ -139,7 +142,7 @@ Deno.test("selectiveScan() and its gradients equal transformers' Mamba", async (
   }
 });
 
-Deno.test("selectiveScan() with nothing but what it must have", async () => {
+testKernel("selectiveScan() with nothing but what it must have", async () => {
   const gpu = await testGpu();
   const shape = { batch: 2, time: 21, channels: 6, state: 8 };
   const values = arrays(shape);
@@ -187,7 +190,7 @@ Deno.test("selectiveScan() with nothing but what it must have", async () => {
   }
 });
 
-Deno.test("selectiveScan() adds a bias to a delta that has no softplus", async () => {
+testKernel("selectiveScan() adds a bias to a delta that has no softplus", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 20, channels: 3, state: 4 };
   const values = arrays(shape);
@@ -200,7 +203,7 @@ Deno.test("selectiveScan() adds a bias to a delta that has no softplus", async (
   assertClose(await output.read(), expected.output, 1e-4, "output");
 });
 
-Deno.test("selectiveScan() by segments and selectiveScanStep() equal the whole", async () => {
+testKernel("selectiveScan() by segments and selectiveScanStep() equal the whole", async () => {
   const gpu = await testGpu();
   const shape = { batch: 2, time: 30, channels: 5, state: 16 };
   const values = arrays(shape);
@@ -233,7 +236,7 @@ Deno.test("selectiveScan() by segments and selectiveScanStep() equal the whole",
   });
 });
 
-Deno.test("selectiveScan() stays right over 65,536 steps", async () => {
+testKernel("selectiveScan() stays right over 65,536 steps", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 65536, channels: 2, state: 4 };
   // Slow states: what came thousands of steps ago still counts.
@@ -251,7 +254,7 @@ Deno.test("selectiveScan() stays right over 65,536 steps", async () => {
   assertClose(h, expected.finalState, 1e-4, "finalState");
 });
 
-Deno.test("selectiveScan() refuses shapes that do not fit", async () => {
+testKernel("selectiveScan() refuses shapes that do not fit", async () => {
   const gpu = await testGpu();
   const shape = { batch: 2, time: 5, channels: 4, state: 8 };
   const inputs = tensors(gpu, shape, arrays(shape));
