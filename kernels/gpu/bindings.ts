@@ -1,20 +1,55 @@
+import { type Call, matchCall, packUniform, type Slot } from "./calls.ts";
 import { forCompiler } from "./elements.ts";
 import { KernelError } from "./errors.ts";
 import type { Faults } from "./faults.ts";
-import { type Dispatch, type Kernel, packUniform } from "./kernel.ts";
+import type { Dispatch, Kernel } from "./kernel.ts";
+import { asWritten } from "./linker/linker.ts";
 import type { BufferPool } from "./pool.ts";
-import type { Allocation } from "./tensor.ts";
+import type { Allocation, Tensor } from "./tensor.ts";
 
-/** A compiled kernel. */
-export interface Pipeline {
-  /** Different for each kernel and its constants. */
-  readonly id: number;
-  /** The pipeline. */
+/** Bind groups, and uniform blocks, that are kept; past it they are all dropped. */
+const CACHE_ENTRIES = 8192;
+
+/** What a dispatch sets before it runs. */
+export interface Prepared {
+  /** The compiled kernel. */
   readonly pipeline: GPUComputePipeline;
+  /** Its uniform and its tensors. */
+  readonly bindGroup: GPUBindGroup;
 }
 
-/** Bind groups and uniform blocks kept; past it they are all let go. */
-const CACHE_ENTRIES = 8192;
+/**
+ * A tree whose branches are names, numbers and flags: a way to look up by many keys in turn that
+ * makes no string of them, which would cost more than all the rest of a dispatch.
+ */
+class Branch<Leaf> {
+  readonly #branches = new Map<unknown, Branch<Leaf>>();
+  leaf: Leaf | undefined;
+
+  at(key: unknown): Branch<Leaf> {
+    let branch = this.#branches.get(key);
+    if (branch === undefined) this.#branches.set(key, branch = new Branch<Leaf>());
+    return branch;
+  }
+}
+
+/** One way to call a kernel: which names a dispatch has, and the values of its constants. */
+interface Site extends Call {
+  readonly pipeline: GPUComputePipeline;
+  /** By the values of the uniform, in the order of the dispatch. */
+  uniforms: Branch<Block>;
+}
+
+/** A uniform block, and the bind groups that have it: by the tensors, in the order of the dispatch. */
+interface Block {
+  readonly allocation: Allocation | undefined;
+  groups: Branch<Prepared>;
+}
+
+/** Between the parts of a dispatch. */
+const UNIFORM = Symbol("uniform");
+const READ = Symbol("read");
+const WRITE = Symbol("write");
 
 /** The compiled kernels, uniform blocks and bind groups of a device, each made once. */
 export class Bindings {
@@ -22,128 +57,188 @@ export class Bindings {
   readonly #pool: BufferPool;
   readonly #faults: Faults;
   readonly #flush: () => void;
-  readonly #pipelines = new Map<Kernel, Map<string, Pipeline>>();
-  readonly #uniforms = new Map<string, Allocation>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  #pipelineCount = 0;
+  readonly #bindingLimit: number;
+  readonly #kernels = new Map<Kernel, Branch<Site>>();
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #sites = new Set<Site>();
+  readonly #blocks = new Set<Block>();
+  #bindGroupCount = 0;
 
   /**
    * Nothing is made yet.
    *
-   * @param flush Submits what is queued, before buffers are let go.
+   * @param flush Submits what is queued, before buffers are freed.
    */
   constructor(device: GPUDevice, pool: BufferPool, faults: Faults, flush: () => void) {
     this.#device = device;
     this.#pool = pool;
     this.#faults = faults;
     this.#flush = flush;
-  }
-
-  /** A kernel's pipeline with these constants; an error in it is a fault. */
-  pipeline(kernel: Kernel, constants: Record<string, number | boolean>): Pipeline {
-    let variants = this.#pipelines.get(kernel);
-    if (variants === undefined) this.#pipelines.set(kernel, variants = new Map());
-    const key = JSON.stringify(constants);
-    let pipeline = variants.get(key);
-    if (pipeline === undefined) {
-      pipeline = { id: this.#pipelineCount++, pipeline: this.#compile(kernel, constants) };
-      variants.set(key, pipeline);
-    }
-    return pipeline;
-  }
-
-  #compile(kernel: Kernel, constants: Record<string, number | boolean>): GPUComputePipeline {
-    const { label, source } = kernel;
-    for (const [name, value] of Object.entries(constants)) {
-      if (!Number.isFinite(Number(value))) {
-        throw new RangeError(
-          `Cannot run ${label} as its constant ${name} must be a finite number: current value is ${value}`,
-        );
-      }
-    }
-    return this.#faults.guard(() => {
-      const module = this.#device.createShaderModule({
-        label,
-        code: forCompiler(source, this.#device),
-      });
-      const pipeline = this.#device.createComputePipeline({
-        label,
-        layout: "auto",
-        compute: {
-          module,
-          entryPoint: label,
-          constants: Object.fromEntries(
-            Object.entries(constants).map(([name, value]) => [name, Number(value)]),
-          ),
-        },
-      });
-      return { module, pipeline };
-    }, async (error, { module }) => {
-      this.#pipelines.delete(kernel);
-      const { messages } = await module.getCompilationInfo();
-      const text = messages.map((message) => message.message).join("\n") || error.message;
-      return new KernelError(
-        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${text}`,
-      );
-    }).pipeline;
+    this.#bindingLimit = device.limits.maxStorageBufferBindingSize;
   }
 
   /**
-   * The bind group of a dispatch.
+   * The pipeline and the bind group of a dispatch; an error of the compiler is a fault.
    *
+   * @throws {KernelError} where the dispatch and the shader do not match.
    * @throws {RangeError} where a binding is over the adapter's limit.
    */
-  bindGroup(label: string, pipeline: Pipeline, dispatch: Dispatch): GPUBindGroup {
-    const buffers: Allocation[] = [];
-    if (dispatch.uniform) buffers.push(this.#uniform(label, dispatch.uniform));
-    const limit = this.#device.limits.maxStorageBufferBindingSize;
-    for (const bindings of [dispatch.read ?? {}, dispatch.write]) {
-      for (const [name, { allocation }] of Object.entries(bindings)) {
-        if (allocation.bytes > limit) {
-          throw new RangeError(
-            `Cannot run ${label} as ${name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${limit} (maxStorageBufferBindingSize); split the batch or the sequence`,
-          );
-        }
-        buffers.push(allocation);
+  prepare(kernel: Kernel, dispatch: Dispatch): Prepared {
+    const site = this.#site(kernel, dispatch);
+    const block = this.#block(kernel.label, site, dispatch.uniform);
+    let branch = block.groups;
+    const { read, write } = dispatch;
+    for (const name in read) {
+      const tensor = read[name];
+      if (tensor !== undefined) branch = branch.at(tensor.allocation.id);
+    }
+    for (const name in write) {
+      const tensor = write[name];
+      if (tensor !== undefined) branch = branch.at(tensor.allocation.id);
+    }
+    return branch.leaf ??= this.#bind(kernel.label, site, block, dispatch);
+  }
+
+  /** Follows the names of a dispatch and the values of its constants. */
+  #site(kernel: Kernel, dispatch: Dispatch): Site {
+    const { constants, uniform, read, write } = dispatch;
+    let branch = this.#kernels.get(kernel);
+    if (branch === undefined) this.#kernels.set(kernel, branch = new Branch());
+    for (const name in constants) branch = branch.at(name).at(constants[name]);
+    branch = branch.at(UNIFORM);
+    for (const name in uniform) branch = branch.at(name);
+    branch = branch.at(READ);
+    for (const name in read) if (read[name] !== undefined) branch = branch.at(name);
+    branch = branch.at(WRITE);
+    for (const name in write) if (write[name] !== undefined) branch = branch.at(name);
+    return branch.leaf ??= this.#open(kernel, dispatch, branch);
+  }
+
+  #open(kernel: Kernel, dispatch: Dispatch, branch: Branch<Site>): Site {
+    const call = matchCall(kernel, dispatch);
+    const pipeline = this.#pipeline(kernel, call, branch);
+    const site = { ...call, pipeline, uniforms: new Branch<Block>() };
+    this.#sites.add(site);
+    return site;
+  }
+
+  #pipeline(
+    kernel: Kernel,
+    { variant, constants }: Call,
+    branch: Branch<Site>,
+  ): GPUComputePipeline {
+    const { label } = kernel;
+    const code = variant
+      ? forCompiler(variant.directives.join(" ") + " " + variant.code, this.#device)
+      : forCompiler((kernel as { source: string }).source, this.#device);
+    const values = Object.entries(constants).map(([name, value]) => [name, Number(value)] as const);
+    const key = JSON.stringify([label, code, values.toSorted()]);
+    const found = this.#pipelines.get(key);
+    if (found !== undefined) return found;
+    const { pipeline } = this.#faults.guard(() => {
+      const module = this.#device.createShaderModule({ label, code });
+      const pipeline = this.#device.createComputePipeline({
+        label,
+        layout: "auto",
+        compute: { module, entryPoint: label, constants: Object.fromEntries(values) },
+      });
+      return { module, pipeline };
+    }, async (error, { module }) => {
+      branch.leaf = undefined;
+      this.#pipelines.delete(key);
+      const { messages } = await module.getCompilationInfo();
+      const text = messages.map(({ message, lineNum, linePos }) =>
+        lineNum === 0 || message.includes(`:${lineNum}:${linePos}`)
+          ? message
+          : `:${lineNum}:${linePos} ${message}`
+      ).join("\n") || error.message;
+      return new KernelError(
+        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${
+          variant ? asWritten(text, variant) : text
+        }`,
+      );
+    });
+    this.#pipelines.set(key, pipeline);
+    return pipeline;
+  }
+
+  /** Follows the values of the uniform. */
+  #block(label: string, site: Site, uniform: Dispatch["uniform"]): Block {
+    let branch = site.uniforms;
+    const values = uniform as Record<string, number | boolean> | undefined;
+    for (const name in values) branch = branch.at(values[name]);
+    return branch.leaf ?? this.#fill(label, site, uniform);
+  }
+
+  #fill(label: string, site: Site, uniform: Dispatch["uniform"]): Block {
+    const values = Object.values(uniform ?? {});
+    const packed = site.uniform === undefined ? undefined : packUniform(label, site.fields, values);
+    if (this.#blocks.size >= CACHE_ENTRIES) this.drop();
+    const block = {
+      allocation: packed && this.#pool.uniform(packed),
+      groups: new Branch<Prepared>(),
+    };
+    let branch = site.uniforms;
+    for (const value of values) branch = branch.at(value);
+    this.#blocks.add(block);
+    return branch.leaf = block;
+  }
+
+  #bind(label: string, site: Site, block: Block, { read, write }: Dispatch): Prepared {
+    const tensors = [...Object.values(read ?? {}), ...Object.values(write)]
+      .filter((tensor) => tensor !== undefined);
+    this.#checkTensors(label, site.slots, tensors);
+    if (++this.#bindGroupCount > CACHE_ENTRIES) this.dropBindGroups();
+    const { pipeline, uniform } = site;
+    const entries = tensors.flatMap(({ allocation: { buffer } }, at) => {
+      const binding = site.slots[at].number;
+      return binding === undefined ? [] : [{ binding, resource: { buffer } }];
+    });
+    if (uniform !== undefined && block.allocation) {
+      entries.push({ binding: uniform, resource: { buffer: block.allocation.buffer } });
+    }
+    const bindGroup = this.#faults.guard(
+      () =>
+        this.#device.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries }),
+      (error) => new KernelError(`Cannot run ${label}: ${error.message}`),
+    );
+    const prepared = { pipeline, bindGroup };
+    let branch = block.groups;
+    for (const { allocation } of tensors) branch = branch.at(allocation.id);
+    return branch.leaf = prepared;
+  }
+
+  #checkTensors(label: string, slots: readonly Slot[], tensors: readonly Tensor[]): void {
+    const seen = new Map<number, Slot>();
+    tensors.forEach(({ allocation }, at) => {
+      const slot = slots[at];
+      if (allocation.bytes > this.#bindingLimit) {
+        throw new RangeError(
+          `Cannot run ${label} as ${slot.name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${this.#bindingLimit} (maxStorageBufferBindingSize); split the batch or the sequence`,
+        );
       }
-    }
-    const key = `${pipeline.id}:${buffers.map((buffer) => buffer.id).join(",")}`;
-    let group = this.#bindGroups.get(key);
-    if (group === undefined) {
-      if (this.#bindGroups.size >= CACHE_ENTRIES) this.#bindGroups.clear();
-      group = this.#faults.guard(() =>
-        this.#device.createBindGroup({
-          label,
-          layout: pipeline.pipeline.getBindGroupLayout(0),
-          entries: buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
-        }), (error) => new KernelError(`Cannot run ${label}: ${error.message}`));
-      this.#bindGroups.set(key, group);
-    }
-    return group;
+      const other = seen.get(allocation.id);
+      if (other !== undefined && (other.written || slot.written)) {
+        throw new KernelError(
+          `Cannot run ${label} as ${other.name} and ${slot.name} are one tensor, which is written: give it one that is not read or written elsewhere`,
+        );
+      }
+      seen.set(allocation.id, slot);
+    });
   }
 
-  #uniform(label: string, values: readonly number[]): Allocation {
-    const key = values.join(",");
-    let uniform = this.#uniforms.get(key);
-    if (uniform === undefined) {
-      if (this.#uniforms.size >= CACHE_ENTRIES) this.drop();
-      const packed = packUniform(label, values);
-      uniform = this.#pool.uniform(packed);
-      this.#uniforms.set(key, uniform);
-    }
-    return uniform;
-  }
-
-  /** Lets go of bind groups, which hold on to the buffers of tensors. */
+  /** Drops bind groups, which hold on to the buffers of tensors. */
   dropBindGroups(): void {
-    this.#bindGroups.clear();
+    this.#bindGroupCount = 0;
+    for (const block of this.#blocks) block.groups = new Branch();
   }
 
-  /** Lets go of uniform blocks and bind groups. */
+  /** Drops uniform blocks and bind groups. */
   drop(): void {
     if (!this.#faults.lost) this.#flush();
-    for (const { buffer } of this.#uniforms.values()) buffer.destroy();
-    this.#uniforms.clear();
-    this.#bindGroups.clear();
+    this.#bindGroupCount = 0;
+    for (const { allocation } of this.#blocks) allocation?.buffer.destroy();
+    this.#blocks.clear();
+    for (const site of this.#sites) site.uniforms = new Branch();
   }
 }

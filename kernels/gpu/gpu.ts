@@ -43,6 +43,7 @@ export class Gpu implements AsyncDisposable {
   readonly #poison: boolean;
   readonly #ownsDevice: boolean;
   readonly #memoryLimit: number | undefined;
+  readonly #workgroupLimit: number;
   readonly #pool: BufferPool;
   readonly #bindings: Bindings;
   readonly #faults: Faults;
@@ -63,6 +64,7 @@ export class Gpu implements AsyncDisposable {
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;
     this.#memoryLimit = options.memory;
+    this.#workgroupLimit = device.limits.maxComputeWorkgroupsPerDimension;
     const faults = this.#faults = new Faults(device);
     this.#pool = new BufferPool(device, (refused) => {
       faults.watch(refused.then((error) => {
@@ -234,22 +236,19 @@ export class Gpu implements AsyncDisposable {
   /**
    * Queues one run of a kernel. Nothing runs where a workgroup count is 0.
    *
+   * @throws {KernelError} where a name of the dispatch is not its shader's, one is missing, or a
+   * tensor is both read and written.
    * @throws {RangeError} where a binding or a workgroup count is over the adapter's limit.
    * @throws {DeviceLostError} where the device is gone.
    */
   dispatch(kernel: Kernel, dispatch: Dispatch): void {
     this.#faults.throwIfLost();
     const { label } = kernel;
-    const counts = workgroupCounts(
-      label,
-      dispatch.workgroups,
-      this.device.limits.maxComputeWorkgroupsPerDimension,
-    );
+    const counts = workgroupCounts(label, dispatch.workgroups, this.#workgroupLimit);
     if (counts.includes(0)) return;
-    const pipeline = this.#bindings.pipeline(kernel, dispatch.constants ?? {});
-    const bindGroup = this.#bindings.bindGroup(label, pipeline, dispatch);
+    const { pipeline, bindGroup } = this.#bindings.prepare(kernel, dispatch);
     const pass = this.#profiler ? this.#timedPass(label, this.#profiler) : this.#openPass();
-    pass.setPipeline(pipeline.pipeline);
+    pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
     pass.dispatchWorkgroups(...counts);
     if (++this.#queued >= DISPATCHES_PER_SUBMIT) this.flush();

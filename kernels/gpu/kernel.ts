@@ -1,7 +1,11 @@
+import type { Shader } from "./shaders.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** A compute shader: its WGSL, and the entry point's name, which is also its label and its file's name. */
-export interface Kernel {
+/** A compute shader: of a family, or a text by itself. */
+export type Kernel = Shader | TextKernel;
+
+/** A compute shader as one text whose uniform and bindings are given in their order. */
+export interface TextKernel {
   /** Entry point, label and file name. */
   readonly label: string;
   /** The WGSL text. */
@@ -15,10 +19,10 @@ export interface Kernel {
  */
 export const LOOP_ITERATIONS = 65_000;
 
-const DEFINED: Kernel[] = [];
+const DEFINED: TextKernel[] = [];
 
 /** Every kernel named so far, those made for one shape included: what tests hold to each compiler. */
-export function definedKernels(): readonly Kernel[] {
+export function definedKernels(): readonly TextKernel[] {
   return DEFINED;
 }
 
@@ -27,7 +31,7 @@ export function definedKernels(): readonly Kernel[] {
  *
  * @throws {Error} where the source has no entry point of that name.
  */
-export function kernel(label: string, source: string): Kernel {
+export function kernel(label: string, source: string): TextKernel {
   if (!source.includes(`fn ${label}(`)) {
     throw new Error(`Cannot define kernel ${label} as its source has no entry point of that name`);
   }
@@ -36,16 +40,24 @@ export function kernel(label: string, source: string): Kernel {
   return defined;
 }
 
-/** One dispatch: which tensors are read, which are written, and how many workgroups run. */
+/**
+ * One dispatch: which tensors are read, which are written, and how many workgroups run. All is given
+ * by the names of the shader, whose `snake_case` is `camelCase` here; a name that is missing, that
+ * the shader lacks or that is given in the wrong place is an error.
+ */
 export interface Dispatch {
-  /** Values of the shader's `override` constants. */
-  constants?: Record<string, number | boolean>;
-  /** The uniform block at binding 0, as integers in the order of its fields; left out, there is none. */
-  uniform?: readonly number[];
-  /** Tensors bound `read`, in binding order after the uniform. */
-  read?: Readonly<Record<string, Tensor>>;
-  /** Tensors bound `read_write`, in binding order after those read. */
-  write: Readonly<Record<string, Tensor>>;
+  /**
+   * Values of the shader's `override` and `@link` constants (those left out keep the shader's own), of
+   * the conditions of its `@if`s, and types of its `@link` aliases. A condition `HAS_BONUS` where the
+   * shader has a binding `bonus` follows from whether that is given.
+   */
+  constants?: Readonly<Record<string, number | boolean | string>>;
+  /** The fields of the shader's uniform; true is 1. */
+  uniform?: Readonly<Record<string, number | boolean>> | readonly number[];
+  /** Tensors bound `read`; undefined for an optional input that is not there. */
+  read?: Readonly<Record<string, Tensor | undefined>>;
+  /** Tensors bound `read_write`. */
+  write: Readonly<Record<string, Tensor | undefined>>;
   /**
    * Workgroups in x, y, z; or their number alone, which is folded into x and y past 65,535: such a
    * shader takes its index from `workgroup_id.x + workgroup_id.y * num_workgroups.x` and returns
@@ -75,20 +87,6 @@ export function workgroupCounts(
     }
   }
   return counts;
-}
-
-/** The bytes of a uniform block. @throws {RangeError} where a value is no 32-bit integer. */
-export function packUniform(label: string, values: readonly number[]): Uint32Array<ArrayBuffer> {
-  const packed = new Uint32Array(Math.ceil(values.length / 4) * 4);
-  values.forEach((value, index) => {
-    if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 32) {
-      throw new RangeError(
-        `Cannot run ${label} as its shader's field ${index} must be a 32-bit integer: current value is ${value}`,
-      );
-    }
-    packed[index] = value;
-  });
-  return packed;
 }
 
 /**

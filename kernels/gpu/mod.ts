@@ -16,8 +16,11 @@ export {
   type Kernel,
   kernel,
   LOOP_ITERATIONS,
+  type TextKernel,
 } from "./kernel.ts";
 export { type GpuOptions, openGpu } from "./open.ts";
+export { type Shader, type ShaderFamily, shaders } from "./shaders.ts";
+export type { Settings } from "./linker/linker.ts";
 export type { KernelTime } from "./profiler.ts";
 export {
   type Allocation,

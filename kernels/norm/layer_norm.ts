@@ -1,23 +1,10 @@
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import layerNormBackwardSource from "./layer_norm_backward.wgsl" with { type: "text" };
-import parameterGradientsSource from "./layer_norm_parameter_gradients.wgsl" with { type: "text" };
-import layerNormSource from "./layer_norm.wgsl" with { type: "text" };
-import {
-  BLOCK,
-  columnLanes,
-  laneForm,
-  laneKernels,
-  rowForm,
-  rowKernels,
-  sumBlocks,
-} from "./rows.ts";
+import { BLOCK, columnLanes, laneForm, rowForm, sumBlocks } from "./rows.ts";
+import { NORM } from "./shaders.ts";
 
-const LAYER_NORM = laneKernels("layer_norm", layerNormSource);
-const LAYER_NORM_BACKWARD = laneKernels("layer_norm_backward", layerNormBackwardSource);
-const LAYER_NORM_PARAMETER_GRADIENTS = rowKernels(
-  "layer_norm_parameter_gradients",
-  parameterGradientsSource,
-);
+const LAYER_NORM = NORM.kernel("layer_norm");
+const LAYER_NORM_BACKWARD = NORM.kernel("layer_norm_backward", { Sum: "vec2f" });
+const LAYER_NORM_PARAMETER_GRADIENTS = NORM.kernel("layer_norm_parameter_gradients");
 
 /** What {@linkcode layerNorm} takes. */
 export interface LayerNormInputs {
@@ -64,17 +51,13 @@ export function layerNorm(
   const output = gpu.empty(x.shape);
   const mean = gpu.empty(x.shape.slice(0, -1));
   const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
-  const { kernel, columns, tiling } = laneForm(gpu, LAYER_NORM, width);
-  gpu.dispatch(kernel, {
-    constants: {
-      ...tiling,
-      EPSILON: options.epsilon ?? 1e-5,
-      BIASED: bias !== undefined,
-    },
-    uniform: [rows, columns, width],
-    read: { x, weight, bias: bias ?? weight },
+  const { form, columns } = laneForm(gpu, width);
+  gpu.dispatch(LAYER_NORM, {
+    constants: { ...form, EPSILON: options.epsilon ?? 1e-5 },
+    uniform: { rows, columns, width },
+    read: { x, weight, bias },
     write: { output, mean, inverseDeviation },
-    workgroups: Math.ceil(rows / tiling.ROWS),
+    workgroups: Math.ceil(rows / form.ROWS),
   });
   return { output, mean, inverseDeviation };
 }
@@ -115,22 +98,21 @@ export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): La
   checkTensor("layerNormBackward", "inverseDeviation", inverseDeviation, x.shape.slice(0, -1));
   checkTensor("layerNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { kernel, columns, tiling } = laneForm(gpu, LAYER_NORM_BACKWARD, width);
-  gpu.dispatch(kernel, {
-    constants: tiling,
-    uniform: [rows, columns, width],
+  const { form, columns } = laneForm(gpu, width);
+  gpu.dispatch(LAYER_NORM_BACKWARD, {
+    constants: { ...form },
+    uniform: { rows, columns, width },
     read: { x, weight, mean, inverseDeviation, outputGradient },
     write: { xGradient },
-    workgroups: Math.ceil(rows / tiling.ROWS),
+    workgroups: Math.ceil(rows / form.ROWS),
   });
   const blocks = Math.ceil(rows / BLOCK);
   using weightPartial = gpu.empty([blocks, width]);
   using biasPartial = gpu.empty([blocks, width]);
-  const parameters = rowForm(LAYER_NORM_PARAMETER_GRADIENTS, width);
   const LANES = columnLanes(columns);
-  gpu.dispatch(parameters.kernel, {
-    constants: { LANES, BLOCK },
-    uniform: [rows, columns],
+  gpu.dispatch(LAYER_NORM_PARAMETER_GRADIENTS, {
+    constants: { ...rowForm(width).form, LANES, BLOCK },
+    uniform: { rows, columns },
     read: { x, mean, inverseDeviation, outputGradient },
     write: { weightPartial, biasPartial },
     workgroups: [blocks, Math.ceil(columns / LANES)],

@@ -1,19 +1,16 @@
 // Layer norm along the last axis, mean and deviation in passes of their own so that a large mean costs
-// no digits: y = (x - mean) * inverseSqrt(mean((x - mean)²) + EPSILON) * weight + bias.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
-// vec4s the host makes Element a vec4f and counts columns in vec4s.
+// no digits: output = (x - mean) * inverseSqrt(mean((x - mean)²) + EPSILON) * weight + bias.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Columns are counted in Elements.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
+import package::norm::element::{Element, total};
+import package::norm::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::norm::sum_lanes_subgroups::sum_lanes;
+@else
+import package::norm::sum_lanes::sum_lanes;
+
 override EPSILON: f32 = 1e-5;
-override BIASED: bool = false;
-
-alias Element = f32;
-alias Sum = f32; // over the lanes of a row
-
-fn total(value: Element) -> f32 {
-  return value;
-}
 
 struct Shape {
   rows: u32,
@@ -24,8 +21,9 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [columns]
-@group(0) @binding(3) var<storage, read> bias: array<Element>; // [columns]; any where not BIASED
-@group(0) @binding(4) var<storage, read_write> y: array<Element>; // [rows, columns]
+@if(HAS_BIAS)
+@group(0) @binding(3) var<storage, read> bias: array<Element>; // [columns]
+@group(0) @binding(4) var<storage, read_write> output: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>; // [rows]
 
@@ -59,9 +57,8 @@ fn layer_norm(
   }
   for (var column = local.x; column < shape.columns; column += LANES) {
     var value = (x[start + column] - center) * scale * weight[column];
-    if (BIASED) {
-      value += bias[column];
-    }
-    y[start + column] = value;
+    @if(HAS_BIAS)
+    value += bias[column];
+    output[start + column] = value;
   }
 }

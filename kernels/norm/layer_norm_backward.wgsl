@@ -1,17 +1,14 @@
 // Input gradient of layer norm, with r = inverse_deviation, x̂ = (x - mean) * r and dŷ = dy * weight:
 //   dx = r * (dŷ - mean(dŷ) - x̂ * mean(dŷ * x̂)).
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
-// vec4s the host makes Element a vec4f and counts columns in vec4s.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Columns are counted in Elements.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
-
-alias Element = f32;
-alias Sum = vec2f; // of dŷ and dŷ * x̂ over the lanes of a row
-
-fn total(value: Element) -> f32 {
-  return value;
-}
+import package::norm::element::{Element, total};
+import package::norm::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::norm::sum_lanes_subgroups::sum_lanes;
+@else
+import package::norm::sum_lanes::sum_lanes;
 
 struct Shape {
   rows: u32,
@@ -24,7 +21,7 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [columns]
 @group(0) @binding(3) var<storage, read> mean: array<f32>; // [rows]
 @group(0) @binding(4) var<storage, read> inverse_deviation: array<f32>; // [rows]
-@group(0) @binding(5) var<storage, read> y_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(5) var<storage, read> output_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(6) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
 
 @compute @workgroup_size(LANES, ROWS)
@@ -42,7 +39,7 @@ fn layer_norm_backward(
   var sum = Element();
   var projection = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
-    let gradient = y_gradient[start + column] * weight[column];
+    let gradient = output_gradient[start + column] * weight[column];
     sum += gradient;
     projection += gradient * ((x[start + column] - center) * scale);
   }
@@ -52,7 +49,7 @@ fn layer_norm_backward(
   }
   let means = sums / f32(shape.width);
   for (var column = local.x; column < shape.columns; column += LANES) {
-    let gradient = y_gradient[start + column] * weight[column];
+    let gradient = output_gradient[start + column] * weight[column];
     let normalized = (x[start + column] - center) * scale;
     x_gradient[start + column] = scale * (gradient - means.x - normalized * means.y);
   }

@@ -1,12 +1,12 @@
 // Parameter gradients of layer norm, summed over blocks of BLOCK rows:
 //   dw = sum over rows of dy * (x - mean) * inverse_deviation,  db = sum over rows of dy.
-// Dispatch: x = blocks of BLOCK rows, y = ceil(columns / LANES); one invocation a column. Where a row is
-// whole vec4s the host makes Element a vec4f and counts columns in vec4s.
+// Dispatch: x = blocks of BLOCK rows, y = ceil(columns / LANES); one invocation a column.
+// Columns are counted in Elements.
+
+import package::norm::element::Element;
 
 override LANES: u32 = 64u;
 override BLOCK: u32 = 64u;
-
-alias Element = f32;
 
 struct Shape {
   rows: u32,
@@ -17,7 +17,7 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> mean: array<f32>; // [rows]
 @group(0) @binding(3) var<storage, read> inverse_deviation: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read> y_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(4) var<storage, read> output_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> weight_partial: array<Element>; // [blocks, columns]
 @group(0) @binding(6) var<storage, read_write> bias_partial: array<Element>; // [blocks, columns]
 
@@ -35,8 +35,8 @@ fn layer_norm_parameter_gradients(
   let last = min((workgroup.x + 1u) * BLOCK, shape.rows);
   for (var row = workgroup.x * BLOCK; row < last; row++) {
     let index = row * shape.columns + column;
-    weight_sum += y_gradient[index] * (x[index] - mean[row]) * inverse_deviation[row];
-    bias_sum += y_gradient[index];
+    weight_sum += output_gradient[index] * (x[index] - mean[row]) * inverse_deviation[row];
+    bias_sum += output_gradient[index];
   }
   weight_partial[workgroup.x * shape.columns + column] = weight_sum;
   bias_partial[workgroup.x * shape.columns + column] = bias_sum;

@@ -1,23 +1,10 @@
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import rmsNormBackwardSource from "./rms_norm_backward.wgsl" with { type: "text" };
-import rmsNormSource from "./rms_norm.wgsl" with { type: "text" };
-import rmsNormWeightGradientSource from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
-import {
-  BLOCK,
-  columnLanes,
-  laneForm,
-  laneKernels,
-  rowForm,
-  rowKernels,
-  sumBlocks,
-} from "./rows.ts";
+import { BLOCK, columnLanes, laneForm, rowForm, sumBlocks } from "./rows.ts";
+import { NORM } from "./shaders.ts";
 
-const RMS_NORM = laneKernels("rms_norm", rmsNormSource);
-const RMS_NORM_BACKWARD = laneKernels("rms_norm_backward", rmsNormBackwardSource);
-const RMS_NORM_WEIGHT_GRADIENT = rowKernels(
-  "rms_norm_weight_gradient",
-  rmsNormWeightGradientSource,
-);
+const RMS_NORM = NORM.kernel("rms_norm");
+const RMS_NORM_BACKWARD = NORM.kernel("rms_norm_backward");
+const RMS_NORM_WEIGHT_GRADIENT = NORM.kernel("rms_norm_weight_gradient");
 
 /** What {@linkcode rmsNorm} takes. */
 export interface RmsNormInputs {
@@ -68,13 +55,13 @@ export function rmsNorm(
   const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
   const inverseRms = gpu.empty(x.shape.slice(0, -1));
-  const { kernel, columns, tiling } = laneForm(gpu, RMS_NORM, width);
-  gpu.dispatch(kernel, {
-    constants: { ...tiling, EPSILON: options.epsilon ?? 1e-5 },
-    uniform: [rows, columns, width, groups],
+  const { form, columns } = laneForm(gpu, width);
+  gpu.dispatch(RMS_NORM, {
+    constants: { ...form, EPSILON: options.epsilon ?? 1e-5 },
+    uniform: { rows, columns, width, groups },
     read: { x, weight },
     write: { output, inverseRms },
-    workgroups: Math.ceil(rows / tiling.ROWS),
+    workgroups: Math.ceil(rows / form.ROWS),
   });
   return { output, inverseRms };
 }
@@ -108,21 +95,20 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
   const xGradient = gpu.empty(x.shape);
-  const { kernel, columns, tiling } = laneForm(gpu, RMS_NORM_BACKWARD, width);
-  gpu.dispatch(kernel, {
-    constants: tiling,
-    uniform: [rows, columns, width, groups],
+  const { form, columns } = laneForm(gpu, width);
+  gpu.dispatch(RMS_NORM_BACKWARD, {
+    constants: { ...form },
+    uniform: { rows, columns, width, groups },
     read: { x, weight, inverseRms, outputGradient },
     write: { xGradient },
-    workgroups: Math.ceil(rows / tiling.ROWS),
+    workgroups: Math.ceil(rows / form.ROWS),
   });
   const blocks = Math.ceil(rows / groups / BLOCK);
   using partial = gpu.empty([blocks, groups * width]);
-  const gradient = rowForm(RMS_NORM_WEIGHT_GRADIENT, width);
   const LANES = columnLanes(groups * columns);
-  gpu.dispatch(gradient.kernel, {
-    constants: { LANES, BLOCK },
-    uniform: [rows / groups, columns, groups],
+  gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
+    constants: { ...rowForm(width).form, LANES, BLOCK },
+    uniform: { rows: rows / groups, columns, groups },
     read: { x, inverseRms, outputGradient },
     write: { partial },
     workgroups: [blocks, Math.ceil(groups * columns / LANES)],

@@ -1,17 +1,15 @@
-// RMS norm along the last axis: y = x * inverseSqrt(mean(x * x) + EPSILON) * weight.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
-// vec4s the host makes Element a vec4f and counts columns in vec4s.
+// RMS norm along the last axis: output = x * inverseSqrt(mean(x * x) + EPSILON) * weight.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Columns are counted in Elements.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
+import package::norm::element::{Element, total};
+import package::norm::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::norm::sum_lanes_subgroups::sum_lanes;
+@else
+import package::norm::sum_lanes::sum_lanes;
+
 override EPSILON: f32 = 1e-5;
-
-alias Element = f32;
-alias Sum = f32; // over the lanes of a row
-
-fn total(value: Element) -> f32 {
-  return value;
-}
 
 struct Shape {
   rows: u32,
@@ -23,7 +21,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
-@group(0) @binding(3) var<storage, read_write> y: array<Element>; // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> output: array<Element>; // [rows, columns]
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
 @compute @workgroup_size(LANES, ROWS)
@@ -50,6 +48,6 @@ fn rms_norm(
     inverse_rms[row] = scale;
   }
   for (var column = local.x; column < shape.columns; column += LANES) {
-    y[start + column] = x[start + column] * scale * weight[weight_start + column];
+    output[start + column] = x[start + column] * scale * weight[weight_start + column];
   }
 }

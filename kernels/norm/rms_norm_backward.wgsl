@@ -1,17 +1,14 @@
 // Input gradient of RMS norm, with r = inverse_rms and dŷ = dy * weight:
 //   dx = r * (dŷ - x * r² * mean(dŷ * x)).
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups. Where a row is whole
-// vec4s the host makes Element a vec4f and counts columns in vec4s.
+// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Columns are counted in Elements.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
-
-alias Element = f32;
-alias Sum = f32; // over the lanes of a row
-
-fn total(value: Element) -> f32 {
-  return value;
-}
+import package::norm::element::{Element, total};
+import package::norm::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::norm::sum_lanes_subgroups::sum_lanes;
+@else
+import package::norm::sum_lanes::sum_lanes;
 
 struct Shape {
   rows: u32,
@@ -24,7 +21,7 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
 @group(0) @binding(3) var<storage, read> inverse_rms: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read> y_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(4) var<storage, read> output_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
 
 @compute @workgroup_size(LANES, ROWS)
@@ -39,7 +36,7 @@ fn rms_norm_backward(
   let weight_start = row % shape.groups * shape.columns;
   var sum = Element();
   for (var column = local.x; column < shape.columns; column += LANES) {
-    sum += y_gradient[start + column] * weight[weight_start + column] * x[start + column];
+    sum += output_gradient[start + column] * weight[weight_start + column] * x[start + column];
   }
   let row_sum = sum_lanes(local, total(sum));
   if (!valid) {
@@ -48,7 +45,7 @@ fn rms_norm_backward(
   let scale = inverse_rms[row];
   let projection = row_sum / f32(shape.width) * scale * scale;
   for (var column = local.x; column < shape.columns; column += LANES) {
-    let normalized_gradient = y_gradient[start + column] * weight[weight_start + column];
+    let normalized_gradient = output_gradient[start + column] * weight[weight_start + column];
     x_gradient[start + column] = scale * (normalized_gradient - x[start + column] * projection);
   }
 }

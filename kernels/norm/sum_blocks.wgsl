@@ -1,11 +1,11 @@
 // Sums partial gradients, BLOCK blocks at a time: total = sum over blocks of partial.
-// Dispatch: x = ceil(blocks / BLOCK), y = ceil(columns / LANES); one invocation a column. Where a row is
-// whole vec4s the host makes Element a vec4f and counts columns in vec4s.
+// Dispatch: x = ceil(blocks / BLOCK), y = ceil(columns / LANES); one invocation a column.
+// Columns are counted in Elements.
+
+import package::norm::element::Element;
 
 override LANES: u32 = 64u;
 override BLOCK: u32 = 64u;
-
-alias Element = f32;
 
 struct Shape {
   blocks: u32,

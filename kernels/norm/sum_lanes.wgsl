@@ -1,4 +1,6 @@
-// The sum over the lanes of a row, halving them in workgroup memory. Appended to the kernels of rows.
+// The sum over the lanes of a row, halving them in workgroup memory.
+
+import package::norm::lanes::{LANES, ROWS, Sum};
 
 var<workgroup> partial: array<Sum, LANES * ROWS>;
 

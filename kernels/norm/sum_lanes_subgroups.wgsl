@@ -1,7 +1,11 @@
 // The sum over the lanes of a row that has a workgroup of its own (ROWS = 1): over each subgroup, then
-// over the subgroups' sums. Appended to the kernels of rows.
+// over the subgroups' sums.
 // Nothing is taken for granted of the size of subgroups or of which invocations they hold: a prefix
 // sum ranks the invocations of each.
+
+enable subgroups;
+
+import package::norm::lanes::{LANES, Sum};
 
 var<workgroup> partial: array<Sum, LANES>; // a subgroup's sum where its first invocation is, else 0
 

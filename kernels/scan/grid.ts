@@ -1,6 +1,5 @@
-import laneSource from "./lane.wgsl" with { type: "text" };
-import sumBlocksSource from "./sum_blocks.wgsl" with { type: "text" };
-import { type Gpu, type Kernel, kernel, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import { SCAN } from "./shaders.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
@@ -72,7 +71,7 @@ export function selectiveTiling(gpu: Gpu, time: number, chains: number): Selecti
   return { chunkSize, atOnce: true, lanes: 64 };
 }
 
-const SUM_BLOCKS = kernel("sum_blocks", sumBlocksSource);
+const SUM_BLOCKS = SCAN.kernel("sum_blocks");
 
 /** Blocks that an invocation of `sum_blocks` sums. */
 const BLOCKS = 4096;
@@ -84,7 +83,7 @@ export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
   const total = gpu.empty(parts === 1 ? [columns] : [parts, columns]);
   gpu.dispatch(SUM_BLOCKS, {
     constants: { WORKGROUP_SIZE, BLOCKS },
-    uniform: [blocks, columns],
+    uniform: { blocks, columns },
     read: { partial },
     write: { total },
     workgroups: workgroupsFor(parts * columns),
@@ -94,31 +93,9 @@ export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
   return sumBlocks(gpu, rest);
 }
 
-const ONE_CHANNEL = "alias Lane = f32;";
-const UNROLLED = "const UNROLLED: bool = true;";
-
-/** A scan's kernel for each width of its `Lane` (`lane.wgsl`). */
-export function laneKernels(label: string, source: string): Readonly<Record<Lanes, Kernel>> {
-  return {
-    1: kernel(label, `${source}\n${laneSource}`),
-    4: kernel(label, `${source}\n${laneSource.replace(ONE_CHANNEL, "alias Lane = vec4f;")}`),
-    8: kernel(label, `${source}\n${wideLane(8)}`),
-    16: kernel(label, `${source}\n${wideLane(16)}`),
-    32: kernel(label, `${source}\n${wideLane(32)}`),
-  };
-}
-
-/** `lane.wgsl` with a `Lane` of several fours; each expression is said once for every four. */
-function wideLane(lanes: number): string {
-  const fours = Array.from({ length: lanes / 4 }, (_, i) => `f${i}`);
-  const fields = fours.map((four) => `  ${four}: vec4f,\n`).join("");
-  return laneSource
-    .replace(ONE_CHANNEL, `struct Lane {\n${fields}}`)
-    .replace(UNROLLED, UNROLLED.replace("true", "false"))
-    .replace(/return (.*);/g, (_, expression: string) => {
-      const each = fours.map((four) => expression.replace(/\w+/g, `$&.${four}`));
-      return `return Lane(\n    ${each.join(",\n    ")},\n  );`;
-    });
+/** The constants of `lane.wgsl` for so many channels an invocation. */
+export function laneForm(lanes: Lanes): { SCALAR: boolean; FOURS: number; FOUR_STEPS: boolean } {
+  return { SCALAR: lanes === 1, FOURS: Math.ceil(lanes / 4), FOUR_STEPS: lanes <= 4 };
 }
 
 /** A new tensor with the first elements of `source`, or zeros where there is none. */

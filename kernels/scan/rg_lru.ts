@@ -1,14 +1,12 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
-import rgLruDecayParameterSource from "./rg_lru_decay_parameter.wgsl" with { type: "text" };
-import rgLruGatesBackwardSource from "./rg_lru_gates_backward.wgsl" with { type: "text" };
-import rgLruGatesSource from "./rg_lru_gates.wgsl" with { type: "text" };
 import { scan, scanBackward, type ScanOptions, type ScanOutputs, scanStep } from "./scan.ts";
+import { SCAN } from "./shaders.ts";
 import { softplus } from "./softplus.ts";
 
-const RG_LRU_GATES = kernel("rg_lru_gates", rgLruGatesSource);
-const RG_LRU_GATES_BACKWARD = kernel("rg_lru_gates_backward", rgLruGatesBackwardSource);
-const RG_LRU_DECAY_PARAMETER = kernel("rg_lru_decay_parameter", rgLruDecayParameterSource);
+const RG_LRU_GATES = SCAN.kernel("rg_lru_gates");
+const RG_LRU_GATES_BACKWARD = SCAN.kernel("rg_lru_gates_backward");
+const RG_LRU_DECAY_PARAMETER = SCAN.kernel("rg_lru_decay_parameter");
 const BLOCK = 64;
 
 /** What {@linkcode rgLru} takes. */
@@ -110,15 +108,15 @@ export function rgLruBackward(
   using partial = gpu.empty([blocks, channels]);
   gpu.dispatch(RG_LRU_GATES_BACKWARD, {
     constants: { WORKGROUP_SIZE, BLOCK, RESET_FIRST: options.resetFirst ?? false },
-    uniform: [batch, time, channels],
+    uniform: { batch, time, channels },
     read: { input, recurrenceGate, inputGate, rate: gates.rate },
-    write: { decayGradient, inputGradient, inputGateGradient, partial },
+    write: { decayGradient, gatedGradient: inputGradient, inputGateGradient, partial },
     workgroups: [workgroupsFor(channels), blocks],
   });
   const decayParameterGradient = gpu.empty([channels]);
   gpu.dispatch(RG_LRU_DECAY_PARAMETER, {
     constants: { WORKGROUP_SIZE },
-    uniform: [blocks, channels],
+    uniform: { blocks, channels },
     read: { decayParameter, partial },
     write: { decayParameterGradient },
     workgroups: workgroupsFor(channels),
@@ -182,7 +180,7 @@ function rgLruGates(gpu: Gpu, inputs: RgLruInputs, options: RgLruOptions): Gates
   const gated = gpu.empty(input.shape);
   gpu.dispatch(RG_LRU_GATES, {
     constants: { WORKGROUP_SIZE, RESET_FIRST: options.resetFirst ?? false },
-    uniform: [batch, time, channels],
+    uniform: { batch, time, channels },
     read: { input, recurrenceGate, inputGate, rate },
     write: { decay, gated },
     workgroups: workgroupsFor(Math.ceil(input.size / 4)),

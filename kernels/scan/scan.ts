@@ -1,26 +1,20 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   copyOf,
   feasibleChunkSize,
-  laneKernels,
-  type Lanes,
+  laneForm,
   scanTiling,
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
-import scanBackwardChunkSource from "./scan_backward_chunk.wgsl" with { type: "text" };
-import scanBackwardOutputSource from "./scan_backward_output.wgsl" with { type: "text" };
-import scanCarrySource from "./scan_carry.wgsl" with { type: "text" };
-import scanChunkSource from "./scan_chunk.wgsl" with { type: "text" };
-import scanOutputSource from "./scan_output.wgsl" with { type: "text" };
-import scanStepSource from "./scan_step.wgsl" with { type: "text" };
+import { SCAN } from "./shaders.ts";
 
-const SCAN_CHUNK = laneKernels("scan_chunk", scanChunkSource);
-const SCAN_CARRY = laneKernels("scan_carry", scanCarrySource);
-const SCAN_OUTPUT = laneKernels("scan_output", scanOutputSource);
-const SCAN_BACKWARD_CHUNK = laneKernels("scan_backward_chunk", scanBackwardChunkSource);
-const SCAN_BACKWARD_OUTPUT = laneKernels("scan_backward_output", scanBackwardOutputSource);
-const SCAN_STEP = kernel("scan_step", scanStepSource);
+const SCAN_CHUNK = SCAN.kernel("scan_chunk");
+const SCAN_CARRY = SCAN.kernel("scan_carry");
+const SCAN_OUTPUT = SCAN.kernel("scan_output");
+const SCAN_BACKWARD_CHUNK = SCAN.kernel("scan_backward_chunk");
+const SCAN_BACKWARD_OUTPUT = SCAN.kernel("scan_backward_output");
+const SCAN_STEP = SCAN.kernel("scan_step");
 
 /** What {@linkcode scan} takes. */
 export interface ScanInputs {
@@ -68,17 +62,16 @@ export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): S
     false,
     initialState,
     (product, sum) =>
-      gpu.dispatch(SCAN_CHUNK[plan.lanes], {
+      gpu.dispatch(SCAN_CHUNK, {
         ...plan.grid,
         read: { decay, input },
         write: { product, sum },
       }),
   );
   const finalState = gpu.empty([batch, channels]);
-  gpu.dispatch(SCAN_OUTPUT[plan.lanes], {
+  gpu.dispatch(SCAN_OUTPUT, {
     ...plan.grid,
-    constants: { ...plan.grid.constants, HAS_CARRY: carry !== undefined },
-    read: { decay, input, carry: carry ?? decay },
+    read: { decay, input, carry },
     write: { output, finalState },
   });
   return { output, finalState };
@@ -142,27 +135,16 @@ export function scanBackward(
     true,
     finalStateGradient,
     (product, sum) =>
-      gpu.dispatch(SCAN_BACKWARD_CHUNK[plan.lanes], {
+      gpu.dispatch(SCAN_BACKWARD_CHUNK, {
         ...plan.grid,
         read: { decay, outputGradient },
         write: { product, sum },
       }),
   );
   const initialStateGradient = gpu.empty(state);
-  gpu.dispatch(SCAN_BACKWARD_OUTPUT[plan.lanes], {
+  gpu.dispatch(SCAN_BACKWARD_OUTPUT, {
     ...plan.grid,
-    constants: {
-      ...plan.grid.constants,
-      HAS_CARRY: carry !== undefined,
-      HAS_INITIAL_STATE: initialState !== undefined,
-    },
-    read: {
-      decay,
-      output,
-      initialState: initialState ?? decay,
-      outputGradient,
-      carry: carry ?? decay,
-    },
+    read: { decay, output, initialState, outputGradient, carry },
     write: { decayGradient, inputGradient, initialStateGradient },
   });
   return { decayGradient, inputGradient, initialStateGradient };
@@ -193,7 +175,7 @@ export function scanStep(gpu: Gpu, inputs: ScanStepInputs): { finalState: Tensor
   const finalState = gpu.empty(state.shape);
   gpu.dispatch(SCAN_STEP, {
     constants: { WORKGROUP_SIZE },
-    uniform: [state.size],
+    uniform: { elements: state.size },
     read: { decay, input, state },
     write: { finalState },
     workgroups: workgroupsFor(state.size),
@@ -202,12 +184,10 @@ export function scanStep(gpu: Gpu, inputs: ScanStepInputs): { finalState: Tensor
 }
 
 interface ChunkPlan {
-  /** Channels an invocation carries. */
-  readonly lanes: Lanes;
   /** What every dispatch over `[batch, chunks, channels]` has in common. */
   readonly grid: {
-    readonly constants: { readonly WORKGROUP_SIZE: number };
-    readonly uniform: readonly number[];
+    readonly constants: Readonly<Record<string, number | boolean>>;
+    readonly uniform: Readonly<Record<string, number>>;
     readonly workgroups: number;
   };
   /**
@@ -231,13 +211,13 @@ function planChunks(
   const { chunkSize: asked, lanes, workgroupSize } = { ...scanTiling(gpu, shape), ...options };
   const chunkSize = feasibleChunkSize(op, asked, time);
   const chunks = Math.ceil(time / chunkSize);
-  const groups = channels / lanes;
+  const wide = channels / lanes;
+  const constants = { ...laneForm(lanes), WORKGROUP_SIZE: workgroupSize };
   return {
-    lanes,
     grid: {
-      constants: { WORKGROUP_SIZE: workgroupSize },
-      uniform: [batch, time, groups, chunks, chunkSize],
-      workgroups: workgroupsFor(batch * chunks * groups, workgroupSize),
+      constants,
+      uniform: { batch, time, channels: wide, chunks, chunkSize },
+      workgroups: workgroupsFor(batch * chunks * wide, workgroupSize),
     },
     carries(reverse, start, summarize): Tensor | undefined {
       if (chunks === 1) return start?.reshape([batch, 1, channels]);
@@ -245,16 +225,12 @@ function planChunks(
       using sum = gpu.empty([batch, chunks, channels]);
       summarize(product, sum);
       const carry = gpu.empty([batch, chunks, channels]);
-      gpu.dispatch(SCAN_CARRY[lanes], {
-        constants: {
-          WORKGROUP_SIZE: workgroupSize,
-          REVERSE: reverse,
-          HAS_START: start !== undefined,
-        },
-        uniform: [batch, groups, chunks],
-        read: { start: start ?? product, product, sum },
+      gpu.dispatch(SCAN_CARRY, {
+        constants: { ...constants, REVERSE: reverse },
+        uniform: { batch, channels: wide, chunks },
+        read: { start, product, sum },
         write: { carry },
-        workgroups: workgroupsFor(batch * groups, workgroupSize),
+        workgroups: workgroupsFor(batch * wide, workgroupSize),
       });
       return carry;
     },

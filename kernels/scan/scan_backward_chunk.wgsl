@@ -3,6 +3,8 @@
 //   product = decay[first] * ... * decay[last],  sum: r = decay * (output_gradient + r) backwards from 0.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
+import package::scan::lane::{FOUR_STEPS, Lane, add, multiply};
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
@@ -39,7 +41,7 @@ fn scan_backward_chunk(
 
   var p = decay[behind];
   var r = multiply(p, output_gradient[behind]);
-  if (UNROLLED) {
+  if (FOUR_STEPS) {
     let begin_of_fours = begin + (steps - 1u) % 4u * channels;
     while (behind > begin_of_fours) {
       behind -= 4u * channels;

@@ -3,9 +3,9 @@
 //   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
+import package::scan::lane::{FOUR_STEPS, Lane, add, multiply, multiply_add};
+
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_CARRY: bool = true; // else no gradient enters from behind
-override HAS_INITIAL_STATE: bool = true; // else h[-1] is 0
 
 struct Shape {
   batch: u32,
@@ -18,9 +18,11 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> decay: array<Lane>; // [batch, time, channels]
 @group(0) @binding(2) var<storage, read> output: array<Lane>; // [batch, time, channels]
-@group(0) @binding(3) var<storage, read> initial_state: array<Lane>; // [batch, channels]
+@if(HAS_INITIAL_STATE)
+@group(0) @binding(3) var<storage, read> initial_state: array<Lane>; // [batch, channels]; else h[-1] is 0
 @group(0) @binding(4) var<storage, read> output_gradient: array<Lane>; // [batch, time, channels]
-@group(0) @binding(5) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]
+@if(HAS_CARRY)
+@group(0) @binding(5) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]; else no gradient enters from behind
 @group(0) @binding(6) var<storage, read_write> decay_gradient: array<Lane>; // [batch, time, channels]
 @group(0) @binding(7) var<storage, read_write> input_gradient: array<Lane>; // [batch, time, channels]
 @group(0) @binding(8) var<storage, read_write> initial_state_gradient: array<Lane>; // [batch, channels]
@@ -46,10 +48,9 @@ fn scan_backward_output(
   var behind = begin + steps * channels;
 
   var r = Lane();
-  if (HAS_CARRY) {
-    r = carry[index];
-  }
-  if (UNROLLED) {
+  @if(HAS_CARRY)
+  r = carry[index];
+  if (FOUR_STEPS) {
     while (behind > begin + rest * channels) {
       behind -= 4u * channels;
       let g3 = add(output_gradient[behind + 3u * channels], r);
@@ -72,7 +73,8 @@ fn scan_backward_output(
     var before = Lane();
     if (behind > begin || chunk > 0u) {
       before = output[behind - channels];
-    } else if (HAS_INITIAL_STATE) {
+    } else {
+      @if(HAS_INITIAL_STATE)
       before = initial_state[batch * channels + channel];
     }
     let g = add(output_gradient[behind], r);

@@ -2,9 +2,10 @@
 //   next = product * carry + sum;  from the last chunk to the first where REVERSE.
 // Dispatch: one invocation a batch element and Lane of channels.
 
+import package::scan::lane::{Lane, multiply_add};
+
 override WORKGROUP_SIZE: u32 = 64u;
 override REVERSE: bool = false;
-override HAS_START: bool = true; // else the scan starts from 0
 
 struct Shape {
   batch: u32,
@@ -13,7 +14,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> start: array<Lane>; // [batch, channels]
+@if(HAS_START)
+@group(0) @binding(1) var<storage, read> start: array<Lane>; // [batch, channels]; else the scan starts from 0
 @group(0) @binding(2) var<storage, read> product: array<Lane>; // [batch, chunks, channels]
 @group(0) @binding(3) var<storage, read> sum: array<Lane>; // [batch, chunks, channels]
 @group(0) @binding(4) var<storage, read_write> carry: array<Lane>; // [batch, chunks, channels]
@@ -30,9 +32,8 @@ fn scan_carry(
   }
   let base = index / shape.channels * shape.chunks * shape.channels + index % shape.channels;
   var state = Lane();
-  if (HAS_START) {
-    state = start[index];
-  }
+  @if(HAS_START)
+  state = start[index];
   for (var step = 0u; step < shape.chunks; step++) {
     let chunk = select(step, shape.chunks - 1u - step, REVERSE);
     let at = base + chunk * shape.channels;

@@ -2,6 +2,8 @@
 //   product = decay[first] * ... * decay[last],  sum = the scan of the chunk from state 0.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
+import package::scan::lane::{FOUR_STEPS, Lane, multiply, multiply_add};
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
@@ -38,7 +40,7 @@ fn scan_chunk(
   var p = decay[at];
   var s = input[at];
   at += channels;
-  if (UNROLLED) {
+  if (FOUR_STEPS) {
     let end_of_fours = at + (steps - 1u) / 4u * 4u * channels;
     for (; at < end_of_fours; at += 4u * channels) {
       let a0 = decay[at];

@@ -1,8 +1,9 @@
 // The scan inside each chunk from the state that enters it: h = decay * h + input.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
+import package::scan::lane::{FOUR_STEPS, Lane, multiply_add};
+
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_CARRY: bool = true; // else every chunk starts from 0
 
 struct Shape {
   batch: u32,
@@ -15,7 +16,8 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> decay: array<Lane>; // [batch, time, channels]
 @group(0) @binding(2) var<storage, read> input: array<Lane>; // [batch, time, channels]
-@group(0) @binding(3) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]
+@if(HAS_CARRY)
+@group(0) @binding(3) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]; else every chunk starts from 0
 @group(0) @binding(4) var<storage, read_write> output: array<Lane>; // [batch, time, channels]
 @group(0) @binding(5) var<storage, read_write> final_state: array<Lane>; // [batch, channels]
 
@@ -39,10 +41,9 @@ fn scan_output(
   let end = at + steps * channels;
 
   var h = Lane();
-  if (HAS_CARRY) {
-    h = carry[index];
-  }
-  if (UNROLLED) {
+  @if(HAS_CARRY)
+  h = carry[index];
+  if (FOUR_STEPS) {
     let end_of_fours = at + steps / 4u * 4u * channels;
     for (; at < end_of_fours; at += 4u * channels) {
       let h0 = multiply_add(decay[at], h, input[at]);

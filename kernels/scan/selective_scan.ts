@@ -1,4 +1,4 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   copyOf,
   feasibleChunkSize,
@@ -7,39 +7,22 @@ import {
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
-import selectiveScanBackwardChunkSource from "./selective_scan_backward_chunk.wgsl" with {
-  type: "text",
-};
-import selectiveScanBackwardSource from "./selective_scan_backward.wgsl" with { type: "text" };
-import selectiveScanBackwardSharedSource from "./selective_scan_backward_shared.wgsl" with {
-  type: "text",
-};
-import selectiveScanCarrySource from "./selective_scan_carry.wgsl" with { type: "text" };
-import selectiveScanChunkSource from "./selective_scan_chunk.wgsl" with { type: "text" };
-import selectiveScanFinishSource from "./selective_scan_finish.wgsl" with { type: "text" };
-import selectiveScanGateBackwardSource from "./selective_scan_gate_backward.wgsl" with {
-  type: "text",
-};
-import selectiveScanGateSource from "./selective_scan_gate.wgsl" with { type: "text" };
-import selectiveScanOutputSource from "./selective_scan_output.wgsl" with { type: "text" };
-import selectiveScanParametersSource from "./selective_scan_parameters.wgsl" with { type: "text" };
-import selectiveScanPrepareSource from "./selective_scan_prepare.wgsl" with { type: "text" };
-import selectiveScanSharedSumSource from "./selective_scan_shared_sum.wgsl" with { type: "text" };
+import { SCAN } from "./shaders.ts";
 import { softplus } from "./softplus.ts";
 import type { ScanOptions } from "./scan.ts";
 
-const CHUNK = kernel("selective_scan_chunk", selectiveScanChunkSource);
-const CARRY = kernel("selective_scan_carry", selectiveScanCarrySource);
-const OUTPUT = kernel("selective_scan_output", selectiveScanOutputSource);
-const GATE = kernel("selective_scan_gate", selectiveScanGateSource);
-const PREPARE = kernel("selective_scan_prepare", selectiveScanPrepareSource);
-const BACKWARD_CHUNK = kernel("selective_scan_backward_chunk", selectiveScanBackwardChunkSource);
-const BACKWARD = kernel("selective_scan_backward", selectiveScanBackwardSource);
-const BACKWARD_SHARED = kernel("selective_scan_backward_shared", selectiveScanBackwardSharedSource);
-const SHARED_SUM = kernel("selective_scan_shared_sum", selectiveScanSharedSumSource);
-const FINISH = kernel("selective_scan_finish", selectiveScanFinishSource);
-const GATE_BACKWARD = kernel("selective_scan_gate_backward", selectiveScanGateBackwardSource);
-const PARAMETERS = kernel("selective_scan_parameters", selectiveScanParametersSource);
+const CHUNK = SCAN.kernel("selective_scan_chunk");
+const CARRY = SCAN.kernel("selective_scan_carry");
+const OUTPUT = SCAN.kernel("selective_scan_output");
+const GATE = SCAN.kernel("selective_scan_gate");
+const PREPARE = SCAN.kernel("selective_scan_prepare");
+const BACKWARD_CHUNK = SCAN.kernel("selective_scan_backward_chunk");
+const BACKWARD = SCAN.kernel("selective_scan_backward");
+const BACKWARD_SHARED = SCAN.kernel("selective_scan_backward_shared");
+const SHARED_SUM = SCAN.kernel("selective_scan_shared_sum");
+const FINISH = SCAN.kernel("selective_scan_finish");
+const GATE_BACKWARD = SCAN.kernel("selective_scan_gate_backward");
+const PARAMETERS = SCAN.kernel("selective_scan_parameters");
 
 /** States that an invocation carries in registers; more take as many rounds. */
 const STATES = 16;
@@ -111,15 +94,15 @@ export function selectiveScan(
 
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
-  const extents = [batch, time, channels, state];
+  const extents = { batch, time, channels, state };
   const workgroups = (count: number) => [Math.ceil(channels / lanes), count, batch] as const;
   /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
   const run = (firstChunk: number, count: number, carry: Tensor | undefined, leaving: Tensor) => {
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(OUTPUT, {
-        constants: { LANES: lanes, HAS_CARRY: carry !== undefined, ACCUMULATE: first > 0 },
-        uniform: [...extents, first, count, chunkSize, firstChunk],
-        read: { input, delta, a, b, c, carry: carry ?? a },
+        constants: { LANES: lanes, ACCUMULATE: first > 0 },
+        uniform: { ...extents, firstState: first, chunks: count, chunkSize, firstChunk },
+        read: { input, delta, a, b, c, carry },
         write: { output, finalState: leaving },
         workgroups: workgroups(count),
       });
@@ -135,7 +118,7 @@ export function selectiveScan(
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(CHUNK, {
         constants: { LANES: lanes },
-        uniform: [...extents, first, chunks, chunkSize],
+        uniform: { ...extents, firstState: first, chunks, chunkSize },
         read: { input, delta, a, b },
         write: { sum: carry, deltaSum },
         workgroups: workgroups(chunks),
@@ -153,9 +136,9 @@ export function selectiveScan(
   }
   if (skip || gate) {
     gpu.dispatch(GATE, {
-      constants: { WORKGROUP_SIZE, HAS_SKIP: skip !== undefined, HAS_GATE: gate !== undefined },
-      uniform: [batch * time, channels],
-      read: { input, skip: skip ?? a, gate: gate ?? a },
+      constants: { WORKGROUP_SIZE },
+      uniform: { rows: batch * time, channels },
+      read: { input, skip, gate },
       write: { output },
       workgroups: workgroupsFor(input.size),
     });
@@ -219,22 +202,22 @@ export function selectiveScanBackward(
     constants: { LANES: lanes },
     workgroups: [Math.ceil(channels / lanes), chunks, batch],
   } as const;
-  const uniform = (first: number): number[] => [
+  const uniform = (firstState: number): Record<string, number> => ({
     batch,
     time,
     channels,
     state,
-    first,
+    firstState,
     chunks,
-    BACKWARD_STEPS,
-  ];
+    chunkSize: BACKWARD_STEPS,
+  });
   using delta = stepLengths(gpu, inputs, options);
   using step = gpu.empty([batch, time, channels, 4]);
   const prepare = (): void =>
     gpu.dispatch(PREPARE, {
-      constants: { WORKGROUP_SIZE, HAS_GATE: gate !== undefined },
-      uniform: [input.size],
-      read: { input, delta, gate: gate ?? input, outputGradient },
+      constants: { WORKGROUP_SIZE },
+      uniform: { elements: input.size },
+      read: { input, delta, gate, outputGradient },
       write: { step },
       workgroups: workgroupsFor(input.size),
     });
@@ -272,7 +255,7 @@ export function selectiveScanBackward(
     });
     gpu.dispatch(SHARED_SUM, {
       constants: { WORKGROUP_SIZE },
-      uniform: [rows, state, first, blocks],
+      uniform: { rows, state, firstState: first, blocks },
       read: { partial },
       write: { bGradient, cGradient },
       workgroups: workgroupsFor(rows * 2 * STATES),
@@ -287,20 +270,18 @@ export function selectiveScanBackward(
       constants: {
         WORKGROUP_SIZE,
         SOFTPLUS: options.deltaSoftplus ?? false,
-        HAS_BIAS: deltaBias !== undefined,
-        HAS_SKIP: skip !== undefined,
         ACCUMULATE: first > 0,
       },
-      uniform: [rows, channels],
-      read: { step, delta: inputs.delta, bias: deltaBias ?? a, skip: skip ?? a },
+      uniform: { rows, channels },
+      read: { step, delta: inputs.delta, bias: deltaBias, skip },
       write: { inputGradient, deltaGradient },
       workgroups: workgroupsFor(input.size),
     });
     if (gate && gateGradient) {
       gpu.dispatch(GATE_BACKWARD, {
-        constants: { WORKGROUP_SIZE, HAS_SKIP: skip !== undefined, ACCUMULATE: first > 0 },
-        uniform: [rows, channels],
-        read: { step, input, skip: skip ?? a, gate, outputGradient },
+        constants: { WORKGROUP_SIZE, ACCUMULATE: first > 0 },
+        uniform: { rows, channels },
+        read: { step, input, skip, gate, outputGradient },
         write: { gateGradient },
         workgroups: workgroupsFor(input.size),
       });
@@ -396,9 +377,9 @@ function passStates(
 ): void {
   const [chunks, batch, channels, state] = carry.shape;
   gpu.dispatch(CARRY, {
-    constants: { WORKGROUP_SIZE, REVERSE: reverse, HAS_START: start !== undefined },
-    uniform: [batch, channels, state, chunks],
-    read: { start: start ?? a, a, deltaSum },
+    constants: { WORKGROUP_SIZE, REVERSE: reverse },
+    uniform: { batch, channels, state, chunks },
+    read: { start, a, deltaSum },
     write: { carry },
     workgroups: workgroupsFor(batch * channels * state),
   });
@@ -418,7 +399,7 @@ function parameterGradients(
   using biasPartial = gpu.empty([blocks, channels]);
   gpu.dispatch(PARAMETERS, {
     constants: { WORKGROUP_SIZE, BLOCK },
-    uniform: [batch * time, channels],
+    uniform: { rows: batch * time, channels },
     read: { step, input, deltaGradient },
     write: { skipPartial, biasPartial },
     workgroups: [workgroupsFor(channels), blocks],

@@ -4,7 +4,6 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override REVERSE: bool = false;
-override HAS_START: bool = false; // else the scan starts from 0
 
 struct Shape {
   batch: u32,
@@ -14,7 +13,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> start: array<f32>; // [batch, channels, state]
+@if(HAS_START)
+@group(0) @binding(1) var<storage, read> start: array<f32>; // [batch, channels, state]; else the scan starts from 0
 @group(0) @binding(2) var<storage, read> a: array<f32>; // [channels, state]
 @group(0) @binding(3) var<storage, read> delta_sum: array<f32>; // [chunks, batch, channels]
 @group(0) @binding(4) var<storage, read_write> carry: array<f32>; // [chunks, batch, channels, state]
@@ -33,9 +33,8 @@ fn selective_scan_carry(
   let row = index / shape.state;
   let rate = a[index % (shape.channels * shape.state)];
   var state = 0.0;
-  if (HAS_START) {
-    state = start[index];
-  }
+  @if(HAS_START)
+  state = start[index];
   for (var step = 0u; step < shape.chunks; step++) {
     let chunk = select(step, shape.chunks - 1u - step, REVERSE);
     let at = chunk * rows * shape.state + index;

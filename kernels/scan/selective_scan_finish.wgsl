@@ -4,8 +4,6 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override SOFTPLUS: bool = false;
-override HAS_BIAS: bool = false; // else 0
-override HAS_SKIP: bool = false; // else 0
 override ACCUMULATE: bool = false; // add to the gradients through the states before, which hold the skip's
 
 struct Shape {
@@ -16,8 +14,10 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
 @group(0) @binding(2) var<storage, read> delta: array<f32>; // [rows, channels]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]
-@group(0) @binding(4) var<storage, read> skip: array<f32>; // [channels]
+@if(HAS_BIAS)
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]; else 0
+@if(HAS_SKIP)
+@group(0) @binding(4) var<storage, read> skip: array<f32>; // [channels]; else 0
 @group(0) @binding(5) var<storage, read_write> input_gradient: array<f32>; // [rows, channels]
 @group(0) @binding(6) var<storage, read_write> delta_gradient: array<f32>; // [rows, channels]
 
@@ -36,16 +36,16 @@ fn selective_scan_finish(
   var for_delta = now.x;
   if (SOFTPLUS) {
     var before = delta[index];
-    if (HAS_BIAS) {
-      before += bias[channel];
-    }
+    @if(HAS_BIAS)
+    before += bias[channel];
     for_delta /= 1.0 + exp(-before);
   }
   var for_input = now.y;
   if (ACCUMULATE) {
     for_delta += delta_gradient[index];
     for_input += input_gradient[index];
-  } else if (HAS_SKIP) {
+  } else {
+    @if(HAS_SKIP)
     for_input += skip[channel] * now.w;
   }
   delta_gradient[index] = for_delta;

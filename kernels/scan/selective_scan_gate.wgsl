@@ -2,8 +2,6 @@
 // Dispatch: one invocation an element.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_SKIP: bool = false; // else 0
-override HAS_GATE: bool = false; // else the output is not gated
 
 struct Shape {
   rows: u32, // batch * time
@@ -12,8 +10,10 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> input: array<f32>; // [rows, channels]
-@group(0) @binding(2) var<storage, read> skip: array<f32>; // [channels]
-@group(0) @binding(3) var<storage, read> gate: array<f32>; // [rows, channels]
+@if(HAS_SKIP)
+@group(0) @binding(2) var<storage, read> skip: array<f32>; // [channels]; else 0
+@if(HAS_GATE)
+@group(0) @binding(3) var<storage, read> gate: array<f32>; // [rows, channels]; else the output is not gated
 @group(0) @binding(4) var<storage, read_write> output: array<f32>; // [rows, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -27,11 +27,9 @@ fn selective_scan_gate(
     return;
   }
   var y = output[index];
-  if (HAS_SKIP) {
-    y += skip[index % shape.channels] * input[index];
-  }
-  if (HAS_GATE) {
-    y *= gate[index] / (1.0 + exp(-gate[index]));
-  }
+  @if(HAS_SKIP)
+  y += skip[index % shape.channels] * input[index];
+  @if(HAS_GATE)
+  y *= gate[index] / (1.0 + exp(-gate[index]));
   output[index] = y;
 }

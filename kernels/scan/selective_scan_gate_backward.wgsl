@@ -2,7 +2,6 @@
 // Dispatch: one invocation an element.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_SKIP: bool = false; // else 0
 override ACCUMULATE: bool = false; // add to the gradient through the states before, which holds the skip's
 
 struct Shape {
@@ -13,7 +12,8 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
 @group(0) @binding(2) var<storage, read> input: array<f32>; // [rows, channels]
-@group(0) @binding(3) var<storage, read> skip: array<f32>; // [channels]
+@if(HAS_SKIP)
+@group(0) @binding(3) var<storage, read> skip: array<f32>; // [channels]; else 0
 @group(0) @binding(4) var<storage, read> gate: array<f32>; // [rows, channels]
 @group(0) @binding(5) var<storage, read> output_gradient: array<f32>; // [rows, channels]
 @group(0) @binding(6) var<storage, read_write> gate_gradient: array<f32>; // [rows, channels]
@@ -29,7 +29,8 @@ fn selective_scan_gate_backward(
     return;
   }
   var y = step[index].z;
-  if (HAS_SKIP && !ACCUMULATE) {
+  @if(HAS_SKIP)
+  if (!ACCUMULATE) {
     y += skip[index % shape.channels] * input[index];
   }
   let z = gate[index];

@@ -3,7 +3,6 @@
 // Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks from first_chunk on, z = batch.
 
 override LANES: u32 = 64u;
-override HAS_CARRY: bool = true; // else every chunk starts from 0
 override ACCUMULATE: bool = false; // add to the output of the states before
 
 struct Shape {
@@ -23,7 +22,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> a: array<f32>; // [channels, state]
 @group(0) @binding(4) var<storage, read> b: array<f32>; // [batch, time, state]
 @group(0) @binding(5) var<storage, read> c: array<f32>; // [batch, time, state]
-@group(0) @binding(6) var<storage, read> carry: array<f32>; // [chunks, batch, channels, state]
+@if(HAS_CARRY)
+@group(0) @binding(6) var<storage, read> carry: array<f32>; // [chunks, batch, channels, state]; else every chunk starts from 0
 @group(0) @binding(7) var<storage, read_write> output: array<f32>; // [batch, time, channels]
 @group(0) @binding(8) var<storage, read_write> final_state: array<f32>; // [batch, channels, state]
 
@@ -97,7 +97,7 @@ fn selective_scan_output(
   var h1 = vec4f(0.0);
   var h2 = vec4f(0.0);
   var h3 = vec4f(0.0);
-  if (HAS_CARRY) {
+  @if(HAS_CARRY) {
     let entering = (workgroup.y * shape.batch + batch) * shape.channels + channel;
     h0 = fetch_carry(entering, 0u);
     h1 = fetch_carry(entering, 4u);

@@ -3,7 +3,6 @@
 // Dispatch: one invocation an element.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_GATE: bool = false; // else y_gradient = output_gradient
 
 struct Shape {
   elements: u32,
@@ -12,7 +11,8 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> input: array<f32>; // [batch, time, channels]
 @group(0) @binding(2) var<storage, read> delta: array<f32>; // [batch, time, channels]
-@group(0) @binding(3) var<storage, read> gate: array<f32>; // [batch, time, channels]
+@if(HAS_GATE)
+@group(0) @binding(3) var<storage, read> gate: array<f32>; // [batch, time, channels]; else y_gradient = output_gradient
 @group(0) @binding(4) var<storage, read> output_gradient: array<f32>; // [batch, time, channels]
 @group(0) @binding(5) var<storage, read_write> step: array<vec4f>; // [batch, time, channels]
 
@@ -27,8 +27,7 @@ fn selective_scan_prepare(
     return;
   }
   var gradient = output_gradient[index];
-  if (HAS_GATE) {
-    gradient *= gate[index] / (1.0 + exp(-gate[index]));
-  }
+  @if(HAS_GATE)
+  gradient *= gate[index] / (1.0 + exp(-gate[index]));
   step[index] = vec4f(delta[index], input[index], gradient, gradient);
 }

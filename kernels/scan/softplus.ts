@@ -1,8 +1,8 @@
-import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import type { Gpu, Tensor } from "../gpu/mod.ts";
 import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
-import softplusSource from "./softplus.wgsl" with { type: "text" };
+import { SCAN } from "./shaders.ts";
 
-const SOFTPLUS = kernel("softplus", softplusSource);
+const SOFTPLUS = SCAN.kernel("softplus");
 
 /** `log(1 + exp(x + bias))`, or `x + bias` where `linear`: `x` is `[..., columns]`, `bias` `[columns]`. */
 export function softplus(
@@ -14,9 +14,9 @@ export function softplus(
   const columns = x.shape.at(-1) ?? 1;
   const y = gpu.empty(x.shape);
   gpu.dispatch(SOFTPLUS, {
-    constants: { WORKGROUP_SIZE, HAS_BIAS: bias !== undefined, LINEAR: linear },
-    uniform: [columns === 0 ? 0 : x.size / columns, columns],
-    read: { x, bias: bias ?? x },
+    constants: { WORKGROUP_SIZE, LINEAR: linear },
+    uniform: { rows: columns === 0 ? 0 : x.size / columns, columns },
+    read: { x, bias },
     write: { y },
     workgroups: workgroupsFor(x.size),
   });

@@ -3,7 +3,6 @@
 // Dispatch: one invocation an element.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_BIAS: bool = false; // else 0
 override LINEAR: bool = false;
 
 struct Shape {
@@ -13,7 +12,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // [columns]
+@if(HAS_BIAS)
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // [columns]; else 0
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -27,9 +27,8 @@ fn softplus(
     return;
   }
   var value = x[index];
-  if (HAS_BIAS) {
-    value += bias[index % shape.columns];
-  }
+  @if(HAS_BIAS)
+  value += bias[index % shape.columns];
   if (LINEAR) {
     y[index] = value;
     return;

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { basename, extname, fromFileUrl, join } from "@std/path";
 import { create } from "webgpu";
 import { definedKernels, Gpu } from "../../kernels/gpu/mod.ts";
+import { definedShaders } from "../../kernels/gpu/shaders.ts";
 import { testGpu } from "../testing.ts";
 import { EVERY_DISPATCH } from "./every_dispatch.ts";
 
@@ -122,6 +123,8 @@ Deno.test("every kernel that is defined is among those that two compilers get", 
   const sources = new Set((await everyVariant()).map(({ code }) => code));
   const missing = definedKernels().filter(({ source }) => !sources.has(source));
   assertEquals(missing.map(({ label }) => label), []);
+  const unlinked = definedShaders().filter(({ variants }) => variants.length === 0);
+  assertEquals(unlinked.map(({ path }) => path), []);
 });
 
 Deno.test("every shader file with an entry point is among those that two compilers get", async () => {

@@ -1,0 +1,205 @@
+import { KernelError } from "./errors.ts";
+import { type Binding, type Field, shaderName } from "./interface.ts";
+import type { Dispatch, Kernel } from "./kernel.ts";
+import { type Settings, valueProblem } from "./linker/linker.ts";
+import { Shader, type Variant } from "./shaders.ts";
+
+/** A tensor's place in a bind group. */
+export interface Slot {
+  /** The host's name. */
+  readonly name: string;
+  /** The binding's number; undefined where the shader does not use it under these conditions. */
+  readonly number: number | undefined;
+  /** Whether the shader writes it. */
+  readonly written: boolean;
+}
+
+/** What a dispatch comes to, from its names alone: worked out once for each way a kernel is called. */
+export interface Call {
+  /** The linked shader; undefined for a kernel of one text. */
+  readonly variant: Variant | undefined;
+  /** Values of `override` constants. */
+  readonly constants: Readonly<Record<string, number | boolean>>;
+  /** Where the uniform is bound. */
+  readonly uniform: number | undefined;
+  /** The fields in the order in which the dispatch has them, each with its word in the block. */
+  readonly fields: readonly (Field & { readonly word: number })[];
+  /** Tensors, in the order in which the dispatch has them. */
+  readonly slots: readonly Slot[];
+}
+
+/** Matches a dispatch with its shader. @throws {KernelError} where a name is missing or too many. */
+export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
+  return kernel instanceof Shader
+    ? matchNames(kernel, dispatch)
+    : matchOrder(kernel.label, dispatch);
+}
+
+/** A kernel of one text: everything is in the order of its bindings. */
+function matchOrder(label: string, { constants = {}, uniform, read = {}, write }: Dispatch): Call {
+  for (const [name, value] of Object.entries(constants)) {
+    if (!Number.isFinite(Number(value))) {
+      throw new RangeError(
+        `Cannot run ${label} as its constant ${name} must be a finite number: current value is ${value}`,
+      );
+    }
+  }
+  const first = uniform === undefined ? 0 : 1;
+  const names = [...Object.keys(read), ...Object.keys(write)];
+  const reads = names.length - Object.keys(write).length;
+  return {
+    variant: undefined,
+    constants: constants as Record<string, number | boolean>,
+    uniform: uniform && 0,
+    fields: Object.keys(uniform ?? []).map((name, word) => ({ name, type: "word", word })),
+    slots: names.map((name, at) => ({ name, number: at + first, written: at >= reads })),
+  };
+}
+
+function matchNames(shader: Shader, dispatch: Dispatch): Call {
+  const fail = (problem: string): never => {
+    throw new KernelError(`Cannot run ${shader.label} as ${problem}`);
+  };
+  const given = { ...shader.settings, ...dispatch.constants };
+  const { names } = shader;
+  const tensors = [
+    ...Object.entries(dispatch.read ?? {}).map(([name, tensor]) => ({
+      name,
+      tensor,
+      written: false,
+    })),
+    ...Object.entries(dispatch.write).map(([name, tensor]) => ({ name, tensor, written: true })),
+  ].filter(({ tensor }) => tensor !== undefined);
+  const bound = new Set(tensors.map(({ name }) => shaderName(name)));
+  const settings: Record<string, number | boolean | string> = {};
+  const constants: Record<string, number | boolean> = {};
+  for (const name of names.conditions.keys()) {
+    const binding = bindingOf(name);
+    if (binding !== undefined && names.bindings.has(binding)) settings[name] = bound.has(binding);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (name in settings) {
+      fail(`${name} follows from whether ${bindingOf(name)} is given: leave it out`);
+    }
+    const override = names.overrides.get(name);
+    if (override !== undefined) {
+      const problem = valueProblem(override, value);
+      if (problem !== undefined) {
+        throw new RangeError(`Cannot run ${shader.label} as its constant ${name} ${problem}`);
+      }
+      constants[name] = value as number | boolean;
+    }
+    if (names.conditions.has(name) || names.linked.has(name)) settings[name] = value;
+    else if (override === undefined) fail(unknown("constant", name, settable(names)));
+  }
+  const variant = linkVariant(shader, settings);
+  const { interface: { uniform, fields, bindings, overrides } } = variant;
+  for (const name of Object.keys(constants)) if (!overrides.has(name)) delete constants[name];
+  return {
+    variant,
+    constants,
+    uniform,
+    fields: matchFields(fields, dispatch.uniform ?? {}, fail),
+    slots: matchSlots(bindings, names.bindings, tensors, fail),
+  };
+}
+
+function linkVariant(shader: Shader, settings: Settings): Variant {
+  try {
+    return shader.variant(settings);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new KernelError(`Cannot link ${shader.label}: ${message}`, { cause: error });
+  }
+}
+
+/** The binding whose presence a condition stands for: `bonus` for `HAS_BONUS`. */
+function bindingOf(condition: string): string | undefined {
+  return condition.startsWith("HAS_") ? condition.slice(4).toLowerCase() : undefined;
+}
+
+function settable({ conditions, linked, overrides, bindings }: Shader["names"]): string[] {
+  const free = [...conditions.keys()].filter((name) => !bindings.has(bindingOf(name) ?? ""));
+  return [...free, ...linked.keys(), ...overrides.keys()];
+}
+
+function unknown(what: string, name: string, known: readonly string[]): string {
+  const list = known.length === 0 ? "it has none" : `there are ${known.join(", ")}`;
+  return `its shader has no ${what} ${name}: ${list}`;
+}
+
+function matchFields(
+  fields: readonly Field[],
+  uniform: NonNullable<Dispatch["uniform"]>,
+  fail: (problem: string) => never,
+): Call["fields"] {
+  const known = fields.map(({ name }) => name);
+  const matched = Object.keys(uniform).map((given) => {
+    const word = known.indexOf(shaderName(given));
+    if (word < 0) fail(unknown("uniform field", given, known));
+    return { ...fields[word], word };
+  });
+  const missing = known.filter((_, word) => !matched.some((field) => field.word === word));
+  if (missing.length > 0) {
+    fail(`its shader's uniform has ${missing.join(", ")} too: give it a value`);
+  }
+  return matched;
+}
+
+function matchSlots(
+  bindings: readonly Binding[],
+  declared: ReadonlySet<string>,
+  tensors: readonly { name: string; written: boolean }[],
+  fail: (problem: string) => never,
+): Slot[] {
+  const slots = tensors.map(({ name, written }) => {
+    const binding = bindings.find((binding) => binding.name === shaderName(name));
+    if (binding === undefined) {
+      const isUnused = declared.has(shaderName(name));
+      return isUnused
+        ? { name, number: undefined, written }
+        : fail(unknown("binding", name, [...declared]));
+    }
+    if (binding.written !== written) {
+      return fail(
+        `its shader ${binding.written ? "writes" : "only reads"} ${name}: give it in ${
+          binding.written ? "write" : "read"
+        }`,
+      );
+    }
+    return { name, number: binding.number, written };
+  });
+  const missing = bindings.filter(({ number }) => !slots.some((slot) => slot.number === number));
+  if (missing.length > 0) {
+    fail(`its shader binds ${missing.map(({ name }) => name).join(", ")} too: give it a tensor`);
+  }
+  return slots;
+}
+
+/** The uniform block of a dispatch. @throws {RangeError} where a value is not of its field's type. */
+export function packUniform(
+  label: string,
+  fields: Call["fields"],
+  values: readonly (number | boolean)[],
+): Uint32Array<ArrayBuffer> {
+  const packed = new Uint32Array(Math.ceil(fields.length / 4) * 4);
+  const floats = new Float32Array(packed.buffer);
+  fields.forEach(({ name, type, word }, at) => {
+    const value = values[at];
+    if (type === "f32" && typeof value === "number") {
+      floats[word] = value;
+      return;
+    }
+    const number = Number(value);
+    const problem = type === "word"
+      ? Number.isInteger(number) && number >= -(2 ** 31) && number < 2 ** 32
+        ? undefined
+        : `must be a 32-bit integer: current value is ${value}`
+      : valueProblem(type, typeof value === "boolean" && type !== "f32" ? number : value);
+    if (problem !== undefined) {
+      throw new RangeError(`Cannot run ${label} as its shader's field ${name} ${problem}`);
+    }
+    packed[word] = number;
+  });
+  return packed;
+}

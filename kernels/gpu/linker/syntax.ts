@@ -1,0 +1,151 @@
+/** A token of a shader's text; blanks and comments lie between tokens. */
+export interface Token {
+  /** As it is written. */
+  readonly text: string;
+  /** Where it begins in the text. */
+  readonly start: number;
+}
+
+const TOKEN =
+  /\/\/[^\n]*|\/\*[^]*?\*\/|\s+|([A-Za-z_]\w*|0[xX]\w+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fhiu]?|&&|\|\||[<>=!+\-*/%&|^]=|\+\+|--|->|::|[^])/g;
+const NAME = /^[A-Za-z_]\w*$/;
+
+/** The tokens of a text. */
+export function tokensOf(text: string): Token[] {
+  const tokens: Token[] = [];
+  for (const { index, 1: token } of text.matchAll(TOKEN)) {
+    if (token !== undefined) tokens.push({ text: token, start: index });
+  }
+  return tokens;
+}
+
+/** Whether a token is a name or a keyword. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** The line of a place in a text, from 1. */
+export function lineOf(text: string, place: number): number {
+  let line = 1;
+  for (let at = text.indexOf("\n"); at >= 0 && at < place; at = text.indexOf("\n", at + 1)) line++;
+  return line;
+}
+
+const CLOSING: Readonly<Record<string, string>> = { "(": ")", "{": "}", "[": "]" };
+
+/** The index one past the bracket that closes the one at `open`. */
+export function pastBracket(tokens: readonly Token[], open: number): number {
+  const opening = tokens[open].text;
+  const closing = CLOSING[opening];
+  let depth = 0;
+  for (let at = open; at < tokens.length; at++) {
+    if (tokens[at].text === opening) depth++;
+    else if (tokens[at].text === closing && --depth === 0) return at + 1;
+  }
+  throw new SyntaxError(`there is no "${closing}" for a "${opening}"`);
+}
+
+/** The index past the attribute, such as `@binding(1)`, at `at`. */
+export function pastAttribute(tokens: readonly Token[], at: number): number {
+  const takesMore = tokens[at + 2]?.text === "(" && tokens[at + 1].text !== "else";
+  return takesMore ? pastBracket(tokens, at + 2) : at + 2;
+}
+
+/** The index past all attributes that begin at `at`. */
+export function pastAttributes(tokens: readonly Token[], at: number): number {
+  while (tokens[at]?.text === "@") at = pastAttribute(tokens, at);
+  return at;
+}
+
+const BLOCKS = new Set(["fn", "struct", "for", "while", "loop", "if", "switch", "case", "default"]);
+
+/**
+ * The index past what begins at `at`: a declaration, a directive, a statement with its blocks, a
+ * member of a struct or a parameter.
+ */
+export function pastItem(tokens: readonly Token[], at: number): number {
+  at = pastAttributes(tokens, at);
+  const first = tokens[at]?.text;
+  if (first === "{") return pastBracket(tokens, at);
+  if (BLOCKS.has(first)) {
+    at = pastBlock(tokens, at);
+    while (tokens[at]?.text === "else") at = pastBlock(tokens, at);
+    return at;
+  }
+  const isMember = tokens[at + 1]?.text === ":";
+  let angles = 0;
+  while (at < tokens.length) {
+    const { text } = tokens[at];
+    if (text === ";") return at + 1;
+    if (text === "}" || text === ")") return at;
+    if (isMember && text === "," && angles === 0) return at + 1;
+    if (text === "<") angles++;
+    if (text === ">") angles--;
+    at = text in CLOSING ? pastBracket(tokens, at) : at + 1;
+  }
+  return at;
+}
+
+/** The index past the next block in braces. */
+function pastBlock(tokens: readonly Token[], at: number): number {
+  while (at < tokens.length && tokens[at].text !== "{") {
+    at = tokens[at].text === "(" ? pastBracket(tokens, at) : at + 1;
+  }
+  if (at >= tokens.length) throw new SyntaxError('there is no "{" where a block must begin');
+  return pastBracket(tokens, at);
+}
+
+/** What a constant expression is worth. */
+export type Value = number | boolean;
+
+const OPERATORS: readonly Readonly<Record<string, (a: Value, b: Value) => Value>>[] = [
+  { "||": (a, b) => a || b },
+  { "&&": (a, b) => a && b },
+  { "==": (a, b) => a === b, "!=": (a, b) => a !== b },
+  { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b },
+  { "+": (a, b) => Number(a) + Number(b), "-": (a, b) => Number(a) - Number(b) },
+  {
+    "*": (a, b) => Number(a) * Number(b),
+    "/": (a, b) => Math.trunc(Number(a) / Number(b)),
+    "%": (a, b) => Number(a) % Number(b),
+  },
+];
+
+/**
+ * The worth of an expression of integers, booleans and names.
+ *
+ * @throws {SyntaxError} where it has anything else.
+ */
+export function evaluate(tokens: readonly Token[], valueOf: (name: string) => Value): Value {
+  let at = 0;
+  const binary = (level: number): Value => {
+    if (level === OPERATORS.length) return unary();
+    let value = binary(level + 1);
+    for (
+      let operate = OPERATORS[level][tokens[at]?.text];
+      operate !== undefined;
+      operate = OPERATORS[level][tokens[at]?.text]
+    ) {
+      at++;
+      value = operate(value, binary(level + 1));
+    }
+    return value;
+  };
+  const unary = (): Value => {
+    const text = tokens[at++]?.text ?? "";
+    if (text === "!") return !unary();
+    if (text === "-") return -Number(unary());
+    if (text === "(") {
+      const value = binary(0);
+      if (tokens[at++]?.text !== ")") throw new SyntaxError('there is no ")" for a "("');
+      return value;
+    }
+    if (text === "true" || text === "false") return text === "true";
+    if (/^\d+[iu]?$|^0[xX][\da-fA-F]+[iu]?$/.test(text)) return Number(text.replace(/[iu]$/, ""));
+    if (isName(text)) return valueOf(text);
+    throw new SyntaxError(`"${text}" is neither an integer nor a name`);
+  };
+  const value = binary(0);
+  if (at < tokens.length) throw new SyntaxError(`"${tokens[at].text}" is not expected`);
+  return value;
+}

@@ -1,0 +1,7 @@
+// How a workgroup is shared between rows: ROWS of them, LANES invocations each.
+
+override LANES: u32 = 64u; // a power of two
+override ROWS: u32 = 1u;
+
+@link
+alias Sum = f32; // what is summed over the lanes of a row

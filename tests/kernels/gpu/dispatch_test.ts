@@ -1,0 +1,134 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type Dispatch, KernelError, shaders } from "../../../kernels/gpu/mod.ts";
+import { testGpu } from "../../testing.ts";
+
+const AXPY = shaders("made_up", {
+  axpy: `
+override WORKGROUP_SIZE: u32 = 4u;
+override TIMES: f32 = 1.0;
+
+struct Shape {
+  count: u32,
+  shift: i32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
+@if(HAS_OLD_VALUE)
+@group(0) @binding(2) var<storage, read> old_value: array<f32>; // [count]; else 0
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn axpy(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= shape.count) {
+    return;
+  }
+  var value = TIMES * shape.scale * x[id.x] + f32(shape.shift);
+  @if(HAS_OLD_VALUE)
+  value += old_value[id.x];
+  y[id.x] = value;
+}
+`,
+}).kernel("axpy");
+
+Deno.test("uniforms and bindings go by name, floats as floats, optional inputs without a stand-in", async () => {
+  const gpu = await testGpu();
+  using x = gpu.tensor([4], [1, 2, 3, 4]);
+  using oldValue = gpu.tensor([4], [100, 200, 300, 400]);
+  using y = gpu.tensor([4]);
+  const uniform = { count: 3, shift: -1, scale: 0.5 };
+  gpu.dispatch(AXPY, { uniform, read: { x }, write: { y }, workgroups: 1 });
+  assertEquals([...await y.read()], [-0.5, 0, 0.5, 0]);
+  gpu.dispatch(AXPY, {
+    constants: { TIMES: 2, WORKGROUP_SIZE: 1 },
+    uniform: { scale: 0.25, shift: 1, count: 4 },
+    read: { oldValue, x },
+    write: { y },
+    workgroups: 4,
+  });
+  assertEquals([...await y.read()], [101.5, 202, 302.5, 403]);
+  gpu.dispatch(AXPY, { uniform, read: { x, oldValue: undefined }, write: { y }, workgroups: 1 });
+  assertEquals([...await y.read()], [-0.5, 0, 0.5, 403]);
+});
+
+Deno.test("what does not match the shader is refused with the kernel and the name", async () => {
+  const gpu = await testGpu();
+  using x = gpu.tensor([4]);
+  using y = gpu.tensor([4]);
+  using other = gpu.tensor([4]);
+  const right = {
+    uniform: { count: 4, shift: 0, scale: 1 },
+    read: { x },
+    write: { y },
+    workgroups: 1,
+  };
+  const cases: [wrong: Partial<Dispatch>, message: string][] = [
+    [
+      { uniform: { count: 4, shift: 0, scales: 1 } },
+      "no uniform field scales: there are count, shift, scale",
+    ],
+    [{ uniform: { count: 4, shift: 0 } }, "uniform has scale too"],
+    [{ uniform: { count: -1, shift: 0, scale: 1 } }, "field count must be an integer from 0"],
+    [{ uniform: { count: 1.5, shift: 0, scale: 1 } }, "field count must be an integer from 0"],
+    [
+      { uniform: { count: 4, shift: 2 ** 31, scale: 1 } },
+      "field shift must be an integer from -2147483648",
+    ],
+    [{ uniform: { count: 4, shift: 0, scale: true } }, "field scale must be a finite number"],
+    [{ read: { x, z: other } }, "no binding z: there are x, old_value, y"],
+    [{ read: {} }, "binds x too"],
+    [{ read: { x, y: other }, write: {} }, "writes y: give it in write"],
+    [{ read: {}, write: { x, y } }, "only reads x: give it in read"],
+    [{ constants: { TIME: 1 } }, "no constant TIME: there are WORKGROUP_SIZE, TIMES"],
+    [
+      { constants: { TIMES: NaN } },
+      "constant TIMES must be a finite number: current value is NaN",
+    ],
+    [{ constants: { TIMES: 1e39 } }, "constant TIMES must be one that f32 holds"],
+    [{ constants: { WORKGROUP_SIZE: true } }, "constant WORKGROUP_SIZE must be an integer"],
+    [
+      { constants: { HAS_OLD_VALUE: true } },
+      "HAS_OLD_VALUE follows from whether old_value is given",
+    ],
+    [{ read: { x: y } }, "x and y are one tensor, which is written"],
+    [{ read: { x, oldValue: y } }, "oldValue and y are one tensor, which is written"],
+  ];
+  for (const [wrong, message] of cases) {
+    const refused = (): void => gpu.dispatch(AXPY, { ...right, ...wrong });
+    const error = message.includes("must be") ? RangeError : KernelError;
+    assertThrows(refused, error, message);
+    assertThrows(refused, error, "Cannot run axpy as");
+  }
+  gpu.dispatch(AXPY, { ...right, read: { x, oldValue: x } }); // reading twice is no conflict
+  await gpu.sync();
+});
+
+Deno.test("an error in the middle of a call leaves no error scope open", async () => {
+  const gpu = await testGpu();
+  const { device } = gpu;
+  const { createComputePipeline } = device;
+  using x = gpu.tensor([4]);
+  using y = gpu.tensor([4]);
+  const dispatch = {
+    uniform: { count: 4, shift: 0, scale: 1 },
+    read: { x },
+    write: { y },
+    workgroups: 1,
+  };
+  device.createComputePipeline = () => {
+    throw new TypeError("made up");
+  };
+  try {
+    assertThrows(
+      () => gpu.dispatch(AXPY, { ...dispatch, constants: { TIMES: 3 } }),
+      TypeError,
+      "made up",
+    );
+  } finally {
+    device.createComputePipeline = createComputePipeline;
+  }
+  await assertRejects(() => device.popErrorScope()); // there is none
+  gpu.dispatch(AXPY, { ...dispatch, constants: { TIMES: 3 } });
+  await gpu.sync();
+});
