@@ -10,8 +10,13 @@ export interface MqarOptions extends LayoutOptions {
   readonly keys?: TokenRange;
   /** Tokens that are values: vocabulary / 2 to vocabulary − 1 unless told. */
   readonly values?: TokenRange;
-  /** Fill the blanks with random tokens of the whole vocabulary; false unless told. */
+  /** Fill the blanks with random tokens of the whole vocabulary. @default false */
   readonly randomFill?: boolean;
+  /**
+   * How often each key is written, each time with another value, of which the last counts: what a
+   * state must not only add to but replace. @default 1
+   */
+  readonly writes?: number;
 }
 
 /** Exponent of the power law of the gaps, as published. */
@@ -31,6 +36,9 @@ const BLANK = 0;
  * probability proportional to (g + 1)^(a − 1) with a = 0.01, without replacement: most queries come
  * soon. 4n ≤ L.
  *
+ * With `writes` w, the pairs come in w rounds, each with all keys in an order and with values of its
+ * own; the value of the last round is due. 2wn + 2n ≤ L.
+ *
  * Chance is 1/(number of values): 1/4096 for the published layout. A guesser that knows which values
  * stand in the sequence, but not whose they are, scores 1/n; a model that learns stays there for a
  * while.
@@ -38,7 +46,7 @@ const BLANK = 0;
  * @throws {RangeError} where the ranges overlap or hold fewer tokens than there are pairs.
  */
 export function mqar(options: MqarOptions = {}): Task {
-  const { vocabulary = 8192, pairs = 4, taskToken, randomFill = false } = options;
+  const { vocabulary = 8192, pairs = 4, taskToken, randomFill = false, writes = 1 } = options;
   const half = Math.floor(vocabulary / 2);
   const { keys = [1, half - 1], values = [half, vocabulary - 1] } = options;
   checkLayout("mqar", vocabulary, { keys, values, blank: BLANK, taskToken });
@@ -52,19 +60,27 @@ export function mqar(options: MqarOptions = {}): Task {
     }
   };
   checkPairs(pairs);
+  if (!Number.isInteger(writes) || writes < 1) {
+    throw new RangeError(
+      `Cannot ask mqar as writes must be a positive integer: current value is ${writes}`,
+    );
+  }
 
   const task: Task = {
     name: "mqar",
     metric: "accuracy",
     vocabulary,
-    options: { vocabulary, pairs, keys, values, taskToken, randomFill },
+    options: {
+      ...{ vocabulary, pairs, keys, values, taskToken, randomFill },
+      ...(writes === 1 ? {} : { writes }),
+    },
     loads: { counts: "key–value pairs", default: pairs },
     depths: false,
     chance: () => 1 / rangeSize(values),
     guess: (load = pairs) => 1 / load,
     shortestLength(load = pairs): number {
       checkPairs(load);
-      return prefix + 4 * load;
+      return prefix + 2 * load * (writes + 1);
     },
     sample(coordinates): Sample {
       const { length, load = pairs } = coordinates;
@@ -72,17 +88,26 @@ export function mqar(options: MqarOptions = {}): Task {
       const random = randomAt("mqar", { ...coordinates, load });
       const sample = draft(length, BLANK, taskToken);
       const drawnKeys = random.distinct(load, keys);
-      const drawnValues = random.distinct(load, values);
-      const slots = Math.floor((length - prefix - 2 * load) / 2);
-      const queries = prefix + 2 * load;
-      for (let i = 0; i < load; i++) {
-        sample.tokens[prefix + 2 * i] = drawnKeys[i];
-        sample.tokens[prefix + 2 * i + 1] = drawnValues[i];
+      const drawnValues = new Uint32Array(load);
+      const written = new Uint32Array(load);
+      for (let round = 0; round < writes; round++) {
+        const roundValues = random.distinct(load, values);
+        // One round needs no order of its own: its keys are drawn in one.
+        const order = writes === 1 ? drawnKeys.keys() : random.distinct(load, [0, load - 1]);
+        let position = prefix + 2 * load * round;
+        for (const i of order) {
+          sample.tokens[position] = drawnKeys[i];
+          sample.tokens[position + 1] = drawnValues[i] = roundValues[i];
+          written[i] = position;
+          position += 2;
+        }
       }
+      const queries = prefix + 2 * load * writes;
+      const slots = Math.floor((length - queries) / 2);
       drawGaps(random, load, slots).forEach((gap, i) => {
         const position = queries + 2 * gap;
         sample.tokens[position] = drawnKeys[i];
-        ask(sample, position, drawnValues[i], prefix + 2 * i);
+        ask(sample, position, drawnValues[i], written[i]);
       });
       if (randomFill) {
         for (let t = prefix; t < length; t++) {

@@ -206,6 +206,30 @@ Deno.test("mqar: the published layout", () => {
   }
 });
 
+Deno.test("mqar: of a key that is written several times the last value is due", () => {
+  const task = mqar({ vocabulary: 64, pairs: 5, writes: 3 });
+  assertEquals([task.shortestLength(), task.shortestLength(2)], [40, 16]);
+  assertThrows(() => mqar({ writes: 0 }), RangeError, "writes must be a positive integer");
+  let moved = 0;
+  for (let index = 0; index < 20; index++) {
+    const sample = task.sample({ length: 48, seed: 3, index, split: "test" });
+    const last = new Map<number, { value: number; position: number }>();
+    for (let t = 0; t < 30; t += 2) {
+      const [key, value] = sample.tokens.subarray(t, t + 2);
+      if (last.has(key) && last.get(key)!.value !== value) moved++;
+      last.set(key, { value, position: t });
+    }
+    assertEquals(last.size, 5);
+    const asked = scoredPositions(sample);
+    assertEquals(asked.length, 5);
+    for (const t of asked) {
+      const { value, position } = last.get(sample.tokens[t])!;
+      assertEquals([sample.labels[t], sample.evidence![t]], [value, position]);
+    }
+  }
+  assert(moved > 150, `only ${moved} writes changed a value`);
+});
+
 Deno.test("mqar: 4n tokens hold n pairs, odd lengths and random blanks work", () => {
   const task = mqar({ vocabulary: 64, randomFill: true });
   for (const [length, load] of [[32, 8], [33, 8], [17, 4], [64, 16]]) {
