@@ -1,4 +1,4 @@
-import { randomAt, rangeSize, type TokenRange } from "../random.ts";
+import { type Random, randomAt, rangeSize, type TokenRange } from "../random.ts";
 import { checkLength, type Sample, type Task } from "../task.ts";
 import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts";
 
@@ -12,6 +12,11 @@ export interface SelectiveCopyingOptions extends LayoutOptions {
   readonly blank?: number;
   /** Asks for the next symbol: vocabulary − 1 unless told. */
   readonly mark?: number;
+  /**
+   * Whose samples: Mamba's, with the symbols anywhere and a mark for each answer, or MAD's, with blanks
+   * before symbols only, one mark, and a blank for each answer. @default "mamba"
+   */
+  readonly layout?: "mamba" | "mad";
 }
 
 /**
@@ -25,35 +30,50 @@ export interface SelectiveCopyingOptions extends LayoutOptions {
  * ```
  *
  * The length counts the marks: 2n ≤ L. MAD (Poli et al. 2024, section 3.1) has 256 tokens, symbols 0 to
- * 13, blank 14 and mark 15; there one mark and n blanks stand for the n marks.
+ * 13, blank 14 and mark 15, and another layout: each blank is put before a symbol of its own choice, so
+ * that the last symbol stands right before the one mark, behind which n blanks ask: 2n + 1 ≤ L.
+ *
+ * ```text
+ * tokens   . c . . a c . . b # . . . .      layout: "mad"
+ * labels   - - - - - - - - - - c a c b
+ * ```
  *
  * Chance is 1/(number of symbols): 1/14 for the published layout.
  *
  * @throws {RangeError} where mark, blank and symbols are not apart or the count is below 1.
  */
 export function selectiveCopying(options: SelectiveCopyingOptions = {}): Task {
-  const { vocabulary = 16, count = 16, blank = 0, taskToken } = options;
+  const { vocabulary = 16, count = 16, blank = 0, taskToken, layout = "mamba" } = options;
   const { mark = vocabulary - 1, symbols = [1, vocabulary - 2] } = options;
   checkLayout("selective-copying", vocabulary, { mark, symbols, blank, taskToken });
   const prefix = taskToken === undefined ? 0 : 1;
   const checkCount = (load: number): void => {
     if (!Number.isInteger(load) || load < 1) {
       throw new RangeError(
-        `Cannot ask selective-copying as the number of symbols must be a whole number from 1 on: current number is ${load}`,
+        `Cannot ask selective-copying as the number of symbols must be a positive integer: current number is ${load}`,
       );
     }
   };
   checkCount(count);
+  if (layout !== "mamba" && layout !== "mad") {
+    throw new RangeError(
+      `Cannot ask selective-copying as layout must be "mamba" or "mad": current value is "${layout}"`,
+    );
+  }
+  const marksBefore = layout === "mad" ? 1 : 0;
 
   const task: Task = {
     name: "selective-copying",
     metric: "accuracy",
     vocabulary,
-    options: { vocabulary, count, symbols, blank, mark, taskToken },
+    options: {
+      ...{ vocabulary, count, symbols, blank, mark, taskToken },
+      ...(layout === "mamba" ? {} : { layout }),
+    },
     loads: { counts: "symbols", default: count },
     depths: false,
     chance: () => 1 / rangeSize(symbols),
-    shortestLength: (load = count) => prefix + 2 * load,
+    shortestLength: (load = count) => prefix + 2 * load + marksBefore,
     sample(coordinates): Sample {
       const { length, load = count } = coordinates;
       checkCount(load);
@@ -61,15 +81,26 @@ export function selectiveCopying(options: SelectiveCopyingOptions = {}): Task {
       const random = randomAt("selective-copying", { ...coordinates, load });
       const sample = draft(length, blank, taskToken);
       const marks = length - load;
-      const places = random.distinct(load, [prefix, marks - 1]).sort((a, b) => a - b);
+      const places = layout === "mad"
+        ? placesBehindBlanks(random, load, prefix, marks - 1)
+        : random.distinct(load, [prefix, marks - 1]).sort((a, b) => a - b);
+      if (layout === "mad") sample.tokens[marks - 1] = mark;
       places.forEach((place, i) => {
         const symbol = random.token(symbols);
         sample.tokens[place] = symbol;
-        sample.tokens[marks + i] = mark;
+        if (layout === "mamba") sample.tokens[marks + i] = mark;
         ask(sample, marks + i, symbol, place);
       });
       return finish(sample);
     },
   };
   return task;
+}
+
+/** Places of symbols in `[from, to)`, the last at its end: each blank goes before a symbol of its choice. */
+function placesBehindBlanks(random: Random, count: number, from: number, to: number): number[] {
+  const blanks = new Uint32Array(count);
+  for (let i = to - from - count; i > 0; i--) blanks[random.integer(0, count - 1)]++;
+  let place = from - 1;
+  return Array.from(blanks, (before) => place += before + 1);
 }

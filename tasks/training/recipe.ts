@@ -133,7 +133,13 @@ const MAD: readonly RecipeTask[] = ([
   "selective-copying",
   "compression",
   "memorization",
-] as const).map((name) => ({ name, options: smallLayout(name, true) }));
+] as const).map((name) => ({
+  name,
+  options: {
+    ...smallLayout(name, true),
+    ...(name === "selective-copying" ? { layout: "mad" as const } : {}),
+  },
+}));
 
 /** What must be copied from far back (Jelassi et al. 2024). */
 const COPYING: readonly RecipeTask[] = (["copying", "ngram-lookup", "phone-book"] as const)

@@ -277,6 +277,28 @@ Deno.test("selective-copying: the symbols are due in their order, with no answer
   }
 });
 
+Deno.test("selective-copying: MAD has blanks before symbols only, one mark, and asks at blanks", () => {
+  const task = selectiveCopying({ vocabulary: 64, count: 4, layout: "mad" });
+  assertEquals([task.shortestLength(), task.chance()], [9, 1 / 62]);
+  const firsts = new Set<number>();
+  for (let index = 0; index < 50; index++) {
+    const { tokens, labels, evidence } = task.sample({ length: 20, seed: 1, index, split: "test" });
+    assertEquals([...tokens.subarray(15)], [63, 0, 0, 0, 0]);
+    const places = [...tokens.keys()].filter((t) => t < 15 && tokens[t] !== 0);
+    assertEquals([places.length, places.at(-1)], [4, 14]);
+    assertEquals([...labels.subarray(16)], places.map((t) => tokens[t]));
+    assertEquals([...evidence!.subarray(16)], places);
+    assert(labels.subarray(0, 16).every((label) => label === UNSCORED));
+    firsts.add(places[0]);
+  }
+  assert(firsts.size > 4);
+  assertThrows(
+    () => selectiveCopying({ layout: "mda" as "mad" }),
+    RangeError,
+    'layout must be "mamba" or "mad"',
+  );
+});
+
 Deno.test("passkey: depth puts the needle, the key is asked at the end", () => {
   for (const depth of [undefined, 0, 0.25, 1]) {
     for (const { tokens, labels, depth: found } of samplesOf(passkey(), 100, 100, depth)) {
