@@ -10,6 +10,7 @@ import { FORMAT } from "./published/lengthwise.ts";
 import { failBare, readBare, readPublished } from "./published/registry.ts";
 import { withStoredHead } from "./published/stored_head.ts";
 import { CheckpointTensors } from "./published/tensors.ts";
+import { replaceFile } from "./replace_file.ts";
 import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
 import { openWeights, Weights } from "./weights.ts";
 
@@ -29,7 +30,7 @@ export async function storeParameters(model: Model): Promise<Map<string, StoredT
 export async function saveModel(model: Model, directory: string): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   const configuration = { format: FORMAT, ...model.configuration };
-  await Deno.writeTextFile(
+  await replaceFile(
     `${directory}/config.json`,
     JSON.stringify(configuration, undefined, 2) + "\n",
   );
@@ -97,21 +98,6 @@ export async function describeModel(directory: string | URL): Promise<ModelDescr
   using checkpoint = new Checkpoint(await findCheckpoint(directory));
   const { configuration, trainedLength } = await checkpoint.read();
   return { configuration, trainedLength };
-}
-
-/** Writes a file whole or not at all: a killed run leaves the one that was there. */
-export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${path}.partial`;
-  const file = await Deno.open(partial, { write: true, create: true, truncate: true });
-  try {
-    for (let written = 0; written < bytes.length;) {
-      written += await file.write(bytes.subarray(written));
-    }
-    await file.sync();
-  } finally {
-    file.close();
-  }
-  await Deno.rename(partial, path);
 }
 
 /** A folder, an address of one, or a file of weights. */

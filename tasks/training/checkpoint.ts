@@ -1,4 +1,5 @@
-import { replaceFile, storeParameters } from "../../models/checkpoints/checkpoint.ts";
+import { storeParameters } from "../../models/checkpoints/checkpoint.ts";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import {
   type MixerState,
