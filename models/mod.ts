@@ -74,6 +74,7 @@ export {
   type SingleMixerConfiguration,
 } from "./mixers/registry.ts";
 export { type GenerateOptions, Model } from "./model.ts";
+export { NotANumberError, type NotANumberPlace } from "./not_a_number.ts";
 export type { Batch, Scores } from "./scoring.ts";
 export { ModelState } from "./state.ts";
 export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";

@@ -1,6 +1,6 @@
 import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
-import { argmax } from "../kernels/sampling/mod.ts";
+import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
 import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
@@ -15,6 +15,7 @@ import {
   rmsNorm,
   scale,
 } from "./operations.ts";
+import { NotANumberError } from "./not_a_number.ts";
 import { scoped, uniformSource } from "./parameters.ts";
 import { type Batch, cut, type Due, type Scores, sortScores } from "./scoring.ts";
 import { disposeStates, ModelState } from "./state.ts";
@@ -209,6 +210,7 @@ export class Model implements Disposable {
    *
    * @returns The new tokens alone.
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   * @throws {NotANumberError} where a logit is NaN, after the given tokens or a new one.
    */
   async generate(tokens: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
     return await this.continueFrom(this.prefill(tokens), options);
@@ -219,6 +221,7 @@ export class Model implements Disposable {
    *
    * @param from Logits `[1, vocabulary]` and the state; both are taken over.
    * @returns The new tokens alone.
+   * @throws {NotANumberError} where a logit is NaN.
    */
   async continueFrom(
     from: { logits: Tensor; state: ModelState },
@@ -227,31 +230,39 @@ export class Model implements Disposable {
     const { maxTokens, stopTokens = [] } = options;
     const generated: number[] = [];
     let { logits, state } = from;
-    while (generated.length < maxTokens) {
-      using chosen = new DisposableStack();
-      const batch: Tensor[] = [];
-      const count = Math.min(TOKENS_PER_READ, maxTokens - generated.length);
-      for (let i = 0; i < count; i++) {
-        const { tokens: best } = argmax(this.gpu, { logits });
-        logits[Symbol.dispose]();
-        using next = best.reshape([1, 1]);
-        batch.push(chosen.use(best));
-        ({ logits, state } = this.#advance(next, state));
+    const given = state.position;
+    try {
+      while (generated.length < maxTokens) {
+        using chosen = new DisposableStack();
+        const batch: Tensor[] = [];
+        const count = Math.min(TOKENS_PER_READ, maxTokens - generated.length);
+        for (let i = 0; i < count; i++) {
+          const { tokens: best } = argmax(this.gpu, { logits });
+          logits[Symbol.dispose]();
+          using next = best.reshape([1, 1]);
+          batch.push(chosen.use(best));
+          ({ logits, state } = this.#advance(next, state));
+        }
+        for (const [token] of await this.gpu.read(batch)) {
+          if (token === NO_TOKEN) {
+            const position = given + generated.length - 1;
+            throw new NotANumberError("largest logit", NaN, { position });
+          }
+          generated.push(token);
+          if (stopTokens.includes(token)) return generated;
+        }
       }
-      for (const [token] of await this.gpu.read(batch)) {
-        generated.push(token);
-        if (stopTokens.includes(token)) break;
-      }
-      if (stopTokens.includes(generated.at(-1)!)) break;
+      return generated;
+    } finally {
+      logits[Symbol.dispose]();
+      state[Symbol.dispose]();
     }
-    logits[Symbol.dispose]();
-    state[Symbol.dispose]();
-    return generated;
   }
 
   /**
    * Reads a batch segment by segment and scores the tokens that are due in it. The head sees only
    * the positions where something is due; memory does not grow with the length but for the state.
+   * Where the model computes NaN, so are the likelihoods.
    *
    * @throws {RangeError} where a token is not in the vocabulary.
    */

@@ -100,7 +100,7 @@ export {
 export { train, type TrainingProgress, type TrainOptions } from "./training/train.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { type LawOptions, type Level, levelsOf, windowLaw } from "./sweep/laws.ts";
-export { NotANumberError, type Score, score, type ScoreOptions } from "./sweep/score.ts";
+export { type Score, score, type ScoreOptions } from "./sweep/score.ts";
 export {
   type FailedCell,
   runSweep,

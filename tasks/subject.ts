@@ -71,8 +71,16 @@ export interface Answers {
 export interface Subject extends SubjectCard {
   /** How large its state is after `length` tokens, in bytes. */
   stateBytes(length: number): number;
-  /** Answers a batch of samples of one length. */
-  answer(samples: readonly Sample[]): Promise<Answers>;
+  /**
+   * Answers a batch of samples of one length.
+   *
+   * @param options.signal Ends it between two replies, where those are due.
+   * @throws {NotANumberError} where what a reply is chosen by is NaN.
+   */
+  answer(
+    samples: readonly Sample[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Answers>;
   /** The most tokens that it reads at once: more are read in segments, where that is so. */
   readonly segmentTokens?: number;
   /** How long one more token takes after `length` of them. */
@@ -91,6 +99,14 @@ export interface SubjectSource {
   learn?(recipes: readonly Recipe[], where: { folder: string; train: boolean }): void;
   /** The cards of the named models, in order; of the default ones where `names` is empty. */
   find(names: readonly string[]): Promise<readonly SubjectCard[]>;
-  /** Loads one. Only one is held at a time. */
-  open(card: SubjectCard): Promise<Subject & AsyncDisposable>;
+  /**
+   * Loads one. Only one is held at a time.
+   *
+   * @param options.signal Ends the training of a model that is trained first, at a checkpoint.
+   * @throws {DOMException} called `AbortError`, where it did.
+   */
+  open(
+    card: SubjectCard,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Subject & AsyncDisposable>;
 }

@@ -27,6 +27,8 @@ export interface Sample {
   readonly depth?: number;
   /** How many bytes of text the labels stand for, where the tokens are a text. */
   readonly bytes?: number;
+  /** Of a text, whether the tokenizer's begin token stands before it. */
+  readonly begins?: boolean;
   /** What is due after the last token, where the answer is a text: no position is labelled then. */
   readonly reply?: Reply;
 }

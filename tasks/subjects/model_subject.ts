@@ -1,5 +1,5 @@
 import { timeWork } from "../../kernels/gpu/mod.ts";
-import type { Model, Tokenizer } from "../../models/mod.ts";
+import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts";
 import { SEGMENT_TOKENS } from "../../models/model.ts";
 import type { Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
@@ -60,10 +60,13 @@ export class ModelSubject implements Subject, AsyncDisposable {
     return this.model.stateBytes(length);
   }
 
-  async answer(samples: readonly Sample[]): Promise<Answers> {
+  async answer(
+    samples: readonly Sample[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Answers> {
     return samples[0].reply === undefined
       ? await this.#score(samples)
-      : await this.#reply(samples, this.#tokenizer);
+      : await this.#reply(samples, this.#tokenizer, signal);
   }
 
   async #score(samples: readonly Sample[]): Promise<Answers> {
@@ -95,6 +98,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
   async #reply(
     samples: readonly Sample[],
     tokenizer: Tokenizer | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<Answers> {
     if (tokenizer === undefined) throw new Error(`Cannot ask ${this.name} for a reply in words`);
     const { gpu } = this.model;
@@ -103,16 +107,20 @@ export class ModelSubject implements Subject, AsyncDisposable {
     const longest = samples.map(({ tokens, reply }) => tokens.length + reply!.budget);
     this.model.checkRoom(Math.max(...longest));
     gpu.resetPeak();
-    for (const { tokens, reply } of samples) {
+    for (const [sample, { tokens, reply }] of samples.entries()) {
+      signal?.throwIfAborted();
       const maxTokens = reply!.budget;
       let read!: ReturnType<Model["prefill"]>;
       prefillMilliseconds += await timeWork(gpu, () => {
         read = this.model.prefill(tokens);
       });
       const stopTokens = this.#stopTokens;
-      replies.push(
-        tokenizer.decode(await this.model.continueFrom(read, { maxTokens, stopTokens })),
-      );
+      try {
+        const reply = await this.model.continueFrom(read, { maxTokens, stopTokens });
+        replies.push(tokenizer.decode(reply));
+      } catch (error) {
+        throw error instanceof NotANumberError ? error.at({ sample }) : error;
+      }
     }
     const none = samples.map(() => []);
     return {

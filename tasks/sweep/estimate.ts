@@ -3,7 +3,7 @@ import type { Sample, Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { fitNonNegative } from "./fit.ts";
-import { batchSize } from "./run.ts";
+import { batchSize } from "./cell_runner.ts";
 
 /** What a cell is expected to cost. */
 export interface CellEstimate {

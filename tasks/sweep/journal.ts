@@ -1,5 +1,8 @@
 import { join } from "@std/path";
+import { reasonOf } from "../errors.ts";
+import { sameFile } from "../lock.ts";
 import type { SweepConfiguration } from "./configuration.ts";
+import { type JournalLine, readLine, writeLine } from "./journal_line.ts";
 import type { Row } from "./rows.ts";
 import type { Shard } from "./shards.ts";
 
@@ -23,34 +26,54 @@ export interface JournalEntry {
   readonly rows?: readonly Row[];
   /** Why it has none. */
   readonly failed?: string;
+  /** What it failed on. */
+  readonly adapter?: string;
+}
+
+/** What a journal's file holds. */
+export interface JournalContent {
+  /** Its first line. */
+  readonly header: JournalHeader;
+  /** The lines behind it that are whole, in order. */
+  readonly entries: readonly JournalEntry[];
+  /** The numbers of the lines that are damaged, the file's first being 1: their cells are lost. */
+  readonly damaged: readonly number[];
 }
 
 /** The journal's file in a results folder. */
 export const JOURNAL = "journal.jsonl";
 
 /**
- * The results of a sweep as they come, one line a cell, on the disk before the next cell begins.
+ * The results of a sweep as they come, one line per cell, on the disk before the next cell begins.
  *
- * The file is locked for as long as the process lives: the system lets go of the lock when the
- * process ends, however it ends. A last line that a killed process left half-written is cut off.
+ * The file is locked for as long as the process lives: the system frees the lock when the process
+ * ends, however it ends. A last line that a killed process left half-written is cut off; a line whose
+ * checksum is wrong is left where it is, and counts for nothing.
  */
 export class Journal implements Disposable {
   /** What is written so far. */
   readonly entries: readonly JournalEntry[];
+  /** The numbers of the lines that were damaged when it was opened. */
+  readonly damaged: readonly number[];
   readonly #file: Deno.FsFile;
   readonly #path: string;
 
-  private constructor(file: Deno.FsFile, path: string, entries: readonly JournalEntry[]) {
+  private constructor(
+    file: Deno.FsFile,
+    path: string,
+    { entries, damaged }: Pick<JournalContent, "entries" | "damaged">,
+  ) {
     this.#file = file;
     this.#path = path;
     this.entries = entries;
+    this.damaged = damaged;
   }
 
   /**
    * Opens a folder's journal, a new one where there is none.
    *
    * @throws {Error} where the folder cannot be written, another process is writing there, results
-   * are there and `resume` is not asked for, or they are another sweep's.
+   * are there and `resume` is not asked for, they are another sweep's, or the first line is damaged.
    */
   static async open(
     folder: string,
@@ -74,42 +97,59 @@ export class Journal implements Disposable {
           `Cannot sweep into ${folder} as it holds results: go on with them by --resume, or name another folder with --out`,
         );
       }
-      const [first, ...rest] = lines.map((line, i) => parseLine(line, path, i + 1));
-      if (first === undefined) {
+      const content = parseLines(lines, path);
+      if (content === undefined) {
         if (size > 0) await file.truncate(0);
-        const journal = new Journal(file, path, []);
+        const journal = new Journal(file, path, { entries: [], damaged: [] });
         await journal.#write(header);
         return journal;
       }
-      checkHeader(first as JournalHeader, header, folder);
+      checkHeader(content.header, header, folder);
       await file.truncate(bytes);
-      return new Journal(file, path, rest as JournalEntry[]);
+      return new Journal(file, path, content);
     } catch (error) {
       file.close();
       throw error;
     }
   }
 
-  /** Appends a cell, and returns when it is on the disk. @throws {Error} where the disk is full. */
+  /**
+   * Appends a cell, and returns when it is on the disk.
+   *
+   * @throws {Error} where the disk is full, or the file is no longer in its folder.
+   */
   async append(entry: JournalEntry): Promise<void> {
     await this.#write(entry);
     (this.entries as JournalEntry[]).push(entry);
   }
 
-  /** Closes the file, and with it lets go of the lock. */
+  /**
+   * Checks that what is written can be found again.
+   *
+   * @throws {Error} where the file was deleted or another took its place.
+   */
+  async check(): Promise<void> {
+    if (await sameFile(this.#file, this.#path)) return;
+    throw new Error(
+      `Cannot go on as ${this.#path} was deleted or replaced while the sweep was running: its results are lost, and another sweep may be writing there; start again, in another folder with --out`,
+    );
+  }
+
+  /** Closes the file, and with it frees the lock. */
   [Symbol.dispose](): void {
     this.#file.close();
   }
 
   async #write(line: JournalHeader | JournalEntry): Promise<void> {
-    const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
+    await this.check();
+    const bytes = new TextEncoder().encode(writeLine(line));
     try {
       for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
       await this.#file.syncData();
     } catch (error) {
       throw new Error(
         `Cannot write ${this.#path}: ${
-          reason(error)
+          reasonOf(error)
         }; the cells before are safe: make room, then go on with --resume`,
         { cause: error },
       );
@@ -120,25 +160,18 @@ export class Journal implements Disposable {
 /**
  * What a folder's journal holds so far; nothing where there is none.
  *
- * @throws {Error} where a line is damaged.
+ * @throws {Error} where its first line, which says whose it is, is damaged, or it cannot be read.
  */
-export async function readJournal(
-  folder: string,
-): Promise<{ header: JournalHeader; entries: readonly JournalEntry[] } | undefined> {
+export async function readJournal(folder: string): Promise<JournalContent | undefined> {
   const path = join(folder, JOURNAL);
   let bytes: Uint8Array;
   try {
     bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
-  const [header, ...entries] = completeLines(bytes).lines.map((line, i) =>
-    parseLine(line, path, i + 1)
-  );
-  return header === undefined
-    ? undefined
-    : { header: header as JournalHeader, entries: entries as JournalEntry[] };
+  return parseLines(completeLines(bytes).lines, path);
 }
 
 async function openFile(folder: string, path: string): Promise<Deno.FsFile> {
@@ -147,28 +180,37 @@ async function openFile(folder: string, path: string): Promise<Deno.FsFile> {
     return await Deno.open(path, { read: true, append: true, create: true });
   } catch (error) {
     throw new Error(
-      `Cannot write results into ${folder}: ${reason(error)}; name another folder with --out`,
+      `Cannot write results into ${folder}: ${reasonOf(error)}; name another folder with --out`,
       { cause: error },
     );
   }
 }
 
 /** The lines that end, and how many bytes they take. */
-function completeLines(bytes: Uint8Array): { lines: string[]; bytes: number } {
-  const end = bytes.lastIndexOf(0x0A) + 1;
-  const text = new TextDecoder().decode(bytes.subarray(0, end));
-  return { lines: text.split("\n").filter((line) => line !== ""), bytes: end };
+function completeLines(bytes: Uint8Array): { lines: Uint8Array[]; bytes: number } {
+  const lines: Uint8Array[] = [];
+  let start = 0;
+  for (let end; (end = bytes.indexOf(0x0A, start)) >= 0; start = end + 1) {
+    lines.push(bytes.subarray(start, end));
+  }
+  return { lines, bytes: start };
 }
 
-function parseLine(line: string, path: string, number: number): JournalHeader | JournalEntry {
-  try {
-    return JSON.parse(line);
-  } catch (error) {
+function parseLines(lines: readonly Uint8Array[], path: string): JournalContent | undefined {
+  if (lines.length === 0) return undefined;
+  const [header, ...rest]: (JournalLine | undefined)[] = lines.map(readLine);
+  if (header?.kind !== "header") {
     throw new Error(
-      `Cannot read ${path}: line ${number} is damaged; take the line out to have its cell run again`,
-      { cause: error },
+      `Cannot read ${path}: line 1 is damaged, which says which sweep it is of; name another folder with --out`,
     );
   }
+  const entries: JournalEntry[] = [];
+  const damaged: number[] = [];
+  for (const [i, line] of rest.entries()) {
+    if (line?.kind === "entry") entries.push(line.entry);
+    else if (lines[i + 1].length > 0) damaged.push(i + 2);
+  }
+  return { header: header.header, entries, damaged };
 }
 
 function checkHeader(found: JournalHeader, header: JournalHeader, folder: string): void {
@@ -184,15 +226,11 @@ function checkHeader(found: JournalHeader, header: JournalHeader, folder: string
   const same = JSON.stringify(found.configuration) === JSON.stringify(header.configuration);
   throw new Error(
     `Cannot go on in ${folder} as its journal is of another sweep (${
-      found.hash?.slice(0, 12)
+      found.hash.slice(0, 12)
     }, not ${header.hash.slice(0, 12)}): ${
       same
         ? `its models, the files of its tasks or the version of Lengthwise (${found.lengthwise}) were others`
         : `that was ${JSON.stringify(found.configuration)}`
     }; leave out the options to go on with it, or name another folder with --out`,
   );
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/^.*?: (?=open|mkdir)/, "") : String(error);
 }

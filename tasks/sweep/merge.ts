@@ -2,10 +2,11 @@ import { join } from "@std/path";
 import type { SubjectSource } from "../subject.ts";
 import { type Cell, cellKey, enumerateCells } from "./cells.ts";
 import type { SweepConfiguration } from "./configuration.ts";
-import { Journal, type JournalEntry, type JournalHeader, readJournal } from "./journal.ts";
+import { Journal, type JournalContent, type JournalHeader, readJournal } from "./journal.ts";
 import { findModels, MODELS } from "./models.ts";
 import type { Row } from "./rows.ts";
-import { rowsOf, sweepHash, writeResults } from "./run.ts";
+import { Outcomes } from "./outcomes.ts";
+import { sweepHash, writeResults } from "./run.ts";
 import { SHARDS } from "./shards.ts";
 
 /** A journal that is of another sweep than the rest. */
@@ -34,8 +35,10 @@ export interface Contradiction {
 export interface MergeResult {
   /** What was swept. */
   readonly configuration: SweepConfiguration;
-  /** All rows, in the order of the grid. */
+  /** The results, in the order of the grid. */
   readonly rows: readonly Row[];
+  /** The rows of `sweep.csv`: the results, and a row for each cell that was tried and has none. */
+  readonly table: readonly Row[];
   /** The folders of the journals that were joined. */
   readonly joined: readonly string[];
   /** Cells in the whole grid. */
@@ -50,16 +53,14 @@ export interface MergeResult {
   readonly contradictions: readonly Contradiction[];
   /** Journals of other sweeps, which are left out. */
   readonly foreign: readonly ForeignJournal[];
+  /** Lines that are damaged: their cells are missing, unless another line holds them. */
+  readonly damaged: readonly { readonly folder: string; readonly line: number }[];
 }
 
 /** A journal as it was found. */
-export interface FoundJournal {
+export interface FoundJournal extends JournalContent {
   /** Its folder. */
   readonly folder: string;
-  /** Whose it is. */
-  readonly header: JournalHeader;
-  /** Its cells. */
-  readonly entries: readonly JournalEntry[];
 }
 
 /** What may differ between two runs of a cell: what it cost, and where it ran. */
@@ -99,7 +100,6 @@ export async function mergeSweep(
   const byKey = new Map(cells.map((cell) => [cellKey(cell), cell]));
 
   const finished = new Map<string, { rows: readonly Row[]; folder: string }>();
-  const reasons = new Map<string, string>();
   const double = new Set<Cell>();
   const contradictions: Contradiction[] = [];
   const joined = found.filter(({ header }) => header.hash === hash);
@@ -108,8 +108,8 @@ export async function mergeSweep(
       const cell = byKey.get(key);
       if (cell === undefined) continue;
       const before = finished.get(key);
-      if (failed !== undefined) reasons.set(key, failed);
-      else if (before === undefined) finished.set(key, { rows: rows!, folder });
+      if (failed !== undefined) continue;
+      if (before === undefined) finished.set(key, { rows: rows!, folder });
       else if (JSON.stringify(before.rows) !== JSON.stringify(rows)) { // else it is a copy
         const difference = differenceOf(before.rows, rows!);
         if (difference === undefined) double.add(cell);
@@ -122,24 +122,34 @@ export async function mergeSweep(
     { lengthwise: joined[0].header.lengthwise, hash, configuration },
     { resume: true },
   );
-  const there = new Set(journal.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
+  const outcomes = new Outcomes(
+    joined.flatMap(({ entries }) => entries.filter(({ cell }) => byKey.has(cell))),
+  );
+  const there = new Outcomes(journal.entries);
   for (const key of byKey.keys()) {
-    const rows = finished.get(key)?.rows;
-    if (rows !== undefined && !there.has(key)) await journal.append({ cell: key, rows });
+    const rows = outcomes.finished.get(key);
+    const failure = outcomes.failed.get(key);
+    if (rows !== undefined && !there.finished.has(key)) await journal.append({ cell: key, rows });
+    if (failure !== undefined && !there.failed.has(key)) {
+      const { reason: failed, ...where } = failure;
+      await journal.append({ cell: key, failed, ...where });
+    }
   }
-  const rows = new Map([...finished].map(([key, { rows }]) => [key, rows]));
-  await writeResults(out, grid, rows);
-  const without = cells.filter((cell) => !finished.has(cellKey(cell)));
+  const table = outcomes.table(grid, configuration);
+  await writeResults(out, table);
+  const without = cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));
   return {
     configuration,
-    rows: rowsOf(grid, rows),
+    rows: outcomes.rows(grid),
+    table,
     joined: joined.map(({ folder }) => folder),
     total: cells.length,
-    missing: without.filter((cell) => !reasons.has(cellKey(cell))),
+    missing: without.filter((cell) => !outcomes.failed.has(cellKey(cell))),
     failed: without.flatMap((cell) => {
-      const reason = reasons.get(cellKey(cell));
-      return reason === undefined ? [] : [{ cell, reason }];
+      const failure = outcomes.failed.get(cellKey(cell));
+      return failure === undefined ? [] : [{ cell, reason: failure.reason }];
     }),
+    damaged: joined.flatMap(({ folder, damaged }) => damaged.map((line) => ({ folder, line }))),
     double: [...double],
     contradictions,
     foreign: found.filter(({ header }) => header.hash !== hash).map(({ folder, header }) => ({
@@ -156,12 +166,7 @@ export async function journalsIn(...folders: readonly string[]): Promise<FoundJo
 }
 
 async function journalsInFolder(folder: string): Promise<FoundJournal[]> {
-  const shards: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(join(folder, SHARDS))) shards.push(name);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  const shards = await foldersIn(join(folder, SHARDS));
   shards.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const all = [folder, ...shards.map((name) => join(folder, SHARDS, name))];
   const found = await Promise.all(all.map(async (folder) => {
@@ -169,6 +174,22 @@ async function journalsInFolder(folder: string): Promise<FoundJournal[]> {
     return journal === undefined ? [] : [{ folder, ...journal }];
   }));
   return found.flat();
+}
+
+/** The names of a folder's folders, links to some among them: file managers leave files of their own. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      const info = await Deno.stat(join(folder, name)).catch(() => undefined);
+      if (info?.isDirectory) names.push(name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
+      throw error;
+    }
+  }
+  return names;
 }
 
 /** The sweep that is merged: the one that `out` holds already, otherwise the one of most cells. */

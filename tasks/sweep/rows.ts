@@ -25,6 +25,9 @@ export const COLUMNS = [
   "prefill_ms",
   "step_ms",
   "peak_bytes",
+  "replies_empty",
+  "begin_token",
+  "reason",
   "adapter",
   "version",
 ] as const;
@@ -39,6 +42,7 @@ const TEXTS = [
   "template",
   "distance",
   "metric",
+  "reason",
   "adapter",
   "version",
 ] as const;
@@ -56,7 +60,23 @@ const OPTIONAL = [
   "prefill_ms",
   "step_ms",
   "peak_bytes",
+  "replies_empty",
+  "begin_token",
+  "reason",
 ] as const;
+
+/** Whether a column holds text. */
+export function isText(column: string): boolean {
+  return (TEXTS as readonly string[]).includes(column);
+}
+
+/** Whether a column is empty where it does not apply. */
+export function isOptional(column: string): boolean {
+  return (OPTIONAL as readonly string[]).includes(column);
+}
+
+/** The metric of a cell that was tried and has no result: its value counts such cells. */
+export const FAILED = "failed";
 
 /** One cell and metric: a line of `sweep.csv`. A column that does not apply is left out. */
 export interface Row {
@@ -105,7 +125,8 @@ export interface Row {
    * `chance`; `guess`, the accuracy of a guesser that knows which answers there are, but not to what;
    * `window_law`, the accuracy of a perfect model that sees as many last tokens, `stacked_law` of one
    * whose layers hand on what they see; `distance_law`, of one that answers rightly as far back as it
-   * was trained, and guesses beyond.
+   * was trained, and guesses beyond;
+   * `failed` alone of a cell that was tried and has no result, which {@linkcode Row.reason} explains.
    */
   readonly metric: string;
   /** The metric's value. */
@@ -120,6 +141,12 @@ export interface Row {
   readonly step_ms?: number;
   /** The most GPU memory held while one sample alone is read, weights included. */
   readonly peak_bytes?: number;
+  /** How many of a cell's replies were empty, of tasks that are answered by one. */
+  readonly replies_empty?: number;
+  /** 1 where the tokenizer's begin token stands before each text, 0 where a text has none before it. */
+  readonly begin_token?: number;
+  /** Why a cell has no result. */
+  readonly reason?: string;
   /** What it ran on. */
   readonly adapter: string;
   /** The version of Lengthwise. */
@@ -141,7 +168,6 @@ export function formatRows(rows: readonly Row[]): string {
  */
 export function parseRows(csv: string, source: string): Row[] {
   const records = readCsv(csv, source);
-  const isOptional = (column: string): boolean => (OPTIONAL as readonly string[]).includes(column);
   const missing = COLUMNS.filter((column) => !isOptional(column) && !records[0].includes(column));
   if (missing.length > 0) {
     throw new Error(
@@ -153,7 +179,7 @@ export function parseRows(csv: string, source: string): Row[] {
     const row: Record<string, string | number> = {};
     for (const column of [...COLUMNS, TRAINING_SEEDS]) {
       const cell = line[header.indexOf(column)] ?? "";
-      if ((TEXTS as readonly string[]).includes(column)) {
+      if (isText(column)) {
         if (cell !== "" || !isOptional(column)) row[column] = cell;
       } else if (cell !== "") {
         row[column] = Number(cell);

@@ -1,40 +1,21 @@
 import { join } from "@std/path";
 import { DeviceLostError } from "../../kernels/gpu/mod.ts";
-import type { Answers, Subject, SubjectCard, SubjectSource } from "../subject.ts";
-import type { Sample, Task } from "../task.ts";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
+import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
+import { messageOf, reasonOf } from "../errors.ts";
 import { fingerprintPath } from "../fingerprint.ts";
 import { VERSION } from "../version.ts";
-import {
-  type Cell,
-  cellKey,
-  enumerateCells,
-  type ModelCells,
-  taskKey,
-  trainLengthOf,
-} from "./cells.ts";
-import {
-  checkConfiguration,
-  gridOf,
-  hashOf,
-  samplesOf,
-  type SweepConfiguration,
-} from "./configuration.ts";
-import { Journal } from "./journal.ts";
+import { CellRunner } from "./cell_runner.ts";
+import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
+import { checkConfiguration, hashOf, type SweepConfiguration } from "./configuration.ts";
+import { Journal, type JournalEntry } from "./journal.ts";
 import { findModels, MODELS } from "./models.ts";
-import { formatRows, round, roundFinite, type Row } from "./rows.ts";
-import { score } from "./score.ts";
+import { Outcomes } from "./outcomes.ts";
+import { formatRows, type Row } from "./rows.ts";
 import { type Shard, takeShard } from "./shards.ts";
 
 /** The results' file in a results folder. */
 export const RESULTS = "sweep.csv";
-
-/** How many tokens a batch may hold; a longer sample is a batch of its own. */
-const BATCH_TOKENS = 2 ** 15;
-
-/** How many samples of a length are answered at once. */
-export function batchSize(length: number): number {
-  return Math.max(1, Math.floor(BATCH_TOKENS / length));
-}
 
 /** Where a sweep stands. */
 export interface SweepProgress {
@@ -64,8 +45,12 @@ export interface SweepOptions {
   readonly models?: string;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
-  /** Stops the sweep after the cell that is running. */
+  /** Stops the sweep after the cell that is running; a training stops at a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Stops the sweep without the cell that is running, between two batches of it. */
+  readonly now?: AbortSignal;
+  /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
+  readonly onDamage?: (lines: readonly number[]) => void;
   /** Called before and after each cell. */
   readonly onProgress?: (progress: SweepProgress) => void;
 }
@@ -80,8 +65,10 @@ export interface FailedCell {
 
 /** What a sweep leaves. */
 export interface SweepResult {
-  /** All rows, in the order of the grid. */
+  /** The results, in the order of the grid. */
   readonly rows: readonly Row[];
+  /** The rows of `sweep.csv`: the results, and a row for each cell that was tried and has none. */
+  readonly table: readonly Row[];
   /** Cells that have no result. */
   readonly failed: readonly FailedCell[];
   /** Cells in all. */
@@ -97,7 +84,7 @@ export interface SweepResult {
  * A cell that fails is noted, and the rest goes on; `resume` tries it again.
  *
  * @throws {Error} where the configuration does not fit the models, there is no adapter, the folder
- * cannot be written, or the GPU is lost; the cells before are in the journal.
+ * cannot be written or is deleted meanwhile, or the GPU is lost; the cells before are in the journal.
  */
 export async function runSweep(
   configuration: SweepConfiguration,
@@ -117,27 +104,33 @@ export async function runSweep(
     { lengthwise: VERSION, hash, configuration, ...(shard === undefined ? {} : { shard }) },
     { resume: options.resume ?? false },
   );
-  const finished = new Map(
-    journal.entries.flatMap(({ cell, rows }) => rows === undefined ? [] : [[cell, rows]]),
-  );
-  const resumed = grid.flatMap(({ cells }) => cells).filter((cell) => finished.has(cellKey(cell)));
+  if (journal.damaged.length > 0) options.onDamage?.(journal.damaged);
+  const outcomes = new Outcomes(journal.entries);
+  const resumed = grid.flatMap(({ cells }) => cells)
+    .filter((cell) => outcomes.finished.has(cellKey(cell)));
   const failed: FailedCell[] = [];
-  const clock = new Clock(grid, finished);
+  const clock = new Clock(grid, outcomes.finished);
+  const run: Run = { configuration, source, options, journal, outcomes, failed, clock };
   try {
     for (const model of grid) {
       if (options.signal?.aborted) break;
-      await runModel(model, configuration, source, options, journal, finished, failed, clock);
+      await runModel(run, model);
     }
-  } finally {
-    await writeResults(options.out, grid, finished);
+  } catch (error) {
+    // The first error is the cause: a folder that is gone cannot hold the CSV either.
+    await writeResults(options.out, outcomes.table(grid, configuration)).catch(() => {});
+    throw error;
   }
-  const done = finished.size + failed.length;
+  const table = outcomes.table(grid, configuration);
+  await writeResults(options.out, table);
+  const { total } = clock;
   return {
-    rows: rowsOf(grid, finished),
+    rows: outcomes.rows(grid),
+    table,
     failed,
-    total: clock.total,
+    total,
     resumed: resumed.length,
-    stopped: done < clock.total,
+    stopped: outcomes.finished.size + failed.length < total,
   };
 }
 
@@ -158,22 +151,33 @@ export async function sweepHash(
   return await hashOf([configuration, VERSION, models, contents]);
 }
 
-async function runModel(
-  { card, tasks, cells }: ModelCells,
-  configuration: SweepConfiguration,
-  source: SubjectSource,
-  { signal, onProgress }: SweepOptions,
-  journal: Journal,
-  finished: Map<string, readonly Row[]>,
-  failed: FailedCell[],
-  clock: Clock,
-): Promise<void> {
-  const left = cells.filter((cell) => !finished.has(cellKey(cell)));
+/** A sweep that is running. */
+interface Run {
+  readonly configuration: SweepConfiguration;
+  readonly source: SubjectSource;
+  readonly options: SweepOptions;
+  readonly journal: Journal;
+  readonly outcomes: Outcomes;
+  /** Cells that failed in this run. */
+  readonly failed: FailedCell[];
+  readonly clock: Clock;
+}
+
+async function runModel(run: Run, { card, tasks, cells }: ModelCells): Promise<void> {
+  const { configuration, source, options, journal, outcomes, failed, clock } = run;
+  const { signal, now, onProgress } = options;
+  const left = cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));
   if (left.length === 0) return;
-  const note = async (cell: Cell, outcome: { rows?: readonly Row[]; failed?: string }) => {
-    await journal.append({ cell: cellKey(cell), ...outcome });
-    if (outcome.rows) finished.set(cellKey(cell), outcome.rows);
-    else failed.push({ cell, reason: outcome.failed! });
+  const adapter = await source.adapter();
+  const note = async (cell: Cell, outcome: { rows: Row[] } | { failed: string }) => {
+    const entry: JournalEntry = {
+      cell: cellKey(cell),
+      ...outcome,
+      ...("failed" in outcome ? { adapter } : {}),
+    };
+    await journal.append(entry);
+    outcomes.add(entry);
+    if ("failed" in outcome) failed.push({ cell, reason: outcome.failed });
     clock.finish(cell);
     onProgress?.({ cell, ...clock.progress(), ...outcome });
   };
@@ -181,23 +185,25 @@ async function runModel(
   onProgress?.({ cell: left[0], ...clock.progress() });
   let subject: Subject & AsyncDisposable;
   try {
-    subject = await source.open(card);
+    subject = await source.open(card, { signal });
   } catch (error) {
+    if (isStop(error, signal)) return;
     if (error instanceof DeviceLostError) throw error;
     for (const cell of left) await note(cell, { failed: messageOf(error) });
     return;
   }
   try {
-    const adapter = await source.adapter();
-    const runner = new CellRunner(subject, configuration, adapter);
+    const runner = new CellRunner(subject, configuration, adapter, now);
     for (const cell of left) {
       if (signal?.aborted) return;
+      await journal.check();
       onProgress?.({ cell, ...clock.progress() });
       clock.start();
-      let outcome: { rows?: readonly Row[]; failed?: string };
+      let outcome: { rows: Row[] } | { failed: string };
       try {
         outcome = { rows: await runner.run(cell, tasks.get(taskKey(cell))!) };
       } catch (error) {
+        if (isStop(error, now)) return;
         if (error instanceof DeviceLostError) throw error;
         outcome = { failed: messageOf(error) };
       }
@@ -208,94 +214,9 @@ async function runModel(
   }
 }
 
-interface SequenceCost {
-  readonly stepMilliseconds: number;
-  readonly peakBytes: number;
-}
-
-/** Runs cells of one model. */
-class CellRunner {
-  readonly #subject: Subject;
-  readonly #configuration: SweepConfiguration;
-  readonly #adapter: string;
-  /** What one sequence costs, by length: the same for all cells of a length. */
-  readonly #costs = new Map<number, SequenceCost>();
-
-  constructor(subject: Subject, configuration: SweepConfiguration, adapter: string) {
-    this.#subject = subject;
-    this.#configuration = configuration;
-    this.#adapter = adapter;
-  }
-
-  async run(cell: Cell, task: Task): Promise<Row[]> {
-    const { name, family, parameters, training, window, sinks, reach } = this.#subject;
-    const { length, depth, load, seed } = cell;
-    const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
-    const samples = Array.from(
-      { length: count },
-      (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
-    );
-    const { stepMilliseconds, peakBytes } = await this.#cost(length, samples[0]);
-    const answers = await this.#answer(samples, length);
-    const trainLength = trainLengthOf(this.#configuration, this.#subject);
-    const laws = { load, window, sinks, reach, trainLength };
-    const scores = score(task, samples, answers, { ...laws, depth });
-    return scores.map(({ metric, value, low, high, distance, samples = count }): Row => ({
-      model: name,
-      family,
-      parameters,
-      state_bytes: this.#subject.stateBytes(length),
-      train_length: trainLength,
-      train_seed: training?.seed,
-      train_tokens: training?.tokens,
-      learning_rate: training?.learningRate,
-      task: cell.task,
-      template: cell.template,
-      length,
-      depth,
-      load,
-      distance,
-      seed,
-      samples,
-      metric,
-      value: round(value),
-      ci_low: roundFinite(low),
-      ci_high: roundFinite(high),
-      prefill_ms: round(answers.prefillMilliseconds / count),
-      step_ms: round(stepMilliseconds),
-      peak_bytes: peakBytes,
-      adapter: this.#adapter,
-      version: VERSION,
-    }));
-  }
-
-  /** Reads one sample, which also has a new length's kernels compiled before anything is timed. */
-  async #cost(length: number, sample: Sample): Promise<SequenceCost> {
-    let cost = this.#costs.get(length);
-    if (cost === undefined) {
-      const { peakBytes } = await this.#subject.answer([sample]);
-      cost = { peakBytes, stepMilliseconds: await this.#subject.stepMilliseconds(length) };
-      this.#costs.set(length, cost);
-    }
-    return cost;
-  }
-
-  async #answer(
-    samples: readonly Sample[],
-    length: number,
-  ): Promise<Omit<Answers, "peakBytes">> {
-    const size = batchSize(length);
-    const parts: Answers[] = [];
-    for (let i = 0; i < samples.length; i += size) {
-      parts.push(await this.#subject.answer(samples.slice(i, i + size)));
-    }
-    return {
-      correct: parts.flatMap(({ correct }) => correct),
-      nll: parts.flatMap(({ nll }) => nll),
-      replies: parts.flatMap(({ replies = [] }) => replies),
-      prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
-    };
-  }
+/** Whether an error is that something was ended by a signal. */
+function isStop(error: unknown, signal: AbortSignal | undefined): boolean {
+  return signal !== undefined && signal.aborted && error === signal.reason;
 }
 
 /** Counts cells and guesses the time left, taking a cell's cost to grow with its tokens. */
@@ -344,39 +265,21 @@ class Clock {
   }
 }
 
-/** The rows of the finished cells, in the order of the grid. */
-export function rowsOf(
-  grid: readonly ModelCells[],
-  finished: ReadonlyMap<string, readonly Row[]>,
-): readonly Row[] {
-  return grid.flatMap(({ cells }) => cells.flatMap((cell) => finished.get(cellKey(cell)) ?? []));
-}
-
 /**
  * Writes the CSV beside the journal, whole or not at all.
  *
  * @throws {Error} where it cannot be written; the journal has the cells.
  */
-export async function writeResults(
-  folder: string,
-  grid: readonly ModelCells[],
-  finished: ReadonlyMap<string, readonly Row[]>,
-): Promise<void> {
+export async function writeResults(folder: string, rows: readonly Row[]): Promise<void> {
   const path = join(folder, RESULTS);
   try {
-    await Deno.writeTextFile(`${path}.part`, formatRows(rowsOf(grid, finished)));
-    await Deno.rename(`${path}.part`, path);
+    await replaceFile(path, formatRows(rows));
   } catch (error) {
-    await Deno.remove(`${path}.part`).catch(() => {}); // on a full disk, its room is needed
     throw new Error(
       `Cannot write ${path}: ${
-        messageOf(error)
+        reasonOf(error)
       }; the cells are safe in the journal: go on with --resume`,
       { cause: error },
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

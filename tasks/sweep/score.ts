@@ -1,3 +1,4 @@
+import { NotANumberError } from "../../models/not_a_number.ts";
 import { clusteredProportion, type Estimate, meanInterval, perplexity } from "../statistics.ts";
 import { scoreReply } from "../reply.ts";
 import type { Answers } from "../subject.ts";
@@ -15,12 +16,6 @@ export interface Score extends Partial<Estimate> {
   readonly distance?: string;
   /** How many samples it is of, where not of all. */
   readonly samples?: number;
-}
-
-/** A model's answers that are no numbers. */
-export class NotANumberError extends Error {
-  /** The error's name. */
-  override readonly name = "NotANumberError";
 }
 
 /** What of a cell its scores depend on. */
@@ -70,11 +65,11 @@ function checkAnswers(
       Number.isNaN(value) || (task.metric === "perplexity" && !Number.isFinite(value))
     );
     if (bad >= 0) {
-      throw new NotANumberError(
-        `Cannot score ${task.name} as the model's log-likelihood at position ${
-          positions[i][bad]
-        } of sample ${i} is ${-nll[i][bad]}: its weights or a kernel are broken at this length`,
-      );
+      throw new NotANumberError("log-likelihood", -nll[i][bad], {
+        task: task.name,
+        position: positions[i][bad],
+        sample: i,
+      });
     }
   }
 }

@@ -1,3 +1,5 @@
+import { visible } from "../names.ts";
+
 /** What a job array runs. */
 export interface JobArray {
   /** The job's name. */
@@ -27,15 +29,26 @@ export interface JobArray {
  * A task that Slurm runs again, after a node was lost or given to another job, goes on with its own
  * journal and its own log.
  *
- * @throws {RangeError} where the options are more than a line.
+ * @throws {RangeError} where the options are more than a line, or a word holds a control character.
  */
 export function slurmScript(job: JobArray, script: string): string {
   const { name, shards, program, sweep, out, logs, directory, options = "" } = job;
-  if (options.includes("\n")) {
-    throw new RangeError("Cannot write options of sbatch that are more than a line");
+  if (visible(options) !== options) {
+    throw new RangeError(
+      `Cannot write options of sbatch that are more than a line of text: current options are ${
+        visible(options)
+      }`,
+    );
+  }
+  // In a comment or a directive no quotes hold a line together, and nobody sees what is in a name.
+  for (const word of [script, name, ...program, ...sweep, out, logs, directory, ...job.merge]) {
+    if (visible(word) === word) continue;
+    throw new RangeError(
+      `Cannot write ${visible(word)} into a script as it holds a line end or a control character`,
+    );
   }
   const [array, merge] = submitCommands(job, script, "$array");
-  const words = (list: readonly string[]): string => list.map(quoted).join(" ");
+  const words = (list: readonly string[]): string => list.map(shellWord).join(" ");
   return [
     "#!/bin/sh",
     "# A sweep in shards, and the job that merges them. Submit both, again to go on with them:",
@@ -78,7 +91,7 @@ function directive(option: string, value: string): string {
   return `#SBATCH --${option}=${/[^\w@%+:,./-]/.test(value) ? JSON.stringify(value) : value}`;
 }
 
-/** A word as the shell reads it. */
-function quoted(word: string): string {
+/** A word as a POSIX shell reads it. */
+export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

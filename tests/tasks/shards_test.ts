@@ -119,7 +119,8 @@ Deno.test("a cell that was run twice: one answer is fine, two are told with both
   inNewFolder(async (out) => {
     for (const index of [0, 1]) await runShard(out, index, 2);
     const journal = join(shardFolder(out, { index: 0, count: 2 }), "journal.jsonl");
-    const lines = (await Deno.readTextFile(journal)).trimEnd().split("\n");
+    const lines = (await Deno.readTextFile(journal)).trimEnd().split("\n")
+      .map((line) => line.replace(/,"checksum":"\w+"\}$/, "}")); // they will be others
     const other = shardFolder(out, { index: 5, count: 9 });
     await Deno.mkdir(other, { recursive: true });
     const slower = lines[1].replaceAll(/"(prefill_ms|step_ms)":[\d.]+/g, '"$1":99');

@@ -15,6 +15,7 @@ import {
   tokensOf,
   wilson,
 } from "../../tasks/mod.ts";
+import { readJournal } from "../../tasks/sweep/journal.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
 import { inNewFolder } from "../testing.ts";
 
@@ -54,7 +55,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     assertEquals(
       csv.split("\r\n")[0],
-      "model,family,parameters,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,adapter,version",
+      "model,family,parameters,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,replies_empty,begin_token,reason,adapter,version",
     );
     assertEquals(csv.split("\r\n")[0], COLUMNS.join());
     assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));
@@ -193,17 +194,86 @@ Deno.test("results are not written over, nor mixed with another sweep's", () =>
       Error,
       "its models, the files of its tasks or the version of Lengthwise",
     );
-    const journal = await journalOf(out);
-    await Deno.writeTextFile(
-      join(out, "journal.jsonl"),
-      journal.replace(/\n\{"cell"/, '\n{"cell'),
-    );
+  }));
+
+Deno.test("a damaged line is told, and its cell is run again; lines without a checksum are read", () =>
+  inNewFolder(async (out) => {
+    const asked: number[] = [];
+    const source = oracles([
+      windowOracle("near", 32, ["passkey"], { onAnswer: (samples) => asked.push(samples.length) }),
+    ]);
+    const whole = await runSweep(SMALL, source, { out });
+    const path = join(out, "journal.jsonl");
+    const journal = (await journalOf(out)).trimEnd().split("\n");
+    const unsealed = journal.map((line) => line.replace(/,"checksum":"[0-9a-f]{8}"\}$/, "}"));
+    assert(unsealed.every((line, i) => line !== journal[i]), "every line has a checksum");
+    const damages: readonly ((line: string) => string)[] = [
+      (line) => line.replace('"cell"', '"cell'),
+      (line) => line.replace(/"value":[\d.]+/, '"value":0.123'), // valid JSON, and another result
+      (line) => line.replace("near", "neab"),
+      (line) => line.slice(0, 40),
+      (line) => line.replace("near", "ne\0r"),
+      () => "null",
+    ];
+    for (const damage of damages) {
+      for (const [lines, at] of [[journal, 2], [unsealed, 6]] as const) {
+        const damaged = lines.with(at, damage(lines[at]));
+        await Deno.writeTextFile(path, damaged.join("\n") + "\n");
+        const told: number[] = [];
+        asked.length = 0;
+        const { rows, resumed } = await runSweep(SMALL, source, {
+          out,
+          resume: true,
+          onDamage: (numbers) => told.push(...numbers),
+        });
+        if (lines === unsealed && told.length === 0) continue; // nothing tells that it was another
+        assertEquals([told, resumed], [[at + 1], 5]);
+        assertEquals(asked, [1, 8], "the cell and its cost alone");
+        assertEquals(JSON.parse(JSON.stringify(rows)), JSON.parse(JSON.stringify(whole.rows)));
+        const { damaged: lost } = (await readJournal(out))!;
+        assertEquals(lost, [at + 1]);
+      }
+    }
+    const before = (await runSweep(SMALL, source, { out, resume: true })).resumed;
+    assertEquals(before, 6);
+    const other = journal.with(0, journal[0].replace("small", "smell"));
+    await Deno.writeTextFile(path, other.join("\n") + "\n");
     await assertRejects(
       () => runSweep(SMALL, source, { out, resume: true }),
       Error,
-      "line 2 is damaged",
+      "line 1 is damaged, which says which sweep it is of",
     );
+    await Deno.writeTextFile(path, unsealed.join("\n") + "\n");
+    assertEquals((await runSweep(SMALL, source, { out, resume: true })).resumed, 6);
   }));
+
+Deno.test("a folder that is deleted or replaced under a sweep is noticed at the next cell", async () => {
+  for (const replaced of [false, true]) {
+    await inNewFolder(async (out) => {
+      let asked = 0;
+      const source = oracles([
+        windowOracle("near", 32, ["passkey"], { onAnswer: () => void asked++ }),
+      ]);
+      const other = oracles([windowOracle("near", 32, ["passkey"])]);
+      let replacing: Promise<unknown> | undefined;
+      await assertRejects(
+        () =>
+          runSweep(SMALL, source, {
+            out,
+            onProgress: ({ done, rows }) => {
+              if (done !== 2 || rows === undefined) return;
+              Deno.removeSync(out, { recursive: true });
+              if (replaced) replacing = runSweep(SMALL, other, { out });
+            },
+          }),
+        Error,
+        `${join(out, "journal.jsonl")} was deleted or replaced while the sweep was running`,
+      );
+      assertEquals(asked, 2 + 1, "no cell was run for nothing");
+      await replacing;
+    });
+  }
+});
 
 Deno.test("two sweeps in one folder: the second is refused, as long as the first lives", () =>
   inNewFolder(async (out) => {

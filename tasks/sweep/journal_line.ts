@@ -1,0 +1,80 @@
+import { crc32 } from "node:zlib";
+import * as v from "valibot";
+import type { JournalEntry, JournalHeader } from "./journal.ts";
+import { COLUMNS, isOptional, isText, type Row } from "./rows.ts";
+
+/** A line of a journal. */
+export type JournalLine =
+  | { readonly kind: "header"; readonly header: JournalHeader }
+  | { readonly kind: "entry"; readonly entry: JournalEntry };
+
+/** How a line ends that has a checksum: lines that older versions wrote have none. */
+const SEALED = /,"checksum":"([0-9a-f]{8})"\}$/;
+
+const COUNT = v.pipe(v.number(), v.integer(), v.minValue(0));
+const NAMES = v.array(v.string());
+const NUMBERS = v.array(v.number());
+
+const ROW = v.looseObject(Object.fromEntries(
+  COLUMNS.map((column) => {
+    const value = isText(column) ? v.string() : v.pipe(v.number(), v.finite());
+    return [column, isOptional(column) ? v.optional(value) : value];
+  }),
+));
+
+const ENTRY = v.pipe(
+  v.looseObject({
+    cell: v.string(),
+    rows: v.optional(v.array(ROW)),
+    failed: v.optional(v.string()),
+    adapter: v.optional(v.string()),
+  }),
+  v.check(({ rows, failed }) => (rows === undefined) !== (failed === undefined)),
+);
+
+const HEADER = v.looseObject({
+  lengthwise: v.string(),
+  hash: v.string(),
+  configuration: v.looseObject({
+    name: v.string(),
+    models: NAMES,
+    tasks: NAMES,
+    lengths: v.array(v.union([v.number(), v.string()])),
+    depths: NUMBERS,
+    loads: NUMBERS,
+    seeds: NUMBERS,
+    samples: v.number(),
+  }),
+  shard: v.optional(v.object({ index: COUNT, count: COUNT })),
+});
+
+/**
+ * A line as it is written, its end included. Its last field is the CRC-32 of the object without that
+ * field, so that a byte that was damaged on the disk is noticed.
+ */
+export function writeLine(line: JournalHeader | JournalEntry): string {
+  const text = JSON.stringify(line);
+  return `${text.slice(0, -1)},"checksum":"${checksum(text)}"}\n`;
+}
+
+/** What a line says, without its end; nothing where it is damaged. */
+export function readLine(bytes: Uint8Array): JournalLine | undefined {
+  let value: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const seal = SEALED.exec(text);
+    const unsealed = seal === null ? text : `${text.slice(0, seal.index)}}`;
+    if (seal !== null && seal[1] !== checksum(unsealed)) return undefined;
+    value = JSON.parse(unsealed);
+  } catch {
+    return undefined;
+  }
+  const entry = v.safeParse(ENTRY, value);
+  if (entry.success) return { kind: "entry", entry: value as { cell: string; rows?: Row[] } };
+  const header = v.safeParse(HEADER, value);
+  return header.success ? { kind: "header", header: value as unknown as JournalHeader } : undefined;
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, "0");
+}

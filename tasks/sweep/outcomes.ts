@@ -1,0 +1,96 @@
+import { type Cell, cellKey, type ModelCells, taskKey, trainLengthOf } from "./cells.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import type { JournalEntry } from "./journal.ts";
+import { FAILED, type Row } from "./rows.ts";
+import { VERSION } from "../version.ts";
+
+/** Why a cell has no result, and where it was tried. */
+export interface Failure {
+  /** What went wrong. */
+  readonly reason: string;
+  /** The adapter; nothing where the journal does not say. */
+  readonly adapter?: string;
+}
+
+/** What became of a sweep's cells, by {@linkcode cellKey}: the last word on each. */
+export class Outcomes {
+  /** The results of cells that have them. */
+  readonly finished: ReadonlyMap<string, readonly Row[]>;
+  /** The cells that were tried and have none. */
+  readonly failed: ReadonlyMap<string, Failure>;
+  readonly #finished = new Map<string, readonly Row[]>();
+  readonly #failed = new Map<string, Failure>();
+
+  /** Takes in what journals hold, in order. */
+  constructor(entries: Iterable<JournalEntry> = []) {
+    this.finished = this.#finished;
+    this.failed = this.#failed;
+    for (const entry of entries) this.add(entry);
+  }
+
+  /** Takes in what became of a cell. A result is final; a failure is forgotten when there is one. */
+  add({ cell, rows, failed, adapter }: JournalEntry): void {
+    if (rows !== undefined) {
+      if (!this.#finished.has(cell)) this.#finished.set(cell, rows);
+      this.#failed.delete(cell);
+    } else if (!this.#finished.has(cell)) {
+      this.#failed.set(cell, {
+        reason: failed ?? "unknown",
+        ...(adapter === undefined ? {} : { adapter }),
+      });
+    }
+  }
+
+  /** The results in the order of the grid. */
+  rows(grid: readonly ModelCells[]): readonly Row[] {
+    return grid.flatMap(({ cells }) =>
+      cells.flatMap((cell) => this.#finished.get(cellKey(cell)) ?? [])
+    );
+  }
+
+  /** The rows of the CSV in the order of the grid: a cell that failed has one that says so. */
+  table(grid: readonly ModelCells[], configuration: SweepConfiguration): readonly Row[] {
+    return grid.flatMap((model) =>
+      model.cells.flatMap((cell) => {
+        const key = cellKey(cell);
+        const failure = this.#failed.get(key);
+        return this.#finished.get(key) ??
+          (failure === undefined ? [] : [failedRow(model, configuration, cell, failure)]);
+      })
+    );
+  }
+}
+
+function failedRow(
+  { card, tasks }: ModelCells,
+  configuration: SweepConfiguration,
+  cell: Cell,
+  { reason, adapter = "" }: Failure,
+): Row {
+  const { task, template, length, depth, load, seed } = cell;
+  const { metric } = tasks.get(taskKey(cell))!;
+  return {
+    model: card.name,
+    family: card.family,
+    parameters: card.parameters,
+    state_bytes: card.stateBytes?.(length) ?? 0,
+    train_length: trainLengthOf(configuration, card),
+    ...(card.training === undefined ? {} : {
+      train_seed: card.training.seed,
+      train_tokens: card.training.tokens,
+      learning_rate: card.training.learningRate,
+    }),
+    task,
+    ...(template === undefined ? {} : { template }),
+    length,
+    ...(depth === undefined ? {} : { depth }),
+    ...(load === undefined ? {} : { load }),
+    seed,
+    samples: samplesOf(gridOf(configuration, task), metric, length),
+    metric: FAILED,
+    value: 1,
+    reason,
+    adapter,
+    version: VERSION,
+  };
+}
