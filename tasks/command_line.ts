@@ -4,6 +4,8 @@ import {
   parseCommand,
   type ParsedCommand,
 } from "./commands/options.ts";
+import { print, printError } from "./commands/terminal.ts";
+import { visible } from "./names.ts";
 
 /** A command of the command line. */
 export interface Command {
@@ -27,10 +29,10 @@ export async function runCommandLine(
   const names = commands.map(({ specification }) => specification.name).join(", ");
   if (command === undefined) {
     if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-      console.log(overview(commands));
+      print(overview(commands));
       return name === undefined ? 1 : 0;
     }
-    console.error(`There is no command ${name}: there are ${names}`);
+    printError(`There is no command ${visible(name)}: there are ${names}`);
     return 1;
   }
   let verbose = rest.includes("--verbose");
@@ -38,13 +40,13 @@ export async function runCommandLine(
     const parsed = parseCommand(command.specification, rest);
     verbose = parsed.switches.has("verbose");
     if (parsed.switches.has("help")) {
-      console.log(helpOf(command.specification));
+      print(helpOf(command.specification));
       return 0;
     }
     return await command.run(parsed);
   } catch (error) {
-    if (verbose || !(error instanceof Error)) console.error(error);
-    else console.error(`error: ${error.message}`);
+    if (verbose || !(error instanceof Error)) printError(Deno.inspect(error));
+    else printError(`error: ${error.message}`);
     return 1;
   }
 }

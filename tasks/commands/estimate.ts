@@ -11,6 +11,7 @@ import { isFinished } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
 import { aligned } from "./table.ts";
+import { print } from "./terminal.ts";
 
 /** What of a sweep is estimated. */
 export interface DryRunOptions {
@@ -42,10 +43,10 @@ export async function dryRun(
     }))
     .filter(({ cells }) => cells.length > 0);
   const estimate = await estimateSweep(left, configuration, source);
-  console.log(estimateTable(estimate));
+  print(estimateTable(estimate));
   const chosen = new Set(left.map(({ card }) => card.name));
   const told = await trainingLine(configuration, models, chosen);
-  if (told !== undefined) console.log(told);
+  if (told !== undefined) print(told);
   if (shards !== undefined) {
     const costs = new Map(estimate.cells.map((cell) => [cellKey(cell.cell), cell.milliseconds]));
     const times = Array.from(
@@ -55,7 +56,7 @@ export async function dryRun(
           .flatMap(({ cells }) => cells)
           .reduce((sum, cell) => sum + (costs.get(cellKey(cell)) ?? 0), 0),
     );
-    console.log(
+    print(
       `in ${shards} shards: from ${duration(Math.min(...times))} to ${
         duration(Math.max(...times))
       } each`,

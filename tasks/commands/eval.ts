@@ -1,13 +1,16 @@
 import { join } from "@std/path";
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import { ModelSource, type ModelSourceOptions } from "../subjects/source.ts";
+import { fileName } from "../names.ts";
 import { trainLengthOf } from "../sweep/cells.ts";
 import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
+import { shellWord } from "../sweep/slurm.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
 import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
+import { print } from "./terminal.ts";
 
 /** The face of `deno task eval`. */
 export const EVAL: CommandSpecification = {
@@ -86,10 +89,10 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   }
   await using source = new ModelSource(modelSourceOptions(command));
   if (switches.has("stats")) return await printStatistics(source, configuration);
-  const out = values.get("out") ?? join("results", "eval", model.replaceAll(/[^\w.-]+/g, "-"));
+  const out = values.get("out") ?? join("results", "eval", fileName(model));
   const resume = switches.has("resume");
   const result = await runShown(configuration, source, { out, resume });
-  return await conclude(result, configuration, out, `--resume --out ${out}`);
+  return await conclude(result, configuration, out, `--resume --out ${shellWord(out)}`);
 }
 
 async function printStatistics(
@@ -101,6 +104,6 @@ async function printStatistics(
     typeof length === "number" ? length : tokensOf(length, trainLengthOf(configuration, card))
   );
   await using subject: ModelSubject = await source.load(card);
-  console.log(statisticsTable(card, await measureStatistics(subject, lengths)));
+  print(statisticsTable(card, await measureStatistics(subject, lengths)));
   return 0;
 }

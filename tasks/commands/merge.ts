@@ -1,9 +1,12 @@
 import type { SubjectSource } from "../subject.ts";
+import { visible } from "../names.ts";
 import { describeCell } from "../sweep/cells.ts";
 import { type MergeResult, mergeSweep } from "../sweep/merge.ts";
+import { shellWord } from "../sweep/slurm.ts";
 import { MODEL_OPTIONS } from "./grid.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
-import { tellResults } from "./running.ts";
+import { describeDamage, tellResults } from "./running.ts";
+import { print, printError } from "./terminal.ts";
 
 /** The face of `deno task merge`. */
 export const MERGE: CommandSpecification = {
@@ -40,19 +43,20 @@ export async function mergeCommand(
     );
   }
   const result = await mergeSweep(operands, source, out);
-  const { configuration, rows, joined, total, missing, failed } = result;
-  if (rows.length > 0) {
-    await tellResults(rows, configuration.trainings ?? [], out);
-  }
+  const { configuration, table, joined, total, missing, failed } = result;
+  if (table.length > 0) await tellResults(table, configuration.trainings ?? [], out);
   const there = total - missing.length - failed.length;
-  console.log(`${there} of ${total} cells, from ${joined.length} journals`);
+  print(`${there} of ${total} cells, from ${joined.length} journals`);
   return tellFaults(result, out) ? 1 : 0;
 }
 
 /** Tells what is wrong. @returns Whether anything is. */
 function tellFaults(result: MergeResult, out: string): boolean {
-  const { missing, failed, double, contradictions, foreign, total } = result;
-  if (double.length > 0) console.log(`${double.length} cells were run twice, with one answer`);
+  const { missing, failed, double, contradictions, foreign, damaged, total } = result;
+  if (double.length > 0) print(`${double.length} cells were run twice, with one answer`);
+  for (const [folder, lines] of Map.groupBy(damaged, ({ folder }) => folder)) {
+    printError(describeDamage(folder, lines.map(({ line }) => line)));
+  }
   tell(`${missing.length} of ${total} cells are missing`, missing.map(describeCell));
   tell(
     `${failed.length} of ${total} cells have no result`,
@@ -69,14 +73,14 @@ function tellFaults(result: MergeResult, out: string): boolean {
     foreign.map(({ folder, hash, reason }) => `${folder} (${hash.slice(0, 12)}): ${reason}`),
   );
   if (missing.length + failed.length > 0) {
-    console.error(`deno task sweep --resume --out ${out} runs what is missing`);
+    printError(`deno task sweep --resume --out ${shellWord(out)} runs what is missing`);
   }
   return [missing, failed, contradictions, foreign].some(({ length }) => length > 0);
 }
 
 function tell(title: string, lines: readonly string[]): void {
   if (lines.length === 0) return;
-  console.error(`${title}:`);
-  for (const line of lines.slice(0, TOLD)) console.error(`  ${line}`);
-  if (lines.length > TOLD) console.error(`  and ${lines.length - TOLD} more`);
+  printError(`${title}:`);
+  for (const line of lines.slice(0, TOLD)) printError(`  ${visible(line)}`);
+  if (lines.length > TOLD) printError(`  and ${lines.length - TOLD} more`);
 }

@@ -1,4 +1,5 @@
 import type { DownloadProgress } from "../../models/mod.ts";
+import { visible, visibleText } from "../names.ts";
 import { pool } from "../report/curves.ts";
 import type { Cell } from "../sweep/cells.ts";
 import type { Row } from "../sweep/rows.ts";
@@ -56,7 +57,8 @@ export class ProgressView {
     }
     if (failed !== undefined) {
       this.#clear();
-      this.#screen.write(`failed: ${cell.model} ${cell.task} ${cell.length}: ${failed}\n`);
+      const what = `${cell.model} ${cell.task} ${cell.length}`;
+      this.#screen.write(`failed: ${visible(what)}: ${visibleText(failed)}\n`);
     }
     if (this.#screen.columns !== undefined) {
       this.#screen.write(`\r\x1b[K${liveLine(progress, this.#screen.columns - 1)}`);
@@ -83,7 +85,7 @@ export class ProgressView {
     const interval = Number.isNaN(low) ? "" : ` [${low.toPrecision(3)}, ${high.toPrecision(3)}]`;
     const { done, total, modelsLeft, millisecondsLeft } = this.#last;
     this.#screen.write(
-      `[${done}/${total}] ${cell.model} ${cell.task} ${cell.length}: ${main[0].metric} ${
+      `[${done}/${total}] ${visible(cell.model)} ${cell.task} ${cell.length}: ${main[0].metric} ${
         value.toPrecision(3)
       }${interval}; ${modelsAndTime(modelsLeft, millisecondsLeft)}\n`,
     );
@@ -100,8 +102,9 @@ export class DownloadView {
   }
 
   /** Shows how far a file is. */
-  show({ file, received, size }: DownloadProgress): void {
+  show({ file: name, received, size }: DownloadProgress): void {
     const { columns } = this.#screen;
+    const file = visible(name);
     const isThere = size !== undefined && received >= size;
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
     if (columns === undefined) {
@@ -132,7 +135,7 @@ export class TrainingView {
     const now = performance.now();
     if (now - this.#shown < (columns === undefined ? 10_000 : 200)) return;
     this.#shown = now;
-    const text = `${recipe.name}: ${describeTraining(recipe, progress)}`;
+    const text = `${visible(recipe.name)}: ${describeTraining(recipe, progress)}`;
     this.#screen.write(
       columns === undefined ? `${text}\n` : `\r\x1b[K${text.slice(0, columns - 1)}`,
     );
@@ -161,9 +164,9 @@ function groupOf({ model, task, length }: Cell): string {
 
 function liveLine(progress: SweepProgress, columns: number): string {
   const { cell, done, total, modelsLeft, millisecondsLeft } = progress;
-  const right = ` ${done}/${total} · ${cell.model} · ${cell.task} · ${cell.length} tokens · ${
-    modelsAndTime(modelsLeft, millisecondsLeft)
-  }`;
+  const right = ` ${done}/${total} · ${
+    visible(cell.model)
+  } · ${cell.task} · ${cell.length} tokens · ${modelsAndTime(modelsLeft, millisecondsLeft)}`;
   return bar(done, total, right, columns);
 }
 

@@ -2,11 +2,13 @@ import { dirname, join } from "@std/path";
 import { exists } from "../../models/checkpoints/download.ts";
 import { nameRuns, type Run } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
+import { fileName, visible } from "../names.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import { parseRows } from "../sweep/rows.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
+import { print } from "./terminal.ts";
 
 /** The face of `deno task report`. */
 export const REPORT: CommandSpecification = {
@@ -53,7 +55,7 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
   };
   const out = values.get("out") ?? folderFor(operands, names);
   const { page, pictures } = await writeReport(out, runs, { recall });
-  console.log(`${page}, with ${pictures.length} pictures beside it`);
+  print(`${visible(page)}, with ${pictures.length} pictures beside it`);
   return 0;
 }
 
@@ -85,7 +87,7 @@ const NAMED_RUNS = 3;
 /** One run's own folder; for several a folder beside the first, named by them. */
 function folderFor(folders: readonly string[], names: readonly string[]): string {
   if (folders.length === 1) return folders[0];
-  const parts = names.slice(0, NAMED_RUNS).map((name) => name.replaceAll("/", "-"));
+  const parts = names.slice(0, NAMED_RUNS).map(fileName);
   const more = names.length - parts.length;
   return join(
     dirname(folders[0]),

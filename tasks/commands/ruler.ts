@@ -17,6 +17,8 @@ import {
   type ParsedCommand,
   UsageError,
 } from "./options.ts";
+import { visible } from "../names.ts";
+import { print } from "./terminal.ts";
 
 /** The face of `deno task ruler`. */
 export const RULER: CommandSpecification = {
@@ -88,7 +90,7 @@ export async function rulerCommand({ values }: ParsedCommand): Promise<number> {
         path,
         ReadableStream.from(linesOf(task, coordinates, samples, wording)),
       );
-      console.log(`${path}  ${samples} samples`);
+      print(`${visible(path)}  ${samples} samples`);
     }
   }
   return 0;

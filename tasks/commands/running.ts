@@ -1,38 +1,48 @@
 import { basename, join, resolve } from "@std/path";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
+import { visible } from "../names.ts";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
-import { formatRows, type Row } from "../sweep/rows.ts";
+import { JOURNAL } from "../sweep/journal.ts";
+import { FAILED, formatRows, type Row } from "../sweep/rows.ts";
 import { RESULTS, runSweep, type SweepOptions, type SweepResult } from "../sweep/run.ts";
 import { trainedModels, type Training } from "../sweep/trainings.ts";
 import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
+import { listenForStop, print, printError, STOPPED } from "./terminal.ts";
 
-/** Runs a sweep with its progress on standard error; Ctrl-C ends it after the cell that is running. */
+/**
+ * Runs a sweep with its progress on standard error. Ctrl-C ends it after the cell that is running,
+ * SIGTERM within it.
+ */
 export async function runShown(
   configuration: SweepConfiguration,
   source: SubjectSource,
   options: Omit<SweepOptions, "signal" | "onProgress">,
 ): Promise<SweepResult> {
   const view = new ProgressView(standardError());
-  const abort = new AbortController();
-  const stop = (): void => {
-    if (abort.signal.aborted) Deno.exit(130);
-    abort.abort();
-    console.error("\nstopping after this cell; once more stops at once");
-  };
-  Deno.addSignalListener("SIGINT", stop);
+  using stop = listenForStop("after this cell");
   try {
     return await runSweep(configuration, source, {
       ...options,
-      signal: abort.signal,
+      signal: stop.signal,
+      now: stop.now,
+      onDamage: (lines) => printError(describeDamage(options.out, lines)),
       onProgress: (progress) => view.show(progress),
     });
   } finally {
     view.close();
-    Deno.removeSignalListener("SIGINT", stop);
   }
+}
+
+/** Which lines of a folder's journal are damaged, and what that means. */
+export function describeDamage(folder: string, lines: readonly number[]): string {
+  const path = visible(join(folder, JOURNAL));
+  return lines.length === 1
+    ? `line ${lines[0]} of ${path} is damaged: its cell counts as not run`
+    : `lines ${lines.join(", ")} of ${path} are damaged: their cells count as not run`;
 }
 
 /**
@@ -45,9 +55,12 @@ export async function tellResults(
   out: string,
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
-  if (trainings.length > 0) await Deno.writeTextFile(join(out, VARIANTS), formatRows(compared));
-  console.log(`${resultsTable(compared)}\n`);
-  const answered = new Set(rows.map(({ model }) => model));
+  if (trainings.length > 0) await replaceFile(join(out, VARIANTS), formatRows(compared));
+  const table = resultsTable(compared);
+  if (table !== "") print(`${table}\n`);
+  const answered = new Set(
+    rows.filter(({ metric }) => metric !== FAILED).map(({ model }) => model),
+  );
   for (const [name, rate] of bestRates(trainings, rows)) {
     const tried = trainedModels(trainings)
       .filter((model) => model.variant === name && answered.has(model.name))
@@ -55,20 +68,20 @@ export async function tellResults(
     const rates = [...new Set(tried)];
     if (rates.length < 2) continue;
     const edge = rate === Math.min(...rates) || rate === Math.max(...rates);
-    console.log(
+    print(
       `${name}: the best learning rate is ${rate} of ${rates.join(", ")}${
         edge ? ", at the edge of those: a better one may lie beyond" : ""
       }`,
     );
   }
   const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
-  console.log(`${join(out, RESULTS)}  ${rows.length} rows`);
+  print(`${visible(join(out, RESULTS))}  ${rows.length} rows`);
   if (trainings.length > 0) {
-    console.log(
-      `${join(out, VARIANTS)}  ${compared.length} rows, the models' seeds taken together`,
+    print(
+      `${visible(join(out, VARIANTS))}  ${compared.length} rows, the models' seeds taken together`,
     );
   }
-  console.log(`${files.page}  the report, with ${files.pictures.length} pictures beside it`);
+  print(`${visible(files.page)}  the report, with ${files.pictures.length} pictures beside it`);
 }
 
 /**
@@ -78,17 +91,17 @@ export async function tellResults(
  * @returns The exit code: 0 where every cell has its result.
  */
 export async function conclude(
-  { rows, failed, total, resumed, stopped }: SweepResult,
+  { table, failed, total, resumed, stopped }: SweepResult,
   { trainings = [] }: Pick<SweepConfiguration, "trainings">,
   out: string,
   again: string,
 ): Promise<number> {
-  if (rows.length > 0) await tellResults(rows, trainings, out);
-  if (resumed > 0) console.log(`${resumed} of ${total} cells were there already`);
+  if (table.length > 0) await tellResults(table, trainings, out);
+  if (resumed > 0) print(`${resumed} of ${total} cells were there already`);
   const reasons = Map.groupBy(failed, ({ reason }) => reason);
   for (const [reason, cells] of reasons) {
-    console.error(`${cells.length} of ${total} cells have no result: ${reason}`);
+    printError(`${cells.length} of ${total} cells have no result: ${reason}`);
   }
-  if (stopped) console.error(`stopped: ${again} goes on with the cells that are left`);
-  return stopped ? 130 : failed.length > 0 ? 1 : 0;
+  if (stopped) printError(`stopped: ${visible(again)} goes on with the cells that are left`);
+  return stopped ? STOPPED : failed.length > 0 ? 1 : 0;
 }

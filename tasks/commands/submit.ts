@@ -1,7 +1,9 @@
 import { fromFileUrl, join, resolve } from "@std/path";
 import { kubernetesJob } from "../sweep/kubernetes.ts";
 import { type JobArray, slurmScript, submitCommands } from "../sweep/slurm.ts";
+import { visible } from "../names.ts";
 import { UsageError } from "./options.ts";
+import { print } from "./terminal.ts";
 
 /** What is submitted. */
 export interface Submission {
@@ -46,15 +48,15 @@ export async function submitToSlurm(
     options,
   };
   if (dryRun) {
-    console.log(slurmScript(job, script).trimEnd());
+    print(slurmScript(job, script).trimEnd());
     return 0;
   }
   await Deno.mkdir(logs, { recursive: true }); // Slurm makes no folder for its logs
   await Deno.writeTextFile(script, slurmScript(job, script));
   const array = await sbatch(submitCommands(job, script, "")[0]);
   const merge = await sbatch(submitCommands(job, script, array)[1]);
-  console.log(`job ${array} runs ${shards} shards, job ${merge} merges them into ${out}`);
-  console.log(`the script and the logs are in ${logs}; squeue -j ${array},${merge} shows the jobs`);
+  print(`job ${array} runs ${shards} shards, job ${merge} merges them into ${visible(out)}`);
+  print(`the script and the logs are in ${logs}; squeue -j ${array},${merge} shows the jobs`);
   return 0;
 }
 
@@ -83,7 +85,7 @@ export function printKubernetesJob(
   image: string,
   claim: string,
 ): number {
-  console.log(
+  print(
     JSON.stringify(
       kubernetesJob({ name, shards, image, sweep: [...asked, ...loading], claim }),
       undefined,

@@ -16,8 +16,10 @@ import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { shellWord } from "../sweep/slurm.ts";
 import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
+import { print } from "./terminal.ts";
 
 /** The face of `deno task sweep`. */
 export const SWEEP: CommandSpecification = {
@@ -89,7 +91,7 @@ export async function sweepCommand(
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
   const out = shard === undefined ? base : shardFolder(base, shard);
   const configuration = await chosenConfiguration(command, named, [out, base]);
-  if (command.switches.has("print")) return await print(configuration);
+  if (command.switches.has("print")) return await printConfiguration(configuration);
   const models = join(base, MODELS);
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
@@ -106,13 +108,13 @@ export async function sweepCommand(
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
-  return await conclude(result, configuration, out, `--resume --out ${base}${share}`);
+  return await conclude(result, configuration, out, `--resume --out ${shellWord(base)}${share}`);
 }
 
 /** Prints a sweep. @returns The exit code. */
-async function print(configuration: SweepConfiguration): Promise<number> {
+async function printConfiguration(configuration: SweepConfiguration): Promise<number> {
   checkConfiguration(configuration);
-  console.log(
+  print(
     JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2),
   );
   return 0;

@@ -1,4 +1,4 @@
-import { type Curve, curvesOf, panels } from "../report/curves.ts";
+import { type Curve, curvesOf, type Panel, panels } from "../report/curves.ts";
 import { taskMeans } from "../report/mean.ts";
 import { joinRuns } from "../report/runs.ts";
 import { withInterval } from "../report/theme.ts";
@@ -6,13 +6,25 @@ import type { Row } from "../sweep/rows.ts";
 
 /** A sweep's results as text: model × length for each task, and the mean over tasks. */
 export function resultsTable(results: readonly Row[]): string {
-  const { rows } = joinRuns([{ name: "", rows: results }]);
+  const { rows, failures } = joinRuns([{ name: "", rows: results }]);
+  const failedIn = ({ task, load }: Panel): readonly Row[] =>
+    failures.filter((row) => row.task === task && (load === undefined || row.load === load));
   const blocks = [
-    ...panels(rows, "accuracy").map(({ title, rows }) =>
-      block(`${title}: accuracy${chanceOf(rows)}`, curvesOf(rows, "accuracy"), accuracy)
+    ...panels(rows, "accuracy").map((panel) =>
+      block(
+        `${panel.title}: accuracy${chanceOf(panel.rows)}`,
+        curvesOf(panel.rows, "accuracy"),
+        accuracy,
+        failedIn(panel),
+      )
     ),
-    ...panels(rows, "perplexity").map(({ title, rows }) =>
-      block(`${title}: perplexity`, curvesOf(rows, "perplexity"), threeDigits)
+    ...panels(rows, "perplexity").map((panel) =>
+      block(
+        `${panel.title}: perplexity`,
+        curvesOf(panel.rows, "perplexity"),
+        threeDigits,
+        failedIn(panel),
+      )
     ),
   ];
   for (const { title, tasks, tasksLeftOut, curves } of taskMeans(rows)) {
@@ -41,14 +53,28 @@ function block(
   title: string,
   curves: readonly Curve[],
   format: (value: number) => string,
+  failures: readonly Row[] = [],
 ): string {
-  const lengths = [...new Set(curves.flatMap(({ points }) => points.map(({ length }) => length)))]
-    .sort((a, b) => a - b);
-  const cells = curves.map(({ model, points }) => [
+  const lengths = [
+    ...new Set([
+      ...curves.flatMap(({ points }) => points.map(({ length }) => length)),
+      ...failures.map(({ length }) => length),
+    ]),
+  ].sort((a, b) => a - b);
+  const without = new Set(failures.map(({ model }) => model))
+    .difference(new Set(curves.map(({ model }) => model)));
+  const all: readonly Curve[] = [
+    ...curves,
+    ...[...without].map((model) => ({ model, points: [] })),
+  ];
+  const cells = all.map(({ model, points }) => [
     model,
     ...lengths.map((length) => {
       const point = points.find((candidate) => candidate.length === length);
-      if (point === undefined) return "";
+      if (point === undefined) {
+        const failed = failures.some((row) => row.model === model && row.length === length);
+        return failed ? "failed" : "";
+      }
       return withInterval(point, format);
     }),
   ]);

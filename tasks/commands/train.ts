@@ -12,6 +12,8 @@ import { describeTraining, standardOutput, TrainingView } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { isFinished } from "../training/once.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
+import { visible } from "../names.ts";
+import { print } from "./terminal.ts";
 
 /** The face of `deno task train`. */
 export const TRAIN: CommandSpecification = {
@@ -84,7 +86,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
 
 function listRecipes(): number {
   for (const { name, model, tasks, length, steps } of RECIPES.values()) {
-    console.log(
+    print(
       `${name.padEnd(26)} width ${model.width}, ${model.layers.length} layers; ${
         tasks.map((task) => task.name).join(", ")
       } at ${length} tokens; at most ${steps} steps`,
@@ -97,7 +99,7 @@ async function trainZoo({ out, resume, recipe }: Flags): Promise<number> {
   for (const name of ZOO) {
     const folder = out === undefined ? fromFileUrl(zooDirectory(name)) : join(out, name);
     if (resume && await isFinished(folder)) {
-      console.log(`${name}: finished before`);
+      print(`${name}: finished before`);
       continue;
     }
     await trainOne(recipe(findRecipe(name)), folder, resume);
@@ -118,15 +120,15 @@ async function sweepRates(
     outcomes.push({ learningRate, folder, ...outcome });
   }
   outcomes.sort((a, b) => a.loss - b.loss);
-  console.log("\nlearning rate     loss  worst accuracy  steps");
+  print("\nlearning rate     loss  worst accuracy  steps");
   for (const { learningRate, loss, accuracies, step } of outcomes) {
-    console.log(
+    print(
       `${String(learningRate).padEnd(13)} ${loss.toFixed(4).padStart(8)}  ${
         Math.min(...accuracies).toFixed(3).padStart(14)
       }  ${String(step).padStart(5)}`,
     );
   }
-  console.log(`\nThe best is in ${outcomes[0].folder}`);
+  print(`\nThe best is in ${visible(outcomes[0].folder)}`);
   return 0;
 }
 
@@ -143,7 +145,7 @@ async function trainOne(
     onProgress: (progress) => view.show(recipe, progress),
   });
   view.close();
-  console.log(`${recipe.name}: ${describeTraining(recipe, outcome)}; the model is in ${directory}`);
+  print(`${recipe.name}: ${describeTraining(recipe, outcome)}; the model is in ${directory}`);
   return outcome;
 }
 

@@ -8,12 +8,12 @@ import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
 import type { ReportModel, Results } from "./runs.ts";
 import { STYLE } from "./style.ts";
-import { meanTable, runTable } from "./tables.ts";
+import { failureTable, meanTable, runTable } from "./tables.ts";
 import { type Look, looks, THEME, tokens } from "./theme.ts";
 
 /** The report as one page that needs nothing from anywhere. */
 export function makePage(results: Results, pictures: readonly Picture[]): string {
-  const { runs, models, rows } = results;
+  const { runs, models, rows, failures } = results;
   const look = looks(models);
   const means = taskMeans(rows);
   const only = means.length === 1 && means[0].tasks.length === 1;
@@ -87,8 +87,13 @@ export function makePage(results: Results, pictures: readonly Picture[]): string
     escape(listOf(different(rows, "adapter")))
   }</p>
 ${warning(rows)}
+${failed(failures)}
 <nav>${
-    [...sections.map(({ name, title }) => [name, title]), ["run", "What was run"]]
+    [
+      ...(failures.length > 0 ? [["failed", "Without a result"]] : []),
+      ...sections.map(({ name, title }) => [name, title]),
+      ["run", "What was run"],
+    ]
       .map(([name, title]) => `<a href="#section-${name}">${title}</a>`).join("")
   }</nav>
 ${
@@ -138,7 +143,19 @@ function figure({ name, title, group, svg, wide }: Picture): string {
   }</figure>`;
 }
 
+/** That cells failed, and which: what is missing here was not 0. */
+function failed(failures: readonly Row[]): string {
+  if (failures.length === 0) return "";
+  const cells = failures.reduce((sum, { value }) => sum + value, 0);
+  return `<section id="section-failed"><h2>Without a result</h2><p class="note">${cells} ${
+    cells === 1 ? "cell was" : "cells were"
+  } tried and failed. They are missing in every picture and mean, and count as nothing, not as 0; <code>--resume</code> tries them again.</p>
+${failureTable(failures)}
+</section>`;
+}
+
 function headline({ models, rows }: Results): string {
+  if (rows.length === 0) return "No results";
   const count = new Set(models.map(({ name }) => name)).size;
   const lengths = rows.map(({ length }) => length);
   const low = lengths.reduce((least, length) => Math.min(least, length));
@@ -187,6 +204,7 @@ function meansText(
 }
 
 function warning(rows: readonly Row[]): string {
+  if (rows.length === 0) return "";
   const seeds = new Set(rows.map(({ seed }) => seed)).size;
   const trained = Math.min(...new Set(rows.map((row) => row.training_seeds ?? 0)));
   return seeds >= 3 || trained >= 3

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from "@std/path";
-import type { Row } from "../sweep/rows.ts";
+import { visible } from "../names.ts";
+import { FAILED, type Row } from "../sweep/rows.ts";
 import { TUNING_SEED, variantName } from "../sweep/trainings.ts";
 
 /** A sweep's results under the name of its folder. */
@@ -39,8 +40,10 @@ export interface Results {
   readonly runs: readonly string[];
   /** What is compared, in the order of the runs. */
   readonly models: readonly ReportModel[];
-  /** All rows, the column `model` holding the label. */
+  /** The rows of all results, the column `model` holding the label. */
   readonly rows: readonly Row[];
+  /** The rows of the cells that were tried and have no result. */
+  readonly failures: readonly Row[];
 }
 
 /**
@@ -52,9 +55,9 @@ export interface Results {
  */
 export function joinRuns(found: readonly Run[]): Results {
   const runs = found.map(({ name, rows }) => ({
-    name,
+    name: visible(name),
     rows: rows.filter(({ seed }) => seed !== TUNING_SEED)
-      .map((row) => ({ ...row, model: variantName(row.model, row.train_seed) })),
+      .map((row) => visibleRow({ ...row, model: variantName(row.model, row.train_seed) })),
   }));
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -80,6 +83,7 @@ export function joinRuns(found: readonly Run[]): Results {
           : []),
       ];
       const model = marks.length === 0 ? row.model : `${row.model} (${marks.join(", ")})`;
+      if (row.metric === FAILED) return { ...row, model };
       const known = models.get(model);
       if (known === undefined || (known.template === undefined && row.template !== undefined)) {
         models.set(model, {
@@ -100,7 +104,27 @@ export function joinRuns(found: readonly Run[]): Results {
       return { ...row, model };
     })
   );
-  return { runs: names, models: [...models.values()], rows: joined };
+  return {
+    runs: names,
+    models: [...models.values()],
+    rows: joined.filter(({ metric }) => metric !== FAILED),
+    failures: joined.filter(({ metric }) => metric === FAILED),
+  };
+}
+
+/** A row whose names can be put on a screen and into XML, whoever gave them. */
+function visibleRow(row: Row): Row {
+  const { model, family, task, template, reason, adapter, version } = row;
+  return {
+    ...row,
+    model: visible(model),
+    family: visible(family),
+    task: visible(task),
+    ...(template === undefined ? {} : { template: visible(template) }),
+    ...(reason === undefined ? {} : { reason: visible(reason) }),
+    adapter: visible(adapter),
+    version: visible(version),
+  };
 }
 
 function entry<Key>(map: Map<Key, Set<string>>, key: Key): Set<string> {

@@ -112,6 +112,31 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
   }
 }
 
+/** Cells that have no result, those alike but for depth, load and seed in one line, and why. */
+export function failureTable(failures: readonly Row[]): string {
+  const groups = Map.groupBy(
+    failures,
+    ({ model, task, length, reason }) => JSON.stringify([model, task, length, reason]),
+  );
+  const listed = (column: "depth" | "load" | "seed") => (rows: readonly Row[]): string => {
+    const values = new Set(rows.flatMap((row) => row[column] ?? []));
+    return values.size === 0 ? "–" : [...values].sort((a, b) => a - b).join(", ");
+  };
+  return table([...groups.values()], [
+    { head: "model", cell: ([{ model }]) => escape(model), text: "short" },
+    { head: "task", cell: ([{ task }]) => escape(task), text: "short" },
+    { head: "length", cell: ([{ length }]) => tokens(length) },
+    { head: "loads", cell: listed("load"), text: "short" },
+    { head: "depths", cell: listed("depth"), text: "short" },
+    { head: "seeds", cell: listed("seed"), text: "short" },
+    {
+      head: "cells",
+      cell: (rows) => String(rows.reduce((sum, { value }) => sum + value, 0)),
+    },
+    { head: "why", cell: ([{ reason }]) => escape(reason ?? "unknown"), text: "long" },
+  ]);
+}
+
 /** Small numbers in full, large ones short: 24,736, 2.68B. */
 function count(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toPrecision(3)}B`;

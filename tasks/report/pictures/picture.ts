@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { shortened } from "../../names.ts";
 import { escape } from "../html.ts";
 import { THEME } from "../theme.ts";
 
@@ -95,7 +96,7 @@ export function standAlone({ svg, title }: Picture): string {
 
 /** A text as a part of a file's name. */
 export function slug(text: string): string {
-  return text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "");
+  return shortened(text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, ""));
 }
 
 /** The different values, in order. */
