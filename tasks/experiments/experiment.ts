@@ -15,14 +15,19 @@ export type Setting = Omit<Recipe, "name" | "model">;
 export interface VariantOptions extends ArchitectureOptions {
   /** Changes of the attention, such as `["alibi"]`: the model is trained with them. */
   readonly changes?: readonly string[];
+  /** Whether a perceptron stands behind each mixer of architectures that have one. @default true */
+  readonly perceptron?: boolean;
 }
 
 /** A named architecture, changed before it is trained. */
 export function variantModel(
   family: string,
-  { changes = [], ...options }: VariantOptions,
+  { changes = [], perceptron = true, ...options }: VariantOptions,
   trainLength: number,
 ): ModelConfiguration {
-  const model = architecture(family, options);
+  const whole = architecture(family, options);
+  const model = perceptron
+    ? whole
+    : { ...whole, layers: whole.layers.map(({ channelMixer: _, ...layer }) => layer) };
   return changes.length === 0 ? model : intervene(model, changes, { trainLength });
 }

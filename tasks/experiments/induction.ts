@@ -15,17 +15,27 @@ type Variant = readonly [
   options?: Omit<VariantOptions, "vocabulary" | "width">,
 ];
 
-/** Attention by its positions, state-space models, linear RNNs, a hybrid. */
-const VARIANTS: readonly Variant[] = [
+/** What Mamba's table and what this experiment have in common: layers of mixers alone. */
+const ROPE: Variant = ["rope", "transformer", { perceptron: false }];
+const MAMBA: Variant = ["mamba1", "mamba1"];
+
+/** What is asked beside them, at the same widths and without perceptrons. */
+const BESIDE: readonly Variant[] = [
+  ["nope", "transformer", { changes: ["nope"], perceptron: false }],
+  ["alibi", "transformer", { changes: ["alibi"], perceptron: false }],
+  ["mamba2", "mamba2"],
+  ["gla", "gla", { perceptron: false }],
+  ["gated-deltanet", "gated-deltanet", { perceptron: false }],
+  ["hybrid", "mamba2-attention"],
+];
+
+/** Attention by its positions, a state-space model, a linear RNN, a hybrid. */
+const SMALL: readonly Variant[] = [
   ["rope", "transformer"],
   ["nope", "transformer", { changes: ["nope"] }],
   ["alibi", "transformer", { changes: ["alibi"] }],
-  ["mamba1", "mamba1"],
   ["mamba2", "mamba2"],
   ["gla", "gla"],
-  ["gated-deltanet", "gated-deltanet"],
-  ["rwkv7", "rwkv7"],
-  ["griffin", "griffin"],
   ["hybrid", "mamba2-attention"],
 ];
 
@@ -55,19 +65,12 @@ function longest(tokens: number): Readonly<Record<string, number>> {
   return { "transformer": tokens, "mamba2-attention": tokens };
 }
 
-/**
- * Induction heads as Mamba publishes them (Gu & Dao 2023, section 4.1.2, table 2 and appendix E.1):
- * vocabulary 16, two layers, trained at 256, asked from 64 to 1,048,576; batches of 8, the better of
- * two learning rates, the state-space models half as wide as attention. Recurrent models read the
- * longest by streaming; attention is asked up to 65,536. What is ours: AdamW's settings, a rate that
- * cools down, three seeds.
- */
-export const INDUCTION_PUBLISHED: SweepConfiguration = {
-  ...NO_AXES,
-  name: "induction-published",
-  scale: "published",
-  trainings: trainings(
-    VARIANTS,
+/** Steps of Mamba's training: 25 epochs of 8,192; attention with rotary positions had 50. */
+const STEPS = 25 * 8192;
+
+function published(variants: readonly Variant[], steps: number): Training[] {
+  return trainings(
+    variants,
     (family) => family === "transformer" ? 128 : 64,
     [2e-4, 1e-3],
     {
@@ -76,13 +79,37 @@ export const INDUCTION_PUBLISHED: SweepConfiguration = {
       points: [{ length: 256 }],
       batch: 8,
       learningRate: 1e-3,
-      warmupSteps: 500,
+      warmupSteps: 0,
       firstTaskSteps: 0,
       targetAccuracy: 1,
-      steps: 25 * 8192,
+      steps,
+      schedule: "constant",
+      weightDecay: 0,
       seed: 1,
     },
-  ),
+  );
+}
+
+/**
+ * Induction heads as Mamba publishes them (Gu & Dao 2023, section 4.1.2, table 2 and appendix E.1):
+ * vocabulary 16, two layers of mixers alone, attention of width 128 with 8 heads (136K parameters),
+ * Mamba of width 64 (68K); trained at 256 in batches of 8 at a constant rate without weight decay, the
+ * better of 2e-4 and 1e-3, for 204,800 steps, attention with rotary positions for 409,600; asked from 64
+ * to 1,048,576.
+ *
+ * Different from the published: AdamW's momenta of 0.9 and 0.98, gradients clipped at norm 1, three
+ * trainings; absolute positions, xPos, H3 and Hyena are not here; attention is asked up to 65,536 where
+ * the table ends at 16,384. Not in the published table: NoPE, ALiBi, Mamba-2, GLA, gated DeltaNet and
+ * the hybrid.
+ */
+export const INDUCTION_PUBLISHED: SweepConfiguration = {
+  ...NO_AXES,
+  name: "induction-published",
+  scale: "published",
+  trainings: [
+    ...published([ROPE], 2 * STEPS),
+    ...published([MAMBA, ...BESIDE], STEPS),
+  ],
   tasks: ["induction"],
   lengths: Array.from({ length: 15 }, (_, i) => 64 * 2 ** i),
   longest: longest(2 ** 16),
@@ -99,9 +126,7 @@ export const INDUCTION_SMALL: SweepConfiguration = {
   name: "induction-small",
   scale: "small",
   trainings: trainings(
-    VARIANTS.filter(([name]) =>
-      ["rope", "nope", "alibi", "mamba2", "gla", "hybrid"].includes(name)
-    ),
+    SMALL,
     () => 32,
     [5e-3],
     {
@@ -112,7 +137,7 @@ export const INDUCTION_SMALL: SweepConfiguration = {
       learningRate: 5e-3,
       warmupSteps: 20,
       firstTaskSteps: 0,
-      targetAccuracy: 0.99,
+      targetAccuracy: 1,
       steps: 400,
       seed: 1,
     },

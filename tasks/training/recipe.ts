@@ -65,11 +65,18 @@ export interface Recipe {
   readonly targetAccuracy: number;
   /** The most steps. */
   readonly steps: number;
+  /**
+   * Whether the rate cools down before the end, or stays constant after warm-up for all
+   * {@linkcode Recipe.steps}. @default "cooldown"
+   */
+  readonly schedule?: "cooldown" | "constant";
+  /** Weight decay of the weights of linear maps. @default 0.01 */
+  readonly weightDecay?: number;
   /** Seed of the initial values and of the data. */
   readonly seed: number;
 }
 
-/** Momenta of AdamW, the largest gradient norm and the weight decay; the same in every recipe. */
+/** Momenta of AdamW, the largest gradient norm, and the weight decay of most recipes. */
 export const OPTIMIZER = {
   beta1: 0.9,
   beta2: 0.98,

@@ -16,7 +16,8 @@ const LEAST_COOLDOWN = 100;
 
 /**
  * The learning rate of each step: linear warm-up, constant, then linear cooldown, which begins when
- * the worst task has reached the recipe's target, or in time to end with the recipe's last step.
+ * the worst task has reached the recipe's target, or in time to end with the recipe's last step. A
+ * constant schedule has no cooldown and ends with the recipe's last step alone.
  */
 export class Schedule {
   readonly #recipe: Recipe;
@@ -47,6 +48,7 @@ export class Schedule {
   rate(step: number): number {
     const { learningRate, warmupSteps, steps } = this.#recipe;
     const warm = Math.min(1, (step + 1) / warmupSteps);
+    if (this.#recipe.schedule === "constant") return learningRate * warm;
     const start = this.cooldownStart ?? Math.floor(steps * 0.75);
     const length = this.end - start;
     const cool = step < start ? 1 : Math.max(0, (start + length - step) / length);
@@ -65,6 +67,7 @@ export class Schedule {
   add({ step, accuracies }: StepResult): void {
     this.#recent.push(accuracies);
     if (this.#recent.length > MEASURED_STEPS) this.#recent.shift();
+    if (this.#recipe.schedule === "constant" || this.#recipe.targetAccuracy >= 1) return;
     const learned = this.#recent.length === MEASURED_STEPS &&
       step >= this.#recipe.firstTaskSteps + MEASURED_STEPS &&
       Math.min(...this.accuracies()) >= this.#recipe.targetAccuracy;

@@ -170,6 +170,7 @@ export class Trainer implements Disposable {
     learningRate: number,
   ): void {
     const { first, second } = this.moments.get(name)!;
+    const { weightDecay = OPTIMIZER.weightDecay } = this.#recipe;
     adamW(
       this.#gpu,
       {
@@ -184,7 +185,7 @@ export class Trainer implements Disposable {
         beta1: OPTIMIZER.beta1,
         beta2: OPTIMIZER.beta2,
         epsilon: OPTIMIZER.epsilon,
-        weightDecay: this.#decays.get(name) ? OPTIMIZER.weightDecay : 0,
+        weightDecay: this.#decays.get(name) ? weightDecay : 0,
         step: step + 1,
       },
     );

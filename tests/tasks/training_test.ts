@@ -140,6 +140,20 @@ Deno.test("the rate warms up, stays, and cools down when the worst task is learn
   assertEquals(schedule.rate(schedule.cooldownStart! + 50), 3e-3 / 2);
 });
 
+Deno.test("a constant rate warms up and stays to the last step, whatever is learned", () => {
+  const schedule = new Schedule({ ...RECIPE, steps: 1000, schedule: "constant" });
+  for (let step = 0; step < 999; step++) schedule.add({ step, loss: 0, accuracies: [1, 1] });
+  assertEquals([schedule.end, schedule.cooldownStart], [1000, undefined]);
+  assertEquals([0, 10, 999].map((step) => schedule.rate(step)), [3e-3 / 5, 3e-3, 3e-3]);
+});
+
+Deno.test("with a target of 1 the rate cools down over the last quarter, however soon all is right", () => {
+  const schedule = new Schedule({ ...RECIPE, steps: 1000, targetAccuracy: 1 });
+  for (let step = 0; step < 700; step++) schedule.add({ step, loss: 0, accuracies: [1, 1] });
+  assertEquals([schedule.end, schedule.cooldownStart], [1000, undefined]);
+  assertEquals([749, 750, 875].map((step) => schedule.rate(step)), [3e-3, 3e-3, 1.5e-3]);
+});
+
 Deno.test("a mixture of lengths and loads is drawn by its weights, the same for a step each time", async () => {
   const options = { vocabulary: 64, pairs: 4 };
   const recipe: Recipe = {
