@@ -1,5 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { createTask, type SweepConfiguration, SWEEPS } from "../../tasks/mod.ts";
+import {
+  createTask,
+  type Recipe,
+  type SweepConfiguration,
+  SWEEPS,
+  type Training,
+} from "../../tasks/mod.ts";
 import { parameterSpecifications } from "../../models/layers.ts";
 import type { ModelConfiguration } from "../../models/mod.ts";
 import { tokensTrained } from "../../tasks/training/batch.ts";
@@ -11,7 +17,9 @@ function parametersOf(model: ModelConfiguration): number {
   );
 }
 
-function recipesOf({ trainings = [] }: SweepConfiguration) {
+function recipesOf(
+  { trainings = [] }: SweepConfiguration,
+): (Recipe & Pick<Training, "learningRates" | "seeds">)[] {
   return trainings.map(({ recipe, learningRates, seeds }) => ({ ...recipe, learningRates, seeds }));
 }
 
@@ -20,7 +28,8 @@ Deno.test("induction-published is Mamba's: sizes, steps, batch and rates", async
   const { lengths } = SWEEPS["induction-published"];
   assertEquals([lengths[0], lengths.at(-1)], [64, 2 ** 20]);
   const recipes = recipesOf(SWEEPS["induction-published"]);
-  const find = (name: string) => recipes.find((recipe) => recipe.name === `induction-${name}`)!;
+  const find = (name: string): Recipe =>
+    recipes.find((recipe) => recipe.name === `induction-${name}`)!;
   for (const { model, tasks, ...recipe } of recipes) {
     assertEquals(recipe.learningRates, [2e-4, 1e-3]);
     assertEquals(
