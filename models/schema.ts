@@ -12,6 +12,8 @@ export type Schema<Output> = v.GenericSchema<unknown, Output>;
 const MOST_LAYERS = 1024;
 /** Characters of a value in an error. */
 const SHOWN = 80;
+/** Names of a list in an error. */
+const NAMES_SHOWN = 8;
 
 /** A whole number within bounds. */
 export function integer(least: number, most: number): Schema<number> {
@@ -156,6 +158,15 @@ export function showValue(value: unknown): string {
   // JSON has no infinities: they would read as null.
   const text = typeof value === "number" ? `${value}` : JSON.stringify(value) ?? `${value}`;
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
+/** Names in an error: the first of them, each cut where it is long, and how many more there are. */
+export function showNames(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_SHOWN).map((name) =>
+    name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name
+  );
+  const rest = names.length - shown.length;
+  return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 function describeIssue(issue: v.BaseIssue<unknown>, source: string): Error {

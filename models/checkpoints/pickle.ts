@@ -1,5 +1,12 @@
-import { Parser } from "pickleparser";
+import { elementCount } from "../../kernels/gpu/mod.ts";
+import { showNames } from "../schema.ts";
 import { STORED_BYTES, type StoredDataType } from "./data_types.ts";
+import { PickledFunction, unpickle } from "./unpickle.ts";
+
+/** PyTorch's own limit of a tensor's axes. */
+const MOST_AXES = 64;
+/** Bytes that a tensor may have which shows elements of its storage several times. */
+const EXPANDED_BYTES = 64 * 2 ** 20;
 
 /** Where PyTorch keeps elements: a file of the archive, that several tensors may share. */
 export class PickledStorage {
@@ -33,7 +40,15 @@ export class PickledTensor {
   }
 }
 
-const orderedDict = (pairs: [unknown, unknown][] = []): Map<unknown, unknown> => new Map(pairs);
+/** `OrderedDict(pairs)` */
+const orderedDict = (pairs: unknown = []): Map<unknown, unknown> => {
+  const isPair = (pair: unknown): pair is [string, unknown] =>
+    Array.isArray(pair) && pair.length === 2 && typeof pair[0] === "string";
+  if (!Array.isArray(pairs) || !pairs.every(isPair)) {
+    throw new Error("an OrderedDict is not made of texts and values");
+  }
+  return new Map(pairs);
+};
 
 /** `_rebuild_parameter(data, requires_grad, backward_hooks)` */
 const rebuildParameter = (data: unknown): unknown => data;
@@ -47,7 +62,7 @@ const rebuildTensor = (
 ): PickledTensor => {
   if (
     !(storage instanceof PickledStorage) || !isCount(offset) || !isCounts(shape) ||
-    !isCounts(strides) || shape.length !== strides.length
+    !isCounts(strides) || shape.length !== strides.length || shape.length > MOST_AXES
   ) {
     throw new Error("a tensor is not described as PyTorch does");
   }
@@ -57,14 +72,23 @@ const rebuildTensor = (
       `a tensor reaches element ${last} of a storage of ${storage.elements} elements`,
     );
   }
-  return new PickledTensor(storage, offset, Object.freeze([...shape]), [...strides]);
+  const elements = elementCount(shape);
+  const bytes = elements * STORED_BYTES[storage.dtype];
+  if (elements > storage.elements && bytes > EXPANDED_BYTES) {
+    throw new Error(
+      `a tensor of ${elements} elements shows a storage of ${storage.elements} elements`,
+    );
+  }
+  return new PickledTensor(storage, offset, Object.freeze([...shape]), Object.freeze([...strides]));
 };
 
-/** What a pickle may name. Frozen arrow functions: a pickle can call them, and no more. */
+/** What a pickle may name: functions, which it can call and no more, and data types. */
 const ALLOWED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["collections.OrderedDict", Object.freeze(orderedDict)],
-  ["torch._utils._rebuild_tensor_v2", Object.freeze(rebuildTensor)],
-  ["torch._utils._rebuild_parameter", Object.freeze(rebuildParameter)],
+  ...[
+    new PickledFunction("collections.OrderedDict", orderedDict),
+    new PickledFunction("torch._utils._rebuild_tensor_v2", rebuildTensor),
+    new PickledFunction("torch._utils._rebuild_parameter", rebuildParameter),
+  ].map((callee): [string, unknown] => [callee.name, callee]),
   ...Object.entries(
     {
       DoubleStorage: "F64",
@@ -90,53 +114,37 @@ const ALLOWED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
  */
 export function readTensorPickle(bytes: Uint8Array, source: string): Map<string, PickledTensor> {
   let held: unknown;
+  let refused: string | undefined;
+  const resolve = (name: string): unknown => {
+    const allowed = ALLOWED.get(name);
+    if (allowed !== undefined) return allowed;
+    refused = `asks for ${
+      showNames([name])
+    }: only a dictionary of tensors is read, and no other code is run`;
+    throw new Error(refused);
+  };
   try {
-    held = unpickle(bytes);
+    held = unpickle(bytes, { resolve, persistent: resolveStorage });
   } catch (error) {
-    throw new Error(`Cannot read ${source} as its pickle ${(error as Error).message}`, {
-      cause: error,
-    });
+    const reason = refused ?? `is damaged (${(error as Error).message})`;
+    throw new Error(`Cannot read ${source} as its pickle ${reason}`, { cause: error });
   }
   if (!(held instanceof Map)) {
     throw new Error(
       `Cannot read ${source} as its pickle holds no dictionary of tensors: save model.state_dict()`,
     );
   }
-  const others = [...held].filter(([, value]) => !(value instanceof PickledTensor)).map(([name]) =>
-    name
-  );
+  const others = [...held]
+    .filter(([name, value]) => typeof name !== "string" || !(value instanceof PickledTensor))
+    .map(([name]) => `${name}`);
   if (others.length > 0) {
     throw new Error(
       `Cannot read ${source} as its pickle holds ${
-        others.slice(0, 8).join(", ")
+        showNames(others)
       } which are no tensors: save model.state_dict() alone`,
     );
   }
   return held;
-}
-
-function unpickle(bytes: Uint8Array): unknown {
-  let refused: string | undefined;
-  const parser = new Parser({
-    unpicklingTypeOfDictionary: "Map",
-    nameResolver: {
-      resolve: (module, name) => {
-        const allowed = ALLOWED.get(`${module}.${name}`);
-        if (allowed === undefined) {
-          refused =
-            `asks for ${module}.${name}: only a dictionary of tensors is read, and no other code is run`;
-          throw new Error(refused);
-        }
-        return allowed as () => unknown;
-      },
-    },
-    persistentResolver: { resolve: resolveStorage },
-  });
-  try {
-    return parser.parse(bytes);
-  } catch (error) {
-    throw new Error(refused ?? `is damaged (${(error as Error).message})`, { cause: error });
-  }
 }
 
 /** `("storage", torch.FloatStorage, key, location, elements)` */

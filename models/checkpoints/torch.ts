@@ -6,6 +6,8 @@ import { type PickledTensor, readTensorPickle } from "./pickle.ts";
 import type { TensorLocation } from "./weights.ts";
 
 const PICKLE_LIMIT = 100 * 2 ** 20;
+/** Bytes of the file that says in which order bytes are. */
+const BYTE_ORDER_LIMIT = 16;
 const STORED = 0;
 const PICKLE_MAGIC = 0x80;
 
@@ -22,6 +24,7 @@ export async function locateTorch(source: ByteSource): Promise<Map<string, Tenso
   if (pickle.bytes > PICKLE_LIMIT) fail(source, `its data.pkl has ${pickle.bytes} bytes`);
   if (archive.has("byteorder")) {
     const { offset, bytes } = await archive.locate("byteorder");
+    if (bytes > BYTE_ORDER_LIMIT) fail(source, `its byteorder has ${bytes} bytes`);
     const order = new TextDecoder().decode(await readBytes(source, offset, bytes));
     if (order !== "little") fail(source, `its byte order is ${order}: save it on another machine`);
   }
@@ -104,10 +107,15 @@ class Archive {
     if (entry.compressionMethod !== STORED || entry.isEncrypted()) {
       fail(this.#source, `its ${name} is compressed, which torch.save() does not do`);
     }
-    const { fileDataStart: offset } = await this.#zip.readLocalFileHeaderPromise(entry, {
-      minimal: true,
-    });
     const bytes = entry.uncompressedSize;
+    if (entry.compressedSize !== bytes) {
+      fail(this.#source, `its ${name} has ${entry.compressedSize} bytes, not ${bytes}: damaged`);
+    }
+    const offset = await this.#zip.readLocalFileHeaderPromise(entry, { minimal: true }).then(
+      ({ fileDataStart }) => fileDataStart,
+      (error) =>
+        fail(this.#source, `its ${name} is not where the zip's directory says: damaged`, error),
+    );
     if (offset + bytes > this.#source.size) {
       fail(this.#source, `its ${name} ends at byte ${offset + bytes}: truncated`);
     }
@@ -118,21 +126,22 @@ class Archive {
 }
 
 async function openArchive(source: ByteSource): Promise<Archive> {
+  let repeated: string | undefined;
   try {
     const zip = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, {
       autoClose: false,
     });
     const entries = new Map<string, Entry>();
     for await (const entry of zip.eachEntry()) {
-      entries.set(entry.fileName.slice(entry.fileName.indexOf("/") + 1), entry);
+      const name = entry.fileName.slice(entry.fileName.indexOf("/") + 1);
+      if (entries.has(name)) repeated = name;
+      entries.set(name, entry);
     }
-    return new Archive(source, zip, entries);
+    if (repeated === undefined) return new Archive(source, zip, entries);
   } catch (error) {
-    return fail(
-      source,
-      `its zip directory cannot be read, truncated? (${(error as Error).message})`,
-    );
+    return fail(source, "its zip directory cannot be read: truncated or damaged?", error);
   }
+  return fail(source, `it holds ${repeated} twice: damaged`);
 }
 
 /** What yauzl reads a zip's directory through. */
@@ -158,6 +167,6 @@ class SourceReader extends RandomAccessReader {
   }
 }
 
-function fail(source: ByteSource, reason: string): never {
-  throw new Error(`Cannot read ${source.name} as PyTorch's: ${reason}`);
+function fail(source: ByteSource, reason: string, cause?: unknown): never {
+  throw new Error(`Cannot read ${source.name} as PyTorch's: ${reason}`, { cause });
 }

@@ -2,6 +2,7 @@ import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
 import { STORED_BYTES, type StoredDataType, toFloats, toHalves } from "./data_types.ts";
+import { showNames } from "../schema.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import { locateTorch } from "./torch.ts";
 
@@ -338,8 +339,8 @@ function selectIndexed(
   if (lacking.length > 0) {
     throw new Error(
       `Cannot open the weights of ${index.name} as its shards hold other tensors: ${
-        lacking.slice(0, 8).join(", ")
-      }${lacking.length > 8 ? `, and ${lacking.length - 8} more` : ""}`,
+        showNames(lacking)
+      }`,
     );
   }
   return locations;

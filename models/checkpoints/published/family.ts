@@ -7,11 +7,12 @@ import {
 import type { ModelConfiguration } from "../../configuration.ts";
 import { parameterSpecifications } from "../../layers.ts";
 import type { Weights } from "../weights.ts";
-import type { Schema } from "../../schema.ts";
+import { type Schema, showNames } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import type { CheckpointTensors } from "./tensors.ts";
 
 const LARGEST_F16 = 65504;
+const MISSHAPEN_SHOWN = 8;
 
 /** Where a checkpoint keeps one of a model's parameters. */
 export interface ParameterSource {
@@ -229,18 +230,18 @@ function planParameters(
   const misshapen = [...shapes].flatMap(([name, shape]) => {
     const stored = weights.tensors.get(name)?.shape;
     return stored && `${stored}` !== `${shape}`
-      ? [`${name} has shape [${stored}], not [${shape}]`]
+      ? [`${showNames([name])} has shape [${stored}], not [${shape}]`]
       : [];
   });
   const integers = [...shapes.keys()].filter((name) =>
     /^[IU]|^BOOL$/.test(weights.tensors.get(name)?.dtype ?? "")
   );
   const reasons = [
-    ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
-    ...(extra.length > 0 ? [`it has tensors of another model: ${extra.join(", ")}`] : []),
-    ...misshapen,
+    ...(missing.length > 0 ? [`it lacks ${showNames(missing)}`] : []),
+    ...(extra.length > 0 ? [`it has tensors of another model: ${showNames(extra)}`] : []),
+    ...misshapen.slice(0, MISSHAPEN_SHOWN),
     ...(integers.length > 0
-      ? [`quantized weights are not supported, and it stores integers in ${integers.join(", ")}`]
+      ? [`quantized weights are not supported, and it stores integers in ${showNames(integers)}`]
       : []),
   ];
   if (reasons.length > 0) {
