@@ -1,3 +1,5 @@
+import * as v from "valibot";
+import { listOf, type Schema, showNames, TEXT } from "../schema.ts";
 import { type ByteSource, readBytes } from "./byte_source.ts";
 import { isStoredDataType, STORED_BYTES, toFloats } from "./data_types.ts";
 import type { TensorLocation } from "./weights.ts";
@@ -18,17 +20,22 @@ export interface StoredTensors {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-interface HeaderEntry {
-  dtype: string;
-  shape: number[];
-  data_offsets: [number, number];
-}
+const EXTENT: Schema<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const ENTRY = v.object({
+  dtype: TEXT,
+  shape: listOf(EXTENT),
+  data_offsets: v.strictTuple([EXTENT, EXTENT]),
+});
+const NOTES = v.nullish(
+  v.pipe(v.unknown(), v.check((notes) => !Array.isArray(notes)), v.record(v.string(), TEXT)),
+);
 
 interface Header {
   readonly entries: Map<string, Omit<TensorLocation, "source">>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+const SPACE = 0x20;
 const LENGTH_BYTES = 8;
 const HEADER_LIMIT = 100 * 2 ** 20;
 
@@ -69,8 +76,9 @@ export function writeSafetensors(
     header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
-  const text = JSON.stringify(header);
-  const encoded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const encoded = new Uint8Array(Math.ceil(text.byteLength / 8) * 8).fill(SPACE);
+  encoded.set(text);
   const bytes = new Uint8Array(LENGTH_BYTES + encoded.byteLength + offset);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(encoded.byteLength), true);
   bytes.set(encoded, LENGTH_BYTES);
@@ -99,37 +107,76 @@ function headerEnd(start: Uint8Array, size: number, source: string): number {
   return end;
 }
 
+/**
+ * As strict as the format's own reader (huggingface/safetensors, `Metadata::validate`): UTF-8, whole
+ * numbers that are written as such, and tensors that fill the file from end to end, none over another.
+ */
 function parseHeader(bytes: Uint8Array, size: number, source: string): Header {
-  let parsed;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    fail(source, `its header is no JSON (${(error as Error).message})`);
-  }
-  const { __metadata__: metadata = {}, ...described } = parsed;
+  const { __metadata__: metadata, ...described } = parseJson(bytes, source);
+  const notes = v.safeParse(NOTES, metadata);
+  if (!notes.success) fail(source, "its __metadata__ must hold texts by name");
   const start = LENGTH_BYTES + bytes.byteLength;
   const entries = new Map<string, Omit<TensorLocation, "source">>();
-  for (const [name, entry] of Object.entries(described) as [string, HeaderEntry][]) {
-    const { dtype, shape, data_offsets: offsets } = entry ?? {};
-    if (typeof dtype !== "string" || !isExtents(shape) || !isExtents(offsets)) {
-      fail(source, `its header does not say where ${name} is`);
+  for (const [name, entry] of Object.entries(described)) {
+    const shown = showNames([name]);
+    const parsed = v.safeParse(ENTRY, entry);
+    if (!parsed.success) fail(source, `its header does not say where ${shown} is`);
+    const { dtype, shape, data_offsets: [from, to] } = parsed.output;
+    if (!isStoredDataType(dtype)) {
+      fail(source, `${shown} has the data type ${showNames([dtype])}`);
     }
-    if (!isStoredDataType(dtype)) fail(source, `${name} has the data type ${dtype}`);
-    const [from, to] = offsets;
     const expected = shape.reduce((product, extent) => product * extent, STORED_BYTES[dtype]);
     if (to - from !== expected) {
-      fail(source, `${name} of shape [${shape}] takes ${expected} bytes, not ${to - from}`);
+      fail(source, `${shown} of shape [${shape}] takes ${expected} bytes, not ${to - from}`);
     }
     if (start + to > size) {
-      fail(source, `${name} ends at byte ${start + to} and the file at ${size}: truncated`);
+      fail(source, `${shown} ends at byte ${start + to} and the file at ${size}: truncated`);
     }
     entries.set(name, { shape, dtype, offset: start + from, bytes: expected });
   }
-  return { entries, metadata };
+  checkFilled(entries, start, size, source);
+  return { entries, metadata: notes.output ?? {} };
 }
 
-function isExtents(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+/** JSON of an object; numbers that are not written as whole ones are NaN, which no schema takes. */
+function parseJson(bytes: Uint8Array, source: string): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    parsed = JSON.parse(
+      text,
+      (_, value, context?: { source?: string }) =>
+        typeof value === "number" && !/^\d+$/.test(context?.source ?? "") ? NaN : value,
+    );
+  } catch (error) {
+    fail(source, `its header is no JSON in UTF-8 (${(error as Error).message})`);
+  }
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+    return parsed as Record<string, unknown>;
+  }
+  return fail(source, "its header is no object");
+}
+
+function checkFilled(
+  entries: ReadonlyMap<string, Omit<TensorLocation, "source">>,
+  start: number,
+  size: number,
+  source: string,
+): void {
+  let end = start;
+  const ordered = [...entries].sort(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes);
+  for (const [name, { offset, bytes }] of ordered) {
+    if (offset !== end) {
+      fail(
+        source,
+        `${showNames([name])} begins at byte ${offset}, where the one before it ends at ${end}: ${
+          offset < end ? "tensors overlap" : "there is a hole"
+        }`,
+      );
+    }
+    end = offset + bytes;
+  }
+  if (end !== size) fail(source, `its tensors end at byte ${end} and the file at ${size}`);
 }
 
 function fail(source: string, reason: string): never {

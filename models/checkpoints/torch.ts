@@ -1,5 +1,6 @@
 // @ts-types="npm:@types/yauzl@3.4.0"
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
+import { showNames } from "../schema.ts";
 import { type ByteSource, readBytes } from "./byte_source.ts";
 import { STORED_BYTES } from "./data_types.ts";
 import { type PickledTensor, readTensorPickle } from "./pickle.ts";
@@ -26,7 +27,9 @@ export async function locateTorch(source: ByteSource): Promise<Map<string, Tenso
     const { offset, bytes } = await archive.locate("byteorder");
     if (bytes > BYTE_ORDER_LIMIT) fail(source, `its byteorder has ${bytes} bytes`);
     const order = new TextDecoder().decode(await readBytes(source, offset, bytes));
-    if (order !== "little") fail(source, `its byte order is ${order}: save it on another machine`);
+    if (order !== "little") {
+      fail(source, `its byte order is ${showNames([order])}: save it on another machine`);
+    }
   }
   const described = readTensorPickle(
     await readBytes(source, pickle.offset, pickle.bytes),

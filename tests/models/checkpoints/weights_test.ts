@@ -223,6 +223,11 @@ Deno.test("openWeights() says what it looked for, and asks where there are sever
     await assertRejects(() => openWeights(folder), Error, "give the path of one of a.pth, b.pth");
   }));
 
+/** A tensor's entry of a safetensors header, of 4 bytes an element. */
+function entry(from: number, to: number): string {
+  return `{"dtype": "F32", "shape": [${(to - from) / 4}], "data_offsets": [${from}, ${to}]}`;
+}
+
 Deno.test("a safetensors header that is wrong is refused", () =>
   inFolder(async (folder) => {
     const cases: [header: string, message: string][] = [
@@ -232,11 +237,30 @@ Deno.test("a safetensors header that is wrong is refused", () =>
       ['{"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}', "takes 12 bytes, not 8"],
       ['{"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', "does not say where w is"],
       ['{"w": {"dtype": "F32", "shape": [99], "data_offsets": [0, 396]}}', "truncated"],
+      // What the format's own reader refuses besides; the file has 16 bytes behind its header.
+      ['{"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}', "its tensors end at byte"],
+      ['{"w": {"dtype": "F32", "shape": [3], "data_offsets": [4, 16]}}', "there is a hole"],
+      [`{"a": ${entry(0, 12)}, "b": ${entry(8, 16)}}`, "tensors overlap"],
+      [`{"a": ${entry(0, 4)}, "b": ${entry(8, 16)}}`, "there is a hole"],
+      ['{"w": {"dtype": "F32", "shape": [4.0], "data_offsets": [0, 16]}}', "where w is"],
+      ['{"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16.0]}}', "where w is"],
+      ['{"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 1.6e1]}}', "where w is"],
+      ['{"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16, 16]}}', "where w is"],
+      ['{"w": {"dtype": "F32", "shape": 4, "data_offsets": [0, 16]}}', "where w is"],
+      ['{"w": {"dtype": "F32", "shape": ["4"], "data_offsets": [0, 16]}}', "where w is"],
+      ['{"w": {"dtype": 3, "shape": [4], "data_offsets": [0, 16]}}', "where w is"],
+      ['{"w": null}', "where w is"],
+      [`{"__metadata__": {"note": 3}, "w": ${entry(0, 16)}}`, "its __metadata__ must hold texts"],
+      [`{"__metadata__": [], "w": ${entry(0, 16)}}`, "its __metadata__ must hold texts"],
+      ["[]", "its header is no object"],
+      ["3", "its header is no object"],
+      [`{"\xff": ${entry(0, 16)}}`, "its header is no JSON in UTF-8"],
+      [`\xef\xbb\xbf{"w": ${entry(0, 16)}}`, "its header is no JSON in UTF-8"],
     ];
     for (const [header, message] of cases) {
       const bytes = new Uint8Array(8 + header.length + 16);
       new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
-      bytes.set(new TextEncoder().encode(header), 8);
+      bytes.set(Uint8Array.from(header, (character) => character.charCodeAt(0)), 8);
       await Deno.writeFile(`${folder}/model.safetensors`, bytes);
       await assertRejects(() => openWeights(folder), Error, message);
     }
