@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   describeModel,
   type LayerConfiguration,
@@ -111,6 +111,32 @@ Deno.test("a config that is not supported, or says too little, is refused by key
       '"rope_type" must be one of default, linear, dynamic, yarn, llama3',
     );
     await refuses({ architectures: ["BertModel"] }, '"architectures": ["LlamaForCausalLM"]');
+  }));
+
+Deno.test("mixtures of experts and latent attention are refused by name, with what is supported", () =>
+  inFolder(async (folder) => {
+    const refuses = async (config: Record<string, unknown>, message: string): Promise<void> => {
+      await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+      const error = await assertRejects(() => describeModel(folder), Error, message);
+      assertStringIncludes(error.message, '"architectures": ["Qwen3ForCausalLM"]');
+    };
+    const unsupported = "which is not supported: supported are";
+    await refuses(
+      { architectures: ["Qwen3MoeForCausalLM"], model_type: "qwen3_moe", num_experts: 128 },
+      `it has a mixture of experts ("num_experts" is 128), ${unsupported}`,
+    );
+    await refuses(
+      { model_type: "mixtral", num_local_experts: 8 },
+      `it has a mixture of experts ("num_local_experts" is 8), ${unsupported}`,
+    );
+    await refuses(
+      { architectures: ["Qwen3_5MoeForConditionalGeneration"], text_config: { num_experts: 256 } },
+      `it has a mixture of experts ("num_experts" is 256), ${unsupported}`,
+    );
+    await refuses(
+      { architectures: ["MiniCPM3ForCausalLM"], kv_lora_rank: 256 },
+      `it has latent attention ("kv_lora_rank" is 256), ${unsupported}`,
+    );
   }));
 
 Deno.test("what a config in fla's layout leaves out is fla's default", async () => {

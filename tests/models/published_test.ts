@@ -25,6 +25,12 @@ for (
     "transformerpp_ssm",
     "recurrent_gemma",
     "recurrent_gemma_biased",
+    "qwen2",
+    "qwen3",
+    "mistral",
+    "smollm3",
+    "gemma2",
+    "gemma3_text",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
@@ -96,6 +102,8 @@ for (
     ["mamba2_biased"],
     ["mamba2attn_ssm"],
     ["recurrent_gemma"],
+    ["qwen3"],
+    ["gemma3_text"],
     ["rwkv6", RWKV_6],
     ["rwkv7", RWKV_7],
     ["rwkv6_hf"],

@@ -4,6 +4,7 @@ import type { CheckpointConfig } from "./config.ts";
 import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
 import { gatedDeltaNet } from "./gated_deltanet.ts";
+import { gemma2, gemma3 } from "./gemma.ts";
 import { gla } from "./gla.ts";
 import { hgrn2 } from "./hgrn2.ts";
 import { lengthwise } from "./lengthwise.ts";
@@ -11,16 +12,25 @@ import { llama } from "./llama.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
+import { mistral } from "./mistral.ts";
+import { qwen2, qwen3 } from "./qwen.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
 import { retNet } from "./retnet.ts";
 import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
 import { rwkv6Fla } from "./rwkv6_fla.ts";
 import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
+import { smolLm3 } from "./smollm3.ts";
 import type { CheckpointTensors } from "./tensors.ts";
 
 const FAMILIES: readonly PublishedFamily[] = [
   lengthwise,
   llama,
+  qwen2,
+  qwen3,
+  mistral,
+  smolLm3,
+  gemma2,
+  gemma3,
   mamba,
   mamba2,
   mambaSsm,
@@ -46,11 +56,35 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
     return checked(family.read(config), config.source);
   }
   const { architectures, model_type, format } = config.values;
+  refuseParts(config);
   return config.fail(
     `it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}: current values are ${
       JSON.stringify({ architectures, model_type, format })
     }`,
   );
+}
+
+/** Parts that no model here has, by keys of a config that say how large they are. */
+const REFUSED_PARTS: Readonly<Record<string, RegExp>> = {
+  "a mixture of experts": /^(moe_)?num_(local_)?experts$|^n_routed_experts$/,
+  "latent attention": /^kv_lora_rank$/,
+};
+
+/** @throws {Error} for a config of a model with a part that is not supported, saying what is. */
+function refuseParts(config: CheckpointConfig): void {
+  // A model with several towers describes the one for text within.
+  const { text_config: text } = config.values;
+  const sizes = [config.values, text ?? {}].flatMap((values) => Object.entries(values))
+    .filter(([, value]) => typeof value === "number" && value > 0);
+  for (const [part, pattern] of Object.entries(REFUSED_PARTS)) {
+    const size = sizes.find(([key]) => pattern.test(key));
+    if (size === undefined) continue;
+    config.fail(
+      `it has ${part} ("${size[0]}" is ${size[1]}), which is not supported: supported are ${
+        FAMILIES.map(({ sign }) => sign).join("; ")
+      }`,
+    );
+  }
 }
 
 /** What a checkpoint without a config holds, where its tensors are of a known kind. */

@@ -12,7 +12,8 @@ export type RotaryConfiguration = Pick<
 const KIND = v.nullish(oneOf(["default", "linear", "dynamic", "yarn", "llama3"]));
 const PART: Schema<number> = v.pipe(POSITIVE, v.maxValue(1, "at most 1"));
 
-const ROPE = v.object({
+/** What an object of rotary parameters says. */
+export const ROPE = v.object({
   rope_type: KIND,
   type: KIND,
   rope_theta: v.nullish(POSITIVE),
@@ -131,6 +132,16 @@ export function readRotary(
         },
       };
   }
+}
+
+/** The same positions with another scale of the products of queries and keys than 1/√headDim. */
+export function scaleRotary(
+  rotary: RotaryConfiguration,
+  headDim: number,
+  scale: number,
+): RotaryConfiguration {
+  const grown = rotary.scale === undefined ? 1 : rotary.scale * Math.sqrt(headDim);
+  return { ...rotary, scale: scale * grown };
 }
 
 /** transformers takes `rope_scaling` where both hold something. */

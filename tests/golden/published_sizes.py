@@ -1,0 +1,59 @@
+"""Makes checkpoints/published/sizes.json: the configs that some published checkpoints have, and how many
+parameters transformers gives to a model of each, made on the meta device; what is tied counts once.
+
+    python published_sizes.py       # torch, transformers
+
+A config says what its publisher's says of sizes, in the words that it was published with.
+"""
+import json
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from published_reference import HERE
+
+CONFIGS = {
+    "Qwen/Qwen2.5-0.5B": {
+        "model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "max_position_embeddings": 32768, "max_window_layers": 24, "sliding_window": 32768,
+        "use_sliding_window": False, "rope_theta": 1000000.0, "tie_word_embeddings": True},
+    "Qwen/Qwen3-0.6B": {
+        "model_type": "qwen3", "vocab_size": 151936, "hidden_size": 1024, "intermediate_size": 3072,
+        "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
+        "max_position_embeddings": 40960, "max_window_layers": 28, "sliding_window": None,
+        "use_sliding_window": False, "rope_theta": 1000000, "tie_word_embeddings": True},
+    "mistralai/Mistral-7B-v0.1": {
+        "model_type": "mistral", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "max_position_embeddings": 32768, "sliding_window": 4096, "rms_norm_eps": 1e-05,
+        "rope_theta": 10000.0, "tie_word_embeddings": False},
+    "HuggingFaceTB/SmolLM3-3B": {
+        "model_type": "smollm3", "vocab_size": 128256, "hidden_size": 2048,
+        "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+        "num_key_value_heads": 4, "max_position_embeddings": 65536, "no_rope_layer_interval": 4,
+        "rope_theta": 5000000.0, "use_sliding_window": False},
+    "google/gemma-2-2b": {
+        "model_type": "gemma2", "vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216,
+        "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "query_pre_attn_scalar": 256, "sliding_window": 4096, "attn_logit_softcapping": 50.0,
+        "final_logit_softcapping": 30.0, "max_position_embeddings": 8192},
+    "google/gemma-3-1b-pt": {
+        "model_type": "gemma3_text", "vocab_size": 262144, "hidden_size": 1152,
+        "intermediate_size": 6912, "num_hidden_layers": 26, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256,
+        "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1000000,
+        "rope_local_base_freq": 10000, "max_position_embeddings": 32768},
+}
+
+sizes = {}
+for name, config in CONFIGS.items():
+    with torch.device("meta"):
+        made = AutoConfig.for_model(**config)
+        model = AutoModelForCausalLM.from_config(made)
+        # A module that is tied on the meta device has its parameters twice.
+        model.tie_weights()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    sizes[name] = {"parameters": parameters, "config": config}
+    print(name, parameters)
+(HERE / "sizes.json").write_text(json.dumps(sizes, indent=2) + "\n")
