@@ -139,6 +139,11 @@ export function pool(cells: readonly Row[]): Estimate & { readonly samples: numb
   return { value, low: NaN, high: NaN, samples };
 }
 
+/** What guessers score, each value once. */
+export function levelsOf(rows: readonly Row[], metric: "chance" | "guess"): number[] {
+  return [...new Set(rows.filter((row) => row.metric === metric).map(({ value }) => value))];
+}
+
 /** What reading or holding a sequence costs, as columns of the CSV. */
 export type Cost = "prefill_ms" | "step_ms" | "peak_bytes" | "state_bytes";
 

@@ -5,6 +5,7 @@ import {
   type Curve,
   curvesOf,
   groupBy,
+  levelsOf,
   overTrainings,
   type Panel,
   panels,
@@ -79,7 +80,7 @@ function meanOver(
       return points.length === 0 ? [] : [{ model, points }];
     });
   };
-  const chances = chosen.map(chancesOf);
+  const chances = chosen.map(({ rows }) => levelsOf(rows, "chance"));
   return {
     name,
     title: whole ? noun : chosen.length === 1 ? chosen[0].title : `${chosen.length} ${noun}`,
@@ -92,11 +93,6 @@ function meanOver(
     leftOut: models.filter((model) => !complete.includes(model)),
     tasksLeftOut: candidates.filter((panel) => !chosen.includes(panel)).map(({ title }) => title),
   };
-}
-
-/** What a guesser scores, once for each model to which it differs. */
-export function chancesOf({ rows }: Panel): number[] {
-  return [...new Set(rows.filter(({ metric }) => metric === "chance").map(({ value }) => value))];
 }
 
 /** The tasks that all models share, or else those of the model that give the most common ground. */

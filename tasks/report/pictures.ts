@@ -1,3 +1,4 @@
+import { weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
 import { chooseRecall, type RecallChoice } from "./recall.ts";
 import type { Results } from "./runs.ts";
@@ -5,6 +6,7 @@ import { looks } from "./theme.ts";
 import { accuracyPictures, meanPictures } from "./pictures/accuracy.ts";
 import { costPictures } from "./pictures/cost.ts";
 import { depthPictures } from "./pictures/depth.ts";
+import { distancePictures } from "./pictures/distance.ts";
 import { formatPictures } from "./pictures/formats.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
 import type { Picture } from "./pictures/picture.ts";
@@ -19,16 +21,18 @@ export { type Picture, standAlone } from "./pictures/picture.ts";
  */
 export function makePictures(results: Results, choice: RecallChoice = {}): Picture[] {
   const look = looks(results.models);
-  const means = taskMeans(results.rows);
-  const recall = chooseRecall(results.rows, choice);
+  const { learning, claimed } = weigh(results);
+  const means = taskMeans(claimed.rows);
+  const recall = chooseRecall(claimed.rows, choice);
   return named([
     ...meanPictures(results, means, look),
     ...(recall === undefined ? [] : [recallPicture(recall, look)]),
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)
       .flatMap((mean) => meanStatePicture(results, mean, look)),
-    ...accuracyPictures(results, look),
-    ...formatPictures(results),
-    ...depthPictures(results),
+    ...accuracyPictures(claimed, learning, look),
+    ...distancePictures(claimed, look),
+    ...formatPictures(claimed),
+    ...depthPictures(claimed),
     ...perplexityPictures(results, look),
     ...costPictures(results, look),
   ]);

@@ -4,7 +4,7 @@ import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
 import { type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
 import type { ReportModel, Results } from "./runs.ts";
-import { callNames, type Look, tokens } from "./theme.ts";
+import { bytes, callNames, type Look, tokens, withInterval } from "./theme.ts";
 
 /** What a model is called, with its colour. */
 function chip(name: string, { colour }: Look): string {
@@ -45,10 +45,9 @@ export function meanTable({ curves }: TaskMean, look: ReadonlyMap<string, Look>)
 
 function meanCell(point: Point | undefined): string {
   if (point === undefined) return "–";
-  const { value, low, high } = point;
-  const text = value.toFixed(3);
-  const interval = low <= high ? `<br><small>${low.toFixed(3)}–${high.toFixed(3)}</small>` : "";
-  return `${value >= EFFECTIVE ? `<b>${text}</b>` : text}${interval}`;
+  const [text, ...interval] = withInterval(point).split(/ (?=\[)/);
+  return (point.value >= EFFECTIVE ? `<b>${text}</b>` : text) +
+    interval.map((ends) => `<br><small>${ends}</small>`).join("");
 }
 
 function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "certain"): string {
@@ -85,9 +84,13 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
     { head: "seeds", cell: listed("seed"), text: "short" },
-    ...(rows.some((row) => row.training_seeds !== undefined)
-      ? [{ head: "training seeds", cell: listed("training_seeds"), text: "short" as const }]
-      : []),
+    {
+      head: "trainings",
+      cell: ({ trainSeeds }) => trainSeeds.length === 0 ? "–" : String(trainSeeds.length),
+    },
+    { head: "tokens of training", cell: tokensOf },
+    { head: "learning rate", cell: listed("learning_rate") },
+    { head: "state at the training length", cell: stateOf },
     { head: "samples a cell", cell: samplesOf },
     { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
     { head: "version", cell: listed("version"), text: "short" },
@@ -103,6 +106,20 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "depths", cell: listed("depth"), text: "short" },
     { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
   ]);
+
+  function tokensOf({ model }: ReportModel): string {
+    const values = rowsOf.get(model)!.flatMap((row) => row.train_tokens ?? []);
+    if (values.length === 0) return "–";
+    const [low, high] = [Math.min, Math.max].map((end) => values.reduce((a, b) => end(a, b)));
+    return low === high ? count(low) : `${count(low)}–${count(high)}`;
+  }
+
+  function stateOf({ model }: ReportModel): string {
+    const near = rowsOf.get(model)!.filter((row) => row.length <= row.train_length);
+    return near.length === 0
+      ? "–"
+      : bytes(near.map((row) => row.state_bytes).reduce((a, b) => Math.max(a, b)));
+  }
 
   function samplesOf({ model }: ReportModel): string {
     const counts = rowsOf.get(model)!.filter(({ metric }) => !metric.includes("@"))

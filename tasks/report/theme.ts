@@ -35,8 +35,23 @@ function variables(scheme: "light" | "dark"): string {
   ].join(";");
 }
 
+/** A picture's markup with the colours themselves in place of the theme's variables; paper is white. */
+export function literalColours(markup: string): string {
+  const colours = new Map<string, string>([
+    ...Object.entries(INK.light),
+    ...SERIES.map(({ light }, i) => [`series-${i}`, light] as const),
+  ]);
+  return markup.replaceAll(/var\(--([\w-]+)\)/g, (variable, name) => {
+    const colour = colours.get(name);
+    if (colour === undefined) throw new Error(`Cannot draw with ${variable}: no such colour`);
+    return colour;
+  });
+}
+
 /** How a model looks, by its place among the models. */
 export interface Look {
+  /** The class of what is drawn of it, by which a page shows or hides it: `m0`. */
+  readonly key: string;
   /** Its name, which says enough where no other model of it is shown. */
   readonly name: string;
   /** A CSS colour. */
@@ -80,10 +95,12 @@ export function looks(models: readonly LookOf[]): ReadonlyMap<string, Look> {
     : shared
     ? families
     : models.map((model) => [model]);
+  const keys = new Map(models.map(({ model }, i) => [model, `m${i}`]));
   return new Map(groups.flatMap((group, i) =>
     group.map(({ model, name = model }, nth) => {
       const dashes = DASHES[(nth + Math.floor(i / SERIES.length)) % DASHES.length];
       return [model, {
+        key: keys.get(model)!,
         name,
         colour: `var(--series-${i % SERIES.length})`,
         symbol: SYMBOLS[i % SYMBOLS.length],

@@ -1,6 +1,9 @@
+import { aboutTask } from "../../about.ts";
 import { EFFECTIVE } from "../../generators/ruler/names.ts";
-import { curvesOf, panels } from "../curves.ts";
-import { chancesOf, type TaskMean } from "../mean.ts";
+import type { Row } from "../../sweep/rows.ts";
+import { type Curve, curvesOf, groupBy, levelsOf, panels, poolTrainings } from "../curves.ts";
+import { describeFailures, type Learning } from "../learning.ts";
+import type { TaskMean } from "../mean.ts";
 import type { Results } from "../runs.ts";
 import type { Look } from "../theme.ts";
 import { linePicture } from "./lines.ts";
@@ -29,22 +32,47 @@ export function meanPictures(
   });
 }
 
-/** The accuracy in each task, against length. */
+/**
+ * The accuracy in each task, against length, of those who learned it.
+ *
+ * @param learning Who did and who did not.
+ */
 export function accuracyPictures(
   { models, rows }: Results,
+  learning: readonly Learning[],
   look: ReadonlyMap<string, Look>,
 ): Picture[] {
-  return panels(rows, "accuracy").map((panel) =>
-    linePicture({
-      name: `accuracy-${slug(panel.title)}`,
+  return panels(rows, "accuracy").map((panel) => {
+    const { title, task } = panel;
+    const ofTask = learning.filter((one) => one.task === title);
+    const about = aboutTask(task);
+    return linePicture({
+      name: `accuracy-${slug(title)}`,
       section: "accuracy",
-      title: panel.title,
+      title,
+      task,
+      notes: [...(about === undefined ? [] : [about]), ...describeFailures(ofTask)],
       curves: curvesOf(panel.rows, "accuracy"),
       laws: curvesOf(panel.rows, "window_law"),
+      stacked: curvesOf(panel.rows, "stacked_law"),
+      distanceLaws: distanceLaws(panel.rows),
+      learning: ofTask,
       models,
       look,
-      chances: chancesOf(panel),
+      chances: levelsOf(panel.rows, "chance"),
+      guesses: levelsOf(panel.rows, "guess"),
       y: { label: "accuracy", domain: [0, 1] },
-    })
-  );
+    });
+  });
+}
+
+/** What is scored by answering rightly as far back as was trained, once for each training length. */
+function distanceLaws(rows: readonly Row[]): Curve["points"][] {
+  const laws = rows.filter(({ metric }) => metric === "distance_law");
+  return [...groupBy(laws, ({ train_length }) => train_length)].map(([trained, ofLength]) => [
+    { length: trained, value: 1, low: NaN, high: NaN, samples: 0 },
+    ...[...groupBy(ofLength, ({ length }) => length)]
+      .map(([length, cells]) => ({ length, ...poolTrainings(cells) }))
+      .sort((a, b) => a.length - b.length),
+  ]);
 }

@@ -1,7 +1,7 @@
 import { fitPowerLaw } from "../../statistics.ts";
 import { type Cost, costsOf } from "../curves.ts";
 import type { Results } from "../runs.ts";
-import { bytes, type Look, milliseconds } from "../theme.ts";
+import { bytes, type Look, milliseconds, tokens } from "../theme.ts";
 import { drawChart } from "./chart.ts";
 import { dots, line } from "./marks.ts";
 import { distinct, type Picture, slug } from "./picture.ts";
@@ -34,7 +34,7 @@ export function costPictures({ rows }: Results, look: ReadonlyMap<string, Look>)
     const ticks = cost.endsWith("_bytes")
       ? byteTicks(values)
       : { ...roundTicks(values), tickFormat: format };
-    const svg = drawChart({
+    const drawing = drawChart({
       look,
       title,
       legend: curves.map(({ model, points }) => {
@@ -49,8 +49,12 @@ export function costPictures({ rows }: Results, look: ReadonlyMap<string, Look>)
       }),
       x: lengthScale(lengths),
       y: { type: "log", label, ...ticks },
+      values: curves.flatMap(({ model, points }) =>
+        points.map(({ length, value }) => ({ model, x: length, y: value, text: format(value) }))
+      ),
+      place: (length) => `${tokens(length)} tokens`,
     });
-    return [{ name: slug(cost), section: "cost" as const, title, svg }];
+    return [{ ...drawing, name: slug(cost), section: "cost" as const, title }];
   });
 }
 

@@ -5,37 +5,36 @@ import { formatOf } from "../../generators/ruler/names.ts";
 import type { Results } from "../runs.ts";
 import { tokens } from "../theme.ts";
 import { fieldTitle, HEAT, inkOn } from "./heat.ts";
-import { distinct, FONT, type Picture, render, slug, WIDTH } from "./picture.ts";
+import { distinct, type Picture, render, slug } from "./picture.ts";
 
-const MARGIN_LEFT = 92;
+const MARGIN_LEFT = 70;
+const MARGIN_RIGHT = 8;
+/** Columns as wide as their numbers; a map of few lengths has room for its title. */
+const COLUMN = 36;
+const FEWEST_COLUMNS = 5;
 
 /** A map of depth × length for each task with a needle and each model; formats have their grid. */
 export function depthPictures({ rows }: Results): Picture[] {
   return panels(rows, "accuracy").filter(({ task }) => formatOf(task) === undefined)
-    .flatMap(({ title, rows }) =>
+    .flatMap(({ title, task, rows }) =>
       [...groupBy(rows, ({ model }) => model)].flatMap(([model, ofModel]) => {
         const fields = depthFields(ofModel);
-        return fields.length === 0 ? [] : [heatMap({ task: title, model, fields })];
+        return fields.length === 0 ? [] : [{ ...heatMap(title, model, fields), task, model }];
       })
     );
 }
 
-function heatMap(
-  { task, model, fields }: {
-    readonly task: string;
-    readonly model: string;
-    readonly fields: readonly DepthField[];
-  },
-): Picture {
+function heatMap(task: string, model: string, fields: readonly DepthField[]): Picture {
   const lengths = distinct(fields.map(({ length }) => length));
   const depths = depthLabels(fields);
   const title = `${task}: ${model}`;
   const svg = render({
-    width: WIDTH,
-    height: 58 + 28 * depths.length,
+    width: MARGIN_LEFT + MARGIN_RIGHT + COLUMN * Math.max(FEWEST_COLUMNS, lengths.length),
+    height: 58 + 26 * depths.length,
     marginTop: 6,
     marginBottom: 46,
     marginLeft: MARGIN_LEFT,
+    marginRight: MARGIN_RIGHT,
     padding: 0.04,
     x: {
       type: "band",
@@ -46,7 +45,7 @@ function heatMap(
       labelArrow: "none",
       tickSize: 0,
     },
-    y: { type: "band", domain: depths, label: "depth", labelArrow: "none", tickSize: 0 },
+    y: { type: "band", domain: depths, label: null, tickSize: 0 },
     color: HEAT,
     marks: [
       Plot.cell(fields as DepthField[], {
@@ -60,7 +59,7 @@ function heatMap(
         y: "label",
         text: ({ value }) => value.toFixed(2),
         fill: ({ value }) => inkOn(value),
-        fontSize: Math.min(FONT, (WIDTH - MARGIN_LEFT - 20) / lengths.length / 2.6),
+        fontSize: 11,
         pointerEvents: "none",
         ariaDescription: "value",
       }),

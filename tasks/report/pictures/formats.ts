@@ -17,7 +17,7 @@ export function formatPictures({ rows }: Results): Picture[] {
     [...groupBy(ofModel, ({ load }) => load)].flatMap(([load, ofLoad], _, loads) => {
       const fields = formatFields(ofLoad);
       const caption = loads.length > 1 && load !== undefined ? `${model}, load ${load}` : model;
-      return fields.length === 0 ? [] : [formatGrid(caption, fields)];
+      return fields.length === 0 ? [] : [{ ...formatGrid(caption, fields), model }];
     })
   );
 }

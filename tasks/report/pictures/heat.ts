@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import { HEAT_SCHEME } from "../theme.ts";
+import { HEAT_SCHEME, withInterval } from "../theme.ts";
 import { DOCUMENT, element, FONT } from "./picture.ts";
 
 /** The colours of accuracies from 0 to 1. */
@@ -45,8 +45,7 @@ export function fieldTitle(
     readonly samples: number;
   },
 ): string {
-  const interval = low <= high ? ` (${low.toFixed(3)} to ${high.toFixed(3)})` : "";
-  return `${value.toFixed(3)}${interval}, ${samples} samples`;
+  return `${withInterval({ value, low, high })}, ${samples} samples`;
 }
 
 /** The key to the colours, as SVG. */

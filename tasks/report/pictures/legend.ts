@@ -5,13 +5,18 @@ import { DOCUMENT, element, WIDTH } from "./picture.ts";
 
 /** A line of a legend. */
 export interface LegendItem {
-  /** What the model is called. */
+  /** What the model is called, or the line that is of no model. */
   readonly model: string;
   /** What is said of it besides. */
   readonly note?: string;
-  /** Whether it is the window's law, not the model's own curve. */
-  readonly law?: boolean;
+  /** Whether it is a law of the model's sight, and which, not the model's own curve. */
+  readonly law?: "window" | "stacked";
+  /** The dashes of a line that is of no model. */
+  readonly dashes?: string;
 }
+
+/** How the laws' lines are dashed. */
+export const LAW_DASHES = { window: "2,3", stacked: "6,2,1,2", distance: "7,3,2,3" } as const;
 
 /** How high a row of a legend is. */
 export const LEGEND_LINE = 18;
@@ -39,38 +44,17 @@ export function layLegend(items: readonly LegendItem[]): LegendPlace[] {
   });
 }
 
-/** Draws an item of a legend at its place. */
+/** Draws an item of a legend at its place; in grey where it is of no model. */
 export function drawLegendItem(
   svg: SVGElement,
   item: LegendItem,
-  { place, look }: { readonly place: LegendPlace; readonly look: Look },
+  { place, look }: { readonly place: LegendPlace; readonly look: Look | undefined },
 ): void {
   const group = element(svg, "g", {
     transform: `translate(${place.x + LEFT},${14 + place.row * LEGEND_LINE})`,
     "aria-label": "legend",
   });
-  const dashes = item.law ? "2,3" : look.dashes;
-  element(group, "line", {
-    x2: 16,
-    stroke: look.colour,
-    "stroke-width": item.law ? 1.5 : 2,
-    ...(dashes === undefined ? {} : { "stroke-dasharray": dashes }),
-  });
-  if (!item.law) {
-    const dot = Plot.plot({
-      document: DOCUMENT,
-      axis: null,
-      width: 16,
-      height: 16,
-      margin: 0,
-      x: { domain: [0, 1] },
-      y: { domain: [0, 1] },
-      marks: [dots([{ x: 0.5, y: 0.5 }], look)],
-    }).querySelector('[aria-label="dot"]')!;
-    dot.removeAttribute("aria-description");
-    const holder = element(group, "g", { transform: "translate(0,-8)" });
-    holder.append(dot);
-  }
+  drawSwatch(group, item, look);
   const text = element(group, "text", {
     x: 21,
     dy: "0.35em",
@@ -80,8 +64,47 @@ export function drawLegendItem(
   text.textContent = shorten(legendText(item), Math.floor((WIDTH - LEFT - 21 - place.x) / LETTER));
 }
 
-function legendText({ model, note, law }: LegendItem): string {
-  return law ? `${model}’s window law` : note ? `${model} ${note}` : model;
+/** An item's line and point as SVG, for a legend in HTML. */
+export function swatch(item: LegendItem, look: Look | undefined): string {
+  const svg = DOCUMENT.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of [["viewBox", "0 -8 16 16"], ["width", "16"], ["height", "16"]]) {
+    svg.setAttribute(name, value);
+  }
+  svg.setAttribute("aria-hidden", "true");
+  drawSwatch(svg, item, look);
+  return svg.outerHTML;
+}
+
+function drawSwatch(parent: Element, { law, dashes }: LegendItem, look: Look | undefined): void {
+  const dashed = law === undefined ? dashes ?? look?.dashes : LAW_DASHES[law];
+  element(parent, "line", {
+    x2: 16,
+    stroke: look?.colour ?? "var(--muted)",
+    "stroke-width": law || !look ? 1.5 : 2,
+    ...(dashed === undefined ? {} : { "stroke-dasharray": dashed }),
+  });
+  if (law || !look) return;
+  const dot = Plot.plot({
+    document: DOCUMENT,
+    axis: null,
+    width: 16,
+    height: 16,
+    margin: 0,
+    x: { domain: [0, 1] },
+    y: { domain: [0, 1] },
+    marks: [dots([{ x: 0.5, y: 0.5 }], look)],
+  }).querySelector('[aria-label="dot"]')!;
+  dot.removeAttribute("aria-description");
+  dot.removeAttribute("class");
+  const holder = element(parent, "g", { transform: "translate(0,-8)" });
+  holder.append(dot);
+}
+
+/** What a legend says of an item. */
+export function legendText({ model, note, law }: LegendItem): string {
+  if (law === "window") return `${model}’s window law`;
+  if (law === "stacked") return `${model}’s stacked windows`;
+  return note ? `${model} ${note}` : model;
 }
 
 function shorten(text: string, most: number): string {

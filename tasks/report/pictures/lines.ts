@@ -1,11 +1,14 @@
 import * as Plot from "@observablehq/plot";
 import type { Curve } from "../curves.ts";
+import type { Learning } from "../learning.ts";
 import type { ReportModel } from "../runs.ts";
-import { type Look, tokens } from "../theme.ts";
-import { drawChart } from "./chart.ts";
-import { dots, line } from "./marks.ts";
+import { type Look, tokens, withInterval } from "../theme.ts";
+import { type ChartValue, drawChart } from "./chart.ts";
+import { LAW_DASHES, type LegendItem } from "./legend.ts";
+import { dots, line, trainingLine } from "./marks.ts";
 import { distinct, type Picture, type Section } from "./picture.ts";
 import { lengthScale, positionScale } from "./scales.ts";
+import { levelMarks, trainLengthMarks } from "./rules.ts";
 
 /** Curves against length. */
 export interface LinePicture {
@@ -15,38 +18,50 @@ export interface LinePicture {
   readonly title: string;
   /** Where it stands. */
   readonly section: Section;
+  /** The task that it is of, where of one. */
+  readonly task?: string;
+  /** What is to be said of it, a sentence each. */
+  readonly notes?: readonly string[];
   /** The models' curves. */
   readonly curves: readonly Curve[];
   /** Dashed curves in the models' colours: what their windows allow. */
   readonly laws?: readonly Curve[];
+  /** The same where layers hand on what they see. */
+  readonly stacked?: readonly Curve[];
+  /** What is scored by answering rightly as far back as was trained: a curve a training length. */
+  readonly distanceLaws?: readonly Curve["points"][];
+  /** Which trainings learned, where that is known. */
+  readonly learning?: readonly Learning[];
   /** The models of the report. */
   readonly models: readonly ReportModel[];
   /** Their looks. */
   readonly look: ReadonlyMap<string, Look>;
   /** What guessers score. */
   readonly chances?: readonly number[];
+  /** What those score that know which answers there are. */
+  readonly guesses?: readonly number[];
   /** A bar that models are held against, and what it is called. */
   readonly bar?: { readonly value: number; readonly text: string };
   /** What the curves are against, where not the length. */
   readonly x?: string;
   /** The axis of the values. */
   readonly y: Plot.ScaleOptions;
+  /** A value in words; two digits behind the point if left out. */
+  readonly format?: (value: number) => string;
 }
 
-/** Draws curves with their intervals, their window laws, chance, and the training lengths. */
+/** Draws curves with their intervals, trainings and laws, chance, and the training lengths. */
 export function linePicture(picture: LinePicture): Picture {
-  const { name, title, section, curves, laws = [], look, y } = picture;
+  const { name, title, section, task, notes, curves, laws = [], stacked = [] } = picture;
+  const { distanceLaws = [], look, y, format } = picture;
   const lengths = distinct(curves.flatMap(({ points }) => points.map(({ length }) => length)));
   const x = picture.x === undefined ? lengthScale(lengths) : positionScale(lengths, picture.x);
   const levels = levelMarks(picture);
   const trained = trainLengthMarks(picture, lengths);
-  const svg = drawChart({
+  const drawing = drawChart({
     look,
     title,
-    legend: [
-      ...curves.map(({ model }) => ({ model })),
-      ...laws.map(({ model }) => ({ model, law: true })),
-    ],
+    legend: legendOf(curves, laws, stacked, distanceLaws),
     marks: [
       ...levels.map(({ rule }) => rule),
       ...trained.map(({ rule }) => rule),
@@ -56,20 +71,24 @@ export function linePicture(picture: LinePicture): Picture {
           y1: "low",
           y2: "high",
           fill: look.get(model)!.colour,
-          fillOpacity: 0.13,
+          fillOpacity: points.some(({ trainings }) => trainings !== undefined) ? 0.07 : 0.13,
           ariaDescription: "interval",
+          className: look.get(model)!.key,
         })
       ),
-      ...laws.map(({ model, points }) =>
+      ...distanceLaws.map((points) =>
         Plot.line(points, {
           x: "length",
           y: "value",
-          stroke: look.get(model)!.colour,
+          stroke: "var(--muted)",
           strokeWidth: 1.5,
-          strokeDasharray: "2,3",
-          ariaDescription: "window law",
+          strokeDasharray: LAW_DASHES.distance,
+          ariaDescription: "distance law",
         })
       ),
+      ...lawMarks(laws, look, "window"),
+      ...lawMarks(stacked, look, "stacked"),
+      ...curves.flatMap((curve) => trainingMarks(curve, picture)),
       ...curves.flatMap(({ model, points }) => {
         const data = points.map(({ length, value }) => ({ x: length, y: value }));
         return [line(data, look.get(model)!), dots(data, look.get(model)!)];
@@ -78,79 +97,71 @@ export function linePicture(picture: LinePicture): Picture {
     ],
     x,
     y,
+    values: curves.flatMap(({ model, points }) =>
+      points.map((point): ChartValue => ({
+        model,
+        x: point.length,
+        y: point.value,
+        text: withInterval(point, format),
+      }))
+    ),
+    place: (at) => picture.x === undefined ? `${tokens(at)} tokens` : `around ${Math.round(at)}`,
   });
-  return { name, section, title, svg };
+  return {
+    ...drawing,
+    name,
+    section,
+    title,
+    ...(task === undefined ? {} : { task }),
+    ...(notes === undefined ? {} : { notes }),
+  };
 }
 
-/** A line with its text, which is drawn above the curves. */
-interface Ruled {
-  readonly rule: Plot.Markish;
-  readonly text: Plot.Markish;
-}
-
-/** A dotted line at each training length within the plot; in a model's colour where it alone has it. */
-function trainLengthMarks(
-  { curves, models, look, chances = [] }: LinePicture,
-  lengths: readonly number[],
-): Ruled[] {
-  const [shortest, longest] = [lengths[0], lengths.at(-1)!];
-  const shown = models.filter(({ model }) => curves.some((curve) => curve.model === model));
-  // The label of a low chance stands at the bottom, too.
-  const above = chances.some((chance) => chance > 0 && chance < 0.1) ? 1 : 0;
-  const all = distinct(shown.map(({ trainLength }) => trainLength));
-  return all.filter((length) => length >= shortest && length <= longest).map((length, i) => {
-    const names = new Set(
-      shown.filter(({ trainLength }) => trainLength === length).map(({ name }) => name),
-    );
-    const model = shown.find(({ trainLength }) => trainLength === length)!.model;
-    const colour = all.length > 1 && names.size === 1 ? look.get(model)!.colour : "var(--muted)";
-    const late = longest > shortest &&
-      Math.log(length / shortest) / Math.log(longest / shortest) > 0.75;
-    return {
-      rule: Plot.ruleX([length], {
-        stroke: colour,
-        strokeWidth: 1.2,
-        strokeDasharray: "1,3",
-        ariaDescription: "training length",
-      }),
-      text: Plot.text([length], {
-        x: (value) => value,
-        text: (value) => `trained at ${tokens(value)}`,
-        frameAnchor: "bottom",
-        textAnchor: late ? "end" : "start",
-        dx: late ? -4 : 4,
-        dy: -4 - 12 * (i + above),
-        fill: "var(--muted)",
-        stroke: "var(--paper)",
-        strokeWidth: 3,
-        fontSize: 10,
-      }),
-    };
-  });
-}
-
-/** Dashed lines across: chance, and the bar. */
-function levelMarks({ chances = [], bar }: LinePicture): Ruled[] {
-  const levels = [
-    ...chances.filter((value) => value > 0).map((value) => ({ value, text: "chance" })),
-    ...(bar === undefined ? [] : [bar]),
+function legendOf(
+  curves: readonly Curve[],
+  laws: readonly Curve[],
+  stacked: readonly Curve[],
+  distanceLaws: readonly unknown[],
+): LegendItem[] {
+  return [
+    ...curves.map(({ model }) => ({ model })),
+    ...laws.map(({ model }) => ({ model, law: "window" as const })),
+    ...stacked.map(({ model }) => ({ model, law: "stacked" as const })),
+    ...(distanceLaws.length === 0
+      ? []
+      : [{ model: "right up to the training distance", dashes: LAW_DASHES.distance }]),
   ];
-  return levels.map((level) => ({
-    rule: Plot.ruleY([level.value], {
-      stroke: "var(--muted)",
-      strokeDasharray: "4,3",
-      ariaDescription: "level",
-    }),
-    text: Plot.text([level], {
+}
+
+function lawMarks(
+  laws: readonly Curve[],
+  look: ReadonlyMap<string, Look>,
+  which: "window" | "stacked",
+): Plot.Markish[] {
+  return laws.map(({ model, points }) =>
+    Plot.line(points, {
+      x: "length",
       y: "value",
-      text: "text",
-      frameAnchor: "right",
-      textAnchor: "end",
-      dy: -6,
-      fill: "var(--muted)",
-      stroke: "var(--paper)",
-      strokeWidth: 3,
-      fontSize: 10,
-    }),
-  }));
+      stroke: look.get(model)!.colour,
+      strokeWidth: 1.5,
+      strokeDasharray: LAW_DASHES[which],
+      ariaDescription: `${which} law`,
+      className: look.get(model)!.key,
+    })
+  );
+}
+
+/** A thin line for each training of a curve that is of several. */
+function trainingMarks(
+  { model, points }: Curve,
+  { look, learning = [] }: LinePicture,
+): Plot.Markish[] {
+  const failed = learning.filter((one) => one.model === model).flatMap((one) => one.failed)
+    .map(({ seed }) => seed);
+  const values = points.flatMap(({ length, trainings = [] }) =>
+    trainings.map(({ seed, value }) => ({ seed, x: length, y: value }))
+  );
+  return [...Map.groupBy(values, ({ seed }) => seed)].map(([seed, data]) =>
+    trainingLine(data, look.get(model)!, !failed.includes(seed))
+  );
 }

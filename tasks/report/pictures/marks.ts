@@ -10,7 +10,7 @@ export interface XY {
 }
 
 /** A model's curve. */
-export function line(data: readonly XY[], { colour, dashes }: Look): Plot.Markish {
+export function line(data: readonly XY[], { key, colour, dashes }: Look): Plot.Markish {
   return Plot.line(data as XY[], {
     x: "x",
     y: "y",
@@ -18,11 +18,31 @@ export function line(data: readonly XY[], { colour, dashes }: Look): Plot.Markis
     strokeWidth: 2,
     ...(dashes === undefined ? {} : { strokeDasharray: dashes }),
     ariaDescription: "curve",
+    className: key,
+  });
+}
+
+/** The curve of one of a model's trainings; dashed where it did not learn. */
+export function trainingLine(
+  data: readonly XY[],
+  { key, colour }: Look,
+  learned: boolean,
+): Plot.Markish {
+  return Plot.line(data as XY[], {
+    x: "x",
+    y: "y",
+    stroke: colour,
+    strokeWidth: 1,
+    strokeOpacity: 0.55,
+    ...(learned ? {} : { strokeDasharray: "2,2" }),
+    ariaDescription: learned ? "training" : "failed training",
+    className: key,
   });
 }
 
 /** A model's points, in its shape. */
-export function dots(data: readonly XY[], { colour, symbol, hollow }: Look, r = 3.2): Plot.Markish {
+export function dots(data: readonly XY[], look: Look, r = 3.2): Plot.Markish {
+  const { key, colour, symbol, hollow } = look;
   return Plot.dot(data as XY[], {
     x: "x",
     y: "y",
@@ -32,5 +52,6 @@ export function dots(data: readonly XY[], { colour, symbol, hollow }: Look, r = 
     stroke: colour,
     strokeWidth: hollow ? 1.8 : 0.5,
     ariaDescription: "point",
+    className: key,
   });
 }

@@ -1,4 +1,5 @@
 import type * as Plot from "@observablehq/plot";
+import { aboutTask } from "../../about.ts";
 import type { Row } from "../../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, panels, poolTrainings } from "../curves.ts";
 import type { Results } from "../runs.ts";
@@ -12,10 +13,18 @@ export function perplexityPictures(
   { models, rows }: Results,
   look: ReadonlyMap<string, Look>,
 ): Picture[] {
-  return panels(rows, "perplexity").flatMap(({ title, rows }) => {
+  return panels(rows, "perplexity").flatMap(({ title, task, rows }) => {
     const curves = curvesOf(rows, "perplexity");
     const positions = positionCurves(rows);
-    const shared = { section: "perplexity", look, models } as const;
+    const about = aboutTask(task);
+    const shared = {
+      section: "perplexity",
+      task,
+      notes: about === undefined ? [] : [about],
+      look,
+      models,
+      format: (value: number) => value.toPrecision(3),
+    } as const;
     return [
       linePicture({
         ...shared,

@@ -3,7 +3,7 @@ import { costsOf, groupBy } from "../curves.ts";
 import type { TaskMean } from "../mean.ts";
 import type { Recall } from "../recall.ts";
 import type { Results } from "../runs.ts";
-import { type Look, tokens } from "../theme.ts";
+import { bytes, type Look, tokens, withInterval } from "../theme.ts";
 import { drawChart } from "./chart.ts";
 import { dots } from "./marks.ts";
 import type { Picture } from "./picture.ts";
@@ -16,7 +16,7 @@ export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): 
   const { task, load, length, points } = recall;
   const loaded = load === undefined || task.includes(", load ") ? task : `${task}, load ${load}`;
   const title = `${loaded}, at ${tokens(length)} tokens: recall against the size of the state`;
-  const svg = drawChart({
+  const drawing = drawChart({
     look,
     title,
     legend: points.map(({ model }) => ({ model })),
@@ -29,13 +29,21 @@ export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): 
         strokeWidth: 1.5,
         strokeOpacity: 0.6,
         ariaDescription: "interval",
+        className: look.get(model)!.key,
       }),
       dots([{ x: stateBytes, y: value }], look.get(model)!, 5),
     ]),
     x: { ...ACROSS, ...byteTicks(points.map(({ stateBytes }) => stateBytes)) },
     y: { label: "accuracy", domain: [0, 1] },
+    values: points.map((point) => ({
+      model: point.model,
+      x: point.stateBytes,
+      y: point.value,
+      text: withInterval(point),
+    })),
+    place: bytes,
   });
-  return { name: "recall-state", section: "state", title, svg };
+  return { ...drawing, name: "recall-state", section: "state", title };
 }
 
 /** A mean accuracy against the size of the state: a curve a model, a point a length. */
@@ -56,7 +64,7 @@ export function meanStatePicture(
   if (data.length === 0) return [];
   const byModel = [...groupBy(data, ({ model }) => model)];
   const heading = `Mean accuracy over ${title} against the size of the state`;
-  const svg = drawChart({
+  const drawing = drawChart({
     look,
     title: heading,
     legend: byModel.map(([model]) => ({ model })),
@@ -67,11 +75,14 @@ export function meanStatePicture(
         stroke: look.get(model)!.colour,
         strokeOpacity: 0.5,
         ariaDescription: "curve",
+        className: look.get(model)!.key,
       }),
       dots(points, look.get(model)!),
     ]),
     x: { ...ACROSS, ...byteTicks(data.map(({ x }) => x)) },
     y: { label: "mean accuracy", domain: [0, 1] },
+    values: data.map(({ model, x, y }) => ({ model, x, y, text: y.toFixed(2) })),
+    place: bytes,
   });
-  return [{ name: `state-${name}`, section: "state", title: heading, svg }];
+  return [{ ...drawing, name: `state-${name}`, section: "state", title: heading }];
 }

@@ -1,0 +1,132 @@
+import { parseHTML } from "linkedom";
+import { groupBy } from "./curves.ts";
+import { escape } from "./html.ts";
+import { legendText, swatch } from "./pictures/legend.ts";
+import { labelled, type PageLegendItem, type Picture, type Tip } from "./pictures/picture.ts";
+import type { Look } from "./theme.ts";
+
+/** The kinds of files that a picture has, by their names' endings. */
+export const FILES = ["svg", "png", "pdf"] as const;
+
+/** What a page's switches are called by: the classes of what they show or hide. */
+export interface Switches {
+  /** Of models, by their labels. */
+  readonly models: ReadonlyMap<string, Look>;
+  /** Of tasks, by their names: `t0`. */
+  readonly tasks: ReadonlyMap<string, string>;
+}
+
+/** More pictures than this, and those that have a heading, are a strip on a phone. */
+const ONE_BELOW_THE_OTHER = 6;
+
+/** Pictures, under the headings of their groups. */
+export function figures(pictures: readonly Picture[], switches: Switches): string {
+  return [...groupBy(pictures, ({ group }) => group?.heading)].map(([heading, group]) => {
+    const strip = heading !== undefined || group.length > ONE_BELOW_THE_OTHER;
+    const classes = `pictures${strip ? " strip" : ""}${heading === undefined ? "" : " maps"}`;
+    const [{ task }] = group;
+    const tasked = heading === undefined ? "" : classOf(switches.tasks.get(task ?? ""));
+    return `${
+      heading === undefined ? "" : `<h3${tasked}>${escape(heading)}</h3>`
+    }<div class="${classes}">${group.map((picture) => figure(picture, switches)).join("\n")}</div>`;
+  }).join("\n");
+}
+
+function figure(picture: Picture, { models, tasks }: Switches): string {
+  const { name, title, group, notes = [], task, model, wide } = picture;
+  const classes = [
+    ...(wide ? ["wide"] : []),
+    ...(task === undefined ? [] : [tasks.get(task)]),
+    ...(model === undefined ? [] : [models.get(model)!.key]),
+  ];
+  const files = FILES.map((kind) => `<a href="${name}.${kind}" download>${kind.toUpperCase()}</a>`)
+    .join("");
+  return `<figure id="${name}"${classOf(classes.join(" "))}><figcaption>${
+    escape(group?.caption ?? title)
+  }<span>${files}</span></figcaption>${plot(picture)}${legend(picture.legend ?? [])}${
+    notes.map((note) => `<p class="muted">${escape(note)}</p>`).join("")
+  }</figure>`;
+}
+
+function classOf(classes: string | undefined): string {
+  return classes ? ` class="${classes}"` : "";
+}
+
+/** A legend whose models are switches. */
+function legend(items: readonly PageLegendItem[]): string {
+  if (items.length === 0) return "";
+  return `<div class="legend">${
+    items.map((item) => {
+      const text = swatch(item, item.look) + escape(legendText(item));
+      return item.look?.key
+        ? `<label for="${item.look.key}">${text}</label>`
+        : `<span>${text}</span>`;
+    }).join("")
+  }</div>`;
+}
+
+/** The picture without its own legend, and what a pointer finds in it. */
+function plot({ svg, legendHeight = 0, tips = [], wide }: Picture): string {
+  const { document } = parseHTML(svg);
+  const root = document.querySelector("svg")!;
+  for (const item of root.querySelectorAll('[aria-label="legend"]')) item.remove();
+  const [, , width, height] = root.getAttribute("viewBox")!.split(" ").map(Number);
+  root.setAttribute("viewBox", `0 ${legendHeight} ${width} ${height - legendHeight}`);
+  if (!wide) { for (const size of ["width", "height"]) root.removeAttribute(size); }
+  const label = root.getAttribute("aria-label")!;
+  const shown = labelled(root, label);
+  const content = tips.length === 0
+    ? shown
+    : `<div class="plot">${shown}<div class="tips">${tips.map(tip).join("")}</div></div>`;
+  return wide ? `<div class="scroll" tabindex="0">${content}</div>` : content;
+}
+
+function tip({ left, right, at, head, lines }: Tip): string {
+  const percent = (share: number): string => `${Number((100 * share).toFixed(1))}%`;
+  return `<div class="at" style="left:${percent(left)};width:${
+    percent(right - left)
+  }"></div><div class="tip${at > 0.5 ? " west" : ""}" style="--x:${percent(at)}"><b>${
+    escape(head)
+  }</b>${
+    lines.map(({ look, name, text }) =>
+      `<p${classOf(look.key)}><i style="background:${look.colour}"></i>${escape(name)} <b>${
+        escape(text)
+      }</b></p>`
+    ).join("")
+  }</div>`;
+}
+
+/** The switches of a page and their rules: what is unticked is not shown. */
+export function switchBoard(
+  { models, tasks }: Switches,
+): { rules: string; inputs: string; menu: string } {
+  const all = [
+    ...[...models].map(([model, { key }]) => ({ key, name: model, kind: "Models" })),
+    ...[...tasks].map(([task, key]) => ({ key, name: task, kind: "Tasks" })),
+  ];
+  const rules = all.map(({ key }) =>
+    `#${key}:not(:checked)~* .${key}{display:none}` +
+    `#${key}:not(:checked)~* label[for=${key}]{opacity:.45;text-decoration:line-through}` +
+    `#${key}:focus-visible~* label[for=${key}]{outline:2px solid var(--series-0)}`
+  ).join("\n");
+  const inputs = all.map(({ key, name }) =>
+    `<input type="checkbox" class="switch" id="${key}" form="shown" aria-label="${
+      escape(name)
+    }" checked>`
+  ).join("");
+  const menu = [...groupBy(all, ({ kind }) => kind)].map(([kind, group]) =>
+    `<p><b>${kind}</b> ${
+      group.map(({ key, name }) => {
+        const look = models.get(name);
+        const mark = kind === "Models" && look ? swatch({ model: name }, look) : "";
+        return `<label for="${key}">${mark}${escape(name)}</label>`;
+      }).join(" ")
+    }</p>`
+  ).join("");
+  return {
+    rules,
+    inputs: `<form id="shown"></form>${inputs}`,
+    menu:
+      `<details class="filter"><summary>Choose models and tasks</summary>${menu}<button type="reset" form="shown">Show all</button></details>`,
+  };
+}
