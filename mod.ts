@@ -14,8 +14,57 @@
  * console.log(new TextDecoder().decode(Uint8Array.from(next)), model.stateBytes(1e6));
  * ```
  *
+ * This is what most programs need. All kernels are in `@lengthwise/lengthwise/kernels`, all of models in
+ * `@lengthwise/lengthwise/models`, all of tasks in `@lengthwise/lengthwise/tasks`.
+ *
  * @module
  */
-export * from "./kernels/mod.ts";
-export * from "./models/mod.ts";
-export * from "./tasks/mod.ts";
+export {
+  deltaRule,
+  deltaRuleBackward,
+  deltaRuleStep,
+  DeviceLostError,
+  flashAttention,
+  flashAttentionBackward,
+  flashAttentionStep,
+  Gpu,
+  type GpuOptions,
+  KernelError,
+  linearAttention,
+  linearAttentionBackward,
+  linearAttentionStep,
+  matmul,
+  openGpu,
+  rmsNorm,
+  rwkv7,
+  rwkv7Backward,
+  rwkv7Step,
+  scan,
+  scanBackward,
+  scanStep,
+  Tensor,
+} from "./kernels/mod.ts";
+export {
+  architecture,
+  defineMixer,
+  loadModel,
+  loadZooModel,
+  type Mixer,
+  Model,
+  type ModelConfiguration,
+  NotANumberError,
+  operations,
+  recurrences,
+  saveModel,
+  Tape,
+  Variable,
+} from "./models/mod.ts";
+export {
+  createTask,
+  ModelSource,
+  type Recipe,
+  runSweep,
+  type SweepConfiguration,
+  train,
+  writeReport,
+} from "./tasks/mod.ts";

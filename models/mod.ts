@@ -70,14 +70,30 @@ export { type Rwkv7Configuration, type Rwkv7Ranks } from "./mixers/rwkv7.ts";
 export type { ShortConvolutionConfiguration } from "./mixers/short_convolution.ts";
 export {
   createMixer,
+  defineMixer,
   type MixerConfiguration,
+  type MixerFactory,
+  type OwnMixerConfiguration,
   type SingleMixerConfiguration,
 } from "./mixers/registry.ts";
 export { type GenerateOptions, Model } from "./model.ts";
 export { NotANumberError, type NotANumberPlace } from "./not_a_number.ts";
 export type { Batch, Scores } from "./scoring.ts";
 export { ModelState } from "./state.ts";
-export { type Initial, type Parameters, type ParameterSpecification } from "./parameters.ts";
+export * as operations from "./operations.ts";
+export {
+  constant,
+  free,
+  fromUniform,
+  type Initial,
+  linear,
+  normal,
+  type Parameters,
+  type ParameterSpecification,
+  prefixed,
+  scoped,
+} from "./parameters.ts";
+export * as recurrences from "./recurrences.ts";
 export { type Backward, Tape, Variable } from "./tape.ts";
 export * from "./tokenizers/mod.ts";
 export { loadZooModel, ZOO, zooDirectory } from "./zoo/mod.ts";

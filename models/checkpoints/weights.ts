@@ -199,7 +199,8 @@ export class Weights implements Disposable {
  * with their index, or one such file. Reads what describes the tensors, none of their elements.
  *
  * ```ts
- * import { openGpu, openWeights } from "@lengthwise/lengthwise";
+ * import { openGpu } from "@lengthwise/lengthwise";
+ * import { openWeights } from "@lengthwise/lengthwise/models";
  *
  * await using gpu = await openGpu();
  * using weights = await openWeights("models/zoo/gla-text");

@@ -22,6 +22,7 @@ import {
   type ShortConvolutionConfiguration,
   shortConvolutionMixer,
 } from "./short_convolution.ts";
+import * as v from "valibot";
 import { byKind, exactly, listOf, oneOf, type Schema } from "../schema.ts";
 
 /** A mixer's configuration, by its kind; none of several side by side. */
@@ -39,7 +40,16 @@ export type SingleMixerConfiguration =
   | RgLruConfiguration
   | Rwkv6Configuration
   | Rwkv7Configuration
-  | ShortConvolutionConfiguration;
+  | ShortConvolutionConfiguration
+  | OwnMixerConfiguration;
+
+/** A mixer of one's own, which {@linkcode defineMixer} was told of; its options are plain data. */
+export interface OwnMixerConfiguration {
+  /** Which mixer this is. */
+  readonly kind: `own_${string}`;
+  /** Its options. */
+  readonly [option: string]: unknown;
+}
 
 /** What mixes along the sequence in a layer: a mixer, or several side by side. */
 export type MixerConfiguration = SingleMixerConfiguration | ParallelConfiguration;
@@ -62,21 +72,49 @@ const SINGLE_SCHEMAS = {
   short_convolution: SHORT_CONVOLUTION,
 };
 
+const OWN_PREFIX = "own_";
+/** Checks what is its own of a mixer of one's own; what it makes of its options is its own to check. */
+const OWN: Schema<OwnMixerConfiguration> = v.looseObject({
+  kind: v.custom<OwnMixerConfiguration["kind"]>(isOwn, `a kind that begins with ${OWN_PREFIX}`),
+}) as unknown as Schema<OwnMixerConfiguration>;
+
+const SINGLE: Schema<SingleMixerConfiguration> = orOwn(
+  byKind<Exclude<SingleMixerConfiguration, OwnMixerConfiguration>>(SINGLE_SCHEMAS),
+);
+
 /** What checks a mixer's configuration where it comes from a file. */
-export const MIXER: Schema<MixerConfiguration> = byKind<MixerConfiguration>({
-  ...SINGLE_SCHEMAS,
-  parallel: exactly<ParallelConfiguration>({
-    kind: oneOf(["parallel"]),
-    mixers: listOf(byKind<SingleMixerConfiguration>(SINGLE_SCHEMAS)),
+export const MIXER: Schema<MixerConfiguration> = orOwn(
+  byKind<Exclude<MixerConfiguration, OwnMixerConfiguration>>({
+    ...SINGLE_SCHEMAS,
+    parallel: exactly<ParallelConfiguration>({
+      kind: oneOf(["parallel"]),
+      mixers: listOf(SINGLE),
+    }),
   }),
-});
+);
+
+function orOwn<Known>(known: Schema<Known>): Schema<Known | OwnMixerConfiguration> {
+  return v.lazy((value) => isOwn((value as { kind?: unknown } | null)?.kind) ? OWN : known);
+}
+
+function isOwn(kind: unknown): kind is OwnMixerConfiguration["kind"] {
+  return typeof kind === "string" && kind.startsWith(OWN_PREFIX);
+}
+
+/**
+ * Makes a mixer of a width from its configuration. The gain multiplies the deviation of the output
+ * projection's initial values.
+ */
+export type MixerFactory<Configuration = MixerConfiguration> = (
+  width: number,
+  configuration: Configuration,
+  outputGain: number,
+) => Mixer;
 
 type MixerFactories = {
-  [Kind in MixerConfiguration["kind"]]: (
-    width: number,
-    configuration: MixerConfiguration & { readonly kind: Kind },
-    outputGain: number,
-  ) => Mixer;
+  [Kind in Exclude<MixerConfiguration, OwnMixerConfiguration>["kind"]]: MixerFactory<
+    MixerConfiguration & { readonly kind: Kind }
+  >;
 };
 
 const MIXERS: MixerFactories = {
@@ -101,6 +139,65 @@ const MIXERS: MixerFactories = {
   short_convolution: shortConvolutionMixer,
 };
 
+/** The kinds of mixers of Lengthwise's own. */
+export const MIXER_KINDS = Object.keys(MIXERS) as readonly MixerConfiguration["kind"][];
+
+const OWN_MIXERS = new Map<string, MixerFactory<never>>();
+
+/**
+ * Names a mixer of one's own: from here on layers of that kind are built, trained, saved and loaded as
+ * all others are. A kind that is named again is replaced.
+ *
+ * ```ts
+ * import { defineMixer, Model, openGpu, operations } from "@lengthwise/lengthwise";
+ * import { linear } from "@lengthwise/lengthwise/models";
+ *
+ * // The mean of all tokens so far, as a running sum: y = W · sum / count.
+ * defineMixer("own_mean", (width, _configuration: { kind: "own_mean" }, outputGain) => ({
+ *   parameters: [linear("output.weight", width, width, outputGain)],
+ *   stateBytes: () => 4 * width,
+ *   mix(tape, parameters, x, state) {
+ *     const position = state?.position ?? 0;
+ *     const sums: ReturnType<typeof operations.add>[] = [];
+ *     for (let t = 0; t < x.shape[1]; t++) {
+ *       const token = operations.sliceTime(tape, x, t, 1);
+ *       const before = sums.at(-1) ?? state?.tensors.sum;
+ *       sums.push(before ? operations.add(tape, before, token) : token);
+ *     }
+ *     const means = sums.map((sum, t) => operations.scale(tape, sum, 1 / (position + t + 1)));
+ *     const mean = operations.concatenateTime(tape, means);
+ *     return {
+ *       output: operations.linearMap(tape, mean, parameters("output.weight")),
+ *       state: { position: position + x.shape[1], tensors: { sum: sums.at(-1)! } },
+ *     };
+ *   },
+ * }));
+ *
+ * await using gpu = await openGpu();
+ * using model = new Model(gpu, {
+ *   family: "mean",
+ *   vocabulary: 16,
+ *   width: 32,
+ *   layers: [{ mixer: { kind: "own_mean" }, channelMixer: { kind: "swiglu", hidden: 64 } }],
+ * }, { seed: 1 });
+ * console.log(await model.generate([1, 2, 3], { maxTokens: 2 }));
+ * ```
+ *
+ * @param kind Begins with `own_`, which no mixer of Lengthwise does.
+ * @throws {RangeError} where it does not.
+ */
+export function defineMixer<Configuration extends OwnMixerConfiguration | { kind: string }>(
+  kind: OwnMixerConfiguration["kind"],
+  create: MixerFactory<Configuration>,
+): void {
+  if (!isOwn(kind)) {
+    throw new RangeError(
+      `Cannot define a mixer of kind "${kind}" as it must begin with "${OWN_PREFIX}"`,
+    );
+  }
+  OWN_MIXERS.set(kind, create as MixerFactory<never>);
+}
+
 /**
  * The mixer that a configuration describes.
  *
@@ -112,14 +209,13 @@ export function createMixer(
   configuration: MixerConfiguration,
   outputGain: number,
 ): Mixer {
-  const factory = MIXERS[configuration.kind] as
-    | ((width: number, configuration: MixerConfiguration, outputGain: number) => Mixer)
-    | undefined;
+  const { kind } = configuration;
+  const factory = (isOwn(kind) ? OWN_MIXERS.get(kind) : MIXERS[kind]) as MixerFactory | undefined;
   if (factory === undefined) {
+    const known = [...MIXER_KINDS, ...OWN_MIXERS.keys()];
+    const remedy = isOwn(kind) ? "; define it with defineMixer() first" : "";
     throw new RangeError(
-      `Cannot build a mixer of kind "${configuration.kind}": known kinds are ${
-        Object.keys(MIXERS).join(", ")
-      }`,
+      `Cannot build a mixer of kind "${kind}": known kinds are ${known.join(", ")}${remedy}`,
     );
   }
   return factory(width, configuration, outputGain);

@@ -2,11 +2,13 @@ import { assert, assertEquals } from "@std/assert";
 import {
   architecture,
   ARCHITECTURES,
+  mixersOf,
   Model,
   type ModelConfiguration,
   type ModelState,
   Tape,
 } from "../../models/mod.ts";
+import { MIXER_KINDS } from "../../models/mixers/registry.ts";
 import { reshape } from "../../models/operations.ts";
 import { assertClose, normals, testGpu, uniforms } from "../testing.ts";
 
@@ -264,6 +266,13 @@ function configurations(): ModelConfiguration[] {
     RNN_OPTIONS,
   ];
 }
+
+Deno.test("every mixer of the registry is in one of the models that are tested", () => {
+  const tested = configurations().flatMap(({ layers }) => layers)
+    .flatMap((layer) => [layer.mixer?.kind, ...mixersOf(layer).map(({ kind }) => kind)]);
+  const missing = MIXER_KINDS.filter((kind) => !tested.includes(kind));
+  assertEquals(missing, [], "give them an architecture in models/configuration.ts");
+});
 
 for (const configuration of configurations()) {
   const { family } = configuration;
