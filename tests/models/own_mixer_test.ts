@@ -4,6 +4,7 @@ import { defineMixer, loadModel, Model, type ModelConfiguration, operations } fr
 import {
   free,
   linear,
+  type Mixed,
   type MixerFactory,
   type ModelState,
   normal,
