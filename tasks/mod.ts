@@ -97,6 +97,7 @@ export {
   type RecipeTask,
   type TrainingPoint,
 } from "./training/recipe.ts";
+export { DivergedError } from "./training/checkpoint.ts";
 export { train, type TrainingProgress, type TrainOptions } from "./training/train.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
 export { type LawOptions, type Level, levelsOf, windowLaw } from "./sweep/laws.ts";

@@ -11,9 +11,10 @@ import {
 import { describeTraining, standardOutput, TrainingView } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { isFinished } from "../training/once.ts";
+import { DivergedError } from "../training/checkpoint.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
 import { visible } from "../names.ts";
-import { print } from "./terminal.ts";
+import { listenForStop, print, printError, type Stop, STOPPED } from "./terminal.ts";
 
 /** The face of `deno task train`. */
 export const TRAIN: CommandSpecification = {
@@ -25,7 +26,8 @@ export const TRAIN: CommandSpecification = {
       takes: "FOLDER",
       help: "where model, log and checkpoints go: results/train/<recipe> unless told",
     },
-    resume: { help: "go on from the folder's checkpoint; with --zoo, skip finished models" },
+    resume: { help: "go on from the folder's checkpoint; what is finished stays as it is" },
+    overwrite: { help: "begin anew where the folder holds a finished model or a checkpoint" },
     steps: { takes: "N", help: "at most this many steps" },
     seed: { takes: "N", help: "another seed of the initial values and the data" },
     length: { takes: "N", help: "another training length in tokens" },
@@ -35,17 +37,21 @@ export const TRAIN: CommandSpecification = {
       takes: "RATE,…",
       help: "train once with each, in folders beside one another, and compare",
     },
-    zoo: { help: "make every committed model again, in its own folder or below --out" },
+    zoo: {
+      help: "make every committed model, in its own folder (with --overwrite) or below --out",
+    },
     list: { help: "print the recipes" },
   },
   details:
     `A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
-A checkpoint is written every minute: a run that was ended goes on with --resume, to the same losses.`,
+A checkpoint is written every minute, and by Ctrl-C and SIGTERM: a run that was ended goes on with
+--resume, to the same losses.`,
 };
 
 interface Flags {
   readonly out?: string;
   readonly resume: boolean;
+  readonly overwrite: boolean;
   readonly recipe: (recipe: Recipe) => Recipe;
 }
 
@@ -62,6 +68,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
   const flags: Flags = {
     out: values.get("out"),
     resume: switches.has("resume"),
+    overwrite: switches.has("overwrite"),
     recipe: (recipe) => ({
       ...recipe,
       steps: count("steps") ?? recipe.steps,
@@ -79,9 +86,21 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
   const recipe = flags.recipe(findRecipe(name));
   const out = flags.out ?? join("results", "train", name);
   const rates = listOf(values.get("learning-rates")).map((rate) => rateOf("learning-rates", rate)!);
-  if (rates.length > 0) return await sweepRates(recipe, rates, out, flags.resume);
-  await trainOne(recipe, out, flags.resume);
-  return 0;
+  using stop = listenForStop("at a checkpoint");
+  try {
+    if (rates.length > 0) return await sweepRates(recipe, rates, out, flags, stop);
+    await trainOne(recipe, out, flags, stop);
+    return 0;
+  } catch (error) {
+    return told(error, stop);
+  }
+}
+
+/** Tells that training was stopped, where it was. @returns The exit code. */
+function told(error: unknown, { signal }: Stop): number {
+  if (!signal.aborted || error !== signal.reason) throw error;
+  printError("stopped at a checkpoint: --resume goes on from it");
+  return STOPPED;
 }
 
 function listRecipes(): number {
@@ -95,39 +114,61 @@ function listRecipes(): number {
   return 0;
 }
 
-async function trainZoo({ out, resume, recipe }: Flags): Promise<number> {
-  for (const name of ZOO) {
-    const folder = out === undefined ? fromFileUrl(zooDirectory(name)) : join(out, name);
-    if (resume && await isFinished(folder)) {
-      print(`${name}: finished before`);
-      continue;
+async function trainZoo(flags: Flags): Promise<number> {
+  const { out, resume, recipe } = flags;
+  using stop = listenForStop("at a checkpoint");
+  try {
+    for (const name of ZOO) {
+      const folder = out === undefined ? fromFileUrl(zooDirectory(name)) : join(out, name);
+      if (resume && await isFinished(folder)) {
+        print(`${name}: finished before`);
+        continue;
+      }
+      await trainOne(recipe(findRecipe(name)), folder, flags, stop);
     }
-    await trainOne(recipe(findRecipe(name)), folder, resume);
+    return 0;
+  } catch (error) {
+    return told(error, stop);
   }
-  return 0;
 }
 
 async function sweepRates(
   recipe: Recipe,
   rates: readonly number[],
   out: string,
-  resume: boolean,
+  flags: Flags,
+  stop: Stop,
 ): Promise<number> {
-  const outcomes = [];
+  const outcomes: { learningRate: number; folder: string; progress?: TrainingProgress }[] = [];
   for (const learningRate of rates) {
     const folder = join(out, `rate-${learningRate}`);
-    const outcome = await trainOne({ ...recipe, learningRate }, folder, resume);
-    outcomes.push({ learningRate, folder, ...outcome });
+    try {
+      const progress = await trainOne({ ...recipe, learningRate }, folder, flags, stop);
+      outcomes.push({ learningRate, folder, progress });
+    } catch (error) {
+      if (!(error instanceof DivergedError)) throw error;
+      printError(error.message); // the rates below it may serve
+      outcomes.push({ learningRate, folder });
+    }
   }
-  outcomes.sort((a, b) => a.loss - b.loss);
+  const lossOf = ({ progress }: { progress?: TrainingProgress }): number =>
+    progress?.loss ?? Infinity;
+  outcomes.sort((a, b) => a.progress || b.progress ? lossOf(a) - lossOf(b) : 0);
   print("\nlearning rate     loss  worst accuracy  steps");
-  for (const { learningRate, loss, accuracies, step } of outcomes) {
-    print(
-      `${String(learningRate).padEnd(13)} ${loss.toFixed(4).padStart(8)}  ${
-        Math.min(...accuracies).toFixed(3).padStart(14)
-      }  ${String(step).padStart(5)}`,
-    );
+  for (const { learningRate, progress } of outcomes) {
+    const rate = String(learningRate).padEnd(13);
+    if (progress === undefined) print(`${rate} diverged`);
+    else {
+      const { loss, accuracies, step } = progress;
+      const worst = Math.min(...accuracies).toFixed(3);
+      print(
+        `${rate} ${loss.toFixed(4).padStart(8)}  ${worst.padStart(14)}  ${
+          String(step).padStart(5)
+        }`,
+      );
+    }
   }
+  if (outcomes[0].progress === undefined) return 1;
   print(`\nThe best is in ${visible(outcomes[0].folder)}`);
   return 0;
 }
@@ -135,18 +176,27 @@ async function sweepRates(
 async function trainOne(
   recipe: Recipe,
   directory: string,
-  resume: boolean,
+  { resume, overwrite }: Flags,
+  { signal }: Stop,
 ): Promise<TrainingProgress> {
   await using gpu = await openGpu();
   const view = new TrainingView(standardOutput());
-  const outcome = await train(gpu, recipe, {
-    directory,
-    resume,
-    onProgress: (progress) => view.show(recipe, progress),
-  });
-  view.close();
-  print(`${recipe.name}: ${describeTraining(recipe, outcome)}; the model is in ${directory}`);
-  return outcome;
+  try {
+    const outcome = await train(gpu, recipe, {
+      directory,
+      resume,
+      overwrite,
+      signal,
+      onProgress: (progress) => view.show(recipe, progress),
+    });
+    view.close();
+    print(
+      `${recipe.name}: ${describeTraining(recipe, outcome)}; the model is in ${visible(directory)}`,
+    );
+    return outcome;
+  } finally {
+    view.close();
+  }
 }
 
 /** A whole number above 0, where there is a value. @throws {UsageError} where it is none. */

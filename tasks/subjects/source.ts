@@ -89,19 +89,25 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   }
 
   /** Loads a model. */
-  async open(card: SubjectCard): Promise<Subject & AsyncDisposable> {
-    return await this.load(card);
+  async open(
+    card: SubjectCard,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Subject & AsyncDisposable> {
+    return await this.load(card, options);
   }
 
   /** Loads a model. */
-  async load(card: SubjectCard): Promise<ModelSubject> {
+  async load(
+    card: SubjectCard,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<ModelSubject> {
     const gpu = await this.gpu();
     const asked = await parseName(card.name);
     const configure = (configuration: ModelConfiguration): ModelConfiguration =>
       changed(configuration, asked, card.trainLength);
     const learned = this.#learned.get(asked.model);
     if (learned !== undefined) {
-      const model = await this.#loadLearned(learned, configure);
+      const model = await this.#loadLearned(learned, configure, signal);
       const { recipe, folder } = learned;
       const trained = await withTokens(card, recipe, folder);
       return new ModelSubject(trained, model, trainedTokenizer(model.configuration));
@@ -125,6 +131,7 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   async #loadLearned(
     { recipe, folder, train }: Learned,
     configure: (configuration: ModelConfiguration) => ModelConfiguration,
+    signal: AbortSignal | undefined,
   ): Promise<Model> {
     const gpu = await this.gpu();
     if (!train && !await isFinished(folder)) {
@@ -135,6 +142,7 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
       recipe,
       folder,
       (progress) => this.#options.onTraining?.(recipe, progress),
+      signal,
     );
     return await loadModel(gpu, folder, { configure });
   }

@@ -12,7 +12,8 @@ import type { Recipe } from "./recipe.ts";
 import { Schedule } from "./schedule.ts";
 import type { Trainer } from "./trainer.ts";
 
-const FILE = "checkpoint.safetensors";
+/** The file of a training that is under way, in its folder. */
+export const CHECKPOINT = "checkpoint.safetensors";
 
 /** Where a training run stands, beside its tensors. */
 export interface Progress {
@@ -24,7 +25,24 @@ export interface Progress {
   readonly seconds: number;
 }
 
-/** Writes parameters, optimizer and schedule; a run that is killed meanwhile keeps the one before. */
+/** A training whose loss or weights are no longer finite. Its last checkpoint is one before that. */
+export class DivergedError extends Error {
+  /** The error's name. */
+  override readonly name = "DivergedError";
+
+  /** @param what What is not finite, and when. */
+  constructor({ name, learningRate }: Recipe, what: string) {
+    super(
+      `Cannot go on training ${name} as ${what}: lower --learning-rate (now ${learningRate}) and start again, or --resume from the last checkpoint`,
+    );
+  }
+}
+
+/**
+ * Writes parameters, optimizer and schedule; a run that is killed meanwhile keeps the one before.
+ *
+ * @throws {DivergedError} where a value is not finite: the checkpoint before stays.
+ */
 export async function saveCheckpoint(
   directory: string,
   recipe: Recipe,
@@ -40,6 +58,7 @@ export async function saveCheckpoint(
   moments.forEach(([name, { shape }], index) => {
     tensors.set(name, { shape, data: values[index] as Float32Array });
   });
+  for (const [name, { data }] of tensors) requireFinite(name, data, recipe, progress.step);
   const { carried } = trainer;
   const states = (carried ?? []).flatMap((state, layer) =>
     Object.entries(state.tensors).map(([name, { tensor }]) =>
@@ -57,7 +76,33 @@ export async function saveCheckpoint(
     seconds: `${progress.seconds}`,
     schedule: JSON.stringify(progress.schedule.snapshot()),
   });
-  await replaceFile(`${directory}/${FILE}`, bytes);
+  await replaceFile(`${directory}/${CHECKPOINT}`, bytes);
+}
+
+/**
+ * Checks that a training's weights are numbers: its last losses were those of the weights before.
+ *
+ * @throws {DivergedError} where one is not.
+ */
+export async function checkFinite(
+  trainer: Trainer,
+  recipe: Recipe,
+  step: number,
+): Promise<void> {
+  for (const [name, { data }] of await storeParameters(trainer.model)) {
+    requireFinite(name, data, recipe, step);
+  }
+}
+
+function requireFinite(
+  name: string,
+  data: StoredTensor["data"],
+  recipe: Recipe,
+  step: number,
+): void {
+  const place = data.findIndex((value) => !Number.isFinite(value));
+  if (place < 0) return;
+  throw new DivergedError(recipe, `a value of ${name} is ${data[place]} after step ${step}`);
 }
 
 /**
@@ -71,7 +116,7 @@ export async function restoreCheckpoint(
   recipe: Recipe,
   trainer: Trainer,
 ): Promise<Progress | undefined> {
-  const path = `${directory}/${FILE}`;
+  const path = `${directory}/${CHECKPOINT}`;
   let bytes;
   try {
     bytes = await Deno.readFile(path);

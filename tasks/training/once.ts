@@ -1,35 +1,29 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
-import { exists } from "../../models/checkpoints/download.ts";
+import { isFinished, TrainingFolder } from "./folder.ts";
 import type { Recipe } from "./recipe.ts";
-import { train, type TrainingProgress } from "./train.ts";
+import { type TrainingProgress, trainInto } from "./train.ts";
 
-/** Held while a model is trained: of two processes one waits, and finds the model finished. */
-const LOCK = "training.lock";
-
-/** Whether a folder holds a model whose training has come to its end. */
-export async function isFinished(directory: string): Promise<boolean> {
-  return await exists(join(directory, "model.safetensors")) &&
-    !await exists(join(directory, "checkpoint.safetensors"));
-}
+export { isFinished } from "./folder.ts";
 
 /**
  * Trains a model by its recipe unless it is finished in the directory; a run that was ended goes on
- * from its checkpoint.
+ * from its checkpoint. While another process trains there, it waits.
  *
+ * @param signal Ends the training at a checkpoint.
  * @throws {Error} where the directory holds a model of another recipe, or training fails.
+ * @throws {DOMException} the signal's reason, where that ended it.
  */
 export async function trainOnce(
   gpu: Gpu,
   recipe: Recipe,
   directory: string,
   onProgress?: (progress: TrainingProgress) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
-  await Deno.mkdir(directory, { recursive: true });
-  using lock = await Deno.open(join(directory, LOCK), { create: true, write: true });
-  await lock.lock(true);
+  using folder = await TrainingFolder.open(directory, { wait: true });
   if (!await isFinished(directory)) {
-    await train(gpu, recipe, { directory, resume: true, onProgress });
+    await trainInto(folder, gpu, recipe, { resume: true, onProgress, signal });
     return;
   }
   const path = join(directory, "recipe.json");

@@ -1,17 +1,28 @@
-import { parse } from "@std/csv";
+import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { saveModel } from "../../models/mod.ts";
 import { createTask } from "../registry.ts";
 import type { Task } from "../task.ts";
 import { type TrainingBatch, trainingBatch } from "./batch.ts";
-import { restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import {
+  checkFinite,
+  CHECKPOINT,
+  DivergedError,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+import { isFinished, isUnfinished, TrainingFolder } from "./folder.ts";
+import { lastRow, TrainingLog } from "./log.ts";
 import type { Recipe } from "./recipe.ts";
 import { Schedule, type StepResult } from "./schedule.ts";
 import { type QueuedSegment, Trainer } from "./trainer.ts";
 
 /** Steps whose measurements are read back at once: a read waits about 10 ms however small it is. */
 const STEPS_PER_READ = 10;
-const LOG_FILE = "log.csv";
+const RECIPE = "recipe.json";
+/** The log's columns behind the step, the loss and the tasks' accuracies. */
+const LOG_COLUMNS = ["learning_rate", "tokens_per_second", "seconds"] as const;
 
 /** Where a run stands, for a progress line. */
 export interface TrainingProgress {
@@ -35,47 +46,110 @@ export interface TrainOptions {
   readonly directory: string;
   /** Go on from the directory's checkpoint, where there is one. */
   readonly resume?: boolean;
+  /** Begin anew where the directory holds a finished model or a checkpoint, which are deleted. */
+  readonly overwrite?: boolean;
   /** Seconds of training between two checkpoints; 60 unless told. */
   readonly checkpointSeconds?: number;
+  /** Ends the training at a checkpoint, after the steps that are queued. */
+  readonly signal?: AbortSignal;
   /** Called after every few steps. */
   readonly onProgress?: (progress: TrainingProgress) => void;
 }
 
 /**
  * Trains a model by its recipe and writes it into a directory: `config.json`, `model.safetensors`,
- * `recipe.json`, `log.csv`, and `checkpoint.safetensors` while it is under way.
+ * `recipe.json`, `log.csv`, and `checkpoint.safetensors` while it is under way. One that is finished
+ * there already stays as it is.
  *
- * @throws {Error} where the loss is no longer finite; the last checkpoint stays.
+ * @throws {Error} where the directory holds a model or a checkpoint and neither `resume` nor
+ * `overwrite` is asked for, or those of another recipe; another process trains there.
+ * @throws {DivergedError} where the loss or a weight is no longer finite: the last checkpoint stays.
+ * @throws {DOMException} the signal's reason, where that ended it.
  */
 export async function train(
   gpu: Gpu,
   recipe: Recipe,
   options: TrainOptions,
 ): Promise<TrainingProgress> {
-  const { directory } = options;
-  await Deno.mkdir(directory, { recursive: true });
-  await Deno.writeTextFile(
-    `${directory}/recipe.json`,
-    JSON.stringify(recipe, undefined, 2) + "\n",
-  );
+  using folder = await TrainingFolder.open(options.directory, { wait: false });
+  return await trainInto(folder, gpu, recipe, options);
+}
+
+/** Trains into a folder that is held already, as {@linkcode train} does. */
+export async function trainInto(
+  folder: TrainingFolder,
+  gpu: Gpu,
+  recipe: Recipe,
+  options: Omit<TrainOptions, "directory">,
+): Promise<TrainingProgress> {
+  const { resume = false, overwrite = false } = options;
+  const { path } = folder;
+  if (overwrite) await clear(path);
+  if (await isFinished(path)) return await finishedBefore(path, recipe, resume);
+  if (!resume && await isUnfinished(path)) {
+    throw new Error(
+      `Cannot train ${recipe.name} into ${path} as it holds a checkpoint of a training: go on from it with --resume, begin anew with --overwrite, or name another folder with --out`,
+    );
+  }
   const tasks = await Promise.all(
     recipe.tasks.map(({ name, options }) => createTask(name, options)),
   );
   using trainer = new Trainer(gpu, recipe);
-  const restored = options.resume ? await restoreCheckpoint(directory, recipe, trainer) : undefined;
-  const run = new Run(recipe, tasks, trainer, options, restored);
-  await run.openLog();
-  const last = await run.toEnd(options.onProgress ?? (() => {}));
-  await saveModel(trainer.model, directory);
-  await Deno.remove(`${directory}/checkpoint.safetensors`).catch(() => {});
+  const restored = resume ? await restoreCheckpoint(path, recipe, trainer) : undefined;
+  await replaceFile(join(path, RECIPE), JSON.stringify(recipe, undefined, 2) + "\n");
+  const columns = ["step", "loss", ...tasks.map(({ name }) => name), ...LOG_COLUMNS];
+  const log = await TrainingLog.open(path, columns, restored?.step ?? 0);
+  const run = new Run(recipe, tasks, trainer, { folder, log }, options, restored);
+  const last = await run.toEnd();
+  await saveModel(trainer.model, path);
+  await Deno.remove(join(path, CHECKPOINT)).catch(() => {});
   return last;
+}
+
+/** Takes away what a training before has left, its model first: none is there that is not whole. */
+async function clear(directory: string): Promise<void> {
+  for (const name of ["model.safetensors", CHECKPOINT]) {
+    await Deno.remove(join(directory, name)).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+/** Where the training of a finished model ended. @throws {Error} where it is not to be gone on with. */
+async function finishedBefore(
+  directory: string,
+  recipe: Recipe,
+  resume: boolean,
+): Promise<TrainingProgress> {
+  const refuse = (what: string): never => {
+    throw new Error(
+      `Cannot train ${recipe.name} into ${directory} as it holds ${what}: name another folder with --out, or have it replaced with --overwrite`,
+    );
+  };
+  if (!resume) refuse("a finished model");
+  const stored = JSON.parse(await Deno.readTextFile(join(directory, RECIPE)));
+  if (JSON.stringify(stored) !== JSON.stringify(recipe)) {
+    refuse("a finished model that was made by another recipe");
+  }
+  const columns = 2 + recipe.tasks.length + LOG_COLUMNS.length;
+  const [step = "0", loss = "NaN", ...rest] = await lastRow(directory, columns) ?? [];
+  return {
+    step: Number(step),
+    end: Number(step),
+    loss: Number(loss),
+    accuracies: recipe.tasks.map((_, i) => rest[i] ? Number(rest[i]) : NaN),
+    tokensPerSecond: Number(rest.at(-2) ?? 0),
+    seconds: Number(rest.at(-1) ?? 0),
+  };
 }
 
 class Run {
   readonly #recipe: Recipe;
   readonly #tasks: readonly Task[];
   readonly #trainer: Trainer;
-  readonly #directory: string;
+  readonly #folder: TrainingFolder;
+  readonly #log: TrainingLog;
+  readonly #options: Omit<TrainOptions, "directory">;
   readonly #checkpointSeconds: number;
   readonly #schedule: Schedule;
   #step: number;
@@ -86,13 +160,16 @@ class Run {
     recipe: Recipe,
     tasks: readonly Task[],
     trainer: Trainer,
-    options: TrainOptions,
+    { folder, log }: { folder: TrainingFolder; log: TrainingLog },
+    options: Omit<TrainOptions, "directory">,
     restored: { step: number; seconds: number; schedule: Schedule } | undefined,
   ) {
     this.#recipe = recipe;
     this.#tasks = tasks;
     this.#trainer = trainer;
-    this.#directory = options.directory;
+    this.#folder = folder;
+    this.#log = log;
+    this.#options = options;
     this.#checkpointSeconds = options.checkpointSeconds ?? 60;
     this.#schedule = restored?.schedule ?? new Schedule(recipe);
     this.#step = restored?.step ?? 0;
@@ -100,26 +177,20 @@ class Run {
     this.#checkpointAt = this.#seconds + this.#checkpointSeconds;
   }
 
-  /** Begins the log, or cuts off what a killed run wrote into it after its last checkpoint. */
-  async openLog(): Promise<void> {
-    const path = `${this.#directory}/${LOG_FILE}`;
-    const header = ["step", "loss", ...this.#tasks.map(({ name }) => name), "learning_rate"];
-    header.push("tokens_per_second", "seconds");
-    const kept = this.#step === 0
-      ? []
-      : parse(await Deno.readTextFile(path)).slice(1).filter(([step]) =>
-        Number(step) <= this.#step
-      );
-    await Deno.writeTextFile(path, [header, ...kept].map((row) => row.join(",") + "\n").join(""));
-  }
-
-  async toEnd(onProgress: (progress: TrainingProgress) => void): Promise<TrainingProgress> {
+  async toEnd(): Promise<TrainingProgress> {
+    const { onProgress, signal } = this.#options;
     let progress: TrainingProgress | undefined;
     while (this.#step < this.#schedule.end) {
+      if (signal?.aborted) {
+        await this.#checkpoint();
+        throw signal.reason;
+      }
+      await this.#folder.check();
       progress = await this.#block();
       if (this.#seconds >= this.#checkpointAt) await this.#checkpoint();
-      onProgress(progress);
+      onProgress?.(progress);
     }
+    await checkFinite(this.#trainer, this.#recipe, this.#step);
     return progress ?? {
       step: this.#step,
       end: this.#schedule.end,
@@ -157,7 +228,14 @@ class Run {
       tokensPerSecond: tokens / elapsed,
       seconds: this.#seconds,
     };
-    await this.#log(progress, rate);
+    await this.#log.append([
+      progress.step,
+      progress.loss.toFixed(5),
+      ...progress.accuracies.map((accuracy) => isNaN(accuracy) ? "" : accuracy.toFixed(4)),
+      rate.toPrecision(4),
+      Math.round(progress.tokensPerSecond),
+      progress.seconds.toFixed(1),
+    ]);
     return progress;
   }
 
@@ -185,30 +263,18 @@ class Run {
         ...measure(batch, this.#tasks.length, losses, correct),
       };
       if (!Number.isFinite(result.loss)) {
-        throw new Error(
-          `Cannot go on training ${this.#recipe.name} as its loss is ${result.loss} at step ${result.step}: lower --learning-rate (now ${this.#recipe.learningRate}) and start again, or --resume from the last checkpoint`,
+        throw new DivergedError(
+          this.#recipe,
+          `its loss is ${result.loss} at step ${result.step}`,
         );
       }
       return result;
     });
   }
 
-  async #log(progress: TrainingProgress, rate: number): Promise<void> {
-    const row = [
-      progress.step,
-      progress.loss.toFixed(5),
-      ...progress.accuracies.map((accuracy) => isNaN(accuracy) ? "" : accuracy.toFixed(4)),
-      rate.toPrecision(4),
-      Math.round(progress.tokensPerSecond),
-      progress.seconds.toFixed(1),
-    ];
-    await Deno.writeTextFile(`${this.#directory}/${LOG_FILE}`, row.join(",") + "\n", {
-      append: true,
-    });
-  }
-
   async #checkpoint(): Promise<void> {
-    await saveCheckpoint(this.#directory, this.#recipe, this.#trainer, {
+    await this.#folder.check();
+    await saveCheckpoint(this.#folder.path, this.#recipe, this.#trainer, {
       step: this.#step,
       schedule: this.#schedule,
       seconds: this.#seconds,

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parse } from "@std/csv";
-import { architecture, loadModel } from "../../models/mod.ts";
+import { architecture, loadModel, readSafetensors, writeSafetensors } from "../../models/mod.ts";
+import { DivergedError } from "../../tasks/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
 import { segmentsOf, type TrainingBatch, trainingBatch } from "../../tasks/training/batch.ts";
 import type { Recipe } from "../../tasks/training/recipe.ts";
@@ -109,6 +110,158 @@ Deno.test("a loss that is no longer finite ends training with what to do", () =>
       Error,
       "lower --learning-rate",
     );
+  }));
+
+Deno.test("weights that are no longer finite are never kept: not as a checkpoint, not as the model", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    // The loss of the last step is of the weights before it: only they tell.
+    for (const steps of [1, 10]) {
+      const directory = `${folder}/${steps}`;
+      const recipe = { ...RECIPE, steps, warmupSteps: 0, learningRate: 1e38 };
+      const error = await assertRejects(
+        () => train(gpu, { ...recipe, steps }, { directory, checkpointSeconds: 0 }),
+        DivergedError,
+        "Cannot go on training test as",
+      );
+      assert(/NaN|Infinity/.test(error.message), error.message);
+      const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+      assertEquals(names, ["log.csv", "recipe.json", "training.lock"]);
+    }
+    // A run that had a good checkpoint before keeps it.
+    const recipe = { ...RECIPE, steps: 30 };
+    await assertRejects(() =>
+      train(gpu, recipe, {
+        directory: folder,
+        checkpointSeconds: 0,
+        onProgress: ({ step }) => {
+          if (step === 10) throw new Error("killed");
+        },
+      })
+    );
+    const good = await Deno.readFile(`${folder}/checkpoint.safetensors`);
+    const { tensors, metadata } = readSafetensors(good, "good");
+    const { shape, data } = tensors.get("norm.weight")!;
+    const bad = new Map(tensors).set("norm.weight", {
+      shape,
+      data: Float32Array.from(data).fill(NaN, 0, 1),
+    });
+    const broken = writeSafetensors(bad, metadata);
+    await Deno.writeFile(`${folder}/checkpoint.safetensors`, broken);
+    await assertRejects(
+      () => train(gpu, recipe, { directory: folder, resume: true, checkpointSeconds: 0 }),
+      DivergedError,
+      "its loss is NaN at step 10",
+    );
+    assertEquals(await Deno.readFile(`${folder}/checkpoint.safetensors`), broken);
+  }));
+
+Deno.test("a finished model and a checkpoint are replaced only where that is asked for", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const directory = `${folder}/test`;
+    const recipe = { ...RECIPE, steps: 20 };
+    const model = (): Promise<Uint8Array> => Deno.readFile(`${directory}/model.safetensors`);
+    const end = await train(gpu, recipe, { directory });
+    const first = await model();
+    const other = { ...recipe, seed: 6 };
+    for (
+      const [asked, options, message] of [
+        [recipe, {}, "as it holds a finished model: name another folder"],
+        [other, {}, "as it holds a finished model: name another folder"],
+        [other, { resume: true }, "a finished model that was made by another recipe"],
+      ] as const
+    ) {
+      await assertRejects(() => train(gpu, asked, { directory, ...options }), Error, message);
+    }
+    const same = await train(gpu, recipe, { directory, resume: true });
+    assertEquals([same.step, same.end], [end.step, end.end]);
+    assert(Math.abs(same.loss - end.loss) < 1e-4 && same.accuracies.length === 2);
+    assertEquals([await model(), JSON.parse(await Deno.readTextFile(`${directory}/recipe.json`))], [
+      first,
+      recipe,
+    ]);
+    // Ended within the new training, the folder has a checkpoint of it and no model of the old one.
+    await assertRejects(() =>
+      train(gpu, other, {
+        directory,
+        overwrite: true,
+        checkpointSeconds: 0,
+        onProgress: () => {
+          throw new Error("killed");
+        },
+      })
+    );
+    await assertRejects(model, Deno.errors.NotFound);
+    await assertRejects(
+      () => train(gpu, other, { directory }),
+      Error,
+      "as it holds a checkpoint of a training: go on from it with --resume",
+    );
+    await assertRejects(
+      () => train(gpu, recipe, { directory, resume: true }),
+      Error,
+      "made by another recipe",
+    );
+    assertEquals(JSON.parse(await Deno.readTextFile(`${directory}/recipe.json`)), other);
+    await train(gpu, other, { directory, resume: true });
+    assert((await model()).some((byte, i) => byte !== first[i]));
+  }));
+
+Deno.test("one process trains into a folder; a folder that goes is noticed at the next steps", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const directory = `${folder}/test`;
+    const recipe = { ...RECIPE, steps: 30 };
+    let refused: Promise<unknown> | undefined;
+    await assertRejects(
+      () =>
+        train(gpu, recipe, {
+          directory,
+          onProgress: ({ step }) => {
+            refused ??= assertRejects(
+              () => train(gpu, recipe, { directory, resume: true }),
+              Error,
+              "another process is training there",
+            );
+            if (step === 20) Deno.removeSync(directory, { recursive: true });
+          },
+        }),
+      Error,
+      `${directory} was deleted or replaced meanwhile`,
+    );
+    await refused;
+  }));
+
+Deno.test("a signal ends training at a checkpoint, and it goes on to the same losses", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const recipe = { ...RECIPE, steps: 40 };
+    await train(gpu, recipe, { directory: `${folder}/whole` });
+    const ended = `${folder}/ended`;
+    const abort = new AbortController();
+    await assertRejects(
+      () =>
+        train(gpu, recipe, {
+          directory: ended,
+          signal: abort.signal,
+          onProgress: ({ step }) => step === 20 && abort.abort(),
+        }),
+      DOMException,
+      "aborted",
+    );
+    // What a killed run wrote behind its checkpoint, and a row that it wrote in part, are cut off.
+    const log = `${ended}/log.csv`;
+    const rows = await Deno.readTextFile(log);
+    const last = rows.trimEnd().split("\n").at(-1)!;
+    await Deno.writeTextFile(log, `${rows}${last.replace("20", "30")}\n${last.slice(0, 2)}`);
+    await train(gpu, recipe, { directory: ended, resume: true });
+    assertEquals(await losses(ended), await losses(`${folder}/whole`));
+    // A log that is gone is begun anew.
+    await Deno.remove(`${ended}/model.safetensors`);
+    await Deno.remove(log);
+    await train(gpu, recipe, { directory: ended });
+    assertEquals(await losses(ended), await losses(`${folder}/whole`));
   }));
 
 Deno.test("a step's batch is a pure function of recipe and step, shared equally by the tasks", async () => {
