@@ -37,11 +37,25 @@ export async function fingerprintPath(path: string): Promise<string | undefined>
     : await fingerprint(path, [""]);
 }
 
-async function filesIn(folder: string, inside = ""): Promise<string[]> {
-  const entries = await Array.fromAsync(Deno.readDir(join(folder, inside)));
-  const nested = await Promise.all(entries.map(({ name, isDirectory }) => {
+/**
+ * The files below a folder, by their paths in it. Links are followed; a folder that several lead to,
+ * or one that leads back to itself, is looked into once.
+ */
+async function filesIn(
+  folder: string,
+  inside = "",
+  seen: Set<string> = new Set(),
+): Promise<string[]> {
+  const real = await Deno.realPath(join(folder, inside));
+  if (seen.has(real)) return [];
+  seen.add(real);
+  const names = await Array.fromAsync(Deno.readDir(join(folder, inside)), ({ name }) => name);
+  const files: string[] = [];
+  for (const name of names.sort()) {
     const path = join(inside, name);
-    return isDirectory ? filesIn(folder, path) : [path];
-  }));
-  return nested.flat();
+    const info = await Deno.stat(join(folder, path)).catch(() => undefined); // links may lead nowhere
+    if (info?.isDirectory) files.push(...await filesIn(folder, path, seen));
+    else if (info?.isFile) files.push(path);
+  }
+  return files;
 }
