@@ -1,51 +1,16 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import betaGradientSource from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
-import gatherKeysSource from "./delta_rule_gather_keys.wgsl" with { type: "text" };
-import inputGradientsSource from "./delta_rule_input_gradients.wgsl" with { type: "text" };
-import keyGradientsSource from "./delta_rule_key_gradients.wgsl" with { type: "text" };
-import pairsSource from "./delta_rule_pairs.wgsl" with { type: "text" };
-import recurrentSource from "./delta_rule_recurrent.wgsl" with { type: "text" };
-import statesSource from "./delta_rule_states.wgsl" with { type: "text" };
-import sumChannelsSource from "./delta_rule_sum_channels.wgsl" with { type: "text" };
-import gradientBlocks from "./gradient_blocks.wgsl" with { type: "text" };
-import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
-import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
-import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { workBackward, workForward } from "./chunked.ts";
 import {
-  chunkKernel,
-  openGradients,
-  openSpan,
-  scatterRows,
-  solve,
-  type SpanWorkspace,
-  workBackward,
-  workOutputs,
-  workTokenByToken,
-} from "./spans.ts";
-import stateColumns from "./state_columns.wgsl" with { type: "text" };
+  cloneOrZeros,
+  type DeltaRuleOptions,
+  emptyFor,
+  openOutputs,
+  type Plan,
+  planChunks,
+} from "./plan.ts";
+import { workTokenByToken } from "./recurrent.ts";
 
-const GATHER_KEYS = chunkKernel("delta_rule_gather_keys", gatherKeysSource);
-const PAIRS = chunkKernel("delta_rule_pairs", pairsSource, panelBlocks);
-const STATES = chunkKernel(
-  "delta_rule_states",
-  statesSource,
-  panelBlocks,
-  pairBlocks,
-  stateColumns,
-);
-const BETA_GRADIENT = chunkKernel("delta_rule_beta_gradient", betaGradientSource);
-const KEY_GRADIENTS = chunkKernel(
-  "delta_rule_key_gradients",
-  keyGradientsSource,
-  panelBlocks,
-  gradientBlocks,
-);
-const INPUT_GRADIENTS = chunkKernel("delta_rule_input_gradients", inputGradientsSource);
-const SUM_CHANNELS = kernel("delta_rule_sum_channels", sumChannelsSource);
-const RECURRENT = kernel("delta_rule_recurrent", recurrentSource);
-
-const WORKGROUP_SIZE = 64;
-const PLANES = { panels: 6, pairs: 3, panelGradients: 3, pairGradients: 2 };
+export type { DeltaRuleOptions };
 
 /** What {@linkcode deltaRule} takes. */
 export interface DeltaRuleInputs {
@@ -59,20 +24,8 @@ export interface DeltaRuleInputs {
   readonly beta: Tensor;
   /** Log of the decay, ≤ 0: `[batch, time, heads]`, or a key channel `[batch, time, heads, keyDim]`. */
   readonly logDecay?: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros unless given. */
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly initialState?: Tensor;
-}
-
-/** Options of {@linkcode deltaRule}. */
-export interface DeltaRuleOptions {
-  /** Multiplies the query; 1/√keyDim unless told. */
-  readonly scale?: number;
-  /** Rows a chunk, a multiple of 16; 16 unless told. It changes the time taken, not the result. */
-  readonly chunkSize?: number;
-  /** Bounds of the sequences packed in a batch of 1, as `[0, 1, 100, 257]`; an empty one is allowed. */
-  readonly segments?: readonly number[];
-  /** The most bytes one workspace buffer may take: longer input is worked span by span; 128 MiB unless told. */
-  readonly workspaceBytes?: number;
 }
 
 /** What {@linkcode deltaRule} returns. */
@@ -107,24 +60,17 @@ export function deltaRule(
   inputs: DeltaRuleInputs,
   options: DeltaRuleOptions = {},
 ): DeltaRuleOutputs {
-  const problem = checkInputs("deltaRule", gpu, inputs, options);
-  const output = gpu.empty(inputs.value.shape);
-  const finalState = cloneOrZeros(gpu, inputs.initialState, problem.stateShape);
-  for (const tables of problem.spans) {
-    using span = forwardSpan(gpu, problem, tables, inputs, finalState);
-    const { residual } = span;
-    // Nobody needs the residual any more: its panels take the outputs.
-    workOutputs(gpu, span, residual);
-    scatterRows(gpu, span, residual, output);
-  }
-  return { output, finalState };
+  const plan = checkInputs("deltaRule", gpu, inputs, options);
+  const outputs = openOutputs(gpu, plan, inputs);
+  workForward(gpu, plan, inputs, outputs);
+  return outputs;
 }
 
 /** What {@linkcode deltaRuleBackward} takes. */
 export interface DeltaRuleBackwardInputs extends DeltaRuleInputs {
   /** `[batch, time, heads, valueDim]`. */
   readonly outputGradient: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros unless given. */
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly finalStateGradient?: Tensor;
 }
 
@@ -140,8 +86,8 @@ export interface DeltaRuleGradients {
   readonly betaGradient: Tensor;
   /** As `logDecay`; absent where that is. */
   readonly logDecayGradient?: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`. */
-  readonly initialStateGradient: Tensor;
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; absent where there was no initial state. */
+  readonly initialStateGradient?: Tensor;
 }
 
 /**
@@ -155,44 +101,32 @@ export function deltaRuleBackward(
   options: DeltaRuleOptions = {},
 ): DeltaRuleGradients {
   const op = "deltaRuleBackward";
-  const problem = checkInputs(op, gpu, inputs, options);
+  const plan = checkInputs(op, gpu, inputs, options);
   const { query, key, value, beta, logDecay, initialState } = inputs;
   const { outputGradient, finalStateGradient } = inputs;
-  const { heads, keyDim, stateShape } = problem;
   checkTensor(op, "outputGradient", outputGradient, value.shape);
-  if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
-
-  const [batch, time] = value.shape;
-  const byChannel = gpu.empty(logDecay ? [batch, time, heads, keyDim] : [1]);
-  const gradients = {
-    queryGradient: gpu.empty(query.shape),
-    keyGradient: gpu.empty(key.shape),
-    valueGradient: gpu.empty(value.shape),
-    betaGradient: gpu.empty(beta.shape),
-    initialStateGradient: cloneOrZeros(gpu, finalStateGradient, stateShape),
-  };
-  workBackward(
-    gpu,
-    problem,
-    initialState,
-    (tables, state) => forwardSpan(gpu, problem, tables, inputs, state),
-    (span) => backwardSpan(gpu, problem, span, outputGradient, { ...gradients, byChannel }),
-  );
-  if (logDecay === undefined) {
-    byChannel[Symbol.dispose]();
-    return gradients;
+  if (finalStateGradient) {
+    checkTensor(op, "finalStateGradient", finalStateGradient, plan.stateShape);
   }
-  if (problem.perChannel) return { ...gradients, logDecayGradient: byChannel };
-  const logDecayGradient = gpu.empty(logDecay.shape);
-  gpu.dispatch(SUM_CHANNELS, {
-    constants: { WORKGROUP_SIZE },
-    uniform: [logDecay.size, keyDim],
-    read: { byChannel },
-    write: { logDecayGradient },
-    workgroups: Math.ceil(logDecay.size / WORKGROUP_SIZE),
-  });
-  byChannel[Symbol.dispose]();
-  return { ...gradients, logDecayGradient };
+  const empty = emptyFor(gpu, plan);
+  const gradients = {
+    query: empty(query),
+    key: empty(key),
+    value: empty(value),
+    beta: empty(beta),
+    logDecay: logDecay && empty(logDecay),
+    state: cloneOrZeros(gpu, finalStateGradient, plan.stateShape),
+  };
+  workBackward(gpu, plan, inputs, outputGradient, gradients);
+  if (initialState === undefined) gradients.state[Symbol.dispose]();
+  return {
+    queryGradient: gradients.query,
+    keyGradient: gradients.key,
+    valueGradient: gradients.value,
+    betaGradient: gradients.beta,
+    ...(gradients.logDecay && { logDecayGradient: gradients.logDecay }),
+    ...(initialState && { initialStateGradient: gradients.state }),
+  };
 }
 
 /**
@@ -248,19 +182,10 @@ function recurrent(
   inputs: DeltaRuleInputs,
   options: { readonly scale?: number },
 ): DeltaRuleOutputs {
-  const { query, key, value, beta, logDecay, initialState } = inputs;
-  const problem = checkInputs(op, gpu, inputs, options);
-  const { scale: SCALE, hasDecay: HAS_DECAY, perChannel: PER_CHANNEL } = problem;
-  return workTokenByToken(gpu, RECURRENT, problem, value, initialState, {
-    constants: { SCALE, HAS_DECAY, PER_CHANNEL },
-    read: { query, key, value, beta, logDecay: logDecay ?? key },
-  });
-}
-
-interface Problem extends Plan {
-  readonly scale: number;
-  readonly hasDecay: boolean;
-  readonly perChannel: boolean;
+  const plan = checkInputs(op, gpu, inputs, options);
+  const outputs = openOutputs(gpu, plan, inputs);
+  workTokenByToken(gpu, plan, inputs, outputs);
+  return outputs;
 }
 
 function checkInputs(
@@ -268,7 +193,7 @@ function checkInputs(
   gpu: Gpu,
   inputs: DeltaRuleInputs,
   options: DeltaRuleOptions,
-): Problem {
+): Plan {
   const { query, key, value, beta, logDecay } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "keyHeads", "keyDim"]);
@@ -288,97 +213,12 @@ function checkInputs(
     const shape = [batch, time, heads];
     checkTensor(op, "logDecay", logDecay, perChannel ? [...shape, keyDim] : shape);
   }
-  return {
-    ...planChunks(op, gpu, inputs, options, PLANES),
-    scale: options.scale ?? 1 / Math.sqrt(keyDim),
-    hasDecay: logDecay !== undefined,
-    perChannel,
-  };
-}
-
-interface DeltaRuleSpan extends SpanWorkspace {
-  readonly beta: Tensor;
-  /** Where the value's rows were. */
-  readonly residual: Tensor;
-}
-
-function forwardSpan(
-  gpu: Gpu,
-  problem: Problem,
-  tables: Span,
-  inputs: DeltaRuleInputs,
-  state: Tensor,
-): DeltaRuleSpan {
-  const { heads, chunkSize, keyQuads, valueQuads, sequences } = problem;
-  const { scale: SCALE, hasDecay: HAS_DECAY, perChannel: PER_CHANNEL } = problem;
-  const { query, key, logDecay } = inputs;
-  const span = openSpan(gpu, problem, tables, inputs.value);
-  const { chunks, panels, pairs, value: residual, update, states, grid } = span;
-  const count = chunks.shape[0];
-  const beta = gpu.empty([count, heads, chunkSize]);
-  gpu.dispatch(GATHER_KEYS, {
-    ...grid(keyQuads, { SCALE, HAS_DECAY, PER_CHANNEL }),
-    read: { chunks, query, key, logDecay: logDecay ?? key },
-    write: { panels },
-  });
-  gpu.dispatch(PAIRS, {
-    ...grid((chunkSize / 4) ** 2, { PER_CHANNEL }),
-    read: { chunks, panels, beta: inputs.beta },
-    write: { pairs, chunkBeta: beta },
-  });
-  solve(gpu, span, beta);
-  gpu.dispatch(STATES, {
-    ...grid(valueQuads, {}, [sequences.length, heads]),
-    read: { sequences: span.sequences, panels, pairs, beta },
-    write: { residual, update, states, state },
-  });
-  return {
-    ...span,
-    beta,
-    residual,
-    [Symbol.dispose]: () => {
-      span[Symbol.dispose]();
-      beta[Symbol.dispose]();
-    },
-  };
-}
-
-function backwardSpan(
-  gpu: Gpu,
-  problem: Problem,
-  span: DeltaRuleSpan,
-  outputGradient: Tensor,
-  gradients: {
-    readonly queryGradient: Tensor;
-    readonly keyGradient: Tensor;
-    readonly valueGradient: Tensor;
-    readonly betaGradient: Tensor;
-    readonly byChannel: Tensor;
-    /** The state's gradient: at the span's end before, at its start after. */
-    readonly initialStateGradient: Tensor;
-  },
-): void {
-  const { keyHeads, chunkSize, keyQuads } = problem;
-  const { chunks, panels, pairs, beta, residual, states, grid } = span;
-  const { queryGradient, keyGradient, valueGradient, betaGradient, byChannel } = gradients;
-  const { initialStateGradient } = gradients;
-  using through = openGradients(gpu, span, outputGradient, initialStateGradient, { beta });
-  const { solved, stateGradients, pairGradients, panelGradients } = through;
-  scatterRows(gpu, span, solved, valueGradient, beta);
-  gpu.dispatch(BETA_GRADIENT, {
-    ...grid(chunkSize),
-    read: { chunks, pairs, pairGradients, residual, solved },
-    write: { betaGradient },
-  });
-  gpu.dispatch(KEY_GRADIENTS, {
-    ...grid(keyQuads),
-    read: { panels, beta, pairGradients },
-    write: { panelGradients },
-  });
-  const constants = { SCALE: problem.scale, HAS_DECAY: problem.hasDecay };
-  gpu.dispatch(INPUT_GRADIENTS, {
-    ...grid(keyQuads, constants, [chunks.shape[0], keyHeads]),
-    read: { chunks, panels, panelGradients, states, stateGradients },
-    write: { queryGradient, keyGradient, byChannel },
-  });
+  return planChunks(
+    op,
+    gpu,
+    inputs,
+    options,
+    { LOW_RANK: false, DECAYED: logDecay !== undefined, PER_CHANNEL: perChannel },
+    1 / Math.sqrt(keyDim),
+  );
 }

@@ -1,75 +1,77 @@
-// Panels of queries and keys, a chunk and head at a time, with c the cumulative log decay inside the
-// chunk (this row included) and c' its last row:
-//   QUERY = SCALE * q, KEY = k, DECAY = c, QUERY_IN = QUERY * exp(c), KEY_IN = k * exp(c),
-//   KEY_OUT = k * exp(c' - c). Rows past the chunk's end and channels past key_dim are 0.
-// Dispatch: x = chunks, y = heads, z = blocks of LANES key quads; one invocation a quad of channels.
+// Rows as wide as a key, padded with zeros, a chunk and head at a time; D(m, n) decays from row m to n:
+//   delta rule: QUERY = scale * q, READ = -k, WRITE = beta * k
+//   with LOW_RANK: QUERY = scale * r, READ = a, WRITE = b, KEY = k
+//   QUERY_IN = QUERY * D(chunk's start, row), READ_IN likewise (with LOW_RANK without the row's own decay)
+//   WRITE_OUT = WRITE * D(row, chunk's end), KEY_OUT likewise.
+// Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and quad.
 
-override LANES: u32 = 32u;
-override SCALE: f32 = 1.0;
-override HAS_DECAY: bool = false;
-override PER_CHANNEL: bool = false; // log_decay has an entry a key channel, not one a head
+import package::delta_rule::blocks::{after_rows, before_rows, shape, through_rows, times, times_row};
+import package::delta_rule::workspace::{
+  decay_at, KEY, KEY_OUT, panel_at, QUERY, QUERY_IN, READ, READ_IN, span_at, WRITE, WRITE_OUT,
+};
 
-const QUERY = 0u;
-const KEY = 1u;
-const DECAY = 2u;
-const QUERY_IN = 3u;
-const KEY_IN = 4u;
-const KEY_OUT = 5u;
+override WORKGROUP_SIZE: u32 = 32u;
 
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> query: array<f32>; // [rows, key_heads, key_dim]
 @group(0) @binding(3) var<storage, read> key: array<f32>; // [rows, key_heads, key_dim]
-@group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [rows, heads(, key_dim)]
-@group(0) @binding(5) var<storage, read_write> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
+@if(!LOW_RANK) @group(0) @binding(4) var<storage, read> beta: array<f32>; // [rows, heads]
+@if(LOW_RANK) @group(0) @binding(4) var<storage, read> a: array<f32>; // [rows, heads, key_dim]
+@if(LOW_RANK) @group(0) @binding(5) var<storage, read> b: array<f32>; // [rows, heads, key_dim]
+@if(DECAYED) @group(0) @binding(6) var<storage, read> decays: array<mat4x4f>; // [units, blocks, decay_quads]
+@if(DECAYED) @group(0) @binding(7) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
+@group(0) @binding(8) var<storage, read_write> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
 
-fn decay_at(row: u32, head: u32, channel: u32) -> vec4f {
-  if (!HAS_DECAY) {
-    return vec4f();
-  }
-  let at = row * shape.heads + head;
-  if (!PER_CHANNEL) {
-    return vec4f(log_decay[at]);
-  }
-  let i = at * shape.key_dim + channel;
-  return vec4f(log_decay[i], log_decay[i + 1u], log_decay[i + 2u], log_decay[i + 3u]);
-}
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_gather_keys(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let quad = workgroup.z * LANES + local.x;
-  if (quad >= shape.key_quads) {
+  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+  let block = index / shape.key_quads;
+  let quad = index % shape.key_quads;
+  if (block >= shape.blocks) {
     return;
   }
   let chunk = chunks[workgroup.x];
-  let head = workgroup.y;
-  let key_head = head / (shape.heads / shape.key_heads);
-  let channel = 4u * quad;
-  let channels = channel + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.key_dim);
-  let plane = shape.chunk * shape.key_quads;
-  let panel = (workgroup.x * shape.heads + head) * 6u * plane + quad;
-  var cumulative = vec4f();
-  for (var row = 0u; row < shape.chunk; row++) {
-    let valid = channels & vec4<bool>(row < chunk.y);
-    let i = ((chunk.x + row) * shape.key_heads + key_head) * shape.key_dim + channel;
-    let q = SCALE *
-      select(vec4f(), vec4f(query[i], query[i + 1u], query[i + 2u], query[i + 3u]), valid);
+  let unit = workgroup.x * shape.heads + workgroup.y;
+  let key_head = workgroup.y / (shape.heads / shape.key_heads);
+  let channels = 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.key_dim);
+  var query_rows = mat4x4f();
+  var read_rows = mat4x4f();
+  var write_rows = mat4x4f();
+  @if(LOW_RANK) var key_rows = mat4x4f();
+  @unroll for (var r = 0u; r < 4u; r++) {
+    let row = chunk.x + 4u * block + r;
+    let valid = channels & vec4<bool>(4u * block + r < chunk.y);
+    let i = (row * shape.key_heads + key_head) * shape.key_dim + 4u * quad;
     let k = select(vec4f(), vec4f(key[i], key[i + 1u], key[i + 2u], key[i + 3u]), valid);
-    cumulative += select(vec4f(), decay_at(chunk.x + row, head, channel), valid);
-    let at = panel + row * shape.key_quads;
-    let decayed = exp(cumulative);
-    panels[at + QUERY * plane] = q;
-    panels[at + KEY * plane] = k;
-    panels[at + DECAY * plane] = cumulative;
-    panels[at + QUERY_IN * plane] = q * decayed;
-    panels[at + KEY_IN * plane] = k * decayed;
+    query_rows[r] = shape.scale *
+      select(vec4f(), vec4f(query[i], query[i + 1u], query[i + 2u], query[i + 3u]), valid);
+    @if(LOW_RANK) {
+      read_rows[r] = select(vec4f(), vec4f(a[i], a[i + 1u], a[i + 2u], a[i + 3u]), valid);
+      write_rows[r] = select(vec4f(), vec4f(b[i], b[i + 1u], b[i + 2u], b[i + 3u]), valid);
+      key_rows[r] = k;
+    } @else {
+      read_rows[r] = -k;
+      write_rows[r] = select(vec4f(), beta[row * shape.heads + workgroup.y] * k, valid);
+    }
   }
-  for (var row = 0u; row < shape.chunk; row++) {
-    let at = panel + row * shape.key_quads;
-    panels[at + KEY_OUT * plane] = panels[at + KEY * plane] *
-      exp(cumulative - panels[at + DECAY * plane]);
+  panels[panel_at(unit, QUERY, block) + quad] = query_rows;
+  panels[panel_at(unit, READ, block) + quad] = read_rows;
+  panels[panel_at(unit, WRITE, block) + quad] = write_rows;
+  @if(LOW_RANK) panels[panel_at(unit, KEY, block) + quad] = key_rows;
+  @if(DECAYED) {
+    let decay = decays[decay_at(unit, block, quad)];
+    let start = spans[span_at(unit, 0u, block, quad)];
+    let end = spans[span_at(unit, block + 1u, shape.blocks, quad)];
+    let through = times_row(through_rows(decay), start);
+    @if(LOW_RANK) let until = times_row(before_rows(decay), start);
+    @else let until = through;
+    let after = times_row(after_rows(decay), end);
+    panels[panel_at(unit, QUERY_IN, block) + quad] = times(query_rows, through);
+    panels[panel_at(unit, READ_IN, block) + quad] = times(read_rows, until);
+    panels[panel_at(unit, WRITE_OUT, block) + quad] = times(write_rows, after);
+    @if(LOW_RANK) panels[panel_at(unit, KEY_OUT, block) + quad] = times(key_rows, after);
   }
 }

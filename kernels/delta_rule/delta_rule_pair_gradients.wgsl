@@ -1,94 +1,66 @@
-// Gradients into the pairs: QUERY_KEY[i, j] = Σ_v dO[i] W[j] for j ≤ i;
-// SOLVED_UPDATE[i, j] = Σ_v dY[i] W[j] for j < i, of which -β[i] times is the gradient into KEY_KEY.
-// In RWKV-7 these are RECEPTANCE_B and A_B, and with HAS_VALUE there are RECEPTANCE_KEY = dO Vᵀ for
-// j ≤ i and A_KEY = dY Vᵀ for j < i. 0 elsewhere.
-// Dispatch: x = chunks, y = heads, z = blocks of LANES tiles; one invocation a tile of 4 × 4 pairs.
+// Gradients of the pairs, from the output's gradient do and the update's y, with the update u:
+//   QUERY_WRITE[i, j] = do[i] · u[j] for j ≤ i      READ_WRITE[i, j] = y[i] · u[j] for j < i
+// and with LOW_RANK QUERY_KEY and READ_KEY likewise with the value v; in the diagonal's blocks 0 elsewhere.
+// Dispatch: x = chunks, y = heads, z = groups of invocations, one per pair of blocks.
 
-override LANES: u32 = 32u;
-override PLANES: u32 = 2u;
-override HAS_VALUE: bool = false;
+import package::delta_rule::blocks::shape;
+import package::delta_rule::workspace::{pair_at, QUERY_KEY, QUERY_WRITE, READ_KEY, READ_WRITE, value_at};
 
-const QUERY_KEY = 0u;
-const SOLVED_UPDATE = 1u;
-const RECEPTANCE_KEY = 2u;
-const A_KEY = 3u;
+override WORKGROUP_SIZE: u32 = 32u;
 
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>; // [chunks, heads, chunk, value_quads]
-@group(0) @binding(2) var<storage, read> solved: array<vec4f>; // [chunks, heads, chunk, value_quads]: dY
-@group(0) @binding(3) var<storage, read> value: array<vec4f>; // [chunks, heads, chunk, value_quads]
-@group(0) @binding(4) var<storage, read> update: array<vec4f>; // [chunks, heads, chunk, value_quads]
-@group(0) @binding(5) var<storage, read_write> pair_gradients: array<vec4f>; // [chunks, heads, PLANES, chunk, chunk / 4]
+@group(0) @binding(1) var<storage, read> output_gradient: array<mat4x4f>; // [units, blocks, value_quads]
+@group(0) @binding(2) var<storage, read> update_gradient: array<mat4x4f>; // [units, blocks, value_quads]
+@group(0) @binding(3) var<storage, read> update: array<mat4x4f>; // [units, blocks, value_quads]
+@if(LOW_RANK) @group(0) @binding(4) var<storage, read> value: array<mat4x4f>; // [units, blocks, value_quads]
+@group(0) @binding(5) var<storage, read_write> pair_gradients: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
 
-fn output_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(
-    output_gradient[at],
-    output_gradient[at + next],
-    output_gradient[at + 2u * next],
-    output_gradient[at + 3u * next],
-  );
+// Without what a row does not see: what comes after it, and with `strict` itself.
+fn seen(pairs: mat4x4f, diagonal: bool, strict: bool) -> mat4x4f {
+  var result = pairs;
+  if (diagonal) {
+    @unroll for (var r = 0u; r < 4u; r++) {
+      let last = select(r + 1u, r, strict);
+      result[r] = select(vec4f(), pairs[r], vec4u(0u, 1u, 2u, 3u) < vec4u(last));
+    }
+  }
+  return result;
 }
 
-fn solved_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(solved[at], solved[at + next], solved[at + 2u * next], solved[at + 3u * next]);
-}
-
-fn value_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(value[at], value[at + next], value[at + 2u * next], value[at + 3u * next]);
-}
-
-fn update_rows(at: u32) -> mat4x4f {
-  let next = shape.value_quads;
-  return mat4x4f(update[at], update[at + next], update[at + 2u * next], update[at + 3u * next]);
-}
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_pair_gradients(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let tile = workgroup.z * LANES + local.x;
-  let quads = shape.chunk / 4u;
-  if (tile >= quads * quads) {
+  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+  let later = index / shape.blocks;
+  let earlier = index % shape.blocks;
+  if (later >= shape.blocks || earlier > later) {
     return;
   }
-  let tile_row = tile / quads;
-  let tile_column = tile % quads;
   let unit = workgroup.x * shape.heads + workgroup.y;
-  let width = shape.value_quads;
-  let i = (unit * shape.chunk + 4u * tile_row) * width;
-  let j = (unit * shape.chunk + 4u * tile_column) * width;
-  var query_key = mat4x4f(); // column r: row r of the tile
-  var solved_update = mat4x4f();
-  var receptance_key = mat4x4f();
-  var a_key = mat4x4f();
-  let length = select(0u, width, tile_column <= tile_row);
-  for (var c = 0u; c < length; c++) {
-    let w = transpose(update_rows(j + c));
-    let o = output_rows(i + c);
-    let y = solved_rows(i + c);
-    query_key += w * o;
-    solved_update += w * y;
-    if (HAS_VALUE) {
-      let v = transpose(value_rows(j + c));
-      receptance_key += v * o;
-      a_key += v * y;
+  let readers = value_at(unit, later);
+  let writers = value_at(unit, earlier);
+  var query_write = mat4x4f();
+  var read_write = mat4x4f();
+  @if(LOW_RANK) var query_key = mat4x4f();
+  @if(LOW_RANK) var read_key = mat4x4f();
+  for (var quad = 0u; quad < shape.value_quads; quad++) {
+    let o = output_gradient[readers + quad];
+    let y = update_gradient[readers + quad];
+    let u = transpose(update[writers + quad]);
+    query_write += u * o;
+    read_write += u * y;
+    @if(LOW_RANK) {
+      let v = transpose(value[writers + quad]);
+      query_key += v * o;
+      read_key += v * y;
     }
   }
-  let plane = shape.chunk * quads;
-  let out = unit * PLANES * plane + 4u * tile_row * quads + tile_column;
-  for (var r = 0u; r < 4u; r++) {
-    let row = vec4u(4u * tile_row + r);
-    let columns = 4u * tile_column + vec4u(0u, 1u, 2u, 3u);
-    let at = out + r * quads;
-    pair_gradients[at + QUERY_KEY * plane] = select(vec4f(), query_key[r], columns <= row);
-    pair_gradients[at + SOLVED_UPDATE * plane] = select(vec4f(), solved_update[r], columns < row);
-    if (HAS_VALUE) {
-      pair_gradients[at + RECEPTANCE_KEY * plane] = select(vec4f(), receptance_key[r], columns <= row);
-      pair_gradients[at + A_KEY * plane] = select(vec4f(), a_key[r], columns < row);
-    }
+  let diagonal = earlier == later;
+  pair_gradients[pair_at(unit, QUERY_WRITE, later, earlier)] = seen(query_write, diagonal, false);
+  pair_gradients[pair_at(unit, READ_WRITE, later, earlier)] = seen(read_write, diagonal, true);
+  @if(LOW_RANK) {
+    pair_gradients[pair_at(unit, QUERY_KEY, later, earlier)] = seen(query_key, diagonal, false);
+    pair_gradients[pair_at(unit, READ_KEY, later, earlier)] = seen(read_key, diagonal, true);
   }
 }

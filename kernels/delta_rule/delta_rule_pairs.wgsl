@@ -1,84 +1,80 @@
-// How the rows of a chunk see one another, with c the cumulative log decay:
-//   QUERY_KEY[i, j] = Σ_d q[i] k[j] exp(c[i] - c[j]) for j ≤ i, and KEY_KEY likewise from k[i] for j < i;
-// 0 elsewhere. Also gathers β, 0 past the chunk's end.
-// Dispatch: x = chunks, y = heads, z = blocks of LANES tiles; one invocation a tile of 4 × 4 pairs.
+// How the rows of a block see those of an earlier block of the chunk, channels summed:
+//   pair[i, j] = Σ_d reader[i] * D(j, i) * writer[j], D the decay after row j through row i (with LOW_RANK
+//   and a read row, before row i), as three factors: to the end of j's block, between, from the start of i's.
+// Blocks on the diagonal are delta_rule_diagonal_pairs'.
+// Dispatch: x = chunks, y = heads, z = groups of invocations, one per pair of blocks.
 
-override LANES: u32 = 32u;
-override PER_CHANNEL: bool = false;
+import package::delta_rule::blocks::{
+  after_rows, before_rows, scaled, shape, through_rows, times, times_row,
+};
+import package::delta_rule::workspace::{
+  decay_at, KEY, pair_at, panel_at, QUERY, QUERY_KEY, QUERY_WRITE, READ, READ_KEY, READ_WRITE, span_at,
+  WRITE,
+};
 
-const QUERY = 0u;
-const KEY = 1u;
-const DECAY = 2u;
-const QUERY_KEY = 0u;
-const KEY_KEY = 1u;
+override WORKGROUP_SIZE: u32 = 32u;
 
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
-@group(0) @binding(2) var<storage, read> panels: array<vec4f>; // [chunks, heads, 6, chunk, key_quads]
-@group(0) @binding(3) var<storage, read> beta: array<f32>; // [rows, heads]
-@group(0) @binding(4) var<storage, read_write> pairs: array<vec4f>; // [chunks, heads, 3, chunk, chunk / 4]
-@group(0) @binding(5) var<storage, read_write> chunk_beta: array<f32>; // [chunks, heads, chunk]
+@group(0) @binding(1) var<storage, read> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
+@if(DECAYED) @group(0) @binding(2) var<storage, read> decays: array<mat4x4f>; // [units, blocks, decay_quads]
+@if(DECAYED) @group(0) @binding(3) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
+@group(0) @binding(4) var<storage, read_write> pairs: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_pairs(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let tile = workgroup.z * LANES + local.x;
-  let quads = shape.chunk / 4u;
-  if (tile >= quads * quads) {
+  // Pairs of an earlier and a later block, in the order (0, 1), (0, 2), (1, 2), (0, 3), …
+  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+  let later = u32(0.501 + sqrt(f32(2u * index) + 0.25));
+  let earlier = index - later * (later - 1u) / 2u;
+  if (later >= shape.blocks) {
     return;
   }
-  let tile_row = tile / quads;
-  let tile_column = tile % quads;
   let unit = workgroup.x * shape.heads + workgroup.y;
-  let next = shape.key_quads;
-  let plane = shape.chunk * next;
-  let i = unit * 6u * plane + 4u * tile_row * next;
-  let j = unit * 6u * plane + 4u * tile_column * next;
-  var query_key = mat4x4f(); // column r: row r of the tile
-  var key_key = mat4x4f();
-  let length = select(0u, next, tile_column <= tile_row);
-  for (var d = 0u; d < length; d++) {
-    let queries = panel_rows(i + QUERY * plane + d);
-    let keys = panel_rows(i + KEY * plane + d);
-    let others = panel_rows(j + KEY * plane + d);
-    if (PER_CHANNEL) {
-      let to = panel_rows(i + DECAY * plane + d);
-      let decays = panel_rows(j + DECAY * plane + d);
-      let others0 = times(others, left(repeated(to[0]) - decays));
-      let others1 = times(others, left(repeated(to[1]) - decays));
-      let others2 = times(others, left(repeated(to[2]) - decays));
-      let others3 = times(others, left(repeated(to[3]) - decays));
-      query_key += mat4x4f(
-        queries[0] * others0, queries[1] * others1, queries[2] * others2, queries[3] * others3,
+  let queries = panel_at(unit, QUERY, later);
+  let reads = panel_at(unit, READ, later);
+  let writes = panel_at(unit, WRITE, earlier);
+  @if(LOW_RANK) let keys = panel_at(unit, KEY, earlier);
+  var query_write = mat4x4f();
+  var read_write = mat4x4f();
+  @if(LOW_RANK) var query_key = mat4x4f();
+  @if(LOW_RANK) var read_key = mat4x4f();
+  for (var d = 0u; d < shape.key_quads; d++) {
+    var q = panels[queries + d];
+    var a = panels[reads + d];
+    var b = panels[writes + d];
+    @if(LOW_RANK) var k = panels[keys + d];
+    @if(PER_CHANNEL) {
+      let decay = decays[decay_at(unit, later, d)];
+      let after = times_row(
+        after_rows(decays[decay_at(unit, earlier, d)]),
+        spans[span_at(unit, earlier + 1u, later, d)],
       );
-      key_key += mat4x4f(keys[0] * others0, keys[1] * others1, keys[2] * others2, keys[3] * others3);
-    } else {
-      query_key += transpose(others) * queries;
-      key_key += transpose(others) * keys;
+      q = times(q, through_rows(decay));
+      @if(LOW_RANK) a = times(a, before_rows(decay));
+      @else a = times(a, through_rows(decay));
+      b = times(b, after);
+      @if(LOW_RANK) k = times(k, after);
+    }
+    query_write += transpose(b) * q;
+    read_write += transpose(b) * a;
+    @if(LOW_RANK) {
+      query_key += transpose(k) * q;
+      read_key += transpose(k) * a;
     }
   }
-  // With one decay for all channels, channel 0 holds it.
-  let to = transpose(panel_rows(i + DECAY * plane))[0];
-  let decays = transpose(panel_rows(j + DECAY * plane))[0];
-  let chunk = chunks[workgroup.x];
-  let out = (unit * 3u * shape.chunk + 4u * tile_row) * quads + tile_column;
-  for (var r = 0u; r < 4u; r++) {
-    let row = 4u * tile_row + r;
-    let columns = 4u * tile_column + vec4u(0u, 1u, 2u, 3u);
-    let at = out + r * quads;
-    var factor = vec4f(1.0);
-    if (!PER_CHANNEL) {
-      factor = exp(min(to[r] - decays, vec4f()));
-    }
-    pairs[at + QUERY_KEY * shape.chunk * quads] =
-      select(vec4f(), query_key[r] * factor, columns <= vec4u(row));
-    pairs[at + KEY_KEY * shape.chunk * quads] =
-      select(vec4f(), key_key[r] * factor, columns < vec4u(row));
-    if (tile_column == 0u) {
-      let source = (chunk.x + row) * shape.heads + workgroup.y;
-      chunk_beta[unit * shape.chunk + row] = select(0.0, beta[source], row < chunk.y);
-    }
+  @if(DECAYED && !PER_CHANNEL) {
+    let through = transpose(through_rows(decays[decay_at(unit, later, 0u)]))[0];
+    let after = transpose(after_rows(decays[decay_at(unit, earlier, 0u)]))[0] *
+      spans[span_at(unit, earlier + 1u, later, 0u)];
+    query_write = scaled(times_row(query_write, after), through);
+    read_write = scaled(times_row(read_write, after), through);
+  }
+  pairs[pair_at(unit, QUERY_WRITE, later, earlier)] = query_write;
+  pairs[pair_at(unit, READ_WRITE, later, earlier)] = read_write;
+  @if(LOW_RANK) {
+    pairs[pair_at(unit, QUERY_KEY, later, earlier)] = query_key;
+    pairs[pair_at(unit, READ_KEY, later, earlier)] = read_key;
   }
 }

@@ -1,65 +1,73 @@
-// The delta rule token by token: S̃ = exp(g) * S, S' = S̃ + β k (v - kᵀ S̃)ᵀ, o = SCALE * qᵀ S'.
-// Dispatch: x = batch, y = heads, z = ceil(value_dim / LANES); one invocation a column of the state.
+// Token by token, with S the state and D its decay:
+//   delta rule: S̃ = D * S, S' = S̃ + k (beta (v - kᵀ S̃))ᵀ;  with LOW_RANK: S' = D * S + b (aᵀ S) + k vᵀ;
+//   o = scale * qᵀ S'.
+// Dispatch: folded; one invocation per sequence, head and column of the state.
 
-override LANES: u32 = 32u;
-override SCALE: f32 = 1.0;
-override HAS_DECAY: bool = false;
-override PER_CHANNEL: bool = false;
+override WORKGROUP_SIZE: u32 = 32u;
 
 struct Shape {
+  batch: u32,
   time: u32,
-  begin: u32, // this dispatch walks [begin, end)
+  begin: u32, // this dispatch walks from begin to end
   end: u32,
   heads: u32,
   key_heads: u32,
   key_dim: u32,
   value_dim: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> query: array<f32>; // [batch, time, key_heads, key_dim]
 @group(0) @binding(2) var<storage, read> key: array<f32>; // [batch, time, key_heads, key_dim]
 @group(0) @binding(3) var<storage, read> value: array<f32>; // [batch, time, heads, value_dim]
-@group(0) @binding(4) var<storage, read> beta: array<f32>; // [batch, time, heads]
-@group(0) @binding(5) var<storage, read> log_decay: array<f32>; // [batch, time, heads(, key_dim)]
-@group(0) @binding(6) var<storage, read_write> output: array<f32>; // [batch, time, heads, value_dim]
-@group(0) @binding(7) var<storage, read_write> state: array<f32>; // [batch, heads, key_dim, value_dim]
+@if(!LOW_RANK) @group(0) @binding(4) var<storage, read> beta: array<f32>; // [batch, time, heads]
+@if(LOW_RANK) @group(0) @binding(4) var<storage, read> a: array<f32>; // [batch, time, heads, key_dim]
+@if(LOW_RANK) @group(0) @binding(5) var<storage, read> b: array<f32>; // [batch, time, heads, key_dim]
+@if(DECAYED) @group(0) @binding(6) var<storage, read> log_decay: array<f32>; // [batch, time, heads(, key_dim)]
+@group(0) @binding(7) var<storage, read_write> output: array<f32>; // [batch, time, heads, value_dim]
+@group(0) @binding(8) var<storage, read_write> state: array<f32>; // [batch, heads, key_dim, value_dim]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_recurrent(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let column = workgroup.z * LANES + local.x;
-  if (column >= shape.value_dim) {
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+  let column = index % shape.value_dim;
+  let head = index / shape.value_dim % shape.heads;
+  let sequence = index / (shape.value_dim * shape.heads);
+  if (sequence >= shape.batch) {
     return;
   }
-  let key_head = workgroup.y / (shape.heads / shape.key_heads);
-  let s = (workgroup.x * shape.heads + workgroup.y) * shape.key_dim * shape.value_dim + column;
+  let s = (sequence * shape.heads + head) * shape.key_dim * shape.value_dim + column;
   for (var t = shape.begin; t < shape.end; t++) {
-    let row = workgroup.x * shape.time + t;
-    let entry = row * shape.heads + workgroup.y;
-    let k = (row * shape.key_heads + key_head) * shape.key_dim;
-    var decay = 1.0;
-    if (HAS_DECAY && !PER_CHANNEL) {
-      decay = exp(log_decay[entry]);
-    }
-    var predicted = 0.0;
+    let row = sequence * shape.time + t;
+    let entry = row * shape.heads + head;
+    let k = (row * shape.key_heads + head / (shape.heads / shape.key_heads)) * shape.key_dim;
+    let v = value[entry * shape.value_dim + column];
+    var seen = 0.0;
+    @if(DECAYED && !PER_CHANNEL) let decay = exp(log_decay[entry]);
     for (var d = 0u; d < shape.key_dim; d++) {
-      if (HAS_DECAY && PER_CHANNEL) {
-        decay = exp(log_decay[entry * shape.key_dim + d]);
+      @if(LOW_RANK) seen += a[k + d] * state[s + d * shape.value_dim];
+      @if(!LOW_RANK) {
+        var decayed = state[s + d * shape.value_dim];
+        @if(PER_CHANNEL) let decay = exp(log_decay[entry * shape.key_dim + d]);
+        @if(DECAYED) decayed *= decay;
+        @if(DECAYED) state[s + d * shape.value_dim] = decayed;
+        seen += key[k + d] * decayed;
       }
-      let decayed = decay * state[s + d * shape.value_dim];
-      state[s + d * shape.value_dim] = decayed;
-      predicted += key[k + d] * decayed;
     }
-    let update = beta[entry] * (value[entry * shape.value_dim + column] - predicted);
+    @if(!LOW_RANK) let update = beta[entry] * (v - seen);
     var sum = 0.0;
     for (var d = 0u; d < shape.key_dim; d++) {
-      let updated = state[s + d * shape.value_dim] + key[k + d] * update;
-      state[s + d * shape.value_dim] = updated;
-      sum += query[k + d] * updated;
+      let before = state[s + d * shape.value_dim];
+      @if(LOW_RANK) let after = exp(log_decay[k + d]) * before + b[k + d] * seen + key[k + d] * v;
+      @else let after = before + key[k + d] * update;
+      state[s + d * shape.value_dim] = after;
+      sum += query[k + d] * after;
     }
-    output[entry * shape.value_dim + column] = SCALE * sum;
+    output[entry * shape.value_dim + column] = shape.scale * sum;
   }
 }

@@ -1,50 +1,15 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import type { DeltaRuleOptions, DeltaRuleOutputs } from "./delta_rule.ts";
-import gradientBlocks from "./gradient_blocks.wgsl" with { type: "text" };
-import pairBlocks from "./pair_blocks.wgsl" with { type: "text" };
-import panelBlocks from "./panel_blocks.wgsl" with { type: "text" };
-import { cloneOrZeros, type Plan, planChunks, type Span } from "./plan.ts";
-import decayGradientSource from "./rwkv7_decay_gradient.wgsl" with { type: "text" };
-import gatherKeysSource from "./rwkv7_gather_keys.wgsl" with { type: "text" };
-import keyGradientsSource from "./rwkv7_key_gradients.wgsl" with { type: "text" };
-import pairsSource from "./rwkv7_pairs.wgsl" with { type: "text" };
-import recurrentSource from "./rwkv7_recurrent.wgsl" with { type: "text" };
-import scatterKeysSource from "./rwkv7_scatter_keys.wgsl" with { type: "text" };
-import statesSource from "./rwkv7_states.wgsl" with { type: "text" };
-import valueGradientsSource from "./rwkv7_value_gradients.wgsl" with { type: "text" };
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { type Inputs, workBackward, workForward } from "./chunked.ts";
+import type { DeltaRuleOutputs } from "./delta_rule.ts";
 import {
-  chunkKernel,
-  openGradients,
-  openSpan,
-  scatterRows,
-  solve,
-  type SpanWorkspace,
-  workBackward,
-  workOutputs,
-  workTokenByToken,
-} from "./spans.ts";
-import stateColumns from "./state_columns.wgsl" with { type: "text" };
-
-const GATHER_KEYS = chunkKernel("rwkv7_gather_keys", gatherKeysSource);
-const PAIRS = chunkKernel("rwkv7_pairs", pairsSource, panelBlocks);
-const STATES = chunkKernel("rwkv7_states", statesSource, panelBlocks, pairBlocks, stateColumns);
-const VALUE_GRADIENTS = chunkKernel(
-  "rwkv7_value_gradients",
-  valueGradientsSource,
-  panelBlocks,
-  pairBlocks,
-);
-const KEY_GRADIENTS = chunkKernel(
-  "rwkv7_key_gradients",
-  keyGradientsSource,
-  panelBlocks,
-  gradientBlocks,
-);
-const SCATTER_KEYS = chunkKernel("rwkv7_scatter_keys", scatterKeysSource);
-const DECAY_GRADIENT = chunkKernel("rwkv7_decay_gradient", decayGradientSource);
-const RECURRENT = kernel("rwkv7_recurrent", recurrentSource);
-
-const PLANES = { panels: 9, pairs: 5, panelGradients: 4, pairGradients: 4 };
+  cloneOrZeros,
+  type DeltaRuleOptions,
+  emptyFor,
+  openOutputs,
+  type Plan,
+  planChunks,
+} from "./plan.ts";
+import { workTokenByToken } from "./recurrent.ts";
 
 /** What {@linkcode rwkv7} takes. */
 export interface Rwkv7Inputs {
@@ -60,13 +25,17 @@ export interface Rwkv7Inputs {
   readonly a: Tensor;
   /** Where what was read is added, in RWKV-7 the removal key times its rate: `[batch, time, heads, keyDim]`. */
   readonly b: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros unless given. */
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly initialState?: Tensor;
 }
 
 /** Options of {@linkcode rwkv7}. */
 export interface Rwkv7Options extends DeltaRuleOptions {
-  /** Multiplies the receptance; 1 unless told. */
+  /**
+   * Multiplies the receptance.
+   *
+   * @default {1}
+   */
   readonly scale?: number;
 }
 
@@ -93,23 +62,17 @@ export type Rwkv7Outputs = DeltaRuleOutputs;
  * @throws {RangeError} where a shape does not fit, or chunkSize or segments are not as said.
  */
 export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {}): Rwkv7Outputs {
-  const problem = checkInputs("rwkv7", gpu, inputs, options);
-  const output = gpu.empty(inputs.value.shape);
-  const finalState = cloneOrZeros(gpu, inputs.initialState, problem.stateShape);
-  for (const tables of problem.spans) {
-    using span = forwardSpan(gpu, problem, tables, inputs, finalState);
-    using outputs = span.emptyRows();
-    workOutputs(gpu, span, outputs, span.value);
-    scatterRows(gpu, span, outputs, output);
-  }
-  return { output, finalState };
+  const plan = checkInputs("rwkv7", gpu, inputs, options);
+  const outputs = openOutputs(gpu, plan, inputs);
+  workForward(gpu, plan, rows(inputs), outputs);
+  return outputs;
 }
 
 /** What {@linkcode rwkv7Backward} takes. */
 export interface Rwkv7BackwardInputs extends Rwkv7Inputs {
   /** `[batch, time, heads, valueDim]`. */
   readonly outputGradient: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros unless given. */
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly finalStateGradient?: Tensor;
 }
 
@@ -127,8 +90,8 @@ export interface Rwkv7Gradients {
   readonly aGradient: Tensor;
   /** `[batch, time, heads, keyDim]`. */
   readonly bGradient: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`. */
-  readonly initialStateGradient: Tensor;
+  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; absent where there was no initial state. */
+  readonly initialStateGradient?: Tensor;
 }
 
 /**
@@ -142,29 +105,33 @@ export function rwkv7Backward(
   options: Rwkv7Options = {},
 ): Rwkv7Gradients {
   const op = "rwkv7Backward";
-  const problem = checkInputs(op, gpu, inputs, options);
+  const plan = checkInputs(op, gpu, inputs, options);
   const { key, value, initialState, outputGradient, finalStateGradient } = inputs;
-  const { stateShape } = problem;
   checkTensor(op, "outputGradient", outputGradient, value.shape);
-  if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
-
+  if (finalStateGradient) {
+    checkTensor(op, "finalStateGradient", finalStateGradient, plan.stateShape);
+  }
+  const empty = emptyFor(gpu, plan);
   const gradients = {
-    receptanceGradient: gpu.empty(key.shape),
-    logDecayGradient: gpu.empty(key.shape),
-    keyGradient: gpu.empty(key.shape),
-    valueGradient: gpu.empty(value.shape),
-    aGradient: gpu.empty(key.shape),
-    bGradient: gpu.empty(key.shape),
-    initialStateGradient: cloneOrZeros(gpu, finalStateGradient, stateShape),
+    query: empty(key),
+    logDecay: empty(key),
+    key: empty(key),
+    value: empty(value),
+    a: empty(key),
+    b: empty(key),
+    state: cloneOrZeros(gpu, finalStateGradient, plan.stateShape),
   };
-  workBackward(
-    gpu,
-    problem,
-    initialState,
-    (tables, state) => forwardSpan(gpu, problem, tables, inputs, state),
-    (span) => backwardSpan(gpu, problem, span, outputGradient, gradients),
-  );
-  return gradients;
+  workBackward(gpu, plan, rows(inputs), outputGradient, gradients);
+  if (initialState === undefined) gradients.state[Symbol.dispose]();
+  return {
+    receptanceGradient: gradients.query,
+    logDecayGradient: gradients.logDecay,
+    keyGradient: gradients.key,
+    valueGradient: gradients.value,
+    aGradient: gradients.a,
+    bGradient: gradients.b,
+    ...(initialState && { initialStateGradient: gradients.state }),
+  };
 }
 
 /**
@@ -222,19 +189,18 @@ function recurrent(
   inputs: Rwkv7Inputs,
   options: { readonly scale?: number },
 ): Rwkv7Outputs {
-  const { receptance, logDecay, key, value, a, b, initialState } = inputs;
-  const problem = checkInputs(op, gpu, inputs, options);
-  return workTokenByToken(gpu, RECURRENT, problem, value, initialState, {
-    constants: { SCALE: problem.scale },
-    read: { receptance, logDecay, key, value, a, b },
-  });
+  const plan = checkInputs(op, gpu, inputs, options);
+  const outputs = openOutputs(gpu, plan, inputs);
+  workTokenByToken(gpu, plan, rows(inputs), outputs);
+  return outputs;
 }
 
-interface Problem extends Plan {
-  readonly scale: number;
+/** The inputs by the names that both rules share. */
+function rows({ receptance, ...inputs }: Rwkv7Inputs): Inputs {
+  return { ...inputs, query: receptance };
 }
 
-function checkInputs(op: string, gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options): Problem {
+function checkInputs(op: string, gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options): Plan {
   const { receptance, logDecay, key, value, a, b } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "heads", "keyDim"]);
@@ -244,73 +210,12 @@ function checkInputs(op: string, gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Op
   for (const [name, tensor] of Object.entries({ key, receptance, logDecay, a, b })) {
     checkTensor(op, name, tensor, [batch, time, heads, keyDim]);
   }
-  return { ...planChunks(op, gpu, inputs, options, PLANES), scale: options.scale ?? 1 };
-}
-
-function forwardSpan(
-  gpu: Gpu,
-  problem: Problem,
-  tables: Span,
-  inputs: Rwkv7Inputs,
-  state: Tensor,
-): SpanWorkspace {
-  const { heads, chunkSize, keyQuads, valueQuads, sequences } = problem;
-  const { receptance, logDecay, key, a, b } = inputs;
-  const span = openSpan(gpu, problem, tables, inputs.value);
-  const { chunks, panels, pairs, value, update, states, grid } = span;
-  gpu.dispatch(GATHER_KEYS, {
-    ...grid(keyQuads, { SCALE: problem.scale }),
-    read: { chunks, receptance, logDecay, key, a, b },
-    write: { panels },
-  });
-  gpu.dispatch(PAIRS, {
-    ...grid((chunkSize / 4) ** 2),
-    read: { panels },
-    write: { pairs },
-  });
-  solve(gpu, span);
-  gpu.dispatch(STATES, {
-    ...grid(valueQuads, {}, [sequences.length, heads]),
-    read: { sequences: span.sequences, panels, pairs, value },
-    write: { update, states, state },
-  });
-  return span;
-}
-
-/** `initialStateGradient` holds the state's gradient at the span's end before, at its start after. */
-function backwardSpan(
-  gpu: Gpu,
-  problem: Problem,
-  span: SpanWorkspace,
-  outputGradient: Tensor,
-  gradients: Rwkv7Gradients,
-): void {
-  const { chunkSize, keyQuads, valueQuads } = problem;
-  const { chunks, panels, pairs, value, states, grid } = span;
-  const { receptanceGradient, logDecayGradient, keyGradient, aGradient, bGradient } = gradients;
-  const { initialStateGradient } = gradients;
-  using through = openGradients(gpu, span, outputGradient, initialStateGradient, { value });
-  const { outputRows, solved, stateGradients, pairGradients, panelGradients } = through;
-  using valueRows = span.emptyRows();
-  gpu.dispatch(VALUE_GRADIENTS, {
-    ...grid(valueQuads),
-    read: { chunks, panels, pairs, outputRows, solved, stateGradients },
-    write: { valueRows },
-  });
-  scatterRows(gpu, span, valueRows, gradients.valueGradient);
-  gpu.dispatch(KEY_GRADIENTS, {
-    ...grid(keyQuads),
-    read: { panels, pairGradients },
-    write: { panelGradients },
-  });
-  gpu.dispatch(SCATTER_KEYS, {
-    ...grid(chunkSize * keyQuads, { SCALE: problem.scale }),
-    read: { chunks, panelGradients },
-    write: { receptanceGradient, aGradient, keyGradient, bGradient },
-  });
-  gpu.dispatch(DECAY_GRADIENT, {
-    ...grid(keyQuads),
-    read: { chunks, panels, panelGradients, states, stateGradients },
-    write: { logDecayGradient },
-  });
+  return planChunks(
+    op,
+    gpu,
+    inputs,
+    options,
+    { LOW_RANK: true, DECAYED: true, PER_CHANNEL: true },
+    1,
+  );
 }

@@ -1,0 +1,56 @@
+// The log decay's gradient of a row, from what begins or ends in its block (`decay_gradients`) and what reaches
+// over it (`carried`, on which the block's whole decay acts); for one decay a head summed over channels.
+// Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and, with a decay per
+// channel, quad.
+
+import package::delta_rule::blocks::shape;
+import package::delta_rule::workspace::{carried_at, span_at};
+
+override WORKGROUP_SIZE: u32 = 32u;
+
+@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
+@group(0) @binding(2) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
+@group(0) @binding(3) var<storage, read> decay_gradients: array<mat4x4f>; // [units, blocks, key_quads]
+@group(0) @binding(4) var<storage, read> carried: array<vec4f>; // [units, blocks, key_quads]
+@group(0) @binding(5) var<storage, read_write> log_decay_gradient: array<f32>; // [rows, heads(, key_dim)]
+
+// Of four rows of a block and four channels.
+fn whole(unit: u32, block: u32, quad: u32) -> mat4x4f {
+  let at = carried_at(unit, block) + quad;
+  let over = carried[at] * spans[span_at(unit, block, block + 1u, quad)];
+  return decay_gradients[at] + mat4x4f(over, over, over, over);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn delta_rule_decay_gradient(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+  @if(PER_CHANNEL) let quads = shape.key_quads;
+  @else let quads = 1u;
+  let block = index / quads;
+  if (block >= shape.blocks) {
+    return;
+  }
+  let chunk = chunks[workgroup.x];
+  let unit = workgroup.x * shape.heads + workgroup.y;
+  @if(PER_CHANNEL) let gradients = whole(unit, block, index % quads);
+  @else var gradients = mat4x4f();
+  @if(!PER_CHANNEL) for (var quad = 0u; quad < shape.key_quads; quad++) {
+    gradients += whole(unit, block, quad);
+  }
+  @unroll for (var r = 0u; r < 4u; r++) {
+    let row = 4u * block + r;
+    if (row < chunk.y) {
+      let entry = (chunk.x + row) * shape.heads + workgroup.y;
+      @if(PER_CHANNEL) @unroll for (var c = 0u; c < 4u; c++) {
+        let channel = 4u * (index % quads) + c;
+        if (channel < shape.key_dim) {
+          log_decay_gradient[entry * shape.key_dim + channel] = gradients[r][c];
+        }
+      }
+      @if(!PER_CHANNEL) log_decay_gradient[entry] = dot(gradients[r], vec4f(1.0));
+    }
+  }
+}

@@ -1,0 +1,48 @@
+// Gradients of key-like rows from the workspace into the order of the sequence, summed over the heads that share
+// a key head: a plane, the query's times the scale, or with OF_DELTA_KEY those of a key that is READ = -k and WRITE = beta * k.
+// Dispatch: x = chunks, y = key heads, z = groups of invocations, one per block of four rows and quad of channels.
+
+import package::delta_rule::blocks::shape;
+import package::delta_rule::workspace::{panel_gradient_at, QUERY, READ, WRITE};
+
+override WORKGROUP_SIZE: u32 = 32u;
+
+@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
+@group(0) @binding(2) var<storage, read> panel_gradients: array<mat4x4f>; // [units, ROWS, blocks, key_quads]
+@if(OF_DELTA_KEY) @group(0) @binding(3) var<storage, read> beta: array<f32>; // [rows, heads]
+@group(0) @binding(4) var<storage, read_write> gradient: array<f32>; // [rows, key_heads, key_dim]
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn delta_rule_scatter_keys(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+  let block = index / shape.key_quads;
+  let quad = index % shape.key_quads;
+  if (block >= shape.blocks) {
+    return;
+  }
+  let chunk = chunks[workgroup.x];
+  let key_head = workgroup.y;
+  let factor = select(1.0, shape.scale, shape.plane == QUERY);
+  let group = shape.heads / shape.key_heads;
+  @unroll for (var r = 0u; r < 4u; r++) {
+    if (4u * block + r < chunk.y) {
+      let row = chunk.x + 4u * block + r;
+      var sum = vec4f();
+      for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
+        let unit = workgroup.x * shape.heads + head;
+        @if(OF_DELTA_KEY) sum += beta[row * shape.heads + head] *
+          panel_gradients[panel_gradient_at(unit, WRITE, block) + quad][r] -
+          panel_gradients[panel_gradient_at(unit, READ, block) + quad][r];
+        @else sum += factor * panel_gradients[panel_gradient_at(unit, shape.plane, block) + quad][r];
+      }
+      @unroll for (var c = 0u; c < 4u; c++) {
+        if (4u * quad + c < shape.key_dim) {
+          gradient[(row * shape.key_heads + key_head) * shape.key_dim + 4u * quad + c] = sum[c];
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import type { Inputs } from "./chunked.ts";
+import type { Plan } from "./plan.ts";
+import { DELTA_RULE } from "./shaders.ts";
+
+const RECURRENT = DELTA_RULE.kernel("delta_rule_recurrent");
+
+/**
+ * Works token by token: one invocation a column of the state, a dispatch as long as loops may be.
+ * `finalState` is the initial state before.
+ */
+export function workTokenByToken(
+  gpu: Gpu,
+  plan: Plan,
+  inputs: Inputs,
+  { output, finalState }: { readonly output: Tensor; readonly finalState: Tensor },
+): void {
+  const { scale, heads, keyHeads, keyDim, valueDim, workgroupSize, conditions } = plan;
+  const { query, key, value, beta, a, b, logDecay } = inputs;
+  const [batch, time] = value.shape;
+  const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
+  for (let begin = 0; begin < time; begin += slice) {
+    const end = Math.min(begin + slice, time);
+    gpu.dispatch(RECURRENT, {
+      constants: { ...conditions, WORKGROUP_SIZE: workgroupSize },
+      uniform: { batch, time, begin, end, heads, keyHeads, keyDim, valueDim, scale },
+      read: { query, key, value, beta, a, b, logDecay },
+      write: { output, state: finalState },
+      workgroups: Math.ceil(batch * heads * valueDim / workgroupSize),
+    });
+  }
+}

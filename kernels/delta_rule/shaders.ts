@@ -1,0 +1,55 @@
+import { shaders } from "../gpu/mod.ts";
+import blocks from "./blocks.wgsl" with { type: "text" };
+import delta_rule_beta_gradient from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
+import delta_rule_decay_gradient from "./delta_rule_decay_gradient.wgsl" with { type: "text" };
+import delta_rule_decays from "./delta_rule_decays.wgsl" with { type: "text" };
+import delta_rule_diagonal_pairs from "./delta_rule_diagonal_pairs.wgsl" with { type: "text" };
+import delta_rule_gather_keys from "./delta_rule_gather_keys.wgsl" with { type: "text" };
+import delta_rule_gather_rows from "./delta_rule_gather_rows.wgsl" with { type: "text" };
+import delta_rule_outputs from "./delta_rule_outputs.wgsl" with { type: "text" };
+import delta_rule_over_chunk from "./delta_rule_over_chunk.wgsl" with { type: "text" };
+import delta_rule_pair_gradients from "./delta_rule_pair_gradients.wgsl" with { type: "text" };
+import delta_rule_pairs from "./delta_rule_pairs.wgsl" with { type: "text" };
+import delta_rule_panel_gradients from "./delta_rule_panel_gradients.wgsl" with { type: "text" };
+import delta_rule_reader_gradients from "./delta_rule_reader_gradients.wgsl" with { type: "text" };
+import delta_rule_recurrent from "./delta_rule_recurrent.wgsl" with { type: "text" };
+import delta_rule_scatter_keys from "./delta_rule_scatter_keys.wgsl" with { type: "text" };
+import delta_rule_scatter_rows from "./delta_rule_scatter_rows.wgsl" with { type: "text" };
+import delta_rule_state_gradients from "./delta_rule_state_gradients.wgsl" with { type: "text" };
+import delta_rule_states from "./delta_rule_states.wgsl" with { type: "text" };
+import delta_rule_value_gradients from "./delta_rule_value_gradients.wgsl" with { type: "text" };
+import delta_rule_writer_gradients from "./delta_rule_writer_gradients.wgsl" with { type: "text" };
+import exponential from "./exponential.wgsl" with { type: "text" };
+import state_columns from "./state_columns.wgsl" with { type: "text" };
+import triangles from "./triangles.wgsl" with { type: "text" };
+import value_rows from "./value_rows.wgsl" with { type: "text" };
+import workspace from "./workspace.wgsl" with { type: "text" };
+
+/** The shader files of this folder. */
+export const DELTA_RULE = shaders("delta_rule", {
+  blocks,
+  delta_rule_beta_gradient,
+  delta_rule_decay_gradient,
+  delta_rule_decays,
+  delta_rule_diagonal_pairs,
+  delta_rule_gather_keys,
+  delta_rule_gather_rows,
+  delta_rule_outputs,
+  delta_rule_over_chunk,
+  delta_rule_pair_gradients,
+  delta_rule_pairs,
+  delta_rule_panel_gradients,
+  delta_rule_reader_gradients,
+  delta_rule_recurrent,
+  delta_rule_scatter_keys,
+  delta_rule_scatter_rows,
+  delta_rule_state_gradients,
+  delta_rule_states,
+  delta_rule_value_gradients,
+  delta_rule_writer_gradients,
+  exponential,
+  state_columns,
+  triangles,
+  value_rows,
+  workspace,
+});
