@@ -23,6 +23,7 @@ import {
   exactly,
   FLAG,
   HEADS,
+  integer,
   NOT_NEGATIVE,
   oneOf,
   optional,
@@ -51,6 +52,8 @@ export interface Mamba2Configuration {
   readonly convolutionBias?: boolean;
   /** Whether the projections in and out have biases; false unless told. */
   readonly bias?: boolean;
+  /** Whether the projection out has one, where that is another thing. @default bias */
+  readonly outputBias?: boolean;
   /** Bounds of the step Δ behind its softplus; none unless told. */
   readonly stepLimit?: { readonly low?: number; readonly high?: number };
   /** Whether the norm comes before the gate instead of behind it; false unless told. */
@@ -71,12 +74,13 @@ export const MAMBA2: Schema<Mamba2Configuration> = exactly<Mamba2Configuration>(
   convolution: optional(SIZE),
   convolutionBias: optional(FLAG),
   bias: optional(FLAG),
+  outputBias: optional(FLAG),
   stepLimit: optional(exactly<NonNullable<Mamba2Configuration["stepLimit"]>>({
     low: optional(NOT_NEGATIVE),
     high: optional(NOT_NEGATIVE),
   })),
   normBeforeGate: optional(FLAG),
-  normGroups: optional(HEADS),
+  normGroups: optional(integer(0, 4096)),
   normEpsilon: optional(NOT_NEGATIVE),
 });
 
@@ -92,6 +96,7 @@ export function mamba2Mixer(
 ): Mixer {
   const { heads, headDim, stateDim, groups = 1, convolution: taps = 4 } = configuration;
   const { convolutionBias = true, bias = false, stepLimit = {} } = configuration;
+  const { outputBias = bias } = configuration;
   const { normBeforeGate = false, normGroups = 1, normEpsilon = 1e-5 } = configuration;
   const inner = heads * headDim;
   const shared = groups * stateDim;
@@ -105,7 +110,7 @@ export function mamba2Mixer(
       free("step_bias", [heads], LOG_UNIFORM_STEP),
       free("skip", [heads], constant(1)),
       ...(normGroups === 0 ? [] : [free("norm.weight", [inner], constant(1))]),
-      ...affineParameters("output", width, inner, { bias, gain: outputGain }),
+      ...affineParameters("output", width, inner, { bias: outputBias, gain: outputGain }),
     ],
     stateBytes: () => F32_BYTES * (heads * stateDim * headDim + (taps - 1) * channels),
     mix(tape, parameters, x, state): Mixed {
@@ -138,7 +143,7 @@ export function mamba2Mixer(
         ? gatedActivation(tape, gate, norm(joined), "silu")
         : norm(gatedActivation(tape, gate, joined, "silu"));
       return {
-        output: affine(tape, parameters, "output", gated, { bias }),
+        output: affine(tape, parameters, "output", gated, { bias: outputBias }),
         state: {
           position: (state?.position ?? 0) + time,
           tensors: { tail, state: finalState },

@@ -44,6 +44,43 @@ CONFIGS = {
         "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256,
         "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1000000,
         "rope_local_base_freq": 10000, "max_position_embeddings": 32768},
+    "ibm-granite/granite-4.0-h-1b": {
+        "model_type": "granitemoehybrid", "vocab_size": 100352, "hidden_size": 1536,
+        "num_hidden_layers": 40, "num_attention_heads": 12, "num_key_value_heads": 4,
+        "num_local_experts": 0, "num_experts_per_tok": 0, "shared_intermediate_size": 4096,
+        "mamba_n_heads": 48, "mamba_d_head": 64, "mamba_d_state": 128, "mamba_n_groups": 1,
+        "mamba_expand": 2, "attention_multiplier": 0.0078125, "embedding_multiplier": 12,
+        "logits_scaling": 6, "residual_multiplier": 0.22, "position_embedding_type": "nope",
+        "layer_types": ["attention" if i % 10 == 5 else "mamba" for i in range(40)],
+        "tie_word_embeddings": True},
+    "ibm-ai-platform/Bamba-9B-v1": {
+        "model_type": "bamba", "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "attn_layer_indices": [9, 18, 27], "num_attention_heads": 32,
+        "num_key_value_heads": 8, "mamba_n_heads": 128, "mamba_d_head": "auto",
+        "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_expand": 2},
+    "tiiuae/falcon-mamba-7b": {
+        "model_type": "falcon_mamba", "vocab_size": 65024, "hidden_size": 4096,
+        "intermediate_size": 8192, "num_hidden_layers": 64, "state_size": 16, "expand": 16,
+        "conv_kernel": 4, "time_step_rank": 256, "mixer_rms_eps": 1e-06,
+        "tie_word_embeddings": False},
+    "tiiuae/Falcon-H1-0.5B-Base": {
+        "model_type": "falcon_h1", "vocab_size": 32784, "hidden_size": 1024,
+        "intermediate_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 8,
+        "num_key_value_heads": 2, "head_dim": 64, "mamba_d_ssm": 1536, "mamba_n_heads": 24,
+        "mamba_d_head": 64, "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_rms_norm": False,
+        "tie_word_embeddings": False},
+    "nvidia/Nemotron-H-8B-Base-8K": {
+        "model_type": "nemotron_h", "vocab_size": 131072, "hidden_size": 4096,
+        "intermediate_size": 21504, "num_hidden_layers": 52, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "mamba_num_heads": 128, "mamba_head_dim": 64,
+        "ssm_state_size": 128, "n_groups": 8, "hybrid_override_pattern":
+        "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-"},
+    "LiquidAI/LFM2-350M": {
+        "model_type": "lfm2", "vocab_size": 65536, "hidden_size": 1024, "block_ff_dim": 6656,
+        "block_multiple_of": 256, "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": True,
+        "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 8,
+        "conv_L_cache": 3, "conv_bias": False, "full_attn_idxs": [2, 5, 8, 10, 12, 14],
+        "tie_embedding": True},
 }
 
 sizes = {}

@@ -137,6 +137,26 @@ Deno.test("mixtures of experts and latent attention are refused by name, with wh
       { architectures: ["MiniCPM3ForCausalLM"], kv_lora_rank: 256 },
       `it has latent attention ("kv_lora_rank" is 256), ${unsupported}`,
     );
+    // Families of which some models have experts, and some have none.
+    const refusesChanged = async (
+      name: string,
+      changes: Record<string, unknown>,
+      message: string,
+    ): Promise<void> => {
+      await Deno.copyFile(`${FOLDER}/${name}/config.json`, `${folder}/config.json`);
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      await assertRejects(() => describeModel(folder), Error, message);
+    };
+    await refusesChanged(
+      "granitemoehybrid",
+      { num_local_experts: 64 },
+      '"num_local_experts" must be 0, as mixtures of experts are not supported',
+    );
+    await refusesChanged(
+      "nemotron_h",
+      { layers_block_type: ["linear_attention", "moe"] },
+      "some of its layers are mixtures of experts, which are not supported",
+    );
   }));
 
 Deno.test("what a config in fla's layout leaves out is fla's default", async () => {

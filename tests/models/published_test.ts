@@ -31,6 +31,14 @@ for (
     "smollm3",
     "gemma2",
     "gemma3_text",
+    "granitemoehybrid",
+    "granitemoehybrid_rotary",
+    "bamba",
+    "falcon_mamba",
+    "falcon_h1",
+    "falcon_h1_normed",
+    "nemotron_h",
+    "lfm2",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
@@ -104,6 +112,11 @@ for (
     ["recurrent_gemma"],
     ["qwen3"],
     ["gemma3_text"],
+    ["granitemoehybrid"],
+    ["falcon_mamba"],
+    ["falcon_h1"],
+    ["nemotron_h"],
+    ["lfm2"],
     ["rwkv6", RWKV_6],
     ["rwkv7", RWKV_7],
     ["rwkv6_hf"],

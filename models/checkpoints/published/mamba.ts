@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
+import type { Mamba1Configuration } from "../../mixers/mamba1.ts";
 import { FLAG, LAYERS, oneOf, POSITIVE, SIZE, VOCABULARY } from "../../schema.ts";
 import {
   convolutionSource,
@@ -11,7 +12,7 @@ import {
   sourcesOf,
 } from "./family.ts";
 
-const CONFIG = v.object({
+const FIELDS = {
   vocab_size: VOCABULARY,
   hidden_size: SIZE,
   intermediate_size: v.nullish(SIZE),
@@ -25,51 +26,68 @@ const CONFIG = v.object({
   use_conv_bias: v.nullish(FLAG, true),
   layer_norm_epsilon: v.nullish(POSITIVE, 1e-5),
   tie_word_embeddings: v.nullish(FLAG, true),
-});
+};
+const MAMBA = v.object(FIELDS);
+const FALCON = v.object({ ...FIELDS, mixer_rms_eps: v.nullish(POSITIVE, 1e-6) });
 
 /** Mamba in transformers' layout. */
 export const mamba: PublishedFamily = publishedFamily({
   sign: '"architectures": ["MambaForCausalLM"]',
   matches: (config) => isTransformers(config, "MambaForCausalLM", "mamba"),
-  schema: CONFIG,
-  read(config): PublishedModel {
-    const { hidden_size: width, num_hidden_layers: count, conv_kernel: taps } = config;
-    const { time_step_rank: stepRank } = config;
-    const inner = config.intermediate_size ?? config.expand * width;
-    const layer: LayerConfiguration = {
-      mixer: {
-        kind: "mamba1",
-        inner,
-        stateDim: config.state_size,
-        stepRank: typeof stepRank === "number" ? stepRank : Math.ceil(width / 16),
-        convolution: taps,
-        convolutionBias: config.use_conv_bias,
-        bias: config.use_bias,
-      },
-    };
-    return {
-      configuration: {
-        family: "mamba1",
-        vocabulary: config.vocab_size,
-        width,
-        normEpsilon: config.layer_norm_epsilon,
-        tiedHead: config.tie_word_embeddings,
-        layers: Array(count).fill(layer),
-      },
-      sources: sourcesOf(
-        {
-          "embedding.weight": "backbone.embeddings.weight",
-          "norm.weight": "backbone.norm_f.weight",
-          "head.weight": "lm_head.weight",
-        },
-        Array.from(
-          { length: count },
-          (_, index) => mambaLayer(`backbone.layers.${index}`, inner, taps),
-        ),
-      ),
-    };
-  },
+  schema: MAMBA,
+  read: (config) => read(config, "mamba1"),
 });
+
+/** Falcon Mamba in transformers' layout: what Δ is projected from, B and C are normed without weights. */
+export const falconMamba: PublishedFamily = publishedFamily({
+  sign: '"architectures": ["FalconMambaForCausalLM"]',
+  matches: (config) => isTransformers(config, "FalconMambaForCausalLM", "falcon_mamba"),
+  schema: FALCON,
+  read: (config) => read(config, "falcon-mamba", { selectionEpsilon: config.mixer_rms_eps }),
+});
+
+function read(
+  config: v.InferOutput<typeof MAMBA>,
+  family: string,
+  of: Pick<Mamba1Configuration, "selectionEpsilon"> = {},
+): PublishedModel {
+  const { hidden_size: width, num_hidden_layers: count, conv_kernel: taps } = config;
+  const { time_step_rank: stepRank } = config;
+  const inner = config.intermediate_size ?? config.expand * width;
+  const layer: LayerConfiguration = {
+    mixer: {
+      kind: "mamba1",
+      inner,
+      stateDim: config.state_size,
+      stepRank: typeof stepRank === "number" ? stepRank : Math.ceil(width / 16),
+      convolution: taps,
+      convolutionBias: config.use_conv_bias,
+      bias: config.use_bias,
+      ...of,
+    },
+  };
+  return {
+    configuration: {
+      family,
+      vocabulary: config.vocab_size,
+      width,
+      normEpsilon: config.layer_norm_epsilon,
+      tiedHead: config.tie_word_embeddings,
+      layers: Array(count).fill(layer),
+    },
+    sources: sourcesOf(
+      {
+        "embedding.weight": "backbone.embeddings.weight",
+        "norm.weight": "backbone.norm_f.weight",
+        "head.weight": "lm_head.weight",
+      },
+      Array.from(
+        { length: count },
+        (_, index) => mambaLayer(`backbone.layers.${index}`, inner, taps),
+      ),
+    ),
+  };
+}
 
 /** Where a Mamba layer's parameters are, in transformers' layout and in mamba_ssm's. */
 export function mambaLayer(

@@ -11,15 +11,16 @@ import {
   SIZE,
   VOCABULARY,
 } from "../../schema.ts";
+import type { CheckpointConfig } from "./config.ts";
 import {
   convolutionSource,
   isTransformers,
-  type ParameterSource,
   type PublishedFamily,
   publishedFamily,
   type PublishedModel,
   sourcesOf,
 } from "./family.ts";
+import { partSources, projectionSources, type Sources } from "./transformers.ts";
 
 /** A number; transformers writes an infinite one as `{"__float__": "Infinity"}`. */
 const BOUND: Schema<number> = v.union([
@@ -110,21 +111,73 @@ export function stepLimitOf(
 export function mamba2Layer(
   layer: string,
   mixer: Mamba2Configuration,
-): Record<string, string | ParameterSource> {
-  const { heads, headDim, stateDim, groups = 1, convolution: taps = 4 } = mixer;
-  const channels = heads * headDim + 2 * groups * stateDim;
+): Sources {
   return {
     "mixer_norm.weight": `${layer}.norm.weight`,
     "mixer_norm.bias": `${layer}.norm.bias`,
-    "mixer.input.weight": `${layer}.mixer.in_proj.weight`,
-    "mixer.input.bias": `${layer}.mixer.in_proj.bias`,
-    "mixer.convolution.weight": convolutionSource(`${layer}.mixer.conv1d.weight`, channels, taps),
-    "mixer.convolution.bias": `${layer}.mixer.conv1d.bias`,
-    "mixer.decay": `${layer}.mixer.A_log`,
-    "mixer.step_bias": `${layer}.mixer.dt_bias`,
-    "mixer.skip": `${layer}.mixer.D`,
-    "mixer.norm.weight": `${layer}.mixer.norm.weight`,
-    "mixer.output.weight": `${layer}.mixer.out_proj.weight`,
-    "mixer.output.bias": `${layer}.mixer.out_proj.bias`,
+    ...partSources({ mixer: mamba2Sources(`${layer}.mixer`, mixer) }),
+  };
+}
+
+/** Where a Mamba-2 mixer's parameters are. */
+export function mamba2Sources(prefix: string, mixer: Mamba2Configuration): Sources {
+  const { heads, headDim, stateDim, groups = 1, convolution: taps = 4 } = mixer;
+  const channels = heads * headDim + 2 * groups * stateDim;
+  return {
+    ...projectionSources({ input: `${prefix}.in_proj`, output: `${prefix}.out_proj` }),
+    "convolution.weight": convolutionSource(`${prefix}.conv1d.weight`, channels, taps),
+    "convolution.bias": `${prefix}.conv1d.bias`,
+    decay: `${prefix}.A_log`,
+    step_bias: `${prefix}.dt_bias`,
+    skip: `${prefix}.D`,
+    "norm.weight": `${prefix}.norm.weight`,
+  };
+}
+
+/** What the config of a hybrid with attention says of its Mamba-2 layers. */
+export const MAMBA_2_FIELDS = {
+  mamba_n_heads: v.nullish(HEADS, 128),
+  mamba_d_head: v.nullish(v.union([v.literal("auto"), SIZE], 'a positive integer or "auto"')),
+  mamba_n_groups: v.nullish(HEADS, 1),
+  mamba_d_state: v.nullish(SIZE, 256),
+  mamba_d_conv: v.nullish(SIZE, 4),
+  mamba_expand: v.nullish(SIZE, 2),
+  mamba_conv_bias: v.nullish(FLAG, true),
+  mamba_proj_bias: v.nullish(FLAG, false),
+  time_step_limit: STEP_LIMIT,
+};
+const HYBRID = v.object({ ...MAMBA_2_FIELDS, hidden_size: SIZE, rms_norm_eps: POSITIVE });
+
+/**
+ * The Mamba-2 layers of a hybrid; transformers norms their whole inner width at once.
+ *
+ * @param inner The inner width.
+ * @throws {Error} where heads and groups do not divide it.
+ */
+export function readMamba2(
+  config: v.InferOutput<typeof HYBRID>,
+  file: CheckpointConfig,
+  inner: number = config.mamba_expand * config.hidden_size,
+): Mamba2Configuration {
+  const { mamba_n_heads: heads, mamba_n_groups: groups } = config;
+  const headDim = inner / heads;
+  const said = config.mamba_d_head ?? "auto";
+  if (!Number.isInteger(headDim) || said !== "auto" && said !== headDim) {
+    file.fail(
+      `"mamba_n_heads" heads of "mamba_d_head" must be the inner width of ${inner}: current values are ${heads} and ${said}`,
+    );
+  }
+  file.divide({ mamba_n_heads: heads }, { mamba_n_groups: groups });
+  return {
+    kind: "mamba2",
+    heads,
+    headDim,
+    stateDim: config.mamba_d_state,
+    groups,
+    convolution: config.mamba_d_conv,
+    convolutionBias: config.mamba_conv_bias,
+    bias: config.mamba_proj_bias,
+    normEpsilon: config.rms_norm_eps,
+    ...stepLimitOf(config.time_step_limit),
   };
 }

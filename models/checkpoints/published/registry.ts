@@ -1,18 +1,23 @@
 import { MODEL } from "../../configuration.ts";
 import { check } from "../../schema.ts";
+import { bamba } from "./bamba.ts";
 import type { CheckpointConfig } from "./config.ts";
 import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
+import { falconH1 } from "./falcon_h1.ts";
 import { gatedDeltaNet } from "./gated_deltanet.ts";
 import { gemma2, gemma3 } from "./gemma.ts";
 import { gla } from "./gla.ts";
+import { graniteHybrid } from "./granite.ts";
 import { hgrn2 } from "./hgrn2.ts";
 import { lengthwise } from "./lengthwise.ts";
+import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
-import { mamba } from "./mamba.ts";
+import { falconMamba, mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { mistral } from "./mistral.ts";
+import { nemotronH } from "./nemotron_h.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
 import { retNet } from "./retnet.ts";
@@ -32,8 +37,14 @@ const FAMILIES: readonly PublishedFamily[] = [
   gemma2,
   gemma3,
   mamba,
+  falconMamba,
   mamba2,
   mambaSsm,
+  graniteHybrid,
+  bamba,
+  falconH1,
+  nemotronH,
+  lfm2,
   recurrentGemma,
   deltaNet,
   gatedDeltaNet,

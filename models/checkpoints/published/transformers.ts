@@ -169,18 +169,44 @@ export function transformerLayer(layer: string): Sources {
   };
 }
 
+function sourceOf(source: string | ParameterSource): ParameterSource {
+  return typeof source === "string" ? { name: source } : source;
+}
+
 /** A source whose elements are changed one by one, behind what it does to them itself. */
-export function changedSource(
+function changedSource(
   source: string | ParameterSource,
-  change: (value: number) => number,
+  change: (value: number, index: number, values: Float32Array) => number,
 ): ParameterSource {
-  const { map, ...stored } = typeof source === "string" ? { name: source } : source;
+  const { map, ...stored } = sourceOf(source);
   return { ...stored, map: (values) => (map ? map(values) : values).map(change) };
 }
 
 /** A parameter that is stored without a constant factor. */
 export function scaledSource(source: string | ParameterSource, factor: number): ParameterSource {
-  return changedSource(source, (value) => factor * value);
+  return factor === 1 ? sourceOf(source) : changedSource(source, (value) => factor * value);
+}
+
+/** A parameter whose rows are stored without a constant factor each. */
+export function scaledRows(
+  source: string | ParameterSource,
+  factors: readonly number[],
+): ParameterSource {
+  return changedSource(
+    source,
+    (value, index, { length }) => value * factors[Math.floor(index * factors.length / length)],
+  );
+}
+
+/** Sources with the weights and the bias of one linear map scaled. */
+export function scaledMap(sources: Sources, map: string, factor: number): Sources {
+  if (factor === 1) return sources;
+  return Object.fromEntries(
+    Object.entries(sources).map(([name, source]) => [
+      name,
+      name.startsWith(`${map}.`) ? scaledSource(source, factor) : source,
+    ]),
+  );
 }
 
 /** Norms that multiply by 1 + weight, as Gemma's: those among the sources. */
