@@ -1,6 +1,6 @@
 import { randomAt } from "../random.ts";
-import { checkLength, type Sample, type Task } from "../task.ts";
-import type { Wording } from "../wording.ts";
+import { checkLength, type Sample, type Task, UNSCORED } from "../task.ts";
+import type { TaskTokenizer, Wording } from "../wording.ts";
 
 /** Options of {@linkcode text}. */
 export interface TextOptions {
@@ -27,6 +27,9 @@ export interface TextOptions {
  * split's. The metric is perplexity: of 256 bytes, a model that knows nothing has 256. Perplexities of
  * two tokenizers do not compare; the bits that a byte takes do.
  *
+ * A model whose tokenizer puts a begin token before a text was trained with it, and attends to it from
+ * everywhere: it stands before each window, as one of its L tokens, and nothing is due behind it.
+ *
  * @param wording The tokenizer; bytes, as they are in the file, unless told.
  * @throws {Error} where the file cannot be read or is too short to hold out a part.
  */
@@ -38,14 +41,19 @@ export async function text(options: TextOptions = {}, wording?: Wording): Promis
     );
   }
   const bytes = file === undefined ? await mobyDick() : await readFile(file);
+  const written = wording === undefined ? "" : new TextDecoder().decode(bytes);
   const tokens = wording === undefined
-    ? bytes
-    : wording.tokenizer.encode(new TextDecoder().decode(bytes), { special: false });
+    ? Uint32Array.from(bytes)
+    : wording.tokenizer.encode(written, { special: false });
+  const bytesOf = wording === undefined
+    ? (_: Uint32Array, from: number, to: number): number => to - from
+    : byteCounter(wording.tokenizer, written, tokens);
+  const begin = wording === undefined ? [] : beginTokens(wording.tokenizer);
   const border = Math.floor(tokens.length * (1 - heldOut));
   const splits = { train: tokens.subarray(0, border), test: tokens.subarray(border) };
-  const longestLength =
-    (border === 0 ? tokens.length : Math.min(splits.train.length, splits.test.length)) - 1;
-  if (longestLength < 1) {
+  const longestLength = begin.length - 1 +
+    (border === 0 ? tokens.length : Math.min(splits.train.length, splits.test.length));
+  if (longestLength < begin.length + 1) {
     throw new Error(
       `Cannot make text of ${file} as it is too short: the file has ${tokens.length} ${
         wording ? "tokens" : "bytes"
@@ -61,7 +69,7 @@ export async function text(options: TextOptions = {}, wording?: Wording): Promis
     depths: false,
     longestLength,
     chance: () => undefined,
-    shortestLength: () => 1,
+    shortestLength: () => begin.length + 1,
     sample(coordinates): Sample {
       const { length, split } = coordinates;
       checkLength(task, length);
@@ -69,20 +77,53 @@ export async function text(options: TextOptions = {}, wording?: Wording): Promis
       if (part.length === 0) {
         throw new RangeError("Cannot train on text of which all is held out: give heldOut");
       }
-      const start = randomAt("text", coordinates).integer(0, part.length - length - 1);
-      const labels = Uint32Array.from(part.subarray(start + 1, start + length + 1));
+      const read = length - begin.length; // of the text itself
+      const start = randomAt("text", coordinates).integer(0, part.length - read - 1);
       return {
-        tokens: Uint32Array.from(part.subarray(start, start + length)),
-        labels,
-        bytes: wording ? countBytes(wording.tokenizer.decode(labels)) : labels.length,
+        tokens: Uint32Array.from([...begin, ...part.subarray(start, start + read)]),
+        labels: Uint32Array.from([
+          ...begin.map(() => UNSCORED),
+          ...part.subarray(start + 1, start + read + 1),
+        ]),
+        bytes: bytesOf(part, start + 1, start + read + 1),
+        begins: begin.length > 0,
       };
     },
   };
   return task;
 }
 
-function countBytes(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** The tokens that a tokenizer puts before a text. */
+function beginTokens(tokenizer: TaskTokenizer): number[] {
+  const [plain, whole] = [false, true].map((special) => [...tokenizer.encode("a", { special })]);
+  const at = whole.findIndex((_, i) => plain.every((token, j) => whole[i + j] === token));
+  return whole.slice(0, Math.max(0, at));
+}
+
+/** Tokens before others that their text may depend on, and that a character may be spread over. */
+const CONTEXT = 16;
+
+/**
+ * Counts the bytes of text that the tokens from one to another stand for, where the whole text is
+ * known. A token's text can depend on those before it (a space at the very beginning is left out), so
+ * that it is what the tokens add to their context; a character that is spread over tokens counts where
+ * it is whole. Where a tokenizer changes the text, its own bytes count in proportion.
+ */
+function byteCounter(
+  tokenizer: TaskTokenizer,
+  text: string,
+  tokens: ArrayLike<number>,
+): (part: Uint32Array, from: number, to: number) => number {
+  const count = (text: string): number => new TextEncoder().encode(text).length;
+  const kept = count(text) / Math.max(1, count(tokenizer.decode(tokens)));
+  return (part, from, to) => {
+    const context = Math.max(0, from - CONTEXT);
+    const [before, all] = [from, to].map((end) => {
+      const decoded = tokenizer.decode(part.subarray(context, end));
+      return count(end < part.length ? decoded.replace(/\ufffd+$/, "") : decoded);
+    });
+    return (all - before) * kept;
+  };
 }
 
 let book: Promise<Uint8Array> | undefined;

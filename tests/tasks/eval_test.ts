@@ -104,6 +104,11 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     const rows = await rowsIn(out);
     const perplexities = rows.filter(({ metric }) => metric === "perplexity");
     assertEquals(perplexities.map(({ length }) => length), [128, 256]);
+    assertEquals(
+      perplexities.map(({ begin_token }) => begin_token),
+      [0, 0],
+      "it has no begin token",
+    );
     for (const { length, family, parameters, train_length, state_bytes } of perplexities) {
       assertEquals([family, parameters, train_length], ["llama", 7408, 128]);
       assertEquals(state_bytes, 2 * 4 * WIDTH * length);

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { loadTokenizer } from "../../models/mod.ts";
 import {
+  BASE_TEMPLATE,
   createTask,
   induction,
   mqar,
@@ -358,6 +360,56 @@ async function splitsOf(bytes: number): Promise<Record<"train" | "test" | "all",
   return { all, train: all.slice(0, 900), test: all.slice(900) };
 }
 
+for (
+  const [name, begin] of [["llama", 1], ["bytelevel", undefined], ["world", undefined]] as const
+) {
+  Deno.test(`text in ${name}'s tokens: a begin token where there is one, and the bytes that are scored`, async () => {
+    const folder = new URL(`../golden/checkpoints/tokenizer_${name}`, import.meta.url).pathname;
+    const tokenizer = await loadTokenizer(folder);
+    const written = " One naïve line,\n  some 漢字 — and 😀😀.\tWhat is “it”? 𝒳 ."
+      .repeat(30).replaceAll(" is ", (_, at) => ` is${"!".repeat(at % 7)} `);
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, written);
+    const task = await text({ file }, { tokenizer, template: BASE_TEMPLATE });
+    await Deno.remove(file);
+    const all = tokenizer.encode(written, { special: false });
+    const begins = begin === undefined ? [] : [begin];
+    assertEquals(task.longestLength, all.length - 1 + begins.length);
+    assertEquals(task.shortestLength(), 1 + begins.length);
+    const bytesUpTo = (end: number): number =>
+      new TextEncoder().encode(tokenizer.decode(all.subarray(0, end)).replace(/\ufffd+$/, ""))
+        .length;
+    // A tokenizer may write a text otherwise than it was: its bytes count in proportion.
+    const whole = new TextEncoder().encode(written).length;
+    const ratio = whole / bytesUpTo(all.length);
+    assert(ratio > 0.99 && ratio < 1.01, `${ratio}`);
+    for (const length of [2, 3, 7, 40, 101, task.longestLength!]) {
+      for (let index = 0; index < (length > 200 ? 1 : 20); index++) {
+        const sample = task.sample({ length, seed: 0, index, split: "test" });
+        assertEquals(sample.tokens.length, length);
+        assertEquals(sample.begins, begin !== undefined);
+        assertEquals([...sample.tokens.subarray(0, begins.length)], begins);
+        assertEquals(
+          scoredPositions(sample).length,
+          length - begins.length,
+          "behind it nothing is due",
+        );
+        const read = [...sample.tokens.subarray(begins.length), sample.labels[length - 1]];
+        assertEquals(read.slice(1), [...sample.labels.subarray(begins.length)]);
+        const places = [...all.keys()].filter((at) =>
+          read.every((token, i) => all[at + i] === token)
+        );
+        const possible = places.map((at) =>
+          ratio * (bytesUpTo(at + read.length) - bytesUpTo(at + 1))
+        );
+        assert(
+          possible.some((bytes) => Math.abs(bytes - sample.bytes!) < 1e-6),
+          `${sample.bytes} bytes of ${read}: ${possible}`,
+        );
+      }
+    }
+  });
+}
 Deno.test("text: a file that is not there, or too short", async () => {
   await assertRejects(
     () => text({ file: "/nowhere/at all.txt" }),

@@ -2,6 +2,7 @@ import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import {
   BASE_TEMPLATE,
+  parseRows,
   runSweep,
   type Sample,
   scoreReply,
@@ -90,6 +91,23 @@ Deno.test("a sweep asks in each template, scores replies and states their window
         ])
       ),
     );
+
+    assertEquals(rows.every((row) => row.replies_empty === 0), true);
+
+    const terse = oracles([{
+      ...oracle,
+      tasks: ["words"],
+      task: () => Promise.resolve(words("base")),
+      answer: async (samples) => ({
+        ...await oracle.answer(samples),
+        replies: samples.map((_, i) => ["", " \n", "near", "far"][i]),
+      }),
+    }]);
+    const quiet = { ...CONFIGURATION, templates: ["base"], lengths: [16] };
+    await runSweep(quiet, terse, { out: join(folder, "d") });
+    const csv = await Deno.readTextFile(join(folder, "d", "sweep.csv"));
+    const [first] = parseRows(csv, "sweep.csv");
+    assertEquals([first.metric, first.value, first.replies_empty], ["accuracy", 0.25, 2]);
 
     const silent = oracles([{
       ...oracle,
