@@ -1,17 +1,10 @@
-import { checkTensor, type Gpu, type Kernel, kernel, type Tensor } from "../gpu/mod.ts";
-import activationBackwardSource from "./activation_backward.wgsl" with { type: "text" };
-import activationSource from "./activation.wgsl" with { type: "text" };
-import gatedActivationBackwardSource from "./gated_activation_backward.wgsl" with { type: "text" };
-import gatedActivationSource from "./gated_activation.wgsl" with { type: "text" };
-import kindsSource from "./kinds.wgsl" with { type: "text" };
+import { checkTensor, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
+import { ACTIVATION as SHADERS } from "./shaders.ts";
 
-const ACTIVATION = kernel("activation", activationSource + kindsSource);
-const ACTIVATION_BACKWARD = kernel("activation_backward", activationBackwardSource + kindsSource);
-const GATED_ACTIVATION = kernel("gated_activation", gatedActivationSource + kindsSource);
-const GATED_ACTIVATION_BACKWARD = kernel(
-  "gated_activation_backward",
-  gatedActivationBackwardSource + kindsSource,
-);
+const ACTIVATION = SHADERS.kernel("activation");
+const ACTIVATION_BACKWARD = SHADERS.kernel("activation_backward");
+const GATED_ACTIVATION = SHADERS.kernel("gated_activation");
+const GATED_ACTIVATION_BACKWARD = SHADERS.kernel("gated_activation_backward");
 
 /**
  * The kinds of activation. `gelu` is the tanh approximation (Hendrycks & Gimpel 2016, section 2),
@@ -64,7 +57,7 @@ function run(
   const vectors = Math.ceil(size / 4);
   gpu.dispatch(kernel, {
     constants: { KIND: index },
-    uniform: [vectors],
+    uniform: { vectors },
     read,
     write: Object.fromEntries(outputs.map((name, i) => [name, written[i]])),
     workgroups: Math.ceil(vectors / 64),

@@ -1,12 +1,10 @@
-import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import broadcastSource from "./broadcast.wgsl" with { type: "text" };
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import { workgroups } from "./flat.ts";
-import scaleSource from "./scale.wgsl" with { type: "text" };
-import sumToSource from "./sum_to.wgsl" with { type: "text" };
+import { ARITHMETIC } from "./shaders.ts";
 
-const BROADCAST = kernel("broadcast", broadcastSource);
-const SUM_TO = kernel("sum_to", sumToSource);
-const SCALE = kernel("scale", scaleSource);
+const BROADCAST = ARITHMETIC.kernel("broadcast");
+const SUM_TO = ARITHMETIC.kernel("sum_to");
+const SCALE = ARITHMETIC.kernel("scale");
 /** Elements that one invocation sums in a pass. */
 const BLOCK = 64;
 
@@ -51,14 +49,14 @@ function combine(gpu: Gpu, op: "add" | "multiply", { a, b }: BroadcastInputs): B
   const { outer, extent, inner } = broadcastOf(op, "b", a.shape, b.shape);
   const vectors = Math.ceil(a.size / 4);
   const output = gpu.empty(a.shape);
-  const pattern = inner === 1 && (outer === 1 || extent % 4 === 0)
-    ? { PATTERN: 0, uniform: [vectors, 1, Math.ceil(extent / 4)] }
+  const { PATTERN, ...pattern } = inner === 1 && (outer === 1 || extent % 4 === 0)
+    ? { PATTERN: 0, inner: 1, extent: Math.ceil(extent / 4) }
     : extent === 1 || inner % 4 === 0
-    ? { PATTERN: 1, uniform: [vectors, Math.ceil(inner / 4), extent] }
-    : { PATTERN: 2, uniform: [vectors, inner, extent] };
+    ? { PATTERN: 1, inner: Math.ceil(inner / 4), extent }
+    : { PATTERN: 2, inner, extent };
   gpu.dispatch(BROADCAST, {
-    constants: { MULTIPLY: op === "multiply", PATTERN: pattern.PATTERN },
-    uniform: pattern.uniform,
+    constants: { MULTIPLY: op === "multiply", PATTERN },
+    uniform: { vectors, ...pattern },
     read: { a, b },
     write: { output },
     workgroups: workgroups(vectors),
@@ -80,9 +78,8 @@ function sumAround(
   const done = outerBlocks === 1 && innerBlocks === 1;
   const partial = gpu.empty(done ? shape : [outerBlocks, extent, innerBlocks]);
   gpu.dispatch(SUM_TO, {
-    constants: { PRODUCT: y !== undefined },
-    uniform: [outer, extent, inner, outerBlocks, innerBlocks],
-    read: { x, y: y ?? x },
+    uniform: { outer, extent, inner, outerBlocks, innerBlocks },
+    read: { x, y },
     write: { partial },
     workgroups: workgroups(outerBlocks * extent * innerBlocks),
   });
@@ -204,7 +201,7 @@ export function scale(gpu: Gpu, { x }: ScaleInputs, { factor }: ScaleOptions): B
   const output = gpu.empty(x.shape);
   const vectors = Math.ceil(x.size / 4);
   gpu.dispatch(SCALE, {
-    uniform: [vectors, floatBits(factor)],
+    uniform: { vectors, factor },
     read: { x },
     write: { output },
     workgroups: workgroups(vectors),

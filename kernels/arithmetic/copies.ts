@@ -1,12 +1,12 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import copyColumnsSource from "./copy_columns.wgsl" with { type: "text" };
-import { type ElementKernels, elementKernels, workgroups } from "./flat.ts";
-import gatherRowsBackwardSource from "./gather_rows_backward.wgsl" with { type: "text" };
-import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
+import { checkRank, checkTensor, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
+import { workgroups } from "./flat.ts";
+import { ARITHMETIC } from "./shaders.ts";
 
-const COPY_COLUMNS = elementKernels("copy_columns", copyColumnsSource);
-const GATHER_ROWS = elementKernels("gather_rows", gatherRowsSource);
-const GATHER_ROWS_BACKWARD = elementKernels("gather_rows_backward", gatherRowsBackwardSource);
+const COPY_COLUMNS = ARITHMETIC.kernel("copy_columns");
+const GATHER_ROWS = ARITHMETIC.kernel("gather_rows");
+const GATHER_ROWS_BACKWARD = ARITHMETIC.kernel("gather_rows_backward");
+/** What an invocation copies, by its number of 32-bit elements of any kind. */
+const ELEMENT = { 1: "u32", 4: "vec4u" } as const;
 
 /** One matrix's part in a copy: how wide it is, and where the copied columns start. */
 interface Columns {
@@ -22,10 +22,17 @@ function copyColumns(
   { rows, columns }: { rows: number; columns: number },
 ): void {
   const counts = [columns, x.width, x.start, output.width, output.start];
-  const whole = counts.every((count) => count % 4 === 0);
-  const elements = whole ? 4 : 1;
-  gpu.dispatch(whole ? COPY_COLUMNS.vector : COPY_COLUMNS.scalar, {
-    uniform: [rows, ...counts.map((count) => count / elements)],
+  const elements = counts.every((count) => count % 4 === 0) ? 4 : 1;
+  gpu.dispatch(COPY_COLUMNS, {
+    constants: { Element: ELEMENT[elements] },
+    uniform: {
+      rows,
+      columns: columns / elements,
+      xColumns: x.width / elements,
+      xStart: x.start / elements,
+      outputColumns: output.width / elements,
+      outputStart: output.start / elements,
+    },
     read: { x: x.tensor },
     write: { output: output.tensor },
     workgroups: workgroups(rows * columns / elements),
@@ -266,7 +273,7 @@ export function gatherRowsBackward(
 
 function moveRows(
   gpu: Gpu,
-  kernels: ElementKernels,
+  kernel: Kernel,
   read: Record<string, Tensor>,
   write: Record<string, Tensor>,
   rows: number,
@@ -275,8 +282,9 @@ function moveRows(
   const columns = written.shape[1];
   const count = read.indices.size;
   const elements = columns % 4 === 0 ? 4 : 1;
-  gpu.dispatch(elements === 4 ? kernels.vector : kernels.scalar, {
-    uniform: [rows, columns / elements, count],
+  gpu.dispatch(kernel, {
+    constants: { Element: ELEMENT[elements] },
+    uniform: { rows, columns: columns / elements, count },
     read,
     write,
     workgroups: workgroups(count * columns / elements),

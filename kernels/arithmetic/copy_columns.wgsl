@@ -1,8 +1,9 @@
 // Copies a block of columns: output[row, output_start + column] = x[row, x_start + column].
-// Dispatch: one invocation an element, folded past 65,535 workgroups. Where all counts are whole
-// vec4s the host makes Element a vec4u and counts in vec4s.
+// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Counted in Elements.
 
-alias Element = u32;
+@link
+alias Element = u32; // or vec4u, where all counts are whole vec4s
 
 struct Shape {
   rows: u32,

@@ -1,8 +1,9 @@
 // output[i] = x[indices[i]], a row of zeros where the index is past the last row.
-// Dispatch: one invocation an element, folded past 65,535 workgroups. Where a row is whole vec4s the
-// host makes Element a vec4u and counts in vec4s.
+// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Counted in Elements.
 
-alias Element = u32;
+@link
+alias Element = u32; // or vec4u, where a row is whole vec4s
 
 struct Shape {
   rows: u32,

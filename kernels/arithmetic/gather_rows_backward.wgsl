@@ -1,8 +1,9 @@
 // x_gradient[indices[i]] = output_gradient[i] into zeros; no two indices are equal.
-// Dispatch: one invocation an element, folded past 65,535 workgroups. Where a row is whole vec4s the
-// host makes Element a vec4u and counts in vec4s.
+// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Counted in Elements.
 
-alias Element = u32;
+@link
+alias Element = u32; // or vec4u, where a row is whole vec4s
 
 struct Shape {
   rows: u32,

@@ -3,7 +3,7 @@
 
 struct Shape {
   vectors: u32, // of four elements
-  factor: u32, // the bits of a float
+  factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -20,5 +20,5 @@ fn scale(
   if (index >= shape.vectors) {
     return;
   }
-  output[index] = x[index] * bitcast<f32>(shape.factor);
+  output[index] = x[index] * shape.factor;
 }

@@ -1,9 +1,7 @@
-// One pass of the sum that undoes a broadcast: x, or x * y where PRODUCT, summed over blocks of its
+// One pass of the sum that undoes a broadcast: x, or x * y where y is given, summed over blocks of its
 // outer and its inner axis. Passes follow one another until one block is left of each.
 // Dispatch: one invocation a partial sum, folded past 65,535 workgroups. An inner block takes every
 // inner_blocks-th element, so that neighbours read neighbours.
-
-override PRODUCT: bool = false;
 
 struct Shape {
   outer: u32,
@@ -15,13 +13,14 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [outer, extent, inner]
-@group(0) @binding(2) var<storage, read> y: array<f32>; // [outer, extent, inner]; any where not PRODUCT
+@if(HAS_Y)
+@group(0) @binding(2) var<storage, read> y: array<f32>; // [outer, extent, inner]; else 1
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>; // [outer_blocks, extent, inner_blocks]
 
 fn at(index: u32) -> f32 {
-  if (PRODUCT) {
-    return x[index] * y[index];
-  }
+  @if(HAS_Y)
+  return x[index] * y[index];
+  @else
   return x[index];
 }
 

@@ -1,20 +1,12 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import backwardSource from "./causal_convolution_backward.wgsl" with { type: "text" };
-import forwardSource from "./causal_convolution.wgsl" with { type: "text" };
-import stepSource from "./causal_convolution_step.wgsl" with { type: "text" };
-import tailSource from "./causal_convolution_tail.wgsl" with { type: "text" };
-import weightGradientSource from "./causal_convolution_weight_gradient.wgsl" with { type: "text" };
-import weightSumSource from "./causal_convolution_weight_sum.wgsl" with { type: "text" };
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { CONVOLUTION } from "./shaders.ts";
 
-const CAUSAL_CONVOLUTION = kernel("causal_convolution", forwardSource);
-const CAUSAL_CONVOLUTION_TAIL = kernel("causal_convolution_tail", tailSource);
-const CAUSAL_CONVOLUTION_STEP = kernel("causal_convolution_step", stepSource);
-const CAUSAL_CONVOLUTION_BACKWARD = kernel("causal_convolution_backward", backwardSource);
-const CAUSAL_CONVOLUTION_WEIGHT_GRADIENT = kernel(
-  "causal_convolution_weight_gradient",
-  weightGradientSource,
-);
-const CAUSAL_CONVOLUTION_WEIGHT_SUM = kernel("causal_convolution_weight_sum", weightSumSource);
+const CAUSAL_CONVOLUTION = CONVOLUTION.kernel("causal_convolution");
+const CAUSAL_CONVOLUTION_TAIL = CONVOLUTION.kernel("causal_convolution_tail");
+const CAUSAL_CONVOLUTION_STEP = CONVOLUTION.kernel("causal_convolution_step");
+const CAUSAL_CONVOLUTION_BACKWARD = CONVOLUTION.kernel("causal_convolution_backward");
+const CAUSAL_CONVOLUTION_WEIGHT_GRADIENT = CONVOLUTION.kernel("causal_convolution_weight_gradient");
+const CAUSAL_CONVOLUTION_WEIGHT_SUM = CONVOLUTION.kernel("causal_convolution_weight_sum");
 
 const WORKGROUP_SIZE = 64;
 /** Steps that one invocation of the convolution and of its input gradient computes. */
@@ -62,12 +54,12 @@ export function causalConvolution(
   const { batch, time, channels, width } = checkInputs("causalConvolution", inputs);
   const { x, initialTail } = inputs;
   const output = gpu.empty(x.shape);
-  convolve(gpu, inputs, output, { SILU: options.activation === "silu" });
+  convolve(gpu, { x, weight: inputs.weight, bias: inputs.bias, initialTail }, output, options);
   const finalTail = gpu.empty([batch, width - 1, channels]);
   gpu.dispatch(CAUSAL_CONVOLUTION_TAIL, {
-    constants: { WORKGROUP_SIZE, HAS_TAIL: initialTail !== undefined },
-    uniform: [batch, time, channels, width],
-    read: { x, tail: initialTail ?? x },
+    constants: { WORKGROUP_SIZE },
+    uniform: { batch, time, channels, width },
+    read: { x, tail: initialTail },
     write: { finalTail },
     workgroups: Math.ceil(finalTail.size / WORKGROUP_SIZE),
   });
@@ -114,14 +106,14 @@ export function causalConvolutionBackward(
   using zGradient = options.activation === "silu"
     ? gpu.empty(x.shape)
     : outputGradient.reshape(x.shape);
-  if (options.activation === "silu") convolve(gpu, inputs, zGradient, { SLOPE: true });
+  if (options.activation === "silu") convolve(gpu, inputs, zGradient);
 
   const xGradient = gpu.empty(x.shape);
   const initialTailGradient = gpu.empty(tailShape);
   gpu.dispatch(CAUSAL_CONVOLUTION_BACKWARD, {
-    constants: { WORKGROUP_SIZE, HAS_FINAL_TAIL_GRADIENT: finalTailGradient !== undefined },
-    uniform: [time, channels, width],
-    read: { weight, zGradient, finalTailGradient: finalTailGradient ?? weight },
+    constants: { WORKGROUP_SIZE },
+    uniform: { time, channels, width },
+    read: { weight, zGradient, finalTailGradient },
     write: { xGradient, initialTailGradient },
     workgroups: [
       Math.ceil(channels / WORKGROUP_SIZE),
@@ -133,9 +125,9 @@ export function causalConvolutionBackward(
   const blocks = Math.ceil(time / BLOCK);
   using partial = gpu.empty([batch, blocks, width + 1, channels]);
   gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_GRADIENT, {
-    constants: { WORKGROUP_SIZE, BLOCK, HAS_TAIL: initialTail !== undefined },
-    uniform: [time, channels, width, blocks],
-    read: { x, tail: initialTail ?? x, zGradient },
+    constants: { WORKGROUP_SIZE, BLOCK },
+    uniform: { time, channels, width },
+    read: { x, tail: initialTail, zGradient },
     write: { partial },
     workgroups: [Math.ceil(channels / WORKGROUP_SIZE), batch * blocks, Math.ceil(width / 4)],
   });
@@ -143,7 +135,7 @@ export function causalConvolutionBackward(
   const biasGradient = gpu.empty([channels]);
   gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_SUM, {
     constants: { WORKGROUP_SIZE },
-    uniform: [batch * blocks, channels, width],
+    uniform: { blocks: batch * blocks, channels, width },
     read: { partial },
     write: { weightGradient, biasGradient },
     workgroups: Math.ceil((width + 1) * channels / WORKGROUP_SIZE),
@@ -188,13 +180,9 @@ export function causalConvolutionStep(
   const output = gpu.empty(x.shape);
   const finalTail = gpu.empty(tail.shape);
   gpu.dispatch(CAUSAL_CONVOLUTION_STEP, {
-    constants: {
-      WORKGROUP_SIZE,
-      SILU: options.activation === "silu",
-      HAS_BIAS: bias !== undefined,
-    },
-    uniform: [batch, channels, width],
-    read: { x, weight, bias: bias ?? weight, tail },
+    constants: { WORKGROUP_SIZE, SILU: options.activation === "silu" },
+    uniform: { batch, channels, width },
+    read: { x, weight, bias, tail },
     write: { output, finalTail },
     workgroups: Math.ceil(batch * channels / WORKGROUP_SIZE),
   });
@@ -221,31 +209,19 @@ function checkInputs(op: string, inputs: CausalConvolutionInputs): Extents {
   return { batch, time, channels, width };
 }
 
-/** The convolution into `output`: as it is, through SiLU, or the gradient of what SiLU takes. */
+/** The convolution into `output`; given the output's gradient, the gradient of what SiLU takes. */
 function convolve(
   gpu: Gpu,
   inputs: CausalConvolutionInputs & { outputGradient?: Tensor },
   output: Tensor,
-  mode: { SILU?: boolean; SLOPE?: boolean },
+  options: CausalConvolutionOptions = {},
 ): void {
   const { x, weight, bias, initialTail, outputGradient } = inputs;
   const [batch, time, channels] = x.shape;
   gpu.dispatch(CAUSAL_CONVOLUTION, {
-    constants: {
-      WORKGROUP_SIZE,
-      SILU: mode.SILU ?? false,
-      SLOPE: mode.SLOPE ?? false,
-      HAS_BIAS: bias !== undefined,
-      HAS_TAIL: initialTail !== undefined,
-    },
-    uniform: [time, channels, weight.shape[1]],
-    read: {
-      x,
-      weight,
-      bias: bias ?? weight,
-      tail: initialTail ?? x,
-      outputGradient: outputGradient ?? x,
-    },
+    constants: { WORKGROUP_SIZE, SILU: options.activation === "silu" },
+    uniform: { time, channels, width: weight.shape[1] },
+    read: { x, weight, bias, tail: initialTail, outputGradient },
     write: { output },
     workgroups: [Math.ceil(channels / WORKGROUP_SIZE), Math.ceil(time / STEPS), batch],
   });

@@ -6,7 +6,6 @@
 // Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = ceil((width - 1 + time) / 8), z = batch.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_FINAL_TAIL_GRADIENT: bool = false; // else 0
 
 struct Shape {
   time: u32,
@@ -17,9 +16,10 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // [channels, width]
 @group(0) @binding(2) var<storage, read> z_gradient: array<f32>; // [batch, time, channels]
-@group(0) @binding(3) var<storage, read> final_tail_gradient: array<f32>; // [batch, width - 1, channels]
+@if(HAS_FINAL_TAIL_GRADIENT)
+@group(0) @binding(3) var<storage, read> final_tail_gradient: array<f32>; // [batch, width - 1, channels]; else 0
 @group(0) @binding(4) var<storage, read_write> x_gradient: array<f32>; // [batch, time, channels]
-@group(0) @binding(5) var<storage, read_write> tail_gradient: array<f32>; // [batch, width - 1, channels]
+@group(0) @binding(5) var<storage, read_write> initial_tail_gradient: array<f32>; // [batch, width - 1, channels]
 
 // z_gradient at step t - ahead, 0 outside of the sequence.
 fn gradient_at(batch: u32, t: u32, ahead: u32, channel: u32) -> f32 {
@@ -65,11 +65,12 @@ fn causal_convolution_backward(
   let end = min(first + 8u, before + shape.time);
   for (var e = first; e < end; e++) {
     var value = sum_early.x;
-    if (HAS_FINAL_TAIL_GRADIENT && e >= shape.time) {
+    @if(HAS_FINAL_TAIL_GRADIENT)
+    if (e >= shape.time) {
       value += final_tail_gradient[(batch * before + e - shape.time) * shape.channels + channel];
     }
     if (e < before) {
-      tail_gradient[(batch * before + e) * shape.channels + channel] = value;
+      initial_tail_gradient[(batch * before + e) * shape.channels + channel] = value;
     } else {
       x_gradient[(batch * shape.time + e - before) * shape.channels + channel] = value;
     }

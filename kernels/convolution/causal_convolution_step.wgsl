@@ -5,7 +5,6 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override SILU: bool = false;
-override HAS_BIAS: bool = false; // else bias is bound to any tensor
 
 struct Shape {
   batch: u32,
@@ -16,7 +15,8 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [batch, 1, channels]
 @group(0) @binding(2) var<storage, read> weight: array<f32>; // [channels, width]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]
+@if(HAS_BIAS)
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]; else 0
 @group(0) @binding(4) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]
 @group(0) @binding(5) var<storage, read_write> output: array<f32>; // [batch, 1, channels]
 @group(0) @binding(6) var<storage, read_write> final_tail: array<f32>; // [batch, width - 1, channels]
@@ -36,9 +36,8 @@ fn causal_convolution_step(
   var at = index / shape.channels * before * shape.channels + channel;
   let newest = x[index];
   var z = weight[channel * shape.width + before] * newest;
-  if (HAS_BIAS) {
-    z += bias[channel];
-  }
+  @if(HAS_BIAS)
+  z += bias[channel];
   for (var tap = 0u; tap < before; tap++) {
     let value = tail[at];
     z += weight[channel * shape.width + tap] * value;

@@ -2,7 +2,6 @@
 // Dispatch: one invocation an element of the tail.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_TAIL: bool = false; // else x before step 0 is 0
 
 struct Shape {
   batch: u32,
@@ -13,7 +12,8 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [batch, time, channels]
-@group(0) @binding(2) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]
+@if(HAS_TAIL)
+@group(0) @binding(2) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]; else x before step 0 is 0
 @group(0) @binding(3) var<storage, read_write> final_tail: array<f32>; // [batch, width - 1, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -33,7 +33,8 @@ fn causal_convolution_tail(
   var value = 0.0;
   if (step >= before) {
     value = x[(batch * shape.time + step - before) * shape.channels + channel];
-  } else if (HAS_TAIL) {
+  } else {
+    @if(HAS_TAIL)
     value = tail[(batch * before + step) * shape.channels + channel];
   }
   final_tail[index] = value;

@@ -3,35 +3,13 @@
 //   bias_gradient = sum over t of z_gradient[t], in the last plane.
 // Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = batch * blocks, z = ceil(width / 4).
 
+import package::convolution::sequence::{padded, shape};
+
 override WORKGROUP_SIZE: u32 = 64u;
 override BLOCK: u32 = 128u;
-override HAS_TAIL: bool = false; // else x before step 0 is 0
 
-struct Shape {
-  time: u32,
-  channels: u32,
-  width: u32,
-  blocks: u32, // of a batch element
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [batch, time, channels]
-@group(0) @binding(2) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]
 @group(0) @binding(3) var<storage, read> z_gradient: array<f32>; // [batch, time, channels]
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [batch, blocks, width + 1, channels]
-
-// Element `step` of the tail followed by x: step 0 is the oldest of the tail.
-fn padded(batch: u32, step: u32, channel: u32) -> f32 {
-  let before = shape.width - 1u;
-  if (step >= before) {
-    let t = min(step - before, shape.time - 1u); // past the end only for taps that are not kept
-    return x[(batch * shape.time + t) * shape.channels + channel];
-  }
-  if (HAS_TAIL) {
-    return tail[(batch * before + step) * shape.channels + channel];
-  }
-  return 0.0;
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn causal_convolution_weight_gradient(
@@ -42,8 +20,9 @@ fn causal_convolution_weight_gradient(
   if (channel >= shape.channels) {
     return;
   }
-  let batch = workgroup.y / shape.blocks;
-  let first = workgroup.y % shape.blocks * BLOCK;
+  let blocks = (shape.time + BLOCK - 1u) / BLOCK;
+  let batch = workgroup.y / blocks;
+  let first = workgroup.y % blocks * BLOCK;
   let last = min(first + BLOCK, shape.time);
   let tap = workgroup.z * 4u;
   var window = vec4f(

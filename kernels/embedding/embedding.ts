@@ -1,45 +1,18 @@
 import {
   checkRank,
   checkTensor,
-  elementKernel,
   FLOATS,
   type Gpu,
-  type Kernel,
-  kernel,
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
-import embeddingBackwardSource from "./embedding_backward.wgsl" with { type: "text" };
-import embeddingSource from "./embedding.wgsl" with { type: "text" };
+import { EMBEDDING } from "./shaders.ts";
 
-const EMBEDDING = {
-  scalar: elementKernel("embedding", embeddingSource),
-  vector: elementKernel(
-    "embedding",
-    byVectors(embeddingSource).replace(
-      "alias Stored = ElementWeight;",
-      "alias Stored = vec4<ElementWeight>;",
-    ),
-  ),
-};
-const EMBEDDING_BACKWARD = forms("embedding_backward", embeddingBackwardSource);
+const EMBEDDING_LOOKUP = EMBEDDING.kernel("embedding");
+const EMBEDDING_BACKWARD = EMBEDDING.kernel("embedding_backward");
 
-/** A kernel over floats, and its twin over vec4s of them. */
-interface Forms {
-  readonly scalar: Kernel;
-  readonly vector: Kernel;
-}
-
-function forms(label: string, source: string): Forms {
-  return {
-    scalar: kernel(label, source),
-    vector: kernel(label, byVectors(source)),
-  };
-}
-
-function byVectors(source: string): string {
-  return source.replace("alias Element = f32;", "alias Element = vec4f;");
-}
+/** What an invocation takes of a row, by its number of floats and how they are stored. */
+const ELEMENT = { 1: { f32: "f32", f16: "f16" }, 4: { f32: "vec4f", f16: "vec4h" } } as const;
 
 /**
  * Into how many buckets the vocabulary is dealt. Each bucket reads all tokens, so their number is the
@@ -75,9 +48,10 @@ export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): Embedd
   const [vocabulary, width] = weight.shape;
   const output = gpu.empty([...tokens.shape, width]);
   const elements = width % 4 === 0 ? 4 : 1;
-  const form = elements === 4 ? EMBEDDING.vector : EMBEDDING.scalar;
-  gpu.dispatch(form({ ElementWeight: weight.dtype }), {
-    uniform: [tokens.size, vocabulary, width / elements],
+  const { f32: Element, [weight.dtype as "f32" | "f16"]: Stored } = ELEMENT[elements];
+  gpu.dispatch(EMBEDDING_LOOKUP, {
+    constants: { Element, Stored },
+    uniform: { count: tokens.size, vocabulary, width: width / elements },
     read: { tokens, weight },
     write: { output },
     workgroups: Math.ceil(output.size / elements / 64),
@@ -126,9 +100,9 @@ export function embeddingBackward(
   const buckets = bucketCount(gpu, vocabulary);
   for (let first = 0; first < tokens.size; first += LOOP_ITERATIONS) {
     const last = Math.min(first + LOOP_ITERATIONS, tokens.size);
-    gpu.dispatch(elements === 4 ? EMBEDDING_BACKWARD.vector : EMBEDDING_BACKWARD.scalar, {
-      constants: { LANES: lanes },
-      uniform: [vocabulary, columns, buckets, first, last],
+    gpu.dispatch(EMBEDDING_BACKWARD, {
+      constants: { Element: ELEMENT[elements].f32, LANES: lanes },
+      uniform: { vocabulary, width: columns, buckets, first, last },
       read: { tokens, outputGradient },
       write: { weightGradient },
       workgroups: [buckets, Math.ceil(columns / lanes)],

@@ -1,11 +1,11 @@
 // output[i] = weight[tokens[i]], a row of zeros where the token is past the vocabulary.
-// Dispatch: one invocation an element, folded past 65,535 workgroups. Where a row is whole vec4s the
-// host makes Element and Stored vec4s and counts in vec4s.
+// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Counted in Elements.
 
-// How the weights are stored, as f32 or as f16.
-alias ElementWeight = f32;
-alias Stored = ElementWeight;
-alias Element = f32;
+@link
+alias Element = f32; // or vec4f, where a row is whole vec4s
+@link
+alias Stored = f32; // the same, or f16 or vec4h
 
 struct Shape {
   count: u32,

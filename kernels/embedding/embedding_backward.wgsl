@@ -1,10 +1,11 @@
 // weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = v, added into zeros.
 // A workgroup owns the tokens v with v % buckets = its bucket, so every row has one writer, which
 // adds in the order of i: no atomics, and the same result each time.
-// Dispatch: x = buckets, y = ceil(width / LANES); one invocation a column. Where a row is whole vec4s
-// the host makes Element a vec4f and counts in vec4s.
+// Dispatch: x = buckets, y = ceil(width / LANES); one invocation a column.
+// Counted in Elements.
 
-alias Element = f32;
+@link
+alias Element = f32; // or vec4f, where a row is whole vec4s
 
 override LANES: u32 = 64u;
 

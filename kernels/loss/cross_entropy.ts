@@ -1,42 +1,12 @@
-import {
-  checkRank,
-  checkTensor,
-  floatBits,
-  type Gpu,
-  kernel,
-  LOOP_ITERATIONS,
-  type Tensor,
-  withSubgroups,
-} from "../gpu/mod.ts";
-import crossEntropyBackwardSource from "./cross_entropy_backward.wgsl" with { type: "text" };
-import crossEntropySource from "./cross_entropy.wgsl" with { type: "text" };
-import joinLanes from "./join_lanes.wgsl" with { type: "text" };
-import joinLanesSubgroups from "./join_lanes_subgroups.wgsl" with { type: "text" };
+import { rowTiling } from "../common/rows.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { LOSS } from "./shaders.ts";
 
-const CROSS_ENTROPY = {
-  workgroup: kernel("cross_entropy", `${crossEntropySource}\n${joinLanes}`),
-  subgroups: kernel(
-    "cross_entropy",
-    withSubgroups(`${crossEntropySource}\n${joinLanesSubgroups}`),
-  ),
-};
-const CROSS_ENTROPY_BACKWARD = kernel("cross_entropy_backward", crossEntropyBackwardSource);
+const CROSS_ENTROPY = LOSS.kernel("cross_entropy");
+const CROSS_ENTROPY_BACKWARD = LOSS.kernel("cross_entropy_backward");
 
 /** The label of a position that is not scored. */
 export const IGNORED = 0xffffffff;
-
-/** How a workgroup is shared between rows; see README.md. */
-function rowTiling(
-  gpu: Gpu,
-  columns: number,
-): { LANES: number; ROWS: number; joined: "workgroup" | "subgroups" } {
-  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) {
-    return { LANES: 8, ROWS: 8, joined: "workgroup" };
-  }
-  const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
-  const ROWS = Math.max(1, 64 / LANES);
-  return { LANES, ROWS, joined: gpu.supportsSubgroups && ROWS === 1 ? "subgroups" : "workgroup" };
-}
 
 /** What {@linkcode crossEntropy} takes. */
 export interface CrossEntropyInputs {
@@ -79,13 +49,13 @@ export function crossEntropy(gpu: Gpu, inputs: CrossEntropyInputs): CrossEntropy
   const loss = gpu.empty([rows]);
   const logSumExp = gpu.empty([rows]);
   const correct = gpu.empty([rows], "u32");
-  const { LANES, ROWS, joined } = rowTiling(gpu, vocabulary);
-  gpu.dispatch(CROSS_ENTROPY[joined], {
-    constants: { LANES, ROWS, WEIGHTED: rowWeights !== undefined },
-    uniform: [rows, vocabulary],
-    read: { logits, labels, rowWeights: rowWeights ?? logits },
+  const tiling = rowTiling(gpu, vocabulary);
+  gpu.dispatch(CROSS_ENTROPY, {
+    constants: { ...tiling },
+    uniform: { rows, vocabulary },
+    read: { logits, labels, rowWeights },
     write: { loss, logSumExp, correct },
-    workgroups: Math.ceil(rows / ROWS),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   return { loss, logSumExp, correct };
 }
@@ -126,9 +96,9 @@ export function crossEntropyBackward(
   checkTensor("crossEntropyBackward", "logSumExp", logSumExp, [rows]);
   const logitsGradient = gpu.empty([rows, vocabulary]);
   gpu.dispatch(CROSS_ENTROPY_BACKWARD, {
-    constants: { WHOLE: vocabulary % 4 === 0, WEIGHTED: rowWeights !== undefined },
-    uniform: [rows, vocabulary, floatBits(options.scale ?? 1 / rows)],
-    read: { logits, labels, logSumExp, rowWeights: rowWeights ?? logSumExp },
+    constants: { WHOLE: vocabulary % 4 === 0 },
+    uniform: { rows, vocabulary, scale: options.scale ?? 1 / rows },
+    read: { logits, labels, logSumExp, rowWeights },
     write: { logitsGradient },
     workgroups: Math.ceil(logits.size / 256),
   });

@@ -4,12 +4,12 @@
 // vocabulary is not scored: all three are 0.
 // Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
-override WEIGHTED: bool = false;
-
-const LOWEST = -3.4028234e38;
-const NOWHERE = 0xffffffffu;
+import package::common::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::loss::join_lanes_subgroups::join_lanes;
+@else
+import package::loss::join_lanes::join_lanes;
+import package::loss::part::{LOWEST, NOWHERE, Part};
 
 struct Shape {
   rows: u32,
@@ -19,27 +19,11 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>; // [rows, vocabulary]
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
-@group(0) @binding(3) var<storage, read> row_weights: array<f32>; // [rows]; any where not WEIGHTED
+@if(HAS_ROW_WEIGHTS)
+@group(0) @binding(3) var<storage, read> row_weights: array<f32>; // [rows]; else 1
 @group(0) @binding(4) var<storage, read_write> loss: array<f32>; // [rows]
 @group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> correct: array<u32>; // [rows]
-
-// What one or several lanes have of a row.
-struct Part {
-  maximum: f32,
-  sum: f32, // of exp(logit - maximum)
-  place: u32, // of the first maximum
-}
-
-fn join_parts(a: Part, b: Part) -> Part {
-  let maximum = max(a.maximum, b.maximum);
-  let sum = a.sum * exp(a.maximum - maximum) + b.sum * exp(b.maximum - maximum);
-  let places = vec2u(
-    select(NOWHERE, a.place, a.maximum == maximum),
-    select(NOWHERE, b.place, b.maximum == maximum),
-  );
-  return Part(maximum, sum, min(places.x, places.y));
-}
 
 @compute @workgroup_size(LANES, ROWS)
 fn cross_entropy(
@@ -87,9 +71,8 @@ fn cross_entropy(
   let total = joined.maximum + log(joined.sum);
   // The difference of the maxima first: both can be large where the loss is small.
   var value = (joined.maximum - target_logit) + log(joined.sum);
-  if (WEIGHTED) {
-    value *= row_weights[row];
-  }
+  @if(HAS_ROW_WEIGHTS)
+  value *= row_weights[row];
   loss[row] = value;
   log_sum_exp[row] = total;
   correct[row] = select(0u, 1u, joined.place == label);

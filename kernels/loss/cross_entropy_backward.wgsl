@@ -3,26 +3,26 @@
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
 override WHOLE: bool = false; // the vocabulary is a whole number of vec4s
-override WEIGHTED: bool = false;
 
 struct Shape {
   rows: u32,
   vocabulary: u32,
-  scale: u32, // the bits of a float
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>; // [rows, vocabulary]
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
 @group(0) @binding(3) var<storage, read> log_sum_exp: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read> row_weights: array<f32>; // [rows]; any where not WEIGHTED
+@if(HAS_ROW_WEIGHTS)
+@group(0) @binding(4) var<storage, read> row_weights: array<f32>; // [rows]; else 1
 @group(0) @binding(5) var<storage, read_write> logits_gradient: array<vec4f>; // [rows, vocabulary]
 
 fn row_scale(row: u32) -> f32 {
-  if (WEIGHTED) {
-    return bitcast<f32>(shape.scale) * row_weights[row];
-  }
-  return bitcast<f32>(shape.scale);
+  @if(HAS_ROW_WEIGHTS)
+  return shape.scale * row_weights[row];
+  @else
+  return shape.scale;
 }
 
 fn gradient(element: u32, logit: f32) -> f32 {

@@ -1,4 +1,7 @@
-// The parts of a row's lanes joined, halving them in workgroup memory. Appended to cross_entropy.
+// The parts of a row's lanes joined, halving them in workgroup memory.
+
+import package::common::lanes::{LANES, ROWS};
+import package::loss::part::{Part, join_parts};
 
 var<workgroup> parts: array<Part, LANES * ROWS>;
 

@@ -1,7 +1,12 @@
 // The parts of the lanes of a row that has a workgroup of its own (ROWS = 1) joined: those of each
-// subgroup, then those of the subgroups. Appended to cross_entropy.
+// subgroup, then those of the subgroups.
 // Nothing is taken for granted of the size of subgroups or of which invocations they hold: a prefix
 // sum ranks the invocations of each.
+
+enable subgroups;
+
+import package::common::lanes::LANES;
+import package::loss::part::{LOWEST, NOWHERE, Part, join_parts};
 
 var<workgroup> parts: array<Part, LANES>; // a subgroup's where its first invocation is, else nothing
 

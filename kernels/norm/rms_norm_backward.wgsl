@@ -3,8 +3,8 @@
 // Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
+import package::common::lanes::{LANES, ROWS};
 import package::norm::element::{Element, total};
-import package::norm::lanes::{LANES, ROWS};
 @if(SUBGROUPS)
 import package::norm::sum_lanes_subgroups::sum_lanes;
 @else

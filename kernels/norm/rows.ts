@@ -1,3 +1,4 @@
+import { powerOfTwo } from "../common/rows.ts";
 import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 import { NORM } from "./shaders.ts";
 
@@ -23,7 +24,7 @@ function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
 }
 
-/** How rows are shared between invocations: the constants of a kernel that imports `lanes.wgsl`. */
+/** How rows are shared between invocations: the constants of a kernel whose lanes sum up a row. */
 export interface LaneForm {
   readonly FOURS: boolean;
   readonly SUBGROUPS: boolean;
@@ -45,10 +46,6 @@ export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: nu
 /** How many invocations of a workgroup stand side by side where each has a column of its own. */
 export function columnLanes(columns: number): number {
   return Math.min(64, powerOfTwo(columns));
-}
-
-function powerOfTwo(count: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
 }
 
 /** Sums `[blocks, columns]` over its blocks, {@linkcode BLOCK} at a time until one is left. */

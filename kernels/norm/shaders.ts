@@ -1,6 +1,6 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import element from "./element.wgsl" with { type: "text" };
-import lanes from "./lanes.wgsl" with { type: "text" };
 import layer_norm from "./layer_norm.wgsl" with { type: "text" };
 import layer_norm_backward from "./layer_norm_backward.wgsl" with { type: "text" };
 import layer_norm_parameter_gradients from "./layer_norm_parameter_gradients.wgsl" with {
@@ -9,6 +9,7 @@ import layer_norm_parameter_gradients from "./layer_norm_parameter_gradients.wgs
 import rms_norm from "./rms_norm.wgsl" with { type: "text" };
 import rms_norm_backward from "./rms_norm_backward.wgsl" with { type: "text" };
 import rms_norm_weight_gradient from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
+import sum from "./sum.wgsl" with { type: "text" };
 import sum_blocks from "./sum_blocks.wgsl" with { type: "text" };
 import sum_lanes from "./sum_lanes.wgsl" with { type: "text" };
 import sum_lanes_subgroups from "./sum_lanes_subgroups.wgsl" with { type: "text" };
@@ -16,14 +17,14 @@ import sum_lanes_subgroups from "./sum_lanes_subgroups.wgsl" with { type: "text"
 /** The shader files of this folder. */
 export const NORM = shaders("norm", {
   element,
-  lanes,
   layer_norm,
   layer_norm_backward,
   layer_norm_parameter_gradients,
   rms_norm,
   rms_norm_backward,
   rms_norm_weight_gradient,
+  sum,
   sum_blocks,
   sum_lanes,
   sum_lanes_subgroups,
-});
+}, COMMON);

@@ -1,6 +1,7 @@
 // The sum over the lanes of a row, halving them in workgroup memory.
 
-import package::norm::lanes::{LANES, ROWS, Sum};
+import package::common::lanes::{LANES, ROWS};
+import package::norm::sum::Sum;
 
 var<workgroup> partial: array<Sum, LANES * ROWS>;
 

@@ -5,7 +5,8 @@
 
 enable subgroups;
 
-import package::norm::lanes::{LANES, Sum};
+import package::common::lanes::LANES;
+import package::norm::sum::Sum;
 
 var<workgroup> partial: array<Sum, LANES>; // a subgroup's sum where its first invocation is, else 0
 

@@ -1,7 +1,7 @@
-import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import adamWSource from "./adam_w.wgsl" with { type: "text" };
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { OPTIMIZER } from "./shaders.ts";
 
-const ADAM_W = kernel("adam_w", adamWSource);
+const ADAM_W = OPTIMIZER.kernel("adam_w");
 
 /** What {@linkcode adamW} takes; the last two of the first four are its state, zeros at first. */
 export interface AdamWInputs {
@@ -58,21 +58,16 @@ export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): voi
   }
   const vectors = Math.ceil(parameter.size / 4);
   gpu.dispatch(ADAM_W, {
-    constants: { SCALED: gradientScale !== undefined, MASKED: decayMask !== undefined },
-    uniform: [
+    uniform: {
       vectors,
-      floatBits(1 - beta1),
-      floatBits(1 - beta2),
-      floatBits(learningRate / (1 - beta1 ** step)),
-      floatBits(1 / Math.sqrt(1 - beta2 ** step)),
-      floatBits(epsilon),
-      floatBits(learningRate * weightDecay),
-    ],
-    read: {
-      gradient,
-      gradientScale: gradientScale ?? gradient,
-      decayMask: decayMask ?? gradient,
+      firstRate: 1 - beta1,
+      secondRate: 1 - beta2,
+      stepSize: learningRate / (1 - beta1 ** step),
+      secondCorrection: 1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
+      decay: learningRate * weightDecay,
     },
+    read: { gradient, gradientScale, decayMask },
     write: { parameter, firstMoment, secondMoment },
     workgroups: Math.ceil(vectors / 64),
   });

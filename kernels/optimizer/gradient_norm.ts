@@ -1,9 +1,8 @@
-import { checkTensor, floatBits, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import gradientNormSource from "./gradient_norm.wgsl" with { type: "text" };
-import squaresSource from "./squares.wgsl" with { type: "text" };
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { OPTIMIZER } from "./shaders.ts";
 
-const SQUARES = kernel("squares", squaresSource);
-const GRADIENT_NORM = kernel("gradient_norm", gradientNormSource);
+const SQUARES = OPTIMIZER.kernel("squares");
+const GRADIENT_NORM = OPTIMIZER.kernel("gradient_norm");
 /** The partial sums that the last pass, one workgroup, is left with at most, but for one a tensor. */
 const PARTIAL_SUMS = 16_384;
 
@@ -54,7 +53,7 @@ export function gradientNorm(
   gradients.forEach((x, i) => {
     gpu.dispatch(SQUARES, {
       constants: { INTERLEAVED: !gpu.adapter.software },
-      uniform: [x.size, block, start, counts[i]],
+      uniform: { size: x.size, block, start, count: counts[i] },
       read: { x },
       write: { partial },
       workgroups: Math.ceil(counts[i] / 64),
@@ -64,9 +63,9 @@ export function gradientNorm(
   const norm = gpu.empty([1]);
   const scale = gpu.empty([1]);
   gpu.dispatch(GRADIENT_NORM, {
-    uniform: [count, floatBits(maximum)],
+    uniform: { count, maximum },
     read: { partial },
-    write: { norm, scale },
+    write: { norm, clip: scale },
     workgroups: 1,
   });
   return { norm, scale };

@@ -3,7 +3,7 @@
 
 struct Shape {
   count: u32,
-  maximum: u32, // the bits of a float
+  maximum: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -29,7 +29,7 @@ fn gradient_norm(@builtin(local_invocation_id) local: vec3u) {
   if (local.x > 0u) {
     return;
   }
-  let maximum = bitcast<f32>(shape.maximum);
+  let maximum = shape.maximum;
   let value = sqrt(sums[0]);
   norm[0] = value;
   if (value > maximum) {

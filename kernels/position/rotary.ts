@@ -1,7 +1,7 @@
-import { checkRank, checkTensor, type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
-import rotarySource from "./rotary.wgsl" with { type: "text" };
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { POSITION } from "./shaders.ts";
 
-const ROTARY = kernel("rotary", rotarySource);
+const ROTARY = POSITION.kernel("rotary");
 
 /** What {@linkcode rotary} takes. */
 export interface RotaryInputs {
@@ -99,13 +99,9 @@ function run(
   if (positions) checkTensor(op, "positions", positions, [batch, time], "u32");
   const output = gpu.empty(x.shape);
   gpu.dispatch(ROTARY, {
-    constants: {
-      INTERLEAVED: interleaved,
-      INVERSE: inverse,
-      POSITIONED: positions !== undefined,
-    },
-    uniform: [batch, time, heads, dim, pairs, offset],
-    read: { x, frequencies, positions: positions ?? frequencies },
+    constants: { INTERLEAVED: interleaved, INVERSE: inverse },
+    uniform: { batch, time, heads, dim, pairs, offset },
+    read: { x, frequencies, positions },
     write: { output },
     workgroups: Math.ceil(batch * time * (dim - pairs) / 64),
   });

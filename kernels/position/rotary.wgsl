@@ -7,7 +7,6 @@
 
 override INTERLEAVED: bool = false; // pairs are (2 i, 2 i + 1); else (i, i + pairs)
 override INVERSE: bool = false;
-override POSITIONED: bool = false; // positions come from a tensor; else from the offset
 
 struct Shape {
   batch: u32,
@@ -21,7 +20,8 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [batch, time, heads, dim]
 @group(0) @binding(2) var<storage, read> frequencies: array<vec2u>; // [pairs]: high and low word
-@group(0) @binding(3) var<storage, read> positions: array<u32>; // [batch, time]; any where not POSITIONED
+@if(HAS_POSITIONS)
+@group(0) @binding(3) var<storage, read> positions: array<u32>; // [batch, time]; positions come from a tensor; else from the offset
 @group(0) @binding(4) var<storage, read_write> output: array<f32>; // [batch, time, heads, dim]
 
 // The upper 32 bits of a * b.
@@ -68,9 +68,8 @@ fn rotary(
     return;
   }
   var position = shape.offset + place % shape.time;
-  if (POSITIONED) {
-    position = positions[place];
-  }
+  @if(HAS_POSITIONS)
+  position = positions[place];
   let frequency = frequencies[slot];
   let cos_sin = turn(position * frequency.x + multiply_high(position, frequency.y));
   let c = cos_sin.x;

@@ -1,33 +1,8 @@
-import {
-  checkRank,
-  checkTensor,
-  type Gpu,
-  kernel,
-  LOOP_ITERATIONS,
-  type Tensor,
-  withSubgroups,
-} from "../gpu/mod.ts";
-import argmaxSource from "./argmax.wgsl" with { type: "text" };
-import firstLargest from "./first_largest.wgsl" with { type: "text" };
-import firstLargestSubgroups from "./first_largest_subgroups.wgsl" with { type: "text" };
+import { rowTiling } from "../common/rows.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { SAMPLING } from "./shaders.ts";
 
-const ARGMAX = {
-  workgroup: kernel("argmax", `${argmaxSource}\n${firstLargest}`),
-  subgroups: kernel("argmax", withSubgroups(`${argmaxSource}\n${firstLargestSubgroups}`)),
-};
-
-/** As many lanes a row as a software adapter runs in lockstep; a GPU has a lane for each vec4, up to 256. */
-function rowTiling(
-  gpu: Gpu,
-  columns: number,
-): { LANES: number; ROWS: number; joined: "workgroup" | "subgroups" } {
-  if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) {
-    return { LANES: 8, ROWS: 8, joined: "workgroup" };
-  }
-  const LANES = Math.min(256, 2 ** Math.ceil(Math.log2(Math.max(1, columns / 4))));
-  const ROWS = Math.max(1, 64 / LANES);
-  return { LANES, ROWS, joined: gpu.supportsSubgroups && ROWS === 1 ? "subgroups" : "workgroup" };
-}
+const ARGMAX = SAMPLING.kernel("argmax");
 
 /**
  * What {@linkcode argmax} gives for a row of logits that holds a NaN: no vocabulary has a token of
@@ -63,13 +38,13 @@ export function argmax(gpu: Gpu, { logits }: ArgmaxInputs): ArgmaxOutputs {
     );
   }
   const tokens = gpu.empty([rows], "u32");
-  const { LANES, ROWS, joined } = rowTiling(gpu, vocabulary);
-  gpu.dispatch(ARGMAX[joined], {
-    constants: { LANES, ROWS },
-    uniform: [rows, vocabulary],
+  const tiling = rowTiling(gpu, vocabulary);
+  gpu.dispatch(ARGMAX, {
+    constants: { ...tiling },
+    uniform: { rows, vocabulary },
     read: { logits },
     write: { tokens },
-    workgroups: Math.ceil(rows / ROWS),
+    workgroups: Math.ceil(rows / tiling.ROWS),
   });
   return { tokens };
 }

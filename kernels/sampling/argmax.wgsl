@@ -1,8 +1,12 @@
 // The index of the first of the largest logits of each row; a row that holds a NaN gives NO_TOKEN.
 // Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 
-override LANES: u32 = 64u; // a power of two
-override ROWS: u32 = 1u;
+import package::common::lanes::{LANES, ROWS};
+@if(SUBGROUPS)
+import package::sampling::first_largest_subgroups::first_largest;
+@else
+import package::sampling::first_largest::first_largest;
+import package::sampling::no_token::NO_TOKEN;
 
 struct Shape {
   rows: u32,
@@ -13,7 +17,6 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
 
-const NO_TOKEN = 0xffffffffu;
 const NOT_A_NUMBER = 0xffffffffu; // the key of NaN, greater than any other
 
 // Keys are compared as integers: their order is that of the floats, and no compiler may assume NaN away.

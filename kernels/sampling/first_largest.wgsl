@@ -1,5 +1,6 @@
 // The place of the first of the largest keys of a row's lanes, halving them in workgroup memory.
-// Appended to argmax.
+
+import package::common::lanes::{LANES, ROWS};
 
 var<workgroup> keys: array<u32, LANES * ROWS>;
 var<workgroup> places: array<u32, LANES * ROWS>;

@@ -1,7 +1,12 @@
 // The place of the first of the largest keys of the lanes of a row that has a workgroup of its own
-// (ROWS = 1): of each subgroup, then of the subgroups. Appended to argmax.
+// (ROWS = 1): of each subgroup, then of the subgroups.
 // Nothing is taken for granted of the size of subgroups or of which invocations they hold: a prefix
 // sum ranks the invocations of each.
+
+enable subgroups;
+
+import package::common::lanes::LANES;
+import package::sampling::no_token::NO_TOKEN;
 
 var<workgroup> keys: array<u32, LANES>; // a subgroup's largest where its first invocation is, else 0
 var<workgroup> places: array<u32, LANES>;

@@ -2,6 +2,3 @@
 
 override LANES: u32 = 64u; // a power of two
 override ROWS: u32 = 1u;
-
-@link
-alias Sum = f32; // what is summed over the lanes of a row

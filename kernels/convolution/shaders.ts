@@ -1,0 +1,23 @@
+import { shaders } from "../gpu/mod.ts";
+import causal_convolution from "./causal_convolution.wgsl" with { type: "text" };
+import causal_convolution_backward from "./causal_convolution_backward.wgsl" with { type: "text" };
+import causal_convolution_step from "./causal_convolution_step.wgsl" with { type: "text" };
+import causal_convolution_tail from "./causal_convolution_tail.wgsl" with { type: "text" };
+import causal_convolution_weight_gradient from "./causal_convolution_weight_gradient.wgsl" with {
+  type: "text",
+};
+import causal_convolution_weight_sum from "./causal_convolution_weight_sum.wgsl" with {
+  type: "text",
+};
+import sequence from "./sequence.wgsl" with { type: "text" };
+
+/** The shader files of this folder. */
+export const CONVOLUTION = shaders("convolution", {
+  causal_convolution,
+  causal_convolution_backward,
+  causal_convolution_step,
+  causal_convolution_tail,
+  causal_convolution_weight_gradient,
+  causal_convolution_weight_sum,
+  sequence,
+});
