@@ -14,6 +14,7 @@ override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override BONUS: bool = false;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
 
 struct Shape {

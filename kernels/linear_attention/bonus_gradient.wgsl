@@ -5,6 +5,7 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
 
 struct Shape {

@@ -5,9 +5,10 @@
 // Dispatch: one invocation per chunk, block, head and tile of 8 tokens × 8 values in registers.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_DECAY: bool = true;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+@link
 alias DecayedElement = f32; // Element where queries and keys are not decayed
 
 struct Shape {
@@ -17,15 +18,16 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  a_offset: u32, // of row 0 in its tensor; it may lie before it, and wrap
+  a_offset: i32, // of row 0 in its tensor; it may lie before it, and wrap
   reversed: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
 @group(0) @binding(2) var<storage, read> a: array<vec4<DecayedElement>>; // [.., rows, a_heads, key_vectors]
 @group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [rows, heads, value_vectors]
+@if(HAS_DECAYS)
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
@@ -76,17 +78,16 @@ fn chunk_outputs(
   let row_low = min(first + vec4u(0u, 1u, 2u, 3u), vec4u(last));
   let row_high = min(first + vec4u(4u, 5u, 6u, 7u), vec4u(last));
   let a_head = head / (shape.heads / shape.a_heads);
-  let a_low = shape.a_offset + (row_low * shape.a_heads + a_head) * shape.key_vectors;
-  let a_high = shape.a_offset + (row_high * shape.a_heads + a_head) * shape.key_vectors;
+  let a_low = u32(shape.a_offset) + (row_low * shape.a_heads + a_head) * shape.key_vectors;
+  let a_high = u32(shape.a_offset) + (row_high * shape.a_heads + a_head) * shape.key_vectors;
   let border = ((chunk * shape.blocks + block) * shape.heads + head) * 3u * shape.key_vectors +
     select(0u, 2u * shape.key_vectors, reversed);
   let state = (chunk * shape.heads + head) * shape.key_vectors * 4u * shape.value_vectors +
     value_vector;
   for (var vector = 0u; vector < shape.key_vectors; vector++) {
-    var decay = vec4f(bitcast<f32>(shape.scale));
-    if (HAS_DECAY) {
-      decay *= decays[border + vector];
-    }
+    var decay = vec4f(shape.scale);
+    @if(HAS_DECAYS)
+    decay *= decays[border + vector];
     let line = state + vector * 4u * shape.value_vectors;
     let low = mat4x4f(
       decay.x * states[line],

@@ -5,9 +5,9 @@
 // Dispatch: one invocation per chunk, pair of blocks and head: a tile of 8 × 8 in registers.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_DECAY: bool = true;
 override INCLUDE_DIAGONAL: bool = false;
 
+@link
 alias Element = f32; // or f16: how a and b are stored; all arithmetic is in f32
 
 struct Shape {
@@ -17,16 +17,17 @@ struct Shape {
   vectors: u32, // of a row of a and b
   blocks: u32, // in a chunk
   pairs: u32, // of blocks
-  a_offset: u32, // of row 0 in its tensor; it may lie before it, and wrap
-  b_offset: u32,
+  a_offset: i32, // of row 0 in its tensor; it may lie before it, and wrap
+  b_offset: i32,
   transposed: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
 @group(0) @binding(2) var<storage, read> a: array<vec4<Element>>; // [rows, a_heads, vectors]
 @group(0) @binding(3) var<storage, read> b: array<vec4<Element>>; // [.., rows, a_heads, vectors]
+@if(HAS_DECAYS)
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, vectors]
 @group(0) @binding(5) var<storage, read_write> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
 
@@ -37,7 +38,7 @@ alias Row = mat2x4f;
 fn masked(row: Row, i: u32, first_j: u32, count: u32) -> Row {
   let j = first_j + vec4u(0u, 1u, 2u, 3u);
   let end = vec4u(select(0u, min(i + 1u, count), i < count));
-  let scaled = bitcast<f32>(shape.scale) * row;
+  let scaled = shape.scale * row;
   return Row(select(vec4f(), scaled[0], j < end), select(vec4f(), scaled[1], j + 4u < end));
 }
 
@@ -75,10 +76,10 @@ fn chunk_scores(
   let base = rows.x * stride + a_head * shape.vectors;
   let i = vec4u(i_block * 8u) + vec4u(0u, 1u, 2u, 3u);
   let j = vec4u(j_block * 8u) + vec4u(0u, 1u, 2u, 3u);
-  let a_low = shape.a_offset + base + min(i, vec4u(last)) * stride;
-  let a_high = shape.a_offset + base + min(i + 4u, vec4u(last)) * stride;
-  let b_low = shape.b_offset + base + min(j, vec4u(last)) * stride;
-  let b_high = shape.b_offset + base + min(j + 4u, vec4u(last)) * stride;
+  let a_low = u32(shape.a_offset) + base + min(i, vec4u(last)) * stride;
+  let a_high = u32(shape.a_offset) + base + min(i + 4u, vec4u(last)) * stride;
+  let b_low = u32(shape.b_offset) + base + min(j, vec4u(last)) * stride;
+  let b_high = u32(shape.b_offset) + base + min(j + 4u, vec4u(last)) * stride;
 
   var row0 = Row();
   var row1 = Row();
@@ -90,7 +91,7 @@ fn chunk_scores(
   var row7 = Row();
   for (var vector = 0u; vector < shape.vectors; vector++) {
     var between = vec4f(1.0);
-    if (HAS_DECAY) {
+    @if(HAS_DECAYS) {
       for (var block = j_block + 1u; block < i_block; block++) {
         between *= decays[
           (((chunk * shape.blocks + block) * shape.heads + head) * 3u + 1u) * shape.vectors + vector

@@ -5,9 +5,10 @@
 // Dispatch: one invocation per chunk, head and tile of 8 keys × 8 values in registers.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_DECAY: bool = true;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+@link
 alias DecayedElement = f32; // Element where queries and keys are not decayed
 
 struct Shape {
@@ -17,15 +18,16 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  a_offset: u32, // of row 0 in its tensor; it may lie before it, and wrap
+  a_offset: i32, // of row 0 in its tensor; it may lie before it, and wrap
   backward: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
 @group(0) @binding(2) var<storage, read> a: array<vec4<DecayedElement>>; // [.., rows, a_heads, key_vectors]
 @group(0) @binding(3) var<storage, read> b: array<vec4<Element>>; // [rows, heads, value_vectors]
+@if(HAS_DECAYS)
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 
@@ -53,8 +55,8 @@ fn decay(low: vec4f, high: vec4f) {
 }
 
 fn store(slot: u32, row: Row) {
-  states[slot] = bitcast<f32>(shape.scale) * row[0];
-  states[slot + 1u] = bitcast<f32>(shape.scale) * row[1];
+  states[slot] = shape.scale * row[0];
+  states[slot + 1u] = shape.scale * row[1];
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -78,11 +80,11 @@ fn chunk_states(
   let used_blocks = (rows.y - rows.x + 7u) / 8u;
   let a_stride = shape.a_heads * shape.key_vectors;
   let b_stride = shape.heads * shape.value_vectors;
-  let a_base = shape.a_offset + head / (shape.heads / shape.a_heads) * shape.key_vectors + key_vector;
+  let a_base = u32(shape.a_offset) + head / (shape.heads / shape.a_heads) * shape.key_vectors + key_vector;
   let b_base = head * shape.value_vectors + value_vector;
   for (var step = 0u; step < used_blocks; step++) {
     let block = select(step, used_blocks - 1u - step, shape.backward == 1u);
-    if (HAS_DECAY) {
+    @if(HAS_DECAYS) {
       let slot = (((chunk * shape.blocks + block) * shape.heads + head) * 3u + 1u) *
         shape.key_vectors + key_vector;
       decay(decays[slot], decays[slot + 1u]);

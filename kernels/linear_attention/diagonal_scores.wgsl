@@ -1,14 +1,14 @@
 // Scores inside a block of 8 tokens with decay:
 //   score_ij = scale * sum over k of query_ik * key_jk * exp(sum of g from j + 1 to i), for j ≤ i.
 // j walks back; row i's query carries the product of the decays from j + 1 to i, each ≤ 1.
-// With BONUS the output reads the state before the token's update: the decays stop before i, and
+// With a bonus the output reads the state before the token's update: the decays stop before i, and
 // score_ii = scale * sum over k of query_ik * bonus_k * key_ik.
 // Dispatch: one invocation per chunk, block and head.
 
 override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
-override BONUS: bool = false;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
 
 struct Shape {
@@ -18,7 +18,7 @@ struct Shape {
   key_vectors: u32,
   blocks: u32, // in a chunk
   transposed: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -26,8 +26,15 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
+@if(HAS_BONUS)
 @group(0) @binding(5) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
 @group(0) @binding(6) var<storage, read_write> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
+
+// Whether the output reads the state before the token's update.
+@if(HAS_BONUS)
+const BONUS = true;
+@else
+const BONUS = false;
 
 // Column j of the tile, rows 0-3 and 4-7.
 var<private> low0: vec4f;
@@ -90,7 +97,7 @@ fn add_key(q_low: vec4f, q_high: vec4f, k_low: vec4f, k_high: vec4f, d_low: vec4
 // Rows of column j that lie above the diagonal or past the chunk's end are 0.
 fn masked(column: vec4f, j: u32, first_i: u32, count: u32) -> vec4f {
   let i = first_i + vec4u(0u, 1u, 2u, 3u);
-  return select(vec4f(), bitcast<f32>(shape.scale) * column, (i >= vec4u(j)) & (i < vec4u(count)));
+  return select(vec4f(), shape.scale * column, (i >= vec4u(j)) & (i < vec4u(count)));
 }
 
 fn store(slot: u32, low: vec4f, high: vec4f) {
@@ -160,9 +167,8 @@ fn diagonal_scores(
       decay_at(row_high.w, head, vector),
     ));
     var u = vec4f(1.0);
-    if (BONUS) {
-      u = bonus[head * shape.key_vectors + vector];
-    }
+    @if(HAS_BONUS)
+    u = bonus[head * shape.key_vectors + vector];
     add_key(q_low[0], q_high[0], k_low[0], k_high[0], d_low[0], d_high[0], u.x);
     add_key(q_low[1], q_high[1], k_low[1], k_high[1], d_low[1], d_high[1], u.y);
     add_key(q_low[2], q_high[2], k_low[2], k_high[2], d_low[2], d_high[2], u.z);

@@ -11,9 +11,10 @@
 // Dispatch: one invocation per chunk, block, head and tile of 8 tokens × 8 keys in registers.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_DECAY: bool = true;
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
+@link
 alias DecayedElement = f32; // Element where queries and keys are not decayed
 
 struct Shape {
@@ -23,21 +24,23 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  other_offset: u32, // of row 0 of the keys (reversed: queries); it may lie before decayed, and wrap
-  own_offset: u32, // of row 0 of the queries (reversed: keys)
+  other_offset: i32, // of row 0 of the keys (reversed: queries); it may lie before decayed, and wrap
+  own_offset: i32, // of row 0 of the queries (reversed: keys)
   reversed: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
 @group(0) @binding(2) var<storage, read> rows_of_values: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(3) var<storage, read> decayed: array<vec4<DecayedElement>>; // [.., rows, other_heads, key_vectors]
+@if(HAS_DECAYS)
 @group(0) @binding(4) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [2, chunks, heads, 8 * blocks, 2 * blocks]
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 @group(0) @binding(7) var<storage, read_write> gradient: array<vec4f>; // [rows, heads, key_vectors]
 // [chunks, blocks, heads, blocks, key_vectors]; reversed [chunks, blocks, heads, key_vectors]
+@if(HAS_CARRIED) // with decays
 @group(0) @binding(8) var<storage, read_write> carried: array<vec4f>;
 
 // 8 keys of a token.
@@ -140,38 +143,41 @@ fn input_gradient(
     row6 += Row(x6 * low, x6 * high);
     row7 += Row(x7 * low, x7 * high);
   }
-  decay(vec4f(bitcast<f32>(shape.scale)), vec4f(bitcast<f32>(shape.scale)));
+  decay(vec4f(shape.scale), vec4f(shape.scale));
 
   let other_head = head / (shape.heads / shape.other_heads);
   let stride = shape.other_heads * shape.key_vectors;
   let column = other_head * shape.key_vectors + key_vector;
-  var own0 = Row();
-  var own1 = Row();
-  var own2 = Row();
-  var own3 = Row();
-  var own4 = Row();
-  var own5 = Row();
-  var own6 = Row();
-  var own7 = Row();
-  if (HAS_DECAY) {
-    let own = shape.own_offset + column;
-    own0 = own_row(own + row_low.x * stride, first + 0u <= last);
-    own1 = own_row(own + row_low.y * stride, first + 1u <= last);
-    own2 = own_row(own + row_low.z * stride, first + 2u <= last);
-    own3 = own_row(own + row_low.w * stride, first + 3u <= last);
-    own4 = own_row(own + row_high.x * stride, first + 4u <= last);
-    own5 = own_row(own + row_high.y * stride, first + 5u <= last);
-    own6 = own_row(own + row_high.z * stride, first + 6u <= last);
-    own7 = own_row(own + row_high.w * stride, first + 7u <= last);
-  }
+  @if(HAS_CARRIED)
+  let own = u32(shape.own_offset) + column;
+  @if(HAS_CARRIED)
+  let own0 = own_row(own + row_low.x * stride, first + 0u <= last);
+  @if(HAS_CARRIED)
+  let own1 = own_row(own + row_low.y * stride, first + 1u <= last);
+  @if(HAS_CARRIED)
+  let own2 = own_row(own + row_low.z * stride, first + 2u <= last);
+  @if(HAS_CARRIED)
+  let own3 = own_row(own + row_low.w * stride, first + 3u <= last);
+  @if(HAS_CARRIED)
+  let own4 = own_row(own + row_high.x * stride, first + 4u <= last);
+  @if(HAS_CARRIED)
+  let own5 = own_row(own + row_high.y * stride, first + 5u <= last);
+  @if(HAS_CARRIED)
+  let own6 = own_row(own + row_high.z * stride, first + 6u <= last);
+  @if(HAS_CARRIED)
+  let own7 = own_row(own + row_high.w * stride, first + 7u <= last);
   let used_blocks = (rows.y - rows.x + 7u) / 8u;
   let line_vectors = shape.blocks * 2u;
   let copy = select(0u, shape.chunks, reversed);
   let score_line = (((copy + chunk) * shape.heads + head) * shape.blocks + block) * 8u * line_vectors;
-  let included = select(1u, 0u, HAS_DECAY); // the own block
+  @if(HAS_DECAYS)
+  let included = 0u; // block_gradient sees to the own block
+  @else
+  let included = 1u;
   let steps = select(block, used_blocks - 1u - block, reversed) + included;
   for (var step = 0u; step <= steps; step++) {
-    if (HAS_DECAY && (!reversed || step == 0u)) {
+    @if(HAS_CARRIED)
+    if (!reversed || step == 0u) {
       let sum = products(own0, row0) + products(own1, row1) + products(own2, row2) +
         products(own3, row3) + products(own4, row4) + products(own5, row5) +
         products(own6, row6) + products(own7, row7);
@@ -187,13 +193,13 @@ fn input_gradient(
       break;
     }
     let other = select(step, used_blocks - 1u - step, reversed);
-    if (HAS_DECAY) {
+    @if(HAS_DECAYS) {
       let slot = (((chunk * shape.blocks + other) * shape.heads + head) * 3u + 1u) *
         shape.key_vectors + key_vector;
       decay(decays[slot], decays[slot + 1u]);
     }
     for (var vector = other * 2u; vector < other * 2u + 2u; vector++) {
-      let at = shape.other_offset + column +
+      let at = u32(shape.other_offset) + column +
         min(rows.x + vector * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * stride;
       let low = mat4x4f(
         vec4f(decayed[at.x]),

@@ -1,15 +1,4 @@
-import {
-  checkTensor,
-  elementKernel,
-  floatBits,
-  type Gpu,
-  kernel,
-  type Tensor,
-} from "../gpu/mod.ts";
-import blockGradientSource from "./block_gradient.wgsl" with { type: "text" };
-import bonusGradientSource from "./bonus_gradient.wgsl" with { type: "text" };
-import decayCarrySource from "./decay_carry.wgsl" with { type: "text" };
-import inputGradientSource from "./input_gradient.wgsl" with { type: "text" };
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -27,13 +16,14 @@ import {
   type Problem,
   workgroupsFor,
 } from "./problem.ts";
+import { LINEAR_ATTENTION } from "./shaders.ts";
 import type { Slab } from "./slabs.ts";
 import { sumAxis } from "./sum_axis.ts";
 
-const INPUT_GRADIENT = elementKernel("input_gradient", inputGradientSource);
-const DECAY_CARRY = kernel("decay_carry", decayCarrySource);
-const BLOCK_GRADIENT = elementKernel("block_gradient", blockGradientSource);
-const BONUS_GRADIENT = elementKernel("bonus_gradient", bonusGradientSource);
+const INPUT_GRADIENT = LINEAR_ATTENTION.kernel("input_gradient");
+const DECAY_CARRY = LINEAR_ATTENTION.kernel("decay_carry");
+const BLOCK_GRADIENT = LINEAR_ATTENTION.kernel("block_gradient");
+const BONUS_GRADIENT = LINEAR_ATTENTION.kernel("bonus_gradient");
 
 /** What {@linkcode linearAttentionBackward} takes. */
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
@@ -193,34 +183,38 @@ function inputGradient(
     values: Tensor;
     own: Rows;
     other: Rows;
-    decays: Tensor;
+    decays: Tensor | undefined;
     scores: Tensor;
     states: Tensor;
     reversed: boolean;
   },
-): Tensor {
+): Tensor | undefined {
   const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
   const { values, own, other, decays, scores, states, reversed } = pass;
-  const hasDecay = problem.logDecay !== undefined;
   const before = reversed ? [] : [blocks];
-  const carried = gpu.empty(
-    hasDecay ? [slab.count, blocks, heads, ...before, keyVectors * 4] : [1],
-  );
-  gpu.dispatch(INPUT_GRADIENT({ Element: values.dtype, DecayedElement: other.tensor.dtype }), {
-    constants: { HAS_DECAY: hasDecay },
-    uniform: [
-      slab.count,
+  const carried = decays && gpu.empty([slab.count, blocks, heads, ...before, keyVectors * 4]);
+  gpu.dispatch(INPUT_GRADIENT, {
+    constants: { Element: values.dtype, DecayedElement: other.tensor.dtype },
+    uniform: {
+      chunks: slab.count,
       heads,
-      other.heads,
+      otherHeads: other.heads,
       keyVectors,
       valueVectors,
       blocks,
-      other.offset,
-      own.offset,
-      Number(reversed),
-      floatBits(reversed ? 1 : scale),
-    ],
-    read: { chunks: slab.chunks, values, decayed: other.tensor, decays, scores, states },
+      otherOffset: other.offset,
+      ownOffset: own.offset,
+      reversed,
+      scale: reversed ? 1 : scale,
+    },
+    read: {
+      chunks: slab.chunks,
+      rowsOfValues: values,
+      decayed: other.tensor,
+      decays,
+      scores,
+      states,
+    },
     write: { gradient, carried },
     workgroups: workgroupsFor(slab.count * blocks * heads * keyVectors / 2),
   });
@@ -234,9 +228,9 @@ function finishBlocks(
   gradients: { query: Tensor; key: Tensor; logDecay?: Tensor; bonusPartial?: Tensor },
   valueScores: Tensor,
   carried: {
-    decays: Tensor;
-    queryCarried: Tensor;
-    keyCarried: Tensor;
+    decays: Tensor | undefined;
+    queryCarried: Tensor | undefined;
+    keyCarried: Tensor | undefined;
     states: Tensor;
     stateGradients: Tensor;
   },
@@ -246,23 +240,25 @@ function finishBlocks(
   const { chunks, count } = slab;
   if (logDecay === undefined) return;
   gpu.dispatch(DECAY_CARRY, {
-    uniform: [count, heads, keyVectors, valueVectors, blocks],
+    uniform: { chunks: count, heads, keyVectors, valueVectors, blocks },
     read: { chunks, ...carried },
-    write: { logDecayGradient: gradients.logDecay! },
+    write: { logDecayGradient: gradients.logDecay },
     workgroups: workgroupsFor(count * heads * keyVectors),
   });
-  gpu.dispatch(BLOCK_GRADIENT({ Element: query.dtype }), {
-    constants: { PER_KEY: problem.perKey, BONUS: bonus !== undefined },
-    uniform: [count, heads, groups, keyVectors, blocks],
-    read: { chunks, query, key, logDecay, valueScores },
-    write: { query: gradients.query, key: gradients.key, logDecay: gradients.logDecay! },
+  const gradientRows = { queryGradient: gradients.query, keyGradient: gradients.key };
+  gpu.dispatch(BLOCK_GRADIENT, {
+    constants: { Element: query.dtype, PER_KEY: problem.perKey, BONUS: bonus !== undefined },
+    uniform: { chunks: count, heads, groups, keyVectors, blocks },
+    read: { chunks, query, key, logDecay, scores: valueScores },
+    write: { ...gradientRows, logDecayGradient: gradients.logDecay },
     workgroups: workgroupsFor(count * blocks * heads * keyVectors),
   });
   if (bonus === undefined) return;
-  gpu.dispatch(BONUS_GRADIENT({ Element: query.dtype }), {
-    uniform: [count, heads, groups, keyVectors, blocks, slab.firstChunk],
-    read: { chunks, query, key, bonus, valueScores },
-    write: { query: gradients.query, key: gradients.key, partial: gradients.bonusPartial! },
+  gpu.dispatch(BONUS_GRADIENT, {
+    constants: { Element: query.dtype },
+    uniform: { chunks: count, heads, groups, keyVectors, blocks, firstChunk: slab.firstChunk },
+    read: { chunks, query, key, bonus, scores: valueScores },
+    write: { ...gradientRows, partial: gradients.bonusPartial },
     workgroups: workgroupsFor(count * heads * keyVectors),
   });
 }

@@ -1,15 +1,10 @@
-import { elementKernel, floatBits, type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
-import linearAttentionRecurrentSource from "./linear_attention_recurrent.wgsl" with {
-  type: "text",
-};
+import { LINEAR_ATTENTION } from "./shaders.ts";
 import { sumAxis } from "./sum_axis.ts";
 
-const LINEAR_ATTENTION_RECURRENT = elementKernel(
-  "linear_attention_recurrent",
-  linearAttentionRecurrentSource,
-);
+const LINEAR_ATTENTION_RECURRENT = LINEAR_ATTENTION.kernel("linear_attention_recurrent");
 /** The most vectors of 4 keys that an invocation holds in registers. */
 const VECTORS = 16;
 /** Small workgroups: there are few invocations, and each runs long. */
@@ -38,13 +33,9 @@ export function linearAttentionRecurrent(
   const partial = gpu.empty([tiles, rows, heads, values]);
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
   for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
-    gpu.dispatch(LINEAR_ATTENTION_RECURRENT({ Element: query.dtype }), {
-      constants: {
-        VECTORS: vectors,
-        DECAY: logDecay === undefined ? 0 : problem.perKey ? 2 : 1,
-        BONUS: bonus !== undefined,
-      },
-      uniform: [
+    gpu.dispatch(LINEAR_ATTENTION_RECURRENT, {
+      constants: { Element: query.dtype, VECTORS: vectors, PER_KEY: problem.perKey },
+      uniform: {
         sequences,
         heads,
         groups,
@@ -52,20 +43,13 @@ export function linearAttentionRecurrent(
         values,
         tiles,
         rows,
-        Number(initialState !== undefined || first > 0),
-        floatBits(scale),
+        hasInitial: initialState !== undefined || first > 0,
+        scale,
         first,
-        first + LOOP_ITERATIONS,
-      ],
-      read: {
-        bounds: firstRows,
-        query,
-        key,
-        value,
-        logDecay: logDecay ?? query,
-        bonus: bonus ?? query,
+        last: first + LOOP_ITERATIONS,
       },
-      write: { partial, final },
+      read: { bounds: firstRows, query, key, value, logDecay, bonus },
+      write: { partial, state: final },
       workgroups: Math.ceil(sequences * heads * tiles * values / WORKGROUP_SIZE),
     });
   }

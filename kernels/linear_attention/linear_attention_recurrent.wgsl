@@ -1,4 +1,4 @@
-// Token by token: state = exp(g) * state + key valueᵀ, output = scale * query state; with BONUS
+// Token by token: state = exp(g) * state + key valueᵀ, output = scale * query state; with a bonus
 // output = scale * query (state before the token + (bonus * key) valueᵀ).
 // Dispatch: one invocation per sequence, head, value and tile of 4 * VECTORS keys. It walks the whole
 // sequence with its column of the state in registers. With more than one tile, their outputs are
@@ -6,9 +6,9 @@
 
 override WORKGROUP_SIZE: u32 = 8u;
 override VECTORS: u32 = 16u; // 4, 8, 12 or 16
-override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
-override BONUS: bool = false;
+override PER_KEY: bool = true; // log_decay per key; else per head
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
 
 struct Shape {
@@ -20,7 +20,7 @@ struct Shape {
   tiles: u32,
   rows: u32,
   has_initial: u32, // 0 or 1
-  scale: u32, // the bits of an f32
+  scale: f32,
   first: u32, // of the tokens of a sequence that this dispatch walks
   last: u32, // one past them
 }
@@ -30,7 +30,9 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> query: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(3) var<storage, read> key: array<vec4<Element>>; // [rows, groups, key_vectors]
 @group(0) @binding(4) var<storage, read> value: array<Element>; // [rows, heads, values]
-@group(0) @binding(5) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]
+@if(HAS_LOG_DECAY)
+@group(0) @binding(5) var<storage, read> log_decay: array<vec4f>; // [rows, heads, (keys)]; else 0
+@if(HAS_BONUS)
 @group(0) @binding(6) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
 @group(0) @binding(7) var<storage, read_write> partial: array<f32>; // [tiles, rows, heads, values]
 @group(0) @binding(8) var<storage, read_write> state: array<f32>; // [sequences, heads, keys, values]: initial, then final
@@ -49,15 +51,15 @@ fn advance(before: vec4f, vector: u32) -> vec4f {
   let at = min(vector, last_vector);
   let update = select(vec4f(), vec4f(key[query_at + at]) * v, vector <= last_vector);
   var decay = vec4f(head_decay);
-  if (DECAY == 2u) {
+  @if(HAS_LOG_DECAY)
+  if (PER_KEY) {
     decay = exp(log_decay[decay_at + at]);
   }
   let after = decay * before + update;
-  if (BONUS) {
-    sum += dot(vec4f(query[query_at + at]), before + bonus[bonus_at + at] * update);
-  } else {
-    sum += dot(vec4f(query[query_at + at]), after);
-  }
+  @if(HAS_BONUS)
+  sum += dot(vec4f(query[query_at + at]), before + bonus[bonus_at + at] * update);
+  @else
+  sum += dot(vec4f(query[query_at + at]), after);
   return after;
 }
 
@@ -149,7 +151,8 @@ fn linear_attention_recurrent(
     query_at = (row * shape.groups + group) * shape.key_vectors;
     decay_at = token * shape.key_vectors;
     v = f32(value[token * shape.values + column]);
-    if (DECAY == 1u) {
+    @if(HAS_LOG_DECAY)
+    if (!PER_KEY) {
       head_decay = exp(log_decay[token / 4u][token % 4u]);
     }
     sum = 0.0;
@@ -176,7 +179,7 @@ fn linear_attention_recurrent(
       s15 = advance(s15, first + 15u);
     }
     partial[(tile * shape.rows * shape.heads + token) * shape.values + column] =
-      bitcast<f32>(shape.scale) * sum;
+      shape.scale * sum;
   }
   store(cell, first + 0u, s0);
   store(cell, first + 1u, s1);

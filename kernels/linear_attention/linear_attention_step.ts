@@ -1,16 +1,9 @@
-import {
-  checkRank,
-  checkTensor,
-  elementKernel,
-  floatBits,
-  type Gpu,
-  type Tensor,
-} from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
-import linearAttentionStepSource from "./linear_attention_step.wgsl" with { type: "text" };
 import { checkInputs, workgroupsFor } from "./problem.ts";
+import { LINEAR_ATTENTION } from "./shaders.ts";
 
-const LINEAR_ATTENTION_STEP = elementKernel("linear_attention_step", linearAttentionStepSource);
+const LINEAR_ATTENTION_STEP = LINEAR_ATTENTION.kernel("linear_attention_step");
 
 /** What {@linkcode linearAttentionStep} takes: one token; query, key and value all stored as f32 or all as f16. */
 export interface LinearAttentionStepInputs {
@@ -56,20 +49,17 @@ export function linearAttentionStep(
   checkTensor(op, "state", state, [batch, heads, keyDim, valueDim]);
   const output = gpu.empty(value.shape, value.dtype);
   const finalState = gpu.empty(state.shape);
-  gpu.dispatch(LINEAR_ATTENTION_STEP({ Element: query.dtype }), {
-    constants: {
-      DECAY: { none: 0, head: 1, key: 2 }[decay],
-      BONUS: bonus !== undefined,
-    },
-    uniform: [
+  gpu.dispatch(LINEAR_ATTENTION_STEP, {
+    constants: { Element: query.dtype, PER_KEY: decay === "key" },
+    uniform: {
       batch,
       heads,
       groups,
-      keyDim,
-      valueDim,
-      floatBits(options.scale ?? 1 / Math.sqrt(keyDim)),
-    ],
-    read: { query, key, value, logDecay: logDecay ?? query, bonus: bonus ?? query, state },
+      keys: keyDim,
+      values: valueDim,
+      scale: options.scale ?? 1 / Math.sqrt(keyDim),
+    },
+    read: { query, key, value, logDecay, bonus, state },
     write: { output, finalState },
     workgroups: workgroupsFor(batch * heads * valueDim),
   });

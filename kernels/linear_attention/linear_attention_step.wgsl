@@ -1,11 +1,11 @@
 // One token: state' = exp(g) * state + key valueᵀ, output = scale * query state'.
-// With BONUS: output = scale * query (state + (bonus * key) valueᵀ).
+// With a bonus: output = scale * query (state + (bonus * key) valueᵀ).
 // Dispatch: one invocation per batch, head and value; it walks its column of the state.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override DECAY: u32 = 2u; // 0 none, 1 per head, 2 per key
-override BONUS: bool = false;
+override PER_KEY: bool = true; // log_decay per key; else per head
 
+@link
 alias Element = f32; // or f16: how the caller's rows are stored; all arithmetic is in f32
 
 struct Shape {
@@ -14,14 +14,16 @@ struct Shape {
   groups: u32,
   keys: u32,
   values: u32,
-  scale: u32, // the bits of an f32
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> query: array<Element>; // [batch, groups, keys]
 @group(0) @binding(2) var<storage, read> key: array<Element>; // [batch, groups, keys]
 @group(0) @binding(3) var<storage, read> value: array<Element>; // [batch, heads, values]
-@group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [batch, heads, (keys)]
+@if(HAS_LOG_DECAY)
+@group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [batch, heads, (keys)]; else 0
+@if(HAS_BONUS)
 @group(0) @binding(5) var<storage, read> bonus: array<f32>; // [heads, keys]
 @group(0) @binding(6) var<storage, read> state: array<f32>; // [batch, heads, keys, values]
 @group(0) @binding(7) var<storage, read_write> output: array<Element>; // [batch, heads, values]
@@ -44,12 +46,14 @@ fn linear_attention_step(
   let row = (batch * shape.groups + head / (shape.heads / shape.groups)) * shape.keys;
   let v = f32(value[index]);
   var decay = 1.0;
-  if (DECAY == 1u) {
+  @if(HAS_LOG_DECAY)
+  if (!PER_KEY) {
     decay = exp(log_decay[matrix]);
   }
   var sum = 0.0;
   for (var k = 0u; k < shape.keys; k++) {
-    if (DECAY == 2u) {
+    @if(HAS_LOG_DECAY)
+    if (PER_KEY) {
       decay = exp(log_decay[matrix * shape.keys + k]);
     }
     let cell = (matrix * shape.keys + k) * shape.values + column;
@@ -57,11 +61,10 @@ fn linear_attention_step(
     let update = f32(key[row + k]) * v;
     let after = decay * before + update;
     final_state[cell] = after;
-    if (BONUS) {
-      sum += f32(query[row + k]) * (before + bonus[head * shape.keys + k] * update);
-    } else {
-      sum += f32(query[row + k]) * after;
-    }
+    @if(HAS_BONUS)
+    sum += f32(query[row + k]) * (before + bonus[head * shape.keys + k] * update);
+    @else
+    sum += f32(query[row + k]) * after;
   }
-  output[index] = Element(bitcast<f32>(shape.scale) * sum);
+  output[index] = Element(shape.scale * sum);
 }

@@ -5,7 +5,6 @@
 // Dispatch: one invocation per sequence, head, 4 keys and 4 values, sequential over the chunks.
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HAS_DECAY: bool = true;
 
 struct Shape {
   sequences: u32,
@@ -13,15 +12,17 @@ struct Shape {
   key_vectors: u32,
   value_vectors: u32,
   blocks: u32, // in a chunk
-  has_initial: u32, // 0 or 1
   backward: u32, // 0 or 1
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> sequences: array<vec4u>; // [sequences]: first chunk, end, number, begun before 1 | goes on 2
+@if(HAS_DECAYS)
 @group(0) @binding(2) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
-@group(0) @binding(3) var<storage, read> initial: array<vec4f>; // [sequences, heads, keys, value_vectors]
-@group(0) @binding(4) var<storage, read> border: array<vec4f>; // [heads, keys, value_vectors]
+@if(HAS_INITIAL)
+@group(0) @binding(3) var<storage, read> initial: array<vec4f>; // [sequences, heads, keys, value_vectors]; else 0
+@if(HAS_BORDER)
+@group(0) @binding(4) var<storage, read> border: array<vec4f>; // [heads, keys, value_vectors], where a sequence reaches over it
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 @group(0) @binding(6) var<storage, read_write> final_state: array<vec4f>; // [sequences, heads, keys, value_vectors]
 
@@ -47,8 +48,10 @@ fn pass_states(
   let backward = shape.backward == 1u;
   var state = mat4x4f();
   if ((range.w & select(1u, 2u, backward)) != 0u) {
+    @if(HAS_BORDER)
     state = mat4x4f(border[at.x], border[at.y], border[at.z], border[at.w]);
-  } else if (shape.has_initial == 1u) {
+  } else {
+    @if(HAS_INITIAL)
     state = mat4x4f(initial[here.x], initial[here.y], initial[here.z], initial[here.w]);
   }
   for (var step = range.x; step < range.y; step++) {
@@ -59,7 +62,7 @@ fn pass_states(
     states[slot.y] = state[1];
     states[slot.z] = state[2];
     states[slot.w] = state[3];
-    if (HAS_DECAY) {
+    @if(HAS_DECAYS) {
       // From the chunk's start to its last block, and that block.
       let last = (((chunk + 1u) * shape.blocks - 1u) * shape.heads + head) * 3u *
         shape.key_vectors + key_vector;

@@ -1,19 +1,14 @@
-import { elementKernel, floatBits, kernel, type Tensor } from "../gpu/mod.ts";
-import chunkDecaySource from "./chunk_decay.wgsl" with { type: "text" };
-import chunkOutputsSource from "./chunk_outputs.wgsl" with { type: "text" };
-import chunkScoresSource from "./chunk_scores.wgsl" with { type: "text" };
-import chunkStatesSource from "./chunk_states.wgsl" with { type: "text" };
-import diagonalScoresSource from "./diagonal_scores.wgsl" with { type: "text" };
-import passStatesSource from "./pass_states.wgsl" with { type: "text" };
+import type { Tensor } from "../gpu/mod.ts";
 import { type Problem, workgroupsFor } from "./problem.ts";
+import { LINEAR_ATTENTION } from "./shaders.ts";
 import { BLOCK, type Slab } from "./slabs.ts";
 
-const CHUNK_DECAY = elementKernel("chunk_decay", chunkDecaySource);
-const CHUNK_SCORES = elementKernel("chunk_scores", chunkScoresSource);
-const DIAGONAL_SCORES = elementKernel("diagonal_scores", diagonalScoresSource);
-const CHUNK_STATES = elementKernel("chunk_states", chunkStatesSource);
-const PASS_STATES = kernel("pass_states", passStatesSource);
-const CHUNK_OUTPUTS = elementKernel("chunk_outputs", chunkOutputsSource);
+const CHUNK_DECAY = LINEAR_ATTENTION.kernel("chunk_decay");
+const CHUNK_SCORES = LINEAR_ATTENTION.kernel("chunk_scores");
+const DIAGONAL_SCORES = LINEAR_ATTENTION.kernel("diagonal_scores");
+const CHUNK_STATES = LINEAR_ATTENTION.kernel("chunk_states");
+const PASS_STATES = LINEAR_ATTENTION.kernel("pass_states");
+const CHUNK_OUTPUTS = LINEAR_ATTENTION.kernel("chunk_outputs");
 
 /** Rows of queries or keys as a kernel reads them. */
 export interface Rows {
@@ -28,8 +23,8 @@ export interface Rows {
 export interface Decayed extends Disposable {
   readonly query: Rows;
   readonly key: Rows;
-  /** `[chunks, blocks, heads, 3, keyDim]`; any tensor where nothing decays. */
-  readonly decays: Tensor;
+  /** `[chunks, blocks, heads, 3, keyDim]`; undefined where nothing decays. */
+  readonly decays: Tensor | undefined;
 }
 
 /** Decays queries and keys to the borders of their blocks; without decay they are as they were. */
@@ -40,15 +35,19 @@ export function decayToBlocks(problem: Problem, slab: Slab): Decayed {
     return {
       query: { tensor: query, heads: groups, offset: 0 },
       key: { tensor: key, heads: groups, offset: 0 },
-      decays: chunks,
+      decays: undefined,
       [Symbol.dispose](): void {},
     };
   }
   const decayed = gpu.empty([2, rows, heads, keyVectors * 4]);
   const decays = gpu.empty([count, blocks, heads, 3, keyVectors * 4]);
-  gpu.dispatch(CHUNK_DECAY({ Element: query.dtype }), {
-    constants: { PER_KEY: problem.perKey, READS_BEFORE: problem.bonus !== undefined },
-    uniform: [count, heads, groups, keyVectors, blocks, firstRow, rows],
+  gpu.dispatch(CHUNK_DECAY, {
+    constants: {
+      Element: query.dtype,
+      PER_KEY: problem.perKey,
+      READS_BEFORE: problem.bonus !== undefined,
+    },
+    uniform: { chunks: count, heads, groups, keyVectors, blocks, firstRow, rows },
     read: { chunks, query, key, logDecay },
     write: { decayed, decays },
     workgroups: workgroupsFor(count * heads * keyVectors),
@@ -76,29 +75,21 @@ export function queryKeyScores(
   const scores = emptyScores(problem, slab, transposed);
   if (logDecay === undefined || blocks > 1) {
     dispatchScores(problem, slab, scores, decayed.query, decayed.key, keyVectors, {
-      decays: logDecay && decayed.decays,
+      decays: decayed.decays,
       diagonal: logDecay === undefined,
       transposed,
     });
   }
   if (logDecay !== undefined) {
-    gpu.dispatch(DIAGONAL_SCORES({ Element: problem.query.dtype }), {
-      constants: { PER_KEY: problem.perKey, BONUS: problem.bonus !== undefined },
-      uniform: [
-        slab.count,
-        heads,
-        groups,
-        keyVectors,
-        blocks,
-        Number(transposed),
-        floatBits(scale),
-      ],
+    gpu.dispatch(DIAGONAL_SCORES, {
+      constants: { Element: problem.query.dtype, PER_KEY: problem.perKey },
+      uniform: { chunks: slab.count, heads, groups, keyVectors, blocks, transposed, scale },
       read: {
         chunks: slab.chunks,
         query: problem.query,
         key: problem.key,
         logDecay,
-        bonus: problem.bonus ?? slab.chunks,
+        bonus: problem.bonus,
       },
       write: { scores },
       workgroups: workgroupsFor(slab.count * heads * blocks),
@@ -141,21 +132,21 @@ function dispatchScores(
   const { gpu, heads, blocks, scale } = problem;
   const { decays, diagonal, transposed } = options;
   const pairs = diagonal ? blocks * (blocks + 1) / 2 : blocks * (blocks - 1) / 2;
-  gpu.dispatch(CHUNK_SCORES({ Element: a.tensor.dtype }), {
-    constants: { HAS_DECAY: decays !== undefined, INCLUDE_DIAGONAL: diagonal },
-    uniform: [
-      slab.count,
+  gpu.dispatch(CHUNK_SCORES, {
+    constants: { Element: a.tensor.dtype, INCLUDE_DIAGONAL: diagonal },
+    uniform: {
+      chunks: slab.count,
       heads,
-      a.heads,
+      aHeads: a.heads,
       vectors,
       blocks,
       pairs,
-      a.offset,
-      b.offset,
-      Number(transposed),
-      floatBits(scale),
-    ],
-    read: { chunks: slab.chunks, a: a.tensor, b: b.tensor, decays: decays ?? slab.chunks },
+      aOffset: a.offset,
+      bOffset: b.offset,
+      transposed,
+      scale,
+    },
+    read: { chunks: slab.chunks, a: a.tensor, b: b.tensor, decays },
     write: { scores },
     workgroups: workgroupsFor(slab.count * pairs * heads),
   });
@@ -177,50 +168,42 @@ export function chunkStates(
   slab: Slab,
   a: Rows,
   b: Tensor,
-  decays: Tensor,
+  decays: Tensor | undefined,
   ends: StateEnds,
   options: { backward: boolean },
 ): Tensor {
   const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
   const { backward } = options;
-  const hasDecay = problem.logDecay !== undefined;
   const states = gpu.empty([slab.count, heads, keyVectors * 4, valueVectors * 4]);
-  gpu.dispatch(CHUNK_STATES({ Element: b.dtype, DecayedElement: a.tensor.dtype }), {
-    constants: { HAS_DECAY: hasDecay },
-    uniform: [
-      slab.count,
+  gpu.dispatch(CHUNK_STATES, {
+    constants: { Element: b.dtype, DecayedElement: a.tensor.dtype },
+    uniform: {
+      chunks: slab.count,
       heads,
-      a.heads,
+      aHeads: a.heads,
       keyVectors,
       valueVectors,
       blocks,
-      a.offset,
-      Number(backward),
-      floatBits(backward ? scale : 1),
-    ],
+      aOffset: a.offset,
+      backward,
+      scale: backward ? scale : 1,
+    },
     read: { chunks: slab.chunks, a: a.tensor, b, decays },
     write: { states },
     workgroups: workgroupsFor(slab.count * heads * keyVectors * valueVectors / 4),
   });
   const { initial, border, final } = ends;
   gpu.dispatch(PASS_STATES, {
-    constants: { HAS_DECAY: hasDecay },
-    uniform: [
-      slab.sequenceCount,
+    uniform: {
+      sequences: slab.sequenceCount,
       heads,
       keyVectors,
       valueVectors,
       blocks,
-      Number(initial !== undefined),
-      Number(backward),
-    ],
-    read: {
-      sequences: slab.sequences,
-      decays,
-      initial: initial ?? slab.sequences,
-      border: border ?? slab.sequences,
+      backward,
     },
-    write: { states, final },
+    read: { sequences: slab.sequences, decays, initial, border },
+    write: { states, finalState: final },
     workgroups: workgroupsFor(slab.sequenceCount * heads * keyVectors * valueVectors),
   });
   return states;
@@ -248,26 +231,26 @@ export function takeBorder(
 export function chunkOutputs(
   problem: Problem,
   slab: Slab,
-  inputs: { a: Rows; value: Tensor; decays: Tensor; scores: Tensor; states: Tensor },
+  inputs: { a: Rows; value: Tensor; decays: Tensor | undefined; scores: Tensor; states: Tensor },
   output: Tensor,
   options: { reversed: boolean },
 ): void {
   const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
   const { a, value, decays, scores, states } = inputs;
   const { reversed } = options;
-  gpu.dispatch(CHUNK_OUTPUTS({ Element: value.dtype, DecayedElement: a.tensor.dtype }), {
-    constants: { HAS_DECAY: problem.logDecay !== undefined },
-    uniform: [
-      slab.count,
+  gpu.dispatch(CHUNK_OUTPUTS, {
+    constants: { Element: value.dtype, DecayedElement: a.tensor.dtype },
+    uniform: {
+      chunks: slab.count,
       heads,
-      a.heads,
+      aHeads: a.heads,
       keyVectors,
       valueVectors,
       blocks,
-      a.offset,
-      Number(reversed),
-      floatBits(reversed ? 1 : scale),
-    ],
+      aOffset: a.offset,
+      reversed,
+      scale: reversed ? 1 : scale,
+    },
     read: { chunks: slab.chunks, a: a.tensor, value, decays, scores, states },
     write: { output },
     workgroups: workgroupsFor(slab.count * blocks * heads * valueVectors / 2),

@@ -2,16 +2,15 @@ import {
   checkRank,
   checkTensor,
   type DataType,
-  elementKernel,
   FLOATS,
   type Gpu,
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
-import resizeRowsSource from "./resize_rows.wgsl" with { type: "text" };
+import { LINEAR_ATTENTION } from "./shaders.ts";
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
-const RESIZE_ROWS = elementKernel("resize_rows", resizeRowsSource);
+const RESIZE_ROWS = LINEAR_ATTENTION.kernel("resize_rows");
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
 const TILE = 8;
@@ -115,8 +114,9 @@ function resizeRows(
   dtype: DataType = x.dtype,
 ): Tensor {
   const y = gpu.empty([rows, to], dtype);
-  gpu.dispatch(RESIZE_ROWS({ Element: x.dtype, ResultElement: dtype }), {
-    uniform: [rows, from, to],
+  gpu.dispatch(RESIZE_ROWS, {
+    constants: { Element: x.dtype, ResultElement: dtype },
+    uniform: { rows, xColumns: from, yColumns: to },
     read: { x },
     write: { y },
     workgroups: workgroupsFor(rows * to),

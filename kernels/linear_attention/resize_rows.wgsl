@@ -3,7 +3,9 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+@link
 alias Element = f32; // or f16: of x
+@link
 alias ResultElement = f32; // or f16: of y
 
 struct Shape {

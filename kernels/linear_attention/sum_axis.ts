@@ -1,8 +1,8 @@
-import { type Gpu, kernel, type Tensor } from "../gpu/mod.ts";
+import type { Gpu, Tensor } from "../gpu/mod.ts";
 import { workgroupsFor } from "./problem.ts";
-import sumAxisSource from "./sum_axis.wgsl" with { type: "text" };
+import { LINEAR_ATTENTION } from "./shaders.ts";
 
-const SUM_AXIS = kernel("sum_axis", sumAxisSource);
+const SUM_AXIS = LINEAR_ATTENTION.kernel("sum_axis");
 /** Terms that an invocation sums. */
 const TERMS = 4096;
 
@@ -12,7 +12,7 @@ export function sumAxis(gpu: Gpu, x: Tensor, outer: number, count: number, inner
   const y = gpu.empty(parts === 1 ? [outer, inner] : [outer, parts, inner]);
   gpu.dispatch(SUM_AXIS, {
     constants: { TERMS },
-    uniform: [outer, count, inner, parts],
+    uniform: { outer, count, inner, parts },
     read: { x },
     write: { y },
     workgroups: workgroupsFor(outer * parts * inner),

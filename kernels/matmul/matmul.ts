@@ -2,16 +2,11 @@ import {
   checkTensor,
   type DataType,
   elementCount,
-  elementKernel,
   FLOATS,
   type Gpu,
   type Tensor,
 } from "../gpu/mod.ts";
-import matmulPadSource from "./matmul_pad.wgsl" with { type: "text" };
-import matmulRegisterSource from "./matmul_register.wgsl" with { type: "text" };
-import matmulSumSource from "./matmul_sum.wgsl" with { type: "text" };
-import matmulVectorSource from "./matmul_vector.wgsl" with { type: "text" };
-import matmulWorkgroupSource from "./matmul_workgroup.wgsl" with { type: "text" };
+import { MATMUL as SHADERS } from "./shaders.ts";
 import {
   type MatmulAlgorithm,
   type MatmulShape,
@@ -21,11 +16,11 @@ import {
   vectorTiling,
 } from "./tiling.ts";
 
-const MATMUL_PAD = elementKernel("matmul_pad", matmulPadSource);
-const MATMUL_REGISTER = elementKernel("matmul_register", matmulRegisterSource);
-const MATMUL_SUM = elementKernel("matmul_sum", matmulSumSource);
-const MATMUL_VECTOR = elementKernel("matmul_vector", matmulVectorSource);
-const MATMUL_WORKGROUP = elementKernel("matmul_workgroup", matmulWorkgroupSource);
+const MATMUL_PAD = SHADERS.kernel("matmul_pad");
+const MATMUL_REGISTER = SHADERS.kernel("matmul_register");
+const MATMUL_SUM = SHADERS.kernel("matmul_sum");
+const MATMUL_VECTOR = SHADERS.kernel("matmul_vector");
+const MATMUL_WORKGROUP = SHADERS.kernel("matmul_workgroup");
 /** Invocations of a workgroup of the register kernel, each with a tile of its own. */
 const REGISTER_WORKGROUP = 8;
 
@@ -167,16 +162,17 @@ function transposed(product: Product): Product {
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
   const { a, b, bias, batches, rows, columns, reduction } = product;
   const tiling = vectorTiling(gpu.adapter.software, product);
-  gpu.dispatch(MATMUL_VECTOR(elements(product, output)), {
+  gpu.dispatch(MATMUL_VECTOR, {
     constants: {
+      ...elements(product, output),
       ...tiling,
       ...flags(product),
-      ...epilogue(product),
+      ACCUMULATE: product.accumulate,
       ALIGNED: columns % 4 === 0 && reduction % 4 === 0,
     },
     uniform: shapeFields(product),
-    read: { a, b, bFours: b, bias: bias ?? a },
-    write: { output },
+    read: { a, b, bias },
+    write: { c: output },
     workgroups: batches * rows * Math.ceil(columns / (4 * tiling.GROUPS)),
   });
 }
@@ -190,11 +186,19 @@ function workgroupProduct(
   const direct = tiling.splits === 1;
   const { batches, rows, columns } = product;
   using partial = direct ? undefined : gpu.empty([tiling.splits, batches, rows, columns]);
-  gpu.dispatch(MATMUL_WORKGROUP(elements(product, partial ?? output)), {
-    constants: { ...flags(product), ...epilogue(direct ? product : undefined) },
-    uniform: [...shapeFields(product), tiling.splits, tiling.splitLength],
-    read: { a: product.a, b: product.b, bias: product.bias ?? product.a },
-    write: { output: partial ?? output },
+  gpu.dispatch(MATMUL_WORKGROUP, {
+    constants: {
+      ...elements(product, partial ?? output),
+      ...flags(product),
+      ACCUMULATE: direct && product.accumulate,
+    },
+    uniform: {
+      ...shapeFields(product),
+      splits: tiling.splits,
+      splitLength: tiling.splitLength,
+    },
+    read: { a: product.a, b: product.b, bias: direct ? product.bias : undefined },
+    write: { c: partial ?? output },
     workgroups: tileWorkgroups(tiling, product, 1),
   });
   if (partial) sumPartial(gpu, product, partial, output);
@@ -231,24 +235,25 @@ function registerProduct(
     paddedRows,
     paddedColumns,
   ]);
-  gpu.dispatch(MATMUL_REGISTER(elements(product, partial ?? output)), {
+  gpu.dispatch(MATMUL_REGISTER, {
     constants: {
+      ...elements(product, partial ?? output),
       WORKGROUP_SIZE: REGISTER_WORKGROUP,
       ...flags(product),
-      ...epilogue(direct ? product : undefined),
+      ACCUMULATE: direct && product.accumulate,
     },
-    uniform: [
+    uniform: {
       batches,
-      paddedRows,
-      paddedColumns,
-      paddedReduction,
-      product.aStride === 0 ? 0 : paddedRows * paddedReduction,
-      product.bStride === 0 ? 0 : paddedReduction * paddedColumns,
-      tiling.splits,
-      tiling.splitLength,
-    ],
-    read: { a, b, bias: product.bias ?? a },
-    write: { output: partial ?? output },
+      rows: paddedRows,
+      columns: paddedColumns,
+      reduction: paddedReduction,
+      aStride: product.aStride === 0 ? 0 : paddedRows * paddedReduction,
+      bStride: product.bStride === 0 ? 0 : paddedReduction * paddedColumns,
+      splits: tiling.splits,
+      splitLength: tiling.splitLength,
+    },
+    read: { a, b, bias: direct ? product.bias : undefined },
+    write: { c: partial ?? output },
     workgroups: tileWorkgroups(tiling, product, REGISTER_WORKGROUP),
   });
   if (partial) sumPartial(gpu, product, partial, output);
@@ -264,10 +269,11 @@ function padded(
 ): Tensor {
   if (rows === paddedRows && columns === paddedColumns) return source.reshape(source.shape);
   const result = gpu.empty([batches, paddedRows, paddedColumns], source.dtype);
-  gpu.dispatch(MATMUL_PAD({ Element: source.dtype }), {
-    uniform: [batches, rows, columns, paddedRows, paddedColumns],
+  gpu.dispatch(MATMUL_PAD, {
+    constants: { Element: source.dtype },
+    uniform: { batches, rows, columns, paddedRows, paddedColumns },
     read: { source },
-    write: { result },
+    write: { padded: result },
     workgroups: Math.ceil(result.size / 64),
   });
   return result;
@@ -278,11 +284,11 @@ function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor)
   const [splits, , partialRows, partialColumns] = partial.shape;
   const { batches, rows, columns } = product;
   const { ElementBias, ElementC } = elements(product, output);
-  gpu.dispatch(MATMUL_SUM({ ElementBias, ElementC }), {
-    constants: epilogue(product),
-    uniform: [splits, batches, rows, columns, partialRows, partialColumns],
-    read: { partial, bias: product.bias ?? partial },
-    write: { output },
+  gpu.dispatch(MATMUL_SUM, {
+    constants: { ElementBias, ElementC, ACCUMULATE: product.accumulate },
+    uniform: { splits, batches, rows, columns, partialRows, partialColumns },
+    read: { partial, bias: product.bias },
+    write: { c: output },
     workgroups: Math.ceil(output.size / 64),
   });
 }
@@ -304,14 +310,9 @@ function flags({ transposeA, transposeB }: Product): Record<string, boolean> {
   return { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB };
 }
 
-/** What the kernel that writes the output adds; nothing where it writes partial products. */
-function epilogue(product: Product | undefined): Record<string, boolean> {
-  return { ACCUMULATE: product?.accumulate ?? false, HAS_BIAS: product?.bias !== undefined };
-}
-
-function shapeFields(product: Product): number[] {
+function shapeFields(product: Product): Record<string, number> {
   const { batches, rows, columns, reduction, aStride, bStride } = product;
-  return [batches, rows, columns, reduction, aStride, bStride];
+  return { batches, rows, columns, reduction, aStride, bStride };
 }
 
 function roundUp4(extent: number): number {

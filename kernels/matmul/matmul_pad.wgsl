@@ -3,6 +3,7 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 
+@link
 alias Element = f32; // or f16
 
 struct Shape {

@@ -9,12 +9,15 @@ override WORKGROUP_SIZE: u32 = 8u;
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
-override HAS_BIAS: bool = false;
 
 // How the matrices are stored, as f32 or as f16; sums are in f32.
+@link
 alias ElementA = f32;
+@link
 alias ElementB = f32;
+@link
 alias ElementBias = f32;
+@link
 alias ElementC = f32;
 
 struct Shape {
@@ -31,6 +34,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
+@if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [N]
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, N]
 
@@ -107,9 +111,8 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   }
   let i = start + (row * shape.columns + column) / 4u;
   var total = value;
-  if (HAS_BIAS) {
-    total += vec4f(bias[column / 4u]);
-  }
+  @if(HAS_BIAS)
+  total += vec4f(bias[column / 4u]);
   if (ACCUMULATE) {
     total += vec4f(c[i]);
   }

@@ -4,9 +4,10 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ACCUMULATE: bool = false;
-override HAS_BIAS: bool = false;
 
+@link
 alias ElementBias = f32; // or f16
+@link
 alias ElementC = f32; // or f16
 
 struct Shape {
@@ -20,6 +21,7 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<f32>; // [splits, batches, partial_rows, partial_columns]
+@if(HAS_BIAS)
 @group(0) @binding(2) var<storage, read> bias: array<ElementBias>; // [columns]
 @group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, columns]
 
@@ -42,9 +44,8 @@ fn matmul_sum(
     sum += partial[i];
     i += shape.batches * shape.partial_rows * shape.partial_columns;
   }
-  if (HAS_BIAS) {
-    sum += f32(bias[column]);
-  }
+  @if(HAS_BIAS)
+  sum += f32(bias[column]);
   if (ACCUMULATE) {
     sum += f32(c[index]);
   }

@@ -11,13 +11,15 @@ override LANES: u32 = 1u; // a power of two
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
-override HAS_BIAS: bool = false;
-override ALIGNED: bool = false; // whether N and K are multiples of 4
 
 // How the matrices are stored, as f32 or as f16; sums are in f32.
+@link
 alias ElementA = f32;
+@link
 alias ElementB = f32;
+@link
 alias ElementBias = f32;
+@link
 alias ElementC = f32;
 
 struct Shape {
@@ -31,10 +33,13 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
+@if(ALIGNED) // N and K are multiples of 4
+@group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
+@else
 @group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
-@group(0) @binding(3) var<storage, read> b_fours: array<vec4<ElementB>>; // b once more, by fours
-@group(0) @binding(4) var<storage, read> bias: array<ElementBias>; // [N]
-@group(0) @binding(5) var<storage, read_write> c: array<ElementC>; // [batches, M, N]
+@if(HAS_BIAS)
+@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [N]
+@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [batches, M, N]
 
 var<workgroup> partial: array<vec4f, GROUPS * LANES>;
 
@@ -46,6 +51,7 @@ fn a_at(start: u32, row: u32, k: u32) -> f32 {
   return f32(a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)]);
 }
 
+@if(!ALIGNED)
 fn b_at(start: u32, k: u32, column: u32) -> f32 {
   if (k >= shape.reduction || column >= shape.columns) {
     return 0.0;
@@ -54,13 +60,15 @@ fn b_at(start: u32, k: u32, column: u32) -> f32 {
 }
 
 // Four columns of op(B) at a step of K; or, where B is transposed, four steps of K of a column.
+@if(ALIGNED)
 fn b_four(start: u32, k: u32, column: u32) -> vec4f {
-  if (ALIGNED && TRANSPOSE_B) {
-    return vec4f(b_fours[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u]);
+  if (TRANSPOSE_B) {
+    return vec4f(b[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u]);
   }
-  if (ALIGNED) {
-    return vec4f(b_fours[(start + k * shape.columns + min(column, shape.columns - 4u)) / 4u]);
-  }
+  return vec4f(b[(start + k * shape.columns + min(column, shape.columns - 4u)) / 4u]);
+}
+@else
+fn b_four(start: u32, k: u32, column: u32) -> vec4f {
   if (TRANSPOSE_B) {
     return vec4f(
       b_at(start, k, column),
@@ -138,9 +146,8 @@ fn matmul_vector(
   for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
     let i = (batch * shape.rows + row) * shape.columns + column + j;
     var value = total[j];
-    if (HAS_BIAS) {
-      value += f32(bias[column + j]);
-    }
+    @if(HAS_BIAS)
+    value += f32(bias[column + j]);
     if (ACCUMULATE) {
       value += f32(c[i]);
     }

@@ -8,12 +8,15 @@
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
-override HAS_BIAS: bool = false;
 
 // How the matrices are stored, as f32 or as f16; sums are in f32.
+@link
 alias ElementA = f32;
+@link
 alias ElementB = f32;
+@link
 alias ElementBias = f32;
+@link
 alias ElementC = f32;
 
 struct Shape {
@@ -30,6 +33,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
 @group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
+@if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [N]
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [splits, batches, M, N]
 
@@ -61,9 +65,8 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
     let i = start + row * shape.columns + column + j;
     var total = value[j];
-    if (HAS_BIAS) {
-      total += f32(bias[column + j]);
-    }
+    @if(HAS_BIAS)
+    total += f32(bias[column + j]);
     if (ACCUMULATE) {
       total += f32(c[i]);
     }

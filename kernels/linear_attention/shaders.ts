@@ -1,0 +1,33 @@
+import { shaders } from "../gpu/mod.ts";
+import block_gradient from "./block_gradient.wgsl" with { type: "text" };
+import bonus_gradient from "./bonus_gradient.wgsl" with { type: "text" };
+import chunk_decay from "./chunk_decay.wgsl" with { type: "text" };
+import chunk_outputs from "./chunk_outputs.wgsl" with { type: "text" };
+import chunk_scores from "./chunk_scores.wgsl" with { type: "text" };
+import chunk_states from "./chunk_states.wgsl" with { type: "text" };
+import decay_carry from "./decay_carry.wgsl" with { type: "text" };
+import diagonal_scores from "./diagonal_scores.wgsl" with { type: "text" };
+import input_gradient from "./input_gradient.wgsl" with { type: "text" };
+import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
+import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
+import pass_states from "./pass_states.wgsl" with { type: "text" };
+import resize_rows from "./resize_rows.wgsl" with { type: "text" };
+import sum_axis from "./sum_axis.wgsl" with { type: "text" };
+
+/** The shader files of this folder. */
+export const LINEAR_ATTENTION = shaders("linear_attention", {
+  block_gradient,
+  bonus_gradient,
+  chunk_decay,
+  chunk_outputs,
+  chunk_scores,
+  chunk_states,
+  decay_carry,
+  diagonal_scores,
+  input_gradient,
+  linear_attention_recurrent,
+  linear_attention_step,
+  pass_states,
+  resize_rows,
+  sum_axis,
+});
