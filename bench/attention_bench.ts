@@ -5,11 +5,11 @@
  * @module
  */
 import { flashAttention, flashAttentionBackward, flashAttentionStep } from "../kernels/mod.ts";
-import { elementCount, kernel, matmul, openGpu, type Tensor } from "../kernels/mod.ts";
-import attentionPlainSource from "./attention_plain.wgsl" with { type: "text" };
+import { elementCount, matmul, openGpu, type Tensor } from "../kernels/mod.ts";
 import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
+import { BENCH } from "./shaders.ts";
 
-const ATTENTION_PLAIN = kernel("attention_plain", attentionPlainSource);
+const ATTENTION_PLAIN = BENCH.kernel("attention_plain");
 const TIME = 1024;
 const HEADS = 4;
 const DIM = 64;
@@ -82,7 +82,7 @@ function plain(time: number): Contender {
     run: () =>
       gpu.dispatch(ATTENTION_PLAIN, {
         constants: { SCALE: 1 / Math.sqrt(DIM) },
-        uniform: [time, HEADS, DIM / 4],
+        uniform: { time, heads: HEADS, quads: DIM / 4 },
         read: { query, key, value },
         write: { scores, y },
         workgroups: [Math.ceil(time / 64), HEADS],

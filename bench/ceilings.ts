@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type CopyWork, copyWork, type Gpu, kernel, type Tensor } from "../kernels/gpu/mod.ts";
-import fmaChainSource from "./fma_chain.wgsl" with { type: "text" };
+import { type CopyWork, copyWork, type Gpu, type Tensor } from "../kernels/gpu/mod.ts";
 import { compare, type Contender } from "./measure.ts";
+import { BENCH } from "./shaders.ts";
 
-const FMA_CHAIN = kernel("fma_chain", fmaChainSource);
+const FMA_CHAIN = BENCH.kernel("fma_chain");
 /** Chains of an invocation of `fma_chain`, and steps of an iteration. */
 const CHAINS = 12;
 const STEPS_PER_ITERATION = 16;
@@ -63,7 +63,7 @@ export function fmaCeiling(gpu: Gpu, flops: number): FmaCeiling {
     run: () =>
       gpu.dispatch(FMA_CHAIN, {
         constants: { FACTOR, ADDEND },
-        uniform: [iterations],
+        uniform: { iterations },
         write: { sums },
         workgroups: invocations / 64,
       }),

@@ -6,19 +6,18 @@
  */
 import { flashAttention } from "../kernels/attention/mod.ts";
 import { deltaRule, deltaRuleRecurrent } from "../kernels/delta_rule/mod.ts";
-import { elementCount, type Gpu, kernel, type Tensor } from "../kernels/gpu/mod.ts";
+import { elementCount, type Gpu, type Tensor } from "../kernels/gpu/mod.ts";
 import { linearAttention, linearAttentionRecurrent } from "../kernels/linear_attention/mod.ts";
 import { matmul } from "../kernels/matmul/mod.ts";
-import attentionPlainSource from "./attention_plain.wgsl" with { type: "text" };
-import matmulDotSource from "./matmul_dot.wgsl" with { type: "text" };
 import type { Contender } from "./measure.ts";
 import type { Form, Peer } from "./peers/peer.ts";
 import { jax } from "./peers/jax.ts";
 import { onnxRuntime } from "./peers/onnx_runtime.ts";
 import { tensorflow } from "./peers/tensorflow.ts";
+import { BENCH } from "./shaders.ts";
 
-const ATTENTION_PLAIN = kernel("attention_plain", attentionPlainSource);
-const MATMUL_DOT = kernel("matmul_dot", matmulDotSource);
+const ATTENTION_PLAIN = BENCH.kernel("attention_plain");
+const MATMUL_DOT = BENCH.kernel("matmul_dot");
 const HEADS = 4;
 const DIM = 64;
 const EXTENT = 512;
@@ -188,7 +187,7 @@ function matrices(gpu: Gpu): Comparison {
     plain: (gpu) => {
       const c = gpu.empty(shape);
       gpu.dispatch(MATMUL_DOT, {
-        uniform: [EXTENT, EXTENT, EXTENT],
+        uniform: { rows: EXTENT, columns: EXTENT, reduction: EXTENT },
         read: inputs,
         write: { c },
         workgroups: EXTENT ** 2 / 64,
@@ -225,7 +224,7 @@ function attention(gpu: Gpu, time: number): Comparison {
       const y = gpu.empty(inputs.value.shape);
       gpu.dispatch(ATTENTION_PLAIN, {
         constants: { SCALE: 1 / Math.sqrt(DIM) },
-        uniform: [time, HEADS, DIM / 4],
+        uniform: { time, heads: HEADS, quads: DIM / 4 },
         read: inputs,
         write: { scores, y },
         workgroups: [Math.ceil(time / 64), HEADS],

@@ -6,11 +6,11 @@
  * @module
  */
 import { causalConvolution, causalConvolutionBackward } from "../kernels/convolution/mod.ts";
-import { elementCount, kernel, openGpu, type Tensor } from "../kernels/gpu/mod.ts";
-import convolutionNaiveSource from "./convolution_naive.wgsl" with { type: "text" };
+import { elementCount, openGpu, type Tensor } from "../kernels/gpu/mod.ts";
 import { measure } from "./measure.ts";
+import { BENCH } from "./shaders.ts";
 
-const CONVOLUTION_NAIVE = kernel("convolution_naive", convolutionNaiveSource);
+const CONVOLUTION_NAIVE = BENCH.kernel("convolution_naive");
 const RUNS = 32;
 const TIME = 4096;
 const CHANNELS = 256;
@@ -40,7 +40,7 @@ const output = gpu.empty([1, TIME, CHANNELS]);
 const CONTENDERS: Record<string, () => void> = {
   "an invocation an output, no bias": () =>
     gpu.dispatch(CONVOLUTION_NAIVE, {
-      uniform: [TIME, CHANNELS, WIDTH],
+      uniform: { rows: TIME, channels: CHANNELS, width: WIDTH },
       read: { x, weight },
       write: { output },
       workgroups: TIME * CHANNELS / 64,

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type Gpu, kernel, openGpu } from "../kernels/gpu/mod.ts";
+import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { matmul } from "../kernels/matmul/mod.ts";
 import { fmaCeiling } from "./ceilings.ts";
-import matmulDotSource from "./matmul_dot.wgsl" with { type: "text" };
 import { benchGroup, compare, type Contender } from "./measure.ts";
+import { BENCH } from "./shaders.ts";
 
-const MATMUL_DOT = kernel("matmul_dot", matmulDotSource);
+const MATMUL_DOT = BENCH.kernel("matmul_dot");
 
 const gpu = await openGpu();
 const cube = [
@@ -88,7 +88,7 @@ function dotProducts(gpu: Gpu, extent: number): Contender {
     flops: 2 * extent ** 3,
     run: () =>
       gpu.dispatch(MATMUL_DOT, {
-        uniform: [extent, extent, extent],
+        uniform: { rows: extent, columns: extent, reduction: extent },
         read: { a, b },
         write: { c },
         workgroups: extent ** 2 / 64,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { elementCount, kernel, openGpu, type Tensor } from "../kernels/gpu/mod.ts";
+import { elementCount, openGpu, type Tensor } from "../kernels/gpu/mod.ts";
 import {
   rgLru,
   scan,
@@ -14,11 +14,10 @@ import {
   selectiveScanBackward,
 } from "../kernels/scan/mod.ts";
 import { compare, fittedExponent } from "./measure.ts";
-import scanRecurrentSource from "./scan_recurrent.wgsl" with { type: "text" };
-import selectiveScanRecurrentSource from "./selective_scan_recurrent.wgsl" with { type: "text" };
+import { BENCH } from "./shaders.ts";
 
-const SCAN_RECURRENT = kernel("scan_recurrent", scanRecurrentSource);
-const SELECTIVE_SCAN_RECURRENT = kernel("selective_scan_recurrent", selectiveScanRecurrentSource);
+const SCAN_RECURRENT = BENCH.kernel("scan_recurrent");
+const SELECTIVE_SCAN_RECURRENT = BENCH.kernel("selective_scan_recurrent");
 /** 256 channels of 16,384 steps fall out of a software adapter's cache, 64 do not. */
 const CHANNELS = [64, 256];
 const STATE = 16;
@@ -59,7 +58,7 @@ function contenders(time: number, channels: number): Record<string, Record<strin
     scan: {
       "token by token": () =>
         gpu.dispatch(SCAN_RECURRENT, {
-          uniform: [1, time, channels],
+          uniform: { batch: 1, time, channels },
           read: { decay, input },
           write: { output },
           workgroups: channels / 64,
@@ -72,7 +71,7 @@ function contenders(time: number, channels: number): Record<string, Record<strin
     "selective scan": {
       "token by token": () =>
         gpu.dispatch(SELECTIVE_SCAN_RECURRENT, {
-          uniform: [time, channels],
+          uniform: { time, channels },
           read: selective,
           write: { output },
           workgroups: channels / 64,

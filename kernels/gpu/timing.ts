@@ -1,9 +1,9 @@
 import type { Gpu } from "./gpu.ts";
-import { kernel } from "./kernel.ts";
+import { shaders } from "./shaders.ts";
 import type { Tensor } from "./tensor.ts";
-import copyFoursSource from "./copy_fours.wgsl" with { type: "text" };
+import copy_fours from "./copy_fours.wgsl" with { type: "text" };
 
-const COPY_FOURS = kernel("copy_fours", copyFoursSource);
+const COPY_FOURS = shaders("gpu", { copy_fours }).kernel("copy_fours");
 /** Vectors of four that a copy moves: 32 MB, which no cache that is near holds twice. */
 const COPIED_FOURS = 2 ** 21;
 /** How often copies are timed, and how many at a time. */
@@ -52,7 +52,7 @@ export function copyWork(gpu: Gpu): CopyWork {
     tensors: [source, destination],
     run: () =>
       gpu.dispatch(COPY_FOURS, {
-        uniform: [COPIED_FOURS],
+        uniform: { fours: COPIED_FOURS },
         read: { source },
         write: { destination },
         workgroups: COPIED_FOURS / 64,
