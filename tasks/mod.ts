@@ -73,10 +73,10 @@ export {
   parseLength,
   type SweepConfiguration,
   type SweepPoint,
-  SWEEPS,
   type TaskGrid,
   tokensOf,
 } from "./sweep/configuration.ts";
+export { SWEEPS } from "./experiments/mod.ts";
 export type { RecallChoice } from "./report/recall.ts";
 export type { Run } from "./report/runs.ts";
 export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";

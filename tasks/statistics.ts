@@ -130,6 +130,36 @@ function simplexShare(coefficients: readonly number[], t: number): number {
   return shares[above.length];
 }
 
+/**
+ * How likely it is that the mean of `a` exceeds that of `b` as much as it does, or more, if all values
+ * were of one kind: the share of all ways to part them into groups of these sizes (Fisher's exact
+ * permutation test, one-sided). It supposes no distribution; three against three give at least 1/20.
+ *
+ * @param a At least one value; with those of `b`, at most 20.
+ * @throws {RangeError} where a group is empty, or both together are larger.
+ */
+export function permutationTest(a: readonly number[], b: readonly number[]): number {
+  const all = [...a, ...b];
+  if (a.length === 0 || b.length === 0 || all.length > 20) {
+    throw new RangeError(
+      `Cannot test groups of ${a.length} and ${b.length} values: each must hold one at least, both together 20 at most`,
+    );
+  }
+  const observed = sum(a);
+  const slack = 1e-12 * all.length;
+  let [ways, asFar] = [0, 0];
+  const choose = (from: number, left: number, total: number): void => {
+    if (left === 0) {
+      ways++;
+      if (total >= observed - slack) asFar++;
+      return;
+    }
+    for (let i = from; i <= all.length - left; i++) choose(i + 1, left - 1, total + all[i]);
+  };
+  choose(0, a.length, 0);
+  return asFar / ways;
+}
+
 /** The mean of independent values with Student's interval. One value has no interval: NaN. */
 export function meanInterval(values: readonly number[]): Estimate {
   const count = values.length;

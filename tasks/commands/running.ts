@@ -1,6 +1,8 @@
 import { basename, join, resolve } from "@std/path";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { visible } from "../names.ts";
+import { findingLines, judgeFinding } from "../report/finding.ts";
+import { joinRuns } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
@@ -74,7 +76,11 @@ export async function tellResults(
       }`,
     );
   }
-  const files = await writeReport(out, [{ name: basename(resolve(out)), rows: compared }]);
+  const name = basename(resolve(out));
+  const own = joinRuns([{ name, rows: compared }]).rows;
+  const judged = judgeFinding(name, own);
+  if (judged !== undefined) print(findingLines(judged).join("\n") + "\n");
+  const files = await writeReport(out, [{ name, rows: compared }]);
   print(`${visible(join(out, RESULTS))}  ${rows.length} rows`);
   if (trainings.length > 0) {
     print(

@@ -1,13 +1,10 @@
 import { join } from "@std/path";
 import { INTERVENTION_NAMES } from "../../models/mod.ts";
+import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
+import { SWEEPS } from "../experiments/mod.ts";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import {
-  checkConfiguration,
-  hashOf,
-  type SweepConfiguration,
-  SWEEPS,
-} from "../sweep/configuration.ts";
+import { checkConfiguration, hashOf, type SweepConfiguration } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
@@ -173,6 +170,7 @@ function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
     throw new UsageError(`sweep takes one name: current arguments are ${operands.join(" ")}`);
   }
   const [name = "default"] = operands;
+  if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
     throw new UsageError(`There is no sweep ${name}: there are ${Object.keys(SWEEPS).join(", ")}`);
   }

@@ -1,6 +1,7 @@
 import type { Row } from "../sweep/rows.ts";
 import { describeDifferences } from "./differences.ts";
 import { figures, switchBoard, type Switches } from "./figures.ts";
+import { findingText, judgeFinding } from "./finding.ts";
 import { escape, listOf } from "./html.ts";
 import { weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
@@ -69,6 +70,7 @@ ${failedNote(failures)}
   }</nav>
 </header>
 ${board.menu}
+${claims(results)}
 ${
     sections.map(({ name, title, before = "", behind = "", shown }) =>
       `<section id="section-${name}"><h2>${title}</h2>${before}${
@@ -87,6 +89,19 @@ ${readingText(rows)}
 </body>
 </html>
 `;
+}
+
+/** The claims that runs are of, each with its verdict. */
+function claims({ runs, models, rows }: Results): string {
+  return runs.flatMap((run) => {
+    const names = new Map(
+      models.filter((model) => model.run === run).map(({ model, name }) => [model, name]),
+    );
+    const own = rows.filter(({ model }) => names.has(model))
+      .map((row) => ({ ...row, model: names.get(row.model)! }));
+    const judged = judgeFinding(run, own);
+    return judged === undefined ? [] : [findingText(judged)];
+  }).join("\n");
 }
 
 /** The parts of the page, a picture being what comes first. */

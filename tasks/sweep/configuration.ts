@@ -1,7 +1,3 @@
-import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "../experiments/induction.ts";
-import { INTERVENTIONS, INTERVENTIONS_SMALL } from "../experiments/interventions.ts";
-import { MQAR_PUBLISHED, MQAR_SMALL } from "../experiments/mqar.ts";
-import { PAPER_SWEEPS } from "./paper.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
 
 /** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
@@ -82,31 +78,6 @@ export function samplesOf(
   if (metric === "accuracy") return samples;
   return Math.min(samples, Math.max(FEWEST_SAMPLES, Math.ceil(TOKENS_ASKED / length)));
 }
-
-/** Five depths of a needle, of fewer samples each, as they are more together. */
-const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
-
-/** The sweeps that have a name. */
-export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
-  default: {
-    name: "default",
-    models: [],
-    tasks: [],
-    lengths: ["1x", "2x", "4x", "8x", "16x", "32x"],
-    depths: [],
-    loads: [],
-    seeds: [0, 1, 2],
-    samples: 24,
-    grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
-  },
-  ...PAPER_SWEEPS,
-  "mqar-published": MQAR_PUBLISHED,
-  "mqar-small": MQAR_SMALL,
-  "induction-published": INDUCTION_PUBLISHED,
-  "induction-small": INDUCTION_SMALL,
-  "interventions": INTERVENTIONS,
-  "interventions-small": INTERVENTIONS_SMALL,
-};
 
 /**
  * A length as it is typed.

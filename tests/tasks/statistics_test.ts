@@ -5,6 +5,7 @@ import {
   clusteredProportion,
   fitPowerLaw,
   meanInterval,
+  permutationTest,
   perplexity,
   poolPerplexities,
   poolProportions,
@@ -208,4 +209,13 @@ Deno.test("boundedMean() covers the true mean of trainings, normal or all or not
     }
   }
   assert(fewestOfStudent < 0.7, `Student's interval should fall short here: ${fewestOfStudent}`);
+});
+
+Deno.test("permutationTest() counts the ways to part the values that are as far apart", () => {
+  assertEquals(permutationTest([1, 1, 1], [0, 0, 0]), 1 / 20);
+  assertEquals(permutationTest([0.9, 1, 0.8, 0.7, 0.95], [0.1, 0.2, 0, 0.3, 0.6]), 1 / 252);
+  assertEquals(permutationTest([0, 0, 0], [1, 1, 1]), 1);
+  assertEquals(permutationTest([0.5, 0.5], [0.5, 0.5]), 1);
+  assertEquals(permutationTest([3], [1, 2]), 1 / 3);
+  assertThrows(() => permutationTest([], [1]), RangeError, "groups of 0 and 1 values");
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SWEEPS } from "../../tasks/experiments/mod.ts";
 import { join } from "@std/path";
 import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import {
@@ -11,7 +12,6 @@ import {
   score,
   type SweepConfiguration,
   type SweepProgress,
-  SWEEPS,
   tokensOf,
   wilson,
 } from "../../tasks/mod.ts";

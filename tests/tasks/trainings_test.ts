@@ -12,8 +12,8 @@ import {
   checkConfiguration,
   hashOf,
   type SweepConfiguration,
-  SWEEPS,
 } from "../../tasks/sweep/configuration.ts";
+import { SWEEPS } from "../../tasks/experiments/mod.ts";
 import { mergeSweep } from "../../tasks/sweep/merge.ts";
 import { findModels } from "../../tasks/sweep/models.ts";
 import { formatRows, parseRows, type Row } from "../../tasks/sweep/rows.ts";

@@ -1,5 +1,5 @@
 import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
-import type { SweepConfiguration } from "./configuration.ts";
+import type { SweepConfiguration } from "../sweep/configuration.ts";
 
 /** The eight checkpoints of the paper: state-space models, linear RNNs, attention, hybrids. */
 const MODELS = [

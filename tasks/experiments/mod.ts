@@ -1,0 +1,37 @@
+/**
+ * The sweeps that have a name.
+ *
+ * @module
+ */
+import type { SweepConfiguration, TaskGrid } from "../sweep/configuration.ts";
+import { FINDING_SWEEPS } from "./findings/mod.ts";
+import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "./induction.ts";
+import { INTERVENTIONS, INTERVENTIONS_SMALL } from "./interventions.ts";
+import { MQAR_PUBLISHED, MQAR_SMALL } from "./mqar.ts";
+import { PAPER_SWEEPS } from "./paper.ts";
+
+/** Five depths of a needle, of fewer samples each, as they are more together. */
+const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
+
+/** The sweeps that have a name. */
+export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
+  default: {
+    name: "default",
+    models: [],
+    tasks: [],
+    lengths: ["1x", "2x", "4x", "8x", "16x", "32x"],
+    depths: [],
+    loads: [],
+    seeds: [0, 1, 2],
+    samples: 24,
+    grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
+  },
+  ...PAPER_SWEEPS,
+  ...FINDING_SWEEPS,
+  "mqar-published": MQAR_PUBLISHED,
+  "mqar-small": MQAR_SMALL,
+  "induction-published": INDUCTION_PUBLISHED,
+  "induction-small": INDUCTION_SMALL,
+  "interventions": INTERVENTIONS,
+  "interventions-small": INTERVENTIONS_SMALL,
+};

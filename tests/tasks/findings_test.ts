@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
+import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
+import { matched, parameterCount, variantModel } from "../../tasks/experiments/experiment.ts";
+import { findingLines, findingText, judgeFinding } from "../../tasks/report/finding.ts";
+import { tokensTrained } from "../../tasks/training/batch.ts";
+
+/** Variants that differ in size because size is the question. */
+const SIZES_DIFFER = new Set(["finding-5"]);
+const OTHER_SIZE = new Set(["mamba1-small-state"]);
+/** Variants that differ in their training because that is the question. */
+const OTHER_TRAINING = new Set(["mamba1-more-steps"]);
+
+for (const { name, configuration, tuning, claim, source } of FINDINGS) {
+  Deno.test(`${name}: one protocol, equal sizes, equal tokens, rates of which three were tried`, async () => {
+    assert(claim.endsWith(".") && source.length > 10);
+    assertEquals(SWEEPS[name], configuration);
+    const trainings = configuration.trainings!;
+    const groups = Map.groupBy(trainings, ({ recipe }) => recipe.tasks.map(({ name }) => name)[0]);
+    for (const group of name === "finding-10" ? [trainings] : groups.values()) {
+      const sizes = group.filter(({ recipe }) => !OTHER_SIZE.has(recipe.name))
+        .map(({ recipe }) => parameterCount(recipe.model));
+      if (!SIZES_DIFFER.has(name)) {
+        assert(Math.max(...sizes) <= 1.05 * Math.min(...sizes), `parameters are ${sizes}`);
+      }
+      const tokens: number[] = [];
+      for (const { recipe } of group) {
+        if (OTHER_TRAINING.has(recipe.name)) continue;
+        const tasks = await Promise.all(
+          recipe.tasks.map(({ name, options }) => createTask(name, options)),
+        );
+        tokens.push(tokensTrained(recipe, tasks, recipe.steps));
+      }
+      assert(Math.max(...tokens) <= 1.06 * Math.min(...tokens), `tokens are ${tokens}`);
+    }
+    for (const { recipe, seeds } of trainings) {
+      assert(seeds.length >= 3 && !seeds.includes(0) && recipe.targetAccuracy >= 1);
+      const tuned = tuning.trainings!.find((other) => other.recipe.name === recipe.name)!;
+      assertEquals(tuned.seeds, [0]);
+      assert(tuned.learningRates!.length >= 3);
+      assert(tuned.learningRates!.includes(recipe.learningRate), `${recipe.name}'s rate`);
+    }
+  });
+}
+
+function row(model: string, length: number, seed: number, value: number): Row {
+  return {
+    ...{ model, family: "transformer", parameters: 1, state_bytes: 1, train_length: 32 },
+    ...{ train_seed: seed, task: "induction", length, seed: 0, samples: 40, metric: "accuracy" },
+    ...{ value, adapter: "none", version: "0" },
+  };
+}
+
+/** Five trainings of each variant of finding 1, at the training length and at four times that. */
+function positions(at4x: Readonly<Record<string, readonly number[]>>, learned = 1): Row[] {
+  return Object.entries(at4x).flatMap(([model, values]) =>
+    values.flatMap((value, i) => [
+      row(model, 32, i + 1, model === "nope" ? learned : 1),
+      row(model, 128, i + 1, value),
+      { ...row(model, 128, i + 1, 1 / 15), metric: "chance" },
+      { ...row(model, 32, i + 1, 1 / 15), metric: "chance" },
+    ])
+  );
+}
+
+const LOW = [0.1, 0.15, 0.08, 0.12, 0.2];
+const HIGH = [0.4, 0.5, 0.35, 0.6, 0.45];
+
+Deno.test("a claim holds, does not hold, or is undecided by its trainings", () => {
+  const verdictOf = (rows: readonly Row[]): string | undefined =>
+    judgeFinding("finding-1", rows)?.verdict;
+  assertEquals(verdictOf(positions({ rope: LOW, nope: HIGH, alibi: HIGH })), "holds");
+  assertEquals(verdictOf(positions({ rope: HIGH, nope: LOW, alibi: HIGH })), "does not hold");
+  assertEquals(verdictOf(positions({ rope: LOW, nope: LOW, alibi: HIGH })), "undecided");
+  assertEquals(verdictOf(positions({ rope: LOW, nope: HIGH, alibi: HIGH }, 0.2)), "undecided");
+  assertEquals(verdictOf(positions({ rope: LOW, nope: HIGH })), "undecided");
+  const most = [...LOW.slice(1), 0.9];
+  assertEquals(
+    together(FINDINGS[0].check(new Evidence(positions({ rope: most, nope: HIGH, alibi: HIGH })))),
+    "undecided",
+  );
+});
+
+Deno.test("a finding is told by its folder and its models, in the terminal and in the report", () => {
+  const rows = positions({ rope: LOW, nope: HIGH, alibi: HIGH });
+  assertEquals(judgeFinding("default", rows), undefined);
+  assertEquals(judgeFinding("finding-1", [...rows, row("other", 32, 1, 1)]), undefined);
+  const judged = judgeFinding("results/finding-1-2", rows)!;
+  const lines = findingLines(judged);
+  assertMatch(lines[0], /^finding-1: Attention with RoPE/);
+  assertEquals(lines[1], "verdict: holds");
+  assertMatch(lines[3], /rope \.13 \[\.\d\d, \.\d\d\] at 128 tokens, at most \.53/);
+  assertMatch(findingText(judged), /Verdict: holds\./);
+});
+
+Deno.test("models are matched in parameters by their perceptrons, or refused", () => {
+  const model = variantModel("transformer", { vocabulary: 16, width: 32 }, 32);
+  const count = parameterCount(matched(model, 30_000));
+  assert(Math.abs(count - 30_000) <= 96, `${count} parameters`);
+  try {
+    matched(variantModel("mamba2", { vocabulary: 16, width: 32 }, 32), 30_000);
+    throw new Error("not refused");
+  } catch (error) {
+    assertMatch(`${error}`, /RangeError: Cannot match mamba2 to 30000 parameters: the nearest/);
+  }
+});
