@@ -9,7 +9,7 @@ import * as v from "valibot";
 /** What checks a value and gives it a type. */
 export type Schema<Output> = v.GenericSchema<unknown, Output>;
 
-const MOST_LAYERS = 1024;
+const MOST_LAYERS = 4096;
 /** Characters of a value in an error. */
 const SHOWN = 80;
 /** Names of a list in an error. */
@@ -129,13 +129,24 @@ export function byKind<Type extends { readonly kind: string }>(
  * Checks a value.
  *
  * @param source The file that holds it, for errors.
+ * @param as What it is read as, where the file does not say so by its name: `as a tokenizer`.
  * @throws {Error} that names the file and the field, what was expected and what was found; a
  * RangeError where a value is not what it must be.
  */
-export function check<Output>(schema: Schema<Output>, value: unknown, source: string): Output {
+export function check<Output>(
+  schema: Schema<Output>,
+  value: unknown,
+  source: string,
+  as?: string,
+): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
-  throw describeIssue(result.issues[0], source);
+  const begin = `Cannot read ${source}`;
+  throw describeIssue(
+    result.issues[0],
+    as === undefined ? begin : `${begin} ${as}`,
+    as !== undefined,
+  );
 }
 
 /**
@@ -152,6 +163,20 @@ export function parseJson(text: string, source: string): unknown {
       `Cannot read ${source} as it is no JSON (${(error as Error).message})`,
       { cause: error },
     );
+  }
+}
+
+/** Parses JSON as Python writes it, with `Infinity` and `NaN` (which becomes null). @throws {Error} for other text. */
+export function parsePythonJson(text: string, source: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const json = text.replace(
+      /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g,
+      (found, string) =>
+        string ?? (found === "NaN" ? "null" : found === "Infinity" ? "1e999" : "-1e999"),
+    );
+    return parseJson(json, source);
   }
 }
 
@@ -177,12 +202,12 @@ export function showNames(names: readonly string[]): string {
   return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
-function describeIssue(issue: v.BaseIssue<unknown>, source: string): Error {
+function describeIssue(issue: v.BaseIssue<unknown>, begin: string, isReadAs: boolean): Error {
   const path = (issue.path ?? []).map(({ key }) => typeof key === "number" ? key : `${key}`);
   const field = path.pop();
   const place = path.map((key) => typeof key === "number" ? ` item ${key}` : `, ${quote(key)}`)
     .join("");
-  const where = `Cannot read ${source}${place}`;
+  const where = isReadAs && place !== "" ? begin + place.replace(/^,/, ":") : begin + place;
   const found = `must be ${issue.message}: current value is ${showValue(issue.input)}`;
   if (field === undefined) return new RangeError(`${where}: it ${found}`);
   const name = typeof field === "number" ? `item ${field}` : quote(field);

@@ -1,5 +1,7 @@
-import { Template } from "@huggingface/jinja";
 import { join } from "@std/path";
+import * as v from "valibot";
+import { Sandbox, type Sandboxed } from "../models/sandbox/sandbox.ts";
+import { check, listOf, parseJson, TEXT } from "../models/schema.ts";
 import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 
 /** Options of {@linkcode chatTemplate}. */
@@ -10,32 +12,29 @@ export interface ChatTemplateOptions {
   readonly system?: string;
 }
 
-/** The parts of the date that a template is told, Llama 3's default: a prompt is always the same. */
-const DATE: Readonly<Record<string, string>> = {
-  "%Y": "2024",
-  "%m": "07",
-  "%d": "26",
-  "%b": "Jul",
-  "%B": "July",
-  "%y": "24",
-  "%A": "Friday",
-  "%a": "Fri",
-  "%H": "12",
-  "%M": "00",
-  "%S": "00",
-  "%%": "%",
-};
+/** Stands for the question; of private use and without letters, so that no template holds or changes it. */
+const MARK = "\u{F0000}\u{F0001}\u{F0002}";
+/** Characters of a template. */
+const LONGEST_SOURCE = 2 ** 20;
+/** Megabytes of all templates together, and milliseconds in which one is parsed. */
+const MEMORY = 512;
+const PARSING = 10_000;
+/** Milliseconds of a prompt, and of each character of its question. */
+const RENDERING = 5_000;
+const RENDERING_PER_CHARACTER = 0.01;
+/** Characters that a template may add, and how often it may hold the question. */
+const ADDED = 2 ** 20;
+const HELD = 4;
 
-/** Stands for the question; of private use, so that no template holds it. */
-const MARK = "\u{F0000}question\u{F0000}";
+const SANDBOX = new Sandbox(new URL("./template_worker.ts", import.meta.url), MEMORY);
 
 const FOLDERS_FILES = "chat_template.jinja and tokenizer_config.json's chat_template";
 
 /**
  * A model's own chat template: the question is the user's turn, and the answer prefix stands right
  * behind the generation prompt, as RULER has it, so that the reply continues it. The template is
- * Jinja, run by Hugging Face's package, and spells out the special tokens, so that none is added.
- * A template that asks for the date always gets the same one.
+ * Jinja, run by Hugging Face's package in a worker with limits on time and output, and spells out the
+ * special tokens, so that none is added. A template that asks for the date always gets the same one.
  *
  * ```ts
  * import { chatTemplate } from "@lengthwise/lengthwise/tasks";
@@ -48,30 +47,34 @@ const FOLDERS_FILES = "chat_template.jinja and tokenizer_config.json's chat_temp
  * ```
  *
  * @param source The template.
- * @throws {Error} where it is no Jinja, or does not hold the question.
+ * @throws {Error} where it is no Jinja, does not hold the question, or takes more than the limits; so
+ * does its `render()`.
  */
 export function chatTemplate(source: string, options: ChatTemplateOptions = {}): PromptTemplate {
   const { specialTokens = {}, system } = options;
-  let template: Template;
+  let template: Sandboxed;
   try {
-    // The package's own strftime_now() reads the clock; the line's end is trimmed with its block.
-    template = new Template(`{% set strftime_now = same_date %}\n${source}`);
+    if (source.length > LONGEST_SOURCE) throw new Error(`it has ${source.length} characters`);
+    template = SANDBOX.make([source], PARSING);
   } catch (error) {
     throw new Error(`Cannot read a chat template: ${(error as Error).message}`, { cause: error });
   }
   const render = (question: string): string => {
+    const names = {
+      messages: [
+        ...(system === undefined ? [] : [{ role: "system", content: system }]),
+        { role: "user", content: question },
+      ],
+      add_generation_prompt: true,
+      tools: null,
+      documents: null,
+      ...specialTokens,
+    };
     try {
-      return template.render({
-        messages: [
-          ...(system === undefined ? [] : [{ role: "system", content: system }]),
-          { role: "user", content: question },
-        ],
-        add_generation_prompt: true,
-        tools: null,
-        documents: null,
-        same_date: (format: string): string => format.replace(/%./g, (part) => DATE[part] ?? part),
-        ...specialTokens,
-      });
+      return template.call("render", [names], {
+        milliseconds: Math.ceil(RENDERING + RENDERING_PER_CHARACTER * question.length),
+        size: HELD * question.length + ADDED,
+      }) as string;
     } catch (error) {
       throw new Error(
         `Cannot ask one question in a chat template: ${(error as Error).message}`,
@@ -79,24 +82,16 @@ export function chatTemplate(source: string, options: ChatTemplateOptions = {}):
       );
     }
   };
-  // What stands around a question does not depend on it, so that a long one need not pass through
-  // Jinja; but many templates trim it.
-  const rendered = render(MARK);
-  const trims = render(` ${MARK} `) === rendered;
-  const parts = rendered.split(MARK);
-  if (parts.length !== 2) {
+  const times = render(MARK).split(MARK).length - 1;
+  if (times !== 1) {
     throw new Error(
-      `Cannot use a chat template as it must hold the question once: current number is ${
-        parts.length - 1
-      }`,
+      `Cannot use a chat template as it must hold the question once: current number is ${times}`,
     );
   }
-  const [before, after] = parts;
   return {
     name: "chat",
     special: false,
-    render: (question, answerPrefix) =>
-      before + (trims ? question.trim() : question) + after + answerPrefix,
+    render: (question, answerPrefix) => render(question) + answerPrefix,
   };
 }
 
@@ -111,60 +106,76 @@ export async function loadChatTemplate(
   folder: string,
   options: Pick<ChatTemplateOptions, "system"> = {},
 ): Promise<PromptTemplate | undefined> {
+  if ((await Deno.stat(folder)).isFile) return undefined; // a vocabulary alone
   const configuration = await readConfiguration(join(folder, "tokenizer_config.json"));
+  const tokens = await readConfiguration(join(folder, "special_tokens_map.json"));
   const source = await readIfThere(join(folder, "chat_template.jinja")) ??
     defaultOf(configuration.chat_template, folder);
   if (source === undefined) return undefined;
   try {
-    return chatTemplate(source, { ...options, specialTokens: specialTokensOf(configuration) });
+    return chatTemplate(source, {
+      ...options,
+      specialTokens: specialTokensOf([tokens, configuration]),
+    });
   } catch (error) {
     throw new Error(`${(error as Error).message} (of ${folder})`, { cause: error });
   }
 }
 
 /**
- * The templates that a checkpoint's folder can be asked in: the plain one, and its own where it has one.
+ * The templates that a model can be asked in: the plain one, and its chat template, where the first of
+ * some folders has one that has any: the tokenizer's before the checkpoint's.
  *
  * @throws {Error} where what is there is no template.
  */
-export async function loadTemplates(folder: string): Promise<PromptTemplate[]> {
-  const chat = await loadChatTemplate(folder);
-  return [BASE_TEMPLATE, ...(chat ? [chat] : [])];
+export async function loadTemplates(...folders: readonly string[]): Promise<PromptTemplate[]> {
+  for (const folder of folders) {
+    const chat = await loadChatTemplate(folder);
+    if (chat) return [BASE_TEMPLATE, chat];
+  }
+  return [BASE_TEMPLATE];
 }
 
-function defaultOf(templates: unknown, folder: string): string | undefined {
+/** A special token: its text, or an object that has it; other entries may be of any kind. */
+const SPECIAL_TOKEN = v.union([TEXT, v.looseObject({ content: TEXT })]);
+const CONFIGURATION = v.looseObject({
+  chat_template: v.nullish(v.union([
+    TEXT,
+    listOf(v.looseObject({ name: TEXT, template: TEXT }, "an object")),
+  ], "a string, or a list of templates by name")),
+}, "an object");
+type Configuration = v.InferOutput<typeof CONFIGURATION>;
+
+function defaultOf(
+  templates: Configuration["chat_template"],
+  folder: string,
+): string | undefined {
   if (templates === undefined || templates === null || typeof templates === "string") {
     return templates ?? undefined;
   }
-  const named = Array.isArray(templates)
-    ? templates.find((entry) => entry?.name === "default")?.template
-    : undefined;
-  if (typeof named === "string") return named;
+  const named = templates.find(({ name }) => name === "default")?.template;
+  if (named !== undefined) return named;
   throw new Error(
     `Cannot take a chat template from ${folder} as ${FOLDERS_FILES} hold neither one nor a list with one that is called default`,
   );
 }
 
-/** The texts of a `tokenizer_config.json`'s `…_token`, each a text or an object that has one. */
-function specialTokensOf(configuration: Readonly<Record<string, unknown>>): Record<string, string> {
+/** The texts of the `…_token` in a folder's files, of which those of the last count. */
+function specialTokensOf(
+  files: readonly Readonly<Record<string, unknown>>[],
+): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(configuration).flatMap(([name, token]) => {
-      if (!name.endsWith("_token")) return [];
-      const text = typeof token === "string" ? token : (token as { content?: unknown })?.content;
-      return typeof text === "string" ? [[name, text]] : [];
+    files.flatMap((file) => Object.entries(file)).flatMap(([name, value]) => {
+      const token = v.safeParse(SPECIAL_TOKEN, value);
+      if (!name.endsWith("_token") || !token.success) return [];
+      return [[name, typeof token.output === "string" ? token.output : token.output.content]];
     }),
   );
 }
 
-async function readConfiguration(path: string): Promise<Readonly<Record<string, unknown>>> {
+async function readConfiguration(path: string): Promise<Configuration> {
   const text = await readIfThere(path);
-  try {
-    return text === undefined ? {} : JSON.parse(text);
-  } catch (error) {
-    throw new Error(`Cannot read ${path} as it is no JSON (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
+  return text === undefined ? {} : check(CONFIGURATION, parseJson(text, path), path);
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

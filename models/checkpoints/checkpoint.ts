@@ -96,7 +96,14 @@ export interface ModelDescription {
  */
 export async function describeModel(directory: string | URL): Promise<ModelDescription> {
   using checkpoint = new Checkpoint(await findCheckpoint(directory));
-  const { configuration, trainedLength } = await checkpoint.read();
+  const described = await checkpoint.read();
+  // Whether a stored head differs from a tied embedding is told by the weights, where they are there.
+  const weights = described.configuration.tiedHead
+    ? await checkpoint.weights().catch(() => undefined)
+    : undefined;
+  const { configuration, trainedLength } = weights
+    ? await withStoredHead(described, weights)
+    : described;
   return { configuration, trainedLength };
 }
 

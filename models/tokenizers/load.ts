@@ -1,9 +1,13 @@
 import { basename, dirname, join } from "@std/path";
+import * as v from "valibot";
+import { check, parseJson } from "../schema.ts";
 import { JsonTokenizer } from "./json_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { WorldTokenizer } from "./world_tokenizer.ts";
 
 const JSON_FILE = "tokenizer.json";
+/** Bytes of a file of a tokenizer; those of vocabularies of a quarter million tokens have 35 MB. */
+const LARGEST = 512 * 2 ** 20;
 const WORLD = /^rwkv_vocab_.*\.txt$/;
 /** How to come by RWKV's vocabulary, which its `.pth` files lie without. */
 const WORLD_SOURCE =
@@ -17,7 +21,7 @@ export async function holdsTokenizer(folder: string): Promise<boolean> {
 
 /**
  * Loads a checkpoint's tokenizer from its folder: `tokenizer.json`, with `tokenizer_config.json`
- * where it is there, or RWKV's World vocabulary.
+ * and `special_tokens_map.json` where they are there, or RWKV's World vocabulary.
  *
  * @param path The folder, or a file in it: the checkpoint's, or the vocabulary itself.
  * @throws {Error} where there is neither, or a file is no tokenizer.
@@ -28,10 +32,19 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
   if (names.includes(JSON_FILE)) {
     const source = join(folder, JSON_FILE);
-    const configuration = names.includes("tokenizer_config.json")
-      ? await readJson(join(folder, "tokenizer_config.json"))
-      : undefined;
-    return new JsonTokenizer(await readJson(source), configuration, source);
+    const [map = {}, configuration = {}] = await Promise.all(
+      ["special_tokens_map.json", "tokenizer_config.json"].map((file) =>
+        names.includes(file) ? readObject(join(folder, file)) : undefined
+      ),
+    );
+    const tokens = Object.entries(map).filter(([name]) =>
+      configuration[name] === undefined || configuration[name] === null
+    );
+    return new JsonTokenizer(
+      await readJson(source),
+      { ...configuration, ...Object.fromEntries(tokens) },
+      source,
+    );
   }
   const world = names.find((name) => WORLD.test(name));
   if (world !== undefined) return await loadWorld(join(folder, world));
@@ -46,12 +59,15 @@ async function loadWorld(source: string): Promise<Tokenizer> {
   return new WorldTokenizer(await Deno.readTextFile(source), source);
 }
 
+/** The object that a small file holds. */
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  return check(v.record(v.string(), v.unknown(), "an object"), await readJson(path), path);
+}
+
 async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    throw new Error(`Cannot read ${path} as it is no JSON (${(error as Error).message})`, {
-      cause: error,
-    });
+  const { size } = await Deno.stat(path);
+  if (size > LARGEST) {
+    throw new Error(`Cannot read ${path} as it has ${size} bytes, more than ${LARGEST}`);
   }
+  return parseJson(await Deno.readTextFile(path), path);
 }

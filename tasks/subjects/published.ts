@@ -1,4 +1,4 @@
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname } from "@std/path";
 import {
   describeModel,
   downloadModel,
@@ -16,6 +16,7 @@ import { BASE_TEMPLATE } from "../wording.ts";
 import { knownCheckpoint } from "./known.ts";
 import { describeConfiguration } from "./card.ts";
 import { changed, type ModelName } from "./name.ts";
+import { readStopTokens } from "./stop_tokens.ts";
 import { checkTemplate, tokenizerFolder, WORD_TASKS } from "./words.ts";
 
 /** Files that hold a model. */
@@ -39,7 +40,7 @@ export interface PublishedCheckpoint {
   readonly path: string;
   /** Its tokenizer, where it has one. */
   readonly tokenizer: Tokenizer | undefined;
-  /** The tokens that end a reply: those of its `generation_config.json`, or the tokenizer's end. */
+  /** The tokens that end a reply: those that its files name, and the tokenizer's end. */
   readonly stopTokens: readonly number[];
   /** What a sweep must know of it. */
   readonly card: SubjectCard;
@@ -63,8 +64,11 @@ export async function findPublished(
   const folder = file === undefined ? path : dirname(path);
   const known = knownCheckpoint(model);
   const trainLength = description.trainedLength ?? known?.trainLength;
-  const tokenizer = await findTokenizer(folder, options.tokenizer ?? known?.tokenizer, onProgress);
-  const templates = tokenizer ? await loadTemplates(folder) : [];
+  const elsewhere = options.tokenizer ?? known?.tokenizer;
+  const place = elsewhere === undefined ? folder : await tokenizerFolder(elsewhere, onProgress);
+  const isThere = elsewhere !== undefined || await holdsTokenizer(folder);
+  const tokenizer = isThere ? await loadTokenizer(place) : undefined;
+  const templates = tokenizer ? await loadTemplates(place, folder) : [];
   return {
     path,
     tokenizer,
@@ -86,42 +90,12 @@ export async function findPublished(
   };
 }
 
-async function findTokenizer(
-  folder: string,
-  elsewhere: string | undefined,
-  onProgress: PublishedOptions["onProgress"],
-): Promise<Tokenizer | undefined> {
-  if (elsewhere !== undefined) {
-    return await loadTokenizer(await tokenizerFolder(elsewhere, onProgress));
-  }
-  return await holdsTokenizer(folder) ? await loadTokenizer(folder) : undefined;
-}
-
 /** @throws {Error} always: that there is no tokenizer, and where to get one. */
 async function failWithoutTokenizer(name: string, path: string): Promise<never> {
   const reason = await loadTokenizer(path).then(() => "", (error: Error) => error.message);
   throw new Error(
     `Cannot ask ${name} in words as it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`,
   );
-}
-
-/** A chat model may end its turn with another token than its text. */
-async function readStopTokens(
-  folder: string,
-  tokenizer: Tokenizer | undefined,
-): Promise<readonly number[]> {
-  const path = join(folder, "generation_config.json");
-  const text = await Deno.readTextFile(path).catch(() => "{}");
-  let named: unknown;
-  try {
-    named = JSON.parse(text).eos_token_id;
-  } catch (error) {
-    throw new Error(`Cannot read ${path} as it is no JSON: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-  const tokens = [named ?? tokenizer?.end ?? []].flat();
-  return tokens.filter((token) => typeof token === "number");
 }
 
 /** The names of the files that hold a model. */

@@ -66,10 +66,10 @@ Deno.test("a model's configuration is refused by what is wrong in it", () => {
   fails({ recurrentWidth: 10.5 }, '"recurrentWidth" must be a positive integer');
   fails({ width: 3 }, '"width" is none of its fields');
   fails({ kind: "hyena" }, '"kind" must be known: known kinds are attention, delta_net');
-  const many = { ...model, layers: Array(2000).fill(model.layers[0]) };
+  const many = { ...model, layers: Array(5000).fill(model.layers[0]) };
   assertThrows(
     () => check(MODEL, many, "a.json"),
     Error,
-    '"layers" must be a list of at most 1024',
+    '"layers" must be a list of at most 4096',
   );
 });

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { check, listOf, parseJson, type Schema, showValue, TEXT } from "../../schema.ts";
+import { check, listOf, parsePythonJson, type Schema, showValue, TEXT } from "../../schema.ts";
 
 /** By which a checkpoint is recognised. */
 const SIGNS = v.object({
@@ -20,14 +20,9 @@ export class CheckpointConfig {
     this.source = source;
   }
 
-  /** Parses a file. Python writes `Infinity` and `NaN`, which are not JSON. @throws {Error} for other text. */
+  /** Parses a file. @throws {Error} where it holds no object. */
   static parse(text: string, source: string): CheckpointConfig {
-    const json = text.replace(
-      /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g,
-      (found, string) =>
-        string ?? (found === "NaN" ? "null" : found === "Infinity" ? "1e999" : "-1e999"),
-    );
-    const values = parseJson(json, source);
+    const values = parsePythonJson(text, source);
     if (typeof values !== "object" || values === null || Array.isArray(values)) {
       throw new Error(`Cannot read ${source}: it must hold an object`);
     }

@@ -24,7 +24,7 @@ import {
 import { readRotary, ROTARY_FIELDS } from "./rotary.ts";
 
 /** Each is a block of the gates too, whose parameters are apart here. */
-const HEADS = integer(1, 256);
+const HEADS = integer(1, 64);
 
 const CONFIG = v.object({
   ...ROTARY_FIELDS,

@@ -112,7 +112,7 @@ Deno.test("a config with 10⁹ layers is refused at once", () =>
     await assertRejects(
       () => describeModel(folder),
       Error,
-      `Cannot read ${folder}/config.json: "num_hidden_layers" must be a positive integer, at most 1024: current value is 1000000000`,
+      `Cannot read ${folder}/config.json: "num_hidden_layers" must be a positive integer, at most 4096: current value is 1000000000`,
     );
   }));
 

@@ -1,0 +1,93 @@
+import { type MessagePort, workerData } from "node:worker_threads";
+import vm from "node:vm";
+
+/** What is made in a worker: its methods, by their names. */
+export type Methods = Readonly<Record<string, (...values: never[]) => unknown>>;
+
+/** What a worker is told. */
+export type Request =
+  /** To make the thing of that number. */
+  | { readonly make: number; readonly values: readonly unknown[]; readonly milliseconds: number }
+  /** To call one of its methods. */
+  | {
+    readonly call: number;
+    readonly method: string;
+    readonly values: readonly unknown[];
+    readonly milliseconds: number;
+    readonly size: number;
+  }
+  /** That it is needed no more. */
+  | { readonly drop: number };
+
+/** What a worker answers. */
+export type Reply = { readonly value: unknown } | { readonly error: string };
+
+/** What a worker is given to begin with. */
+export interface Start {
+  /** One number: {@linkcode WAITING} until there is an answer. */
+  readonly signal: SharedArrayBuffer;
+  /** Where requests come from, and answers go. */
+  readonly port: MessagePort;
+}
+
+/** The signal while an answer is awaited. */
+export const WAITING = 0;
+/** The signal once there is one. */
+export const ANSWERED = 1;
+
+/** Characters of an error. */
+const LONGEST_REASON = 500;
+
+/** Serves things that are made by a function, in a worker that a {@linkcode Sandbox} started. */
+export function serve(make: (...values: never[]) => Methods): void {
+  const { signal, port } = workerData as Start;
+  const status = new Int32Array(signal);
+  const made = new Map<number, Methods>();
+  let job: () => unknown = () => undefined;
+  // Its timeout interrupts any loop and any regular expression, which ending a worker does not.
+  const script = new vm.Script("run()");
+  const context = vm.createContext({ run: () => job() });
+  const timed = (milliseconds: number, run: () => unknown): unknown => {
+    job = run;
+    return script.runInContext(context, { timeout: milliseconds });
+  };
+  const answer = (request: Request): unknown => {
+    if ("drop" in request) return made.delete(request.drop);
+    const { milliseconds, values } = request;
+    if ("make" in request) {
+      made.set(request.make, timed(milliseconds, () => make(...values as never[])) as Methods);
+      return undefined;
+    }
+    const { method, size } = request;
+    const methods = made.get(request.call)!;
+    const value = timed(milliseconds, () => methods[method](...values as never[]));
+    const actual = sizeOf(value);
+    if (actual > size) throw new Error(`it gave ${actual} characters, more than ${size}`);
+    return value;
+  };
+  port.on("message", (request: Request) => {
+    let reply: Reply;
+    try {
+      reply = { value: answer(request) };
+    } catch (error) {
+      reply = { error: reasonOf(error, request) };
+    }
+    if ("drop" in request) return;
+    port.postMessage(reply);
+    Atomics.store(status, 0, ANSWERED);
+    Atomics.notify(status, 0);
+  });
+  Atomics.store(status, 0, ANSWERED);
+  Atomics.notify(status, 0);
+}
+
+function sizeOf(value: unknown): number {
+  return typeof value === "string" || value instanceof Uint32Array ? value.length : 0;
+}
+
+function reasonOf(error: unknown, request: Request): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return code === "ERR_SCRIPT_EXECUTION_TIMEOUT" && "milliseconds" in request
+    ? `it took longer than ${Math.round(request.milliseconds / 100) / 10} s`
+    : (message ?? `${error}`).slice(0, LONGEST_REASON);
+}
