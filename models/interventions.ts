@@ -24,7 +24,14 @@ interface Intervention {
 
 /** Attention without positions. */
 function withoutPositions(attention: AttentionConfiguration): AttentionConfiguration {
-  const { rotaryBase: _, rotaryScaling: __, rotaryDim: ___, alibi: ____, ...rest } = attention;
+  const {
+    rotaryBase: _,
+    rotaryScaling: __,
+    rotaryDim: ___,
+    rotaryGain: ____,
+    alibi: _____,
+    ...rest
+  } = attention;
   return rest;
 }
 
@@ -68,10 +75,17 @@ const INTERVENTIONS: Readonly<Record<string, Intervention>> = {
   yarn: {
     help: "YaRN, with its scale of the attention (Peng et al. 2023)",
     takes: "factor",
-    change: (attention, factor, { trainLength }) => ({
-      ...stretched(attention, { kind: "yarn", factor, trainedLength: trainLength }),
-      scale: (attention.scale ?? attention.headDim ** -0.5) * (0.1 * Math.log(factor) + 1) ** 2,
-    }),
+    change(attention, factor, { trainLength }): AttentionConfiguration {
+      const { headDim, rotaryDim = headDim, rotaryGain = 1, scale = headDim ** -0.5 } = attention;
+      const gain = 0.1 * Math.log(factor) + 1;
+      return {
+        ...stretched(attention, { kind: "yarn", factor, trainedLength: trainLength }),
+        // What does not turn is not scaled.
+        ...(rotaryDim === headDim
+          ? { scale: scale * gain ** 2 }
+          : { rotaryGain: rotaryGain * gain }),
+      };
+    },
   },
   window: {
     help: "a window of so many tokens (Beltagy et al. 2020)",

@@ -11,6 +11,7 @@ import {
   attention,
   concatenateTime,
   gatedActivation,
+  multiply,
   reshape,
   rmsNorm,
   rotary,
@@ -51,6 +52,8 @@ export interface AttentionConfiguration {
   readonly rotaryBase?: number;
   /** The leading elements of a head that turn; all unless told. */
   readonly rotaryDim?: number;
+  /** Multiplies what turns of queries and keys, as YaRN does where a part of a head turns. @default 1 */
+  readonly rotaryGain?: number;
   /** How the rotary frequencies are stretched; not at all unless told. */
   readonly rotaryScaling?: RotaryScaling | DynamicScaling;
   /** Multiplies the queries; 1/√headDim unless told. */
@@ -143,6 +146,7 @@ export const ATTENTION: Schema<AttentionConfiguration> = exactly<AttentionConfig
   headDim: SIZE,
   rotaryBase: optional(POSITIVE),
   rotaryDim: optional(SIZE),
+  rotaryGain: optional(NUMBER),
   rotaryScaling: optional(SCALING),
   scale: optional(NUMBER),
   bias: optional(FLAG),
@@ -181,13 +185,20 @@ export function attentionMixer(
       `Cannot use ALiBi with attention sinks as the distance to a sink is not kept: current number of sinks is ${sinks}`,
     );
   }
-  const { rotaryDim = headDim, rotaryScaling, scale } = configuration;
+  const { rotaryDim = headDim, rotaryScaling, rotaryGain = 1, scale } = configuration;
   const { bias = false, outputBias = false } = configuration;
   const { convolution: taps = 0 } = configuration;
   const { queryKeyNorm, normEpsilon = NORM_EPSILON, softCap, outputGate = false } = configuration;
   const streams = { query: heads * headDim, key: keyHeads * headDim, value: keyHeads * headDim };
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
   const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
+  const gains = (tape: Tape): Variable => {
+    const values = Float32Array.from(
+      { length: headDim },
+      (_, i) => i < rotaryDim ? rotaryGain : 1,
+    );
+    return new Variable(tape.own(tape.gpu.tensor([headDim], values)));
+  };
   return {
     parameters: [
       ...Object.entries(streams).flatMap(([name, channels]) => [
@@ -240,8 +251,11 @@ export function attentionMixer(
         base: rotaryBase,
         scaling: rotaryScaling,
       }, position + time);
-      const turn = (heads: Variable): Variable =>
-        frequencies === undefined ? heads : rotary(tape, heads, frequencies, position);
+      const turn = (heads: Variable): Variable => {
+        if (frequencies === undefined) return heads;
+        const grown = rotaryGain === 1 ? heads : multiply(tape, heads, gains(tape));
+        return rotary(tape, grown, frequencies, position);
+      };
       const query = turn(project("query"));
       const cache = extend(tape, state?.tensors, {
         key: turn(project("key")),

@@ -31,15 +31,20 @@ CENTRED = {"centred_norms": None, "step": -2.0}
 MODELS = {
     # A quarter of a head turns: 4 of 16 elements.
     "qwen3_5_text": (Qwen3_5ForCausalLM, Qwen3_5TextConfig(**QWEN, attention_bias=True), CENTRED),
-    # With a tower for pictures, which text does not go through.
+    # With a tower for pictures, which text does not go through, and positions stretched.
     "qwen3_5": (Qwen3_5ForConditionalGeneration, Qwen3_5Config(
-        text_config={**QWEN, "tie_word_embeddings": True}, tie_word_embeddings=True,
+        text_config={**QWEN, "tie_word_embeddings": True, "rope_parameters": {
+            "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64,
+            "rope_theta": 1e4, "partial_rotary_factor": 0.25}},
+        tie_word_embeddings=True,
         vision_config={"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2,
                        "out_hidden_size": 32, "patch_size": 2, "num_position_embeddings": 16},
         attn_implementation="eager"), {**CENTRED, "embedding": 0.3}),
+    # Without positions, as the published models.
     "olmo_hybrid": (OlmoHybridForCausalLM, OlmoHybridConfig(
         **SMALL, num_hidden_layers=4, linear_key_head_dim=8, linear_num_key_heads=2,
-        attention_bias=True, rms_norm_eps=1e-3, rope_parameters=None), {"step": -2.0}),
+        attention_bias=True, rms_norm_eps=1e-3,
+        rope_parameters={"rope_type": "default", "rope_theta": None}), {"step": -2.0}),
     "olmo_hybrid_rotary": (OlmoHybridForCausalLM, OlmoHybridConfig(
         **SMALL, num_hidden_layers=2, layer_types=["linear_attention", "full_attention"],
         linear_allow_neg_eigval=False, linear_conv_kernel_dim=3,
@@ -84,6 +89,27 @@ MODELS = {
         conv_bias=True, block_multiple_of=8, rope_theta=1e3, norm_eps=1e-3), {"embedding": 0.3}),
 }
 
+
+
+def change(path, changed):
+    save_file(changed(load_file(path)), path, metadata={"format": "pt"})
+
+
+def olmo(tensors, renamed):
+    """transformers saves the convolution of queries, keys and values in three parts of one size:
+    here they have their own. Where renamed, norms have the names that they have in transformers."""
+    names = {"attention_layer_norm": "input_layernorm",
+             "feedforward_layer_norm": "post_attention_layernorm"} if renamed else {}
+    for key in [key for key in tensors if key.endswith("q_conv1d.weight")]:
+        parts = [key.replace("q_conv1d", f"{letter}_conv1d") for letter in "qkv"]
+        whole = torch.cat([tensors[part] for part in parts])
+        rows = [len(tensors[part.replace("conv1d", "proj")]) for part in parts]
+        tensors |= {part: split.contiguous() for part, split in zip(parts, whole.split(rows))}
+    for ours, theirs in names.items():
+        tensors = {key.replace(ours, theirs): value for key, value in tensors.items()}
+    return tensors
+
+
 for seed, (name, (kind, config, options)) in enumerate(MODELS.items(), start=40):
     if sys.argv[1:] and name not in sys.argv[1:]:
         continue
@@ -91,8 +117,9 @@ for seed, (name, (kind, config, options)) in enumerate(MODELS.items(), start=40)
     model = kind(config)
     randomise(model, **options)
     save(name, model)
+    path = HERE / name / "model.safetensors"
     if name == "qwen3_5":
         # Published checkpoints hold a tower that predicts several tokens too; transformers leaves it.
-        path = HERE / name / "model.safetensors"
-        save_file(load_file(path) | {"mtp.fc.weight": torch.zeros(4, 4)}, path,
-                  metadata={"format": "pt"})
+        change(path, lambda tensors: tensors | {"mtp.fc.weight": torch.zeros(4, 4)})
+    if name.startswith("olmo_hybrid"):
+        change(path, lambda tensors: olmo(tensors, renamed=name.endswith("rotary")))

@@ -44,6 +44,17 @@ CONFIGS = {
         "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256,
         "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1000000,
         "rope_local_base_freq": 10000, "max_position_embeddings": 32768},
+    # Without its tower for pictures.
+    "Qwen/Qwen3.5-27B": {
+        "model_type": "qwen3_5_text", "vocab_size": 248320, "hidden_size": 5120,
+        "intermediate_size": 17408, "num_hidden_layers": 64, "num_attention_heads": 24,
+        "num_key_value_heads": 4, "head_dim": 256, "full_attention_interval": 4,
+        "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
+        "linear_num_key_heads": 16, "linear_num_value_heads": 48, "tie_word_embeddings": False},
+    "allenai/Olmo-Hybrid-7B": {
+        "model_type": "olmo_hybrid", "vocab_size": 100352, "hidden_size": 3840,
+        "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 30,
+        "rope_parameters": {"rope_type": "default", "rope_theta": None}},
     "ibm-granite/granite-4.0-h-1b": {
         "model_type": "granitemoehybrid", "vocab_size": 100352, "hidden_size": 1536,
         "num_hidden_layers": 40, "num_attention_heads": 12, "num_key_value_heads": 4,

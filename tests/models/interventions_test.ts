@@ -170,6 +170,21 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
   );
 });
 
+Deno.test("YaRN scales what turns of a head, and no more", () => {
+  const attention = { kind: "attention", heads: 2, headDim: 8, rotaryBase: 100 } as const;
+  const yarn = (rotaryDim?: number): Record<string, unknown> => {
+    const mixer = { ...attention, ...(rotaryDim && { rotaryDim }) };
+    const model = { family: "part", vocabulary: 8, width: 16, layers: [{ mixer }] };
+    const [layer] = intervene(model, ["yarn8"], { trainLength: 16 }).layers;
+    return { ...layer.mixer };
+  };
+  const gain = 0.1 * Math.log(8) + 1;
+  assertEquals(yarn().scale, gain ** 2 * 8 ** -0.5);
+  assertEquals(yarn().rotaryGain, undefined);
+  assertEquals(yarn(4).scale, undefined);
+  assertEquals(yarn(4).rotaryGain, gain);
+});
+
 Deno.test("attention beside another mixer is changed, and its window counts", () => {
   const model: ModelConfiguration = {
     family: "side by side",

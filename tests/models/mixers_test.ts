@@ -179,6 +179,7 @@ const LAYERS: ModelConfiguration = {
             headDim: 8,
             rotaryBase: 10_000,
             rotaryDim: 4,
+            rotaryGain: 1.3,
             queryKeyNorm: "head",
             normEpsilon: 1e-3,
             outputGate: true,

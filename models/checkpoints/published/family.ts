@@ -35,8 +35,8 @@ export interface PublishedModel {
    * model has.
    */
   readonly sources: ReadonlyMap<string, ParameterSource>;
-  /** Where an older layout kept them: taken where all of that is stored, but not all of `sources`. */
-  readonly olderSources?: ReadonlyMap<string, ParameterSource>;
+  /** Where other layouts keep them: the first of which all is stored, where not all of `sources` is. */
+  readonly otherSources?: readonly ReadonlyMap<string, ParameterSource>[];
   /** Tensors that a checkpoint may hold besides: copies, and what is computed from its config. */
   readonly besides?: RegExp;
 }
@@ -128,6 +128,27 @@ export function transpose(values: Float32Array, rows: number, columns: number): 
   return transposed;
 }
 
+/** One of several runs of rows that each group of a stored tensor's rows consists of. */
+export function runOfGroups(
+  name: string,
+  shape: readonly number[],
+  { groups, runs, run }: { readonly groups: number; readonly runs: number; readonly run: number },
+): ParameterSource {
+  const size = elementCount(shape) / (groups * runs);
+  return {
+    name,
+    shape,
+    map(values): Float32Array {
+      const taken = new Float32Array(groups * size);
+      for (let group = 0; group < groups; group++) {
+        const start = (group * runs + run) * size;
+        taken.set(values.subarray(start, start + size), group * size);
+      }
+      return taken;
+    },
+  };
+}
+
 /** The rows of a stored tensor from one to before another. */
 export function rowsOf(
   name: string,
@@ -204,7 +225,7 @@ function planTensors(configuration: ModelConfiguration, matrices: "f32" | "f16")
 
 function planParameters(
   weights: Weights,
-  { configuration, sources, olderSources, besides }: PublishedModel,
+  { configuration, sources, otherSources = [], besides }: PublishedModel,
   matrices: "f32" | "f16",
 ): Planned[] {
   const planWith = (sources: ReadonlyMap<string, ParameterSource>): Planned[] =>
@@ -216,8 +237,8 @@ function planParameters(
   const isStored = (planned: readonly Planned[]): boolean =>
     planned.every(({ source }) => weights.tensors.has(source.name));
   const current = planWith(sources);
-  const older = isStored(current) ? undefined : olderSources && planWith(olderSources);
-  const planned = older && isStored(older) ? older : current;
+  const layouts = [current, ...otherSources.map(planWith)];
+  const planned = layouts.find(isStored) ?? current;
   const shapes = new Map(
     planned.map(({ shape, source }) => [source.name, source.shape ?? shape]),
   );

@@ -135,7 +135,7 @@ export function readFla(
       "channel_mixer.down.weight": `${mlp}.down_proj.weight`,
     })),
     // Before February 2025 the gate and what it gates were one projection.
-    olderSources: sourcesWith((mlp) => ({
+    otherSources: [sourcesWith((mlp) => ({
       "channel_mixer.gate.weight": rowsOf(
         `${mlp}.gate_proj.weight`,
         [2 * hidden, width],
@@ -147,7 +147,7 @@ export function readFla(
         [hidden, 2 * hidden],
       ),
       "channel_mixer.down.weight": `${mlp}.down_proj.weight`,
-    })),
+    }))],
     besides: /\.rotary\.inv_freq$/,
   };
 }

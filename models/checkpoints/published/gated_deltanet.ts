@@ -8,6 +8,7 @@ import {
   type PublishedModel,
 } from "./family.ts";
 import { CONVOLUTION_FIELDS, FLA_FIELDS, readFla, streamSources } from "./fla.ts";
+import type { Sources } from "./transformers.ts";
 
 const CONFIG = v.object({
   ...FLA_FIELDS,
@@ -53,16 +54,29 @@ export const gatedDeltaNet: PublishedFamily = publishedFamily({
     return readFla(config, file, {
       family: "gated-deltanet",
       mixer,
-      sources: (attn) => ({
-        ...streamSources(attn, channels, convolution),
-        "mixer.beta.weight": `${attn}.b_proj.weight`,
-        "mixer.decay.weight": `${attn}.a_proj.weight`,
-        "mixer.decay.rate": `${attn}.A_log`,
-        "mixer.decay.bias": `${attn}.dt_bias`,
-        "mixer.gate.weight": `${attn}.g_proj.weight`,
-        "mixer.norm.weight": `${attn}.o_norm.weight`,
-        "mixer.output.weight": `${attn}.o_proj.weight`,
-      }),
+      sources: (attn) => gatedDeltaNetSources(attn, channels, convolution),
     });
   },
 });
+
+/**
+ * Where a Gated DeltaNet's parameters are.
+ *
+ * @param channels The widths of its streams, behind convolutions of `taps`.
+ */
+export function gatedDeltaNetSources(
+  attn: string,
+  channels: { readonly query: number; readonly key: number; readonly value: number },
+  taps: number,
+): Sources {
+  return {
+    ...streamSources(attn, channels, taps),
+    "mixer.beta.weight": `${attn}.b_proj.weight`,
+    "mixer.decay.weight": `${attn}.a_proj.weight`,
+    "mixer.decay.rate": `${attn}.A_log`,
+    "mixer.decay.bias": `${attn}.dt_bias`,
+    "mixer.gate.weight": `${attn}.g_proj.weight`,
+    "mixer.norm.weight": `${attn}.o_norm.weight`,
+    "mixer.output.weight": `${attn}.o_proj.weight`,
+  };
+}

@@ -85,7 +85,7 @@ export const hgrn2: PublishedFamily = publishedFamily({
       ...model,
       configuration: { ...model.configuration, layers },
       sources: withBounds(model.sources),
-      ...(model.olderSources && { olderSources: withBounds(model.olderSources) }),
+      otherSources: model.otherSources?.map(withBounds),
       // No layer's bound comes from it where the first is the only one.
       besides: new RegExp(`${model.besides!.source}|^model\\.lower_bounds$`),
     };

@@ -18,7 +18,9 @@ import { mamba2 } from "./mamba2.ts";
 import { mambaSsm } from "./mamba_ssm.ts";
 import { mistral } from "./mistral.ts";
 import { nemotronH } from "./nemotron_h.ts";
+import { olmoHybrid } from "./olmo_hybrid.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
+import { qwen3_5, qwen3_5Text } from "./qwen3_5.ts";
 import { recurrentGemma } from "./recurrent_gemma.ts";
 import { retNet } from "./retnet.ts";
 import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
@@ -32,6 +34,9 @@ const FAMILIES: readonly PublishedFamily[] = [
   llama,
   qwen2,
   qwen3,
+  qwen3_5Text,
+  qwen3_5,
+  olmoHybrid,
   mistral,
   smolLm3,
   gemma2,

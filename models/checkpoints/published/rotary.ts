@@ -6,7 +6,7 @@ import type { CheckpointConfig } from "./config.ts";
 /** How an attention's positions turn, and the scale that goes with it. */
 export type RotaryConfiguration = Pick<
   AttentionConfiguration,
-  "rotaryBase" | "rotaryDim" | "rotaryScaling" | "scale"
+  "rotaryBase" | "rotaryDim" | "rotaryGain" | "rotaryScaling" | "scale"
 >;
 
 const KIND = v.nullish(oneOf(["default", "linear", "dynamic", "yarn", "llama3"]));
@@ -116,8 +116,10 @@ export function readRotary(
           slow: rope.beta_slow || 1,
           truncate: rope.truncate ?? true,
         },
-        // Queries and keys are both multiplied by the factor.
-        scale: yarnAttentionFactor(rope, factor) ** 2 / Math.sqrt(headDim),
+        // What turns of queries and keys is multiplied by the factor, both times.
+        ...(turned === 1
+          ? { scale: yarnAttentionFactor(rope, factor) ** 2 / Math.sqrt(headDim) }
+          : { rotaryGain: yarnAttentionFactor(rope, factor) }),
       };
     }
     case "llama3":

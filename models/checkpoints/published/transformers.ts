@@ -214,7 +214,10 @@ export function centredNorms(sources: Sources): Sources {
   return Object.fromEntries(
     Object.entries(sources).map(([name, source]) => [
       name,
-      /norm\.weight$/.test(name) ? changedSource(source, (value) => 1 + value) : source,
+      // Not those of a linear RNN's heads, which are as most.
+      /norm\.weight$/.test(name) && name !== "mixer.norm.weight"
+        ? changedSource(source, (value) => 1 + value)
+        : source,
     ]),
   );
 }
@@ -228,6 +231,8 @@ export interface TransformersModel
   readonly layers: readonly LayerConfiguration[];
   /** Where a layer's parameters are. */
   sources(layer: string, index: number): Sources;
+  /** Where other layouts keep a layer's. */
+  readonly otherSources?: readonly ((layer: string, index: number) => Sources)[];
   /** Where embedding, final norm and head are, where not as in most. */
   readonly outer?: Sources;
   /** Whether the norms multiply by 1 + weight. @default false */
@@ -251,8 +256,12 @@ export function readTransformers(
     "head.weight": "lm_head.weight",
     ...of.outer,
   };
-  const tables = layers.map((_, index) => of.sources(`${prefix}.layers.${index}`, index));
   const norms = of.centredNorms ? centredNorms : (sources: Sources): Sources => sources;
+  const sourcesBy = (table: (layer: string, index: number) => Sources): PublishedModel["sources"] =>
+    sourcesOf(
+      norms(outer),
+      layers.map((_, index) => norms(table(`${prefix}.layers.${index}`, index))),
+    );
   return {
     ...(trainedLength !== undefined && { trainedLength }),
     configuration: {
@@ -266,7 +275,8 @@ export function readTransformers(
       ...(logitSoftCap !== undefined && { logitSoftCap }),
       layers,
     },
-    sources: sourcesOf(norms(outer), tables.map(norms)),
+    sources: sourcesBy(of.sources),
+    ...(of.otherSources && { otherSources: of.otherSources.map(sourcesBy) }),
     besides: of.besides ?? /\.rotary_emb\.inv_freq$/,
   };
 }
