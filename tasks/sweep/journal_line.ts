@@ -22,8 +22,9 @@ const ROW = v.looseObject(Object.fromEntries(
   }),
 ));
 
+// Another field is a checksum whose name was damaged.
 const ENTRY = v.pipe(
-  v.looseObject({
+  v.strictObject({
     cell: v.string(),
     rows: v.optional(v.array(ROW)),
     failed: v.optional(v.string()),
@@ -32,7 +33,7 @@ const ENTRY = v.pipe(
   v.check(({ rows, failed }) => (rows === undefined) !== (failed === undefined)),
 );
 
-const HEADER = v.looseObject({
+const HEADER = v.strictObject({
   lengthwise: v.string(),
   hash: v.string(),
   configuration: v.looseObject({

@@ -6,8 +6,8 @@ import { SCANS } from "./scans.ts";
 
 /** Random cases of every op, by name. They know no runtime: a browser runs them too. */
 export const KERNEL_CASES: Readonly<Record<string, KernelCase>> = {
-  ...ATTENTION,
   ...LAYERS,
-  ...RECURRENCES,
   ...SCANS,
+  ...RECURRENCES,
+  ...ATTENTION, // whose shaders a software adapter compiles for seconds
 };

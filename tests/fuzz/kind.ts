@@ -1,0 +1,30 @@
+import type { Draws } from "./draws.ts";
+
+/** How a case ended that found nothing. */
+export type Outcome = "right" | "refused";
+
+/** A case: what it draws follows from the seed. Throws where what is attacked is wrong. */
+export type FuzzCase = (draws: Draws) => Promise<Outcome>;
+
+/** What is attacked, in one process. */
+export interface FuzzKind {
+  /** The cases by name, which are run in turn. */
+  readonly cases: Readonly<Record<string, FuzzCase>>;
+  /** Seconds after which a case hangs. */
+  readonly patience: number;
+}
+
+/** What is attacked, by name; opened in a process of its own. */
+export const KINDS: Readonly<Record<string, () => Promise<FuzzKind>>> = {
+  deno: async () => (await import("./kernels.ts")).onDeno(),
+  dawn: async () => (await import("./kernels.ts")).onDawn(),
+  files: async () => (await import("./files.ts")).FILES,
+  results: async () => (await import("./results.ts")).RESULTS,
+  kills: async () => (await import("./kills.ts")).KILLS,
+};
+
+/** Fails where a refusal is not in our words: a mistake of the loader, not of the file. */
+export function checkRefusal(error: unknown): "refused" {
+  if (error instanceof Error && /^(Cannot|Unknown) /.test(error.message)) return "refused";
+  throw error;
+}
