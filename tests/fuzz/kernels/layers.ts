@@ -264,11 +264,11 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     await compare(gpu, { output, ...backward }, {
       output: rmsNormReference(arrays.x, arrays.weight, epsilon),
       ...rmsNormBackwardReference(arrays.x, arrays.weight, d, epsilon),
-    });
+    }, { floor: 0.01 / magnitude });
   },
 
   async layer_norm(gpu, draws): Promise<void> {
-    const [rows, columns] = [draws.size("rows", 70), draws.size("columns", 300, 2)];
+    const [rows, columns] = [draws.size("rows", 70), draws.size("columns", 300, 3)];
     const shift = draws.option("shift", [0, 1, 10]);
     const arrays = {
       x: draws.normals(rows * columns).map((value) => value + shift),
@@ -295,7 +295,7 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     await compare(gpu, { output, ...backward }, {
       output: layerNormReference(arrays.x, arrays.weight, arrays.bias),
       ...layerNormBackwardReference(arrays.x, arrays.weight, d),
-    });
+    }, { floor: 0.05 });
   },
 
   async adam_w(gpu, draws): Promise<void> {

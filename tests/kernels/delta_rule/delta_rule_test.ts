@@ -12,7 +12,7 @@ import {
   deltaRuleBackwardReference,
   deltaRuleReference,
 } from "../../../kernels/delta_rule/reference.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 interface Case {
   batch?: number;
@@ -111,57 +111,63 @@ const cases: Case[] = [
 ];
 
 for (const test of cases) {
-  Deno.test(`deltaRule() and its gradients equal the reference for ${JSON.stringify(test)}`, async () => {
-    const gpu = await testGpu();
-    const problem = make(test);
-    const tensors = upload(gpu, problem);
-    const { segments } = test;
-    const shape = { key: problem.shapes.key, value: problem.shapes.value, segments };
-    const { output, finalState } = await run(gpu, tensors, { segments });
-    const expected = deltaRuleReference(shape, problem.arrays, problem.scale);
-    assertClose(output, expected.output, 5e-4, "output");
-    assertClose(finalState, expected.finalState, 5e-4, "finalState");
+  testKernel(
+    `deltaRule() and its gradients equal the reference for ${JSON.stringify(test)}`,
+    async () => {
+      const gpu = await testGpu();
+      const problem = make(test);
+      const tensors = upload(gpu, problem);
+      const { segments } = test;
+      const shape = { key: problem.shapes.key, value: problem.shapes.value, segments };
+      const { output, finalState } = await run(gpu, tensors, { segments });
+      const expected = deltaRuleReference(shape, problem.arrays, problem.scale);
+      assertClose(output, expected.output, 5e-4, "output");
+      assertClose(finalState, expected.finalState, 5e-4, "finalState");
 
-    const gradients = deltaRuleBackward(gpu, tensors, { segments });
-    const entries = Object.entries(gradients);
-    const values = await gpu.read(entries.map(([, tensor]) => tensor));
-    const wanted = deltaRuleBackwardReference(shape, problem.arrays, problem.scale);
-    entries.forEach(([name], i) => {
-      assertClose(values[i], wanted[name as keyof typeof wanted], 1e-3, name);
-    });
-    release({ ...gradients });
-    release(tensors);
-  });
+      const gradients = deltaRuleBackward(gpu, tensors, { segments });
+      const entries = Object.entries(gradients);
+      const values = await gpu.read(entries.map(([, tensor]) => tensor));
+      const wanted = deltaRuleBackwardReference(shape, problem.arrays, problem.scale);
+      entries.forEach(([name], i) => {
+        assertClose(values[i], wanted[name as keyof typeof wanted], 1e-3, name);
+      });
+      release({ ...gradients });
+      release(tensors);
+    },
+  );
 }
 
-Deno.test("deltaRule() does not depend on the chunk size or on how much is worked at once", async () => {
-  const gpu = await testGpu();
-  const problem = make({ time: 150, batch: 2, heads: 2, keyDim: 20, valueDim: 12, decay: -1 });
-  const tensors = upload(gpu, problem);
-  const plain = await run(gpu, tensors);
-  const gradients = deltaRuleBackward(gpu, tensors);
-  for (
-    const options of [{ chunkSize: 64 }, { workspaceBytes: 1 }, {
-      chunkSize: 32,
-      workspaceBytes: 1e5,
-    }]
-  ) {
-    const what = JSON.stringify(options);
-    const { output, finalState } = await run(gpu, tensors, options);
-    assertClose(output, plain.output, 1e-5, `output with ${what}`);
-    assertClose(finalState, plain.finalState, 1e-5, `finalState with ${what}`);
-    const others = deltaRuleBackward(gpu, tensors, options);
-    for (const [name, tensor] of Object.entries(gradients)) {
-      const other = others[name as keyof typeof others]!;
-      assertClose(await other.read(), await tensor.read(), 1e-4, `${name} with ${what}`);
+testKernel(
+  "deltaRule() does not depend on the chunk size or on how much is worked at once",
+  async () => {
+    const gpu = await testGpu();
+    const problem = make({ time: 150, batch: 2, heads: 2, keyDim: 20, valueDim: 12, decay: -1 });
+    const tensors = upload(gpu, problem);
+    const plain = await run(gpu, tensors);
+    const gradients = deltaRuleBackward(gpu, tensors);
+    for (
+      const options of [{ chunkSize: 64 }, { workspaceBytes: 1 }, {
+        chunkSize: 32,
+        workspaceBytes: 1e5,
+      }]
+    ) {
+      const what = JSON.stringify(options);
+      const { output, finalState } = await run(gpu, tensors, options);
+      assertClose(output, plain.output, 1e-5, `output with ${what}`);
+      assertClose(finalState, plain.finalState, 1e-5, `finalState with ${what}`);
+      const others = deltaRuleBackward(gpu, tensors, options);
+      for (const [name, tensor] of Object.entries(gradients)) {
+        const other = others[name as keyof typeof others]!;
+        assertClose(await other.read(), await tensor.read(), 1e-4, `${name} with ${what}`);
+      }
+      release({ ...others });
     }
-    release({ ...others });
-  }
-  release({ ...gradients });
-  release(tensors);
-});
+    release({ ...gradients });
+    release(tensors);
+  },
+);
 
-Deno.test("deltaRule() gives the same bits twice", async () => {
+testKernel("deltaRule() gives the same bits twice", async () => {
   const gpu = await testGpu();
   const tensors = upload(gpu, make({ time: 100, heads: 3, keyDim: 8, valueDim: 8, decay: -1 }));
   const once = await run(gpu, tensors);
@@ -170,7 +176,7 @@ Deno.test("deltaRule() gives the same bits twice", async () => {
   release(tensors);
 });
 
-Deno.test("packed sequences equal each on its own, the empty one its initial state", async () => {
+testKernel("packed sequences equal each on its own, the empty one its initial state", async () => {
   const gpu = await testGpu();
   const segments = [0, 0, 1, 34, 70];
   const problem = make({ time: 70, heads: 2, keyDim: 12, valueDim: 8, decay: -1, segments });
@@ -191,41 +197,44 @@ Deno.test("packed sequences equal each on its own, the empty one its initial sta
 
 for (const perChannel of [false, true]) {
   const title = perChannel ? "a decay a channel" : "a decay a head";
-  Deno.test(`segment by segment, step by step and recurrent equal the whole with ${title}`, async () => {
-    const gpu = await testGpu();
-    const shape = {
-      time: 40,
-      heads: 4,
-      keyHeads: 2,
-      keyDim: 12,
-      valueDim: 8,
-      decay: -1,
-      perChannel,
-    };
-    const problem = make(shape);
-    const tensors = upload(gpu, problem);
-    const whole = await run(gpu, tensors);
-    const recurrent = deltaRuleRecurrent(gpu, tensors);
-    assertClose(await recurrent.output.read(), whole.output, 1e-5, "recurrent output");
-    assertClose(await recurrent.finalState.read(), whole.finalState, 1e-5, "recurrent state");
-    release({ ...recurrent });
+  testKernel(
+    `segment by segment, step by step and recurrent equal the whole with ${title}`,
+    async () => {
+      const gpu = await testGpu();
+      const shape = {
+        time: 40,
+        heads: 4,
+        keyHeads: 2,
+        keyDim: 12,
+        valueDim: 8,
+        decay: -1,
+        perChannel,
+      };
+      const problem = make(shape);
+      const tensors = upload(gpu, problem);
+      const whole = await run(gpu, tensors);
+      const recurrent = deltaRuleRecurrent(gpu, tensors);
+      assertClose(await recurrent.output.read(), whole.output, 1e-5, "recurrent output");
+      assertClose(await recurrent.finalState.read(), whole.finalState, 1e-5, "recurrent state");
+      release({ ...recurrent });
 
-    let state = gpu.tensor(problem.shapes.initialState, problem.arrays.initialState);
-    const outputs: number[] = [];
-    for (const [begin, end] of [[0, 17], [17, 37], [37, 38], [38, 39], [39, 40]]) {
-      const { initialState: _, ...tokens } = cut(gpu, problem, begin, end, 0);
-      const next = end - begin === 1
-        ? deltaRuleStep(gpu, { ...tokens, state })
-        : deltaRule(gpu, { ...tokens, initialState: state });
-      outputs.push(...await next.output.read());
-      release({ ...tokens, state, output: next.output });
-      state = next.finalState;
-    }
-    assertClose(outputs, whole.output, 1e-5, "output");
-    assertClose(await state.read(), whole.finalState, 1e-5, "finalState");
-    release({ state });
-    release(tensors);
-  });
+      let state = gpu.tensor(problem.shapes.initialState, problem.arrays.initialState);
+      const outputs: number[] = [];
+      for (const [begin, end] of [[0, 17], [17, 37], [37, 38], [38, 39], [39, 40]]) {
+        const { initialState: _, ...tokens } = cut(gpu, problem, begin, end, 0);
+        const next = end - begin === 1
+          ? deltaRuleStep(gpu, { ...tokens, state })
+          : deltaRule(gpu, { ...tokens, initialState: state });
+        outputs.push(...await next.output.read());
+        release({ ...tokens, state, output: next.output });
+        state = next.finalState;
+      }
+      assertClose(outputs, whole.output, 1e-5, "output");
+      assertClose(await state.read(), whole.finalState, 1e-5, "finalState");
+      release({ state });
+      release(tensors);
+    },
+  );
 }
 
 /** Rows [begin, end) of a batch of 1, with the state of one of its sequences. */
@@ -251,7 +260,7 @@ function cut(
   return { ...Object.fromEntries(tensors), initialState: gpu.tensor([1, ...rest], state) };
 }
 
-Deno.test("deltaRule() stays right over 65,536 tokens", async () => {
+testKernel("deltaRule() stays right over 65,536 tokens", async () => {
   const gpu = await testGpu();
   const problem = make({ time: 65536, keyDim: 8, valueDim: 4, decay: -0.001 });
   const tensors = upload(gpu, problem);
@@ -269,7 +278,7 @@ Deno.test("deltaRule() stays right over 65,536 tokens", async () => {
   release(tensors);
 });
 
-Deno.test("deltaRule() refuses what does not fit", async () => {
+testKernel("deltaRule() refuses what does not fit", async () => {
   const gpu = await testGpu();
   const tensors = upload(gpu, make({ time: 4, heads: 3, keyDim: 8, valueDim: 6, decay: -1 }));
   using wrong = gpu.tensor([1, 4, 3]);

@@ -2,14 +2,14 @@ import { assertEquals } from "@std/assert";
 import { deltaRule, deltaRuleBackward } from "../../../kernels/delta_rule/mod.ts";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, testGpu } from "../../testing.ts";
+import { assertClose, testGpu, testKernel } from "../../testing.ts";
 
 const path = new URL("../../golden/delta_rule.safetensors", import.meta.url);
 
 for (
   const [name, what] of [["delta", "delta rule"], ["gated", "gated delta rule"], ["channel", "kda"]]
 ) {
-  Deno.test(`deltaRule() and its gradients equal fla's ${what}`, async () => {
+  testKernel(`deltaRule() and its gradients equal fla's ${what}`, async () => {
     const gpu = await testGpu();
     const { tensors } = readSafetensors(await Deno.readFile(path), "delta_rule.safetensors");
     const optional = (field: string): Tensor | undefined => {

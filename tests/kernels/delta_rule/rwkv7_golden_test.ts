@@ -2,11 +2,11 @@ import { assertEquals } from "@std/assert";
 import { rwkv7, rwkv7Backward } from "../../../kernels/delta_rule/mod.ts";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { readSafetensors } from "../../../models/checkpoints/safetensors.ts";
-import { assertClose, testGpu } from "../../testing.ts";
+import { assertClose, testGpu, testKernel } from "../../testing.ts";
 
 const path = new URL("../../golden/rwkv7.safetensors", import.meta.url);
 
-Deno.test("rwkv7() and its gradients equal fla's diagonal plus low rank rule", async () => {
+testKernel("rwkv7() and its gradients equal fla's diagonal plus low rank rule", async () => {
   const gpu = await testGpu();
   const { tensors } = readSafetensors(await Deno.readFile(path), "rwkv7.safetensors");
   const upload = (name: string): Tensor => {

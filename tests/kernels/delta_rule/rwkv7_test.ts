@@ -10,7 +10,7 @@ import {
 } from "../../../kernels/delta_rule/mod.ts";
 import { rwkv7BackwardReference, rwkv7Reference } from "../../../kernels/delta_rule/reference.ts";
 import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
-import { assertClose, normals, testGpu, uniforms } from "../../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 
 interface Case {
   batch?: number;
@@ -112,57 +112,63 @@ const cases: Case[] = [
 ];
 
 for (const test of cases) {
-  Deno.test(`rwkv7() and its gradients equal the reference for ${JSON.stringify(test)}`, async () => {
-    const gpu = await testGpu();
-    const problem = make(test);
-    const tensors = upload(gpu, problem);
-    const { segments, scale = 1 } = test;
-    const shape = { key: problem.shapes.key, value: problem.shapes.value, segments };
-    const { output, finalState } = await run(gpu, tensors, { segments, scale });
-    const expected = rwkv7Reference(shape, problem.arrays, scale);
-    assertClose(output, expected.output, 5e-4, "output");
-    assertClose(finalState, expected.finalState, 5e-4, "finalState");
+  testKernel(
+    `rwkv7() and its gradients equal the reference for ${JSON.stringify(test)}`,
+    async () => {
+      const gpu = await testGpu();
+      const problem = make(test);
+      const tensors = upload(gpu, problem);
+      const { segments, scale = 1 } = test;
+      const shape = { key: problem.shapes.key, value: problem.shapes.value, segments };
+      const { output, finalState } = await run(gpu, tensors, { segments, scale });
+      const expected = rwkv7Reference(shape, problem.arrays, scale);
+      assertClose(output, expected.output, 5e-4, "output");
+      assertClose(finalState, expected.finalState, 5e-4, "finalState");
 
-    const gradients = rwkv7Backward(gpu, tensors, { segments, scale });
-    const entries = Object.entries(gradients);
-    const values = await gpu.read(entries.map(([, tensor]) => tensor));
-    const wanted = rwkv7BackwardReference(shape, problem.arrays, scale);
-    entries.forEach(([name], i) => {
-      assertClose(values[i], wanted[name as keyof typeof wanted], 1e-3, name);
-    });
-    release({ ...gradients });
-    release(tensors);
-  });
+      const gradients = rwkv7Backward(gpu, tensors, { segments, scale });
+      const entries = Object.entries(gradients);
+      const values = await gpu.read(entries.map(([, tensor]) => tensor));
+      const wanted = rwkv7BackwardReference(shape, problem.arrays, scale);
+      entries.forEach(([name], i) => {
+        assertClose(values[i], wanted[name as keyof typeof wanted], 1e-3, name);
+      });
+      release({ ...gradients });
+      release(tensors);
+    },
+  );
 }
 
-Deno.test("rwkv7() does not depend on the chunk size or on how much is worked at once", async () => {
-  const gpu = await testGpu();
-  const problem = make({ time: 150, batch: 2, heads: 2, keyDim: 20, valueDim: 12, decay: -1 });
-  const tensors = upload(gpu, problem);
-  const plain = await run(gpu, tensors);
-  const gradients = rwkv7Backward(gpu, tensors);
-  for (
-    const options of [{ chunkSize: 64 }, { workspaceBytes: 1 }, {
-      chunkSize: 32,
-      workspaceBytes: 1e5,
-    }]
-  ) {
-    const what = JSON.stringify(options);
-    const { output, finalState } = await run(gpu, tensors, options);
-    assertClose(output, plain.output, 1e-5, `output with ${what}`);
-    assertClose(finalState, plain.finalState, 1e-5, `finalState with ${what}`);
-    const others = rwkv7Backward(gpu, tensors, options);
-    for (const [name, tensor] of Object.entries(gradients)) {
-      const other = others[name as keyof typeof others]!;
-      assertClose(await other.read(), await tensor.read(), 1e-4, `${name} with ${what}`);
+testKernel(
+  "rwkv7() does not depend on the chunk size or on how much is worked at once",
+  async () => {
+    const gpu = await testGpu();
+    const problem = make({ time: 150, batch: 2, heads: 2, keyDim: 20, valueDim: 12, decay: -1 });
+    const tensors = upload(gpu, problem);
+    const plain = await run(gpu, tensors);
+    const gradients = rwkv7Backward(gpu, tensors);
+    for (
+      const options of [{ chunkSize: 64 }, { workspaceBytes: 1 }, {
+        chunkSize: 32,
+        workspaceBytes: 1e5,
+      }]
+    ) {
+      const what = JSON.stringify(options);
+      const { output, finalState } = await run(gpu, tensors, options);
+      assertClose(output, plain.output, 1e-5, `output with ${what}`);
+      assertClose(finalState, plain.finalState, 1e-5, `finalState with ${what}`);
+      const others = rwkv7Backward(gpu, tensors, options);
+      for (const [name, tensor] of Object.entries(gradients)) {
+        const other = others[name as keyof typeof others]!;
+        assertClose(await other.read(), await tensor.read(), 1e-4, `${name} with ${what}`);
+      }
+      release({ ...others });
     }
-    release({ ...others });
-  }
-  release({ ...gradients });
-  release(tensors);
-});
+    release({ ...gradients });
+    release(tensors);
+  },
+);
 
-Deno.test("rwkv7() gives the same bits twice", async () => {
+testKernel("rwkv7() gives the same bits twice", async () => {
   const gpu = await testGpu();
   const tensors = upload(gpu, make({ time: 100, heads: 3, keyDim: 8, valueDim: 8, decay: -1 }));
   const once = await run(gpu, tensors);
@@ -171,7 +177,7 @@ Deno.test("rwkv7() gives the same bits twice", async () => {
   release(tensors);
 });
 
-Deno.test("packed sequences equal each on its own, the empty one its initial state", async () => {
+testKernel("packed sequences equal each on its own, the empty one its initial state", async () => {
   const gpu = await testGpu();
   const segments = [0, 0, 1, 34, 70];
   const problem = make({ time: 70, heads: 2, keyDim: 12, valueDim: 8, decay: -1, segments });
@@ -190,7 +196,7 @@ Deno.test("packed sequences equal each on its own, the empty one its initial sta
   release(tensors);
 });
 
-Deno.test("segment by segment, step by step and recurrent equal the whole", async () => {
+testKernel("segment by segment, step by step and recurrent equal the whole", async () => {
   const gpu = await testGpu();
   const problem = make({ time: 40, heads: 3, keyDim: 12, valueDim: 8, decay: -1 });
   const tensors = upload(gpu, problem);
@@ -240,7 +246,7 @@ function cut(
   return { ...Object.fromEntries(tensors), initialState: gpu.tensor([1, ...rest], state) };
 }
 
-Deno.test("rwkv7() stays right over 65,536 tokens", async () => {
+testKernel("rwkv7() stays right over 65,536 tokens", async () => {
   const gpu = await testGpu();
   const problem = make({ time: 65536, keyDim: 8, valueDim: 4, decay: -0.001 });
   const tensors = upload(gpu, problem);
@@ -257,7 +263,7 @@ Deno.test("rwkv7() stays right over 65,536 tokens", async () => {
   release(tensors);
 });
 
-Deno.test("rwkv7() refuses what does not fit", async () => {
+testKernel("rwkv7() refuses what does not fit", async () => {
   const gpu = await testGpu();
   const tensors = upload(gpu, make({ time: 4, heads: 3, keyDim: 8, valueDim: 6, decay: -1 }));
   using wrong = gpu.tensor([1, 4, 3]);
