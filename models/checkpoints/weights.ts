@@ -2,7 +2,7 @@ import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
 import { STORED_BYTES, type StoredDataType, toFloats, toHalves } from "./data_types.ts";
-import { showNames } from "../schema.ts";
+import { showNames, showValue } from "../schema.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import { locateTorch } from "./torch.ts";
 
@@ -283,6 +283,10 @@ async function findFiles(path: string): Promise<Found> {
   );
 }
 
+/** What names a file of the same folder: no path, and nothing that a system refuses. */
+const FILE_NAME = /^(?!\.*$)[^\p{Cc}/\\]+$/u;
+const LONGEST_NAME = 200;
+
 async function readIndex(folder: string, file: string): Promise<Found> {
   const name = join(folder, file);
   let map: unknown;
@@ -293,12 +297,12 @@ async function readIndex(folder: string, file: string): Promise<Found> {
   }
   const entries = Object.entries(map ?? {});
   const foreign = entries.find(([, shard]) =>
-    typeof shard !== "string" || /[/\\]|^\.*$/.test(shard)
+    typeof shard !== "string" || !FILE_NAME.test(shard) || shard.length > LONGEST_NAME
   );
   if (entries.length === 0 || foreign) {
     throw new Error(
       `Cannot read ${name} as its "weight_map" must give the name of a file beside it for each tensor${
-        foreign ? `: current value of ${foreign[0]} is ${JSON.stringify(foreign[1])}` : ""
+        foreign ? `: current value of ${showNames([foreign[0]])} is ${showValue(foreign[1])}` : ""
       }`,
     );
   }
@@ -314,7 +318,9 @@ async function openShard(
   try {
     return await open(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new Error(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+    }
     throw new Error(
       `Cannot open ${path} as it is not there${index ? `, though ${index} names it` : ""}`,
       { cause: error },

@@ -29,6 +29,14 @@ function again({ kind, index }: FuzzFailure, seed: number): string {
   return `deno task fuzz --seconds 600 --seed ${seed} --only ${kind} --first ${index} --most 1`;
 }
 
+/** Values as JSON, in which no control character is raw, cut short. */
+function shown(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, item) => typeof item === "string" && item.length > 400 ? `${item.slice(0, 400)}…` : item,
+  );
+}
+
 function table({ counts, failures }: FuzzReport): string {
   const lines = Object.entries(counts).flatMap(([kind, targets]) =>
     Object.entries(targets).sort().map(([target, outcomes]) => {
@@ -67,8 +75,8 @@ async function main(args: string[]): Promise<number> {
     most: number("most", Infinity),
     onFailure: (failure) => {
       const { kind, target, index, what, reason, drawn } = failure;
-      print(`\n${kind}/${target} ${index}: ${what}: ${reason}`);
-      if (drawn) print(`  drawn: ${JSON.stringify(drawn)}`);
+      print(`\n${kind}/${target} ${index}: ${what}: ${shown(reason)}`);
+      if (drawn) print(`  drawn: ${shown(drawn)}`);
       print(`  again: ${again(failure, seed)}`);
     },
   });

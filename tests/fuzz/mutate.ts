@@ -124,8 +124,9 @@ export function mutateJson(value: unknown, draws: Draws): unknown {
         else delete slot[key];
         break;
       case "rename":
+        if (Array.isArray(holder)) break;
         slot[draws.choose(["__proto__", "constructor", key.toUpperCase(), ""])] = slot[key];
-        if (!Array.isArray(holder)) delete slot[key];
+        delete slot[key];
         break;
       case "other": {
         const [from, other] = draws.choose(places);

@@ -205,8 +205,10 @@ Deno.test("openWeights() names the shard that is missing, truncated or lacks a t
         `Cannot open ${shard} as it is not there, though ${index} names it`,
       );
 
-      await Deno.writeTextFile(index, '{"weight_map": {"weight": "../model.safetensors"}}');
-      await assertRejects(() => openWeights(folder), Error, "the name of a file beside it");
+      for (const shard of ["../model.safetensors", "..", "a\0b", "x".repeat(5000), "a\\b"]) {
+        await Deno.writeTextFile(index, JSON.stringify({ weight_map: { weight: shard } }));
+        await assertRejects(() => openWeights(folder), Error, "the name of a file beside it");
+      }
       await Deno.writeTextFile(index, "{}");
       await assertRejects(() => openWeights(folder), Error, 'as its "weight_map" must give');
       for (const name of names) await Deno.remove(`${folder}/${name}`).catch(() => {});
