@@ -6,7 +6,7 @@ import { openWeights } from "../../models/mod.ts";
 import { loadTokenizer } from "../../models/tokenizers/mod.ts";
 import { loadChatTemplate } from "../../tasks/templates.ts";
 import type { Draws } from "./draws.ts";
-import { checkRefusal, type FuzzCase, type FuzzKind } from "./kind.ts";
+import { checkRefusal, type FuzzCase, type FuzzKind, type Outcome } from "./kind.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
 import { strictSafetensors } from "./strict_safetensors.ts";
 
@@ -36,7 +36,7 @@ const TOKENIZERS = ["tokenizer_bytelevel", "tokenizer_llama"].map((name) => join
 async function taken<Loaded>(
   load: () => Promise<Loaded> | Loaded,
   check: (loaded: Loaded) => Promise<void> | void,
-): Promise<"right" | "refused"> {
+): Promise<Outcome> {
   let loaded: Loaded;
   try {
     loaded = await load();
@@ -63,7 +63,7 @@ function readJson(path: string): unknown {
 }
 
 /** Weights that were opened: each tensor can be read, and has the elements that its shape says. */
-async function checkWeights(path: string): Promise<"right" | "refused"> {
+async function checkWeights(path: string): Promise<Outcome> {
   return await taken(() => openWeights(path), async (weights) => {
     using opened = weights;
     for (const [name, { shape }] of opened.tensors) {
@@ -116,7 +116,7 @@ function mutateJsonFile(path: string, draws: Draws): Uint8Array<ArrayBuffer> {
     : new TextEncoder().encode(JSON.stringify(mutateJson(readJson(path), draws)));
 }
 
-async function checkTokenizer(path: string): Promise<"right" | "refused"> {
+async function checkTokenizer(path: string): Promise<Outcome> {
   return await taken(async () => {
     const tokenizer = await loadTokenizer(path);
     const tokens = await tokenizer.encode("Hello, wörld! 12 345\n\tAnd  so on: <s> 漢字");
@@ -131,7 +131,7 @@ async function checkTokenizer(path: string): Promise<"right" | "refused"> {
 }
 
 const CASES: Record<string, FuzzCase> = {
-  async safetensors(draws) {
+  async safetensors(draws): Promise<Outcome> {
     const path = draws.option("file", SAFETENSORS);
     const bytes = mutateBytes(Deno.readFileSync(path), draws);
     return await taken(() => readSafetensors(bytes, "a.safetensors"), ({ tensors }) => {
@@ -146,13 +146,13 @@ const CASES: Record<string, FuzzCase> = {
     });
   },
 
-  async pickle(draws) {
+  async pickle(draws): Promise<Outcome> {
     const path = draws.option("file", PICKLES);
     const bytes = mutateBytes(Deno.readFileSync(path), draws);
     return await checkWeights(join(folderWith({ "a.pth": bytes }), "a.pth"));
   },
 
-  async index(draws) {
+  async index(draws): Promise<Outcome> {
     const folder = join(GOLDEN, "safetensors_sharded");
     const files = Object.fromEntries(
       [...Deno.readDirSync(folder)].map((
@@ -164,7 +164,7 @@ const CASES: Record<string, FuzzCase> = {
     return await checkWeights(folderWith(files));
   },
 
-  async config(draws) {
+  async config(draws): Promise<Outcome> {
     const path = draws.option("file", CONFIGS);
     const text = new TextDecoder().decode(mutateJsonFile(path, draws));
     return await taken(
@@ -173,7 +173,7 @@ const CASES: Record<string, FuzzCase> = {
     );
   },
 
-  async tokenizer(draws) {
+  async tokenizer(draws): Promise<Outcome> {
     const folder = draws.option("folder", TOKENIZERS);
     const names = ["tokenizer.json", "tokenizer_config.json"];
     const mutated = draws.option("file", names);
@@ -184,13 +184,13 @@ const CASES: Record<string, FuzzCase> = {
     return await checkTokenizer(folderWith(files));
   },
 
-  async vocabulary(draws) {
+  async vocabulary(draws): Promise<Outcome> {
     const name = "rwkv_vocab_v20230424.txt";
     const bytes = mutateBytes(Deno.readFileSync(join(GOLDEN, "tokenizer_world", name)), draws);
     return await checkTokenizer(folderWith({ [name]: bytes }));
   },
 
-  async template(draws) {
+  async template(draws): Promise<Outcome> {
     const files = {
       "chat_template.jinja": draws.chance(0.2)
         ? mutateBytes(new TextEncoder().encode(draws.choose(TEMPLATES)), draws)

@@ -4,7 +4,7 @@ import { readJournal } from "../../tasks/sweep/journal.ts";
 import { parseRows } from "../../tasks/sweep/rows.ts";
 import { withoutCosts } from "../tasks/example_rows.ts";
 import type { Draws } from "./draws.ts";
-import type { FuzzCase, FuzzKind } from "./kind.ts";
+import type { FuzzCase, FuzzKind, Outcome } from "./kind.ts";
 
 const MAIN = fromFileUrl(new URL("../tasks/oracle_main.ts", import.meta.url));
 const FOLDER = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
@@ -55,38 +55,39 @@ function undisturbed(): Promise<unknown[]> {
 }
 
 /** Ends a sweep at a random moment after its first line is written, some times over, then lets it finish. */
-const killed = (signal: "SIGKILL" | "SIGTERM"): FuzzCase => async (draws: Draws) => {
-  const expected = await undisturbed();
-  const out = join(FOLDER, "killed");
-  const kept = new Map<string, string>();
-  for (let kills = draws.note("kills", draws.integer(1, 3)); kills > 0; kills--) {
-    const process = sweep(out, draws.integer(0, 40));
-    const words = new Response(process.stderr).text();
-    let ended = false;
-    process.status.then(() => ended = true);
-    if (draws.chance(0.8)) {
-      while (!ended && !await exists(join(out, "journal.jsonl"))) await wait(5);
+const killed =
+  (signal: "SIGKILL" | "SIGTERM"): FuzzCase => async (draws: Draws): Promise<Outcome> => {
+    const expected = await undisturbed();
+    const out = join(FOLDER, "killed");
+    const kept = new Map<string, string>();
+    for (let kills = draws.note("kills", draws.integer(1, 3)); kills > 0; kills--) {
+      const process = sweep(out, draws.integer(0, 40));
+      const words = new Response(process.stderr).text();
+      let ended = false;
+      process.status.then(() => ended = true);
+      if (draws.chance(0.8)) {
+        while (!ended && !await exists(join(out, "journal.jsonl"))) await wait(5);
+      }
+      await wait(draws.note(`after ${kills} ms`, draws.integer(0, draws.choose([30, 300, 1500]))));
+      if (!ended) process.kill(signal);
+      await words;
+      await process.status;
+      const journal = await readJournal(out);
+      if (journal && journal.damaged.length > 0) {
+        throw new TypeError(`lines ${journal.damaged} of the journal are damaged`);
+      }
+      const now = new Map(journal?.entries.map((entry) => [entry.cell, JSON.stringify(entry)]));
+      if (now.size !== (journal?.entries.length ?? 0)) throw new TypeError("a cell is there twice");
+      for (const [cell, entry] of kept) {
+        if (now.get(cell) !== entry) throw new TypeError(`${cell} was lost or changed`);
+      }
+      for (const [cell, entry] of now) kept.set(cell, entry);
     }
-    await wait(draws.note(`after ${kills} ms`, draws.integer(0, draws.choose([30, 300, 1500]))));
-    if (!ended) process.kill(signal);
-    await words;
-    await process.status;
-    const journal = await readJournal(out);
-    if (journal && journal.damaged.length > 0) {
-      throw new TypeError(`lines ${journal.damaged} of the journal are damaged`);
-    }
-    const now = new Map(journal?.entries.map((entry) => [entry.cell, JSON.stringify(entry)]));
-    if (now.size !== (journal?.entries.length ?? 0)) throw new TypeError("a cell is there twice");
-    for (const [cell, entry] of kept) {
-      if (now.get(cell) !== entry) throw new TypeError(`${cell} was lost or changed`);
-    }
-    for (const [cell, entry] of now) kept.set(cell, entry);
-  }
-  await finish(out);
-  assertEquals(await rowsOf(out), expected);
-  await Deno.remove(out, { recursive: true });
-  return "right";
-};
+    await finish(out);
+    assertEquals(await rowsOf(out), expected);
+    await Deno.remove(out, { recursive: true });
+    return "right";
+  };
 
 function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -4,7 +4,7 @@ import type { Draws } from "./draws.ts";
 export type Outcome = "right" | "refused";
 
 /** A case: what it draws follows from the seed. Throws where what is attacked is wrong. */
-export type FuzzCase = (draws: Draws) => Promise<Outcome>;
+export type FuzzCase = (draws: Draws) => Promise<Outcome> | Outcome;
 
 /** What is attacked, in one process. */
 export interface FuzzKind {

@@ -5,7 +5,7 @@ import { formatRows, parseRows, type Row } from "../../tasks/sweep/rows.ts";
 import { writeReport } from "../../tasks/report/write.ts";
 import { exampleRows } from "../tasks/example_rows.ts";
 import type { Draws } from "./draws.ts";
-import { checkRefusal, type FuzzCase, type FuzzKind } from "./kind.ts";
+import { checkRefusal, type FuzzCase, type FuzzKind, type Outcome } from "./kind.ts";
 import { mutateBytes } from "./mutate.ts";
 
 const FOLDER = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
@@ -51,7 +51,7 @@ function checkEntries(entries: readonly JournalEntry[], written: readonly Journa
 }
 
 const CASES: Record<string, FuzzCase> = {
-  async journal(draws) {
+  async journal(draws): Promise<Outcome> {
     const written = await writeJournal(draws);
     const whole = await Deno.readFile(PATH);
     const damaged = mutateBytes(whole, draws);
@@ -76,7 +76,7 @@ const CASES: Record<string, FuzzCase> = {
     return "right";
   },
 
-  async csv(draws) {
+  csv(draws): Outcome {
     const rows = exampleRows();
     const text = formatRows(Array.from({ length: draws.integer(1, 30) }, () => draws.choose(rows)));
     const bytes = mutateBytes(new TextEncoder().encode(text), draws);
@@ -95,7 +95,7 @@ const CASES: Record<string, FuzzCase> = {
     return "right";
   },
 
-  async report(draws) {
+  async report(draws): Promise<Outcome> {
     const rows = exampleRows();
     const chosen = rows.filter(() => draws.chance(0.8));
     const text = formatRows(chosen.length > 0 ? chosen : rows);

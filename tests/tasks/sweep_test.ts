@@ -211,6 +211,7 @@ Deno.test("a damaged line is told, and its cell is run again; lines without a ch
       (line) => line.replace('"cell"', '"cell'),
       (line) => line.replace(/"value":[\d.]+/, '"value":0.123'), // valid JSON, and another result
       (line) => line.replace("near", "neab"),
+      (line) => line.replace('"checksum"', '"checksun"'), // what was told by it is not taken unseen
       (line) => line.slice(0, 40),
       (line) => line.replace("near", "ne\0r"),
       () => "null",
