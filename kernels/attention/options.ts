@@ -1,3 +1,4 @@
+import { isSegmentation } from "../common/segments.ts";
 import { checkRank, checkTensor, FLOATS, type Gpu, type Tensor } from "../gpu/mod.ts";
 import type { AttentionAlgorithm } from "./tiling.ts";
 
@@ -203,10 +204,7 @@ function checkSegments(
       `Cannot run ${op}() as segments take a batch of 1 whose queries and keys have the same positions: current batch is ${batch}, with ${queryTime} queries from position ${queryOffset} and ${keyLength} keys`,
     );
   }
-  const ascending = segments.every((boundary, i) =>
-    Number.isInteger(boundary) && boundary >= (i === 0 ? 0 : segments[i - 1])
-  );
-  if (!ascending || segments[0] !== 0 || segments[segments.length - 1] !== queryTime) {
+  if (!isSegmentation(segments, queryTime)) {
     throw new RangeError(
       `Cannot run ${op}() as segments must ascend from 0 to ${queryTime}: current segments are [${segments}]`,
     );

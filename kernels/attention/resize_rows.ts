@@ -1,22 +1,10 @@
-import { type DataType, elementKernel, type Gpu, type Tensor } from "../gpu/mod.ts";
-import source from "./resize_rows.wgsl" with { type: "text" };
-
-const RESIZE_ROWS = elementKernel("resize_rows", source);
-const LANES = 64;
+import { resizeRows as resize } from "../common/resize_rows.ts";
+import type { DataType, Gpu, Tensor } from "../gpu/mod.ts";
 
 /** Copies a tensor into one whose last axis has another length: filled up with zeros, or cut. */
 export function resizeRows(gpu: Gpu, x: Tensor, to: number): Tensor {
-  const from = x.shape[x.shape.length - 1];
-  const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
-  const y = gpu.empty([...x.shape.slice(0, -1), to], x.dtype);
-  gpu.dispatch(RESIZE_ROWS({ Element: x.dtype }), {
-    constants: { LANES },
-    uniform: [rows, from, to],
-    read: { x },
-    write: { y },
-    workgroups: Math.ceil(rows * to / LANES),
-  });
-  return y;
+  using rows = resize(gpu, x, { from: x.shape.at(-1)!, to });
+  return rows.reshape([...x.shape.slice(0, -1), to]);
 }
 
 /**

@@ -1,5 +1,11 @@
 import { shaders } from "../gpu/mod.ts";
 import lanes from "./lanes.wgsl" with { type: "text" };
+import resize_rows from "./resize_rows.wgsl" with { type: "text" };
+import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
-/** The shader files that every family may import from. */
-export const COMMON = shaders("common", { lanes });
+/** The shader files of this folder. */
+export const COMMON = shaders("common", {
+  lanes,
+  resize_rows,
+  sum_axis,
+});

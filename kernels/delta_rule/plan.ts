@@ -1,3 +1,4 @@
+import { isSegmentation } from "../common/segments.ts";
 import { checkTensor, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 
 /** Rows of a block, the unit of all products and of what decays. */
@@ -244,12 +245,7 @@ function sequencesOf(
   if (segments === undefined) {
     return Array.from({ length: batch }, (_, i) => ({ first: i * time, length: time }));
   }
-  const rises = segments.every((bound, i) =>
-    Number.isInteger(bound) && bound >= (i === 0 ? 0 : segments[i - 1])
-  );
-  if (
-    batch !== 1 || segments.length < 2 || segments[0] !== 0 || segments.at(-1) !== time || !rises
-  ) {
+  if (batch !== 1 || segments.length < 2 || !isSegmentation(segments, time)) {
     throw new RangeError(
       `Cannot run ${op}() as segments must rise from 0 to the time ${time} of a batch of 1: current segments are [${segments}] in a batch of ${batch}`,
     );

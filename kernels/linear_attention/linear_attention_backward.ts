@@ -1,3 +1,4 @@
+import { sumAxis } from "../common/sum_axis.ts";
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
@@ -18,7 +19,6 @@ import {
 } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 import type { Slab } from "./slabs.ts";
-import { sumAxis } from "./sum_axis.ts";
 
 const INPUT_GRADIENT = LINEAR_ATTENTION.kernel("input_gradient");
 const DECAY_CARRY = LINEAR_ATTENTION.kernel("decay_carry");
@@ -266,7 +266,7 @@ function finishBlocks(
 /** Sums the chunks' shares of the bonus's gradient. */
 function sumBonus(problem: Problem, partial: Tensor): Tensor {
   const [chunks, columns] = partial.shape;
-  const sum = sumAxis(problem.gpu, partial, 1, chunks, columns);
+  const sum = sumAxis(problem.gpu, partial, [1, chunks, columns]);
   partial[Symbol.dispose]();
   return problem.cut(sum, "key", [problem.heads, problem.keyDim]);
 }
@@ -276,7 +276,7 @@ function sumGroups(problem: Problem, perHead: Tensor, shape: readonly number[]):
   const { gpu, rows, heads, groups, keyVectors } = problem;
   const { dtype } = problem.query;
   if (groups === heads) return problem.cut(perHead, "key", shape, dtype);
-  const perGroup = sumAxis(gpu, perHead, rows * groups, heads / groups, keyVectors * 4);
+  const perGroup = sumAxis(gpu, perHead, [rows * groups, heads / groups, keyVectors * 4]);
   perHead[Symbol.dispose]();
   return problem.cut(perGroup, "key", shape, dtype);
 }
@@ -285,7 +285,7 @@ function sumGroups(problem: Problem, perHead: Tensor, shape: readonly number[]):
 function decayGradient(problem: Problem, perKey: Tensor, shape: readonly number[]): Tensor {
   const { gpu, rows, heads, keyVectors } = problem;
   if (shape.length === 4) return problem.cut(perKey, "key", shape);
-  using perHead = sumAxis(gpu, perKey, rows * heads, keyVectors * 4, 1);
+  using perHead = sumAxis(gpu, perKey, [rows * heads, keyVectors * 4, 1]);
   perKey[Symbol.dispose]();
   return perHead.reshape(shape);
 }

@@ -1,8 +1,8 @@
+import { sumAxis } from "../common/sum_axis.ts";
 import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
-import { sumAxis } from "./sum_axis.ts";
 
 const LINEAR_ATTENTION_RECURRENT = LINEAR_ATTENTION.kernel("linear_attention_recurrent");
 /** The most vectors of 4 keys that an invocation holds in registers. */
@@ -55,7 +55,7 @@ export function linearAttentionRecurrent(
   }
   let output = partial;
   if (tiles > 1) {
-    output = sumAxis(gpu, partial, 1, tiles, rows * heads * values);
+    output = sumAxis(gpu, partial, [1, tiles, rows * heads * values]);
     partial[Symbol.dispose]();
   }
   return {

@@ -1,3 +1,5 @@
+import { resizeRows } from "../common/resize_rows.ts";
+import { isSegmentation } from "../common/segments.ts";
 import {
   checkRank,
   checkTensor,
@@ -7,10 +9,8 @@ import {
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
-import { LINEAR_ATTENTION } from "./shaders.ts";
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
 
-const RESIZE_ROWS = LINEAR_ATTENTION.kernel("resize_rows");
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
 const TILE = 8;
@@ -104,26 +104,6 @@ function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBy
   return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 
-/** Copies rows into rows of another length or data type: filled up with zeros, or cut off. */
-function resizeRows(
-  gpu: Gpu,
-  x: Tensor,
-  rows: number,
-  from: number,
-  to: number,
-  dtype: DataType = x.dtype,
-): Tensor {
-  const y = gpu.empty([rows, to], dtype);
-  gpu.dispatch(RESIZE_ROWS, {
-    constants: { Element: x.dtype, ResultElement: dtype },
-    uniform: { rows, xColumns: from, yColumns: to },
-    read: { x },
-    write: { y },
-    workgroups: workgroupsFor(rows * to),
-  });
-  return y;
-}
-
 /** Extents of a call's inputs. */
 export interface Extents {
   readonly batch: number;
@@ -211,13 +191,11 @@ export function prepare(
     const filled = kind === "key" ? filledKey : filledValue;
     let result = tensor;
     if (dim !== filled) {
-      result = own(resizeRows(gpu, result, tensor.size / dim, dim, filled));
+      result = own(resizeRows(gpu, result, { from: dim, to: filled }));
     }
     if (kind === "state" && keyDim !== filledKey) {
-      const matrices = sequences * heads;
-      result = own(
-        resizeRows(gpu, result, matrices, keyDim * filledValue, filledKey * filledValue),
-      );
+      const [from, to] = [keyDim * filledValue, filledKey * filledValue];
+      result = own(resizeRows(gpu, result, { from, to }));
     }
     return result;
   };
@@ -231,13 +209,11 @@ export function prepare(
     const filled = kind === "key" ? filledKey : filledValue;
     let result = tensor;
     if (kind === "state" && keyDim !== filledKey) {
-      const matrices = sequences * heads;
-      result = own(
-        resizeRows(gpu, result, matrices, filledKey * filledValue, keyDim * filledValue),
-      );
+      const [from, to] = [filledKey * filledValue, keyDim * filledValue];
+      result = own(resizeRows(gpu, result, { from, to }));
     }
     if (dim !== filled || dtype !== result.dtype) {
-      result = own(resizeRows(gpu, result, result.size / filled, filled, dim, dtype));
+      result = own(resizeRows(gpu, result, { from: filled, to: dim, dtype }));
     }
     const out = result.reshape(shape);
     tensor[Symbol.dispose]();
@@ -290,10 +266,7 @@ function sequenceBounds(
       `Cannot run ${op}() as packed segments need a batch of 1: current batch is ${batch}`,
     );
   }
-  const rising = segments.every((start, s) =>
-    Number.isInteger(start) && start >= (s === 0 ? 0 : segments[s - 1])
-  );
-  if (!rising || segments[0] !== 0 || segments.at(-1) !== time) {
+  if (!isSegmentation(segments, time)) {
     throw new RangeError(
       `Cannot run ${op}() as segments must rise from 0 to ${time}: current value is [${segments}]`,
     );

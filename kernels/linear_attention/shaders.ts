@@ -11,8 +11,6 @@ import input_gradient from "./input_gradient.wgsl" with { type: "text" };
 import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
 import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
 import pass_states from "./pass_states.wgsl" with { type: "text" };
-import resize_rows from "./resize_rows.wgsl" with { type: "text" };
-import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const LINEAR_ATTENTION = shaders("linear_attention", {
@@ -28,6 +26,4 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   linear_attention_recurrent,
   linear_attention_step,
   pass_states,
-  resize_rows,
-  sum_axis,
 });

@@ -1,5 +1,6 @@
+import { sumRows } from "../common/sum_axis.ts";
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm, sumBlocks } from "./rows.ts";
+import { BLOCK, columnLanes, laneForm, rowForm } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const LAYER_NORM = NORM.kernel("layer_norm");
@@ -119,7 +120,7 @@ export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): La
   });
   return {
     xGradient,
-    weightGradient: sumBlocks(gpu, weightPartial),
-    biasGradient: bias && sumBlocks(gpu, biasPartial),
+    weightGradient: sumRows(gpu, weightPartial),
+    biasGradient: bias && sumRows(gpu, biasPartial),
   };
 }

@@ -1,5 +1,6 @@
+import { sumRows } from "../common/sum_axis.ts";
 import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm, sumBlocks } from "./rows.ts";
+import { BLOCK, columnLanes, laneForm, rowForm } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const RMS_NORM = NORM.kernel("rms_norm");
@@ -113,5 +114,5 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
     write: { partial },
     workgroups: [blocks, Math.ceil(groups * columns / LANES)],
   });
-  return { xGradient, weightGradient: sumBlocks(gpu, partial) };
+  return { xGradient, weightGradient: sumRows(gpu, partial) };
 }

@@ -1,9 +1,7 @@
 import { powerOfTwo } from "../common/rows.ts";
-import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
-import { NORM } from "./shaders.ts";
+import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
-const SUM_BLOCKS = NORM.kernel("sum_blocks");
-/** Rows, or blocks of them, that one invocation sums for the gradient of a parameter. */
+/** Rows that one invocation sums for the gradient of a parameter. */
 export const BLOCK = 64;
 
 /** What an invocation takes of rows of so many floats at a time, and how many of that they are. */
@@ -46,23 +44,4 @@ export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: nu
 /** How many invocations of a workgroup stand side by side where each has a column of its own. */
 export function columnLanes(columns: number): number {
   return Math.min(64, powerOfTwo(columns));
-}
-
-/** Sums `[blocks, columns]` over its blocks, {@linkcode BLOCK} at a time until one is left. */
-export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
-  const [blocks, width] = partial.shape;
-  const sums = Math.max(1, Math.ceil(blocks / BLOCK));
-  const total = gpu.empty(sums === 1 ? [width] : [sums, width]);
-  const { form, columns } = rowForm(width);
-  const LANES = columnLanes(columns);
-  gpu.dispatch(SUM_BLOCKS, {
-    constants: { ...form, LANES, BLOCK },
-    uniform: { blocks, columns },
-    read: { partial },
-    write: { total },
-    workgroups: [sums, Math.ceil(columns / LANES)],
-  });
-  if (sums === 1) return total;
-  using rest = total;
-  return sumBlocks(gpu, rest);
 }

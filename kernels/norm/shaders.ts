@@ -10,7 +10,6 @@ import rms_norm from "./rms_norm.wgsl" with { type: "text" };
 import rms_norm_backward from "./rms_norm_backward.wgsl" with { type: "text" };
 import rms_norm_weight_gradient from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
 import sum from "./sum.wgsl" with { type: "text" };
-import sum_blocks from "./sum_blocks.wgsl" with { type: "text" };
 import sum_lanes from "./sum_lanes.wgsl" with { type: "text" };
 import sum_lanes_subgroups from "./sum_lanes_subgroups.wgsl" with { type: "text" };
 
@@ -24,7 +23,6 @@ export const NORM = shaders("norm", {
   rms_norm_backward,
   rms_norm_weight_gradient,
   sum,
-  sum_blocks,
   sum_lanes,
   sum_lanes_subgroups,
 }, COMMON);

@@ -1,5 +1,4 @@
 import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
-import { SCAN } from "./shaders.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
@@ -69,28 +68,6 @@ export function selectiveTiling(gpu: Gpu, time: number, chains: number): Selecti
   if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, lanes: 16 };
   const { chunkSize } = scanTiling(gpu, [1, time, chains]);
   return { chunkSize, atOnce: true, lanes: 64 };
-}
-
-const SUM_BLOCKS = SCAN.kernel("sum_blocks");
-
-/** Blocks that an invocation of `sum_blocks` sums. */
-const BLOCKS = 4096;
-
-/** Sums `[blocks, columns]` over its blocks, in their order; many blocks part by part. */
-export function sumBlocks(gpu: Gpu, partial: Tensor): Tensor {
-  const [blocks, columns] = partial.shape;
-  const parts = Math.max(1, Math.ceil(blocks / BLOCKS));
-  const total = gpu.empty(parts === 1 ? [columns] : [parts, columns]);
-  gpu.dispatch(SUM_BLOCKS, {
-    constants: { WORKGROUP_SIZE, BLOCKS },
-    uniform: { blocks, columns },
-    read: { partial },
-    write: { total },
-    workgroups: workgroupsFor(parts * columns),
-  });
-  if (parts === 1) return total;
-  using rest = total;
-  return sumBlocks(gpu, rest);
 }
 
 /** The constants of `lane.wgsl` for so many channels an invocation. */

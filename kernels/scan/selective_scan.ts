@@ -1,9 +1,9 @@
+import { sumRows } from "../common/sum_axis.ts";
 import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   copyOf,
   feasibleChunkSize,
   selectiveTiling,
-  sumBlocks,
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
@@ -288,7 +288,7 @@ export function selectiveScanBackward(
     }
   }
   using aPartial = carry.reshape([chunks * batch, channels * state]);
-  using aTotal = sumBlocks(gpu, aPartial);
+  using aTotal = sumRows(gpu, aPartial);
   const initialStateGradient = copyOf(
     gpu,
     time > 0 ? gradientCarry : finalStateGradient,
@@ -405,7 +405,7 @@ function parameterGradients(
     workgroups: [workgroupsFor(channels), blocks],
   });
   return {
-    ...skip && { skipGradient: sumBlocks(gpu, skipPartial) },
-    ...deltaBias && { deltaBiasGradient: sumBlocks(gpu, biasPartial) },
+    ...skip && { skipGradient: sumRows(gpu, skipPartial) },
+    ...deltaBias && { deltaBiasGradient: sumRows(gpu, biasPartial) },
   };
 }
