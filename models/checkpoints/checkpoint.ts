@@ -3,6 +3,7 @@ import type { Gpu } from "../../kernels/gpu/mod.ts";
 import type { ModelConfiguration } from "../configuration.ts";
 import { Model } from "../model.ts";
 import type { ByteSource } from "./byte_source.ts";
+import { readAll, request } from "./http.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
 import { CheckpointConfig } from "./published/config.ts";
 import { checkModelFits, loadParameters, type PublishedModel } from "./published/family.ts";
@@ -13,6 +14,9 @@ import { CheckpointTensors } from "./published/tensors.ts";
 import { replaceFile } from "./replace_file.ts";
 import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
 import { openWeights, Weights } from "./weights.ts";
+
+/** Bytes that are fetched into memory: committed models have some megabytes. */
+const LARGEST_FETCHED = 2 ** 31;
 
 /** The bytes of a model's `model.safetensors`. Waits for the GPU. */
 export async function storeParameters(model: Model): Promise<Map<string, StoredTensor>> {
@@ -183,7 +187,7 @@ async function readConfig(place: Place, named: boolean): Promise<CheckpointConfi
   let text: string;
   try {
     text = source instanceof URL
-      ? await (await fetchFile(source)).text()
+      ? new TextDecoder().decode(await fetchFile(source))
       : await Deno.readTextFile(source);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -201,7 +205,7 @@ async function readConfig(place: Place, named: boolean): Promise<CheckpointConfi
 /** The weights behind an address, which are held in memory. */
 async function fetchWeights(folder: URL): Promise<Weights> {
   const address = new URL("model.safetensors", folder);
-  const bytes = new Uint8Array(await (await fetchFile(address)).arrayBuffer());
+  const bytes = await fetchFile(address);
   const source: ByteSource = {
     name: `${address}`,
     size: bytes.byteLength,
@@ -214,8 +218,16 @@ async function fetchWeights(folder: URL): Promise<Weights> {
   return new Weights(`${address}`, [source], await locateSafetensors(source));
 }
 
-async function fetchFile(address: URL): Promise<Response> {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`${address} answered ${response.status}`);
-  return response;
+/**
+ * The bytes behind an address.
+ *
+ * @throws {Error} where the server does not have them, or takes too long.
+ */
+export async function fetchFile(address: URL): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await request(address);
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(`${address} answered ${response.status}`);
+  }
+  return await readAll(response, LARGEST_FETCHED);
 }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
+import { BadAnswer, CutConnection, PATIENCE, piecesOf } from "./http.ts";
 
 /** How far the download of a file is. */
 export interface DownloadProgress {
@@ -18,6 +19,8 @@ export interface RemoteFile {
   readonly size?: number;
   /** Its SHA-256 in hexadecimal digits. */
   readonly sha256?: string;
+  /** The id of its blob in Git in hexadecimal digits: the SHA-1 of its size and bytes. */
+  readonly blob?: string;
 }
 
 /** A download that failed, with the reason in its message. */
@@ -34,21 +37,34 @@ export class DownloadError extends Error {
   }
 }
 
-/** A connection without a byte for this many milliseconds is taken for cut. */
-const SILENCE = 60_000;
+/** Milliseconds without progress after which another process that holds a file is taken to hang. */
+const STALLED = 10 * 60_000;
+/** Milliseconds between two looks at such a process. */
+const LOOK = 5_000;
 
-/** A connection that broke or fell silent: the rest may be asked for. */
-export class CutConnection extends Error {}
+/** How a {@linkcode Download} waits, and what it tells. */
+export interface TransferOptions {
+  /** Called as bytes arrive. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Milliseconds without enough bytes. @default 60_000 */
+  readonly patience?: number;
+  /** The most bytes that it may have. */
+  readonly most: number;
+}
 
-/** A file that arrives, in a `.partial` beside its place until it is whole and checked. */
+/**
+ * A file that arrives, in a `.partial` beside its place until it is whole and checked. Which version of
+ * it the bytes are of (its entity tag) stands in an `.etag` beside that.
+ */
 export class Download implements Disposable {
   readonly #path: string;
   readonly #partial: string;
   readonly #file: RemoteFile;
-  readonly #onProgress: ((progress: DownloadProgress) => void) | undefined;
+  readonly #options: TransferOptions;
   #handle: Deno.FsFile | undefined;
   #hash: Hash = createHash("sha256");
   #sha256: string | undefined;
+  #etag: string | undefined;
   #ended = false;
   #superseded = false;
   /** Bytes that are here. */
@@ -57,15 +73,11 @@ export class Download implements Disposable {
   size: number | undefined;
 
   /** A download of `file` to `path`. */
-  constructor(
-    path: string,
-    file: RemoteFile,
-    onProgress?: (progress: DownloadProgress) => void,
-  ) {
+  constructor(path: string, file: RemoteFile, options: TransferOptions) {
     this.#path = path;
     this.#partial = `${path}.partial`;
     this.#file = file;
-    this.#onProgress = onProgress;
+    this.#options = options;
     this.size = file.size;
     this.#sha256 = file.sha256;
   }
@@ -75,10 +87,22 @@ export class Download implements Disposable {
     return this.#ended || (this.size !== undefined && this.received >= this.size);
   }
 
-  /** Opens what an earlier try left, or begins; waits for another process that is at it. */
-  async open(): Promise<void> {
+  /** The version that the bytes here are of, where a server may be asked for the rest of that one alone. */
+  get version(): string | undefined {
+    // A weak tag says that two versions mean the same, not that they are.
+    return this.received > 0 && this.#etag?.startsWith('"') ? this.#etag : undefined;
+  }
+
+  /**
+   * Opens what an earlier try left, or begins; waits for another process that is at it.
+   *
+   * @throws {DownloadError} where that one does not go on.
+   */
+  async open(model: string, signal?: AbortSignal): Promise<void> {
+    this.#checkSize(model);
     this.#handle = await Deno.open(this.#partial, { read: true, write: true, create: true });
-    await this.#handle.lock(true);
+    await this.#lock(this.#handle, model, signal);
+    this.#etag = await Deno.readTextFile(`${this.#path}.etag`).catch(() => undefined);
     if (await exists(this.#path)) {
       // Another process finished the file while this one waited.
       this.#ended = this.#superseded = true;
@@ -103,25 +127,67 @@ export class Download implements Disposable {
     this.#hash = createHash("sha256");
     this.received = 0;
     this.#ended = false;
+    this.#forgetVersion();
   }
 
-  /** Takes the rest of the file from an answer. @throws {CutConnection} where it ends early. */
+  /**
+   * Takes the rest of the file from an answer.
+   *
+   * @throws {CutConnection} where it ends early, or is not the rest of what is here.
+   * @throws {BadAnswer} where it is longer than was said.
+   */
   async receive(
     response: Response,
     said: { size?: number; sha256?: string },
   ): Promise<void> {
-    if (response.status !== 206 && this.received > 0) this.restart();
-    const length = toSize(response.headers.get("content-length"));
-    const total = toSize(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1]);
-    this.size ??= said.size ?? total ??
-      (length === undefined ? undefined : this.received + length);
     this.#sha256 ??= said.sha256;
+    const etag = response.headers.get("etag") ?? undefined;
+    if (this.received > 0) {
+      const unlike = response.status === 206 && this.#whyNotTheRest(response, etag);
+      if (response.status !== 206 || unlike) this.restart();
+      if (unlike) {
+        await response.body?.cancel();
+        throw new CutConnection(unlike);
+      }
+    }
+    const length = toSize(response.headers.get("content-length"));
+    this.size ??= said.size ?? rangeOf(response)?.total ??
+      (length === undefined ? undefined : this.received + length);
+    const tooLarge = this.#tooLarge();
+    if (tooLarge !== undefined) {
+      await response.body?.cancel();
+      throw new BadAnswer(tooLarge);
+    }
+    if (this.received === 0 && etag !== undefined) {
+      this.#etag = etag;
+      await Deno.writeTextFile(`${this.#path}.etag`, etag);
+    }
     this.#report();
-    if (response.body) await this.#append(response.body.getReader());
+    await this.#append(response);
     if (this.size !== undefined && this.received < this.size) {
       throw new CutConnection("it ended early");
     }
     this.#ended = true;
+  }
+
+  /** Why a 206 cannot be put behind what is here, where that is so. */
+  #whyNotTheRest(response: Response, etag: string | undefined): string | undefined {
+    const range = rangeOf(response);
+    if (range?.from !== this.received) {
+      return `bytes from ${
+        range?.from ?? "nowhere"
+      } came where those from ${this.received} were due`;
+    }
+    if (this.size !== undefined && range.total !== undefined && range.total !== this.size) {
+      return `its size became ${range.total} from ${this.size}`;
+    }
+    if (this.#etag !== undefined && etag !== undefined && etag !== this.#etag) {
+      return "it changed meanwhile";
+    }
+    const isChecked = this.#sha256 ?? this.#file.blob;
+    return this.#etag === undefined && isChecked === undefined
+      ? "nothing says that it is the rest of what is here"
+      : undefined;
   }
 
   /**
@@ -131,12 +197,7 @@ export class Download implements Disposable {
    */
   async finish(model: string): Promise<void> {
     if (this.#superseded) return this.discard();
-    const sum = this.#hash.digest("hex");
-    const wrong = this.size !== undefined && this.received !== this.size
-      ? `it has ${this.received} bytes, not ${this.size}`
-      : this.#sha256 !== undefined && sum !== this.#sha256
-      ? `its SHA-256 is ${sum}, not ${this.#sha256}`
-      : undefined;
+    const wrong = await this.#whyWrong();
     if (wrong) {
       this.discard();
       throw new DownloadError(
@@ -145,15 +206,35 @@ export class Download implements Disposable {
     }
     await this.#handle!.sync();
     await Deno.rename(this.#partial, this.#path);
+    this.#forgetVersion();
+  }
+
+  async #whyWrong(): Promise<string | undefined> {
+    if (this.size !== undefined && this.received !== this.size) {
+      return `it has ${this.received} bytes, not ${this.size}`;
+    }
+    const sum = this.#hash.digest("hex");
+    if (this.#sha256 !== undefined) {
+      return sum === this.#sha256 ? undefined : `its SHA-256 is ${sum}, not ${this.#sha256}`;
+    }
+    const { blob } = this.#file;
+    if (blob === undefined) return undefined;
+    const id = await this.#blobId();
+    return id === blob ? undefined : `its Git blob is ${id}, not ${blob}`;
+  }
+
+  /** Git's id of the bytes, which begins with their number. */
+  async #blobId(): Promise<string> {
+    const hash = createHash("sha1").update(`blob ${this.received}\0`);
+    const file = await Deno.open(this.#partial);
+    for await (const bytes of file.readable) hash.update(bytes);
+    return hash.digest("hex");
   }
 
   /** Removes what is here. */
   discard(): void {
-    try {
-      Deno.removeSync(this.#partial);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    removeIfThere(this.#partial);
+    this.#forgetVersion();
   }
 
   [Symbol.dispose](): void {
@@ -161,21 +242,61 @@ export class Download implements Disposable {
     this.#handle = undefined;
   }
 
-  async #append(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>): Promise<void> {
+  #forgetVersion(): void {
+    this.#etag = undefined;
+    removeIfThere(`${this.#path}.etag`);
+  }
+
+  async #lock(handle: Deno.FsFile, model: string, signal?: AbortSignal): Promise<void> {
+    let isLocked = false;
+    const locked = handle.lock(true).then(() => {
+      isLocked = true;
+    });
+    let size = -1;
+    let since = performance.now();
     while (true) {
-      const silence = setTimeout(() => reader.cancel().catch(() => {}), SILENCE);
-      const { done, value } = await reader.read().catch((error) => {
-        throw new CutConnection(error.message, { cause: error });
-      }).finally(() => clearTimeout(silence));
-      if (done) return;
-      try {
-        await this.#write(value);
-      } catch (error) {
-        reader.cancel().catch(() => {});
-        throw error;
+      const look = new AbortController();
+      const waits = AbortSignal.any(signal ? [signal, look.signal] : [look.signal]);
+      await Promise.race([locked, sleep(LOOK, waits).catch(() => {})]);
+      look.abort();
+      if (isLocked) return;
+      signal?.throwIfAborted();
+      const now = (await handle.stat()).size;
+      if (now !== size) [size, since] = [now, performance.now()];
+      if (performance.now() - since > STALLED) {
+        throw new DownloadError(
+          `Cannot download ${this.#file.name} of ${model} as another process downloads it and does not go on: end that one`,
+        );
       }
-      this.#hash.update(value);
-      this.received += value.byteLength;
+    }
+  }
+
+  #checkSize(model: string): void {
+    const reason = this.#tooLarge();
+    if (reason === undefined) return;
+    throw new DownloadError(`Cannot download ${this.#file.name} of ${model} as ${reason}`);
+  }
+
+  #tooLarge(): string | undefined {
+    const { most } = this.#options;
+    return this.size !== undefined && this.size > most
+      ? `it has ${this.size} bytes, more than ${most}`
+      : undefined;
+  }
+
+  async #append(response: Response): Promise<void> {
+    const most = this.size ?? this.#options.most;
+    for await (const bytes of piecesOf(response, this.#options.patience ?? PATIENCE)) {
+      if (this.received + bytes.byteLength > most) {
+        this.discard();
+        const came = this.received + bytes.byteLength;
+        throw new BadAnswer(
+          `it has at least ${came} bytes, not ${most}: it was removed, try again`,
+        );
+      }
+      await this.#write(bytes);
+      this.#hash.update(bytes);
+      this.received += bytes.byteLength;
       this.#report();
     }
   }
@@ -187,7 +308,7 @@ export class Download implements Disposable {
   }
 
   #report(): void {
-    this.#onProgress?.({
+    this.#options.onProgress?.({
       file: this.#file.name,
       received: this.received,
       ...(this.size === undefined ? {} : { size: this.size }),
@@ -195,12 +316,43 @@ export class Download implements Disposable {
   }
 }
 
-/** The number in a header. */
+/** The number in a header, where it holds one. */
 export function toSize(text: string | null | undefined): number | undefined {
-  return text ? Number(text) : undefined;
+  return text && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Waits. @throws {unknown} the signal's reason where that comes first. */
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
 }
 
 /** Whether there is something at a path. */
 export async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Where the bytes of an answer belong, and how many there are in all. */
+function rangeOf(response: Response): { from: number; total?: number } | undefined {
+  const parsed = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(
+    response.headers.get("content-range") ?? "",
+  );
+  return parsed ? { from: Number(parsed[1]), total: toSize(parsed[2]) } : undefined;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

@@ -27,6 +27,8 @@ export interface HubModel {
 
 const PREFIX = "hf:";
 const COMMIT = /^[0-9a-f]{40}$/;
+/** What a file of the cache holds: a commit, or a revision of a server that knows no commits. */
+const KEPT = /^[\w-][\w.%-]{0,254}$/;
 
 /** Whether a model is on the hub (`hf:owner/name`) rather than a folder. */
 export function isHubModel(model: string): boolean {
@@ -88,7 +90,8 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
   );
   const placeOf = (commit: string): string =>
     join(home, "snapshots", commit, weights && file || "");
-  const known = await readText(reference);
+  const kept = await readText(reference);
+  const known = kept && KEPT.test(kept) ? kept : undefined;
   if (known && COMMIT.test(revision)) return placeOf(known);
   let snapshot: Snapshot;
   try {

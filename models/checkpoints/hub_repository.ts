@@ -1,13 +1,17 @@
 import { join } from "@std/path";
+import * as v from "valibot";
+import { check, integer, listOf, parseJson, type Schema, showNames } from "../schema.ts";
 import {
-  CutConnection,
   Download,
   DownloadError,
   type DownloadProgress,
   exists,
   type RemoteFile,
+  sleep,
   toSize,
 } from "./download.ts";
+import { BadAnswer, CutConnection, PATIENCE, readAll, request } from "./http.ts";
+import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
 
 /** How a hub is reached. */
 export interface HubOptions {
@@ -21,6 +25,8 @@ export interface HubOptions {
   signal?: AbortSignal;
   /** Milliseconds before a cut connection is tried again, doubled each time; 500 unless told. */
   retryDelay?: number;
+  /** Milliseconds without an answer, or with too few bytes of one, before a connection counts as cut. @default 60_000 */
+  patience?: number;
 }
 
 /** What files a revision of a repository has. */
@@ -36,10 +42,40 @@ export interface Snapshot {
 }
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";
+/** Tries in a row that bring no byte. */
 const TRIES = 5;
-const REDIRECTS = 5;
-/** Milliseconds that a server has for the first bytes of an answer. */
-const PATIENCE = 30_000;
+/** Tries of a file in all, and one more for each so many bytes. */
+const ALL_TRIES = 100;
+const BYTES_PER_TRY = 64 * 2 ** 20;
+/** Bytes of a list of files, and the files that it may hold. */
+const LARGEST_LIST = 64 * 2 ** 20;
+const MOST_FILES = 100_000;
+/** Bytes of what describes a model, and of its weights where nobody says how many there are. */
+const LARGEST_DESCRIPTION = 512 * 2 ** 20;
+const LARGEST_WEIGHTS = 2 ** 42;
+
+const hexadecimal = (digits: number): Schema<string> =>
+  v.pipe(
+    v.string("a string"),
+    v.regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits`),
+  );
+const COMMIT = hexadecimal(40);
+/** What the hub says of a revision. */
+const LIST = v.object({
+  sha: v.nullish(COMMIT),
+  siblings: v.pipe(
+    listOf(v.object({
+      rfilename: v.pipe(
+        v.string("a string"),
+        v.maxLength(1024, "a name of at most 1024 characters"),
+      ),
+      size: v.nullish(integer(0, Number.MAX_SAFE_INTEGER)),
+      blobId: v.nullish(COMMIT),
+      lfs: v.nullish(v.object({ sha256: hexadecimal(64) }, "an object")),
+    }, "an object")),
+    v.maxLength(MOST_FILES, `a list of at most ${MOST_FILES} files`),
+  ),
+}, "an object");
 
 const DESCRIPTIONS = [
   "config.json",
@@ -92,17 +128,35 @@ export class HubRepository {
       return await this.#guess(revision, named);
     }
     await this.#check(response, "its list of files");
-    const listed: {
-      sha?: string;
-      siblings?: { rfilename: string; size?: number; lfs?: { sha256?: string } }[];
-    } = await this.#json(response, "its list of files");
-    const files = (listed.siblings ?? []).map(({ rfilename, size, lfs }) => ({
+    const listed = await this.#readList(response);
+    const files = listed.siblings.map(({ rfilename, size, lfs, blobId }): RemoteFile => ({
       name: rfilename,
-      size,
-      sha256: lfs?.sha256,
+      ...(typeof size === "number" && { size }),
+      ...(lfs ? { sha256: lfs.sha256 } : blobId ? { blob: blobId } : {}),
     }));
     const commit = listed.sha ?? revision;
+    if (v.is(COMMIT, revision) && commit !== revision) {
+      throw new DownloadError(
+        `Cannot download ${this.#model} as ${this.#endpoint} answers with the commit ${commit}`,
+      );
+    }
     return { commit, revision: commit, files, guessed: false };
+  }
+
+  async #readList(response: Response): Promise<v.InferOutput<typeof LIST>> {
+    const source = `the list of files of ${this.#model}`;
+    try {
+      const bytes = await readAll(response, LARGEST_LIST, this.#options.patience);
+      return check(LIST, parseJson(new TextDecoder().decode(bytes), source), source);
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      throw new DownloadError(
+        `Cannot download ${this.#model} as its list of files cannot be read (${
+          (error as Error).message
+        }): is ${this.#endpoint} a hub?`,
+        { cause: error },
+      );
+    }
   }
 
   /** A mirror that serves files alone. */
@@ -120,7 +174,8 @@ export class HubRepository {
     }
     await this.#check(response, sure);
     const files = [...DESCRIPTIONS, RWKV_VOCABULARY, ...WEIGHTS].map((name) => ({ name }));
-    const commit = response.headers.get("x-repo-commit") ?? revision;
+    const stated = v.safeParse(COMMIT, response.headers.get("x-repo-commit"));
+    const commit = stated.success ? stated.output : revision;
     return { commit, revision, files, guessed: true };
   }
 
@@ -157,7 +212,9 @@ export class HubRepository {
       }
       return;
     }
-    const others = [...listed.keys()].filter((name) => /^[^/]+\.(safetensors|pth)$/.test(name));
+    const others = [...listed.keys()].filter((name) =>
+      isFileName(name) && /\.(safetensors|pth)$/.test(name)
+    );
     if (others.length === 1) {
       await this.#fetch(snapshot, listed.get(others[0])!, folder);
       return;
@@ -167,7 +224,7 @@ export class HubRepository {
         others.length === 0
           ? `it has none of ${WEIGHTS.join(", ")}`
           : `it has several weights: name one of ${
-            others.join(", ")
+            showNames(others)
           }, as in hf:${this.#repository}:${others[0]}`
       }`,
     );
@@ -175,31 +232,36 @@ export class HubRepository {
 
   async #shards(folder: string, index: string): Promise<string[]> {
     const source = join(folder, index);
-    let map: unknown;
     try {
-      map = JSON.parse(await Deno.readTextFile(source)).weight_map;
+      const shards = parseIndex(await Deno.readTextFile(source), source);
+      const names = [...new Set(shards.values())].sort();
+      const foreign = names.find((name) => !isFileName(name));
+      if (foreign !== undefined) throw new Error(`it names ${showNames([foreign])}`);
+      return names;
     } catch (error) {
-      throw new DownloadError(`Cannot read ${source}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw new DownloadError(
+        `Cannot download ${this.#model}: ${(error as Error).message}`,
+        { cause: error },
+      );
     }
-    const shards = [...new Set(Object.values(map ?? {}))].sort();
-    const foreign = shards.find((shard) => typeof shard !== "string" || !/^[\w.-]+$/.test(shard));
-    if (foreign !== undefined) {
-      throw new DownloadError(`Cannot download ${this.#model} as its ${index} names ${foreign}`);
-    }
-    return shards as string[];
   }
 
   /** Downloads a file unless it is there. Returns whether the hub has it. */
   async #fetch(snapshot: Snapshot, file: RemoteFile, folder: string): Promise<boolean> {
     const path = join(folder, file.name);
     if (await exists(path)) return true;
-    const download = new Download(path, file, this.#options.onProgress);
+    const { onProgress, patience, signal } = this.#options;
+    const download = new Download(path, file, { onProgress, patience, most: largest(file.name) });
     try {
       return await this.#tries(snapshot, file, download);
     } catch (error) {
-      if (error instanceof DownloadError || this.#options.signal?.aborted) throw error;
+      if (error instanceof DownloadError || signal?.aborted) throw error;
+      if (error instanceof BadAnswer) {
+        throw new DownloadError(
+          `Cannot download ${file.name} of ${this.#model} as ${error.message}`,
+          { cause: error },
+        );
+      }
       const full = /ENOSPC|os error 28\b|os error 112\b|No space left/.test(`${error}`);
       throw new DownloadError(
         `Cannot download ${file.name} of ${this.#model} as ${
@@ -217,12 +279,18 @@ export class HubRepository {
   /** Goes on with a file as often as its connection is cut. */
   async #tries(snapshot: Snapshot, file: RemoteFile, download: Download): Promise<boolean> {
     const { retryDelay = 500, signal } = this.#options;
-    await download.open();
+    await download.open(this.#model, signal);
+    let tries = 0;
     for (let left = TRIES; !download.finished;) {
       const before = download.received;
+      if (tries++ > ALL_TRIES + before / BYTES_PER_TRY) {
+        throw new DownloadError(
+          `Cannot download ${file.name} of ${this.#model} as ${tries} tries were not enough: try again, what came is kept`,
+        );
+      }
       try {
         const path = this.#path(snapshot.revision, file.name);
-        const { response, size, sha256 } = await this.#get(path, before);
+        const { response, size, sha256 } = await this.#get(path, before, download.version);
         if (response.status === 404 && snapshot.guessed) {
           await response.body?.cancel();
           download.discard();
@@ -264,6 +332,11 @@ export class HubRepository {
     try {
       return (await this.#get(path)).response;
     } catch (error) {
+      if (error instanceof BadAnswer) {
+        throw new DownloadError(`Cannot download ${this.#model} as ${error.message}`, {
+          cause: error,
+        });
+      }
       if (!(error instanceof CutConnection)) throw error;
       throw new DownloadError(
         `Cannot download ${this.#model} as ${this.#endpoint} cannot be reached (${error.message}): give a folder, or set HF_ENDPOINT to a mirror`,
@@ -278,34 +351,39 @@ export class HubRepository {
   }
 
   /**
-   * Gets a path of the hub from a byte on. Redirects are followed here, since it is the first answer
-   * that holds a large file's size and checksum.
+   * Gets a path of the hub from a byte on, where the file is still of that version. The first answer
+   * holds a large file's size and checksum, the last one the file.
    */
   async #get(
     path: string,
     from = 0,
+    version?: string,
   ): Promise<{ response: Response; size?: number; sha256?: string }> {
-    const { token = Deno.env.get("HF_TOKEN"), signal } = this.#options;
-    let url = new URL(this.#endpoint + path);
-    const { origin } = url;
+    const { token = Deno.env.get("HF_TOKEN"), signal, patience = PATIENCE } = this.#options;
+    const address = URL.parse(this.#endpoint + path);
+    if (address === null || !/^https?:$/.test(address.protocol)) {
+      throw new DownloadError(
+        `Cannot download ${this.#model} from ${this.#endpoint} as that is no address of the web: set HF_ENDPOINT to one, or unset it`,
+      );
+    }
     let size: number | undefined;
     let sha256: string | undefined;
-    for (let redirects = 0; redirects <= REDIRECTS; redirects++) {
-      const headers = new Headers({ "accept-encoding": "identity" });
-      if (from > 0) headers.set("range", `bytes=${from}-`);
-      if (token && url.origin === origin) headers.set("authorization", `Bearer ${token}`);
-      const response = await request(url, headers, signal);
-      size ??= toSize(response.headers.get("x-linked-size"));
-      sha256 ??= /^(?:W\/)?"?([0-9a-f]{64})"?$/.exec(response.headers.get("x-linked-etag") ?? "")
-        ?.[1];
-      const location = response.headers.get("location");
-      if (response.status < 300 || response.status >= 400 || !location) {
-        return { response, size, sha256 };
-      }
-      await response.body?.cancel();
-      url = new URL(location, url);
-    }
-    throw new DownloadError(`Cannot download ${this.#model} as ${url} redirects without end`);
+    const response = await request(address, {
+      patience,
+      signal,
+      headers: (url) => {
+        const headers = new Headers({ "accept-encoding": "identity" });
+        if (from > 0) headers.set("range", `bytes=${from}-`);
+        if (version !== undefined) headers.set("if-range", version);
+        if (token && url.origin === address.origin) headers.set("authorization", `Bearer ${token}`);
+        return headers;
+      },
+      onAnswer: ({ headers }) => {
+        size ??= toSize(headers.get("x-linked-size"));
+        sha256 ??= /^(?:W\/)?"?([0-9a-f]{64})"?$/.exec(headers.get("x-linked-etag") ?? "")?.[1];
+      },
+    });
+    return { response, size, sha256 };
   }
 
   async #check(response: Response, what: string): Promise<void> {
@@ -332,43 +410,15 @@ export class HubRepository {
   #noAccess(): string {
     return `there is no such model or it needs access: ask for it at ${this.#endpoint}/${this.#repository} and set HF_TOKEN`;
   }
-
-  async #json<T>(response: Response, what: string): Promise<T> {
-    try {
-      return await response.json();
-    } catch (error) {
-      throw new DownloadError(
-        `Cannot download ${this.#model} as ${what} is no JSON: is ${this.#endpoint} a hub?`,
-        { cause: error },
-      );
-    }
-  }
 }
 
-/** One request. @throws {CutConnection} where the server cannot be reached or does not answer. */
-async function request(url: URL, headers: Headers, signal?: AbortSignal): Promise<Response> {
-  const patience = new AbortController();
-  const timer = setTimeout(
-    () => patience.abort(new Error(`no answer in ${PATIENCE / 1000} s`)),
-    PATIENCE,
-  );
-  try {
-    const signals = signal ? [signal, patience.signal] : [patience.signal];
-    return await fetch(url, { headers, redirect: "manual", signal: AbortSignal.any(signals) });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw new CutConnection((error as Error).message, { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
+/** Whether a name is one that the files of a model have, and leads nowhere. */
+function isFileName(name: string): boolean {
+  return /^[\w-][\w.-]{0,199}$/.test(name);
 }
 
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
+/** The most bytes that a file may have. */
+function largest(name: string): number {
+  if (name.endsWith(".index.json")) return LARGEST_INDEX;
+  return /\.(json|jinja|txt)$/.test(name) ? LARGEST_DESCRIPTION : LARGEST_WEIGHTS;
 }

@@ -2,7 +2,8 @@ import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
 import { STORED_BYTES, type StoredDataType, toFloats, toHalves } from "./data_types.ts";
-import { showNames, showValue } from "../schema.ts";
+import { showNames } from "../schema.ts";
+import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import { locateTorch } from "./torch.ts";
 
@@ -283,30 +284,13 @@ async function findFiles(path: string): Promise<Found> {
   );
 }
 
-/** What names a file of the same folder: no path, and nothing that a system refuses. */
-const FILE_NAME = /^(?!\.*$)[^\p{Cc}/\\]+$/u;
-const LONGEST_NAME = 200;
-
 async function readIndex(folder: string, file: string): Promise<Found> {
   const name = join(folder, file);
-  let map: unknown;
-  try {
-    map = JSON.parse(await Deno.readTextFile(name)).weight_map;
-  } catch (error) {
-    throw new Error(`Cannot read ${name} as it is no JSON (${(error as Error).message})`);
+  const { size } = await Deno.stat(name);
+  if (size > LARGEST_INDEX) {
+    throw new Error(`Cannot read ${name} as it has ${size} bytes, more than ${LARGEST_INDEX}`);
   }
-  const entries = Object.entries(map ?? {});
-  const foreign = entries.find(([, shard]) =>
-    typeof shard !== "string" || !FILE_NAME.test(shard) || shard.length > LONGEST_NAME
-  );
-  if (entries.length === 0 || foreign) {
-    throw new Error(
-      `Cannot read ${name} as its "weight_map" must give the name of a file beside it for each tensor${
-        foreign ? `: current value of ${showNames([foreign[0]])} is ${showValue(foreign[1])}` : ""
-      }`,
-    );
-  }
-  const shards = new Map(entries as [string, string][]);
+  const shards = parseIndex(await Deno.readTextFile(name), name);
   return { folder, files: [...new Set(shards.values())].sort(), index: { name, shards } };
 }
 

@@ -1,4 +1,5 @@
 import { join } from "@std/path";
+import { fetchFile } from "../../models/checkpoints/checkpoint.ts";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";
@@ -76,7 +77,7 @@ export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string
 
 async function readBytes(directory: URL | string, file: string): Promise<ArrayBuffer> {
   if (typeof directory === "string") return (await Deno.readFile(join(directory, file))).buffer;
-  return await (await fetch(new URL(file, directory))).arrayBuffer();
+  return (await fetchFile(new URL(file, directory))).buffer;
 }
 
 async function readText(directory: URL | string, file: string): Promise<string> {
