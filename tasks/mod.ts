@@ -79,7 +79,13 @@ export {
 export { SWEEPS } from "./experiments/mod.ts";
 export type { RecallChoice } from "./report/recall.ts";
 export type { Run } from "./report/runs.ts";
-export { type ReportFiles, type ReportOptions, writeReport } from "./report/write.ts";
+export {
+  PICTURE_FILES,
+  type PictureFile,
+  type ReportFiles,
+  type ReportOptions,
+  writeReport,
+} from "./report/write.ts";
 export { type Cell, describeCell, enumerateCells, type ModelCells } from "./sweep/cells.ts";
 export { type CellEstimate, estimateSweep, type SweepEstimate } from "./sweep/estimate.ts";
 export {

@@ -1,7 +1,6 @@
 import type { Row } from "../sweep/rows.ts";
 import { groupBy } from "./curves.ts";
 import { listOf } from "./html.ts";
-import type { Results } from "./runs.ts";
 import { bytes, tokens } from "./theme.ts";
 
 /** Parameters may differ by so much in models that are compared. */
@@ -47,7 +46,7 @@ const PROPERTIES: readonly Property[] = [
  * In what the models of a report differ besides what they are compared for, a phrase a property:
  * "parameters from 22,264 (mamba2) to 112,848 (griffin)". What is known of none or one is left out.
  */
-export function differencesOf({ rows }: Pick<Results, "rows">): string[] {
+export function differencesOf(rows: readonly Row[]): string[] {
   const byModel = [...groupBy(rows, ({ model }) => model)];
   return PROPERTIES.flatMap(({ name, of, format, alike }) => {
     const known = byModel.flatMap(([model, ofModel]) => {
@@ -62,10 +61,10 @@ export function differencesOf({ rows }: Pick<Results, "rows">): string[] {
   });
 }
 
-/** The differences as a sentence; nothing where there are none. */
-export function describeDifferences(results: Pick<Results, "rows">): string {
-  const differences = differencesOf(results);
-  return differences.length === 0 ? "" : `They differ in ${listOf(differences)}.`;
+/** The differences as a sentence, or none. */
+export function describeDifferences(rows: readonly Row[]): string[] {
+  const differences = differencesOf(rows);
+  return differences.length === 0 ? [] : [`The models differ in ${listOf(differences)}.`];
 }
 
 /** The mean over a model's trainings, one of which may have stopped earlier. */

@@ -5,26 +5,26 @@ import { legendText, swatch } from "./pictures/legend.ts";
 import { labelled, type PageLegendItem, type Picture, type Tip } from "./pictures/picture.ts";
 import type { Look } from "./theme.ts";
 
-/** The kinds of files that a picture has, by their names' endings. */
-export const FILES = ["svg", "png", "pdf"] as const;
-
-/** What a page's switches are called by: the classes of what they show or hide. */
+/** What figures link to and are switched by: the classes of what is shown or hidden. */
 export interface Switches {
+  /** The kinds of files that pictures have, by their names' endings. */
+  readonly files: readonly string[];
   /** Of models, by their labels. */
   readonly models: ReadonlyMap<string, Look>;
   /** Of tasks, by their names: `t0`. */
   readonly tasks: ReadonlyMap<string, string>;
 }
 
-/** More pictures than this, and those that have a heading, are a strip on a phone. */
+/** More pictures than this are a strip on a phone; so are costs, and those that have a heading. */
 const ONE_BELOW_THE_OTHER = 6;
 
 /** Pictures, under the headings of their groups. */
 export function figures(pictures: readonly Picture[], switches: Switches): string {
   return [...groupBy(pictures, ({ group }) => group?.heading)].map(([heading, group]) => {
-    const strip = heading !== undefined || group.length > ONE_BELOW_THE_OTHER;
+    const [{ task, section }] = group;
+    const strip = heading !== undefined || section === "cost" ||
+      group.length > ONE_BELOW_THE_OTHER;
     const classes = `pictures${strip ? " strip" : ""}${heading === undefined ? "" : " maps"}`;
-    const [{ task }] = group;
     const tasked = heading === undefined ? "" : classOf(switches.tasks.get(task ?? ""));
     return `${
       heading === undefined ? "" : `<h3${tasked}>${escape(heading)}</h3>`
@@ -32,14 +32,14 @@ export function figures(pictures: readonly Picture[], switches: Switches): strin
   }).join("\n");
 }
 
-function figure(picture: Picture, { models, tasks }: Switches): string {
+function figure(picture: Picture, { files: kinds, models, tasks }: Switches): string {
   const { name, title, group, notes = [], task, model, wide } = picture;
   const classes = [
     ...(wide ? ["wide"] : []),
     ...(task === undefined ? [] : [tasks.get(task)]),
     ...(model === undefined ? [] : [models.get(model)!.key]),
   ];
-  const files = FILES.map((kind) => `<a href="${name}.${kind}" download>${kind.toUpperCase()}</a>`)
+  const files = kinds.map((kind) => `<a href="${name}.${kind}" download>${kind.toUpperCase()}</a>`)
     .join("");
   return `<figure id="${name}"${classOf(classes.join(" "))}><figcaption>${
     escape(group?.caption ?? title)

@@ -1,5 +1,4 @@
 import type { Row } from "../sweep/rows.ts";
-import { describeDifferences } from "./differences.ts";
 import { figures, switchBoard, type Switches } from "./figures.ts";
 import { findingText, judgeFinding } from "./finding.ts";
 import { escape, listOf } from "./html.ts";
@@ -22,12 +21,21 @@ interface Part {
   readonly behind?: string;
 }
 
-/** The report as one page that needs nothing from anywhere. */
-export function makePage(results: Results, pictures: readonly Picture[]): string {
+/**
+ * The report as one page that needs nothing from anywhere.
+ *
+ * @param files The kinds of files that the pictures have beside it.
+ */
+export function makePage(
+  results: Results,
+  pictures: readonly Picture[],
+  files: readonly string[] = ["svg"],
+): string {
   const { runs, models, rows, failures } = results;
   const look = looks(models);
   const { learning, claimed } = weigh(results);
   const switches: Switches = {
+    files,
     models: look,
     tasks: new Map(
       [...new Set(pictures.flatMap(({ task }) => task ?? []))].map((task, i) => [task, `t${i}`]),
@@ -113,12 +121,10 @@ function partsOf(
   const look = looks(models);
   const means = taskMeans(claimed.rows);
   const drawn = pictures.some(({ section }) => section === "mean");
-  const differences = describeDifferences(claimed);
-  const beside = differences === "" ? "" : muted(escape(differences));
   const mean: Part = {
     name: "mean",
     title: drawn ? "Mean over tasks" : "Accuracy in numbers",
-    behind: (drawn ? beside : "") + meansText(means, models, look),
+    behind: meansText(means, models, look),
   };
   const accuracy: Part = {
     name: "accuracy",
@@ -126,7 +132,6 @@ function partsOf(
     before: muted(
       "The share of answers that are right. Dashed grey lines are chance, where that is more than 0, what a guesser scores who knows which answers stand in the sequence, and what a model scores that answers rightly as far back as it was trained, and guesses beyond. A finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
     ),
-    behind: drawn ? "" : beside,
   };
   return [
     ...(drawn ? [mean, accuracy] : [accuracy, mean]),

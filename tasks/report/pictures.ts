@@ -24,12 +24,13 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
   const { learning, claimed } = weigh(results);
   const means = taskMeans(claimed.rows);
   const recall = chooseRecall(claimed.rows, choice);
+  const ofMeans = meanPictures(claimed, means, look);
   return named([
-    ...meanPictures(results, means, look),
+    ...ofMeans,
     ...(recall === undefined ? [] : [recallPicture(recall, look)]),
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)
       .flatMap((mean) => meanStatePicture(results, mean, look)),
-    ...accuracyPictures(claimed, learning, look),
+    ...accuracyPictures(claimed, { look, learning, differences: ofMeans.length === 0 }),
     ...distancePictures(claimed, look),
     ...formatPictures(claimed),
     ...depthPictures(claimed),

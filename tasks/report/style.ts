@@ -3,7 +3,7 @@ export const STYLE = `
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:1180px;margin:0 auto;padding:24px 16px 64px}
+main{max-width:1320px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:1.6rem;line-height:1.2;margin:0 0 4px}
 h2{font-size:1.2rem;margin:40px 0 4px}
 h3{font-size:1rem;margin:20px 0 0}
@@ -24,7 +24,7 @@ label svg,.legend span svg{flex:none;width:16px;height:16px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.8rem;margin-bottom:4px}
 .legend label,.legend span{min-width:0;overflow-wrap:anywhere}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:28px 24px;margin-top:12px}
-.maps{grid-template-columns:repeat(auto-fill,minmax(min(100%,270px),1fr));gap:16px}
+.maps{grid-template-columns:repeat(auto-fill,minmax(min(100%,228px),1fr));gap:16px}
 figure{margin:0;min-width:0;break-inside:avoid;display:flex;flex-direction:column}
 figure.wide{grid-column:1/-1}
 figure p{font-size:.85rem;margin:4px 0}

@@ -69,7 +69,9 @@ export function meansText(
     );
     const of = tasks.length === 1
       ? `Accuracy on ${escape(title)}.`
-      : `Mean accuracy over ${escape(title)}, each counting the same: ${escape(listOf(tasks))}.`;
+      : `Mean accuracy over ${escape(title)}, each counting the same${
+        tasks.length > NAMED ? "" : `: ${escape(listOf(tasks))}`
+      }.`;
     const others = tasksLeftOut.length === 0
       ? ""
       : ` Not every model here was asked ${escape(listOf(tasksLeftOut))}, or learned ${

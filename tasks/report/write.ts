@@ -6,26 +6,44 @@ import { joinRuns, type Run } from "./runs.ts";
 export interface ReportFiles {
   /** The page. */
   readonly page: string;
-  /** The pictures. */
+  /** The pictures as SVG files; those of other kinds lie beside them. */
   readonly pictures: readonly string[];
 }
+
+/** The kinds of files that a picture may have. */
+export const PICTURE_FILES = ["svg", "png", "pdf"] as const;
+
+/** One of {@linkcode PICTURE_FILES}. */
+export type PictureFile = typeof PICTURE_FILES[number];
 
 /** What a report shows, where its user chooses. */
 export interface ReportOptions {
   /** At which task and length recall is compared with the state; the most telling unless told. */
   readonly recall?: RecallChoice;
+  /**
+   * The kinds of the pictures' files besides SVG, which they always have; none is quicker.
+   *
+   * @default ["png", "pdf"]
+   */
+  readonly files?: readonly Exclude<PictureFile, "svg">[];
 }
 
+/** What draws a stand-alone SVG picture as another kind of file, loaded where it is needed. */
+const RENDERERS = {
+  png: async (svg: string): Promise<Uint8Array> => (await import("./png.ts")).renderPng(svg),
+  pdf: async (svg: string): Promise<Uint8Array> => (await import("./pdf.ts")).renderPdf(svg),
+};
+
 /**
- * Writes `report.html` and its pictures as SVG files into a folder: of one run, or of several side
- * by side.
+ * Writes `report.html` and its pictures into a folder as SVG, PNG and PDF files: of one run, or of
+ * several side by side.
  *
  * @throws {Error} where there are no rows, two runs have one name, or the folder cannot be written.
  */
 export async function writeReport(
   folder: string,
   runs: readonly Run[],
-  { recall }: ReportOptions = {},
+  { recall, files = ["png", "pdf"] }: ReportOptions = {},
 ): Promise<ReportFiles> {
   const results = joinRuns(runs);
   // The plotting library takes a moment to load: only those who draw wait for it.
@@ -37,14 +55,16 @@ export async function writeReport(
   const page = join(folder, "report.html");
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await Deno.writeTextFile(page, makePage(results, pictures));
-    const files: string[] = [];
+    await Deno.writeTextFile(page, makePage(results, pictures, ["svg", ...files]));
+    const written: string[] = [];
     for (const picture of pictures) {
-      const file = join(folder, `${picture.name}.svg`);
-      await Deno.writeTextFile(file, standAlone(picture));
-      files.push(file);
+      const svg = standAlone(picture);
+      const file = (kind: PictureFile): string => join(folder, `${picture.name}.${kind}`);
+      await Deno.writeTextFile(file("svg"), svg);
+      for (const kind of files) await Deno.writeFile(file(kind), await RENDERERS[kind](svg));
+      written.push(file("svg"));
     }
-    return { page, pictures: files };
+    return { page, pictures: written };
   } catch (error) {
     throw new Error(
       `Cannot write the report into ${folder}: ${error instanceof Error ? error.message : error}`,

@@ -2,6 +2,7 @@ import { aboutTask } from "../../about.ts";
 import { EFFECTIVE } from "../../generators/ruler/names.ts";
 import type { Row } from "../../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, levelsOf, panels, poolTrainings } from "../curves.ts";
+import { describeDifferences } from "../differences.ts";
 import { describeFailures, type Learning } from "../learning.ts";
 import type { TaskMean } from "../mean.ts";
 import type { Results } from "../runs.ts";
@@ -11,16 +12,18 @@ import { type Picture, slug } from "./picture.ts";
 
 /** The means over two tasks or more, against length. */
 export function meanPictures(
-  { models }: Results,
+  { models, rows }: Results,
   means: readonly TaskMean[],
   look: ReadonlyMap<string, Look>,
 ): Picture[] {
   return means.filter(({ tasks }) => tasks.length > 1).map((mean) => {
     const { name, title, curves, laws, chance } = mean;
+    const shown = new Set(curves.map(({ model }) => model));
     return linePicture({
       name: `mean-${name}`,
       section: "mean",
       title: `Mean accuracy over ${title}`,
+      notes: describeDifferences(rows.filter(({ model }) => shown.has(model))),
       curves,
       laws,
       models,
@@ -32,15 +35,20 @@ export function meanPictures(
   });
 }
 
-/**
- * The accuracy in each task, against length, of those who learned it.
- *
- * @param learning Who did and who did not.
- */
+/** How the accuracies of tasks are drawn. */
+export interface AccuracyOptions {
+  /** The models' looks. */
+  readonly look: ReadonlyMap<string, Look>;
+  /** Who learned a task and who did not. */
+  readonly learning: readonly Learning[];
+  /** Whether it is said in what the models differ, where no mean says so. */
+  readonly differences: boolean;
+}
+
+/** The accuracy in each task, against length, of those who learned it. */
 export function accuracyPictures(
   { models, rows }: Results,
-  learning: readonly Learning[],
-  look: ReadonlyMap<string, Look>,
+  { look, learning, differences }: AccuracyOptions,
 ): Picture[] {
   return panels(rows, "accuracy").map((panel) => {
     const { title, task } = panel;
@@ -51,7 +59,11 @@ export function accuracyPictures(
       section: "accuracy",
       title,
       task,
-      notes: [...(about === undefined ? [] : [about]), ...describeFailures(ofTask)],
+      notes: [
+        ...(about === undefined ? [] : [about]),
+        ...describeFailures(ofTask),
+        ...(differences ? describeDifferences(panel.rows) : []),
+      ],
       curves: curvesOf(panel.rows, "accuracy"),
       laws: curvesOf(panel.rows, "window_law"),
       stacked: curvesOf(panel.rows, "stacked_law"),
