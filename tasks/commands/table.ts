@@ -1,4 +1,5 @@
 import { type Curve, curvesOf, type Panel, panels } from "../report/curves.ts";
+import { describeFailures, weigh } from "../report/learning.ts";
 import { taskMeans } from "../report/mean.ts";
 import { joinRuns } from "../report/runs.ts";
 import { withInterval } from "../report/theme.ts";
@@ -6,17 +7,22 @@ import type { Row } from "../sweep/rows.ts";
 
 /** A sweep's results as text: model × length for each task, and the mean over tasks. */
 export function resultsTable(results: readonly Row[]): string {
-  const { rows, failures } = joinRuns([{ name: "", rows: results }]);
+  const joined = joinRuns([{ name: "", rows: results }]);
+  const { rows, failures } = joined;
+  const { learning, claimed } = weigh(joined);
   const failedIn = ({ task, load }: Panel): readonly Row[] =>
     failures.filter((row) => row.task === task && (load === undefined || row.load === load));
   const blocks = [
     ...panels(rows, "accuracy").map((panel) =>
-      block(
-        `${panel.title}: accuracy${chanceOf(panel.rows)}`,
-        curvesOf(panel.rows, "accuracy"),
-        accuracy,
-        failedIn(panel),
-      )
+      [
+        block(
+          `${panel.title}: accuracy${chanceOf(panel.rows)}`,
+          curvesOf(panel.rows, "accuracy"),
+          accuracy,
+          failedIn(panel),
+        ),
+        ...describeFailures(learning.filter(({ task }) => task === panel.title)),
+      ].join("\n")
     ),
     ...panels(rows, "perplexity").map((panel) =>
       block(
@@ -27,7 +33,7 @@ export function resultsTable(results: readonly Row[]): string {
       )
     ),
   ];
-  for (const { title, tasks, tasksLeftOut, curves } of taskMeans(rows)) {
+  for (const { title, tasks, tasksLeftOut, curves } of taskMeans(claimed.rows)) {
     const which = tasksLeftOut.length === 0 ? "" : ` (${tasks.join(", ")})`;
     if (tasks.length > 1) {
       blocks.push(block(`mean of ${title}${which}: accuracy`, curves, accuracy));

@@ -181,6 +181,11 @@ export class Tab {
     return (result as { value: Value }).value;
   }
 
+  /** Moves the pointer to a place of the screen. */
+  async movePointer(x: number, y: number): Promise<void> {
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", x, y });
+  }
+
   /** Closes the tab. */
   async close(): Promise<void> {
     await this.#browser.send("Target.closeTarget", { targetId: this.#target });
