@@ -41,6 +41,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 
 /** What the machine has free, where the program may ask for it (--allow-sys). */
 function freeMemory(): number | undefined {
+  if (!("Deno" in globalThis)) return undefined; // a browser does not tell
   try {
     return Deno.systemMemoryInfo().available;
   } catch (error) {

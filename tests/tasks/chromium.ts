@@ -46,10 +46,15 @@ export class Chromium implements AsyncDisposable {
     };
   }
 
-  /** Starts a browser. @throws {Error} where none is installed, saying how to install one. */
-  static async start(): Promise<Chromium> {
+  /**
+   * Starts a browser.
+   *
+   * @param options Whether its pages have WebGPU, on the software adapter that comes with it.
+   * @throws {Error} where none is installed, saying how to install one.
+   */
+  static async start({ webgpu = false }: { webgpu?: boolean } = {}): Promise<Chromium> {
     const profile = await Deno.makeTempDir({ prefix: "chromium-" });
-    const process = spawn(profile);
+    const process = spawn(profile, webgpu ? WEBGPU : ["--disable-gpu"]);
     try {
       const socket = new WebSocket(await addressIn(process.stderr));
       await new Promise((resolve, reject) => {
@@ -70,12 +75,12 @@ export class Chromium implements AsyncDisposable {
     await Deno.remove(this.#profile, { recursive: true });
   }
 
-  /** Loads a file in a tab of its own, and waits until it is there. */
-  async open(file: string, screen: Screen): Promise<Tab> {
+  /** Loads a file or an address in a tab of its own, and waits until it is there. */
+  async open(page: string | URL, screen: Screen): Promise<Tab> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const tab = new Tab(this, { session: String(sessionId), target: String(targetId) });
-    await tab.load(toFileUrl(file).href, screen);
+    await tab.load((page instanceof URL ? page : toFileUrl(page)).href, screen);
     return tab;
   }
 
@@ -207,7 +212,13 @@ export class Tab {
   }
 }
 
-function spawn(profile: string): Deno.ChildProcess {
+const WEBGPU = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+];
+
+function spawn(profile: string, switches: readonly string[]): Deno.ChildProcess {
   const named = Deno.env.get("CHROMIUM");
   for (const name of named === undefined ? NAMES : [named]) {
     try {
@@ -215,7 +226,7 @@ function spawn(profile: string): Deno.ChildProcess {
         args: [
           "--headless",
           "--no-sandbox",
-          "--disable-gpu",
+          ...switches,
           "--disable-dev-shm-usage",
           "--disable-background-networking",
           "--disable-component-update",
