@@ -21,6 +21,7 @@ export const KINDS: Readonly<Record<string, () => Promise<FuzzKind>>> = {
   files: async () => (await import("./files.ts")).FILES,
   results: async () => (await import("./results.ts")).RESULTS,
   kills: async () => (await import("./kills.ts")).KILLS,
+  broken: async () => (await import("./broken.ts")).BROKEN,
 };
 
 /** Fails where a refusal is not in our words: a mistake of the loader, not of the file. */

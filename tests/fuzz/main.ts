@@ -1,7 +1,6 @@
 /** `deno task fuzz`: attacks kernels, loaders and sweeps at random, and says what does not hold. */
 import { parseArgs } from "@std/cli/parse-args";
 import { fuzz, type FuzzFailure, type FuzzReport } from "./fuzz.ts";
-import { KINDS } from "./kind.ts";
 
 /** Each kind's share of the time. */
 export const SHARES: Readonly<Record<string, number>> = {
@@ -16,7 +15,7 @@ const USAGE = `Usage: deno task fuzz --seconds N [--seed S] [--only KIND,...] [-
 
   --seconds N   how long in all
   --seed S      what all cases follow from; by default another one each time
-  --only KINDS  of ${Object.keys(KINDS).join(", ")}
+  --only KINDS  of ${Object.keys(SHARES).join(", ")}
   --first I     the number of the first case of each kind; by default 0
   --most M      the most cases of each kind`;
 

@@ -41,12 +41,13 @@ Deno.test("kernels/ runs in a browser, from a bundle", () =>
   inFolder(async (folder) => {
     const code = await bundle(folder);
     assert(!/from\s*"node:|import\s*"node:|require\(/.test(code), "it imports nothing of Node's");
-    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) =>
-      new URL(request.url).pathname === "/browser.js"
+    const serve = ({ url }: Request): Response =>
+      new URL(url).pathname === "/browser.js"
         ? new Response(code, { headers: { "content-type": "text/javascript" } })
         : new Response('<!doctype html><script type="module" src="/browser.js"></script>', {
           headers: { "content-type": "text/html" },
-        }));
+        });
+    await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen(): void {} }, serve);
     await using browser = await Chromium.start({ webgpu: true });
     const page = new URL(`http://127.0.0.1:${server.addr.port}/`);
     const tab = await browser.open(page, { width: 800, height: 600 });

@@ -1,0 +1,21 @@
+import { assertEquals } from "@std/assert";
+import { fuzz } from "./fuzz.ts";
+
+Deno.test("the fuzzer finds a wrong number, a swallowed NaN, a mistake, a hang and a crash, and goes on", async () => {
+  const { counts, failures } = await fuzz({
+    seconds: 60,
+    seed: 1,
+    shares: { broken: 1 },
+    most: 9,
+  });
+  assertEquals(failures.map(({ target, what, index }) => [target, what, index]), [
+    ["number", "wrong", 2],
+    ["swallowed", "wrong", 3],
+    ["mistake", "wrong", 4],
+    ["hang", "hang", 5],
+    ["crash", "crash", 6],
+  ]);
+  assertEquals(counts.broken.right, { right: 2 });
+  assertEquals(counts.broken.refused, { refused: 1 });
+  assertEquals(counts.broken.later, { right: 1 });
+});
