@@ -1,10 +1,10 @@
-"""Makes checkpoints/published/: tiny random Gated DeltaNet, GLA, RetNet, DeltaNet and HGRN2 checkpoints
-as flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it,
-and besides the last logits of 2000 tokens (`tokens2000`, `logits2000`); and fla_defaults.json, what
-each of their configs says where it is told nothing.
+"""Makes checkpoints/published/: tiny random Gated DeltaNet, DeltaProduct, KDA, GLA, RetNet, DeltaNet, HGRN,
+HGRN2 and Transformer checkpoints as flash-linear-attention saves them, each with expected.safetensors beside, as published.py makes it,
+and besides the last logits of 2000 tokens (`tokens2000`, `logits2000`); fla_defaults.json, what each of
+their configs says where it is told nothing; and fla_sizes.json, how many parameters each has then.
 
     git clone -b v0.5.2 https://github.com/fla-org/flash-linear-attention fla
-    python published_fla.py fla        # torch, transformers, safetensors, einops
+    python published_fla.py fla [NAME...]       # torch, transformers, safetensors, einops
 
 The models and layers are fla's own. Its kernels need a GPU: triton is named and never run here, and in
 the place of each kernel stands fla's own naive function or, where it has none, the same in PyTorch
@@ -112,24 +112,37 @@ import triton.runtime.autotuner  # noqa: E402
 
 import fla.layers.attn  # noqa: E402
 import fla.layers.delta_net  # noqa: E402
+import fla.layers.gated_deltaproduct  # noqa: E402
 import fla.layers.gated_deltanet  # noqa: E402
 import fla.layers.gla  # noqa: E402
+import fla.layers.hgrn  # noqa: E402
 import fla.layers.hgrn2  # noqa: E402
+import fla.layers.kda  # noqa: E402
 import fla.layers.multiscale_retention  # noqa: E402
 import fla.modules.mlp  # noqa: E402
 import fla.modules.rotary  # noqa: E402
 from fla.models.delta_net import DeltaNetConfig, DeltaNetForCausalLM  # noqa: E402
 from fla.models.gated_deltanet import GatedDeltaNetConfig, GatedDeltaNetForCausalLM  # noqa: E402
+from fla.models.gated_deltaproduct import (  # noqa: E402
+    GatedDeltaProductConfig, GatedDeltaProductForCausalLM)
 from fla.models.gla import GLAConfig, GLAForCausalLM  # noqa: E402
+from fla.models.hgrn import HGRNConfig, HGRNForCausalLM  # noqa: E402
 from fla.models.hgrn2 import HGRN2Config, HGRN2ForCausalLM  # noqa: E402
+from fla.models.kda import KDAConfig, KDAForCausalLM  # noqa: E402
 from fla.models.retnet import RetNetConfig, RetNetForCausalLM  # noqa: E402
+from fla.models.transformer import TransformerConfig, TransformerForCausalLM  # noqa: E402
 from fla.modules import FusedRMSNormGated, RMSNorm, ShortConvolution  # noqa: E402
 from fla.modules.layernorm import rms_norm_ref  # noqa: E402
 from fla.modules.rotary import rotary_embedding_ref  # noqa: E402
 from fla.ops.delta_rule.naive import delta_rule_recurrence  # noqa: E402
+from fla.ops.gated_delta_product.naive import (  # noqa: E402
+    naive_recurrent_gated_delta_product)
 from fla.ops.gated_delta_rule.gate import naive_gdn_gate  # noqa: E402
 from fla.ops.gated_delta_rule.naive import naive_recurrent_gated_delta_rule  # noqa: E402
 from fla.ops.gla.naive import naive_recurrent_gla  # noqa: E402
+from fla.ops.hgrn.naive import naive_recurrent_hgrn  # noqa: E402
+from fla.ops.kda.gate import naive_kda_gate, naive_kda_lowerbound_gate  # noqa: E402
+from fla.ops.kda.naive import naive_recurrent_kda  # noqa: E402
 from fla.ops.retention.naive import naive_retention  # noqa: E402
 
 
@@ -166,8 +179,8 @@ def rms_norm(self, x, residual=None, prenorm=False, residual_in_fp32=False):
 
 
 def rms_norm_gated(self, x, g):
-    assert self.activation == "swish"
-    return rms_norm_ref(x, self.weight, None, eps=self.eps) * F.silu(g)
+    activation = {"swish": F.silu, "sigmoid": torch.sigmoid}[self.activation]
+    return rms_norm_ref(x, self.weight, None, eps=self.eps) * activation(g)
 
 
 def rms_norm_linear(x, norm_weight, norm_bias, weight, bias, eps=1e-5):
@@ -208,6 +221,44 @@ def gated_delta_rule(q, k, v, g, beta, A_log, dt_bias, allow_neg_eigval, initial
     return naive_recurrent_gated_delta_rule(q, k, v, beta, naive_gdn_gate(g, A_log, dt_bias))
 
 
+def kda(q, k, v, g, beta, A_log, dt_bias, allow_neg_eigval, lower_bound, initial_state=None,
+        output_final_state=False, use_qk_l2norm_in_kernel=False, **options):
+    assert initial_state is None and not output_final_state and use_qk_l2norm_in_kernel
+    assert options["use_gate_in_kernel"] and options["use_beta_sigmoid_in_kernel"]
+    decay = (naive_kda_gate(g, A_log, dt_bias) if lower_bound is None else
+             naive_kda_lowerbound_gate(g, A_log, dt_bias, lower_bound))
+    beta = beta.sigmoid() * (2 if allow_neg_eigval else 1)
+    return naive_recurrent_kda(unit(q), unit(k), v, decay, beta)
+
+
+def delta_product(q, k, v, g, beta, num_householder, initial_state=None, output_final_state=False,
+                  use_qk_l2norm_in_kernel=False, **_):
+    assert initial_state is None and not output_final_state and use_qk_l2norm_in_kernel
+    # The naive function leaves the scale to its caller.
+    return naive_recurrent_gated_delta_product(
+        unit(q) * q.shape[-1] ** -0.5, unit(k), v, g, beta, scale=None, cu_seqlens=None,
+        num_householder=num_householder)
+
+
+def delta_product_step(q, k, v, g, beta, initial_state=None, output_final_state=False,
+                       use_qk_l2norm_in_kernel=False, **_):
+    """What the layer calls for short sequences, its steps laid out in time: a token's query reads behind
+    its last, and where a query is 0 so is what it reads."""
+    assert initial_state is None and not output_final_state and use_qk_l2norm_in_kernel
+    decay = torch.zeros_like(beta) if g is None else g
+    return naive_recurrent_gated_delta_rule(unit(q), unit(k), v, beta, decay)
+
+
+def hgrn(x, g, initial_state=None, output_final_state=False, **_):
+    assert initial_state is None and not output_final_state
+    return naive_recurrent_hgrn(x, g)
+
+
+def gated_input(x, gate):
+    """fla's swiglu."""
+    return F.silu(x) * gate
+
+
 def flash_attention(q, k, v, causal, window_size):
     """q [batch, time, heads, dim]; a query sees window_size[0] tokens before it, all where it is -1."""
     back = torch.arange(q.shape[1])[:, None] - torch.arange(k.shape[1])
@@ -230,6 +281,11 @@ stand_in(fla.layers.hgrn2, F.silu, "swish")
 stand_in(fla.layers.hgrn2, rms_norm_linear, "rms_norm_linear")
 stand_in(fla.layers.multiscale_retention, retention, "chunk_retention", "fused_recurrent_retention")
 stand_in(fla.layers.delta_net, delta_rule, "chunk_delta_rule", "fused_recurrent_delta_rule")
+stand_in(fla.layers.gated_deltaproduct, delta_product, "chunk_gated_delta_product")
+stand_in(fla.layers.gated_deltaproduct, delta_product_step, "fused_recurrent_gated_delta_rule")
+stand_in(fla.layers.kda, kda, "chunk_kda", "fused_recurrent_kda")
+stand_in(fla.layers.hgrn, hgrn, "chunk_hgrn", "fused_recurrent_hgrn")
+stand_in(fla.layers.hgrn, gated_input, "swiglu")
 stand_in(fla.layers.attn, flash_attention, "flash_attn_func")
 stand_in(fla.modules.rotary, rotary_embedding, "rotary_embedding")
 stand_in(fla.modules.mlp, lambda gate, y, weight, bias: F.linear(F.silu(gate) * y, weight, bias),
@@ -240,6 +296,9 @@ def randomise(model, embedding):
     for name, parameter in model.named_parameters():
         values = torch.randn_like(parameter)
         if name.endswith(("A_log", "dt_bias")):
+            # Rates that are all made 1 would not show where they are forgotten.
+            if not parameter.any():
+                parameter.data = 0.5 * values
             continue
         if "embed" in name:
             values *= embedding
@@ -270,6 +329,8 @@ def greedy(model, prompt):
 
 
 def save(name, config, kind, seed, long=False):
+    if sys.argv[2:] and name not in sys.argv[2:]:
+        return
     torch.manual_seed(seed)
     # fla lists what is tied as transformers 4 took it: tied here.
     tied, config.tie_word_embeddings = config.tie_word_embeddings, False
@@ -336,9 +397,42 @@ save("delta_net_varied", DeltaNetConfig(
 save("hgrn2", HGRN2Config(**SMALL | {"num_hidden_layers": 3}, expand_ratio=16), HGRN2ForCausalLM, 19,
      long=True)
 
-(HERE / "fla_defaults.json").write_text(json.dumps({
-    kind.__name__: config().to_dict() for kind, config in [
-        (GatedDeltaNetForCausalLM, GatedDeltaNetConfig), (GLAForCausalLM, GLAConfig),
-        (RetNetForCausalLM, RetNetConfig), (DeltaNetForCausalLM, DeltaNetConfig),
-        (HGRN2ForCausalLM, HGRN2Config)]
-}, indent=2, sort_keys=True) + "\n")
+save("gated_deltaproduct", GatedDeltaProductConfig(
+    **SMALL, head_dim=8, num_heads=2, num_householder=2, use_forget_gate=True,
+    allow_neg_eigval=True), GatedDeltaProductForCausalLM, 80, long=True)
+save("gated_deltaproduct_varied", GatedDeltaProductConfig(
+    **SMALL | {"num_hidden_layers": 3}, head_dim=8, num_heads=2, expand_v=1.5, num_householder=3,
+    use_output_gate=False, use_short_conv=False, norm_eps=1e-3,
+    attn={"layers": [1], "num_heads": 4}), GatedDeltaProductForCausalLM, 81, long=True)
+save("kda", KDAConfig(**SMALL, head_dim=8, num_heads=2, num_v_heads=4), KDAForCausalLM, 82, long=True)
+save("kda_varied", KDAConfig(
+    **SMALL | {"num_hidden_layers": 3}, head_dim=8, num_heads=2, expand_v=1.5, use_short_conv=False,
+    allow_neg_eigval=True, safe_gate=True, lower_bound=-3.0, norm_eps=1e-3,
+    attn={"layers": [2], "num_heads": 4, "window_size": 30}), KDAForCausalLM, 83, long=True)
+save("hgrn", HGRNConfig(**SMALL | {"num_hidden_layers": 3}), HGRNForCausalLM, 84, long=True)
+save("hgrn_varied", HGRNConfig(
+    **SMALL | {"num_hidden_layers": 3}, expand_ratio=1.5, use_short_conv=True, conv_size=3,
+    use_lower_bound=False, norm_eps=1e-3, attn={"layers": [0], "num_heads": 4}),
+    HGRNForCausalLM, 85, long=True)
+save("transformer_fla", TransformerConfig(
+    **SMALL, num_heads=4, num_kv_heads=2, qkv_bias=True, qk_norm=True, window_size=30,
+    rope_theta=500.0, norm_eps=1e-3), TransformerForCausalLM, 86, long=True)
+
+KINDS = [
+    (GatedDeltaNetForCausalLM, GatedDeltaNetConfig), (GLAForCausalLM, GLAConfig),
+    (RetNetForCausalLM, RetNetConfig), (DeltaNetForCausalLM, DeltaNetConfig),
+    (HGRN2ForCausalLM, HGRN2Config), (GatedDeltaProductForCausalLM, GatedDeltaProductConfig),
+    (KDAForCausalLM, KDAConfig), (HGRNForCausalLM, HGRNConfig),
+    (TransformerForCausalLM, TransformerConfig),
+]
+(HERE / "fla_defaults.json").write_text(json.dumps(
+    {kind.__name__: config().to_dict() for kind, config in KINDS}, indent=2, sort_keys=True) + "\n")
+
+
+def parameters_of(kind, config):
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in kind(config()).parameters())
+
+
+(HERE / "fla_sizes.json").write_text(json.dumps(
+    {kind.__name__: parameters_of(kind, config) for kind, config in KINDS}, indent=2) + "\n")

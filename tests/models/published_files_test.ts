@@ -169,7 +169,7 @@ Deno.test("what a config in fla's layout leaves out is fla's default", async () 
     return await describeModel(folder);
   };
   try {
-    assertEquals(Object.keys(defaults).length, 5);
+    assertEquals(Object.keys(defaults).length, 9);
     for (const [name, said] of Object.entries(defaults)) {
       const { configuration, trainedLength } = await describe({ architectures: [name] });
       const full = await describe({ ...said, architectures: [name] });

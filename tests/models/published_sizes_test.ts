@@ -13,7 +13,21 @@ const SIZES: Readonly<Record<string, Size>> = JSON.parse(
   await Deno.readTextFile(`${FOLDER}/sizes.json`),
 );
 
-for (const [name, { parameters, config }] of Object.entries(SIZES)) {
+/** How many parameters fla gives to what its configs say where they are told nothing. */
+const FLA_SIZES: Readonly<Record<string, number>> = JSON.parse(
+  await Deno.readTextFile(`${FOLDER}/fla_sizes.json`),
+);
+/** The first layer has no lower bounds, for which fla keeps a row all the same. */
+const WITHOUT_EFFECT: Readonly<Record<string, number>> = {
+  HGRNForCausalLM: 2048,
+  HGRN2ForCausalLM: 2048,
+};
+const FLA = Object.entries(FLA_SIZES).map(([name, stored]): [string, Size] => {
+  const parameters = stored - (WITHOUT_EFFECT[name] ?? 0);
+  return [name, { parameters, config: { architectures: [name] } }];
+});
+
+for (const [name, { parameters, config }] of [...Object.entries(SIZES), ...FLA]) {
   Deno.test(`${name} has as many parameters as its reference gives it`, () =>
     inFolder(async (folder) => {
       await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));

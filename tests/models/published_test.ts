@@ -83,6 +83,13 @@ for (
     "delta_net",
     "delta_net_varied",
     "hgrn2",
+    "gated_deltaproduct",
+    "gated_deltaproduct_varied",
+    "kda",
+    "kda_varied",
+    "hgrn",
+    "hgrn_varied",
+    "transformer_fla",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
@@ -134,6 +141,9 @@ for (
     ["retnet"],
     ["delta_net"],
     ["hgrn2"],
+    ["gated_deltaproduct"],
+    ["kda"],
+    ["hgrn"],
   ]
 ) {
   Deno.test(`${name} with weights in f16: logits are within 1 % of the reference`, async () => {

@@ -25,6 +25,7 @@ import {
   rowsOf,
   sourcesOf,
 } from "./family.ts";
+import { attentionSources, partSources, type Sources } from "./transformers.ts";
 
 const ATTENTION = v.object({
   layers: listOf(integer(0, 2 ** 24)),
@@ -114,7 +115,7 @@ export function readFla(
         return {
           "mixer_norm.weight": `${layer}.attn_norm.weight`,
           "channel_norm.weight": `${layer}.mlp_norm.weight`,
-          ...(attention.has(index) ? attentionSources : of.sources)(`${layer}.attn`),
+          ...(attention.has(index) ? flaAttentionSources : of.sources)(`${layer}.attn`),
           ...perceptron(`${layer}.mlp`),
         };
       }),
@@ -151,8 +152,6 @@ export function readFla(
     besides: /\.rotary\.inv_freq$/,
   };
 }
-
-type Sources = Record<string, string | ParameterSource>;
 
 /**
  * The widths that a mixer has by `expand_k` and `expand_v`, a head of each.
@@ -241,20 +240,28 @@ function gatedNormName(config: GroupedConfig): "g_norm_swish_gate" | "g_norm" {
   return config.fuse_norm && config.use_output_gate ? "g_norm_swish_gate" : "g_norm";
 }
 
-/** Where queries, keys and values are, with the convolutions behind them, `[channels, 1, taps]`. */
+/**
+ * Where queries, keys and values are, with the convolutions behind them, `[channels, 1, taps]`.
+ *
+ * @param letters What their stored names begin with. @default the names' own first letters
+ */
 export function streamSources(
   attn: string,
-  channels: { readonly query: number; readonly key: number; readonly value: number },
+  channels: Readonly<Record<string, number>>,
   taps: number,
+  letters: Readonly<Record<string, string>> = {},
 ): Sources {
   return Object.fromEntries(
-    Object.entries(channels).flatMap(([name, count]) => [
-      [`mixer.${name}.weight`, `${attn}.${name[0]}_proj.weight`],
-      [
-        `mixer.${name}_convolution.weight`,
-        convolutionSource(`${attn}.${name[0]}_conv1d.weight`, count, taps),
-      ],
-    ]),
+    Object.entries(channels).flatMap(([name, count]) => {
+      const letter = letters[name] ?? name[0];
+      return [
+        [`mixer.${name}.weight`, `${attn}.${letter}_proj.weight`],
+        [
+          `mixer.${name}_convolution.weight`,
+          convolutionSource(`${attn}.${letter}_conv1d.weight`, count, taps),
+        ],
+      ];
+    }),
   );
 }
 
@@ -295,12 +302,7 @@ function readAttention(
   return mixers;
 }
 
-function attentionSources(attn: string): Sources {
-  const projections = { query: "q", key: "k", value: "v", output: "o" };
-  return Object.fromEntries(
-    Object.entries(projections).flatMap(([ours, theirs]) => [
-      [`mixer.${ours}.weight`, `${attn}.${theirs}_proj.weight`],
-      [`mixer.${ours}.bias`, `${attn}.${theirs}_proj.bias`],
-    ]),
-  );
+/** Where an attention's parameters are. */
+export function flaAttentionSources(attn: string): Sources {
+  return partSources({ mixer: attentionSources(attn) });
 }

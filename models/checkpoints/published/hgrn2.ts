@@ -4,14 +4,13 @@ import type { Hgrn2Configuration } from "../../mixers/hgrn2.ts";
 import { FLAG, HEADS, only, POSITIVE } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
 import {
-  convolutionSource,
   isTransformers,
   type ParameterSource,
   type PublishedFamily,
   publishedFamily,
   type PublishedModel,
 } from "./family.ts";
-import { CONVOLUTION_FIELDS, FLA_FIELDS, readFla } from "./fla.ts";
+import { CONVOLUTION_FIELDS, FLA_FIELDS, readFla, streamSources } from "./fla.ts";
 
 /** What fla's fused norm before the output's projection adds, whatever `norm_eps` says. */
 const OUTPUT_EPSILON = 1e-5;
@@ -51,46 +50,43 @@ export const hgrn2: PublishedFamily = publishedFamily({
       outputNorm: "together",
       normEpsilon: OUTPUT_EPSILON,
     };
-    const streams = { query: "q", forget: "f", value: "i" };
+    const channels = { query: width, forget: width, value: width };
     const model = readFla(config, file, {
       family: "hgrn2",
       mixer,
       sources: (attn) => ({
-        ...Object.fromEntries(
-          Object.entries(streams).flatMap(([ours, theirs]) => [
-            [`mixer.${ours}.weight`, `${attn}.${theirs}_proj.weight`],
-            [
-              `mixer.${ours}_convolution.weight`,
-              convolutionSource(`${attn}.${theirs}_conv1d.weight`, width, convolution),
-            ],
-          ]),
-        ),
+        ...streamSources(attn, channels, convolution, { value: "i" }),
         "mixer.norm.weight": `${attn}.g_norm.weight`,
         "mixer.output.weight": `${attn}.o_proj.weight`,
       }),
     });
-    if (!bounded) return model;
-    const layers = model.configuration.layers.map((layer, index): LayerConfiguration =>
-      layer.mixer?.kind === "hgrn2" && index > 0
-        ? { ...layer, mixer: { ...layer.mixer, bounded } }
-        : layer
-    );
-    const bounds = layers.map((_, index) =>
-      [`layers.${index}.mixer.forget.bound`, boundSource(layers.length, width, index)] as const
-    );
-    const withBounds = (
-      sources: ReadonlyMap<string, ParameterSource>,
-    ): ReadonlyMap<string, ParameterSource> => new Map([...sources, ...bounds]);
-    return {
-      ...model,
-      configuration: { ...model.configuration, layers },
-      sources: withBounds(model.sources),
-      otherSources: model.otherSources?.map(withBounds),
-      // No layer's bound comes from it where the first is the only one.
-      besides: new RegExp(`${model.besides!.source}|^model\\.lower_bounds$`),
-    };
+    return bounded ? withLowerBounds(model, width) : model;
   },
 });
+
+/** A model whose HGRN layers but the first have lower bounds, which are kept for all in one tensor. */
+export function withLowerBounds(model: PublishedModel, width: number): PublishedModel {
+  const layers = model.configuration.layers.map((layer, index): LayerConfiguration => {
+    const { mixer } = layer;
+    return index > 0 && (mixer?.kind === "hgrn" || mixer?.kind === "hgrn2")
+      ? { ...layer, mixer: { ...mixer, bounded: true } }
+      : layer;
+  });
+  const bounds = layers.map((_, index) =>
+    [`layers.${index}.mixer.forget.bound`, boundSource(layers.length, width, index)] as const
+  );
+  const withBounds = (
+    sources: ReadonlyMap<string, ParameterSource>,
+  ): ReadonlyMap<string, ParameterSource> => new Map([...sources, ...bounds]);
+  return {
+    ...model,
+    configuration: { ...model.configuration, layers },
+    sources: withBounds(model.sources),
+    otherSources: model.otherSources?.map(withBounds),
+    // No layer's bound comes from it where the first is the only one.
+    besides: new RegExp(`${model.besides!.source}|^model\\.lower_bounds$`),
+  };
+}
 
 /** Heads of the size that `expand_ratio` gives; `num_heads` says how many where that is null. */
 function readHeads(

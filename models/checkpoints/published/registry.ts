@@ -6,10 +6,13 @@ import { deltaNet } from "./delta_net.ts";
 import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
 import { falconH1 } from "./falcon_h1.ts";
 import { gatedDeltaNet } from "./gated_deltanet.ts";
+import { gatedDeltaProduct } from "./gated_deltaproduct.ts";
 import { gemma2, gemma3 } from "./gemma.ts";
 import { gla } from "./gla.ts";
 import { graniteHybrid } from "./granite.ts";
+import { hgrn } from "./hgrn.ts";
 import { hgrn2 } from "./hgrn2.ts";
+import { kda } from "./kda.ts";
 import { lengthwise } from "./lengthwise.ts";
 import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
@@ -27,6 +30,7 @@ import { rwkv6, rwkv6Bare } from "./rwkv6.ts";
 import { rwkv6Fla } from "./rwkv6_fla.ts";
 import { rwkv7, rwkv7Bare } from "./rwkv7.ts";
 import { smolLm3 } from "./smollm3.ts";
+import { transformerFla } from "./transformer_fla.ts";
 import type { CheckpointTensors } from "./tensors.ts";
 
 const FAMILIES: readonly PublishedFamily[] = [
@@ -54,7 +58,11 @@ const FAMILIES: readonly PublishedFamily[] = [
   deltaNet,
   gatedDeltaNet,
   gla,
+  gatedDeltaProduct,
+  kda,
+  hgrn,
   hgrn2,
+  transformerFla,
   retNet,
   rwkv6,
   rwkv6Fla,
