@@ -297,7 +297,7 @@ function assemble(
       const text = found.pieces.map((piece) => piece.text).join("");
       const { keyword, name } = declaration;
       if (keyword === "alias" && /= (?:f16|vec\dh);/.test(text)) directives.add("enable f16;");
-      const tokens = keyword === "fn" ? [] : tokensOf(text);
+      const tokens = keyword === "var" || keyword === "struct" ? tokensOf(text) : [];
       declarations.push({ keyword, name, tokens });
       pieces.push(...found.pieces, {
         text: "\n",

@@ -6,15 +6,18 @@ export interface Token {
   readonly start: number;
 }
 
+// Blanks and comments, then a token: a name, a number, an operator of two characters, any character
+// or the end.
 const TOKEN =
-  /\/\/[^\n]*|\/\*[^]*?\*\/|\s+|([A-Za-z_]\w*|0[xX]\w+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fhiu]?|&&|\|\||[<>=!+\-*/%&|^]=|\+\+|--|->|::|[^])/g;
+  /(?:\s+|\/\/[^\n]*|\/\*[^]*?\*\/)*([A-Za-z_]\w*|0[xX]\w+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fhiu]?|&&|\|\||[<>=!+\-*/%&|^]=|\+\+|--|->|::|[^]|$)/y;
 const NAME = /^[A-Za-z_]\w*$/;
 
 /** The tokens of a text. */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
-  for (const { index, 1: token } of text.matchAll(TOKEN)) {
-    if (token !== undefined) tokens.push({ text: token, start: index });
+  TOKEN.lastIndex = 0;
+  for (let token = TOKEN.exec(text)?.[1]; token; token = TOKEN.exec(text)?.[1]) {
+    tokens.push({ text: token, start: TOKEN.lastIndex - token.length });
   }
   return tokens;
 }
