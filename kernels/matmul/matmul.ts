@@ -170,7 +170,7 @@ function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
       ACCUMULATE: product.accumulate,
       ALIGNED: columns % 4 === 0 && reduction % 4 === 0,
     },
-    uniform: shapeFields(product),
+    uniform: { ...shapeFields(product), splits: 1, splitLength: reduction },
     read: { a, b, bias },
     write: { c: output },
     workgroups: batches * rows * Math.ceil(columns / (4 * tiling.GROUPS)),

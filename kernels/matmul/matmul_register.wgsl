@@ -5,41 +5,28 @@
 // Dispatch: one invocation a tile of C and a split of K, column tiles fastest.
 // K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it.
 
+import package::matmul::product::{
+  ACCUMULATE,
+  ElementA,
+  ElementB,
+  ElementBias,
+  ElementC,
+  shape,
+  TRANSPOSE_A,
+  TRANSPOSE_B,
+};
+
 override WORKGROUP_SIZE: u32 = 8u;
-override TRANSPOSE_A: bool = false;
-override TRANSPOSE_B: bool = false;
-override ACCUMULATE: bool = false;
 
-// How the matrices are stored, as f32 or as f16; sums are in f32.
-@link
-alias ElementA = f32;
-@link
-alias ElementB = f32;
-@link
-alias ElementBias = f32;
-@link
-alias ElementC = f32;
-
-struct Shape {
-  batches: u32,
-  rows: u32, // M
-  columns: u32, // N
-  reduction: u32, // K
-  a_stride: u32, // from one matrix to the next; 0 where all batches share it
-  b_stride: u32,
-  splits: u32,
-  split_length: u32, // of K, a multiple of 4
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [N]
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, N]
 
-const TILE_ROWS = 16u;
-const TILE_COLUMNS = 16u;
+const BLOCKS = 4u; // in a tile's rows and columns
+const TILE_ROWS = 4u * BLOCKS;
+const TILE_COLUMNS = 4u * BLOCKS;
 
 // Four rows of op(A) at four steps of K, the rows as the matrix's columns. Rows past the last repeat
 // it: they are computed and not stored.
@@ -147,64 +134,29 @@ fn matmul_register(
   let a_start = batch * shape.a_stride / 4u;
   let b_start = batch * shape.b_stride / 4u;
 
-  var c00 = mat4x4f();
-  var c01 = mat4x4f();
-  var c02 = mat4x4f();
-  var c03 = mat4x4f();
-  var c10 = mat4x4f();
-  var c11 = mat4x4f();
-  var c12 = mat4x4f();
-  var c13 = mat4x4f();
-  var c20 = mat4x4f();
-  var c21 = mat4x4f();
-  var c22 = mat4x4f();
-  var c23 = mat4x4f();
-  var c30 = mat4x4f();
-  var c31 = mat4x4f();
-  var c32 = mat4x4f();
-  var c33 = mat4x4f();
+  var sums: array<mat4x4f, BLOCKS * BLOCKS>; // blocks of C
   for (var k = first; k < last; k += 4u) {
-    let a0 = block_a(a_start, row, k);
-    let a1 = block_a(a_start, row + 4u, k);
-    let a2 = block_a(a_start, row + 8u, k);
-    let a3 = block_a(a_start, row + 12u, k);
-    let b0 = block_b(b_start, k, column);
-    c00 = add_block(c00, a0, b0);
-    c10 = add_block(c10, a1, b0);
-    c20 = add_block(c20, a2, b0);
-    c30 = add_block(c30, a3, b0);
-    let b1 = block_b(b_start, k, column + 4u);
-    c01 = add_block(c01, a0, b1);
-    c11 = add_block(c11, a1, b1);
-    c21 = add_block(c21, a2, b1);
-    c31 = add_block(c31, a3, b1);
-    let b2 = block_b(b_start, k, column + 8u);
-    c02 = add_block(c02, a0, b2);
-    c12 = add_block(c12, a1, b2);
-    c22 = add_block(c22, a2, b2);
-    c32 = add_block(c32, a3, b2);
-    let b3 = block_b(b_start, k, column + 12u);
-    c03 = add_block(c03, a0, b3);
-    c13 = add_block(c13, a1, b3);
-    c23 = add_block(c23, a2, b3);
-    c33 = add_block(c33, a3, b3);
+    var a_blocks: array<mat4x4f, BLOCKS>;
+    @unroll
+    for (var i = 0u; i < BLOCKS; i++) {
+      a_blocks[i] = block_a(a_start, row + 4u * i, k);
+    }
+    @unroll
+    for (var j = 0u; j < BLOCKS; j++) {
+      let b_block = block_b(b_start, k, column + 4u * j);
+      @unroll
+      for (var i = 0u; i < BLOCKS; i++) {
+        sums[i * BLOCKS + j] = add_block(sums[i * BLOCKS + j], a_blocks[i], b_block);
+      }
+    }
   }
 
   let c_start = matrix * (shape.rows * shape.columns / 4u);
-  store_block(c_start, row, column, c00);
-  store_block(c_start, row, column + 4u, c01);
-  store_block(c_start, row, column + 8u, c02);
-  store_block(c_start, row, column + 12u, c03);
-  store_block(c_start, row + 4u, column, c10);
-  store_block(c_start, row + 4u, column + 4u, c11);
-  store_block(c_start, row + 4u, column + 8u, c12);
-  store_block(c_start, row + 4u, column + 12u, c13);
-  store_block(c_start, row + 8u, column, c20);
-  store_block(c_start, row + 8u, column + 4u, c21);
-  store_block(c_start, row + 8u, column + 8u, c22);
-  store_block(c_start, row + 8u, column + 12u, c23);
-  store_block(c_start, row + 12u, column, c30);
-  store_block(c_start, row + 12u, column + 4u, c31);
-  store_block(c_start, row + 12u, column + 8u, c32);
-  store_block(c_start, row + 12u, column + 12u, c33);
+  @unroll
+  for (var i = 0u; i < BLOCKS; i++) {
+    @unroll
+    for (var j = 0u; j < BLOCKS; j++) {
+      store_block(c_start, row + 4u * i, column + 4u * j, sums[i * BLOCKS + j]);
+    }
+  }
 }

@@ -2,13 +2,9 @@
 // + C before, + bias.
 // Dispatch: one invocation an element of C.
 
-override WORKGROUP_SIZE: u32 = 64u;
-override ACCUMULATE: bool = false;
+import package::matmul::product::{ACCUMULATE, ElementBias, ElementC};
 
-@link
-alias ElementBias = f32; // or f16
-@link
-alias ElementC = f32; // or f16
+override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
   splits: u32,

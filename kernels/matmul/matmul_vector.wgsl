@@ -6,32 +6,20 @@
 // K. The LANES that share columns add their sums up in workgroup memory.
 // Dispatch: 4 * GROUPS columns of a row of C a workgroup, column groups fastest.
 
+import package::matmul::product::{
+  ACCUMULATE,
+  ElementA,
+  ElementB,
+  ElementBias,
+  ElementC,
+  shape,
+  TRANSPOSE_A,
+  TRANSPOSE_B,
+};
+
 override GROUPS: u32 = 8u;
 override LANES: u32 = 1u; // a power of two
-override TRANSPOSE_A: bool = false;
-override TRANSPOSE_B: bool = false;
-override ACCUMULATE: bool = false;
 
-// How the matrices are stored, as f32 or as f16; sums are in f32.
-@link
-alias ElementA = f32;
-@link
-alias ElementB = f32;
-@link
-alias ElementBias = f32;
-@link
-alias ElementC = f32;
-
-struct Shape {
-  batches: u32,
-  rows: u32, // M
-  columns: u32, // N
-  reduction: u32, // K
-  a_stride: u32, // from one matrix to the next; 0 where all batches share it
-  b_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
 @if(ALIGNED) // N and K are multiples of 4
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]

@@ -5,32 +5,17 @@
 // and 4 columns from there.
 // Dispatch: one workgroup a tile of C and a split of K, column tiles fastest.
 
-override TRANSPOSE_A: bool = false;
-override TRANSPOSE_B: bool = false;
-override ACCUMULATE: bool = false;
+import package::matmul::product::{
+  ACCUMULATE,
+  ElementA,
+  ElementB,
+  ElementBias,
+  ElementC,
+  shape,
+  TRANSPOSE_A,
+  TRANSPOSE_B,
+};
 
-// How the matrices are stored, as f32 or as f16; sums are in f32.
-@link
-alias ElementA = f32;
-@link
-alias ElementB = f32;
-@link
-alias ElementBias = f32;
-@link
-alias ElementC = f32;
-
-struct Shape {
-  batches: u32,
-  rows: u32, // M
-  columns: u32, // N
-  reduction: u32, // K
-  a_stride: u32, // from one matrix to the next; 0 where all batches share it
-  b_stride: u32,
-  splits: u32,
-  split_length: u32, // of K
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
 @group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)

@@ -4,6 +4,7 @@ import matmul_register from "./matmul_register.wgsl" with { type: "text" };
 import matmul_sum from "./matmul_sum.wgsl" with { type: "text" };
 import matmul_vector from "./matmul_vector.wgsl" with { type: "text" };
 import matmul_workgroup from "./matmul_workgroup.wgsl" with { type: "text" };
+import product from "./product.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const MATMUL = shaders("matmul", {
@@ -12,4 +13,5 @@ export const MATMUL = shaders("matmul", {
   matmul_sum,
   matmul_vector,
   matmul_workgroup,
+  product,
 });

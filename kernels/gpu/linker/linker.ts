@@ -42,10 +42,12 @@ export interface Names {
 /** Finds a module by its path. @throws {Error} where there is none. */
 export type Resolve = (path: string) => Module | undefined;
 
-/** The module and all that it imports, whatever the conditions. @throws {LinkError} for an unknown one. */
+/** All that a module imports, whatever the conditions, and the module last. @throws {LinkError} for an unknown one. */
 export function modulesOf(root: Module, resolve: Resolve): Module[] {
-  const modules = [root];
-  for (const module of modules) {
+  const modules: Module[] = [];
+  const visit = (module: Module): void => {
+    if (modules.includes(module)) return;
+    modules.push(module);
     for (const { module: path, name, start } of module.imports) {
       const found = resolve(path);
       if (found === undefined) {
@@ -54,9 +56,12 @@ export function modulesOf(root: Module, resolve: Resolve): Module[] {
       if (!found.declarations.some((declaration) => declaration.name === name)) {
         throw new LinkError(module, start, `${path}.wgsl declares no ${name} to import`);
       }
-      if (!modules.includes(found)) modules.push(found);
+      visit(found);
     }
-  }
+    // Behind what it imports: naga fails on some shaders that use what is declared further down.
+    modules.push(...modules.splice(modules.indexOf(module), 1));
+  };
+  visit(root);
   return modules;
 }
 
@@ -101,7 +106,7 @@ export function link(
   entryPoint: string,
   settings: Settings,
 ): Linked {
-  const [root] = modules;
+  const root = modules.at(-1)!;
   const scopes = new Map<Module, Scope>();
   const scopeOf = (module: Module): Scope => {
     let scope = scopes.get(module);

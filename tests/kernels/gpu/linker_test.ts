@@ -53,6 +53,7 @@ Deno.test("a shader is joined with what it imports, and with nothing else", () =
   assertStringIncludes(code, "const TIMES: f32 = 4.0;");
   assertStringIncludes(code, "fn twice(");
   assert(!code.includes("unused") && !code.includes("2.0") && !code.includes("import"));
+  assert(code.indexOf("fn twice(") < code.indexOf("fn root("), "naga wants what is used first");
   assertStringIncludes(kernel.variant({ AGAIN: false }).code, "const TIMES: f32 = 2.0;");
   assertEquals(kernel.variant({ AGAIN: false }), kernel.variant({ AGAIN: false }));
 });
