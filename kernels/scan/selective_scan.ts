@@ -118,7 +118,7 @@ export function selectiveScan(
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(CHUNK, {
         constants: { LANES: lanes },
-        uniform: { ...extents, firstState: first, chunks, chunkSize },
+        uniform: { ...extents, firstState: first, chunks, chunkSize, firstChunk: 0 },
         read: { input, delta, a, b },
         write: { sum: carry, deltaSum },
         workgroups: workgroups(chunks),
@@ -210,6 +210,7 @@ export function selectiveScanBackward(
     firstState,
     chunks,
     chunkSize: BACKWARD_STEPS,
+    firstChunk: 0,
   });
   using delta = stepLengths(gpu, inputs, options);
   using step = gpu.empty([batch, time, channels, 4]);

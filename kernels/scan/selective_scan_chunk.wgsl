@@ -3,57 +3,23 @@
 //   sum = the recurrence h = exp(delta * a) * h + delta * input * b from state 0.
 // Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
 
+import package::scan::states::{FOURS, fetch_a, fetch_b, shape, states};
+
 override LANES: u32 = 64u;
 
-struct Shape {
-  batch: u32,
-  time: u32,
-  channels: u32,
-  state: u32,
-  first_state: u32, // of the sixteen that this dispatch carries
-  chunks: u32,
-  chunk_size: u32,
-}
+@group(0) @binding(4) var<storage, read> input: array<f32>; // [batch, time, channels]
+@group(0) @binding(5) var<storage, read> delta: array<f32>; // [batch, time, channels]
+@group(0) @binding(6) var<storage, read_write> sum: array<f32>; // [chunks, batch, channels, state]
+@group(0) @binding(7) var<storage, read_write> delta_sum: array<f32>; // [chunks, batch, channels]
 
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> input: array<f32>; // [batch, time, channels]
-@group(0) @binding(2) var<storage, read> delta: array<f32>; // [batch, time, channels]
-@group(0) @binding(3) var<storage, read> a: array<f32>; // [channels, state]
-@group(0) @binding(4) var<storage, read> b: array<f32>; // [batch, time, state]
-@group(0) @binding(5) var<storage, read_write> sum: array<f32>; // [chunks, batch, channels, state]
-@group(0) @binding(6) var<storage, read_write> delta_sum: array<f32>; // [chunks, batch, channels]
-
-// States first_state + n to first_state + n + 3 of row `row`; 0 past the last state.
-fn fetch_a(row: u32, n: u32) -> vec4f {
-  let state = vec4u(shape.first_state + n) + vec4u(0u, 1u, 2u, 3u);
-  let at = row * shape.state + state;
-  let value = vec4f(a[at.x], a[at.y], a[at.z], a[at.w]);
-  return select(vec4f(0.0), value, state < vec4u(shape.state));
-}
-
-// States first_state + n to first_state + n + 3 of row `row`; 0 past the last state.
-fn fetch_b(row: u32, n: u32) -> vec4f {
-  let state = vec4u(shape.first_state + n) + vec4u(0u, 1u, 2u, 3u);
-  let at = row * shape.state + state;
-  let value = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
-  return select(vec4f(0.0), value, state < vec4u(shape.state));
-}
-
-// Writes states first_state + n to first_state + n + 3 of row `row`, as far as there are any.
-fn store_sum(row: u32, n: u32, value: vec4f) {
-  let state = shape.first_state + n;
-  let at = row * shape.state + state;
-  if (state < shape.state) {
-    sum[at] = value.x;
-  }
-  if (state + 1u < shape.state) {
-    sum[at + 1u] = value.y;
-  }
-  if (state + 2u < shape.state) {
-    sum[at + 2u] = value.z;
-  }
-  if (state + 3u < shape.state) {
-    sum[at + 3u] = value.w;
+// Writes those of a vector's states that exist.
+fn store_sum(row: u32, four: u32, value: vec4f) {
+  let state = states(four);
+  @unroll
+  for (var i = 0u; i < 4u; i++) {
+    if (state[i] < shape.state) {
+      sum[row * shape.state + state[i]] = value[i];
+    }
   }
 }
 
@@ -69,29 +35,28 @@ fn selective_scan_chunk(
   let batch = workgroup.z;
   let first = workgroup.y * shape.chunk_size;
   let last = min(first + shape.chunk_size, shape.time);
-  let a0 = fetch_a(channel, 0u);
-  let a1 = fetch_a(channel, 4u);
-  let a2 = fetch_a(channel, 8u);
-  let a3 = fetch_a(channel, 12u);
-  var h0 = vec4f(0.0);
-  var h1 = vec4f(0.0);
-  var h2 = vec4f(0.0);
-  var h3 = vec4f(0.0);
+  var rate: array<vec4f, FOURS>;
+  var h: array<vec4f, FOURS>;
+  @unroll
+  for (var i = 0u; i < FOURS; i++) {
+    rate[i] = fetch_a(channel, i);
+    h[i] = vec4f(0.0);
+  }
   var total = 0.0;
   for (var t = first; t < last; t++) {
     let row = batch * shape.time + t;
     let d = delta[row * shape.channels + channel];
     let du = d * input[row * shape.channels + channel];
-    h0 = exp(d * a0) * h0 + du * fetch_b(row, 0u);
-    h1 = exp(d * a1) * h1 + du * fetch_b(row, 4u);
-    h2 = exp(d * a2) * h2 + du * fetch_b(row, 8u);
-    h3 = exp(d * a3) * h3 + du * fetch_b(row, 12u);
+    @unroll
+    for (var i = 0u; i < FOURS; i++) {
+      h[i] = exp(d * rate[i]) * h[i] + du * fetch_b(row, i);
+    }
     total += d;
   }
   let at = (workgroup.y * shape.batch + batch) * shape.channels + channel;
-  store_sum(at, 0u, h0);
-  store_sum(at, 4u, h1);
-  store_sum(at, 8u, h2);
-  store_sum(at, 12u, h3);
+  @unroll
+  for (var i = 0u; i < FOURS; i++) {
+    store_sum(at, i, h[i]);
+  }
   delta_sum[at] = total;
 }

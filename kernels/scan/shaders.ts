@@ -28,6 +28,7 @@ import selective_scan_parameters from "./selective_scan_parameters.wgsl" with { 
 import selective_scan_prepare from "./selective_scan_prepare.wgsl" with { type: "text" };
 import selective_scan_shared_sum from "./selective_scan_shared_sum.wgsl" with { type: "text" };
 import softplus from "./softplus.wgsl" with { type: "text" };
+import states from "./states.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const SCAN = shaders("scan", {
@@ -54,4 +55,5 @@ export const SCAN = shaders("scan", {
   selective_scan_prepare,
   selective_scan_shared_sum,
   softplus,
+  states,
 });
