@@ -6,6 +6,7 @@ import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
 import { tokensTrained } from "../training/batch.ts";
 import type { Recipe } from "../training/recipe.ts";
+import { parseRecipe } from "../training/recipe_file.ts";
 import { describeConfiguration } from "./card.ts";
 import { changed, type ModelName } from "./name.ts";
 import { checkTemplate, WORD_TASKS } from "./words.ts";
@@ -28,7 +29,10 @@ export async function readTrainedCard(
   asked: ModelName,
   directory: URL | string,
 ): Promise<SubjectCard> {
-  const recipe = JSON.parse(await readText(directory, "recipe.json")) as Recipe;
+  const recipe = parseRecipe(
+    await readText(directory, "recipe.json"),
+    `the recipe.json of ${directory}`,
+  );
   const card = recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
   return await withTokens(card, recipe, directory);
 }

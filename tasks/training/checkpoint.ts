@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { storeParameters } from "../../models/checkpoints/checkpoint.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
@@ -8,10 +9,30 @@ import {
   Variable,
   writeSafetensors,
 } from "../../models/mod.ts";
+import {
+  check,
+  exactly,
+  integer,
+  listOf,
+  NOT_NEGATIVE,
+  NUMBER,
+  optional,
+  parseJson,
+} from "../../models/schema.ts";
 import type { Recipe } from "./recipe.ts";
 import { Schedule } from "./schedule.ts";
 import type { Trainer } from "./trainer.ts";
 
+/** What stands beside the tensors. */
+const NOTES = v.object({
+  step: integer(0, 2 ** 31),
+  seconds: NOT_NEGATIVE,
+  schedule: exactly<ReturnType<Schedule["snapshot"]>>({
+    recent: listOf(listOf(v.nullable(NUMBER))),
+    cooldownStart: optional(integer(0, 2 ** 31)),
+  }),
+  positions: optional(listOf(integer(0, Number.MAX_SAFE_INTEGER))),
+});
 /** The file of a training that is under way, in its folder. */
 export const CHECKPOINT = "checkpoint.safetensors";
 
@@ -140,14 +161,22 @@ export async function restoreCheckpoint(
     load(`first_moment.${name}`, first);
     load(`second_moment.${name}`, second);
   }
-  if (metadata.positions !== undefined) {
-    trainer.carried = restoreStates(trainer.model.gpu, tensors, JSON.parse(metadata.positions));
+  const notes = check(
+    NOTES,
+    Object.fromEntries(
+      ["step", "seconds", "schedule", "positions"].flatMap((name) =>
+        metadata[name] === undefined
+          ? []
+          : [[name, parseJson(metadata[name], `${name} of ${path}`)]]
+      ),
+    ),
+    path,
+  );
+  if (notes.positions !== undefined) {
+    trainer.carried = restoreStates(trainer.model.gpu, tensors, notes.positions);
   }
-  return {
-    step: Number(metadata.step),
-    seconds: Number(metadata.seconds),
-    schedule: new Schedule(recipe, JSON.parse(metadata.schedule)),
-  };
+  const { step, seconds, schedule } = notes;
+  return { step, seconds, schedule: new Schedule(recipe, schedule) };
 }
 
 /** The states of all layers, as {@linkcode saveCheckpoint} wrote them. */

@@ -15,6 +15,7 @@ import {
 import { isFinished, isUnfinished, TrainingFolder } from "./folder.ts";
 import { lastRow, TrainingLog } from "./log.ts";
 import type { Recipe } from "./recipe.ts";
+import { parseRecipe } from "./recipe_file.ts";
 import { Schedule, type StepResult } from "./schedule.ts";
 import { type QueuedSegment, Trainer } from "./trainer.ts";
 
@@ -127,7 +128,8 @@ async function finishedBefore(
     );
   };
   if (!resume) refuse("a finished model");
-  const stored = JSON.parse(await Deno.readTextFile(join(directory, RECIPE)));
+  const path = join(directory, RECIPE);
+  const stored = parseRecipe(await Deno.readTextFile(path), path);
   if (JSON.stringify(stored) !== JSON.stringify(recipe)) {
     refuse("a finished model that was made by another recipe");
   }

@@ -10,6 +10,7 @@ import { loadTokenizer } from "../../models/mod.ts";
 import { chatTemplate } from "../../tasks/mod.ts";
 import { findPublished } from "../../tasks/subjects/published.ts";
 import { readStopTokens } from "../../tasks/subjects/stop_tokens.ts";
+import { parseRecipe } from "../../tasks/training/recipe_file.ts";
 import { inFolder } from "../testing.ts";
 
 const GOLDEN = fromFileUrl(new URL("../golden/checkpoints", import.meta.url));
@@ -170,3 +171,29 @@ Deno.test("a tokenizer from elsewhere brings its chat template along", () =>
     });
     assertEquals(await find(folder), ["base, chat"]);
   }));
+
+Deno.test("a recipe is checked where it comes from a file, and what it must be is said", async () => {
+  const path = fromFileUrl(new URL("../../models/zoo/gla-niah/recipe.json", import.meta.url));
+  const text = await Deno.readTextFile(path);
+  const recipe = JSON.parse(text);
+  assertEquals(parseRecipe(text, path), recipe);
+  const refuses = (changes: Record<string, unknown>, message: string): void => {
+    const changed = JSON.stringify({ ...recipe, ...changes });
+    assertThrows(() => parseRecipe(changed, "r.json"), Error, `Cannot read r.json${message}`);
+  };
+  refuses({ model: undefined }, ': it must give "model"');
+  refuses({ steps: 1e12 }, ': "steps" must be a positive integer');
+  refuses({ learningRate: "3e-3" }, ': "learningRate" must be a number');
+  refuses({ tasks: [] }, ': "tasks" must be a list of at least one task');
+  refuses({ tasks: [{ name: "chess", options: {} }] }, ', "tasks" item 0: "name" must be one of');
+  refuses(
+    { tasks: [{ name: "mqar", options: { vocabulary: { a: 1 } } }] },
+    ', "tasks" item 0, "options": "vocabulary" must be a number, a text',
+  );
+  refuses({ rate: 1 }, ': "rate" is none of its fields');
+  const [layer] = recipe.model.layers;
+  refuses(
+    { model: { ...recipe.model, layers: [{ ...layer, mixer: { ...layer.mixer, heads: 1e9 } }] } },
+    ', "model", "layers" item 0, "mixer": "heads" must be a positive integer, at most 4096',
+  );
+});

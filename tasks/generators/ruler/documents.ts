@@ -1,3 +1,5 @@
+import * as v from "valibot";
+
 /** A question with what it can be answered from, as numbers of documents. */
 export interface DocumentQuestion {
   /** The question. */
@@ -30,20 +32,47 @@ export interface QuestionSet {
   readonly read: (json: unknown) => DocumentQuestions;
 }
 
+const SQUAD_FILE = v.object({
+  data: v.array(v.object({
+    paragraphs: v.array(v.object({
+      context: v.string(),
+      qas: v.array(v.object({
+        question: v.string(),
+        is_impossible: v.nullish(v.boolean()),
+        answers: v.array(v.object({ text: v.string() })),
+      })),
+    })),
+  })),
+});
+
+const HOTPOTQA_FILE = v.array(v.object({
+  question: v.string(),
+  answer: v.string(),
+  supporting_facts: v.array(v.tuple([v.string(), v.number()])),
+  context: v.array(v.tuple([v.string(), v.array(v.string())])),
+}));
+
+/** What a schema makes of a file. @throws {Error} that names the field and what it must be. */
+function parse<Schema extends v.GenericSchema>(
+  schema: Schema,
+  json: unknown,
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, json, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const path = v.getDotPath(issue) ?? "it";
+  throw new Error(
+    `${path.slice(0, 100)} must be ${issue.expected}: found ${issue.received.slice(0, 100)}`,
+  );
+}
+
 /** SQuAD 2.0 (Rajpurkar et al. 2018): each paragraph a document, what has no answer left out. */
 export const SQUAD: QuestionSet = {
   option: "squad",
   title: "SQuAD 2.0",
   address: "https://rajpurkar.github.io/SQuAD-explorer/dataset/dev-v2.0.json",
   read(json): DocumentQuestions {
-    const { data } = json as {
-      data: {
-        paragraphs: {
-          context: string;
-          qas: { question: string; is_impossible?: boolean; answers: { text: string }[] }[];
-        }[];
-      }[];
-    };
+    const { data } = parse(SQUAD_FILE, json);
     const documents = distinct(
       data.flatMap(({ paragraphs }) => paragraphs.map(({ context }) => context)),
     );
@@ -73,12 +102,7 @@ export const HOTPOTQA: QuestionSet = {
   title: "HotpotQA",
   address: "http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_dev_distractor_v1.json",
   read(json): DocumentQuestions {
-    const data = json as {
-      question: string;
-      answer: string;
-      supporting_facts: [title: string, sentence: number][];
-      context: [title: string, sentences: string[]][];
-    }[];
+    const data = parse(HOTPOTQA_FILE, json);
     const textOf = ([title, sentences]: [string, string[]]): string =>
       `${title}\n${sentences.join("")}`;
     const documents = distinct(data.flatMap(({ context }) => context.map(textOf)));

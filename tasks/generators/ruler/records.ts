@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import type { SampleCoordinates } from "../../task.ts";
 import type { Wording } from "../../wording.ts";
 import type { QuestionTask } from "./question.ts";
@@ -19,6 +20,17 @@ export interface RulerRecord {
   /** How many tokens stand before the first output. */
   readonly token_position_answer?: number;
 }
+
+/** Other scripts may write null for what they leave out, and fields of their own. */
+const RECORD = v.looseObject({
+  index: v.optional(v.number()),
+  input: v.string(),
+  outputs: v.pipe(v.array(v.string()), v.minLength(1)),
+  length: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  length_w_model_temp: v.optional(v.number()),
+  answer_prefix: v.optional(v.string()),
+  token_position_answer: v.optional(v.number()),
+});
 
 /** A sample as RULER's own scripts read it. */
 export function recordOf(
@@ -54,29 +66,24 @@ export function parseRecords(text: string, file: string): RulerRecord[] {
   const records: RulerRecord[] = [];
   text.split("\n").forEach((line, number) => {
     if (line.trim() === "") return;
-    let record: Partial<RulerRecord>;
+    const source = `${file}:${number + 1}`;
+    let value: unknown;
     try {
-      record = JSON.parse(line);
+      value = JSON.parse(line);
     } catch (error) {
-      throw new Error(
-        `Cannot read ${file}:${number + 1} as it is no JSON (${(error as Error).message})`,
-        { cause: error },
-      );
+      throw new Error(`Cannot read ${source} as it is no JSON (${(error as Error).message})`, {
+        cause: error,
+      });
     }
-    const { index = records.length, input, outputs, length } = record;
-    if (
-      typeof input !== "string" || typeof length !== "number" || !Array.isArray(outputs) ||
-      outputs.length === 0 || !outputs.every((output) => typeof output === "string")
-    ) {
+    const record = v.safeParse(RECORD, value);
+    if (!record.success) {
       throw new Error(
-        `Cannot read ${file}:${
-          number + 1
-        } as a sample of RULER as it must have input, outputs and length: it has ${
-          Object.keys(record ?? {}).join(", ")
+        `Cannot read ${source} as a sample of RULER as it must have input, outputs and length: it has ${
+          Object.keys(value ?? {}).slice(0, 16).join(", ").slice(0, 200)
         }`,
       );
     }
-    records.push({ ...record, index, input, outputs, length });
+    records.push({ ...record.output, index: record.output.index ?? records.length });
   });
   if (records.length === 0) throw new Error(`Cannot read ${file} as it has no samples`);
   return records;
