@@ -2,7 +2,13 @@ import { parseHTML } from "linkedom";
 import { groupBy } from "./curves.ts";
 import { escape } from "./html.ts";
 import { legendText, swatch } from "./pictures/legend.ts";
-import { labelled, type PageLegendItem, type Picture, type Tip } from "./pictures/picture.ts";
+import {
+  labelled,
+  type PageLegendItem,
+  type Picture,
+  type Section,
+  type Tip,
+} from "./pictures/picture.ts";
 import type { Look } from "./theme.ts";
 
 /** What figures link to and are switched by: the classes of what is shown or hidden. */
@@ -15,14 +21,16 @@ export interface Switches {
   readonly tasks: ReadonlyMap<string, string>;
 }
 
-/** More pictures than this are a strip on a phone; so are costs, and those that have a heading. */
+/** Sections whose pictures are a strip on a phone; so are those that have a heading. */
+const STRIPS: readonly Section[] = ["distance", "state", "cost"];
+/** So are more pictures than this. */
 const ONE_BELOW_THE_OTHER = 6;
 
 /** Pictures, under the headings of their groups. */
 export function figures(pictures: readonly Picture[], switches: Switches): string {
   return [...groupBy(pictures, ({ group }) => group?.heading)].map(([heading, group]) => {
     const [{ task, section }] = group;
-    const strip = heading !== undefined || section === "cost" ||
+    const strip = heading !== undefined || STRIPS.includes(section) ||
       group.length > ONE_BELOW_THE_OTHER;
     const classes = `pictures${strip ? " strip" : ""}${heading === undefined ? "" : " maps"}`;
     const tasked = heading === undefined ? "" : classOf(switches.tasks.get(task ?? ""));

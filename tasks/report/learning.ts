@@ -106,18 +106,30 @@ export interface Evidence {
   readonly claimed: Results;
 }
 
-/** Judges what results are evidence of. */
+/**
+ * Judges what results are evidence of. Where a task was asked with some load at longer lengths alone,
+ * who learned it with no other load has not learned it.
+ */
 export function weigh(results: Results): Evidence {
   const all = panels(results.rows, "accuracy");
-  const learning = all.flatMap(learningOf);
-  const without = new Set(
-    learning.filter((one) => !hasLearned(one)).map(({ model, task }) => `${task} ${model}`),
-  );
-  const dropped = new Set(
-    all.flatMap(({ title, rows }) => rows.filter(({ model }) => without.has(`${title} ${model}`))),
-  );
+  const judged = all.map((panel) => ({ panel, learning: learningOf(panel) }));
+  const without = ({ task, title }: Panel): Set<string> => {
+    const own = judged.find(({ panel }) => panel.title === title)!.learning;
+    const known = new Set(own.map(({ model }) => model));
+    const others = judged.filter(({ panel }) => panel.task === task)
+      .flatMap(({ learning }) => learning).filter(({ model }) => !known.has(model));
+    const learned = new Set(others.filter(hasLearned).map(({ model }) => model));
+    return new Set(
+      [...own.filter((one) => !hasLearned(one)), ...others]
+        .map(({ model }) => model).filter((model) => !learned.has(model)),
+    );
+  };
+  const dropped = new Set(all.flatMap((panel) => {
+    const models = without(panel);
+    return panel.rows.filter(({ model }) => models.has(model));
+  }));
   return {
-    learning,
+    learning: judged.flatMap(({ learning }) => learning),
     claimed: { ...results, rows: results.rows.filter((row) => !dropped.has(row)) },
   };
 }

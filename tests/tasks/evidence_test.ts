@@ -70,6 +70,15 @@ Deno.test("who was asked at longer lengths alone, or was trained elsewhere, is n
   assertEquals(claimed.rows, elsewhere.rows);
 });
 
+Deno.test("a load that was asked at longer lengths alone is judged by the others", () => {
+  const loads = trainingRows().filter(({ task }) => task === "mqar")
+    .map((row) => ({ ...row, load: row.length > 64 ? 16 : 4 }));
+  const { learning, claimed } = weigh(results(loads));
+  assertEquals(new Set(learning.map(({ task }) => task)), new Set(["mqar, load 4"]));
+  const left = new Set(claimed.rows.map(({ model, load }) => `${model} ${load}`));
+  assertEquals(left, new Set(["steady 4", "steady 16", "moody 4", "moody 16"]));
+});
+
 Deno.test("each training is drawn; a model that did not learn has a statement, and no curve", () => {
   const pictures = makePictures(RESULTS);
   const picture = pictures.find(({ name }) => name === "accuracy-mqar")!;

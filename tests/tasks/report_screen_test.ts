@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { aboutTask } from "../../tasks/about.ts";
-import { type Run, TASK_NAMES, writeReport } from "../../tasks/mod.ts";
+import { type Row, type Run, TASK_NAMES, writeReport } from "../../tasks/mod.ts";
 import { Chromium, type Tab } from "./chromium.ts";
 import { gridRows, rulerRows } from "./example_ruler.ts";
 import { exampleRows } from "./example_rows.ts";
@@ -16,6 +16,18 @@ const RULER: readonly Run[] = [
 
 /** A report without files that take long. */
 const QUICK = { files: [] };
+
+/** Rows like those of the committed models: three mixtures of tasks, in each several models. */
+function committedRows(): Row[] {
+  const needles = exampleRows().filter(({ task }) => task === "passkey");
+  return [
+    ...exampleRows(),
+    ...["niah-needles", "niah-noise", "niah-essay"].flatMap((task) =>
+      needles.map((row) => ({ ...row, task, model: `${row.model}-niah` }))
+    ),
+    ...trainingRows(),
+  ];
+}
 
 /** Whether elements are shown. */
 function shown(tab: Tab, selector: string): Promise<boolean[]> {
@@ -109,6 +121,7 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
     const reports = {
       small: [SMALL],
       ruler: RULER,
+      committed: [{ name: "committed", rows: committedRows() }],
       trainings: [{ name: "trainings", rows: trainingRows() }],
       one: [{ name: "one", rows: exampleRows().filter(({ task }) => task === "mqar") }],
     };
