@@ -1,8 +1,10 @@
 import { fromFileUrl, join, resolve } from "@std/path";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { kubernetesJob } from "../sweep/kubernetes.ts";
 import { type JobArray, slurmScript, submitCommands } from "../sweep/slurm.ts";
 import { visible } from "../names.ts";
 import { UsageError } from "./options.ts";
+import { SHARD_PERMISSIONS } from "./permissions.ts";
 import { print } from "./terminal.ts";
 
 /** What is submitted. */
@@ -39,7 +41,7 @@ export async function submitToSlurm(
   const job: JobArray = {
     name: `lengthwise-${name}`,
     shards,
-    program: [Deno.execPath(), "run", "-A", mainModule()],
+    program: [Deno.execPath(), "run", SHARD_PERMISSIONS, mainModule()],
     sweep: [...asked, ...loading],
     merge: loading,
     out: resolve(out),
@@ -52,7 +54,7 @@ export async function submitToSlurm(
     return 0;
   }
   await Deno.mkdir(logs, { recursive: true }); // Slurm makes no folder for its logs
-  await Deno.writeTextFile(script, slurmScript(job, script));
+  await replaceFile(script, slurmScript(job, script));
   const array = await sbatch(submitCommands(job, script, "")[0]);
   const merge = await sbatch(submitCommands(job, script, array)[1]);
   print(`job ${array} runs ${shards} shards, job ${merge} merges them into ${visible(out)}`);
