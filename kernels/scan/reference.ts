@@ -144,8 +144,10 @@ export function rgLruBackwardReference(
         const gradient = stateGradient[state];
         inputGradient[at] = gradient * multiplier * i;
         inputGateGradient[at] = gradient * multiplier * input[at] * i * (1 - i);
-        const logAGradient = gradient * before * a -
-          gradient * i * input[at] * rootGradient * 2 * a * a;
+        // A reset step reads no recurrence gate, whatever was before it.
+        const logAGradient = reset
+          ? 0
+          : gradient * before * a - gradient * i * input[at] * rootGradient * 2 * a * a;
         recurrenceGateGradient[at] = logAGradient * logA * (1 - r);
         decayParameterGradient[c] += logAGradient * -8 * r * sigmoid(decayParameter[c]);
         stateGradient[state] *= a;
