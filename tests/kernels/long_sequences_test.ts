@@ -41,7 +41,7 @@ import {
   selectiveScanBackwardReference,
   selectiveScanReference,
 } from "../../kernels/scan/reference.ts";
-import { assertClose, normals, testGpu, uniforms } from "../testing.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../testing.ts";
 import { assertEnds, elementsOf, type Sequence, tensorsOf, unitRows } from "./sequences.ts";
 
 const TIME = 65_536;
@@ -71,7 +71,7 @@ function logDecays(perKey: boolean, low: number): Sequence {
   return [shape, uniforms(9, TIME * (perKey ? DIM : 1), low, 0)];
 }
 
-Deno.test("scan() and its gradients are right after 65,536 steps", async () => {
+testKernel("scan() and its gradients are right after 65,536 steps", async () => {
   const gpu = await testGpu();
   const channels = 8;
   const shape = { batch: 1, time: TIME, channels };
@@ -100,7 +100,7 @@ Deno.test("scan() and its gradients are right after 65,536 steps", async () => {
   }, bounds(1e-4));
 });
 
-Deno.test("rgLru() and its gradients are right after 65,536 steps", async () => {
+testKernel("rgLru() and its gradients are right after 65,536 steps", async () => {
   const gpu = await testGpu();
   const channels = 8;
   const shape = { batch: 1, time: TIME, channels };
@@ -143,7 +143,7 @@ function selectiveScanSequences(
   };
 }
 
-Deno.test("selectiveScan() and its gradients are right after 65,536 steps", async () => {
+testKernel("selectiveScan() and its gradients are right after 65,536 steps", async () => {
   const gpu = await testGpu();
   const [channels, state] = [2, 2];
   const sequences = selectiveScanSequences(channels, state);
@@ -160,15 +160,18 @@ Deno.test("selectiveScan() and its gradients are right after 65,536 steps", asyn
   }, bounds(1e-4));
 });
 
-Deno.test("selectiveScan() is right after 65,536 steps of channels that fill a software adapter", async () => {
-  const gpu = await testGpu();
-  const [channels, state] = [32, 1];
-  const sequences = selectiveScanSequences(channels, state);
-  const outputs = selectiveScan(gpu, tensorsOf(gpu, sequences), { deltaSoftplus: true });
-  const shape = { batch: 1, time: TIME, channels, state };
-  const expected = selectiveScanReference(shape, elementsOf(sequences));
-  await assertEnds(gpu, { ...outputs }, { ...expected }, bounds(1e-4));
-});
+testKernel(
+  "selectiveScan() is right after 65,536 steps of channels that fill a software adapter",
+  async () => {
+    const gpu = await testGpu();
+    const [channels, state] = [32, 1];
+    const sequences = selectiveScanSequences(channels, state);
+    const outputs = selectiveScan(gpu, tensorsOf(gpu, sequences), { deltaSoftplus: true });
+    const shape = { batch: 1, time: TIME, channels, state };
+    const expected = selectiveScanReference(shape, elementsOf(sequences));
+    await assertEnds(gpu, { ...outputs }, { ...expected }, bounds(1e-4));
+  },
+);
 
 const DECAYS: Record<string, Sequence | undefined> = {
   "no decay": undefined,
@@ -182,32 +185,35 @@ for (
     ["a bonus", DECAYS["a decay a key"]] as const,
   ]
 ) {
-  Deno.test(`linearAttention() and its gradients are right after 65,536 steps: ${name}`, async () => {
-    const gpu = await testGpu();
-    const sequences = {
-      query: heads(1),
-      key: heads(2),
-      value: heads(3),
-      logDecay,
-      bonus: name === "a bonus" ? [[1, DIM], normals(4, DIM)] : undefined,
-      initialState: state(5),
-      outputGradient: heads(6),
-      finalStateGradient: state(7),
-    } satisfies Record<string, Sequence | undefined>;
-    const shape = { batch: 1, time: TIME, heads: 1, groups: 1, keyDim: DIM, valueDim: DIM };
-    const arrays = elementsOf(sequences);
-    const tensors = tensorsOf(gpu, sequences);
-    const outputs = linearAttention(gpu, tensors);
-    const gradients = linearAttentionBackward(gpu, tensors);
-    await assertEnds(gpu, { ...outputs, ...gradients }, {
-      ...linearAttentionReference(arrays, shape),
-      ...linearAttentionBackwardReference(arrays, shape),
-    }, bounds(1e-4));
-  });
+  testKernel(
+    `linearAttention() and its gradients are right after 65,536 steps: ${name}`,
+    async () => {
+      const gpu = await testGpu();
+      const sequences = {
+        query: heads(1),
+        key: heads(2),
+        value: heads(3),
+        logDecay,
+        bonus: name === "a bonus" ? [[1, DIM], normals(4, DIM)] : undefined,
+        initialState: state(5),
+        outputGradient: heads(6),
+        finalStateGradient: state(7),
+      } satisfies Record<string, Sequence | undefined>;
+      const shape = { batch: 1, time: TIME, heads: 1, groups: 1, keyDim: DIM, valueDim: DIM };
+      const arrays = elementsOf(sequences);
+      const tensors = tensorsOf(gpu, sequences);
+      const outputs = linearAttention(gpu, tensors);
+      const gradients = linearAttentionBackward(gpu, tensors);
+      await assertEnds(gpu, { ...outputs, ...gradients }, {
+        ...linearAttentionReference(arrays, shape),
+        ...linearAttentionBackwardReference(arrays, shape),
+      }, bounds(1e-4));
+    },
+  );
 }
 
 for (const [name, logDecay] of Object.entries(DECAYS)) {
-  Deno.test(`deltaRule() and its gradients are right after 65,536 steps: ${name}`, async () => {
+  testKernel(`deltaRule() and its gradients are right after 65,536 steps: ${name}`, async () => {
     const gpu = await testGpu();
     const [shape, keys] = heads(2);
     const sequences = {
@@ -232,7 +238,7 @@ for (const [name, logDecay] of Object.entries(DECAYS)) {
   });
 }
 
-Deno.test("rwkv7() and its gradients are right after 65,536 steps", async () => {
+testKernel("rwkv7() and its gradients are right after 65,536 steps", async () => {
   const gpu = await testGpu();
   const [shape, removal] = heads(4);
   unitRows(removal, DIM);
@@ -266,6 +272,7 @@ const ATTENTION = {
 };
 
 for (const [name, { heads, dim, options }] of Object.entries(ATTENTION)) {
+  // SwiftShader takes minutes for so many tiles.
   Deno.test(`attention and its gradients are right over 32,768 steps: ${name}`, async () => {
     const gpu = await testGpu();
     const time = 32_768;

@@ -457,7 +457,8 @@ testKernel("attention never reads the spare rows of a key buffer", async () => {
   }
 });
 
-testKernel("attention is right at the end of 32,768 steps with a window", async () => {
+// SwiftShader takes minutes for so many tiles.
+Deno.test("attention is right at the end of 32,768 steps with a window", async () => {
   const gpu = await testGpu();
   const [length, window, checked] = [32_768, 64, 48];
   const shape = [1, length, 1, DIM];
