@@ -1,5 +1,4 @@
-import { checkTensor, type Dispatch, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
-import { flashKernel, rowTermsKernel } from "./flash_kernels.ts";
+import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
@@ -8,7 +7,25 @@ import {
   segmentBounds,
 } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
-import { defaultAlgorithm, longestWalk } from "./tiling.ts";
+import { ATTENTION } from "./shaders.ts";
+import { type AttentionAlgorithm, defaultAlgorithm, longestWalk, tilingOf } from "./tiling.ts";
+
+const KERNELS = {
+  forward: {
+    rows: ATTENTION.kernel("flash_forward_rows"),
+    tiles: ATTENTION.kernel("flash_forward_tiles"),
+  },
+  query_gradient: {
+    rows: ATTENTION.kernel("flash_query_gradient_rows"),
+    tiles: ATTENTION.kernel("flash_query_gradient_tiles"),
+  },
+  key_gradient: {
+    rows: ATTENTION.kernel("flash_key_gradient_rows"),
+    tiles: ATTENTION.kernel("flash_key_gradient_tiles"),
+  },
+};
+const ROW_TERMS = ATTENTION.kernel("flash_row_terms");
+const ROW_TERMS_WORKGROUP_SIZE = 64;
 
 /** What {@linkcode flashAttention} returns. */
 export interface AttentionOutputs {
@@ -46,25 +63,17 @@ export function flashAttention(
   const query = wholeVectors(gpu, scope, inputs.query);
   const key = wholeVectors(gpu, scope, inputs.key);
   const value = wholeVectors(gpu, scope, inputs.value);
-  const segments = plan.segments ? scope.use(segmentBounds(gpu, plan.segments)) : query;
-  const output = emptyVectors(
-    gpu,
-    [plan.batch, plan.queryTime, plan.heads, plan.valueDim],
-    query.dtype,
-  );
-  const logSumExp = gpu.empty([plan.batch, plan.heads, plan.queryTime]);
-  const HEAD = query.shape[3] / 4;
-  const VALUE = value.shape[3] / 4;
-  const { algorithm = defaultAlgorithm(gpu) } = options;
-  const { kernel, constants, rows } = flashKernel("forward", algorithm, HEAD, VALUE, query.dtype);
-  const walk = longestWalk(gpu, algorithm, { HEAD, VALUE, heads: 1 });
-  walkDispatches(gpu, plan, kernel, { length: plan.keyLength, seen: plan.mostKeys + rows, walk }, {
-    constants: { ...plan.constants, ...constants, SCALE: plan.scale },
-    read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query, segments },
-    write: { output, logSumExp },
-    workgroups: [Math.ceil(plan.queryTime / rows), plan.heads, plan.batch],
+  const segments = plan.segments && scope.use(segmentBounds(gpu, plan.segments));
+  const { batch, queryTime, heads, valueDim, alibiSlopes } = plan;
+  const y = emptyVectors(gpu, [batch, queryTime, heads, valueDim], query.dtype);
+  const logSumExp = gpu.empty([batch, heads, queryTime]);
+  walkDispatches(gpu, plan, {
+    what: "forward",
+    algorithm: options.algorithm,
+    read: { query, key, value, alibiSlopes, segments },
+    write: { y, logSumExp },
   });
-  return { output: cutVectors(gpu, output, plan.valueDim), logSumExp };
+  return { output: cutVectors(gpu, y, valueDim), logSumExp };
 }
 
 /** What {@linkcode flashAttentionBackward} takes. */
@@ -110,51 +119,40 @@ export function flashAttentionBackward(
   const query = wholeVectors(gpu, scope, inputs.query);
   const key = wholeVectors(gpu, scope, inputs.key);
   const value = wholeVectors(gpu, scope, inputs.value);
-  const output = wholeVectors(gpu, scope, inputs.output);
-  const outputGradient = wholeVectors(gpu, scope, inputs.outputGradient);
-  const segments = plan.segments ? scope.use(segmentBounds(gpu, plan.segments)) : query;
-  const alibiSlopes = plan.alibiSlopes ?? query;
-  const HEAD = query.shape[3] / 4;
-  const VALUE = value.shape[3] / 4;
+  const y = wholeVectors(gpu, scope, inputs.output);
+  const yGradient = wholeVectors(gpu, scope, inputs.outputGradient);
+  const segments = plan.segments && scope.use(segmentBounds(gpu, plan.segments));
 
-  const terms = scope.use(gpu.empty([batch, heads, queryTime, 4], "u32"));
-  gpu.dispatch(rowTermsKernel(VALUE, query.dtype), {
-    constants: { HAS_SEGMENTS: plan.constants.HAS_SEGMENTS, LANES: 64 },
-    uniform: [...plan.uniform, 0, 0],
-    read: { output, outputGradient, logSumExp: inputs.logSumExp, segments },
+  const terms = scope.use(gpu.empty([batch, heads, queryTime, TERMS]));
+  gpu.dispatch(ROW_TERMS, {
+    constants: {
+      WORKGROUP_SIZE: ROW_TERMS_WORKGROUP_SIZE,
+      VALUE: value.shape[3] / 4,
+      Element: query.dtype,
+    },
+    uniform: { batch, queryTime, heads, keyLength: plan.keyLength },
+    read: { y, yGradient, logSumExp: inputs.logSumExp, segments },
     write: { terms },
-    workgroups: Math.ceil(batch * heads * queryTime / 64),
+    workgroups: Math.ceil(batch * heads * queryTime / ROW_TERMS_WORKGROUP_SIZE),
   });
 
-  const { algorithm = defaultAlgorithm(gpu) } = options;
-  const constants = { ...plan.constants, SCALE: plan.scale };
-  const read = { query, key, value, outputGradient, terms, alibiSlopes };
+  const { alibiSlopes } = plan;
+  const { algorithm } = options;
   const queryGradient = emptyVectors(gpu, [batch, queryTime, heads, dim], query.dtype);
-  const forQuery = flashKernel("query_gradient", algorithm, HEAD, VALUE, query.dtype);
-  const keys = {
-    length: plan.keyLength,
-    seen: plan.mostKeys + forQuery.rows,
-    walk: longestWalk(gpu, algorithm, { HEAD, VALUE, heads: 1 }),
-  };
-  walkDispatches(gpu, plan, forQuery.kernel, keys, {
-    constants: { ...constants, ...forQuery.constants },
-    read,
-    write: { queryGradient },
-    workgroups: [Math.ceil(queryTime / forQuery.rows), heads, batch],
+  const normalizedTerms = scope.use(gpu.empty(terms.shape));
+  walkDispatches(gpu, plan, {
+    what: "query_gradient",
+    algorithm,
+    read: { query, key, value, alibiSlopes, yGradient, terms },
+    write: { queryGradient, normalizedTerms },
   });
   const keyGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, dim], query.dtype);
   const valueGradient = emptyVectors(gpu, [batch, keyTime, keyHeads, valueDim], query.dtype);
-  const forKey = flashKernel("key_gradient", algorithm, HEAD, VALUE, query.dtype);
-  const queries = {
-    length: queryTime,
-    seen: plan.mostQueries + forKey.rows,
-    walk: longestWalk(gpu, algorithm, { HEAD, VALUE, heads: heads / keyHeads }),
-  };
-  walkDispatches(gpu, plan, forKey.kernel, queries, {
-    constants: { ...constants, ...forKey.constants },
-    read,
+  walkDispatches(gpu, plan, {
+    what: "key_gradient",
+    algorithm,
+    read: { query, key, value, alibiSlopes, yGradient, terms: normalizedTerms },
     write: { keyGradient, valueGradient },
-    workgroups: [Math.ceil(keyTime / forKey.rows), keyHeads, batch],
   });
   return {
     queryGradient: cutVectors(gpu, queryGradient, dim),
@@ -163,23 +161,52 @@ export function flashAttentionBackward(
   };
 }
 
+/** Floats of the shaders' `Terms`. */
+const TERMS = 5;
+
+/** One of the three kernels, and its tensors. */
+interface Work {
+  readonly what: keyof typeof KERNELS;
+  readonly algorithm: AttentionAlgorithm | undefined;
+  readonly read: Readonly<Record<string, Tensor | undefined>>;
+  readonly write: Readonly<Record<string, Tensor>>;
+}
+
 /**
- * Runs a kernel over all `length` keys, or queries: in one dispatch where what an invocation sees of
- * them, at most `seen`, is no longer than a `walk`; else walk by walk, each going on from the last.
+ * Runs a kernel over all keys, or for the key gradient all queries: in one dispatch where what an
+ * invocation sees of them is no longer than the longest walk; else walk by walk, each continuing
+ * from the last.
  */
 function walkDispatches(
   gpu: Gpu,
   plan: AttentionPlan,
-  kernel: Kernel,
-  { length, seen, walk }: { length: number; seen: number; walk: number },
-  dispatch: Omit<Dispatch, "uniform">,
+  { what, algorithm = defaultAlgorithm(gpu), read, write }: Work,
 ): void {
+  const HEAD = Math.ceil(plan.dim / 4);
+  const VALUE = Math.ceil(plan.valueDim / 4);
+  const { rows, constants } = tilingOf(what, algorithm, { HEAD, VALUE });
+  const ofKeys = what === "key_gradient";
+  const length = ofKeys ? plan.queryTime : plan.keyLength;
+  const heads = ofKeys ? plan.heads / plan.keyHeads : 1;
+  const walk = longestWalk(gpu, algorithm, { HEAD, VALUE, heads });
+  const seen = (ofKeys ? plan.mostQueries : plan.mostKeys) + rows;
   const step = seen <= walk ? Math.max(1, length) : walk;
+  const tiles = Math.ceil((ofKeys ? plan.keyTime : plan.queryTime) / rows);
   for (let first = 0; first === 0 || first < length; first += step) {
-    gpu.dispatch(kernel, {
-      ...dispatch,
-      constants: { ...dispatch.constants, CONTINUES: first > 0 },
-      uniform: [...plan.uniform, first, Math.min(first + step, length)],
+    gpu.dispatch(KERNELS[what][algorithm], {
+      constants: {
+        ...constants,
+        HEAD,
+        VALUE,
+        Element: read.query!.dtype,
+        CAPPED: plan.capped,
+        CONTINUES: first > 0,
+        ...(ofKeys ? { PACKED: plan.segments !== undefined } : {}),
+      },
+      uniform: { ...plan.uniform, walkFirst: first, walkLast: Math.min(first + step, length) },
+      read,
+      write,
+      workgroups: tiles * (ofKeys ? plan.keyHeads : plan.heads) * plan.batch,
     });
   }
 }

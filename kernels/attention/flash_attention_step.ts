@@ -1,8 +1,11 @@
 import type { Gpu, Tensor } from "../gpu/mod.ts";
 import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
-import { stepKernels } from "./flash_kernels.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
+import { ATTENTION } from "./shaders.ts";
 import { stepTiling } from "./tiling.ts";
+
+const STEP = ATTENTION.kernel("flash_step");
+const COMBINE = ATTENTION.kernel("flash_step_combine");
 
 /** Options of {@linkcode flashAttentionStep}. */
 export type AttentionStepOptions = Omit<AttentionOptions, "segments" | "algorithm">;
@@ -16,7 +19,7 @@ export interface AttentionStepOutputs {
 /**
  * Softmax attention of one query to a cache, split over the keys so that a single query fills the GPU
  * (Flash-Decoding, Dao et al. 2023). `keyLength` counts the keys in the cache, the query's own among
- * them, and the query's position is `keyLength − 1` unless `queryOffset` tells it.
+ * them, and the query's position is `keyLength − 1` where `queryOffset` is left out.
  *
  * Without a window or ALiBi the order of keys does not matter, so the cache of a window may be a ring:
  * pass it without `window`, with `keyLength` the number of rows that are filled.
@@ -29,7 +32,7 @@ export function flashAttentionStep(
   options: AttentionStepOptions = {},
 ): AttentionStepOutputs {
   const op = "flashAttentionStep";
-  const plan = planAttention(op, inputs, options);
+  const plan = planAttention(op, inputs, options, ["segments", "algorithm"]);
   const { batch, queryTime, heads, valueDim } = plan;
   if (queryTime !== 1) {
     throw new RangeError(
@@ -42,31 +45,26 @@ export function flashAttentionStep(
   const value = wholeVectors(gpu, scope, inputs.value);
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
-  const { chunk, lanes, subgroups } = stepTiling(gpu);
-  const chunks = Math.max(1, Math.ceil(plan.seen / chunk));
+  const Element = query.dtype;
+  const tiling = stepTiling(gpu);
+  const chunks = Math.max(1, Math.ceil(plan.seen / tiling.CHUNK));
   const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));
   const weights = scope.use(gpu.empty([batch, heads, chunks, 2]));
-  const { step, combine } = stepKernels(HEAD, VALUE, query.dtype, subgroups);
-  gpu.dispatch(step, {
-    constants: {
-      SOFT_CAP: plan.constants.SOFT_CAP,
-      HAS_ALIBI: plan.constants.HAS_ALIBI,
-      SCALE: plan.scale,
-      LANES: lanes,
-      CHUNK: chunk,
-    },
-    uniform: [...plan.uniform, 0, 0],
-    read: { query, key, value, alibiSlopes: plan.alibiSlopes ?? query },
+  gpu.dispatch(STEP, {
+    constants: { ...tiling, HEAD, VALUE, Element, CAPPED: plan.capped },
+    uniform: { ...plan.uniform, walkFirst: 0, walkLast: plan.keyLength },
+    read: { query, key, value, alibiSlopes: plan.alibiSlopes },
     write: { partial, weights },
-    workgroups: [heads, chunks, batch],
+    workgroups: heads * chunks * batch,
   });
   const output = emptyVectors(gpu, [batch, 1, heads, valueDim], query.dtype);
-  gpu.dispatch(combine, {
-    constants: { LANES: lanes },
-    uniform: [batch * heads, chunks],
+  const { WORKGROUP_SIZE } = tiling;
+  gpu.dispatch(COMBINE, {
+    constants: { WORKGROUP_SIZE, VALUE, Element },
+    uniform: { rows: batch * heads, chunks, seen: plan.seen },
     read: { partial, weights },
-    write: { output },
-    workgroups: Math.ceil(batch * heads * VALUE / lanes),
+    write: { y: output },
+    workgroups: Math.ceil(batch * heads * VALUE / WORKGROUP_SIZE),
   });
   return { output: cutVectors(gpu, output, valueDim) };
 }

@@ -1,133 +1,123 @@
 // Softmax attention with an online softmax over keys (FlashAttention-2, Dao 2023, Algorithm 1). With m the
-// largest logit so far, l the sum of exponentials and o the weighted sum of values, a key with logit s does
-//   m' = max(m, s), l' = l * exp(m - m') + exp(s - m'), o' = o * exp(m - m') + exp(s - m') * value,
+// largest logit so far, l the sum of exponentials and o the weighted sum of values, a key with logit z does
+//   m' = max(m, z), l' = l * exp(m - m') + exp(z - m'), o' = o * exp(m - m') + exp(z - m') * value,
 // and at the end y = o / l, log_sum_exp = m + log(l).
 // An invocation holds ROWS queries and their outputs in registers. All invocations walk the same keys, so that
 // a SIMD machine loads each once for all its lanes.
-// Dispatch: x = ceil(query_time / (LANES * ROWS)), y = heads, z = batch.
+// Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
 
-const HEAD: u32 = 16u; // vec4s of a query and of a key
-const VALUE: u32 = 16u; // vec4s of a value
-const ROWS: u32 = 4u; // queries an invocation
+import package::attention::logits::{LOWEST, NOTHING_SEEN, cap, dot_add, ends_block, log_sum, logit_of};
+import package::attention::problem::{
+  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, tile_of,
+  value,
+};
+import package::attention::segments::visible_at;
+import package::attention::visibility::{Visible, sees, sees_any, walk_of};
+import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::numbers::exp_of;
 
-alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+@link const ROWS: u32 = 4u; // queries an invocation
 
-override LANES: u32 = 8u;
-override SCALE: f32 = 0.125;
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> alibi_slopes: array<f32>; // [heads]
-@group(0) @binding(5) var<storage, read> segments: array<vec2i>; // [query_time]
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
 
-fn segment_of(time: i32) -> vec2i {
-  if (HAS_SEGMENTS) {
-    return segments[time];
-  }
-  return vec2i(0, shape.key_length);
-}
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn flash_forward_rows(
   @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let head = workgroup.y;
-  let batch = workgroup.z;
-  let key_row = batch * u32(shape.key_time);
-  let key_head = head / (shape.heads / shape.key_heads);
-  var slope = 0.0;
-  if (HAS_ALIBI) {
-    slope = alibi_slopes[head];
+  let number = workgroup.x + workgroup.y * workgroups.x;
+  let tile = tile_of(number, shape.query_time, WORKGROUP_SIZE * ROWS, shape.heads);
+  let head = tile.head;
+  let batch = tile.batch;
+  if (batch >= shape.batch) {
+    return;
   }
-  let tile = i32(workgroup.x * LANES * ROWS);
-  let first = tile + i32(local.x * ROWS);
+  let key_head = key_head_of(head);
+  let slope = alibi_slope(head);
+  let first = tile.first + i32(local * ROWS);
 
   var q: array<vec4f, ROWS * HEAD>;
   var o: array<vec4f, ROWS * VALUE>;
   var largest: array<f32, ROWS>;
   var total: array<f32, ROWS>;
-  var position: array<i32, ROWS>;
   var visible: array<Visible, ROWS>;
-  for (var r = 0u; r < ROWS; r++) { // unrolled
+  @unroll for (var r = 0u; r < ROWS; r++) {
     let time = min(first + i32(r), shape.query_time - 1);
-    let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
-    for (var d = 0u; d < HEAD; d++) { // unrolled
-      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * SCALE;
-    }
-    for (var d = 0u; d < VALUE; d++) { // unrolled
-      o[r * VALUE + d] = vec4f();
-    }
-    largest[r] = MASKED;
+    let row = query_row(batch, time, head);
+    visible[r] = visible_at(time);
+    largest[r] = LOWEST;
     total[r] = 0.0;
-    if (CONTINUES) {
-      for (var d = 0u; d < VALUE; d++) { // unrolled
-        o[r * VALUE + d] = vec4f(y[row * VALUE + d]);
-      }
-      largest[r] = log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)];
-      total[r] = select(0.0, 1.0, largest[r] > MASKED);
+    @unroll for (var d = 0u; d < HEAD; d++) {
+      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * shape.scale;
     }
-    position[r] = time + shape.query_offset;
-    visible[r] = visible_keys(position[r], segment_of(time));
+    @unroll for (var d = 0u; d < VALUE; d++) {
+      o[r * VALUE + d] = vec4f();
+      @if(CONTINUES)
+      o[r * VALUE + d] = vec4f(y[row * VALUE + d]);
+    }
+    @if(CONTINUES)
+    if (sees_any(visible[r], shape.walk_first)) {
+      largest[r] = log_sum_exp[term_row(batch, time, head)];
+      total[r] = 1.0;
+    }
   }
 
-  // The keys that the tile sees: those from the first query's window to the last query's end, and
-  // before them the sinks of the first query's segment.
-  let tile_last = min(tile + i32(LANES * ROWS), shape.query_time) - 1;
-  let tile_visible = visible_keys(tile + shape.query_offset, segment_of(tile));
-  let begin = max(tile_visible.low, shape.walk_first);
-  let high = visible_keys(tile_last + shape.query_offset, segment_of(tile_last)).high;
-  let end = min(high, shape.walk_last);
-  let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  let start = max(tile_visible.start, shape.walk_first);
-  var k = select(begin, start, start < sinks_end);
-  while (k < end) {
-    let row = (key_row + u32(k)) * shape.key_heads + key_head;
+  let last = min(tile.first + i32(WORKGROUP_SIZE * ROWS), shape.query_time) - 1;
+  let walk = walk_of(visible_at(tile.first), visible_at(last));
+  var k = walk.first;
+  while (k < walk.end) {
+    let row = key_row(batch, k, key_head);
     var score = array<f32, ROWS>();
-    for (var d = 0u; d < HEAD; d++) { // unrolled
+    var block = array<f32, ROWS>();
+    @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
-      for (var r = 0u; r < ROWS; r++) { // unrolled
-        score[r] = dot_add(q[r * HEAD + d], element, score[r]);
+      @unroll for (var r = 0u; r < ROWS; r++) {
+        block[r] = dot_add(q[r * HEAD + d], element, block[r]);
+        if (ends_block(d, HEAD)) {
+          score[r] += block[r];
+          block[r] = 0.0;
+        }
       }
     }
+    var seen: array<bool, ROWS>;
     var p: array<f32, ROWS>;
     var kept: array<f32, ROWS>;
-    for (var r = 0u; r < ROWS; r++) { // unrolled
-      let seen = sees(visible[r], k);
-      let logit = select(MASKED, cap(score[r]) + bias(position[r] - k, slope), seen);
+    @unroll for (var r = 0u; r < ROWS; r++) {
+      seen[r] = sees(visible[r], k);
+      let distance = first + i32(r) + shape.query_offset - k;
+      let logit = select(LOWEST, logit_of(cap(score[r]), distance, slope), seen[r]);
       let larger = max(largest[r], logit);
       kept[r] = exp(largest[r] - larger);
-      p[r] = select(0.0, exp(logit - larger), seen);
-      total[r] = fma(total[r], kept[r], p[r]);
+      p[r] = exp_of(logit - larger);
+      total[r] = select(total[r], fma(total[r], kept[r], p[r]), seen[r]);
       largest[r] = larger;
     }
-    for (var d = 0u; d < VALUE; d++) { // unrolled
+    @unroll for (var d = 0u; d < VALUE; d++) {
       let element = vec4f(value[row * VALUE + d]);
-      for (var r = 0u; r < ROWS; r++) { // unrolled
-        o[r * VALUE + d] = fma(vec4f(p[r]), element, o[r * VALUE + d] * kept[r]);
+      @unroll for (var r = 0u; r < ROWS; r++) {
+        let sum = fma(vec4f(p[r]), element, o[r * VALUE + d] * kept[r]);
+        o[r * VALUE + d] = select(o[r * VALUE + d], sum, seen[r]); // a NaN that is not seen stays out
       }
     }
     k++;
-    if (k == sinks_end) {
-      k = begin;
+    if (k == walk.sinks_end) {
+      k = walk.begin;
     }
   }
 
-  for (var r = 0u; r < ROWS; r++) { // unrolled
+  @unroll for (var r = 0u; r < ROWS; r++) {
     let time = first + i32(r);
     if (time < shape.query_time) {
-      let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
-      let sees_any = total[r] > 0.0;
-      let normalizer = select(0.0, 1.0 / total[r], sees_any);
-      for (var d = 0u; d < VALUE; d++) { // unrolled
+      let row = query_row(batch, time, head);
+      let any = sees_any(visible[r], shape.walk_last);
+      let normalizer = select(0.0, 1.0 / total[r], any);
+      @unroll for (var d = 0u; d < VALUE; d++) {
         y[row * VALUE + d] = vec4<Element>(o[r * VALUE + d] * normalizer);
       }
-      log_sum_exp[(batch * shape.heads + head) * u32(shape.query_time) + u32(time)] =
-        select(MASKED, largest[r] + log(total[r]), sees_any);
+      log_sum_exp[term_row(batch, time, head)] =
+        select(NOTHING_SEEN, log_sum(largest[r], total[r]), any);
     }
   }
 }

@@ -1,127 +1,135 @@
 // Query gradient of softmax attention (FlashAttention-2, Dao 2023, Algorithm 2). The probabilities are made
 // again from log_sum_exp; with delta = sum of dy * y,
-//   p = exp(logit - log_sum_exp), dp = dy · value, ds = p * (dp - delta) * cap', dq = scale * sum of ds * key.
+//   p = exp(logit - log_sum_exp) / normalizer, dp = dy · value, ds = p * (dp - delta) * cap',
+//   dq = scale * sum of ds * key.
+// The normalizer is the sum of exp(logit - log_sum_exp): 1, but for what rounding took off log_sum_exp.
 // An invocation holds ROWS queries, their output gradients and their gradients in registers.
-// Dispatch: x = ceil(query_time / (LANES * ROWS)), y = heads, z = batch.
+// Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
 
-const HEAD: u32 = 16u; // vec4s of a query and of a key
-const VALUE: u32 = 16u; // vec4s of a value
-const ROWS: u32 = 4u; // queries an invocation
+import package::attention::logits::{cap, cap_slope, dot_add, ends_block, logit_of, probability};
+import package::attention::problem::{
+  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, tile_of,
+  value,
+};
+import package::attention::terms::{Terms, terms, visible_to, y_gradient};
+import package::attention::visibility::{Visible, sees, sees_any, walk_of};
+import package::attention::workgroup::WORKGROUP_SIZE;
 
-alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+@link const ROWS: u32 = 4u; // queries an invocation
 
-override LANES: u32 = 8u;
-override SCALE: f32 = 0.125;
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
-@group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
-@group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
+@group(0) @binding(8) var<storage, read_write> normalized_terms: array<Terms>; // [batch, heads, query_time]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn flash_query_gradient_rows(
   @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let head = workgroup.y;
-  let batch = workgroup.z;
-  let key_row = batch * u32(shape.key_time);
-  let key_head = head / (shape.heads / shape.key_heads);
-  let term_row = (batch * shape.heads + head) * u32(shape.query_time);
-  var slope = 0.0;
-  if (HAS_ALIBI) {
-    slope = alibi_slopes[head];
+  let number = workgroup.x + workgroup.y * workgroups.x;
+  let tile = tile_of(number, shape.query_time, WORKGROUP_SIZE * ROWS, shape.heads);
+  let head = tile.head;
+  let batch = tile.batch;
+  if (batch >= shape.batch) {
+    return;
   }
-  let tile = i32(workgroup.x * LANES * ROWS);
-  let first = tile + i32(local.x * ROWS);
+  let key_head = key_head_of(head);
+  let slope = alibi_slope(head);
+  let first = tile.first + i32(local * ROWS);
 
   var q: array<vec4f, ROWS * HEAD>;
   var dy: array<vec4f, ROWS * VALUE>;
   var dq: array<vec4f, ROWS * HEAD>;
-  var lse: array<f32, ROWS>;
-  var delta: array<f32, ROWS>;
-  var position: array<i32, ROWS>;
+  var normalizer: array<f32, ROWS>;
+  var term: array<Terms, ROWS>;
   var visible: array<Visible, ROWS>;
-  for (var r = 0u; r < ROWS; r++) { // unrolled
+  @unroll for (var r = 0u; r < ROWS; r++) {
     let time = min(first + i32(r), shape.query_time - 1);
-    let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
-    for (var d = 0u; d < HEAD; d++) { // unrolled
-      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * SCALE;
+    let row = query_row(batch, time, head);
+    @unroll for (var d = 0u; d < HEAD; d++) {
+      q[r * HEAD + d] = vec4f(query[row * HEAD + d]) * shape.scale;
       dq[r * HEAD + d] = vec4f();
     }
-    for (var d = 0u; d < VALUE; d++) { // unrolled
+    @unroll for (var d = 0u; d < VALUE; d++) {
       dy[r * VALUE + d] = vec4f(y_gradient[row * VALUE + d]);
     }
-    let term = terms[term_row + u32(time)];
-    lse[r] = bitcast<f32>(term.x);
-    delta[r] = bitcast<f32>(term.y);
-    position[r] = time + shape.query_offset;
-    visible[r] = visible_keys(position[r], vec2i(term.zw));
+    let at = term_row(batch, time, head);
+    term[r] = terms[at];
+    visible[r] = visible_to(time, at);
+    normalizer[r] = 0.0;
+    @if(CONTINUES)
+    normalizer[r] = normalized_terms[at].normalizer;
   }
 
-  let tile_last = min(tile + i32(LANES * ROWS), shape.query_time) - 1;
-  let tile_visible = visible_keys(
-    tile + shape.query_offset,
-    vec2i(terms[term_row + u32(tile)].zw),
+  let last = min(tile.first + i32(WORKGROUP_SIZE * ROWS), shape.query_time) - 1;
+  let walk = walk_of(
+    visible_to(tile.first, term_row(batch, tile.first, head)),
+    visible_to(last, term_row(batch, last, head)),
   );
-  let begin = max(tile_visible.low, shape.walk_first);
-  let high = visible_keys(
-    tile_last + shape.query_offset,
-    vec2i(terms[term_row + u32(tile_last)].zw),
-  ).high;
-  let end = min(high, shape.walk_last);
-  let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  let start = max(tile_visible.start, shape.walk_first);
-  var k = select(begin, start, start < sinks_end);
-  while (k < end) {
-    let row = (key_row + u32(k)) * shape.key_heads + key_head;
+  var k = walk.first;
+  while (k < walk.end) {
+    let row = key_row(batch, k, key_head);
     var score = array<f32, ROWS>();
     var dp = array<f32, ROWS>();
-    for (var d = 0u; d < HEAD; d++) { // unrolled
+    var block = array<f32, ROWS>();
+    @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
-      for (var r = 0u; r < ROWS; r++) { // unrolled
-        score[r] = dot_add(q[r * HEAD + d], element, score[r]);
+      @unroll for (var r = 0u; r < ROWS; r++) {
+        block[r] = dot_add(q[r * HEAD + d], element, block[r]);
+        if (ends_block(d, HEAD)) {
+          score[r] += block[r];
+          block[r] = 0.0;
+        }
       }
     }
-    for (var d = 0u; d < VALUE; d++) { // unrolled
+    @unroll for (var d = 0u; d < VALUE; d++) {
       let element = vec4f(value[row * VALUE + d]);
-      for (var r = 0u; r < ROWS; r++) { // unrolled
-        dp[r] = dot_add(dy[r * VALUE + d], element, dp[r]);
+      @unroll for (var r = 0u; r < ROWS; r++) {
+        block[r] = dot_add(dy[r * VALUE + d], element, block[r]);
+        if (ends_block(d, VALUE)) {
+          dp[r] += block[r];
+          block[r] = 0.0;
+        }
       }
     }
-    for (var r = 0u; r < ROWS; r++) { // unrolled
+    var seen: array<bool, ROWS>;
+    var ds: array<f32, ROWS>;
+    @unroll for (var r = 0u; r < ROWS; r++) {
+      seen[r] = sees(visible[r], k);
+      let distance = first + i32(r) + shape.query_offset - k;
       let capped = cap(score[r]);
-      let logit = capped + bias(position[r] - k, slope);
-      let p = select(0.0, exp(logit - lse[r]), sees(visible[r], k));
-      dp[r] = p * (dp[r] - delta[r]) * cap_slope(capped);
+      let p = probability(logit_of(capped, distance, slope), term[r].log_sum_exp);
+      normalizer[r] += select(0.0, p, seen[r]);
+      ds[r] = p * (dp[r] - term[r].delta) * cap_slope(capped);
     }
-    for (var d = 0u; d < HEAD; d++) { // unrolled
+    @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
-      for (var r = 0u; r < ROWS; r++) { // unrolled
-        dq[r * HEAD + d] = fma(vec4f(dp[r]), element, dq[r * HEAD + d]);
+      @unroll for (var r = 0u; r < ROWS; r++) {
+        let sum = fma(vec4f(ds[r]), element, dq[r * HEAD + d]);
+        dq[r * HEAD + d] = select(dq[r * HEAD + d], sum, seen[r]); // a NaN that is not seen stays out
       }
     }
     k++;
-    if (k == sinks_end) {
-      k = begin;
+    if (k == walk.sinks_end) {
+      k = walk.begin;
     }
   }
 
-  for (var r = 0u; r < ROWS; r++) { // unrolled
+  let is_last_walk = shape.walk_last == shape.key_length; // whose normalizer is that of all keys
+  @unroll for (var r = 0u; r < ROWS; r++) {
     let time = first + i32(r);
     if (time < shape.query_time) {
-      let row = (batch * u32(shape.query_time) + u32(time)) * shape.heads + head;
-      for (var d = 0u; d < HEAD; d++) { // unrolled
-        var sum = dq[r * HEAD + d] * SCALE;
-        if (CONTINUES) {
-          sum += vec4f(query_gradient[row * HEAD + d]);
-        }
-        query_gradient[row * HEAD + d] = vec4<Element>(sum);
+      let row = query_row(batch, time, head);
+      let any = sees_any(visible[r], shape.key_length);
+      let factor = select(1.0, select(0.0, 1.0 / normalizer[r], any), is_last_walk);
+      @unroll for (var d = 0u; d < HEAD; d++) {
+        var sum = dq[r * HEAD + d] * shape.scale;
+        @if(CONTINUES)
+        sum += vec4f(query_gradient[row * HEAD + d]);
+        query_gradient[row * HEAD + d] = vec4<Element>(sum * factor);
       }
+      term[r].normalizer = normalizer[r];
+      normalized_terms[term_row(batch, time, head)] = term[r];
     }
   }
 }

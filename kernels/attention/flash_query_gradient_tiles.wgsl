@@ -1,157 +1,141 @@
 // Query gradient of softmax attention, as flash_query_gradient_rows, with the tiles in workgroup memory.
-// Dispatch: x = ceil(query_time / 32), y = heads, z = batch.
+// Dispatch: batch * heads * ceil(query_time / 32) workgroups, folded.
 
-const HEAD: u32 = 16u; // vec4s of a query and of a key
-const VALUE: u32 = 16u; // vec4s of a value
-const HEAD_BLOCKS: u32 = 2u; // ceil(HEAD / 8)
+import package::attention::logits::{BLOCK, cap, cap_slope, logit_of, probability};
+import package::attention::problem::{
+  Element, HEAD, VALUE, alibi_slope, key_head_of, query_row, shape, term_row, tile_of,
+};
+import package::attention::terms::{Terms, terms, visible_to};
+import package::attention::tiles::{
+  SIDE, TILE, key_at, left, query_at, right, staged, staged_products, store_factors, store_seen, sum_columns,
+  value_at, weighted_sum,
+};
+import package::attention::tiles_backward::y_gradient_at;
+import package::attention::visibility::{Visible, sees, sees_any, walk_of};
 
-alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+@link const HEAD_BLOCKS: u32 = 2u; // ceil(HEAD / BLOCK)
 
-override SCALE: f32 = 0.125;
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> query: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
-@group(0) @binding(2) var<storage, read> key: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
-@group(0) @binding(3) var<storage, read> value: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
-@group(0) @binding(4) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
-@group(0) @binding(5) var<storage, read> terms: array<vec4u>; // [batch, heads, query_time]
-@group(0) @binding(6) var<storage, read> alibi_slopes: array<f32>; // [heads]
 @group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
-
-// The row of a query, or the last one's past the end.
-fn query_row(batch: u32, time: i32, head: u32) -> u32 {
-  let last = min(time, shape.query_time - 1);
-  return (batch * u32(shape.query_time) + u32(last)) * shape.heads + head;
-}
+@group(0) @binding(8) var<storage, read_write> normalized_terms: array<Terms>; // [batch, heads, query_time]
 
 @compute @workgroup_size(8, 8)
 fn flash_query_gradient_tiles(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) index: u32,
 ) {
-  let head = workgroup.y;
-  let batch = workgroup.z;
-  let key_row = batch * u32(shape.key_time);
-  let key_head = head / (shape.heads / shape.key_heads);
-  let term_row = (batch * shape.heads + head) * u32(shape.query_time);
-  var slope = 0.0;
-  if (HAS_ALIBI) {
-    slope = alibi_slopes[head];
+  let tile = tile_of(workgroup.x + workgroup.y * workgroups.x, shape.query_time, TILE, shape.heads);
+  let head = tile.head;
+  let batch = tile.batch;
+  if (batch >= shape.batch) {
+    return;
   }
-  let tile = i32(workgroup.x * TILE);
-  let first = tile + i32(local.y);
+  let key_head = key_head_of(head);
+  let slope = alibi_slope(head);
+  let first = tile.first + i32(local.y);
+  let last = min(tile.first + i32(TILE), shape.query_time) - 1;
 
   var dq: array<mat4x4f, HEAD_BLOCKS>;
-  var lse: vec4f;
+  var log_sum_exp: vec4f;
   var delta: vec4f;
+  var normalizer: vec4f; // over the columns of this invocation
   var visible: array<Visible, SIDE>;
-  for (var i = 0u; i < SIDE; i++) { // unrolled
+  @unroll for (var i = 0u; i < SIDE; i++) {
     let time = min(first + i32(i * 8u), shape.query_time - 1);
-    let term = terms[term_row + u32(time)];
-    lse[i] = bitcast<f32>(term.x);
-    delta[i] = bitcast<f32>(term.y);
-    visible[i] = visible_keys(time + shape.query_offset, vec2i(term.zw));
+    let at = term_row(batch, time, head);
+    log_sum_exp[i] = terms[at].log_sum_exp;
+    delta[i] = terms[at].delta;
+    visible[i] = visible_to(time, at);
+    @if(CONTINUES)
+    normalizer[i] = select(0.0, normalized_terms[at].normalizer, local.x == 0u);
   }
 
-  let tile_last = min(tile + i32(TILE), shape.query_time) - 1;
-  let tile_visible = visible_keys(
-    tile + shape.query_offset,
-    vec2i(terms[term_row + u32(tile)].zw),
-  );
-  let begin = max(tile_visible.low, shape.walk_first);
-  let high = visible_keys(
-    tile_last + shape.query_offset,
-    vec2i(terms[term_row + u32(tile_last)].zw),
-  ).high;
-  let end = min(high, shape.walk_last);
-  let sinks_end = min(tile_visible.sinks_end, min(begin, end));
-  let start = max(tile_visible.start, shape.walk_first);
-  var k = select(begin, start, start < sinks_end);
-  while (k < end) {
-    let limit = select(end, sinks_end, k < sinks_end);
+  let first_visible = visible_to(tile.first, term_row(batch, tile.first, head));
+  let last_visible = visible_to(last, term_row(batch, last, head));
+  let walk = walk_of(first_visible, last_visible);
+  var k = walk.first;
+  while (k < walk.end) {
+    let limit = select(walk.end, walk.sinks_end, k < walk.sinks_end);
+    let seen_whole = k >= last_visible.low && k + i32(TILE) <= min(first_visible.high, limit);
     var scores = mat4x4f();
-    for (var block = 0u; block < HEAD; block += VECTORS) {
+    for (var block = 0u; block < HEAD; block += BLOCK) {
       workgroupBarrier();
-      for (var i = lane; i < TILE * VECTORS; i += 64u) {
-        let row = i / VECTORS;
-        let column = block + i % VECTORS;
-        var from_query = vec4f();
-        var from_key = vec4f();
-        if (column < HEAD) {
-          let at = u32(min(k + i32(row), limit - 1));
-          from_query = vec4f(query[query_row(batch, tile + i32(row), head) * HEAD + column]);
-          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
-        }
-        left[row * STRIDE + i % VECTORS] = from_query * SCALE;
-        right[row * STRIDE + i % VECTORS] = from_key;
+      for (var i = index; i < TILE * BLOCK; i += 64u) {
+        let row = i32(i / BLOCK);
+        let column = block + i % BLOCK;
+        left[staged(i)] = query_at(batch, min(tile.first + row, last), head, column) * shape.scale;
+        right[staged(i)] = key_at(batch, min(k + row, limit - 1), key_head, column);
       }
       workgroupBarrier();
       scores += staged_products(local);
     }
     var dp = mat4x4f();
-    for (var block = 0u; block < VALUE; block += VECTORS) {
+    for (var block = 0u; block < VALUE; block += BLOCK) {
       workgroupBarrier();
-      for (var i = lane; i < TILE * VECTORS; i += 64u) {
-        let row = i / VECTORS;
-        let column = block + i % VECTORS;
-        var from_gradient = vec4f();
-        var from_value = vec4f();
-        if (column < VALUE) {
-          let at = u32(min(k + i32(row), limit - 1));
-          from_gradient = vec4f(y_gradient[query_row(batch, tile + i32(row), head) * VALUE + column]);
-          from_value = vec4f(value[((key_row + at) * shape.key_heads + key_head) * VALUE + column]);
-        }
-        left[row * STRIDE + i % VECTORS] = from_gradient;
-        right[row * STRIDE + i % VECTORS] = from_value;
+      for (var i = index; i < TILE * BLOCK; i += 64u) {
+        let row = i32(i / BLOCK);
+        let column = block + i % BLOCK;
+        left[staged(i)] = y_gradient_at(batch, min(tile.first + row, last), head, column);
+        right[staged(i)] = value_at(batch, min(k + row, limit - 1), key_head, column);
       }
       workgroupBarrier();
       dp += staged_products(local);
     }
-    for (var j = 0u; j < SIDE; j++) { // unrolled
+
+    var ds: mat4x4f;
+    var seen: array<vec4<bool>, SIDE>;
+    @unroll for (var j = 0u; j < SIDE; j++) {
       let at = k + i32(local.x + j * 8u);
-      for (var i = 0u; i < SIDE; i++) { // unrolled
+      @unroll for (var i = 0u; i < SIDE; i++) {
         let capped = cap(scores[j][i]);
         let distance = first + i32(i * 8u) + shape.query_offset - at;
-        let p = exp(capped + bias(distance, slope) - lse[i]);
-        let ds = p * (dp[j][i] - delta[i]) * cap_slope(capped);
-        scores[j][i] = select(0.0, ds, at < limit && sees(visible[i], at));
+        let p = probability(logit_of(capped, distance, slope), log_sum_exp[i]);
+        seen[j][i] = at < limit && sees(visible[i], at);
+        normalizer[i] += select(0.0, p, seen[j][i]);
+        ds[j][i] = p * (dp[j][i] - delta[i]) * cap_slope(capped);
       }
     }
-    store_factors(local, scores);
-    for (var block = 0u; block < HEAD_BLOCKS; block++) { // unrolled
+    store_factors(local, ds);
+    store_seen(local, seen);
+
+    @unroll for (var block = 0u; block < HEAD_BLOCKS; block++) {
       workgroupBarrier();
-      for (var i = lane; i < TILE * VECTORS; i += 64u) {
-        let column = block * VECTORS + i % VECTORS;
-        var from_key = vec4f();
-        if (column < HEAD) {
-          let at = u32(min(k + i32(i / VECTORS), limit - 1));
-          from_key = vec4f(key[((key_row + at) * shape.key_heads + key_head) * HEAD + column]);
-        }
-        right[i / VECTORS * STRIDE + i % VECTORS] = from_key;
+      for (var i = index; i < TILE * BLOCK; i += 64u) {
+        let time = min(k + i32(i / BLOCK), limit - 1);
+        right[staged(i)] = key_at(batch, time, key_head, block * BLOCK + i % BLOCK);
       }
       workgroupBarrier();
-      dq[block] += weighted_sum(local);
+      dq[block] += weighted_sum(local, seen_whole);
     }
     k += i32(TILE);
-    if (limit < end && k >= sinks_end) {
-      k = begin;
+    if (limit < walk.end && k >= walk.sinks_end) {
+      k = walk.begin;
     }
   }
 
-  for (var i = 0u; i < SIDE; i++) { // unrolled
+  normalizer = sum_columns(local, normalizer);
+  let is_last_walk = shape.walk_last == shape.key_length; // whose normalizer is that of all keys
+  @unroll for (var i = 0u; i < SIDE; i++) {
     let time = first + i32(i * 8u);
     if (time < shape.query_time) {
-      let row = query_row(batch, time, head) * HEAD;
-      for (var block = 0u; block < HEAD_BLOCKS; block++) { // unrolled
-        let column = block * VECTORS + local.x;
+      let any = sees_any(visible[i], shape.key_length);
+      let factor = select(1.0, select(0.0, 1.0 / normalizer[i], any), is_last_walk);
+      @unroll for (var block = 0u; block < HEAD_BLOCKS; block++) {
+        let column = block * BLOCK + local.x;
         if (column < HEAD) {
-          var sum = dq[block][i] * SCALE;
-          if (CONTINUES) {
-            sum += vec4f(query_gradient[row + column]);
-          }
-          query_gradient[row + column] = vec4<Element>(sum);
+          let at = query_row(batch, time, head) * HEAD + column;
+          var sum = dq[block][i] * shape.scale;
+          @if(CONTINUES)
+          sum += vec4f(query_gradient[at]);
+          query_gradient[at] = vec4<Element>(sum * factor);
         }
+      }
+      if (local.x == 0u) {
+        let at = term_row(batch, time, head);
+        var term = terms[at];
+        term.normalizer = normalizer[i];
+        normalized_terms[at] = term;
       }
     }
   }

@@ -1,47 +1,59 @@
 // What the backward kernels need of a query besides its rows: delta = sum over the head of dy * y, the
-// log-sum-exp, and the bounds of its segment.
-// Dispatch: x = ceil(batch * heads * query_time / LANES), folded; one invocation a query.
+// log-sum-exp, and the bounds of its segment. delta is summed as those kernels sum dy * value, so that the
+// two are equal where a query sees nothing but one value.
+// Dispatch: ceil(batch * heads * query_time / WORKGROUP_SIZE) workgroups, folded; one invocation a query.
 
-const VALUE: u32 = 16u; // vec4s of a value
+import package::attention::logits::{BLOCK, dot_add};
+import package::attention::terms::Terms;
+import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::numbers::{as_nan, is_finite};
 
-alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+@link const VALUE: u32 = 16u; // vec4s of a value
 
-override LANES: u32 = 64u;
+@link alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+
+struct Shape {
+  batch: u32,
+  query_time: u32,
+  heads: u32,
+  key_length: i32,
+}
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(2) var<storage, read> y_gradient: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(3) var<storage, read> log_sum_exp: array<f32>; // [batch, heads, query_time]
-@group(0) @binding(4) var<storage, read> segments: array<vec2i>; // [query_time]
-@group(0) @binding(5) var<storage, read_write> terms: array<vec4u>; // [batch, heads, query_time]
+@if(HAS_SEGMENTS)
+@group(0) @binding(4) var<storage, read> segments: array<vec2i>; // [query_time]: first, and one past the last
+@group(0) @binding(5) var<storage, read_write> terms: array<Terms>; // [batch, heads, query_time]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn flash_row_terms(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * LANES + local.x;
-  let query_time = u32(shape.query_time);
-  let batch = index / (query_time * shape.heads);
-  let head = index / query_time % shape.heads;
-  let time = index % query_time;
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+  let batch = index / (shape.query_time * shape.heads);
+  let head = index / shape.query_time % shape.heads;
+  let time = index % shape.query_time;
   if (batch >= shape.batch) {
     return;
   }
-  let row = ((batch * query_time + time) * shape.heads + head) * VALUE;
+  let row = ((batch * shape.query_time + time) * shape.heads + head) * VALUE;
   var delta = 0.0;
-  for (var d = 0u; d < VALUE; d++) {
-    delta += dot(vec4f(y[row + d]), vec4f(y_gradient[row + d]));
+  for (var block = 0u; block < VALUE; block += BLOCK) {
+    var sum = 0.0;
+    for (var d = block; d < min(block + BLOCK, VALUE); d++) {
+      sum = dot_add(vec4f(y_gradient[row + d]), vec4f(y[row + d]), sum);
+    }
+    delta += sum;
+  }
+  if (!is_finite(delta)) {
+    delta = as_nan(delta); // as infinities of both signs would be
   }
   var segment = vec2i(0, shape.key_length);
-  if (HAS_SEGMENTS) {
-    segment = segments[time];
-  }
-  terms[index] = vec4u(
-    bitcast<u32>(log_sum_exp[index]),
-    bitcast<u32>(delta),
-    u32(segment.x),
-    u32(segment.y),
-  );
+  @if(HAS_SEGMENTS)
+  segment = segments[time];
+  terms[index] = Terms(log_sum_exp[index], 0.0, delta, segment.x, segment.y);
 }

@@ -1,37 +1,39 @@
 // Makes one of the chunks of flash_step. With m the largest logit of all,
 //   y = sum of exp(m_chunk - m) * partial_chunk / sum of exp(m_chunk - m) * sum_chunk.
-// Dispatch: x = ceil(batch * heads * VALUE / LANES), folded; one invocation a vec4 of the output.
+// Dispatch: ceil(rows * VALUE / WORKGROUP_SIZE) workgroups, folded; one invocation a vec4 of the output.
 
-const VALUE: u32 = 16u; // vec4s of a value
+import package::attention::logits::LOWEST;
+import package::attention::workgroup::WORKGROUP_SIZE;
 
-alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
+@link const VALUE: u32 = 16u; // vec4s of a value
 
-override LANES: u32 = 64u;
+@link alias Element = f32; // or f16: how rows are stored; all arithmetic is in f32
 
-struct CombineShape {
+struct Shape {
   rows: u32, // batch * heads
   chunks: u32,
+  seen: u32, // keys that are seen
 }
 
-@group(0) @binding(0) var<uniform> shape: CombineShape;
+@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<vec4f>; // [rows, chunks, VALUE]
 @group(0) @binding(2) var<storage, read> weights: array<vec2f>; // [rows, chunks]: largest logit, sum
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Element>>; // [rows, VALUE]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn flash_step_combine(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * LANES + local.x;
+  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
   let row = index / VALUE;
   let column = index % VALUE;
   if (row >= shape.rows) {
     return;
   }
   let first = row * shape.chunks;
-  var largest = -1e30;
+  var largest = LOWEST;
   for (var chunk = 0u; chunk < shape.chunks; chunk++) {
     largest = max(largest, weights[first + chunk].x);
   }
@@ -43,5 +45,5 @@ fn flash_step_combine(
     sum = fma(kept, weight.y, sum);
     o = fma(vec4f(kept), partial[(first + chunk) * VALUE + column], o);
   }
-  y[index] = vec4<Element>(select(vec4f(), o / sum, sum > 0.0));
+  y[index] = vec4<Element>(select(vec4f(), o / sum, shape.seen > 0u));
 }

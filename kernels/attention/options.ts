@@ -1,6 +1,22 @@
 import { isSegmentation } from "../common/segments.ts";
-import { checkRank, checkTensor, FLOATS, type Gpu, type Tensor } from "../gpu/mod.ts";
-import type { AttentionAlgorithm } from "./tiling.ts";
+import {
+  anything,
+  checkOption,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  finite,
+  flag,
+  FLOATS,
+  type Gpu,
+  integer,
+  integers,
+  oneOf,
+  positive,
+  positiveInteger,
+  type Tensor,
+} from "../gpu/mod.ts";
+import { ALGORITHMS, type AttentionAlgorithm } from "./tiling.ts";
 
 /** The sequences that attention mixes: all stored as f32, or all as f16. */
 export interface AttentionInputs {
@@ -14,13 +30,21 @@ export interface AttentionInputs {
 
 /** Which keys a query sees, and how their products become logits. */
 export interface AttentionOptions {
-  /** Whether a query sees no key of a later position; true unless told. */
+  /**
+   * Whether a query sees no key of a later position.
+   *
+   * @default {true}
+   */
   readonly causal?: boolean;
   /** A causal window: the query at position p sees the keys p − window + 1 … p; left out, all before. */
   readonly window?: number;
-  /** With a window: the first `sinks` keys (of each segment) are seen too (Xiao et al. 2023); 0 unless told. */
+  /**
+   * With a window: the first `sinks` keys (of each segment) are seen too (Xiao et al. 2023).
+   *
+   * @default {0}
+   */
   readonly sinks?: number;
-  /** What a query's product with a key is multiplied by; 1/√dim unless told. */
+  /** What a query's product with a key is multiplied by; left out, 1/√dim. */
   readonly scale?: number;
   /** ALiBi (Press et al. 2022): `slope · |p − k|` is taken off the logit of query p and key k: `[heads]`. */
   readonly alibiSlopes?: Tensor;
@@ -33,13 +57,13 @@ export interface AttentionOptions {
   readonly segments?: readonly number[];
   /**
    * The position of the first query; the first key's is 0. Where keys are those of a cache followed by
-   * the queries' own, it is the cache's length, and that is what it is unless told: `keyLength −
+   * the queries' own, it is the cache's length, and so it is where it is left out: `keyLength −
    * queryTime`. A query at a negative position sees nothing when causal.
    */
   readonly queryOffset?: number;
-  /** How many rows of the key tensor hold keys, the rest being spare; all unless told. */
+  /** How many rows of the key tensor hold keys, the rest being spare; left out, all. */
   readonly keyLength?: number;
-  /** How it is computed; the better one for the adapter unless told. */
+  /** How it is computed; left out, the better way for the adapter. */
   readonly algorithm?: AttentionAlgorithm;
 }
 
@@ -52,11 +76,10 @@ export interface AttentionPlan {
   readonly keyTime: number;
   readonly keyHeads: number;
   readonly valueDim: number;
-  readonly scale: number;
   /** The fields of the shaders' `Shape`, but for the walk. */
-  readonly uniform: readonly number[];
-  /** The overrides of `visibility.wgsl`. */
-  readonly constants: Readonly<Record<string, number | boolean>>;
+  readonly uniform: Readonly<Record<string, number | boolean>>;
+  /** Whether there is a soft cap. */
+  readonly capped: boolean;
   readonly alibiSlopes: Tensor | undefined;
   readonly segments: readonly number[] | undefined;
   /** How many keys the last query sees. */
@@ -72,16 +95,32 @@ export interface AttentionPlan {
 /** A window as wide as any sequence, whose sum with a position fits 32 bits. */
 const NO_WINDOW = 2 ** 30;
 
+const RULES = {
+  causal: flag,
+  window: positiveInteger,
+  sinks: integer(0, NO_WINDOW),
+  scale: finite,
+  alibiSlopes: anything,
+  softCap: positive,
+  segments: integers(),
+  queryOffset: integer(-NO_WINDOW, NO_WINDOW),
+  keyLength: integer(0),
+  algorithm: oneOf(ALGORITHMS),
+};
+
 /**
  * Checks the inputs of an attention op.
  *
+ * @param without Options that this op does not have.
  * @throws {RangeError} where a shape or an option does not fit.
  */
 export function planAttention(
   op: string,
   { query, key, value }: AttentionInputs,
   options: AttentionOptions,
+  without: readonly (keyof AttentionOptions)[] = [],
 ): AttentionPlan {
+  checkOptions(op, options, RULES, without);
   checkRank(op, "query", query, ["batch", "queryTime", "heads", "dim"]);
   checkRank(op, "key", key, ["batch", "keyTime", "keyHeads", "dim"]);
   checkRank(op, "value", value, ["batch", "keyTime", "keyHeads", "valueDim"]);
@@ -114,19 +153,10 @@ export function planAttention(
     keyLength = keyTime,
   } = options;
   const { queryOffset = keyLength - queryTime } = options;
-  checkInteger(op, "keyLength", keyLength, 0, keyTime);
-  checkInteger(op, "queryOffset", queryOffset, -NO_WINDOW, NO_WINDOW);
-  checkInteger(op, "sinks", sinks, 0, NO_WINDOW);
-  if (window !== undefined) {
-    checkInteger(op, "window", window, 1, Infinity);
-    if (!causal) {
-      throw new RangeError(`Cannot run ${op}() as a window is causal: leave out causal: false`);
-    }
-  }
-  if (softCap !== undefined && !(softCap > 0)) {
-    throw new RangeError(
-      `Cannot run ${op}() as softCap must be over 0: current value is ${softCap}`,
-    );
+  checkOption(op, "keyLength", keyLength, integer(0, keyTime));
+  checkOption(op, "queryOffset", queryOffset, RULES.queryOffset);
+  if (window !== undefined && !causal) {
+    throw new RangeError(`Cannot run ${op}() as a window is causal: leave out causal: false`);
   }
   if (alibiSlopes) checkTensor(op, "alibiSlopes", alibiSlopes, [heads]);
   if (segments) checkSegments(op, segments, { batch, queryTime, keyLength, queryOffset });
@@ -141,8 +171,7 @@ export function planAttention(
     keyTime,
     keyHeads,
     valueDim,
-    scale,
-    uniform: [
+    uniform: {
       batch,
       queryTime,
       keyTime,
@@ -150,15 +179,13 @@ export function planAttention(
       heads,
       keyHeads,
       queryOffset,
-      causal ? 1 : 0,
-      width,
+      causal,
+      window: width,
       sinks,
-    ],
-    constants: {
-      SOFT_CAP: softCap ?? 0,
-      HAS_ALIBI: alibiSlopes !== undefined,
-      HAS_SEGMENTS: segments !== undefined,
+      scale,
+      softCap: softCap ?? 0,
     },
+    capped: softCap !== undefined,
     alibiSlopes,
     segments,
     seen: Math.max(0, high - low) + Math.max(0, Math.min(sinks, low, high)),
@@ -181,14 +208,6 @@ export function segmentBounds(gpu: Gpu, segments: readonly number[]): Tensor {
   return gpu.tensor([time, 2], bounds, "u32");
 }
 
-function checkInteger(op: string, name: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(
-      `Cannot run ${op}() as ${name} must be a whole number from ${low} to ${high}: current value is ${value}`,
-    );
-  }
-}
-
 function checkSegments(
   op: string,
   segments: readonly number[],
@@ -206,7 +225,9 @@ function checkSegments(
   }
   if (!isSegmentation(segments, queryTime)) {
     throw new RangeError(
-      `Cannot run ${op}() as segments must ascend from 0 to ${queryTime}: current segments are [${segments}]`,
+      `Cannot run ${op}() as segments must ascend from 0 to ${queryTime}: current segments are [${
+        segments.length > 10 ? `${segments.slice(0, 10)},...` : segments
+      }]`,
     );
   }
 }

@@ -92,7 +92,7 @@ function eachQuery(
         const largest = Math.max(...logits);
         const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
         const logSumExp = keys.length === 0 ? -1e30 : largest + Math.log(sum);
-        const probabilities = logits.map((logit) => Math.exp(logit - logSumExp));
+        const probabilities = logits.map((logit) => Math.exp(logit - largest) / sum);
         const index = (b * heads + h) * queryTime + t;
         visit({ queryRow, keyRows, index, probabilities, logSumExp, slopes });
       }

@@ -1,4 +1,8 @@
-// Appended to the key gradient's kernels.
+// Which queries the key gradient's kernels walk.
+
+import package::attention::problem::{shape, term_row};
+@if(PACKED)
+import package::attention::terms::terms;
 
 // The queries of this walk, first and past the last, of which one may see one of the keys first..last.
 fn seeing_queries(first: i32, last: i32, batch: u32) -> vec2i {
@@ -8,11 +12,10 @@ fn seeing_queries(first: i32, last: i32, batch: u32) -> vec2i {
   var begin = 0;
   var end = shape.query_time;
   var start = 0;
-  if (HAS_SEGMENTS) {
-    let row = batch * shape.heads * u32(shape.query_time);
-    begin = i32(terms[row + u32(first)].z);
-    start = i32(terms[row + u32(last)].z);
-    end = i32(terms[row + u32(last)].w);
+  @if(PACKED) {
+    begin = terms[term_row(batch, first, 0u)].start;
+    start = terms[term_row(batch, last, 0u)].start;
+    end = terms[term_row(batch, last, 0u)].end;
   }
   if (shape.causal != 0u) {
     begin = max(begin, first - shape.query_offset);

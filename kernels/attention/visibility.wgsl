@@ -1,26 +1,6 @@
-// Which key a query sees, and what becomes of their scaled product. Appended to every kernel here.
+// Which keys a query sees.
 
-override SOFT_CAP: f32 = 0.0; // 0: none
-override HAS_ALIBI: bool = false;
-override HAS_SEGMENTS: bool = false;
-override CONTINUES: bool = false; // go on from what the walks before this one have written
-
-const MASKED: f32 = -1e30; // stands for minus infinity, which WGSL cannot write
-
-struct Shape {
-  batch: u32,
-  query_time: i32,
-  key_time: i32, // rows of the key tensor
-  key_length: i32, // rows of them that hold keys
-  heads: u32,
-  key_heads: u32,
-  query_offset: i32, // the first query's position; the first key's is 0
-  causal: u32,
-  window: i32,
-  sinks: i32,
-  walk_first: i32, // the keys that this dispatch walks, or for the key gradient the queries
-  walk_last: i32, // one past them
-}
+import package::attention::problem::shape;
 
 // A query sees the keys low..high and start..sinks_end, as far as they are below high.
 struct Visible {
@@ -31,7 +11,8 @@ struct Visible {
 }
 
 // `segment` holds the first position of the query's segment and the one past its last.
-fn visible_keys(position: i32, segment: vec2i) -> Visible {
+fn visible_keys(time: i32, segment: vec2i) -> Visible {
+  let position = time + shape.query_offset;
   let high = select(segment.y, min(segment.y, position + 1), shape.causal != 0u);
   let low = max(segment.x, position - shape.window + 1);
   return Visible(segment.x, segment.x + shape.sinks, low, high);
@@ -43,29 +24,26 @@ fn sees(visible: Visible, key: i32) -> bool {
   return key < visible.high && (in_window || is_sink);
 }
 
-// c * tanh(score / c), the argument held where no exponential in tanh overflows.
-fn cap(score: f32) -> f32 {
-  if (SOFT_CAP > 0.0) {
-    return SOFT_CAP * tanh(clamp(score / SOFT_CAP, -15.0, 15.0));
-  }
-  return score;
+// Whether a query sees a key below `end`.
+fn sees_any(visible: Visible, end: i32) -> bool {
+  let high = min(visible.high, end);
+  return visible.low < high || visible.start < min(visible.sinks_end, high);
 }
 
-// d cap(score) / d score, from the capped value.
-fn cap_slope(capped: f32) -> f32 {
-  if (SOFT_CAP > 0.0) {
-    return 1.0 - (capped / SOFT_CAP) * (capped / SOFT_CAP);
-  }
-  return 1.0;
+// The keys that a tile of queries walks: from `first` to `end`, with a jump from sinks_end to begin.
+struct Walk {
+  first: i32,
+  sinks_end: i32,
+  begin: i32,
+  end: i32,
 }
 
-fn bias(distance: i32, alibi_slope: f32) -> f32 {
-  if (HAS_ALIBI) {
-    return -alibi_slope * f32(abs(distance));
-  }
-  return 0.0;
-}
-
-fn dot_add(a: vec4f, b: vec4f, sum: f32) -> f32 {
-  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+// From the window of the tile's first query to the end of its last; before them the sinks of the first
+// query's segment.
+fn walk_of(first: Visible, last: Visible) -> Walk {
+  let begin = max(first.low, shape.walk_first);
+  let end = min(last.high, shape.walk_last);
+  let sinks_end = min(first.sinks_end, min(begin, end));
+  let start = max(first.start, shape.walk_first);
+  return Walk(select(begin, start, start < sinks_end), sinks_end, begin, end);
 }

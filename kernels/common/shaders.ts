@@ -1,11 +1,13 @@
 import { shaders } from "../gpu/mod.ts";
 import lanes from "./lanes.wgsl" with { type: "text" };
+import numbers from "./numbers.wgsl" with { type: "text" };
 import resize_rows from "./resize_rows.wgsl" with { type: "text" };
 import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const COMMON = shaders("common", {
   lanes,
+  numbers,
   resize_rows,
   sum_axis,
 });

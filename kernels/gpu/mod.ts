@@ -4,7 +4,24 @@
  *
  * @module
  */
-export { checkRank, checkTensor, FLOATS } from "./check.ts";
+export {
+  anything,
+  belowOne,
+  checkOption,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  finite,
+  flag,
+  FLOATS,
+  integer,
+  integers,
+  notNegative,
+  oneOf,
+  type OptionRule,
+  positive,
+  positiveInteger,
+} from "./check.ts";
 export { type Adapter } from "./device.ts";
 export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
 export { DeviceLostError, KernelError } from "./errors.ts";

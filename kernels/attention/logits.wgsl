@@ -1,0 +1,61 @@
+// From the product of a query and a key to a probability. Sums are made in one way in all kernels, so
+// that the backward ones meet the very logits of the forward one.
+
+import package::attention::problem::shape;
+import package::common::numbers::{as_nan, exp_of, is_nan};
+
+const BLOCK: u32 = 8u; // vec4s of a row whose products are summed before they join the others
+const LOWEST: f32 = -3.4028234663852886e38; // what a largest logit begins with; WGSL has no infinity
+const NOTHING_SEEN: f32 = -1e30; // the log-sum-exp of a query that sees no key
+
+fn dot_add(a: vec4f, b: vec4f, sum: f32) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
+// Whether the sums of a block of products join the others after vec4 `d` of `vectors`.
+fn ends_block(d: u32, vectors: u32) -> bool {
+  return d % BLOCK == BLOCK - 1u || d == vectors - 1u;
+}
+
+// c * tanh(score / c), the argument held where no exponential in tanh overflows. A NaN stays one.
+fn cap(score: f32) -> f32 {
+  @if(CAPPED) {
+    let ratio = clamp(score / shape.soft_cap, -15.0, 15.0);
+    return select(shape.soft_cap * tanh(ratio), score, is_nan(score));
+  }
+  @else
+  return score;
+}
+
+// d cap(score) / d score, from the capped value.
+fn cap_slope(capped: f32) -> f32 {
+  @if(CAPPED) {
+    let ratio = capped / shape.soft_cap;
+    return 1.0 - ratio * ratio;
+  }
+  @else
+  return 1.0;
+}
+
+// The logit of a query and a key that are `distance` positions apart.
+fn logit_of(capped: f32, distance: i32, slope: f32) -> f32 {
+  @if(HAS_ALIBI_SLOPES)
+  return fma(-slope, f32(abs(distance)), capped);
+  @else
+  return capped;
+}
+
+// The log-sum-exp of a query that sees a key; NaN where the total is, or where it is 0 since every
+// logit is minus infinity.
+fn log_sum(largest: f32, total: f32) -> f32 {
+  if (total == 0.0 || is_nan(total)) {
+    return as_nan(total);
+  }
+  return largest + log(total);
+}
+
+// exp(logit - log_sum_exp), at most 1 whatever was rounded on the way. A NaN stays one.
+fn probability(logit: f32, log_sum_exp: f32) -> f32 {
+  let exponent = logit - log_sum_exp;
+  return exp_of(select(exponent, 0.0, exponent > 0.0));
+}
