@@ -1,6 +1,7 @@
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import type { Training } from "../sweep/trainings.ts";
 import {
+  matched,
   NO_AXES,
   type Setting,
   TRAINING_SEEDS,
@@ -34,30 +35,34 @@ const SMALL: readonly Variant[] = [
   ["rope", "transformer"],
   ["nope", "transformer", { changes: ["nope"] }],
   ["alibi", "transformer", { changes: ["alibi"] }],
-  ["mamba2", "mamba2"],
+  ["mamba2", "mamba2", { stateDim: 48 }],
   ["gla", "gla"],
-  ["hybrid", "mamba2-attention"],
+  ["hybrid", "mamba2-attention", { stateDim: 24 }],
 ];
+
+/** The parameters of the small ones, none of which is more than 5% off. */
+const SMALL_PARAMETERS = 21_700;
 
 function trainings(
   variants: readonly Variant[],
   widthOf: (family: string) => number,
   learningRates: readonly number[],
   setting: Setting,
+  parameters?: number,
 ): Training[] {
-  return variants.map(([name, family, options]) => ({
-    recipe: {
-      ...setting,
-      name: `induction-${name}`,
-      model: variantModel(
-        family,
-        { vocabulary: 16, width: widthOf(family), ...options },
-        setting.length,
-      ),
-    },
-    learningRates,
-    seeds: TRAINING_SEEDS,
-  }));
+  return variants.map(([name, family, options]) => {
+    const size = { vocabulary: 16, width: widthOf(family) };
+    const model = variantModel(family, { ...size, ...options }, setting.length);
+    return {
+      recipe: {
+        ...setting,
+        name: `induction-${name}`,
+        model: parameters === undefined ? model : matched(model, parameters),
+      },
+      learningRates,
+      seeds: TRAINING_SEEDS,
+    };
+  });
 }
 
 /** How long attention is asked: its cost is quadratic. */
@@ -118,8 +123,8 @@ export const INDUCTION_PUBLISHED: SweepConfiguration = {
 };
 
 /**
- * The same trained at 32 and asked up to 8,192 (attention up to 2,048), of six variants with one rate
- * each: for a machine without a GPU.
+ * The same trained at 32 and asked up to 8,192 (attention up to 2,048), of six variants of like size, the
+ * best of three rates each: for a machine without a GPU.
  */
 export const INDUCTION_SMALL: SweepConfiguration = {
   ...NO_AXES,
@@ -128,7 +133,7 @@ export const INDUCTION_SMALL: SweepConfiguration = {
   trainings: trainings(
     SMALL,
     () => 32,
-    [5e-3],
+    [2e-3, 5e-3, 1e-2],
     {
       tasks: [{ name: "induction", options: { vocabulary: 16 } }],
       length: 32,
@@ -141,6 +146,7 @@ export const INDUCTION_SMALL: SweepConfiguration = {
       steps: 400,
       seed: 1,
     },
+    SMALL_PARAMETERS,
   ),
   tasks: ["induction"],
   lengths: [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192],

@@ -6,7 +6,7 @@ import type {
 import type { SweepConfiguration, SweepPoint } from "../sweep/configuration.ts";
 import type { Training } from "../sweep/trainings.ts";
 import type { TrainingPoint } from "../training/recipe.ts";
-import { NO_AXES, type Setting, TRAINING_SEEDS, variantModel } from "./experiment.ts";
+import { matched, NO_AXES, type Setting, TRAINING_SEEDS, variantModel } from "./experiment.ts";
 
 /** What is swept in an experiment of recall: who, how wide, with how large a state. */
 interface Contender {
@@ -119,9 +119,16 @@ export const MQAR_PUBLISHED: SweepConfiguration = {
   samples: 1000,
 };
 
+/** An architecture with as many parameters as the others of the small experiment, within 5%. */
+function small(family: string): (options: ArchitectureOptions) => ModelConfiguration {
+  return (options) => matched(variantModel(family, options, SMALL_LENGTH), 19_000);
+}
+
+const SMALL_LENGTH = 32;
+
 /**
- * The same in an eighth of the lengths, a vocabulary of 64, one width, two rates, four variants and few
- * steps: for a machine without a GPU. From pair to pair the grid doubles as the published one does.
+ * The same in an eighth of the lengths, a vocabulary of 64, one width, three rates, four variants of
+ * like size and few steps: for a machine without a GPU. From pair to pair the grid doubles as the published one does.
  */
 export const MQAR_SMALL: SweepConfiguration = {
   ...NO_AXES,
@@ -129,21 +136,21 @@ export const MQAR_SMALL: SweepConfiguration = {
   scale: "small",
   trainings: trainings(
     [
-      { family: "transformer", widths: [32] },
-      { family: "mamba2", widths: [32], states: [4, 16] },
-      { family: "gla", widths: [32], states: [16] },
+      { family: "transformer", widths: [32], model: small("transformer") },
+      { family: "mamba2", widths: [32], states: [4, 16], model: small("mamba2") },
+      { family: "gla", widths: [32], states: [16], model: small("gla") },
     ],
     64,
-    [3e-3, 1e-2],
+    [2e-3, 5e-3, 1e-2],
     {
       tasks: [{ name: "mqar", options: { vocabulary: 64 } }],
-      length: 32,
+      length: SMALL_LENGTH,
       points: [{ length: 16, load: 2, weight: 2 }, { length: 32, load: 4 }, {
         length: 32,
         load: 8,
       }],
       batch: 64,
-      learningRate: 3e-3,
+      learningRate: 5e-3,
       warmupSteps: 20,
       firstTaskSteps: 0,
       targetAccuracy: 1,

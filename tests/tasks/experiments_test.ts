@@ -112,3 +112,16 @@ for (const name of ["interventions", "interventions-small"]) {
     }
   });
 }
+
+for (const name of ["induction-small", "mqar-small"]) {
+  Deno.test(`${name}: equal tokens, parameters within 5%, the best of three rates, three trainings`, () => {
+    const { trainings = [] } = SWEEPS[name];
+    const counts = trainings.map(({ recipe }) => parametersOf(recipe.model));
+    const middle = (Math.max(...counts) + Math.min(...counts)) / 2;
+    assert(counts.every((count) => Math.abs(count / middle - 1) <= 0.05), counts.join());
+    for (const { recipe, learningRates, seeds } of trainings) {
+      assertEquals([learningRates!.length, seeds.length], [3, 3]);
+      assertEquals([recipe.targetAccuracy, recipe.steps], [1, trainings[0].recipe.steps]);
+    }
+  });
+}
