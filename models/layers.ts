@@ -1,7 +1,8 @@
 import { type ChannelMixer, createChannelMixer } from "./channel_mixers.ts";
 import type { LayerConfiguration, ModelConfiguration } from "./configuration.ts";
 import { F32_BYTES, type Mixer } from "./mixers/mixer.ts";
-import { createMixer, type SingleMixerConfiguration } from "./mixers/registry.ts";
+import type { SingleMixerConfiguration } from "./mixers/configuration.ts";
+import { createMixer } from "./mixers/registry.ts";
 import {
   constant,
   free,

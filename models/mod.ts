@@ -29,12 +29,11 @@ export {
 } from "./checkpoints/hub.ts";
 export type { HubOptions } from "./checkpoints/hub_repository.ts";
 export { type StoredDataType } from "./checkpoints/data_types.ts";
+export type { TensorDescription, TensorLocation } from "./checkpoints/tensor_location.ts";
 export {
   openWeights,
   type OpenWeightsOptions,
   type StoredBytes,
-  type TensorDescription,
-  type TensorLocation,
   Weights,
 } from "./checkpoints/weights.ts";
 export { intervene, INTERVENTION_NAMES, type InterventionContext } from "./interventions.ts";
@@ -53,6 +52,7 @@ export {
 } from "./configuration.ts";
 export { mapMixers, mixersOf } from "./layers.ts";
 export { type AttentionConfiguration, type DynamicScaling } from "./mixers/attention.ts";
+export type { OwnMixerConfiguration, SingleMixerConfiguration } from "./mixers/configuration.ts";
 export type { DeltaNetConfiguration } from "./mixers/delta_net.ts";
 export type { GlaConfiguration } from "./mixers/gla.ts";
 export type { HgrnConfiguration } from "./mixers/hgrn.ts";
@@ -73,8 +73,6 @@ export {
   defineMixer,
   type MixerConfiguration,
   type MixerFactory,
-  type OwnMixerConfiguration,
-  type SingleMixerConfiguration,
 } from "./mixers/registry.ts";
 export { type GenerateOptions, Model } from "./model.ts";
 export { NotANumberError, type NotANumberPlace } from "./not_a_number.ts";

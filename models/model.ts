@@ -132,7 +132,7 @@ export class Model implements Disposable {
    */
   read(
     tape: Tape,
-    tokens: Tensor,
+    tokens: Tensor<"u32">,
     states?: readonly MixerState[],
   ): { hidden: Variable; states: MixerState[] } {
     let x = this.#embed(tape, tokens);
@@ -234,7 +234,7 @@ export class Model implements Disposable {
     try {
       while (generated.length < maxTokens) {
         using chosen = new DisposableStack();
-        const batch: Tensor[] = [];
+        const batch: Tensor<"u32">[] = [];
         const count = Math.min(TOKENS_PER_READ, maxTokens - generated.length);
         for (let i = 0; i < count; i++) {
           const { tokens: best } = argmax(this.gpu, { logits });
@@ -272,7 +272,7 @@ export class Model implements Disposable {
     const order: number[] = [];
     using results = new DisposableStack();
     const losses: Tensor[] = [];
-    const rights: Tensor[] = [];
+    const rights: Tensor<"u32">[] = [];
     let states: readonly MixerState[] | undefined;
     for (let start = 0; start < batch.time; start += segment) {
       const time = Math.min(segment, batch.time - start);
@@ -298,7 +298,7 @@ export class Model implements Disposable {
   }
 
   /** Loss and correctness `[due]`; the logits of a part of the positions are there at once. */
-  #scoreRows(hidden: Tensor, due: readonly Due[]): { loss: Tensor; correct: Tensor } {
+  #scoreRows(hidden: Tensor, due: readonly Due[]): { loss: Tensor; correct: Tensor<"u32"> } {
     const { gpu, configuration: { width, vocabulary } } = this;
     const atOnce = Math.max(1, Math.floor(LOGIT_BYTES / (F32_BYTES * vocabulary)));
     const loss = gpu.empty([due.length]);
@@ -318,7 +318,7 @@ export class Model implements Disposable {
     return { loss, correct };
   }
 
-  #advance(tokens: Tensor, state?: ModelState): { logits: Tensor; state: ModelState } {
+  #advance(tokens: Tensor<"u32">, state?: ModelState): { logits: Tensor; state: ModelState } {
     const { hidden, states } = this.#read(tokens, state?.take());
     using tape = new Tape(this.gpu);
     tape.own(hidden);
@@ -328,7 +328,7 @@ export class Model implements Disposable {
 
   /** Reads a segment without recording, a tape a layer, so that only one layer's values are held. */
   #read(
-    tokens: Tensor,
+    tokens: Tensor<"u32">,
     states: readonly MixerState[] | undefined,
   ): { hidden: Tensor; states: MixerState[] } {
     const { gpu } = this;
@@ -374,7 +374,7 @@ export class Model implements Disposable {
     return { ofToken, fixed: Math.max(0, few - ofToken * fewTokens) };
   }
 
-  #embed(tape: Tape, tokens: Tensor): Variable {
+  #embed(tape: Tape, tokens: Tensor<"u32">): Variable {
     const { embeddingNorm, embeddingScale } = this.configuration;
     const rows = embedding(tape, tokens, this.#parameter("embedding.weight"));
     const embedded = embeddingScale === undefined ? rows : scale(tape, rows, embeddingScale);

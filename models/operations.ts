@@ -149,7 +149,7 @@ export function sliceTime(tape: Tape, x: Variable, start: number, length: number
 }
 
 /** The given rows of `[rows, columns]`; no row may be asked for twice. */
-export function gatherRows(tape: Tape, x: Variable, indices: Tensor): Variable {
+export function gatherRows(tape: Tape, x: Variable, indices: Tensor<"u32">): Variable {
   const { output } = gatherRowsKernel(tape.gpu, { x: x.tensor, indices });
   return tape.record([x], [output], ([gradient]) => [
     gatherRowsBackward(tape.gpu, { outputGradient: gradient!, indices }, { rows: x.shape[0] })
@@ -243,7 +243,7 @@ export function layerNorm(
 }
 
 /** Rows of `weight` for tokens: `[...] → [..., width]`. */
-export function embedding(tape: Tape, tokens: Tensor, weight: Variable): Variable {
+export function embedding(tape: Tape, tokens: Tensor<"u32">, weight: Variable): Variable {
   const { output } = embeddingKernel(tape.gpu, { tokens, weight: weight.tensor });
   return tape.record([weight], [output], ([gradient]) => [
     embeddingBackward(
@@ -258,7 +258,7 @@ export function embedding(tape: Tape, tokens: Tensor, weight: Variable): Variabl
 export function rotary(
   tape: Tape,
   x: Variable,
-  frequencies: Tensor,
+  frequencies: Tensor<"u32">,
   offset: number,
 ): Variable {
   const { output } = rotaryKernel(tape.gpu, { x: x.tensor, frequencies }, { offset });

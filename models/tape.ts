@@ -1,5 +1,5 @@
 import { add } from "../kernels/arithmetic/mod.ts";
-import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import type { AnyTensor, DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
 
 /** A tensor in a computation that a {@linkcode Tape} can differentiate. */
 export class Variable {
@@ -48,7 +48,7 @@ export class Tape implements Disposable {
   readonly gpu: Gpu;
   /** Whether operations are recorded; a tape that does not record only owns. */
   readonly recording: boolean;
-  readonly #owned = new Set<Tensor>();
+  readonly #owned = new Set<AnyTensor>();
   #entries: Entry[] = [];
 
   /** A new tape. */
@@ -58,7 +58,7 @@ export class Tape implements Disposable {
   }
 
   /** Hands a tensor over to the tape. */
-  own(tensor: Tensor): Tensor {
+  own<Type extends DataType>(tensor: Tensor<Type>): Tensor<Type> {
     this.#owned.add(tensor);
     return tensor;
   }

@@ -92,21 +92,56 @@ const IMPORTS = [
   /\bimport\(\s*"([^"]+)"/g,
 ];
 
+/** What a file imports: files of ours by their paths from the root, and packages. */
+function importsOf(path: string, text: string): { target: string; local: boolean }[] {
+  const code = codeOf(text);
+  return IMPORTS.flatMap((pattern) => [...code.matchAll(pattern)]).map(([, specifier]) => {
+    const local = specifier.startsWith(".");
+    const target = local ? join(dirname(path), specifier).replaceAll("\\", "/") : specifier;
+    return { target, local };
+  });
+}
+
+/** A file without its comments. */
+function codeOf(text: string): string {
+  return text.replace(/^\s*(?:\/?\*|\/\/).*$/gm, "").replace(/\s\/\/ .*$/gm, "");
+}
+
+/** A circle of files that import each other, types included; none where there is none. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return [];
+    path.push(file);
+    for (const next of imports.get(file) ?? []) {
+      const circle = visit(next);
+      if (circle.length > 0) return circle;
+    }
+    path.pop();
+    done.add(file);
+    return [];
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
 /** What is wrong with a file, a line each. */
 function violations(path: string, text: string): string[] {
   const rule = RULES.find(({ files }) => files.test(path));
   if (!rule) return [`${path}: no rule in tests/imports_test.ts covers this folder`];
-  const code = text.replace(/^\s*(?:\/?\*|\/\/).*$/gm, "").replace(/\s\/\/ .*$/gm, "");
   const allowed = rule.may(rule.files.exec(path)!);
   const found: string[] = [];
-  for (const [, specifier] of IMPORTS.flatMap((pattern) => [...code.matchAll(pattern)])) {
-    const local = specifier.startsWith(".");
-    const target = local ? join(dirname(path), specifier).replaceAll("\\", "/") : specifier;
+  for (const { target, local } of importsOf(path, text)) {
     if (local ? !allowed.test(target) : !rule.packages) {
       found.push(`${path} imports ${target}: ${rule.why}`);
     }
   }
-  const call = rule.webgpu ? null : WEBGPU.exec(code);
+  const call = rule.webgpu ? null : WEBGPU.exec(codeOf(text));
   if (call) found.push(`${path} has ${call[0]}: only kernels/gpu/ calls WebGPU`);
   return found;
 }
@@ -132,6 +167,23 @@ Deno.test("imports run one way", async () => {
     found.push(...violations(path, await Deno.readTextFile(file)));
   }
   assertEquals(found, []);
+});
+
+Deno.test("no files import each other, types included", async () => {
+  const imports = new Map<string, string[]>();
+  for (const file of await sources(ROOT)) {
+    const path = relative(ROOT, file).replaceAll("\\", "/");
+    const found = importsOf(path, await Deno.readTextFile(file)).filter(({ local }) => local);
+    imports.set(path, found.map(({ target }) => target));
+  }
+  assertEquals(circleIn(imports).join(" → "), "");
+});
+
+Deno.test("a circle is found", () => {
+  const files = { "a.ts": ["b.ts", "c.ts"], "b.ts": ["d.ts"], "c.ts": ["d.ts"], "d.ts": [] };
+  assertEquals(circleIn(new Map(Object.entries(files))), []);
+  const tied = { ...files, "d.ts": ["e.ts"], "e.ts": ["b.ts"] };
+  assertEquals(circleIn(new Map(Object.entries(tied))), ["b.ts", "d.ts", "e.ts", "b.ts"]);
 });
 
 Deno.test("a violation is found", () => {

@@ -1,4 +1,11 @@
-import { checkRank, checkTensor, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  type AnyTensor,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  type Kernel,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { workgroups } from "./flat.ts";
 import { ARITHMETIC } from "./shaders.ts";
 
@@ -207,7 +214,7 @@ export interface GatherRowsInputs {
   /** `[rows, columns]`, f32 or u32. */
   readonly x: Tensor;
   /** `[count]`, u32. */
-  readonly indices: Tensor;
+  readonly indices: Tensor<"u32">;
 }
 
 /** What {@linkcode gatherRows} returns. */
@@ -236,7 +243,7 @@ export interface GatherRowsBackwardInputs {
   /** `[count, columns]`. */
   readonly outputGradient: Tensor;
   /** `[count]`, u32; no two are equal, else which row is kept is left open. */
-  readonly indices: Tensor;
+  readonly indices: Tensor<"u32">;
 }
 
 /** Options of {@linkcode gatherRowsBackward}. */
@@ -274,7 +281,7 @@ export function gatherRowsBackward(
 function moveRows(
   gpu: Gpu,
   kernel: Kernel,
-  read: Record<string, Tensor>,
+  read: Record<string, AnyTensor>,
   write: Record<string, Tensor>,
   rows: number,
 ): void {

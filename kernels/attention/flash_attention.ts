@@ -1,4 +1,4 @@
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { type AnyTensor, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
@@ -168,7 +168,7 @@ const TERMS = 5;
 interface Work {
   readonly what: keyof typeof KERNELS;
   readonly algorithm: AttentionAlgorithm | undefined;
-  readonly read: Readonly<Record<string, Tensor | undefined>>;
+  readonly read: Readonly<Record<string, AnyTensor | undefined>>;
   readonly write: Readonly<Record<string, Tensor>>;
 }
 

@@ -196,7 +196,7 @@ export function planAttention(
 }
 
 /** The first position of each query's segment and the one past its last: `[queryTime, 2]`. */
-export function segmentBounds(gpu: Gpu, segments: readonly number[]): Tensor {
+export function segmentBounds(gpu: Gpu, segments: readonly number[]): Tensor<"u32"> {
   const time = segments[segments.length - 1];
   const bounds = new Uint32Array(time * 2);
   for (let i = 1; i < segments.length; i++) {

@@ -1,5 +1,5 @@
 import { resizeRows as resize } from "../common/resize_rows.ts";
-import type { DataType, Gpu, Tensor } from "../gpu/mod.ts";
+import type { FloatType, Gpu, Tensor } from "../gpu/mod.ts";
 
 /** Copies a tensor into one whose last axis has another length: filled up with zeros, or cut. */
 export function resizeRows(gpu: Gpu, x: Tensor, to: number): Tensor {
@@ -17,7 +17,7 @@ export function wholeVectors(gpu: Gpu, scope: DisposableStack, x: Tensor): Tenso
 }
 
 /** A tensor of `shape` for a kernel that writes whole vec4s, see {@linkcode cutVectors}. */
-export function emptyVectors(gpu: Gpu, shape: readonly number[], dtype: DataType): Tensor {
+export function emptyVectors(gpu: Gpu, shape: readonly number[], dtype: FloatType): Tensor {
   const columns = shape[shape.length - 1];
   return gpu.empty([...shape.slice(0, -1), Math.ceil(columns / 4) * 4], dtype);
 }

@@ -1,4 +1,4 @@
-import type { DataType, Gpu, Tensor } from "../gpu/mod.ts";
+import type { FloatType, Gpu, Tensor } from "../gpu/mod.ts";
 import { COMMON } from "./shaders.ts";
 
 const RESIZE_ROWS = COMMON.kernel("resize_rows");
@@ -11,7 +11,7 @@ const WORKGROUP_SIZE = 64;
 export function resizeRows(
   gpu: Gpu,
   x: Tensor,
-  { from, to, dtype = x.dtype }: { from: number; to: number; dtype?: DataType },
+  { from, to, dtype = x.dtype }: { from: number; to: number; dtype?: FloatType },
 ): Tensor {
   const rows = x.size / from;
   const y = gpu.empty([rows, to], dtype);

@@ -1,4 +1,4 @@
-import type { Dispatch, Gpu, Kernel, Tensor } from "../gpu/mod.ts";
+import type { AnyTensor, Dispatch, Gpu, Kernel, Tensor } from "../gpu/mod.ts";
 import { BLOCK, cloneOrZeros, type Group, type Plan, type Span } from "./plan.ts";
 import { DELTA_RULE } from "./shaders.ts";
 
@@ -113,6 +113,7 @@ class SpanWork implements Disposable {
   readonly #gpu: Gpu;
   readonly #inputs: Inputs;
   readonly #tensors: Record<string, Tensor> = {};
+  readonly #tables: Readonly<Record<string, Tensor<"u32">>>;
   readonly #chunks: number;
   readonly #sequences: number;
 
@@ -126,8 +127,10 @@ class SpanWork implements Disposable {
     const { blocks, keyQuads, valueQuads, planes, conditions } = plan;
     const { LOW_RANK, DECAYED, PER_CHANNEL } = conditions;
     const own = this.#tensors;
-    own.chunks = gpu.tensor([this.#chunks, 4], tables.chunks, "u32");
-    own.sequences = gpu.tensor([this.#sequences, 4], tables.sequences, "u32");
+    this.#tables = {
+      chunks: gpu.tensor([this.#chunks, 4], tables.chunks, "u32"),
+      sequences: gpu.tensor([this.#sequences, 4], tables.sequences, "u32"),
+    };
     if (DECAYED) {
       const quads = PER_CHANNEL ? keyQuads : 1;
       own.decays = this.#units(blocks * quads);
@@ -156,9 +159,10 @@ class SpanWork implements Disposable {
   }
 
   /** Those of the workspace's tensors that there are. */
-  tensors(...names: string[]): Record<string, Tensor> {
+  tensors(...names: string[]): Record<string, AnyTensor> {
+    const all: Record<string, AnyTensor> = { ...this.#tensors, ...this.#tables };
     return Object.fromEntries(
-      names.filter((name) => name in this.#tensors).map((name) => [name, this.#tensors[name]]),
+      names.filter((name) => name in all).map((name) => [name, all[name]]),
     );
   }
 

@@ -25,7 +25,7 @@ function bucketCount(gpu: Gpu, vocabulary: number): number {
 /** What {@linkcode embedding} takes. */
 export interface EmbeddingInputs {
   /** `[...]`, u32. */
-  readonly tokens: Tensor;
+  readonly tokens: Tensor<"u32">;
   /** `[vocabulary, width]`, f32 or f16. */
   readonly weight: Tensor;
 }
@@ -62,7 +62,7 @@ export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): Embedd
 /** What {@linkcode embeddingBackward} takes. */
 export interface EmbeddingBackwardInputs {
   /** `[...]`, u32. */
-  readonly tokens: Tensor;
+  readonly tokens: Tensor<"u32">;
   /** `[..., width]`. */
   readonly outputGradient: Tensor;
 }

@@ -5,7 +5,7 @@ import type { Faults } from "./faults.ts";
 import type { Dispatch, Kernel } from "./kernel.ts";
 import { asWritten } from "./linker/linker.ts";
 import type { BufferPool } from "./pool.ts";
-import type { Allocation, Tensor } from "./tensor.ts";
+import type { Allocation, AnyTensor } from "./tensor.ts";
 
 /** Bind groups, and uniform blocks, that are kept; past it they are all dropped. */
 const CACHE_ENTRIES = 8192;
@@ -208,7 +208,7 @@ export class Bindings {
     return branch.leaf = prepared;
   }
 
-  #checkTensors(label: string, slots: readonly Slot[], tensors: readonly Tensor[]): void {
+  #checkTensors(label: string, slots: readonly Slot[], tensors: readonly AnyTensor[]): void {
     const seen = new Map<number, Slot>();
     tensors.forEach(({ allocation }, at) => {
       const slot = slots[at];

@@ -1,4 +1,4 @@
-import { type DataType, Tensor } from "./tensor.ts";
+import { type AnyTensor, type DataType, Tensor } from "./tensor.ts";
 
 /** The data types of an input that a kernel takes in 32 bits or in 16. */
 export const FLOATS: readonly DataType[] = ["f32", "f16"];
@@ -11,7 +11,7 @@ export const FLOATS: readonly DataType[] = ["f32", "f16"];
 export function checkTensor(
   op: string,
   name: string,
-  tensor: Tensor,
+  tensor: AnyTensor,
   shape: readonly number[],
   dtype: DataType | readonly DataType[] = "f32",
 ): void {
@@ -34,7 +34,12 @@ export function checkTensor(
 }
 
 /** Checks how many axes an input has. @throws {RangeError} where it has another number. */
-export function checkRank(op: string, name: string, tensor: Tensor, axes: readonly string[]): void {
+export function checkRank(
+  op: string,
+  name: string,
+  tensor: AnyTensor,
+  axes: readonly string[],
+): void {
   checkGiven(op, name, tensor);
   if (tensor.shape.length !== axes.length) {
     throw new RangeError(

@@ -7,9 +7,12 @@ import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import {
   type Allocation,
+  type AnyTensor,
   BYTES_PER_ELEMENT,
   type DataType,
   elementCount,
+  type Elements,
+  type FloatType,
   Tensor,
 } from "./tensor.ts";
 
@@ -139,7 +142,11 @@ export class Gpu implements AsyncDisposable {
    *
    * @throws {RangeError} where `data` does not fill the shape or the buffer is over the device's limit.
    */
-  tensor(shape: readonly number[], data?: ArrayLike<number>, dtype: DataType = "f32"): Tensor {
+  tensor<Type extends DataType = FloatType>(
+    shape: readonly number[],
+    data?: ArrayLike<number>,
+    dtype: Type = "f32" as Type,
+  ): Tensor<Type> {
     const tensor = this.#allocate(shape, dtype);
     if (data !== undefined) {
       this.write(tensor, data);
@@ -150,7 +157,10 @@ export class Gpu implements AsyncDisposable {
   }
 
   /** A tensor that a kernel will write whole; until then its elements are anything. */
-  empty(shape: readonly number[], dtype: DataType = "f32"): Tensor {
+  empty<Type extends DataType = FloatType>(
+    shape: readonly number[],
+    dtype: Type = "f32" as Type,
+  ): Tensor<Type> {
     const tensor = this.#allocate(shape, dtype);
     if (this.#poison) {
       this.flush();
@@ -161,13 +171,42 @@ export class Gpu implements AsyncDisposable {
   }
 
   /**
+   * A tensor over a buffer of one's own, without a copy: what another library or a shader of one's own
+   * has computed. Disposing of the tensor leaves the buffer as it is; keep it until the work on it is
+   * done.
+   *
+   * @param buffer Of this device, with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`; the elements
+   * are at its beginning.
+   * @throws {RangeError} where it lacks a usage, or is smaller than the shape.
+   */
+  wrap<Type extends DataType = FloatType>(
+    buffer: GPUBuffer,
+    shape: readonly number[],
+    dtype: Type = "f32" as Type,
+  ): Tensor<Type> {
+    const bytes = Math.ceil(elementCount(shape) * BYTES_PER_ELEMENT[dtype] / 4) * 4;
+    const usages = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    if ((buffer.usage & usages) !== usages) {
+      throw new RangeError(
+        "Cannot wrap a buffer as it must have the usages STORAGE, COPY_SRC and COPY_DST",
+      );
+    }
+    if (buffer.size < bytes) {
+      throw new RangeError(
+        `Cannot wrap a buffer as ${dtype}[${shape}] takes ${bytes} bytes: current size is ${buffer.size}`,
+      );
+    }
+    return new Tensor(this, shape, dtype, this.#pool.borrow(buffer));
+  }
+
+  /**
    * Overwrites a tensor's elements, in order with the work already dispatched.
    *
    * @param options With `offset`, in elements, `data` may end before the tensor does; both ends of
    * what is written are at whole words of 4 bytes then.
    * @throws {RangeError} where the elements do not fill the tensor, or do not fit in it.
    */
-  write(tensor: Tensor, data: ArrayLike<number>, options: { offset?: number } = {}): void {
+  write(tensor: AnyTensor, data: ArrayLike<number>, options: { offset?: number } = {}): void {
     const { offset = 0 } = options;
     const end = offset + data.length;
     if (options.offset === undefined && end !== tensor.size) {
@@ -200,8 +239,8 @@ export class Gpu implements AsyncDisposable {
    * @throws {RangeError} where they do not lie within both, or f16 elements not on whole 4 bytes.
    */
   copy(
-    source: Tensor,
-    destination: Tensor,
+    source: AnyTensor,
+    destination: AnyTensor,
     options: { sourceOffset?: number; destinationOffset?: number; elements?: number } = {},
   ): void {
     const { sourceOffset = 0, destinationOffset = 0, elements = source.size - sourceOffset } =
@@ -272,7 +311,9 @@ export class Gpu implements AsyncDisposable {
   }
 
   /** Reads tensors back; several cost one wait. @throws whatever went wrong in the work before. */
-  async read(tensors: readonly Tensor[]): Promise<(Float32Array | Uint32Array)[]> {
+  async read<Type extends DataType>(
+    tensors: readonly Tensor<Type>[],
+  ): Promise<Elements<Type>[]> {
     this.#faults.throwIfLost();
     const encoder = this.#endPass();
     const readbacks = tensors.map((tensor) => {
@@ -330,7 +371,7 @@ export class Gpu implements AsyncDisposable {
 
   /** Takes back the memory of a tensor; called by the tensor's own disposal. */
   release(allocation: Allocation): void {
-    if (--allocation.references > 0) return;
+    if (--allocation.references > 0 || allocation.borrowed) return;
     this.#pool.give(allocation);
     if (this.#pool.overfull) this.trim();
   }
@@ -346,7 +387,7 @@ export class Gpu implements AsyncDisposable {
     if (this.#ownsDevice) this.device.destroy();
   }
 
-  #allocate(shape: readonly number[], dtype: DataType): Tensor {
+  #allocate<Type extends DataType>(shape: readonly number[], dtype: Type): Tensor<Type> {
     this.#faults.throwIfLost();
     if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
       throw new RangeError(

@@ -1,5 +1,5 @@
 import type { Shader } from "./shaders.ts";
-import type { Tensor } from "./tensor.ts";
+import type { AnyTensor } from "./tensor.ts";
 
 /** A compute shader: of a family, or a text by itself. */
 export type Kernel = Shader | TextKernel;
@@ -55,9 +55,9 @@ export interface Dispatch {
   /** The fields of the shader's uniform; true is 1. */
   uniform?: Readonly<Record<string, number | boolean>> | readonly number[];
   /** Tensors bound `read`; undefined for an optional input that is not there. */
-  read?: Readonly<Record<string, Tensor | undefined>>;
+  read?: Readonly<Record<string, AnyTensor | undefined>>;
   /** Tensors bound `read_write`. */
-  write: Readonly<Record<string, Tensor | undefined>>;
+  write: Readonly<Record<string, AnyTensor | undefined>>;
   /**
    * Workgroups in x, y, z; or their number alone, which is folded into x and y past 65,535: such a
    * shader takes its index from `workgroup_id.x + workgroup_id.y * num_workgroups.x` and returns

@@ -41,9 +41,13 @@ export type { Settings } from "./linker/linker.ts";
 export type { KernelTime } from "./profiler.ts";
 export {
   type Allocation,
+  type AnyTensor,
   BYTES_PER_ELEMENT,
   type DataType,
   elementCount,
+  type Elements,
+  type FloatType,
   Tensor,
+  type TensorOwner,
 } from "./tensor.ts";
 export { type CopyWork, copyWork, measureCopyBandwidth, timeWork } from "./timing.ts";

@@ -1,4 +1,4 @@
-import { BYTES_PER_ELEMENT, type DataType } from "./tensor.ts";
+import { BYTES_PER_ELEMENT, type DataType, type Elements } from "./tensor.ts";
 
 /** Elements as the GPU has them, in whole words of 4 bytes; without a copy where they are so already. */
 export function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<ArrayBuffer> {
@@ -25,7 +25,14 @@ function isPacked(
 }
 
 /** Elements that were read back; f16 as f32. */
-export function unpackElements(bytes: ArrayBuffer, dtype: DataType): Float32Array | Uint32Array {
-  if (dtype === "u32") return new Uint32Array(bytes);
-  return dtype === "f32" ? new Float32Array(bytes) : Float32Array.from(new Float16Array(bytes));
+export function unpackElements<Type extends DataType>(
+  bytes: ArrayBuffer,
+  dtype: Type,
+): Elements<Type> {
+  const elements = dtype === "u32"
+    ? new Uint32Array(bytes)
+    : dtype === "f32"
+    ? new Float32Array(bytes)
+    : Float32Array.from(new Float16Array(bytes));
+  return elements as Elements<Type>;
 }

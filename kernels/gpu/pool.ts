@@ -29,6 +29,11 @@ export class BufferPool {
     this.#onAllocated = onAllocated;
   }
 
+  /** A buffer that is somebody else's. */
+  borrow(buffer: GPUBuffer): Allocation {
+    return { id: this.#count++, buffer, bytes: buffer.size, references: 1, borrowed: true };
+  }
+
   /** A buffer for a tensor. @throws {RangeError} where it is over the device's limit. */
   take(elementBytes: number, shape: readonly number[]): Allocation {
     const bytes = Math.max(1, Math.ceil(elementBytes / 256)) * 256;

@@ -1,12 +1,16 @@
-import type { Gpu } from "./gpu.ts";
-
 /** How a tensor's elements are stored. */
 export type DataType = "f32" | "f16" | "u32";
+
+/** The data types of tensors of floating-point numbers. */
+export type FloatType = Exclude<DataType, "u32">;
+
+/** What the elements of a tensor are read back as; f16 as f32. */
+export type Elements<Type extends DataType> = Type extends "u32" ? Uint32Array : Float32Array;
 
 /** Bytes an element of each data type takes. */
 export const BYTES_PER_ELEMENT: Readonly<Record<DataType, number>> = { f32: 4, f16: 2, u32: 4 };
 
-/** A GPU buffer that tensors share; it goes back to its {@linkcode Gpu} when the last one lets go. */
+/** A GPU buffer that tensors share; it goes back to its {@linkcode Gpu} when the last one is disposed of. */
 export interface Allocation {
   /** Different for each allocation of a program. */
   readonly id: number;
@@ -16,6 +20,18 @@ export interface Allocation {
   readonly bytes: number;
   /** Tensors that hold it. */
   references: number;
+  /** Whether the buffer is the caller's, who destroys it. */
+  readonly borrowed?: boolean;
+}
+
+/** What a tensor's memory belongs to: a {@linkcode Gpu}. */
+export interface TensorOwner {
+  /** Reads tensors back. */
+  read<Type extends DataType>(tensors: readonly Tensor<Type>[]): Promise<Elements<Type>[]>;
+  /** Overwrites a tensor's elements. */
+  write(tensor: Tensor<DataType>, data: ArrayLike<number>): void;
+  /** Takes memory back. */
+  release(allocation: Allocation): void;
 }
 
 /** The number of elements of a shape. */
@@ -24,21 +40,20 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * A row-major array in GPU memory. V8 does not know how large it is, so dispose of it: with `using`,
+ * A row-major array in GPU memory; of floats, unless its type says otherwise: `Tensor<"u32">`. V8 does not know how large it is, so dispose of it: with `using`,
  * with `gpu.scope()`, or by calling `tensor[Symbol.dispose]()`.
  */
-export class Tensor implements Disposable {
-  /** The GPU in whose memory it is. */
-  readonly gpu: Gpu;
+export class Tensor<Type extends DataType = FloatType> implements Disposable {
   /** The extents, the outermost first. */
   readonly shape: readonly number[];
   /** How its elements are stored. */
-  readonly dtype: DataType;
+  readonly dtype: Type;
+  readonly #owner: TensorOwner;
   #allocation: Allocation | undefined;
 
   /** Made by {@linkcode Gpu.tensor} and {@linkcode Gpu.empty}; takes over one reference. */
-  constructor(gpu: Gpu, shape: readonly number[], dtype: DataType, allocation: Allocation) {
-    this.gpu = gpu;
+  constructor(owner: TensorOwner, shape: readonly number[], dtype: Type, allocation: Allocation) {
+    this.#owner = owner;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
     this.#allocation = allocation;
@@ -70,18 +85,13 @@ export class Tensor implements Disposable {
   }
 
   /** Reads the elements back. Waits about 10 ms however small they are: read several with `gpu.read`. */
-  async read(): Promise<Float32Array> {
-    return (await this.gpu.read([this]))[0] as Float32Array;
-  }
-
-  /** As {@linkcode Tensor.read}, for a tensor of unsigned integers. */
-  async readIntegers(): Promise<Uint32Array> {
-    return (await this.gpu.read([this]))[0] as Uint32Array;
+  async read(): Promise<Elements<Type>> {
+    return (await this.#owner.read([this]))[0];
   }
 
   /** Overwrites the elements, in order with the work already dispatched. */
   write(data: ArrayLike<number>): void {
-    this.gpu.write(this, data);
+    this.#owner.write(this, data);
   }
 
   /**
@@ -89,20 +99,23 @@ export class Tensor implements Disposable {
    *
    * @throws {RangeError} where the number of elements differs.
    */
-  reshape(shape: readonly number[]): Tensor {
+  reshape(shape: readonly number[]): Tensor<Type> {
     if (elementCount(shape) !== this.size) {
       throw new RangeError(
         `Cannot reshape a tensor to [${shape}] as it has ${this.size} elements: current shape is [${this.shape}]`,
       );
     }
     this.allocation.references++;
-    return new Tensor(this.gpu, shape, this.dtype, this.allocation);
+    return new Tensor(this.#owner, shape, this.dtype, this.allocation);
   }
 
-  /** Lets go of the memory; a second call does nothing. */
+  /** Frees the memory, or its share in it; a second call does nothing. */
   [Symbol.dispose](): void {
     if (this.#allocation === undefined) return;
-    this.gpu.release(this.#allocation);
+    this.#owner.release(this.#allocation);
     this.#allocation = undefined;
   }
 }
+
+/** A tensor of any data type. */
+export type AnyTensor = Tensor<DataType>;

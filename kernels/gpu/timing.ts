@@ -1,6 +1,6 @@
 import type { Gpu } from "./gpu.ts";
 import { shaders } from "./shaders.ts";
-import type { Tensor } from "./tensor.ts";
+import type { AnyTensor } from "./tensor.ts";
 import copy_fours from "./copy_fours.wgsl" with { type: "text" };
 
 const COPY_FOURS = shaders("gpu", { copy_fours }).kernel("copy_fours");
@@ -40,7 +40,7 @@ export interface CopyWork {
   /** Read and written by a copy. */
   readonly bytes: number;
   /** What is read, and what is written. The caller's. */
-  readonly tensors: readonly Tensor[];
+  readonly tensors: readonly AnyTensor[];
 }
 
 /** Makes work that copies 32 MB. */

@@ -3,8 +3,8 @@ import { isSegmentation } from "../common/segments.ts";
 import {
   checkRank,
   checkTensor,
-  type DataType,
   FLOATS,
+  type FloatType,
   type Gpu,
   LOOP_ITERATIONS,
   type Tensor,
@@ -81,7 +81,7 @@ export interface Problem extends Disposable {
   /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is let go with the problem. */
   fill(tensor: Tensor, kind: RowKind): Tensor;
   /** The caller's form of a filled-up tensor, stored as told, which is let go where it had to be copied. */
-  cut(tensor: Tensor, kind: RowKind, shape: readonly number[], dtype?: DataType): Tensor;
+  cut(tensor: Tensor, kind: RowKind, shape: readonly number[], dtype?: FloatType): Tensor;
 }
 
 /** What the last axes of a tensor are. */

@@ -8,7 +8,7 @@ const CUTS_KEPT = 64;
 /** Chunks that are worked on at once. No chunk holds tokens of two sequences. */
 export interface Slab {
   /** First row and end of each chunk: `[count, 2]`, u32. */
-  readonly chunks: Tensor;
+  readonly chunks: Tensor<"u32">;
   /** The number of chunks. */
   readonly count: number;
   /** Chunks before this slab. */
@@ -21,7 +21,7 @@ export interface Slab {
    * First chunk, end, number, and whether it comes from the slab before (1) or goes on in the next
    * (2), of each sequence with tokens in this slab, and of empty ones: `[sequenceCount, 4]`, u32.
    */
-  readonly sequences: Tensor;
+  readonly sequences: Tensor<"u32">;
   readonly sequenceCount: number;
   /** The sequence that comes from the slab before, if one does. */
   readonly comesFrom: number | undefined;

@@ -13,7 +13,7 @@ export interface CrossEntropyInputs {
   /** `[rows, vocabulary]`. */
   readonly logits: Tensor;
   /** `[rows]`, u32; {@linkcode IGNORED}, or any label past the vocabulary, is not scored. */
-  readonly labels: Tensor;
+  readonly labels: Tensor<"u32">;
   /** `[rows]`: what each row's loss is multiplied by; left out, 1. */
   readonly rowWeights?: Tensor;
 }
@@ -25,7 +25,7 @@ export interface CrossEntropyOutputs {
   /** `log Σ exp(logits)` of each scored row, for the backward pass: `[rows]`. */
   readonly logSumExp: Tensor;
   /** 1 where the label is the first of the row's largest logits, else 0: `[rows]`, u32. */
-  readonly correct: Tensor;
+  readonly correct: Tensor<"u32">;
 }
 
 function checkInputs(op: string, { logits, labels, rowWeights }: CrossEntropyInputs): number[] {

@@ -129,7 +129,7 @@ function mixLlama3(frequencies: Float64Array, scaling: Llama3Scaling): Float64Ar
  * The frequencies that `rotary()` takes, from radians a position: `[pairs, 2]`, u32, each a fraction
  * of a turn in 64-bit fixed point, high word first.
  */
-export function packRotaryFrequencies(gpu: Gpu, radians: ArrayLike<number>): Tensor {
+export function packRotaryFrequencies(gpu: Gpu, radians: ArrayLike<number>): Tensor<"u32"> {
   const words = new Uint32Array(2 * radians.length);
   for (let i = 0; i < radians.length; i++) {
     const turns = radians[i] / (2 * Math.PI);
@@ -146,6 +146,6 @@ export function packRotaryFrequencies(gpu: Gpu, radians: ArrayLike<number>): Ten
  *
  * @throws {RangeError} where `dim` is odd or the scaling is unknown.
  */
-export function rotaryFrequencies(gpu: Gpu, options: RotaryFrequenciesOptions): Tensor {
+export function rotaryFrequencies(gpu: Gpu, options: RotaryFrequenciesOptions): Tensor<"u32"> {
   return packRotaryFrequencies(gpu, rotaryAngles(options));
 }

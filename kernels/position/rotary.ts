@@ -8,9 +8,9 @@ export interface RotaryInputs {
   /** `[batch, time, heads, dim]`. */
   readonly x: Tensor;
   /** From `rotaryFrequencies()`: `[pairs, 2]`, u32; elements past `2 · pairs` of a head are copied. */
-  readonly frequencies: Tensor;
+  readonly frequencies: Tensor<"u32">;
   /** The absolute position of each time step, u32: `[batch, time]`; it overrides `offset`. */
-  readonly positions?: Tensor;
+  readonly positions?: Tensor<"u32">;
 }
 
 /** Options of {@linkcode rotary}. */

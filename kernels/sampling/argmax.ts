@@ -19,7 +19,7 @@ export interface ArgmaxInputs {
 /** What {@linkcode argmax} returns. */
 export interface ArgmaxOutputs {
   /** `[rows]`, u32; {@linkcode NO_TOKEN} for a row that holds a NaN. */
-  readonly tokens: Tensor;
+  readonly tokens: Tensor<"u32">;
 }
 
 /**

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { listOf, type Schema, showNames, TEXT } from "../schema.ts";
 import { type ByteSource, readBytes } from "./byte_source.ts";
 import { isStoredDataType, STORED_BYTES, toFloats } from "./data_types.ts";
-import type { TensorLocation } from "./weights.ts";
+import type { TensorLocation } from "./tensor_location.ts";
 
 /** An array of a safetensors file, before it goes to the GPU. */
 export interface StoredTensor {

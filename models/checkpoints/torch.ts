@@ -4,7 +4,7 @@ import { showNames } from "../schema.ts";
 import { type ByteSource, readBytes } from "./byte_source.ts";
 import { STORED_BYTES } from "./data_types.ts";
 import { type PickledTensor, readTensorPickle } from "./pickle.ts";
-import type { TensorLocation } from "./weights.ts";
+import type { TensorLocation } from "./tensor_location.ts";
 
 const PICKLE_LIMIT = 100 * 2 ** 20;
 /** Bytes of the file that says in which order bytes are. */

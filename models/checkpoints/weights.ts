@@ -1,31 +1,12 @@
 import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
-import { STORED_BYTES, type StoredDataType, toFloats, toHalves } from "./data_types.ts";
+import { STORED_BYTES, toFloats, toHalves } from "./data_types.ts";
 import { showNames } from "../schema.ts";
 import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
 import { locateSafetensors } from "./safetensors.ts";
+import type { TensorDescription, TensorLocation } from "./tensor_location.ts";
 import { locateTorch } from "./torch.ts";
-
-/** What a checkpoint says of a tensor before its elements are read. */
-export interface TensorDescription {
-  /** Row-major extents. */
-  readonly shape: readonly number[];
-  /** How the elements are stored. */
-  readonly dtype: StoredDataType;
-}
-
-/** Where a tensor's elements are. */
-export interface TensorLocation extends TensorDescription {
-  /** The file that holds them. */
-  readonly source: ByteSource;
-  /** The first one's byte in the file. */
-  readonly offset: number;
-  /** Bytes from the first one to the last. */
-  readonly bytes: number;
-  /** How far apart neighbours along each axis are, in elements; left out where row-major. */
-  readonly strides?: readonly number[];
-}
 
 /** A tensor's elements as they are stored, row-major. */
 export interface StoredBytes extends TensorDescription {

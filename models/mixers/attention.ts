@@ -358,7 +358,7 @@ function keep(tape: Tape, cache: Cache, window: number, sinks: number): Cache {
   return { key: rest(cache.key), value: rest(cache.value), length };
 }
 
-const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor>>();
+const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor<"u32">>>();
 
 /** What rotary frequencies depend on. */
 export interface RotaryTableOptions {
@@ -374,7 +374,7 @@ export interface RotaryTableOptions {
  * Rotary frequencies `[dim / 2]` once `length` tokens are read. They are made once for each GPU, but
  * for those that change with the length: the tape owns these.
  */
-export function rotaryTable(tape: Tape, options: RotaryTableOptions, length = 0): Tensor {
+export function rotaryTable(tape: Tape, options: RotaryTableOptions, length = 0): Tensor<"u32"> {
   const { gpu } = tape;
   const { dim, base, scaling } = options;
   if (scaling?.kind === "dynamic" && length > scaling.trainedLength) {

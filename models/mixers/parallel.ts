@@ -2,7 +2,7 @@ import { add } from "../operations.ts";
 import { prefixed, scoped } from "../parameters.ts";
 import type { Variable } from "../tape.ts";
 import type { Mixed, Mixer, MixerState } from "./mixer.ts";
-import type { SingleMixerConfiguration } from "./registry.ts";
+import type { SingleMixerConfiguration } from "./configuration.ts";
 
 /** Several mixers side by side: each reads the layer's input, and their outputs are added. */
 export interface ParallelConfiguration {

@@ -1,55 +1,22 @@
-import { ATTENTION, type AttentionConfiguration, attentionMixer } from "./attention.ts";
-import { DELTA_NET, type DeltaNetConfiguration, deltaNetMixer } from "./delta_net.ts";
-import { GLA, type GlaConfiguration, glaMixer } from "./gla.ts";
-import { HGRN, type HgrnConfiguration, hgrnMixer } from "./hgrn.ts";
-import { HGRN2, type Hgrn2Configuration, hgrn2Mixer } from "./hgrn2.ts";
-import { KDA, type KdaConfiguration, kdaMixer } from "./kda.ts";
-import {
-  LINEAR_ATTENTION,
-  type LinearAttentionConfiguration,
-  linearAttentionMixer,
-} from "./linear_attention.ts";
-import { MAMBA1, type Mamba1Configuration, mamba1Mixer } from "./mamba1.ts";
-import { MAMBA2, type Mamba2Configuration, mamba2Mixer } from "./mamba2.ts";
+import { ATTENTION, attentionMixer } from "./attention.ts";
+import { DELTA_NET, deltaNetMixer } from "./delta_net.ts";
+import { GLA, glaMixer } from "./gla.ts";
+import { HGRN, hgrnMixer } from "./hgrn.ts";
+import { HGRN2, hgrn2Mixer } from "./hgrn2.ts";
+import { KDA, kdaMixer } from "./kda.ts";
+import { LINEAR_ATTENTION, linearAttentionMixer } from "./linear_attention.ts";
+import { MAMBA1, mamba1Mixer } from "./mamba1.ts";
+import { MAMBA2, mamba2Mixer } from "./mamba2.ts";
 import type { Mixer } from "./mixer.ts";
+import type { OwnMixerConfiguration, SingleMixerConfiguration } from "./configuration.ts";
 import { type ParallelConfiguration, parallelMixer } from "./parallel.ts";
-import { RETNET, type RetNetConfiguration, retNetMixer } from "./retnet.ts";
-import { RG_LRU, type RgLruConfiguration, rgLruMixer } from "./rg_lru.ts";
-import { RWKV6, type Rwkv6Configuration, rwkv6Mixer } from "./rwkv6.ts";
-import { RWKV7, type Rwkv7Configuration, rwkv7Mixer } from "./rwkv7.ts";
-import {
-  SHORT_CONVOLUTION,
-  type ShortConvolutionConfiguration,
-  shortConvolutionMixer,
-} from "./short_convolution.ts";
+import { RETNET, retNetMixer } from "./retnet.ts";
+import { RG_LRU, rgLruMixer } from "./rg_lru.ts";
+import { RWKV6, rwkv6Mixer } from "./rwkv6.ts";
+import { RWKV7, rwkv7Mixer } from "./rwkv7.ts";
+import { SHORT_CONVOLUTION, shortConvolutionMixer } from "./short_convolution.ts";
 import * as v from "valibot";
 import { byKind, exactly, listOf, oneOf, type Schema } from "../schema.ts";
-
-/** A mixer's configuration, by its kind; none of several side by side. */
-export type SingleMixerConfiguration =
-  | AttentionConfiguration
-  | DeltaNetConfiguration
-  | GlaConfiguration
-  | HgrnConfiguration
-  | Hgrn2Configuration
-  | KdaConfiguration
-  | LinearAttentionConfiguration
-  | Mamba1Configuration
-  | Mamba2Configuration
-  | RetNetConfiguration
-  | RgLruConfiguration
-  | Rwkv6Configuration
-  | Rwkv7Configuration
-  | ShortConvolutionConfiguration
-  | OwnMixerConfiguration;
-
-/** A mixer of one's own, which {@linkcode defineMixer} was told of; its options are plain data. */
-export interface OwnMixerConfiguration {
-  /** Which mixer this is. */
-  readonly kind: `own_${string}`;
-  /** Its options. */
-  readonly [option: string]: unknown;
-}
 
 /** What mixes along the sequence in a layer: a mixer, or several side by side. */
 export type MixerConfiguration = SingleMixerConfiguration | ParallelConfiguration;

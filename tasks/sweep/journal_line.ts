@@ -1,7 +1,32 @@
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
-import type { JournalEntry, JournalHeader } from "./journal.ts";
+import type { SweepConfiguration } from "./configuration.ts";
 import { COLUMNS, isOptional, isText, type Row } from "./rows.ts";
+import type { Shard } from "./shards.ts";
+
+/** The first line of a journal: whose it is. */
+export interface JournalHeader {
+  /** The version of Lengthwise that began it. */
+  readonly lengthwise: string;
+  /** Hash of the configuration, the models and the version. */
+  readonly hash: string;
+  /** What is swept. */
+  readonly configuration: SweepConfiguration;
+  /** Which share of it, where it is swept in shards. */
+  readonly shard?: Shard;
+}
+
+/** Any other line: what became of a cell. */
+export interface JournalEntry {
+  /** The cell's coordinates, by `cellKey`. */
+  readonly cell: string;
+  /** Its results. */
+  readonly rows?: readonly Row[];
+  /** Why it has none. */
+  readonly failed?: string;
+  /** What it failed on. */
+  readonly adapter?: string;
+}
 
 /** A line of a journal. */
 export type JournalLine =

@@ -1,6 +1,6 @@
 import { type Cell, cellKey, type ModelCells, taskKey, trainLengthOf } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
-import type { JournalEntry } from "./journal.ts";
+import type { JournalEntry } from "./journal_line.ts";
 import { FAILED, type Row } from "./rows.ts";
 import { VERSION } from "../version.ts";
 

@@ -23,7 +23,7 @@ export interface QueuedSegment {
   /** Loss of each in nats. */
   readonly losses: Tensor;
   /** 1 for each that is right. */
-  readonly correct: Tensor;
+  readonly correct: Tensor<"u32">;
 }
 
 /** A model in training: forward, backward and AdamW (Loshchilov & Hutter 2019), all on the GPU. */
@@ -118,7 +118,7 @@ export class Trainer implements Disposable {
     tape: Tape,
     { sequences, time, rows, ...segment }: Segment,
     hidden: Variable,
-  ): { losses: Tensor; correct: Tensor } {
+  ): { losses: Tensor; correct: Tensor<"u32"> } {
     const gpu = this.#gpu;
     using indices = gpu.tensor([rows.length], rows, "u32");
     using labels = gpu.tensor([rows.length], segment.labels, "u32");

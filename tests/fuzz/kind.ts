@@ -14,16 +14,6 @@ export interface FuzzKind {
   readonly patience: number;
 }
 
-/** What is attacked, by name; opened in a process of its own. */
-export const KINDS: Readonly<Record<string, () => Promise<FuzzKind>>> = {
-  deno: async () => (await import("./kernels.ts")).onDeno(),
-  dawn: async () => (await import("./kernels.ts")).onDawn(),
-  files: async () => (await import("./files.ts")).FILES,
-  results: async () => (await import("./results.ts")).RESULTS,
-  kills: async () => (await import("./kills.ts")).KILLS,
-  broken: async () => (await import("./broken.ts")).BROKEN,
-};
-
 /** Fails where a refusal is not in our words: a mistake of the loader, not of the file. */
 export function checkRefusal(error: unknown): "refused" {
   if (error instanceof Error && /^(Cannot|Unknown) /.test(error.message)) return "refused";

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { JOURNAL, Journal, type JournalEntry, readJournal } from "../../tasks/sweep/journal.ts";
+import { JOURNAL, Journal, readJournal } from "../../tasks/sweep/journal.ts";
+import type { JournalEntry } from "../../tasks/sweep/journal_line.ts";
 import { formatRows, parseRows, type Row } from "../../tasks/sweep/rows.ts";
 import { writeReport } from "../../tasks/report/write.ts";
 import { exampleRows } from "../tasks/example_rows.ts";

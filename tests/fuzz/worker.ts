@@ -3,7 +3,7 @@
  * how it ends. The process that started it ends it where a case hangs.
  */
 import { Draws } from "./draws.ts";
-import { KINDS } from "./kind.ts";
+import { KINDS } from "./kinds.ts";
 
 const [name, seed, first, most] = Deno.args;
 const kind = await KINDS[name]();

@@ -75,7 +75,7 @@ const HEAD_SIZES = [[1, 1], [6, 10], [16, 16], [60, 64], [64, 64], [64, 128], [1
 interface Maker {
   (...shape: number[]): Tensor;
   when(given: boolean, ...shape: number[]): Tensor | undefined;
-  integers(...shape: number[]): Tensor;
+  integers(...shape: number[]): Tensor<"u32">;
   /** Stored in 16 bits. */
   halves(...shape: number[]): Tensor;
 }

@@ -9,20 +9,13 @@ import { parameterSpecifications } from "../../layers.ts";
 import type { Weights } from "../weights.ts";
 import { type Schema, showNames } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
+import type { ParameterSource } from "./parameter_source.ts";
 import type { CheckpointTensors } from "./tensors.ts";
+
+export type { ParameterSource };
 
 const LARGEST_F16 = 65504;
 const MISSHAPEN_SHOWN = 8;
-
-/** Where a checkpoint keeps one of a model's parameters. */
-export interface ParameterSource {
-  /** The stored tensor's name. */
-  readonly name: string;
-  /** The stored tensor's shape, where it is not the parameter's. */
-  readonly shape?: readonly number[];
-  /** From the stored elements to the parameter's; left out, they are the same ones in that order. */
-  readonly map?: (values: Float32Array) => Float32Array;
-}
 
 /** What a family makes of a checkpoint's `config.json`. */
 export interface PublishedModel {

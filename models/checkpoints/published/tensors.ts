@@ -1,6 +1,6 @@
 import { elementCount } from "../../../kernels/gpu/mod.ts";
 import type { Weights } from "../weights.ts";
-import type { ParameterSource } from "./family.ts";
+import type { ParameterSource } from "./parameter_source.ts";
 
 /**
  * A checkpoint's tensors by their names and shapes, read with checks: what does not say what it is

@@ -1,7 +1,15 @@
 import * as Plot from "@observablehq/plot";
 import { callNames, type Look } from "../theme.ts";
-import { drawLegendItem, layLegend, LEGEND_LINE, type LegendItem } from "./legend.ts";
-import { type Drawing, element, type PageLegendItem, render, type Tip, WIDTH } from "./picture.ts";
+import { drawLegendItem, layLegend, LEGEND_LINE } from "./legend.ts";
+import {
+  type Drawing,
+  element,
+  type LegendItem,
+  type PageLegendItem,
+  render,
+  type Tip,
+  WIDTH,
+} from "./picture.ts";
 
 /** A picture with two axes and a legend. */
 export interface Chart {

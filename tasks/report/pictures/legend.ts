@@ -1,19 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import type { Look } from "../theme.ts";
 import { dots } from "./marks.ts";
-import { DOCUMENT, element, WIDTH } from "./picture.ts";
-
-/** A line of a legend. */
-export interface LegendItem {
-  /** What the model is called, or the line that is of no model. */
-  readonly model: string;
-  /** What is said of it besides. */
-  readonly note?: string;
-  /** Whether it is a law of the model's sight, and which, not the model's own curve. */
-  readonly law?: "window" | "stacked";
-  /** The dashes of a line that is of no model. */
-  readonly dashes?: string;
-}
+import { DOCUMENT, element, type LegendItem, WIDTH } from "./picture.ts";
 
 /** How the laws' lines are dashed. */
 export const LAW_DASHES = { window: "2,3", stacked: "6,2,1,2", distance: "7,3,2,3" } as const;

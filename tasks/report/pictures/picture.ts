@@ -3,7 +3,6 @@ import { parseHTML } from "linkedom";
 import { shortened } from "../../names.ts";
 import { escape } from "../html.ts";
 import { literalColours, type Look } from "../theme.ts";
-import type { LegendItem } from "./legend.ts";
 
 /** A picture as it was drawn. */
 export interface Drawing {
@@ -15,6 +14,18 @@ export interface Drawing {
   readonly legendHeight?: number;
   /** What a pointer finds. */
   readonly tips?: readonly Tip[];
+}
+
+/** A line of a legend. */
+export interface LegendItem {
+  /** What the model is called, or the line that is of no model. */
+  readonly model: string;
+  /** What is said of it besides. */
+  readonly note?: string;
+  /** Whether it is a law of the model's sight, and which, not the model's own curve. */
+  readonly law?: "window" | "stacked";
+  /** The dashes of a line that is of no model. */
+  readonly dashes?: string;
 }
 
 /** An item of a legend with the look of its model, where it is of one. */

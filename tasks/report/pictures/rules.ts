@@ -1,6 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { tokens } from "../theme.ts";
-import type { LinePicture } from "./lines.ts";
+import type { LinePicture } from "./line_picture.ts";
 import { distinct } from "./picture.ts";
 
 /** A line with its text, which is drawn above the curves. */

@@ -204,7 +204,7 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
       logitsGradient: crossEntropyBackwardReference(x, y, weights.map((value) => value * 0.25)),
     });
     logSumExp[Symbol.dispose]();
-    const got = await hits.readIntegers();
+    const got = await hits.read();
     const wrong = got.findIndex((hit, i) => hit !== expected.correct[i]);
     if (wrong >= 0) throw new Error(`correct is ${got[wrong]} at ${wrong}`);
   },
@@ -361,7 +361,7 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     for (let i = 0; i < 5; i++) draws.poison({ x }, { chance: 0.3 });
     using logits = gpu.tensor([rows, vocabulary], x);
     using tokens = argmax(gpu, { logits }).tokens;
-    const got = await tokens.readIntegers();
+    const got = await tokens.read();
     const expected = argmaxReference(x, vocabulary);
     const wrong = got.findIndex((token, i) => token !== expected[i]);
     if (wrong >= 0) throw new Error(`row ${wrong} gives ${got[wrong]}, not ${expected[wrong]}`);

@@ -13,7 +13,7 @@ import {
   sumTo,
 } from "../../../kernels/arithmetic/mod.ts";
 import { combineReference, sumToReference } from "../../../kernels/arithmetic/reference.ts";
-import { elementCount } from "../../../kernels/gpu/mod.ts";
+import { type AnyTensor, elementCount, type Tensor } from "../../../kernels/gpu/mod.ts";
 import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
 
 const PAIRS: [number[], number[]][] = [
@@ -164,7 +164,7 @@ testKernel("arithmetic refuses shapes that do not fit", async () => {
     "time steps 2 to 4",
   );
   assertThrows(
-    () => gatherRows(gpu, { x: matrix, indices }),
+    () => gatherRows(gpu, { x: matrix, indices: indices as AnyTensor as Tensor<"u32"> }),
     RangeError,
     "Cannot run gatherRows() as indices must be u32: current data type is f32",
   );

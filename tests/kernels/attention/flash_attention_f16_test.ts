@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
+import type { AnyTensor, Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import {
   flashAttention,
   flashAttentionBackward,
@@ -127,7 +127,7 @@ Deno.test("attention refuses rows that are stored in two ways, and integers", as
   const shape = [1, 2, 1, 8];
   const whole = gpu.tensor(shape);
   const half = gpu.tensor(shape, undefined, "f16");
-  const integers = gpu.tensor(shape, undefined, "u32");
+  const integers = gpu.tensor(shape, undefined, "u32") as AnyTensor as Tensor;
   const refused: [Tensor, Tensor, Tensor, string][] = [
     [half, whole, half, "key must be f16: current data type is f32"],
     [whole, whole, half, "value must be f32: current data type is f16"],

@@ -1,4 +1,5 @@
 /** Logits so large that f32 is the limit: held against what a plain f32 program makes of them. */
+import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { assert } from "@std/assert";
 import {
   type AttentionOptions,
@@ -35,8 +36,7 @@ async function errorsOf(
     ...{ batch: BATCH, queryTime: TIME, keyTime: TIME, heads: 1, keyHeads: 1 },
     ...{ dim, valueDim: dim },
   };
-  const tensor = (x: Float32Array): ReturnType<typeof gpu.tensor> =>
-    gpu.tensor([BATCH, TIME, 1, dim], x);
+  const tensor = (x: Float32Array): Tensor => gpu.tensor([BATCH, TIME, 1, dim], x);
   const [query, key, value] = [inputs.query, inputs.key, inputs.value].map(tensor);
   const forward = flashAttention(gpu, { query, key, value }, options);
   const outputGradient = tensor(inputs.outputGradient);

@@ -4,6 +4,7 @@ import {
   embeddingBackwardReference,
   embeddingReference,
 } from "../../../kernels/embedding/reference.ts";
+import type { AnyTensor, Tensor } from "../../../kernels/gpu/mod.ts";
 import { assertClose, normals, testGpu, testKernel, testTilings, uniforms } from "../../testing.ts";
 
 for (
@@ -61,7 +62,7 @@ testKernel("embedding() refuses tokens that are floats", async () => {
   using tokens = gpu.tensor([2]);
   using weight = gpu.tensor([4, 4]);
   assertThrows(
-    () => embedding(gpu, { tokens, weight }),
+    () => embedding(gpu, { tokens: tokens as AnyTensor as Tensor<"u32">, weight }),
     RangeError,
     "Cannot run embedding() as tokens must be u32: current data type is f32",
   );

@@ -162,7 +162,7 @@ fn root() {
   const gpu = await testGpu();
   using y = gpu.tensor([6], undefined, "u32");
   gpu.dispatch(kernel, { constants: { COUNT: 3 }, write: { y }, workgroups: 1 });
-  assertEquals([...await y.readIntegers()], [0, 0, 0, 0, 13, 26]);
+  assertEquals([...await y.read()], [0, 0, 0, 0, 13, 26]);
   const wrong: [from: string, to: string, message: string][] = [
     ["x[i] = 10u * i;", "continue;", "made_up/root.wgsl:11: an unrolled loop cannot continue"],
     ["i < COUNT", "i < y[0]", "made_up/root.wgsl:9: y is no constant"],

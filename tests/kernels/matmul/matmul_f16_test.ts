@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { DataType } from "../../../kernels/gpu/mod.ts";
+import type { AnyTensor, DataType, Tensor } from "../../../kernels/gpu/mod.ts";
 import { matmul, type MatmulOptions } from "../../../kernels/matmul/mod.ts";
 import { matmulReference } from "../../../kernels/matmul/reference.ts";
 import { matmulTiling } from "../../../kernels/matmul/tiling.ts";
@@ -101,7 +101,7 @@ Deno.test("matmul() adds a product of f16 to what an f32 output held, and to an 
 Deno.test("matmul() refuses integers, and an output that is stored otherwise than asked for", async () => {
   const gpu = await testGpu();
   using a = gpu.tensor([2, 2]);
-  using integers = gpu.tensor([2, 2], undefined, "u32");
+  using integers = gpu.tensor([2, 2], undefined, "u32") as AnyTensor as Tensor;
   using half = gpu.tensor([2, 2], undefined, "f16");
   const refused: [() => unknown, string][] = [
     [() => matmul(gpu, { a: integers, b: a }), "a must be f32 or f16: current data type is u32"],

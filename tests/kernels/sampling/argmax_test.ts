@@ -12,7 +12,7 @@ for (const [rows, vocabulary] of [[1, 1], [65, 7], [100, 257], [3, 50_257]]) {
     for (const [tiling, gpu] of await testTilings()) {
       using logits = gpu.tensor([rows, vocabulary], x);
       using tokens = argmax(gpu, { logits }).tokens;
-      assertEquals(await tokens.readIntegers(), argmaxReference(x, vocabulary), tiling);
+      assertEquals(await tokens.read(), argmaxReference(x, vocabulary), tiling);
     }
   });
 }
@@ -36,7 +36,7 @@ for (const vocabulary of [1, 7, 257, 4096]) {
       for (const [tiling, gpu] of await testTilings()) {
         using logits = gpu.tensor([rows, vocabulary], x);
         using tokens = argmax(gpu, { logits }).tokens;
-        assertEquals(await tokens.readIntegers(), expected, tiling);
+        assertEquals(await tokens.read(), expected, tiling);
         assertEquals(argmaxReference(x, vocabulary), expected);
       }
     },
