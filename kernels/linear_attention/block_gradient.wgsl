@@ -10,6 +10,8 @@
 // Nothing is subtracted. j walks back, E_ij of all rows i with it.
 // Dispatch: one invocation per chunk, block, head and 4 keys.
 
+import package::linear_attention::tile::{BLOCK, HIGH, LOW, Row, by_key, by_token, products};
+
 override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override BONUS: bool = false;
@@ -35,75 +37,66 @@ struct Shape {
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4f>; // [rows, heads, key_vectors]
 @group(0) @binding(8) var<storage, read_write> log_decay_gradient: array<vec4f>; // [rows, heads, key_vectors]
 
-// One key dimension of the block: rows 0-3 and 4-7.
-struct Lane {
-  query_low: vec4f,
-  query_high: vec4f,
-  decay_low: vec4f, // E_ij
-  decay_high: vec4f,
-  query_gradient_low: vec4f,
-  query_gradient_high: vec4f,
-  log_decay_gradient_low: vec4f,
-  log_decay_gradient_high: vec4f,
+// What the block's tokens have of one key dimension.
+struct Dimension {
+  query: Row,
+  decay: Row, // E_ij of the tokens i
+  query_gradient: Row,
+  log_decay_gradient: Row,
   after: f32, // exp(sum of g after j)
   key_gradient: f32, // of j
 }
 
-const LOW = vec4u(0u, 1u, 2u, 3u);
-const HIGH = vec4u(4u, 5u, 6u, 7u);
-
-// Sums from each row to the last: x the four rows, y what comes after them.
-fn suffix_sums(x: vec4f, y: f32) -> vec4f {
-  let w = x.w + y;
-  let z = x.z + w;
-  let yy = x.y + z;
-  return vec4f(x.x + yy, yy, z, w);
+// The tokens from `first` on have x, those before it y.
+fn from_token(first: u32, x: Row, y: Row) -> Row {
+  return Row(
+    select(y[0], x[0], LOW >= vec4u(first)),
+    select(y[1], x[1], HIGH >= vec4u(first)),
+  );
 }
 
-// Adds to the decay's gradient of rows t the terms of rows i ≥ t, or i > t with BONUS.
-fn add_suffix_sums(lane: Lane, low: vec4f, high: vec4f, from_t: u32) -> Lane {
-  var out = lane;
-  var sums_high = suffix_sums(high, 0.0);
-  var sums_low = suffix_sums(low, sums_high.x);
-  if (BONUS) {
-    sums_low = vec4f(sums_low.yzw, sums_high.x);
-    sums_high = vec4f(sums_high.yzw, 0.0);
+// Adds to the decay's gradient of tokens t the terms of tokens i ≥ t, or i > t with BONUS.
+fn add_suffix_sums(dimension: Dimension, terms: Row, from_t: u32) -> Dimension {
+  var out = dimension;
+  var sums = Row();
+  var sum = 0.0;
+  @unroll
+  for (var n = 0u; n < BLOCK; n++) {
+    const i = BLOCK - 1u - n; // from the last
+    if (BONUS) {
+      sums[i / 4u][i % 4u] = sum;
+    }
+    sum += terms[i / 4u][i % 4u];
+    if (!BONUS) {
+      sums[i / 4u][i % 4u] = sum;
+    }
   }
-  out.log_decay_gradient_low += select(vec4f(), sums_low, LOW >= vec4u(from_t));
-  out.log_decay_gradient_high += select(vec4f(), sums_high, HIGH >= vec4u(from_t));
+  out.log_decay_gradient += from_token(from_t, sums, Row());
   return out;
 }
 
 // Token j: its key, decay, gradient from after the block, and column of B.
-fn add_token(lane: Lane, j: u32, key_j: f32, decay: f32, outside: f32, b_low: vec4f, b_high: vec4f) -> Lane {
-  var out = lane;
-  let read_low = b_low * lane.decay_low;
-  let read_high = b_high * lane.decay_high;
-  out.query_gradient_low += read_low * key_j;
-  out.query_gradient_high += read_high * key_j;
-  let pair_low = read_low * lane.query_low;
-  let pair_high = read_high * lane.query_high;
-  let from_outside = outside * lane.after;
-  out.key_gradient = from_outside + dot(pair_low + pair_high, vec4f(1.0));
-  out = add_suffix_sums(out, pair_low * key_j, pair_high * key_j, j + 1u);
-  let carried = from_outside * key_j;
-  out.log_decay_gradient_low += select(vec4f(), vec4f(carried), LOW > vec4u(j));
-  out.log_decay_gradient_high += select(vec4f(), vec4f(carried), HIGH > vec4u(j));
-  let from_row = select(j, j + 1u, BONUS);
-  out.decay_low *= select(vec4f(1.0), vec4f(decay), LOW >= vec4u(from_row));
-  out.decay_high *= select(vec4f(1.0), vec4f(decay), HIGH >= vec4u(from_row));
+fn add_token(dimension: Dimension, j: u32, key_j: f32, decay: f32, outside: f32, b: Row) -> Dimension {
+  var out = dimension;
+  let read = products(b, dimension.decay);
+  out.query_gradient += read * key_j;
+  let pairs = products(read, dimension.query);
+  let from_outside = outside * dimension.after;
+  out.key_gradient = from_outside + dot(pairs[0] + pairs[1], vec4f(1.0));
+  out = add_suffix_sums(out, pairs * key_j, j + 1u);
+  let carried = vec4f(from_outside * key_j);
+  out.log_decay_gradient += from_token(j + 1u, Row(carried, carried), Row());
+  out.decay = from_token(select(j, j + 1u, BONUS), out.decay * decay, out.decay);
   out.after *= decay;
   return out;
 }
 
-// The query's gradient from before the block: decayed to each row.
-fn finish(lane: Lane, outside_low: vec4f, outside_high: vec4f) -> Lane {
-  var out = lane;
-  let low = outside_low * lane.decay_low;
-  let high = outside_high * lane.decay_high;
-  out.query_gradient_low += low;
-  out.query_gradient_high += high;
-  return add_suffix_sums(out, low * lane.query_low, high * lane.query_high, 0u);
+// The query's gradient from before the block: decayed to each token.
+fn finish(dimension: Dimension, outside: Row) -> Dimension {
+  var out = dimension;
+  let from_outside = products(outside, dimension.decay);
+  out.query_gradient += from_outside;
+  return add_suffix_sums(out, products(from_outside, dimension.query), 0u);
 }
 
 fn log_decay_at(row: u32, head: u32, vector: u32) -> vec4f {
@@ -112,13 +105,6 @@ fn log_decay_at(row: u32, head: u32, vector: u32) -> vec4f {
     return log_decay[index * shape.key_vectors + vector];
   }
   return vec4f(log_decay[index / 4u][index % 4u]);
-}
-
-fn store(slot: u32, query_row: vec4f, log_decay_row: vec4f, keep: bool) {
-  if (keep) {
-    query_gradient[slot] = query_row;
-    log_decay_gradient[slot] += log_decay_row;
-  }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -136,40 +122,30 @@ fn block_gradient(
     return;
   }
   let rows = chunks[chunk];
-  let first = rows.x + block * 8u;
+  let first = rows.x + block * BLOCK;
   if (first >= rows.y) {
     return;
   }
-  let count = min(8u, rows.y - first);
+  let count = min(BLOCK, rows.y - first);
   let last = rows.y - 1u;
   let group = head / (shape.heads / shape.groups);
-  let row_low = min(first + LOW, vec4u(last));
-  let row_high = min(first + HIGH, vec4u(last));
-  let query_low = (row_low * shape.groups + group) * shape.key_vectors + vector;
-  let query_high = (row_high * shape.groups + group) * shape.key_vectors + vector;
-  let slot_low = (row_low * shape.heads + head) * shape.key_vectors + vector;
-  let slot_high = (row_high * shape.heads + head) * shape.key_vectors + vector;
-  let rows_low = vec4f(first + LOW <= vec4u(last));
-  let rows_high = vec4f(first + HIGH <= vec4u(last));
-  let q_low = transpose(mat4x4f(
-    vec4f(query[query_low.x]),
-    vec4f(query[query_low.y]),
-    vec4f(query[query_low.z]),
-    vec4f(query[query_low.w]),
-  ));
-  let q_high = transpose(mat4x4f(
-    vec4f(query[query_high.x]),
-    vec4f(query[query_high.y]),
-    vec4f(query[query_high.z]),
-    vec4f(query[query_high.w]),
-  ));
+  let stride = shape.heads * shape.key_vectors;
+  let base = first * stride + head * shape.key_vectors + vector;
+  var queries: array<vec4f, BLOCK>;
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    let row = min(first + i, last);
+    let token = vec4f(query[(row * shape.groups + group) * shape.key_vectors + vector]);
+    queries[i] = select(vec4f(), token, i < count);
+  }
+  let query_by_key = by_key(queries);
+  let ones = Row(vec4f(1.0), vec4f(1.0));
+  var dimensions: array<Dimension, 4>;
+  @unroll
+  for (var k = 0u; k < 4u; k++) {
+    dimensions[k] = Dimension(query_by_key[k], ones, Row(), Row(), 1.0, 0.0);
+  }
 
-  let one = vec4f(1.0);
-  let zero = vec4f();
-  var lane_x = Lane(q_low[0] * rows_low, q_high[0] * rows_high, one, one, zero, zero, zero, zero, 1.0, 0.0);
-  var lane_y = Lane(q_low[1] * rows_low, q_high[1] * rows_high, one, one, zero, zero, zero, zero, 1.0, 0.0);
-  var lane_z = Lane(q_low[2] * rows_low, q_high[2] * rows_high, one, one, zero, zero, zero, zero, 1.0, 0.0);
-  var lane_w = Lane(q_low[3] * rows_low, q_high[3] * rows_high, one, one, zero, zero, zero, zero, 1.0, 0.0);
   let line_vectors = shape.blocks * 2u;
   let column = (((shape.chunks + chunk) * shape.heads + head) * shape.blocks + block) * 8u *
     line_vectors + block * 2u;
@@ -178,72 +154,50 @@ fn block_gradient(
     let row = first + j;
     let key_j = vec4f(key[(row * shape.groups + group) * shape.key_vectors + vector]);
     let decay = exp(log_decay_at(row, head, vector));
-    let slot = (row * shape.heads + head) * shape.key_vectors + vector;
+    let slot = base + j * stride;
     let outside = key_gradient[slot];
-    var b_low = scores[column + j * line_vectors];
-    var b_high = scores[column + j * line_vectors + 1u];
+    let at = column + j * line_vectors;
+    var b = Row(scores[at], scores[at + 1u]);
     if (BONUS) {
-      b_low = select(b_low, zero, LOW == vec4u(j));
-      b_high = select(b_high, zero, HIGH == vec4u(j));
+      b = Row(
+        select(b[0], vec4f(), LOW == vec4u(j)),
+        select(b[1], vec4f(), HIGH == vec4u(j)),
+      );
     }
-    lane_x = add_token(lane_x, j, key_j.x, decay.x, outside.x, b_low, b_high);
-    lane_y = add_token(lane_y, j, key_j.y, decay.y, outside.y, b_low, b_high);
-    lane_z = add_token(lane_z, j, key_j.z, decay.z, outside.z, b_low, b_high);
-    lane_w = add_token(lane_w, j, key_j.w, decay.w, outside.w, b_low, b_high);
+    @unroll
+    for (var k = 0u; k < 4u; k++) {
+      dimensions[k] = add_token(dimensions[k], j, key_j[k], decay[k], outside[k], b);
+    }
     key_gradient[slot] = vec4f(
-      lane_x.key_gradient,
-      lane_y.key_gradient,
-      lane_z.key_gradient,
-      lane_w.key_gradient,
+      dimensions[0].key_gradient,
+      dimensions[1].key_gradient,
+      dimensions[2].key_gradient,
+      dimensions[3].key_gradient,
     );
   }
 
-  let outside_low = transpose(mat4x4f(
-    query_gradient[slot_low.x],
-    query_gradient[slot_low.y],
-    query_gradient[slot_low.z],
-    query_gradient[slot_low.w],
-  ));
-  let outside_high = transpose(mat4x4f(
-    query_gradient[slot_high.x],
-    query_gradient[slot_high.y],
-    query_gradient[slot_high.z],
-    query_gradient[slot_high.w],
-  ));
-  lane_x = finish(lane_x, outside_low[0], outside_high[0]);
-  lane_y = finish(lane_y, outside_low[1], outside_high[1]);
-  lane_z = finish(lane_z, outside_low[2], outside_high[2]);
-  lane_w = finish(lane_w, outside_low[3], outside_high[3]);
-  let dq_low = transpose(mat4x4f(
-    lane_x.query_gradient_low,
-    lane_y.query_gradient_low,
-    lane_z.query_gradient_low,
-    lane_w.query_gradient_low,
-  ));
-  let dq_high = transpose(mat4x4f(
-    lane_x.query_gradient_high,
-    lane_y.query_gradient_high,
-    lane_z.query_gradient_high,
-    lane_w.query_gradient_high,
-  ));
-  let dg_low = transpose(mat4x4f(
-    lane_x.log_decay_gradient_low,
-    lane_y.log_decay_gradient_low,
-    lane_z.log_decay_gradient_low,
-    lane_w.log_decay_gradient_low,
-  ));
-  let dg_high = transpose(mat4x4f(
-    lane_x.log_decay_gradient_high,
-    lane_y.log_decay_gradient_high,
-    lane_z.log_decay_gradient_high,
-    lane_w.log_decay_gradient_high,
-  ));
-  store(slot_low.x, dq_low[0], dg_low[0], first + 0u <= last);
-  store(slot_low.y, dq_low[1], dg_low[1], first + 1u <= last);
-  store(slot_low.z, dq_low[2], dg_low[2], first + 2u <= last);
-  store(slot_low.w, dq_low[3], dg_low[3], first + 3u <= last);
-  store(slot_high.x, dq_high[0], dg_high[0], first + 4u <= last);
-  store(slot_high.y, dq_high[1], dg_high[1], first + 5u <= last);
-  store(slot_high.z, dq_high[2], dg_high[2], first + 6u <= last);
-  store(slot_high.w, dq_high[3], dg_high[3], first + 7u <= last);
+  var outside: array<vec4f, BLOCK>;
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    outside[i] = query_gradient[base + min(i, count - 1u) * stride];
+  }
+  let outside_by_key = by_key(outside);
+  var query_gradients: array<Row, 4>;
+  var log_decay_gradients: array<Row, 4>;
+  @unroll
+  for (var k = 0u; k < 4u; k++) {
+    let finished = finish(dimensions[k], outside_by_key[k]);
+    query_gradients[k] = finished.query_gradient;
+    log_decay_gradients[k] = finished.log_decay_gradient;
+  }
+  let query_by_token = by_token(query_gradients);
+  let log_decay_by_token = by_token(log_decay_gradients);
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    if (i < count) {
+      let slot = base + i * stride;
+      query_gradient[slot] = query_by_token[i];
+      log_decay_gradient[slot] += log_decay_by_token[i];
+    }
+  }
 }

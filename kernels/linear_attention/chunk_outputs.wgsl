@@ -4,6 +4,8 @@
 // gradient after the chunk, transposed scores and tokens after i.
 // Dispatch: one invocation per chunk, block, head and tile of 8 tokens × 8 values in registers.
 
+import package::linear_attention::tile::{BLOCK, Row};
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 @link
@@ -33,18 +35,7 @@ struct Shape {
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<Element>>; // [rows, heads, value_vectors]
 
-// 8 values of a token.
-alias Row = mat2x4f;
-
-var<private> row0: Row;
-var<private> row1: Row;
-var<private> row2: Row;
-var<private> row3: Row;
-var<private> row4: Row;
-var<private> row5: Row;
-var<private> row6: Row;
-var<private> row7: Row;
-
+// Eight values of a token.
 fn store(row: u32, last: u32, column: u32, values: Row) {
   if (row <= last) {
     let slot = row * shape.heads * shape.value_vectors + column;
@@ -75,11 +66,14 @@ fn chunk_outputs(
     return;
   }
   let last = rows.y - 1u;
-  let row_low = min(first + vec4u(0u, 1u, 2u, 3u), vec4u(last));
-  let row_high = min(first + vec4u(4u, 5u, 6u, 7u), vec4u(last));
   let a_head = head / (shape.heads / shape.a_heads);
-  let a_low = u32(shape.a_offset) + (row_low * shape.a_heads + a_head) * shape.key_vectors;
-  let a_high = u32(shape.a_offset) + (row_high * shape.a_heads + a_head) * shape.key_vectors;
+  var a_at: array<u32, BLOCK>;
+  var sums: array<Row, BLOCK>;
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    let row = min(first + i, last) * shape.a_heads + a_head;
+    a_at[i] = u32(shape.a_offset) + row * shape.key_vectors;
+  }
   let border = ((chunk * shape.blocks + block) * shape.heads + head) * 3u * shape.key_vectors +
     select(0u, 2u * shape.key_vectors, reversed);
   let state = (chunk * shape.heads + head) * shape.key_vectors * 4u * shape.value_vectors +
@@ -101,22 +95,11 @@ fn chunk_outputs(
       decay.z * states[line + 2u * shape.value_vectors + 1u],
       decay.w * states[line + 3u * shape.value_vectors + 1u],
     );
-    let a0 = vec4f(a[a_low.x + vector]);
-    let a1 = vec4f(a[a_low.y + vector]);
-    let a2 = vec4f(a[a_low.z + vector]);
-    let a3 = vec4f(a[a_low.w + vector]);
-    let a4 = vec4f(a[a_high.x + vector]);
-    let a5 = vec4f(a[a_high.y + vector]);
-    let a6 = vec4f(a[a_high.z + vector]);
-    let a7 = vec4f(a[a_high.w + vector]);
-    row0 += Row(low * a0, high * a0);
-    row1 += Row(low * a1, high * a1);
-    row2 += Row(low * a2, high * a2);
-    row3 += Row(low * a3, high * a3);
-    row4 += Row(low * a4, high * a4);
-    row5 += Row(low * a5, high * a5);
-    row6 += Row(low * a6, high * a6);
-    row7 += Row(low * a7, high * a7);
+    @unroll
+    for (var i = 0u; i < BLOCK; i++) {
+      let x = vec4f(a[a_at[i] + vector]);
+      sums[i] += Row(low * x, high * x);
+    }
   }
 
   let line_vectors = shape.blocks * 2u;
@@ -140,29 +123,14 @@ fn chunk_outputs(
       vec4f(value[at.z + 1u]),
       vec4f(value[at.w + 1u]),
     );
-    let a0 = scores[line + 0u * line_vectors + vector];
-    let a1 = scores[line + 1u * line_vectors + vector];
-    let a2 = scores[line + 2u * line_vectors + vector];
-    let a3 = scores[line + 3u * line_vectors + vector];
-    let a4 = scores[line + 4u * line_vectors + vector];
-    let a5 = scores[line + 5u * line_vectors + vector];
-    let a6 = scores[line + 6u * line_vectors + vector];
-    let a7 = scores[line + 7u * line_vectors + vector];
-    row0 += Row(low * a0, high * a0);
-    row1 += Row(low * a1, high * a1);
-    row2 += Row(low * a2, high * a2);
-    row3 += Row(low * a3, high * a3);
-    row4 += Row(low * a4, high * a4);
-    row5 += Row(low * a5, high * a5);
-    row6 += Row(low * a6, high * a6);
-    row7 += Row(low * a7, high * a7);
+    @unroll
+    for (var i = 0u; i < BLOCK; i++) {
+      let x = scores[line + i * line_vectors + vector];
+      sums[i] += Row(low * x, high * x);
+    }
   }
-  store(first + 0u, last, column, row0);
-  store(first + 1u, last, column, row1);
-  store(first + 2u, last, column, row2);
-  store(first + 3u, last, column, row3);
-  store(first + 4u, last, column, row4);
-  store(first + 5u, last, column, row5);
-  store(first + 6u, last, column, row6);
-  store(first + 7u, last, column, row7);
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    store(first + i, last, column, sums[i]);
+  }
 }

@@ -10,6 +10,8 @@
 // decayed_key_j * gradient_j before any).
 // Dispatch: one invocation per chunk, block, head and tile of 8 tokens × 8 keys in registers.
 
+import package::linear_attention::tile::{BLOCK, Row};
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 @link
@@ -43,35 +45,9 @@ struct Shape {
 @if(HAS_CARRIED) // with decays
 @group(0) @binding(8) var<storage, read_write> carried: array<vec4f>;
 
-// 8 keys of a token.
-alias Row = mat2x4f;
-
-var<private> row0: Row;
-var<private> row1: Row;
-var<private> row2: Row;
-var<private> row3: Row;
-var<private> row4: Row;
-var<private> row5: Row;
-var<private> row6: Row;
-var<private> row7: Row;
-
-fn decay(low: vec4f, high: vec4f) {
-  row0 = Row(row0[0] * low, row0[1] * high);
-  row1 = Row(row1[0] * low, row1[1] * high);
-  row2 = Row(row2[0] * low, row2[1] * high);
-  row3 = Row(row3[0] * low, row3[1] * high);
-  row4 = Row(row4[0] * low, row4[1] * high);
-  row5 = Row(row5[0] * low, row5[1] * high);
-  row6 = Row(row6[0] * low, row6[1] * high);
-  row7 = Row(row7[0] * low, row7[1] * high);
-}
-
+// Eight keys of a token, 0 past the chunk's end.
 fn own_row(at: u32, inside: bool) -> Row {
   return Row(select(vec4f(), vec4f(decayed[at]), inside), select(vec4f(), vec4f(decayed[at + 1u]), inside));
-}
-
-fn products(a: Row, b: Row) -> Row {
-  return Row(a[0] * b[0], a[1] * b[1]);
 }
 
 fn store(row: u32, last: u32, column: u32, keys: Row) {
@@ -104,11 +80,13 @@ fn input_gradient(
     return;
   }
   let last = rows.y - 1u;
-  let row_low = min(first + vec4u(0u, 1u, 2u, 3u), vec4u(last));
-  let row_high = min(first + vec4u(4u, 5u, 6u, 7u), vec4u(last));
 
-  let x_low = (row_low * shape.heads + head) * shape.value_vectors;
-  let x_high = (row_high * shape.heads + head) * shape.value_vectors;
+  var x_at: array<u32, BLOCK>;
+  var sums: array<Row, BLOCK>;
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    x_at[i] = (min(first + i, last) * shape.heads + head) * shape.value_vectors;
+  }
   let state = ((chunk * shape.heads + head) * shape.key_vectors + key_vector) * 4u *
     shape.value_vectors;
   let line = state + vec4u(0u, 1u, 2u, 3u) * shape.value_vectors;
@@ -126,46 +104,28 @@ fn input_gradient(
       states[next_line.z + vector],
       states[next_line.w + vector],
     );
-    let x0 = vec4f(rows_of_values[x_low.x + vector]);
-    let x1 = vec4f(rows_of_values[x_low.y + vector]);
-    let x2 = vec4f(rows_of_values[x_low.z + vector]);
-    let x3 = vec4f(rows_of_values[x_low.w + vector]);
-    let x4 = vec4f(rows_of_values[x_high.x + vector]);
-    let x5 = vec4f(rows_of_values[x_high.y + vector]);
-    let x6 = vec4f(rows_of_values[x_high.z + vector]);
-    let x7 = vec4f(rows_of_values[x_high.w + vector]);
-    row0 += Row(x0 * low, x0 * high);
-    row1 += Row(x1 * low, x1 * high);
-    row2 += Row(x2 * low, x2 * high);
-    row3 += Row(x3 * low, x3 * high);
-    row4 += Row(x4 * low, x4 * high);
-    row5 += Row(x5 * low, x5 * high);
-    row6 += Row(x6 * low, x6 * high);
-    row7 += Row(x7 * low, x7 * high);
+    @unroll
+    for (var i = 0u; i < BLOCK; i++) {
+      let x = vec4f(rows_of_values[x_at[i] + vector]);
+      sums[i] += Row(x * low, x * high);
+    }
   }
-  decay(vec4f(shape.scale), vec4f(shape.scale));
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    sums[i] *= shape.scale;
+  }
 
   let other_head = head / (shape.heads / shape.other_heads);
   let stride = shape.other_heads * shape.key_vectors;
   let column = other_head * shape.key_vectors + key_vector;
   @if(HAS_CARRIED)
-  let own = u32(shape.own_offset) + column;
+  var own: array<Row, BLOCK>;
   @if(HAS_CARRIED)
-  let own0 = own_row(own + row_low.x * stride, first + 0u <= last);
-  @if(HAS_CARRIED)
-  let own1 = own_row(own + row_low.y * stride, first + 1u <= last);
-  @if(HAS_CARRIED)
-  let own2 = own_row(own + row_low.z * stride, first + 2u <= last);
-  @if(HAS_CARRIED)
-  let own3 = own_row(own + row_low.w * stride, first + 3u <= last);
-  @if(HAS_CARRIED)
-  let own4 = own_row(own + row_high.x * stride, first + 4u <= last);
-  @if(HAS_CARRIED)
-  let own5 = own_row(own + row_high.y * stride, first + 5u <= last);
-  @if(HAS_CARRIED)
-  let own6 = own_row(own + row_high.z * stride, first + 6u <= last);
-  @if(HAS_CARRIED)
-  let own7 = own_row(own + row_high.w * stride, first + 7u <= last);
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    let at = u32(shape.own_offset) + column + min(first + i, last) * stride;
+    own[i] = own_row(at, first + i <= last);
+  }
   let used_blocks = (rows.y - rows.x + 7u) / 8u;
   let line_vectors = shape.blocks * 2u;
   let copy = select(0u, shape.chunks, reversed);
@@ -178,9 +138,11 @@ fn input_gradient(
   for (var step = 0u; step <= steps; step++) {
     @if(HAS_CARRIED)
     if (!reversed || step == 0u) {
-      let sum = products(own0, row0) + products(own1, row1) + products(own2, row2) +
-        products(own3, row3) + products(own4, row4) + products(own5, row5) +
-        products(own6, row6) + products(own7, row7);
+      var sum = Row();
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        sum += Row(own[i][0] * sums[i][0], own[i][1] * sums[i][1]);
+      }
       var slot = ((chunk * shape.blocks + block) * shape.heads + head) * shape.key_vectors + key_vector;
       if (!reversed) {
         slot = (((chunk * shape.blocks + block) * shape.heads + head) * shape.blocks + step) *
@@ -196,7 +158,10 @@ fn input_gradient(
     @if(HAS_DECAYS) {
       let slot = (((chunk * shape.blocks + other) * shape.heads + head) * 3u + 1u) *
         shape.key_vectors + key_vector;
-      decay(decays[slot], decays[slot + 1u]);
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        sums[i] = Row(sums[i][0] * decays[slot], sums[i][1] * decays[slot + 1u]);
+      }
     }
     for (var vector = other * 2u; vector < other * 2u + 2u; vector++) {
       let at = u32(shape.other_offset) + column +
@@ -213,31 +178,16 @@ fn input_gradient(
         vec4f(decayed[at.z + 1u]),
         vec4f(decayed[at.w + 1u]),
       );
-      let b0 = scores[score_line + 0u * line_vectors + vector];
-      let b1 = scores[score_line + 1u * line_vectors + vector];
-      let b2 = scores[score_line + 2u * line_vectors + vector];
-      let b3 = scores[score_line + 3u * line_vectors + vector];
-      let b4 = scores[score_line + 4u * line_vectors + vector];
-      let b5 = scores[score_line + 5u * line_vectors + vector];
-      let b6 = scores[score_line + 6u * line_vectors + vector];
-      let b7 = scores[score_line + 7u * line_vectors + vector];
-      row0 += Row(low * b0, high * b0);
-      row1 += Row(low * b1, high * b1);
-      row2 += Row(low * b2, high * b2);
-      row3 += Row(low * b3, high * b3);
-      row4 += Row(low * b4, high * b4);
-      row5 += Row(low * b5, high * b5);
-      row6 += Row(low * b6, high * b6);
-      row7 += Row(low * b7, high * b7);
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        let x = scores[score_line + i * line_vectors + vector];
+        sums[i] += Row(low * x, high * x);
+      }
     }
   }
   let target_column = head * shape.key_vectors + key_vector;
-  store(first + 0u, last, target_column, row0);
-  store(first + 1u, last, target_column, row1);
-  store(first + 2u, last, target_column, row2);
-  store(first + 3u, last, target_column, row3);
-  store(first + 4u, last, target_column, row4);
-  store(first + 5u, last, target_column, row5);
-  store(first + 6u, last, target_column, row6);
-  store(first + 7u, last, target_column, row7);
+  @unroll
+  for (var i = 0u; i < BLOCK; i++) {
+    store(first + i, last, target_column, sums[i]);
+  }
 }

@@ -5,7 +5,8 @@
 // summed afterwards.
 
 override WORKGROUP_SIZE: u32 = 8u;
-override VECTORS: u32 = 16u; // 4, 8, 12 or 16
+@link
+const VECTORS: u32 = 16u; // 4, 8, 12 or 16
 override PER_KEY: bool = true; // log_decay per key; else per head
 
 @link
@@ -105,43 +106,10 @@ fn linear_attention_recurrent(
   bonus_at = head * shape.key_vectors;
   let first = tile * VECTORS;
   let cell = (sequence * shape.heads + head) * shape.key_vectors * 4u * shape.values + column;
-  var s0 = vec4f();
-  var s1 = vec4f();
-  var s2 = vec4f();
-  var s3 = vec4f();
-  var s4 = vec4f();
-  var s5 = vec4f();
-  var s6 = vec4f();
-  var s7 = vec4f();
-  var s8 = vec4f();
-  var s9 = vec4f();
-  var s10 = vec4f();
-  var s11 = vec4f();
-  var s12 = vec4f();
-  var s13 = vec4f();
-  var s14 = vec4f();
-  var s15 = vec4f();
-  s0 = load(cell, first + 0u);
-  s1 = load(cell, first + 1u);
-  s2 = load(cell, first + 2u);
-  s3 = load(cell, first + 3u);
-  if (VECTORS > 4u) {
-    s4 = load(cell, first + 4u);
-    s5 = load(cell, first + 5u);
-    s6 = load(cell, first + 6u);
-    s7 = load(cell, first + 7u);
-  }
-  if (VECTORS > 8u) {
-    s8 = load(cell, first + 8u);
-    s9 = load(cell, first + 9u);
-    s10 = load(cell, first + 10u);
-    s11 = load(cell, first + 11u);
-  }
-  if (VECTORS > 12u) {
-    s12 = load(cell, first + 12u);
-    s13 = load(cell, first + 13u);
-    s14 = load(cell, first + 14u);
-    s15 = load(cell, first + 15u);
+  var s: array<vec4f, VECTORS>;
+  @unroll
+  for (var i = 0u; i < VECTORS; i++) {
+    s[i] = load(cell, first + i);
   }
   let begin = bounds[sequence];
   let end = min(begin + shape.last, bounds[sequence + 1u]);
@@ -156,51 +124,15 @@ fn linear_attention_recurrent(
       head_decay = exp(log_decay[token / 4u][token % 4u]);
     }
     sum = 0.0;
-    s0 = advance(s0, first + 0u);
-    s1 = advance(s1, first + 1u);
-    s2 = advance(s2, first + 2u);
-    s3 = advance(s3, first + 3u);
-    if (VECTORS > 4u) {
-      s4 = advance(s4, first + 4u);
-      s5 = advance(s5, first + 5u);
-      s6 = advance(s6, first + 6u);
-      s7 = advance(s7, first + 7u);
-    }
-    if (VECTORS > 8u) {
-      s8 = advance(s8, first + 8u);
-      s9 = advance(s9, first + 9u);
-      s10 = advance(s10, first + 10u);
-      s11 = advance(s11, first + 11u);
-    }
-    if (VECTORS > 12u) {
-      s12 = advance(s12, first + 12u);
-      s13 = advance(s13, first + 13u);
-      s14 = advance(s14, first + 14u);
-      s15 = advance(s15, first + 15u);
+    @unroll
+    for (var i = 0u; i < VECTORS; i++) {
+      s[i] = advance(s[i], first + i);
     }
     partial[(tile * shape.rows * shape.heads + token) * shape.values + column] =
       shape.scale * sum;
   }
-  store(cell, first + 0u, s0);
-  store(cell, first + 1u, s1);
-  store(cell, first + 2u, s2);
-  store(cell, first + 3u, s3);
-  if (VECTORS > 4u) {
-    store(cell, first + 4u, s4);
-    store(cell, first + 5u, s5);
-    store(cell, first + 6u, s6);
-    store(cell, first + 7u, s7);
-  }
-  if (VECTORS > 8u) {
-    store(cell, first + 8u, s8);
-    store(cell, first + 9u, s9);
-    store(cell, first + 10u, s10);
-    store(cell, first + 11u, s11);
-  }
-  if (VECTORS > 12u) {
-    store(cell, first + 12u, s12);
-    store(cell, first + 13u, s13);
-    store(cell, first + 14u, s14);
-    store(cell, first + 15u, s15);
+  @unroll
+  for (var i = 0u; i < VECTORS; i++) {
+    store(cell, first + i, s[i]);
   }
 }

@@ -11,6 +11,7 @@ import input_gradient from "./input_gradient.wgsl" with { type: "text" };
 import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
 import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
 import pass_states from "./pass_states.wgsl" with { type: "text" };
+import tile from "./tile.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const LINEAR_ATTENTION = shaders("linear_attention", {
@@ -26,4 +27,5 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   linear_attention_recurrent,
   linear_attention_step,
   pass_states,
+  tile,
 });
