@@ -7,8 +7,8 @@ and 3.
 import sys
 
 import torch
-from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
-                          MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
+                          Gemma3ForConditionalGeneration, Gemma3TextConfig, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM)
 
 from published_reference import VOCABULARY, randomise, save
@@ -39,6 +39,15 @@ MODELS = {
         **SMALL, head_dim=12, query_pre_attn_scalar=20, sliding_window=20, sliding_window_pattern=3,
         rope_theta=1e6, rope_local_base_freq=1e3, rope_scaling={"rope_type": "linear", "factor": 8.0},
         final_logit_softcapping=2.0), GEMMA),
+    # With a tower for pictures, which text does not go through.
+    "gemma3": (Gemma3ForConditionalGeneration, Gemma3Config(
+        text_config={**SMALL, "head_dim": 12, "query_pre_attn_scalar": 20, "sliding_window": 20,
+                     "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+                     "num_key_value_heads": 4},
+        vision_config={"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+                       "num_attention_heads": 2, "image_size": 16, "patch_size": 8},
+        mm_tokens_per_image=4, attn_implementation="eager"),
+        {"centred_norms": None, "embedding": 0.1}),
 }
 
 for seed, (name, (kind, config, options)) in enumerate(MODELS.items(), start=20):

@@ -29,8 +29,12 @@ QWEN = {**SMALL, "num_hidden_layers": 3, "full_attention_interval": 3, "head_dim
         "linear_num_value_heads": 4, "rms_norm_eps": 1e-3}
 CENTRED = {"centred_norms": None, "step": -2.0}
 MODELS = {
-    # A quarter of a head turns: 4 of 16 elements.
-    "qwen3_5_text": (Qwen3_5ForCausalLM, Qwen3_5TextConfig(**QWEN, attention_bias=True), CENTRED),
+    # Heads as large as the published: a quarter of 256 elements turns.
+    "qwen3_5_text": (Qwen3_5ForCausalLM, Qwen3_5TextConfig(**QWEN | {
+        "head_dim": 256, "num_attention_heads": 2, "num_key_value_heads": 1,
+        "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 1,
+        "linear_num_value_heads": 2, "num_hidden_layers": 2, "full_attention_interval": 2},
+        attention_bias=True), CENTRED),
     # With a tower for pictures, which text does not go through, and positions stretched.
     "qwen3_5": (Qwen3_5ForConditionalGeneration, Qwen3_5Config(
         text_config={**QWEN, "tie_word_embeddings": True, "rope_parameters": {

@@ -3,7 +3,8 @@ parameters transformers gives to a model of each, made on the meta device; what 
 
     python published_sizes.py       # torch, transformers
 
-A config says what its publisher's says of sizes, in the words that it was published with.
+A config says what its publisher's says of sizes, in the words that it was published with. Of a model
+with several towers the one for text is counted.
 """
 import json
 
@@ -44,13 +45,17 @@ CONFIGS = {
         "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256,
         "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1000000,
         "rope_local_base_freq": 10000, "max_position_embeddings": 32768},
-    # Without its tower for pictures.
+    "google/gemma-3-4b-pt": {
+        "model_type": "gemma3", "text_config": {
+            "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
+            "num_hidden_layers": 34, "sliding_window": 1024,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0}}},
     "Qwen/Qwen3.5-27B": {
-        "model_type": "qwen3_5_text", "vocab_size": 248320, "hidden_size": 5120,
+        "model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text", "vocab_size": 248320, "hidden_size": 5120,
         "intermediate_size": 17408, "num_hidden_layers": 64, "num_attention_heads": 24,
         "num_key_value_heads": 4, "head_dim": 256, "full_attention_interval": 4,
         "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
-        "linear_num_key_heads": 16, "linear_num_value_heads": 48, "tie_word_embeddings": False},
+        "linear_num_key_heads": 16, "linear_num_value_heads": 48, "tie_word_embeddings": False}},
     "allenai/Olmo-Hybrid-7B": {
         "model_type": "olmo_hybrid", "vocab_size": 100352, "hidden_size": 3840,
         "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 30,
@@ -97,7 +102,7 @@ CONFIGS = {
 sizes = {}
 for name, config in CONFIGS.items():
     with torch.device("meta"):
-        made = AutoConfig.for_model(**config)
+        made = AutoConfig.for_model(**config.get("text_config", config))
         model = AutoModelForCausalLM.from_config(made)
         # A module that is tied on the meta device has its parameters twice.
         model.tie_weights()

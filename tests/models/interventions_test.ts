@@ -3,6 +3,7 @@ import {
   architecture,
   ARCHITECTURES,
   intervene,
+  loadModel,
   mixersOf,
   Model,
   type ModelConfiguration,
@@ -11,6 +12,7 @@ import {
 import { sightOf, stateBytesOf } from "../../models/layers.ts";
 import { alibiSlopes } from "../../models/mixers/alibi.ts";
 import { assertClose, testGpu } from "../testing.ts";
+import { FOLDER } from "./published_checkpoints.ts";
 
 const TRANSFORMER = architecture("transformer", { vocabulary: 32, width: 32 });
 const CONTEXT = { trainLength: 16 };
@@ -183,6 +185,27 @@ Deno.test("YaRN scales what turns of a head, and no more", () => {
   assertEquals(yarn().rotaryGain, undefined);
   assertEquals(yarn(4).scale, undefined);
   assertEquals(yarn(4).rotaryGain, gain);
+});
+
+Deno.test("published hybrids are changed as they are loaded, and stream as they read whole", async () => {
+  const gpu = await testGpu();
+  for (const name of ["falcon_h1", "olmo_hybrid_rotary", "qwen3_5", "lfm2", "gemma3_text"]) {
+    const folder = `${FOLDER}/${name}`;
+    using model = await loadModel(gpu, folder, {
+      configure: (configuration) => intervene(configuration, ["window9", "nope"], CONTEXT),
+    });
+    using unchanged = await loadModel(gpu, folder);
+    const tokens = tokensOf(70);
+    using whole = model.forward(tokens);
+    using other = unchanged.forward(tokens);
+    const first = model.advance(tokens.subarray(0, 33));
+    const rest = model.advance(tokens.subarray(33), first.state);
+    const read = await gpu.read([whole, other, first.logits, rest.logits]);
+    const [values, before, ...parts] = read.map((part) => Array.from(part));
+    assertClose(parts.flat(), values, 1e-4, name);
+    assert(values.some((value, i) => Math.abs(value - before[i]) > 1e-2), `${name} is changed`);
+    for (const tensor of [first.logits, rest.logits, rest.state]) tensor[Symbol.dispose]();
+  }
 });
 
 Deno.test("attention beside another mixer is changed, and its window counts", () => {

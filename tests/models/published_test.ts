@@ -31,6 +31,7 @@ for (
     "smollm3",
     "gemma2",
     "gemma3_text",
+    "gemma3",
     "qwen3_5_text",
     "qwen3_5",
     "olmo_hybrid",

@@ -1,7 +1,17 @@
 import * as v from "valibot";
 import type { LayerConfiguration } from "../../configuration.ts";
-import { FLAG, LAYERS, oneOf, only, POSITIVE, type Schema, SIZE } from "../../schema.ts";
-import type { CheckpointConfig } from "./config.ts";
+import {
+  FLAG,
+  HEADS,
+  LAYERS,
+  oneOf,
+  only,
+  POSITIVE,
+  type Schema,
+  SIZE,
+  VOCABULARY,
+} from "../../schema.ts";
+import { CheckpointConfig } from "./config.ts";
 import {
   isTransformers,
   type PublishedFamily,
@@ -21,6 +31,7 @@ import {
   readHeads,
   readTransformers,
   type Sources,
+  type TransformersModel,
   windowField,
 } from "./transformers.ts";
 
@@ -49,6 +60,10 @@ const GEMMA_2 = v.object({
 });
 const GEMMA_3 = v.object({
   ...FIELDS,
+  // The configs of models with several towers leave these out.
+  vocab_size: v.nullish(VOCABULARY, 262_208),
+  num_attention_heads: v.nullish(HEADS, 8),
+  num_key_value_heads: v.nullish(HEADS, 4),
   final_logit_softcapping: capField(null),
   sliding_window_pattern: v.nullish(LAYERS, 6),
   rope_parameters: v.nullish(
@@ -57,6 +72,10 @@ const GEMMA_3 = v.object({
   rope_theta: v.nullish(POSITIVE, 1e6),
   rope_local_base_freq: v.nullish(POSITIVE, 1e4),
 });
+
+const TOWERS = v.object({ text_config: v.looseObject({}, "an object") });
+/** The tower for pictures, what leads from it, and a head that is tied. */
+const OTHER_TOWERS = /^(model\.)?(vision_tower|multi_modal_projector)\.|^language_model\.lm_head\./;
 
 /** Gemma 2 in transformers' layout: every other layer has a window, and attention a soft cap. */
 export const gemma2: PublishedFamily = publishedFamily({
@@ -76,33 +95,52 @@ export const gemma2: PublishedFamily = publishedFamily({
 });
 
 /**
- * Gemma 3's language models in transformers' layout: every sixth layer sees all, the others have a window
+ * Gemma 3's models of text in transformers' layout: every sixth layer sees all, the others have a window
  * and another rotary base; queries and keys are normed.
  */
 export const gemma3: PublishedFamily = publishedFamily({
   sign: '"architectures": ["Gemma3ForCausalLM"]',
   matches: (config) => isTransformers(config, "Gemma3ForCausalLM", "gemma3_text"),
   schema: GEMMA_3,
-  read(
-    { rope_parameters: rope, rope_local_base_freq: localBase, ...config },
-    file,
-  ): PublishedModel {
-    // What stretches positions acts on the layers without a window alone.
-    const full = { ...config, rope_parameters: rope?.full_attention };
-    const window = { rope_parameters: rope?.sliding_attention, rope_theta: localBase };
-    return read(full, file, {
-      family: "gemma3",
-      every: config.sliding_window_pattern,
-      attention: { queryKeyNorm: "head", normEpsilon: config.rms_norm_eps },
-      rotary: {
-        full: readRotary(full, file, config.head_dim, "whole"),
-        window: readRotary(window, file, config.head_dim, "whole"),
-      },
+  read: (config, file) => readGemma3(config, file),
+});
+
+/** Gemma 3 with a tower for pictures, which is left out. */
+export const gemma3Towers: PublishedFamily = publishedFamily({
+  sign: '"architectures": ["Gemma3ForConditionalGeneration"]',
+  matches: (config) => isTransformers(config, "Gemma3ForConditionalGeneration", "gemma3"),
+  schema: TOWERS,
+  read({ text_config: text }, file): PublishedModel {
+    const within = new CheckpointConfig(text, `${file.source}, "text_config"`);
+    return readGemma3(within.check(GEMMA_3), within, {
+      prefixes: ["language_model.model", "model.language_model"],
+      besides: OTHER_TOWERS,
     });
   },
 });
 
-interface Gemma {
+function readGemma3(
+  config: v.InferOutput<typeof GEMMA_3>,
+  file: CheckpointConfig,
+  towers: Pick<TransformersModel, "prefixes" | "besides"> = {},
+): PublishedModel {
+  const { rope_parameters: rope, rope_local_base_freq: localBase, ...rest } = config;
+  // What stretches positions acts on the layers without a window alone.
+  const full = { ...rest, rope_parameters: rope?.full_attention };
+  const window = { rope_parameters: rope?.sliding_attention, rope_theta: localBase };
+  return read(full, file, {
+    family: "gemma3",
+    every: config.sliding_window_pattern,
+    attention: { queryKeyNorm: "head", normEpsilon: config.rms_norm_eps },
+    rotary: {
+      full: readRotary(full, file, config.head_dim, "whole"),
+      window: readRotary(window, file, config.head_dim, "whole"),
+    },
+    ...towers,
+  });
+}
+
+interface Gemma extends Pick<TransformersModel, "prefixes" | "besides"> {
   readonly family: string;
   /** One layer in so many has no window. */
   readonly every: number;
@@ -125,8 +163,11 @@ function read(
     { full_attention: "full", sliding_attention: "window" } as const,
     (index) => (index + 1) % of.every === 0 ? "full" : "window",
   );
+  const { family, prefixes, besides } = of;
   return readTransformers(config, {
-    family: of.family,
+    family,
+    prefixes,
+    besides,
     embeddingScale: Math.sqrt(config.hidden_size),
     ...(cap !== null && { logitSoftCap: cap }),
     layers: types.map((type): LayerConfiguration => ({

@@ -102,7 +102,7 @@ export const nemotronH: PublishedFamily = publishedFamily({
     return readTransformers({ ...config, rms_norm_eps: config.layer_norm_epsilon }, {
       family: "nemotron-h",
       layers: types.map((type) => layers[type]),
-      prefix: "backbone",
+      prefixes: ["backbone"],
       sources(layer, index): Sources {
         const mixer = `${layer}.mixer`;
         if (types[index] === "perceptron") {

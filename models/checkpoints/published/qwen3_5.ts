@@ -91,7 +91,7 @@ function read(
   );
   return readTransformers(config, {
     family: "qwen3.5",
-    prefix,
+    prefixes: [prefix],
     layers: types.map((type): LayerConfiguration => ({
       mixer: type === "delta" ? delta : {
         kind: "attention",

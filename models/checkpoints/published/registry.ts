@@ -7,7 +7,7 @@ import type { BareFamily, PublishedFamily, PublishedModel } from "./family.ts";
 import { falconH1 } from "./falcon_h1.ts";
 import { gatedDeltaNet } from "./gated_deltanet.ts";
 import { gatedDeltaProduct } from "./gated_deltaproduct.ts";
-import { gemma2, gemma3 } from "./gemma.ts";
+import { gemma2, gemma3, gemma3Towers } from "./gemma.ts";
 import { gla } from "./gla.ts";
 import { graniteHybrid } from "./granite.ts";
 import { hgrn } from "./hgrn.ts";
@@ -45,6 +45,7 @@ const FAMILIES: readonly PublishedFamily[] = [
   smolLm3,
   gemma2,
   gemma3,
+  gemma3Towers,
   mamba,
   falconMamba,
   mamba2,

@@ -173,18 +173,29 @@ function sourceOf(source: string | ParameterSource): ParameterSource {
   return typeof source === "string" ? { name: source } : source;
 }
 
-/** A source whose elements are changed one by one, behind what it does to them itself. */
+/** A source whose elements are changed behind what it does to them itself. */
 function changedSource(
   source: string | ParameterSource,
-  change: (value: number, index: number, values: Float32Array) => number,
+  change: (from: Float32Array, to: Float32Array) => void,
 ): ParameterSource {
-  const { map, ...stored } = sourceOf(source);
-  return { ...stored, map: (values) => (map ? map(values) : values).map(change) };
+  const { map = (values: Float32Array): Float32Array => values, ...stored } = sourceOf(source);
+  return {
+    ...stored,
+    map(values): Float32Array {
+      const mapped = map(values);
+      const changed = new Float32Array(mapped.length);
+      change(mapped, changed);
+      return changed;
+    },
+  };
 }
 
 /** A parameter that is stored without a constant factor. */
 export function scaledSource(source: string | ParameterSource, factor: number): ParameterSource {
-  return factor === 1 ? sourceOf(source) : changedSource(source, (value) => factor * value);
+  if (factor === 1) return sourceOf(source);
+  return changedSource(source, (from, to) => {
+    for (let i = 0; i < from.length; i++) to[i] = factor * from[i];
+  });
 }
 
 /** A parameter whose rows are stored without a constant factor each. */
@@ -192,10 +203,10 @@ export function scaledRows(
   source: string | ParameterSource,
   factors: readonly number[],
 ): ParameterSource {
-  return changedSource(
-    source,
-    (value, index, { length }) => value * factors[Math.floor(index * factors.length / length)],
-  );
+  return changedSource(source, (from, to) => {
+    const columns = from.length / factors.length;
+    for (let i = 0; i < from.length; i++) to[i] = factors[Math.floor(i / columns)] * from[i];
+  });
 }
 
 /** Sources with the weights and the bias of one linear map scaled. */
@@ -216,7 +227,7 @@ export function centredNorms(sources: Sources): Sources {
       name,
       // Not those of a linear RNN's heads, which are as most.
       /norm\.weight$/.test(name) && name !== "mixer.norm.weight"
-        ? changedSource(source, (value) => 1 + value)
+        ? changedSource(source, (from, to) => to.set(from.map((value) => 1 + value)))
         : source,
     ]),
   );
@@ -237,8 +248,8 @@ export interface TransformersModel
   readonly outer?: Sources;
   /** Whether the norms multiply by 1 + weight. @default false */
   readonly centredNorms?: boolean;
-  /** What all names but the head's begin with. @default "model" */
-  readonly prefix?: string;
+  /** What all names but the head's begin with, in one layout or several. @default ["model"] */
+  readonly prefixes?: readonly string[];
   /** Tensors that a checkpoint may hold besides. */
   readonly besides?: RegExp;
 }
@@ -248,20 +259,24 @@ export function readTransformers(
   config: v.InferOutput<typeof FIELDS>,
   of: TransformersModel,
 ): PublishedModel {
-  const { family, layers, embeddingScale, logitScale, logitSoftCap, prefix = "model" } = of;
+  const { family, layers, embeddingScale, logitScale, logitSoftCap } = of;
+  const { prefixes = ["model"] } = of;
   const trainedLength = readTrainedLength(config);
-  const outer: Sources = {
-    "embedding.weight": `${prefix}.embed_tokens.weight`,
-    "norm.weight": `${prefix}.norm.weight`,
-    "head.weight": "lm_head.weight",
-    ...of.outer,
-  };
   const norms = of.centredNorms ? centredNorms : (sources: Sources): Sources => sources;
-  const sourcesBy = (table: (layer: string, index: number) => Sources): PublishedModel["sources"] =>
-    sourcesOf(
-      norms(outer),
-      layers.map((_, index) => norms(table(`${prefix}.layers.${index}`, index))),
-    );
+  const tables = [of.sources, ...(of.otherSources ?? [])];
+  const [sources, ...otherSources] = prefixes.flatMap((prefix) =>
+    tables.map((table) =>
+      sourcesOf(
+        norms({
+          "embedding.weight": `${prefix}.embed_tokens.weight`,
+          "norm.weight": `${prefix}.norm.weight`,
+          "head.weight": "lm_head.weight",
+          ...of.outer,
+        }),
+        layers.map((_, index) => norms(table(`${prefix}.layers.${index}`, index))),
+      )
+    )
+  );
   return {
     ...(trainedLength !== undefined && { trainedLength }),
     configuration: {
@@ -275,8 +290,8 @@ export function readTransformers(
       ...(logitSoftCap !== undefined && { logitSoftCap }),
       layers,
     },
-    sources: sourcesBy(of.sources),
-    ...(of.otherSources && { otherSources: of.otherSources.map(sourcesBy) }),
+    sources,
+    ...(otherSources.length > 0 && { otherSources }),
     besides: of.besides ?? /\.rotary_emb\.inv_freq$/,
   };
 }
