@@ -219,6 +219,6 @@ function checkInputs(
     inputs,
     options,
     { LOW_RANK: false, DECAYED: logDecay !== undefined, PER_CHANNEL: perChannel },
-    1 / Math.sqrt(keyDim),
+    1 / Math.sqrt(Math.max(1, keyDim)),
   );
 }

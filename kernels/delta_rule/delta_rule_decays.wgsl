@@ -5,7 +5,7 @@
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per border and quad of channels.
 
 import package::delta_rule::blocks::shape;
-import package::delta_rule::exponential::exponential;
+import package::delta_rule::exponential::exponential_quad;
 import package::delta_rule::workspace::{decay_at, span_at};
 
 override WORKGROUP_SIZE: u32 = 32u;
@@ -58,9 +58,9 @@ fn delta_rule_decays(
     }
     if (block == begin) {
       decays[decay_at(unit, block, quad)] = mat4x4f(
-        exponential(rows[0]), exponential(rows[1]), exponential(rows[2]), exponential(rows[3]),
+        exponential_quad(rows[0]), exponential_quad(rows[1]), exponential_quad(rows[2]), exponential_quad(rows[3]),
       );
     }
-    spans[span_at(unit, begin, block + 1u, quad)] = exponential(sum);
+    spans[span_at(unit, begin, block + 1u, quad)] = exponential_quad(sum);
   }
 }

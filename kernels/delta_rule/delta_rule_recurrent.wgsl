@@ -1,12 +1,14 @@
 // Token by token, with S the state and D its decay:
 //   delta rule: S̃ = D * S, S' = S̃ + k (beta (v - kᵀ S̃))ᵀ;  with LOW_RANK: S' = D * S + b (aᵀ S) + k vᵀ;
 //   o = scale * qᵀ S'.
-// Dispatch: folded; one invocation per sequence, head and column of the state.
+// Dispatch: x = sequences, y = heads, z = groups of invocations, one per column of the state.
+
+import package::delta_rule::exponential::exponential;
 
 override WORKGROUP_SIZE: u32 = 32u;
 
 struct Shape {
-  batch: u32,
+  first_sequence: u32, // this dispatch's first
   time: u32,
   begin: u32, // this dispatch walks from begin to end
   end: u32,
@@ -31,16 +33,14 @@ struct Shape {
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn delta_rule_recurrent(
   @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
-  let column = index % shape.value_dim;
-  let head = index / shape.value_dim % shape.heads;
-  let sequence = index / (shape.value_dim * shape.heads);
-  if (sequence >= shape.batch) {
+  let column = workgroup.z * WORKGROUP_SIZE + local.x;
+  if (column >= shape.value_dim) {
     return;
   }
+  let sequence = shape.first_sequence + workgroup.x;
+  let head = workgroup.y;
   let s = (sequence * shape.heads + head) * shape.key_dim * shape.value_dim + column;
   for (var t = shape.begin; t < shape.end; t++) {
     let row = sequence * shape.time + t;
@@ -48,12 +48,12 @@ fn delta_rule_recurrent(
     let k = (row * shape.key_heads + head / (shape.heads / shape.key_heads)) * shape.key_dim;
     let v = value[entry * shape.value_dim + column];
     var seen = 0.0;
-    @if(DECAYED && !PER_CHANNEL) let decay = exp(log_decay[entry]);
+    @if(DECAYED && !PER_CHANNEL) let decay = exponential(log_decay[entry]);
     for (var d = 0u; d < shape.key_dim; d++) {
       @if(LOW_RANK) seen += a[k + d] * state[s + d * shape.value_dim];
       @if(!LOW_RANK) {
         var decayed = state[s + d * shape.value_dim];
-        @if(PER_CHANNEL) let decay = exp(log_decay[entry * shape.key_dim + d]);
+        @if(PER_CHANNEL) let decay = exponential(log_decay[entry * shape.key_dim + d]);
         @if(DECAYED) decayed *= decay;
         @if(DECAYED) state[s + d * shape.value_dim] = decayed;
         seen += key[k + d] * decayed;
@@ -63,7 +63,7 @@ fn delta_rule_recurrent(
     var sum = 0.0;
     for (var d = 0u; d < shape.key_dim; d++) {
       let before = state[s + d * shape.value_dim];
-      @if(LOW_RANK) let after = exp(log_decay[k + d]) * before + b[k + d] * seen + key[k + d] * v;
+      @if(LOW_RANK) let after = exponential(log_decay[k + d]) * before + b[k + d] * seen + key[k + d] * v;
       @else let after = before + key[k + d] * update;
       state[s + d * shape.value_dim] = after;
       sum += query[k + d] * after;

@@ -5,6 +5,8 @@ import { checkTensor, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.
 export const BLOCK = 4;
 /** Rows of a tile of blocks that an invocation keeps in registers: a chunk is whole tiles. */
 const TILE = 16;
+/** The most rows of a chunk: pairs of all of them are in memory at once, and loops walk through them. */
+const MOST_ROWS = 1024;
 const DEFAULT_WORKSPACE_BYTES = 128 * 2 ** 20;
 /** Chunks of a sequence that are worked on at once where they fit: fewer, and there are more spans. */
 const CHUNKS_AT_ONCE = 8;
@@ -19,7 +21,7 @@ export interface DeltaRuleOptions {
    */
   readonly scale?: number;
   /**
-   * Rows per chunk, a multiple of 16. It changes the time taken, not the result.
+   * Rows per chunk, a multiple of 16 up to 1024. It changes the time taken, not the result.
    *
    * @default {16}
    */
@@ -108,7 +110,7 @@ export function planChunks(
   const { workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
   const [batch, time, heads, valueDim] = value.shape;
   const [, , keyHeads, keyDim] = key.shape;
-  if (options.scale !== undefined && !Number.isFinite(scale)) {
+  if (options.scale !== undefined && !Number.isFinite(Math.fround(scale))) {
     throw new RangeError(
       `Cannot run ${op}() as scale must be a finite number: current value is ${scale}`,
     );
@@ -116,6 +118,11 @@ export function planChunks(
   if (!Number.isInteger(chunkSize) || chunkSize < TILE || chunkSize % TILE !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a multiple of ${TILE}: current value is ${chunkSize}`,
+    );
+  }
+  if (chunkSize > MOST_ROWS) {
+    throw new RangeError(
+      `Cannot run ${op}() as chunkSize must be at most ${MOST_ROWS}: current value is ${chunkSize}`,
     );
   }
   if (!(workspaceBytes > 0)) {

@@ -19,14 +19,18 @@ export function workTokenByToken(
   const { query, key, value, beta, a, b, logDecay } = inputs;
   const [batch, time] = value.shape;
   const slice = Math.max(1, Math.floor(LOOP_ITERATIONS / (2 * keyDim + 5)));
-  for (let begin = 0; begin < time; begin += slice) {
-    const end = Math.min(begin + slice, time);
-    gpu.dispatch(RECURRENT, {
-      constants: { ...conditions, WORKGROUP_SIZE: workgroupSize },
-      uniform: { batch, time, begin, end, heads, keyHeads, keyDim, valueDim, scale },
-      read: { query, key, value, beta, a, b, logDecay },
-      write: { output, state: finalState },
-      workgroups: Math.ceil(batch * heads * valueDim / workgroupSize),
-    });
+  const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+  for (let firstSequence = 0; firstSequence < batch; firstSequence += most) {
+    const sequences = Math.min(most, batch - firstSequence);
+    for (let begin = 0; begin < time; begin += slice) {
+      const end = Math.min(begin + slice, time);
+      gpu.dispatch(RECURRENT, {
+        constants: { ...conditions, WORKGROUP_SIZE: workgroupSize },
+        uniform: { firstSequence, time, begin, end, heads, keyHeads, keyDim, valueDim, scale },
+        read: { query, key, value, beta, a, b, logDecay },
+        write: { output, state: finalState },
+        workgroups: [sequences, heads, Math.ceil(valueDim / workgroupSize)],
+      });
+    }
   }
 }
