@@ -293,6 +293,8 @@ function assemble(
   const directives = new Set<string>();
   const declarations: LinkedDeclaration[] = [];
   const pieces: Piece[] = [];
+  // First of all: naga 29 fails where an array's size takes overrides and another override follows it.
+  const overrides: Piece[] = [];
   for (const module of modules) {
     let used = false;
     for (const declaration of module.declarations) {
@@ -304,7 +306,7 @@ function assemble(
       if (keyword === "alias" && /= (?:f16|vec\dh);/.test(text)) directives.add("enable f16;");
       const tokens = keyword === "var" || keyword === "struct" ? tokensOf(text) : [];
       declarations.push({ keyword, name, tokens });
-      pieces.push(...found.pieces, {
+      (keyword === "override" ? overrides : pieces).push(...found.pieces, {
         text: "\n",
         module,
         start: declarationEnd(module, declaration),
@@ -315,11 +317,12 @@ function assemble(
       if (condition === undefined || holds(condition, module)) directives.add(text);
     }
   }
+  const all = [...overrides, ...pieces];
   return {
-    code: pieces.map(({ text }) => text).join(""),
+    code: all.map(({ text }) => text).join(""),
     directives: [...directives],
     declarations,
-    pieces,
+    pieces: all,
   };
 }
 

@@ -223,3 +223,37 @@ Deno.test("the compiler's words point at the file and the line that a person wro
   const own = await run({ root: unrolled, twice: TWICE });
   assertStringIncludes(own, "made_up/root.wgsl:18:11");
 });
+
+Deno.test("overrides come before all else: naga fails where an array's size takes one before another", async () => {
+  const kernel = shader({
+    sized: `override LANES: u32 = 4u;
+override ROWS: u32 = 1u;
+
+var<workgroup> partial: array<f32, LANES * ROWS>;
+
+fn keep(at: u32, value: f32) -> f32 {
+  partial[at] = value;
+  return partial[at];
+}
+`,
+    root: `import package::made_up::sized::keep;
+import package::made_up::sized::LANES;
+import package::made_up::sized::ROWS;
+
+override OFFSET: f32 = 1.0;
+
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(LANES, ROWS)
+fn root(@builtin(local_invocation_index) at: u32) {
+  y[at] = keep(at, OFFSET);
+}
+`,
+  });
+  const { code } = kernel.variant({});
+  assert(code.indexOf("override OFFSET") < code.indexOf("var<workgroup>"), code);
+  const gpu = await testGpu();
+  using y = gpu.tensor([4]);
+  gpu.dispatch(kernel, { constants: { OFFSET: 2 }, write: { y }, workgroups: 1 });
+  assertEquals([...await y.read()], [2, 2, 2, 2]);
+});
