@@ -84,7 +84,9 @@ export async function tellResults(
   print(`${visible(join(out, RESULTS))}  ${rows.length} rows`);
   if (trainings.length > 0) {
     print(
-      `${visible(join(out, VARIANTS))}  ${compared.length} rows, the models' seeds taken together`,
+      `${
+        visible(join(out, VARIANTS))
+      }  ${compared.length} rows, of the variants at their best rates`,
     );
   }
   print(`${visible(files.page)}  the report, with ${files.pictures.length} pictures beside it`);

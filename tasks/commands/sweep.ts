@@ -66,7 +66,7 @@ export const SWEEP: CommandSpecification = {
   details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")}.
 A cell is one model, task, length, depth, load and seed; its result is on the disk before the next
 begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
-machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and the pictures as SVG.
+machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and its pictures.
 Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.`,
 };
 

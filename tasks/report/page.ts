@@ -2,7 +2,7 @@ import type { Row } from "../sweep/rows.ts";
 import { figures, switchBoard, type Switches } from "./figures.ts";
 import { findingText, judgeFinding } from "./finding.ts";
 import { escape, listOf } from "./html.ts";
-import { weigh } from "./learning.ts";
+import { describeFailures, type Evidence, type Learning, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
@@ -42,10 +42,12 @@ export function makePage(
     ),
   };
   const board = switchBoard(switches);
-  const sections = partsOf(results, claimed, pictures).map((part) => ({
+  const sections = partsOf(results, { learning, claimed }, pictures).map((part) => ({
     ...part,
     shown: pictures.filter((picture) => picture.section === part.name),
-  })).filter(({ shown, behind }) => shown.length > 0 || behind);
+  })).filter(({ name, shown, behind }) =>
+    shown.length > 0 || behind || (name === "accuracy" && learning.length > 0)
+  );
   const title = `${listOf(runs)} · Lengthwise`;
   return `<!doctype html>
 <html lang="en">
@@ -115,7 +117,7 @@ function claims({ runs, models, rows }: Results): string {
 /** The parts of the page, a picture being what comes first. */
 function partsOf(
   { models, rows }: Results,
-  claimed: Results,
+  { learning, claimed }: Evidence,
   pictures: readonly Picture[],
 ): readonly Part[] {
   const look = looks(models);
@@ -131,7 +133,7 @@ function partsOf(
     title: "Accuracy by task",
     before: muted(
       "The share of answers that are right. Dashed grey lines are chance, where that is more than 0, what a guesser scores who knows which answers stand in the sequence, and what a model scores that answers rightly as far back as it was trained, and guesses beyond. A finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
-    ),
+    ) + unlearned(learning, pictures),
   };
   return [
     ...(drawn ? [mean, accuracy] : [accuracy, mean]),
@@ -178,6 +180,17 @@ function partsOf(
       ),
     },
   ];
+}
+
+/** Of tasks that nobody learned there is no picture, but what is to be said. */
+function unlearned(learning: readonly Learning[], pictures: readonly Picture[]): string {
+  const drawn = new Set(
+    pictures.filter(({ section }) => section === "accuracy").map(({ title }) => title),
+  );
+  return [...Map.groupBy(learning, ({ task }) => task)].filter(([task]) => !drawn.has(task))
+    .map(([task, ofTask]) =>
+      `<p class="note"><b>${escape(task)}</b>: ${escape(describeFailures(ofTask).join(" "))}</p>`
+    ).join("");
 }
 
 function key(): string {

@@ -104,6 +104,18 @@ Deno.test("each training is drawn; a model that did not learn has a statement, a
   assert(table.includes("None of 3 trainings of lost learned it"), table);
 });
 
+Deno.test("of a task that nobody learned there is a statement", () => {
+  const lost = results(trainingRows().filter(({ family }) => family === "griffin"));
+  const pictures = makePictures(lost);
+  assert(pictures.every(({ section }) => section === "cost"));
+  const { document } = parseHTML(makePage(lost, pictures));
+  const notes = [...document.querySelectorAll("#section-accuracy .note")]
+    .map(({ textContent }) => textContent!);
+  assertEquals(notes.length, 2);
+  assert(notes[0].startsWith("mqar: None of 3 trainings of lost learned it"), notes[0]);
+  assert(notes[1].startsWith("parity: None of 3 trainings of lost learned it"), notes[1]);
+});
+
 Deno.test("an interval over trainings is of their means over tasks: who fails fails in all", () => {
   const { claimed } = weigh(RESULTS);
   const [mean] = taskMeans(claimed.rows);
