@@ -248,7 +248,7 @@ export function chunkOutputs(
       valueVectors,
       blocks,
       aOffset: a.offset,
-      reversed,
+      backward: reversed,
       scale: reversed ? 1 : scale,
     },
     read: { chunks: slab.chunks, a: a.tensor, value, decays, scores, states },

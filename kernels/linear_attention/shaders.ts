@@ -5,6 +5,7 @@ import chunk_decay from "./chunk_decay.wgsl" with { type: "text" };
 import chunk_outputs from "./chunk_outputs.wgsl" with { type: "text" };
 import chunk_scores from "./chunk_scores.wgsl" with { type: "text" };
 import chunk_states from "./chunk_states.wgsl" with { type: "text" };
+import chunk_tiles from "./chunk_tiles.wgsl" with { type: "text" };
 import decay_carry from "./decay_carry.wgsl" with { type: "text" };
 import diagonal_scores from "./diagonal_scores.wgsl" with { type: "text" };
 import input_gradient from "./input_gradient.wgsl" with { type: "text" };
@@ -21,6 +22,7 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   chunk_outputs,
   chunk_scores,
   chunk_states,
+  chunk_tiles,
   decay_carry,
   diagonal_scores,
   input_gradient,

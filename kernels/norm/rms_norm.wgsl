@@ -4,6 +4,7 @@
 
 import package::common::lanes::{LANES, ROWS};
 import package::norm::element::{Element, total};
+import package::norm::grouped_rows::shape;
 @if(SUBGROUPS)
 import package::norm::sum_lanes_subgroups::sum_lanes;
 @else
@@ -11,14 +12,6 @@ import package::norm::sum_lanes::sum_lanes;
 
 override EPSILON: f32 = 1e-5;
 
-struct Shape {
-  rows: u32,
-  columns: u32,
-  width: u32, // floats a row
-  groups: u32, // row r takes the weight of group r % groups
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
 @group(0) @binding(3) var<storage, read_write> output: array<Element>; // [rows, columns]

@@ -3,19 +3,9 @@
 //   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
-import package::scan::lane::{FOUR_STEPS, Lane, add, multiply, multiply_add};
+import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
+import package::scan::lane::{FOUR_STEPS, Lane, add, multiply};
 
-override WORKGROUP_SIZE: u32 = 64u;
-
-struct Shape {
-  batch: u32,
-  time: u32,
-  channels: u32, // Lanes of them
-  chunks: u32,
-  chunk_size: u32,
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> decay: array<Lane>; // [batch, time, channels]
 @group(0) @binding(2) var<storage, read> output: array<Lane>; // [batch, time, channels]
 @if(HAS_INITIAL_STATE)
@@ -38,14 +28,11 @@ fn scan_backward_output(
     return;
   }
   let channels = shape.channels;
-  let channel = index % channels;
-  let chunk = index / channels % shape.chunks;
-  let batch = index / (channels * shape.chunks);
-  let first = chunk * shape.chunk_size;
-  let steps = min(shape.chunk_size, shape.time - first);
-  let begin = (batch * shape.time + first) * channels + channel;
-  let rest = (steps - 1u) % 4u + 1u; // steps in front of the fours, at least the chunk's first
-  var behind = begin + steps * channels;
+  let chunk = chunk_of(index);
+  let begin = chunk.begin;
+  let state = chunk.batch * channels + chunk.channel;
+  let rest = (chunk.steps - 1u) % 4u + 1u; // steps in front of the fours, at least the chunk's first
+  var behind = begin + chunk.steps * channels;
 
   var r = Lane();
   @if(HAS_CARRY)
@@ -53,36 +40,36 @@ fn scan_backward_output(
   if (FOUR_STEPS) {
     while (behind > begin + rest * channels) {
       behind -= 4u * channels;
-      let g3 = add(output_gradient[behind + 3u * channels], r);
-      let g2 = multiply_add(decay[behind + 3u * channels], g3, output_gradient[behind + 2u * channels]);
-      let g1 = multiply_add(decay[behind + 2u * channels], g2, output_gradient[behind + channels]);
-      let g0 = multiply_add(decay[behind + channels], g1, output_gradient[behind]);
-      r = multiply(decay[behind], g0);
-      decay_gradient[behind] = multiply(g0, output[behind - channels]);
-      decay_gradient[behind + channels] = multiply(g1, output[behind]);
-      decay_gradient[behind + 2u * channels] = multiply(g2, output[behind + channels]);
-      decay_gradient[behind + 3u * channels] = multiply(g3, output[behind + 2u * channels]);
-      input_gradient[behind] = g0;
-      input_gradient[behind + channels] = g1;
-      input_gradient[behind + 2u * channels] = g2;
-      input_gradient[behind + 3u * channels] = g3;
+      var g: array<Lane, 4>;
+      @unroll
+      for (var n = 0u; n < 4u; n++) {
+        const i = 3u - n;
+        g[i] = add(output_gradient[behind + i * channels], r);
+        r = multiply(decay[behind + i * channels], g[i]);
+      }
+      @unroll
+      for (var i = 0u; i < 4u; i++) {
+        let at = behind + i * channels;
+        decay_gradient[at] = multiply(g[i], output[at - channels]);
+        input_gradient[at] = g[i];
+      }
     }
   }
   while (behind > begin) {
     behind -= channels;
     var before = Lane();
-    if (behind > begin || chunk > 0u) {
+    if (behind > begin || chunk.number > 0u) {
       before = output[behind - channels];
     } else {
       @if(HAS_INITIAL_STATE)
-      before = initial_state[batch * channels + channel];
+      before = initial_state[state];
     }
     let g = add(output_gradient[behind], r);
     decay_gradient[behind] = multiply(g, before);
     input_gradient[behind] = g;
     r = multiply(decay[behind], g);
   }
-  if (chunk == 0u) {
-    initial_state_gradient[batch * channels + channel] = r;
+  if (chunk.number == 0u) {
+    initial_state_gradient[state] = r;
   }
 }

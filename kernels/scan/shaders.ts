@@ -1,4 +1,5 @@
 import { shaders } from "../gpu/mod.ts";
+import chunks from "./chunks.wgsl" with { type: "text" };
 import lane from "./lane.wgsl" with { type: "text" };
 import rg_lru_decay_parameter from "./rg_lru_decay_parameter.wgsl" with { type: "text" };
 import rg_lru_gates from "./rg_lru_gates.wgsl" with { type: "text" };
@@ -32,6 +33,7 @@ import states from "./states.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const SCAN = shaders("scan", {
+  chunks,
   lane,
   rg_lru_decay_parameter,
   rg_lru_gates,
