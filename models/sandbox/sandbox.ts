@@ -10,7 +10,7 @@ import {
   receiveMessageOnPort,
   Worker,
 } from "node:worker_threads";
-import { ANSWERED, type Reply, type Request, type Start, WAITING } from "./serve.ts";
+import { ANSWERED, type Question, type Reply, type Start, WAITING } from "./serve.ts";
 
 /** What a call may take. */
 export interface Limits {
@@ -34,6 +34,7 @@ export class Sandbox {
   });
   #running: Running | undefined;
   #made = 0;
+  #asked = 0;
 
   /**
    * Starts no worker yet.
@@ -93,18 +94,23 @@ export class Sandbox {
     return running;
   }
 
-  #ask(running: Running, request: Exclude<Request, { drop: number }>): unknown {
+  #ask(running: Running, question: Question): unknown {
     const { status, port } = running;
+    const number = this.#asked++;
     Atomics.store(status, 0, WAITING);
-    port.postMessage(request);
-    const patience = request.milliseconds + GRACE;
+    port.postMessage({ ...question, number });
+    const patience = question.milliseconds + GRACE;
     if (Atomics.wait(status, 0, WAITING, patience) === "timed-out" && status[0] !== ANSWERED) {
       this.#giveUp(running);
       throw new Error(
         `it took more than ${this.#megabytes} MB or ${Math.round(patience / 1000)} s`,
       );
     }
-    const reply = receiveMessageOnPort(port)!.message as Reply;
+    const reply = receive(port);
+    if (reply?.number !== number) {
+      this.#giveUp(running);
+      throw new Error("its worker answered something else than it was asked");
+    }
     if ("error" in reply) throw new Error(reply.error);
     return reply.value;
   }
@@ -114,6 +120,17 @@ export class Sandbox {
     running.port.close();
     running.worker.terminate();
   }
+}
+
+/** The answer that a worker has signalled; a message may come a moment after the signal. */
+function receive(port: MessagePort): Reply | undefined {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (let waited = 0; waited < GRACE; waited++) {
+    const received = receiveMessageOnPort(port);
+    if (received) return received.message as Reply;
+    Atomics.wait(never, 0, 0, 1);
+  }
+  return undefined;
 }
 
 /** What was made in a worker. */

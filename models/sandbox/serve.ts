@@ -4,23 +4,24 @@ import vm from "node:vm";
 /** What is made in a worker: its methods, by their names. */
 export type Methods = Readonly<Record<string, (...values: never[]) => unknown>>;
 
-/** What a worker is told. */
-export type Request =
-  /** To make the thing of that number. */
-  | { readonly make: number; readonly values: readonly unknown[]; readonly milliseconds: number }
-  /** To call one of its methods. */
-  | {
-    readonly call: number;
-    readonly method: string;
+/** What a worker is asked: to make the thing of that number, or to call one of its methods. */
+export type Question =
+  & {
     readonly values: readonly unknown[];
     readonly milliseconds: number;
-    readonly size: number;
   }
-  /** That it is needed no more. */
-  | { readonly drop: number };
+  & (
+    | { readonly make: number }
+    | { readonly call: number; readonly method: string; readonly size: number }
+  );
 
-/** What a worker answers. */
-export type Reply = { readonly value: unknown } | { readonly error: string };
+/** What a worker is told; a question has a number, and a thing that is needed no more is dropped. */
+export type Request = Question & { readonly number: number } | { readonly drop: number };
+
+/** What a worker answers to the question of a number. */
+export type Reply =
+  & { readonly number: number }
+  & ({ readonly value: unknown } | { readonly error: string });
 
 /** What a worker is given to begin with. */
 export interface Start {
@@ -51,8 +52,7 @@ export function serve(make: (...values: never[]) => Methods): void {
     job = run;
     return script.runInContext(context, { timeout: milliseconds });
   };
-  const answer = (request: Request): unknown => {
-    if ("drop" in request) return made.delete(request.drop);
+  const answer = (request: Question): unknown => {
     const { milliseconds, values } = request;
     if ("make" in request) {
       made.set(request.make, timed(milliseconds, () => make(...values as never[])) as Methods);
@@ -66,13 +66,17 @@ export function serve(make: (...values: never[]) => Methods): void {
     return value;
   };
   port.on("message", (request: Request) => {
+    if ("drop" in request) {
+      made.delete(request.drop);
+      return;
+    }
+    const { number } = request;
     let reply: Reply;
     try {
-      reply = { value: answer(request) };
+      reply = { number, value: answer(request) };
     } catch (error) {
-      reply = { error: reasonOf(error, request) };
+      reply = { number, error: reasonOf(error, request) };
     }
-    if ("drop" in request) return;
     port.postMessage(reply);
     Atomics.store(status, 0, ANSWERED);
     Atomics.notify(status, 0);
@@ -85,9 +89,9 @@ function sizeOf(value: unknown): number {
   return typeof value === "string" || value instanceof Uint32Array ? value.length : 0;
 }
 
-function reasonOf(error: unknown, request: Request): string {
+function reasonOf(error: unknown, { milliseconds }: Question): string {
   const { code, message } = error as { code?: string; message?: string };
-  return code === "ERR_SCRIPT_EXECUTION_TIMEOUT" && "milliseconds" in request
-    ? `it took longer than ${Math.round(request.milliseconds / 100) / 10} s`
+  return code === "ERR_SCRIPT_EXECUTION_TIMEOUT"
+    ? `it took longer than ${Math.round(milliseconds / 100) / 10} s`
     : (message ?? `${error}`).slice(0, LONGEST_REASON);
 }

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { Sandbox, type Sandboxed } from "../sandbox/sandbox.ts";
-import { check, integer, listOf, TEXT } from "../schema.ts";
+import { check, integer, listOf, showValue, TEXT } from "../schema.ts";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 
 /** A token's number. */
@@ -100,7 +100,9 @@ export class JsonTokenizer implements Tokenizer {
   encode(text: string, options: EncodeOptions = {}): Uint32Array {
     const { special = true } = options;
     const size = TOKENS_PER_CHARACTER * (text.length + TOKENS_PER_CHARACTER);
-    return this.#run("encode", [text, special], text.length, size) as Uint32Array;
+    const tokens = this.#run("encode", [text, special], text.length, size);
+    if (tokens instanceof Uint32Array) return tokens;
+    throw new Error(`Cannot encode a text with ${this.#source}: it gave ${showValue(tokens)}`);
   }
 
   /**
@@ -109,7 +111,9 @@ export class JsonTokenizer implements Tokenizer {
    */
   decode(tokens: ArrayLike<number>): string {
     const size = CHARACTERS_PER_TOKEN * (tokens.length + 1);
-    return this.#run("decode", [Uint32Array.from(tokens)], tokens.length, size) as string;
+    const text = this.#run("decode", [Uint32Array.from(tokens)], tokens.length, size);
+    if (typeof text === "string") return text;
+    throw new Error(`Cannot decode tokens with ${this.#source}: it gave ${showValue(text)}`);
   }
 
   #run(method: string, values: readonly unknown[], units: number, size: number): unknown {
