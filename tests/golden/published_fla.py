@@ -118,6 +118,7 @@ import fla.layers.gla  # noqa: E402
 import fla.layers.hgrn  # noqa: E402
 import fla.layers.hgrn2  # noqa: E402
 import fla.layers.kda  # noqa: E402
+import fla.layers.mamba  # noqa: E402
 import fla.layers.multiscale_retention  # noqa: E402
 import fla.modules.mlp  # noqa: E402
 import fla.modules.rotary  # noqa: E402
@@ -129,6 +130,7 @@ from fla.models.gla import GLAConfig, GLAForCausalLM  # noqa: E402
 from fla.models.hgrn import HGRNConfig, HGRNForCausalLM  # noqa: E402
 from fla.models.hgrn2 import HGRN2Config, HGRN2ForCausalLM  # noqa: E402
 from fla.models.kda import KDAConfig, KDAForCausalLM  # noqa: E402
+from fla.models.mamba import MambaConfig, MambaForCausalLM  # noqa: E402
 from fla.models.retnet import RetNetConfig, RetNetForCausalLM  # noqa: E402
 from fla.models.transformer import TransformerConfig, TransformerForCausalLM  # noqa: E402
 from fla.modules import FusedRMSNormGated, RMSNorm, ShortConvolution  # noqa: E402
@@ -286,6 +288,7 @@ stand_in(fla.layers.gated_deltaproduct, delta_product_step, "fused_recurrent_gat
 stand_in(fla.layers.kda, kda, "chunk_kda", "fused_recurrent_kda")
 stand_in(fla.layers.hgrn, hgrn, "chunk_hgrn", "fused_recurrent_hgrn")
 stand_in(fla.layers.hgrn, gated_input, "swiglu")
+stand_in(fla.layers.mamba, {"silu": F.silu}, "ACT2FN")
 stand_in(fla.layers.attn, flash_attention, "flash_attn_func")
 stand_in(fla.modules.rotary, rotary_embedding, "rotary_embedding")
 stand_in(fla.modules.mlp, lambda gate, y, weight, bias: F.linear(F.silu(gate) * y, weight, bias),
@@ -295,7 +298,7 @@ stand_in(fla.modules.mlp, lambda gate, y, weight, bias: F.linear(F.silu(gate) * 
 def randomise(model, embedding):
     for name, parameter in model.named_parameters():
         values = torch.randn_like(parameter)
-        if name.endswith(("A_log", "dt_bias")):
+        if name.endswith(("A_log", "dt_bias", "dt_proj.bias")):
             # Rates that are all made 1 would not show where they are forgotten.
             if not parameter.any():
                 parameter.data = 0.5 * values
@@ -304,6 +307,8 @@ def randomise(model, embedding):
             values *= embedding
         elif "norm" in name:
             values = 1 + 0.2 * values
+        elif name.endswith(".D"):
+            values += 1
         elif name.endswith("bias"):
             values *= 0.2
         elif "conv" in name:
@@ -337,7 +342,7 @@ def save(name, config, kind, seed, long=False):
     model = kind(config).eval()
     config.tie_word_embeddings = tied
     if tied:
-        model.lm_head.weight = model.model.embeddings.weight
+        model.lm_head.weight = model.get_input_embeddings().weight
     randomise(model, embedding=0.3 if tied else 1.0)
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -417,6 +422,9 @@ save("hgrn_varied", HGRNConfig(
 save("transformer_fla", TransformerConfig(
     **SMALL, num_heads=4, num_kv_heads=2, qkv_bias=True, qk_norm=True, window_size=30,
     rope_theta=500.0, norm_eps=1e-3), TransformerForCausalLM, 86, long=True)
+save("mamba_fla", MambaConfig(
+    vocab_size=VOCABULARY, hidden_size=24, state_size=8, num_hidden_layers=2, dt_rank=3,
+    norm_eps=1e-3), MambaForCausalLM, 87, long=True)
 
 KINDS = [
     (GatedDeltaNetForCausalLM, GatedDeltaNetConfig), (GLAForCausalLM, GLAConfig),

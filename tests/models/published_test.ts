@@ -91,6 +91,7 @@ for (
     "hgrn",
     "hgrn_varied",
     "transformer_fla",
+    "mamba_fla",
   ]
 ) {
   Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {

@@ -12,6 +12,8 @@ import {
   sourcesOf,
 } from "./family.ts";
 
+const RANK = v.nullish(v.union([v.literal("auto"), SIZE], 'a positive integer or "auto"'));
+
 const FIELDS = {
   vocab_size: VOCABULARY,
   hidden_size: SIZE,
@@ -20,17 +22,20 @@ const FIELDS = {
   state_size: v.nullish(SIZE, 16),
   expand: v.nullish(SIZE, 2),
   conv_kernel: v.nullish(SIZE, 4),
-  time_step_rank: v.nullish(v.union([v.literal("auto"), SIZE], 'a positive integer or "auto"')),
+  time_step_rank: RANK,
   hidden_act: v.nullish(oneOf(["silu"])),
   use_bias: v.nullish(FLAG, false),
   use_conv_bias: v.nullish(FLAG, true),
   layer_norm_epsilon: v.nullish(POSITIVE, 1e-5),
   tie_word_embeddings: v.nullish(FLAG, true),
+  // As flash-linear-attention calls them.
+  dt_rank: RANK,
+  norm_eps: v.nullish(POSITIVE),
 };
 const MAMBA = v.object(FIELDS);
 const FALCON = v.object({ ...FIELDS, mixer_rms_eps: v.nullish(POSITIVE, 1e-6) });
 
-/** Mamba in transformers' layout. */
+/** Mamba in transformers' layout, which flash-linear-attention's is but for some names in its config. */
 export const mamba: PublishedFamily = publishedFamily({
   sign: '"architectures": ["MambaForCausalLM"]',
   matches: (config) => isTransformers(config, "MambaForCausalLM", "mamba"),
@@ -52,7 +57,7 @@ function read(
   of: Pick<Mamba1Configuration, "selectionEpsilon"> = {},
 ): PublishedModel {
   const { hidden_size: width, num_hidden_layers: count, conv_kernel: taps } = config;
-  const { time_step_rank: stepRank } = config;
+  const stepRank = config.dt_rank ?? config.time_step_rank;
   const inner = config.intermediate_size ?? config.expand * width;
   const layer: LayerConfiguration = {
     mixer: {
@@ -71,7 +76,7 @@ function read(
       family,
       vocabulary: config.vocab_size,
       width,
-      normEpsilon: config.layer_norm_epsilon,
+      normEpsilon: config.norm_eps ?? config.layer_norm_epsilon,
       tiedHead: config.tie_word_embeddings,
       layers: Array(count).fill(layer),
     },
