@@ -209,6 +209,9 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
       steps: 4400,
     }),
     mixture("mamba2-attention"),
+    mixture("kda"),
+    mixture("deltaproduct"),
+    mixture("lfm2"),
     // What Griffin does not learn to 0.95 in the mixture, alone, at the best of four learning rates.
     mixture("griffin", {
       name: "griffin-selective-copying",
@@ -220,7 +223,7 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
     ...FAMILIES.map((family) => mixture(family, { name: `${family}-mad`, batch: 60 }, MAD)),
     ...FAMILIES.map((family) => mixture(family, { name: `${family}-copying` }, COPYING)),
     ...(["parity", "s5"] as const).flatMap((task) => [
-      ...[...FAMILIES, "rwkv7"].map((family) =>
+      ...[...FAMILIES, "rwkv7", "deltaproduct", "kda"].map((family) =>
         stateTracking(task, family, (options) => architecture(family, options))
       ),
       stateTracking(task, "deltanet-negative", negativeDeltaNet),
