@@ -53,21 +53,16 @@ fn delta_rule_state_gradients(
     for (var end = shape.blocks; end > 0u; end--) {
       let j = end - 1u;
       let own = value_at(unit, j) + quad;
-      var sum = update_gradient[own] +
-        lower_transposed_times(output_gradient[own], pairs[pair_at(unit, QUERY_WRITE, j, j)]);
+      var sum = lower_transposed_times(output_gradient[own], pairs[pair_at(unit, QUERY_WRITE, j, j)]);
       for (var i = end; i < shape.blocks; i++) {
         let later = value_at(unit, i) + quad;
         sum += output_gradient[later] * transpose(pairs[pair_at(unit, QUERY_WRITE, i, j)]);
         sum += update_gradient[later] * transpose(pairs[pair_at(unit, READ_WRITE, i, j)]);
       }
-      update_gradient[own] = solve_lower_transposed(sum, pairs[pair_at(unit, READ_WRITE, j, j)]);
+      update_gradient[own] = solve_lower_transposed(update_gradient[own] + sum, pairs[pair_at(unit, READ_WRITE, j, j)]);
     }
     for (var d = 0u; d < shape.key_quads; d += 4u) {
       var sums = array<mat4x4f, 4>();
-      @unroll for (var c = 0u; c < 4u; c++) {
-        sums[c] = states[gradient + (d + c) * width];
-        @if(DECAYED) sums[c] = scaled(sums[c], spans[span_at(unit, 0u, shape.blocks, d + c)]);
-      }
       for (var i = 0u; i < shape.blocks; i++) {
         let o = output_gradient[value_at(unit, i) + quad];
         let y = update_gradient[value_at(unit, i) + quad];
@@ -77,7 +72,9 @@ fn delta_rule_state_gradients(
         }
       }
       @unroll for (var c = 0u; c < 4u; c++) {
-        states[gradient_before + (d + c) * width] = sums[c];
+        var after = states[gradient + (d + c) * width];
+        @if(DECAYED) after = scaled(after, spans[span_at(unit, 0u, shape.blocks, d + c)]);
+        states[gradient_before + (d + c) * width] = after + sums[c];
       }
     }
   }

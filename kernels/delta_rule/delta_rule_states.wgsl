@@ -2,7 +2,7 @@
 //   u[i] = v[i] + READ_IN[i] S + Σ_{j < i} READ_WRITE[i, j] u[j]        (S: [keys, values])
 // or with LOW_RANK Σ_{j < i} READ_KEY[i, j] v[j] in the place of v[i]; then
 //   S' = D(chunk) * S + WRITE_OUTᵀ u, with LOW_RANK + KEY_OUTᵀ v.
-// All is column by column, so that an invocation walks alone and no barrier is needed.
+// Small terms are summed before they join large ones. All is column by column, so that an invocation walks alone and no barrier is needed.
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per quad of columns.
 
 import package::delta_rule::blocks::{scaled, shape};
@@ -41,9 +41,6 @@ fn delta_rule_states(
     for (var first = 0u; first < shape.blocks; first += 4u) {
       let rows = value_at(unit, first) + quad;
       var sums = array<mat4x4f, 4>();
-      @if(!LOW_RANK) @unroll for (var r = 0u; r < 4u; r++) {
-        sums[r] = update[rows + r * width];
-      }
       for (var d = 0u; d < shape.key_quads; d++) {
         let s = states[state + d * width];
         @unroll for (var r = 0u; r < 4u; r++) {
@@ -51,25 +48,22 @@ fn delta_rule_states(
         }
       }
       @unroll for (var r = 0u; r < 4u; r++) {
-        update[rows + r * width] = sums[r];
+        @if(LOW_RANK) update[rows + r * width] = sums[r];
+        @else update[rows + r * width] += sums[r];
       }
     }
     for (var i = 0u; i < shape.blocks; i++) {
       let own = value_at(unit, i) + quad;
-      var sum = update[own];
+      var sum = mat4x4f();
       for (var j = 0u; j < i; j++) {
         sum += update[value_at(unit, j) + quad] * pairs[pair_at(unit, READ_WRITE, i, j)];
         @if(LOW_RANK) sum += value[value_at(unit, j) + quad] * pairs[pair_at(unit, READ_KEY, i, j)];
       }
       @if(LOW_RANK) sum += strictly_lower_times(value[own], pairs[pair_at(unit, READ_KEY, i, i)]);
-      update[own] = solve_lower(sum, pairs[pair_at(unit, READ_WRITE, i, i)]);
+      update[own] = solve_lower(update[own] + sum, pairs[pair_at(unit, READ_WRITE, i, i)]);
     }
     for (var d = 0u; d < shape.key_quads; d += 4u) {
       var sums = array<mat4x4f, 4>();
-      @unroll for (var c = 0u; c < 4u; c++) {
-        sums[c] = states[state + (d + c) * width];
-        @if(DECAYED) sums[c] = scaled(sums[c], spans[span_at(unit, 0u, shape.blocks, d + c)]);
-      }
       for (var j = 0u; j < shape.blocks; j++) {
         let u = update[value_at(unit, j) + quad];
         @if(LOW_RANK) let v = value[value_at(unit, j) + quad];
@@ -79,7 +73,9 @@ fn delta_rule_states(
         }
       }
       @unroll for (var c = 0u; c < 4u; c++) {
-        states[next_state + (d + c) * width] = sums[c];
+        var before = states[state + (d + c) * width];
+        @if(DECAYED) before = scaled(before, spans[span_at(unit, 0u, shape.blocks, d + c)]);
+        states[next_state + (d + c) * width] = before + sums[c];
       }
     }
   }

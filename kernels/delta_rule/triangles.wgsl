@@ -45,8 +45,8 @@ fn strictly_lower_transposed_times(x: mat4x4f, lower: mat4x4f) -> mat4x4f {
 fn solve_lower(x: mat4x4f, lower: mat4x4f) -> mat4x4f {
   let y0 = x[0];
   let y1 = x[1] + y0 * lower[1].x;
-  let y2 = x[2] + y0 * lower[2].x + y1 * lower[2].y;
-  let y3 = x[3] + y0 * lower[3].x + y1 * lower[3].y + y2 * lower[3].z;
+  let y2 = x[2] + (y0 * lower[2].x + y1 * lower[2].y);
+  let y3 = x[3] + (y0 * lower[3].x + y1 * lower[3].y + y2 * lower[3].z);
   return mat4x4f(y0, y1, y2, y3);
 }
 
@@ -54,7 +54,7 @@ fn solve_lower(x: mat4x4f, lower: mat4x4f) -> mat4x4f {
 fn solve_lower_transposed(x: mat4x4f, lower: mat4x4f) -> mat4x4f {
   let y3 = x[3];
   let y2 = x[2] + y3 * lower[3].z;
-  let y1 = x[1] + y2 * lower[2].y + y3 * lower[3].y;
-  let y0 = x[0] + y1 * lower[1].x + y2 * lower[2].x + y3 * lower[3].x;
+  let y1 = x[1] + (y2 * lower[2].y + y3 * lower[3].y);
+  let y0 = x[0] + (y1 * lower[1].x + y2 * lower[2].x + y3 * lower[3].x);
   return mat4x4f(y0, y1, y2, y3);
 }
