@@ -6,9 +6,12 @@ import type { SampleCoordinates } from "./task.ts";
 /** A run of tokens, both ends included. */
 export type TokenRange = readonly [low: number, high: number];
 
-/** How many tokens a range holds. */
-export function rangeSize([low, high]: TokenRange): number {
-  return high - low + 1;
+/** How many tokens a range holds. @throws {RangeError} where it is no pair of tokens. */
+export function rangeSize(range: TokenRange): number {
+  if (!Array.isArray(range)) {
+    throw new RangeError(`Cannot take ${range} for tokens from low to high: give a pair of tokens`);
+  }
+  return range[1] - range[0] + 1;
 }
 
 /** Draws that depend on nothing but where they start. */

@@ -49,7 +49,17 @@ export function checkLayout(
   const ranges = Object.entries(parts).flatMap(([name, part]) =>
     part === undefined ? [] : [{ name, range: typeof part === "number" ? [part, part] : part }]
   ) as { name: string; range: TokenRange }[];
+  if (!Number.isInteger(vocabulary) || vocabulary < 1) {
+    throw new RangeError(
+      `Cannot make ${task} as its vocabulary must be a positive integer: current value is ${vocabulary}`,
+    );
+  }
   for (const { name, range } of ranges) {
+    if (!Array.isArray(range)) {
+      throw new RangeError(
+        `Cannot make ${task} as ${name} must be a pair of tokens, from low to high: current value is ${range}`,
+      );
+    }
     const [low, high] = range;
     if (!(Number.isInteger(low) && Number.isInteger(high) && low >= 0 && rangeSize(range) > 0)) {
       throw new RangeError(

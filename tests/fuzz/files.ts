@@ -4,7 +4,10 @@ import { readPublished } from "../../models/checkpoints/published/registry.ts";
 import { readSafetensors } from "../../models/checkpoints/safetensors.ts";
 import { openWeights } from "../../models/mod.ts";
 import { loadTokenizer } from "../../models/tokenizers/mod.ts";
+import { readStopTokens } from "../../tasks/subjects/stop_tokens.ts";
+import { createTask } from "../../tasks/mod.ts";
 import { loadChatTemplate } from "../../tasks/templates.ts";
+import { parseRecipe } from "../../tasks/training/recipe_file.ts";
 import type { Draws } from "./draws.ts";
 import { checkRefusal, type FuzzCase, type FuzzKind, type Outcome } from "./kind.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
@@ -30,6 +33,7 @@ function filesBelow(folder: string, name: RegExp): string[] {
 const SAFETENSORS = filesBelow(GOLDEN, /\.safetensors$/);
 const PICKLES = filesBelow(GOLDEN, /\.(pth|bin)$/);
 const CONFIGS = [...filesBelow(GOLDEN, /^config.*\.json$/), ...filesBelow(ZOO, /^config\.json$/)];
+const RECIPES = filesBelow(ZOO, /^recipe\.json$/);
 const TOKENIZERS = ["tokenizer_bytelevel", "tokenizer_llama"].map((name) => join(GOLDEN, name));
 
 /** Runs a loader on what was mutated: what it takes must pass `check`. */
@@ -171,6 +175,24 @@ const CASES: Record<string, FuzzCase> = {
       () => readPublished(CheckpointConfig.parse(text, "config.json")),
       ({ configuration }) => checkSane(configuration),
     );
+  },
+
+  async recipe(draws): Promise<Outcome> {
+    const text = new TextDecoder().decode(mutateJsonFile(draws.option("file", RECIPES), draws));
+    return await taken(async () => {
+      const recipe = parseRecipe(text, "recipe.json");
+      for (const { name, options } of recipe.tasks) await createTask(name, options);
+      return recipe;
+    }, (recipe) => checkSane(recipe));
+  },
+
+  async stop_tokens(draws): Promise<Outcome> {
+    const said = mutateJson({ eos_token_id: draws.choose([2, [2, 3]]), top_p: 0.9 }, draws);
+    const folder = folderWith({ "generation_config.json": JSON.stringify(said) });
+    return await taken(() => readStopTokens(folder, undefined), (tokens) => {
+      const strange = tokens.find((token) => !(Number.isInteger(token) && token >= 0));
+      if (strange !== undefined) throw new TypeError(`a reply ends at token ${strange}`);
+    });
   },
 
   async tokenizer(draws): Promise<Outcome> {

@@ -135,7 +135,7 @@ export function mutateJson(value: unknown, draws: Draws): unknown {
       }
       case "deep": {
         let deep = slot[key];
-        for (let depth = draws.choose([1, 3, 2000]); depth > 0; depth--) deep = [deep];
+        for (let depth = draws.choose([1, 3, 500]); depth > 0; depth--) deep = [deep];
         slot[key] = deep;
         break;
       }

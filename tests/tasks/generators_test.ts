@@ -440,4 +440,9 @@ Deno.test("a layout whose parts overlap or leave the vocabulary is refused", () 
     RangeError,
     "fillers must be below the vocabulary of 60",
   );
+  // What a recipe's file may hold: TypeScript does not see it.
+  const strange = { values: true, vocabulary: 1.5 } as unknown as Record<string, never>;
+  const { values, vocabulary } = strange;
+  assertThrows(() => mqar({ values }), RangeError, "values must be a pair of tokens");
+  assertThrows(() => mqar({ vocabulary }), RangeError, "vocabulary must be a positive integer");
 });
