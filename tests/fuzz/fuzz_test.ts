@@ -1,5 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { fuzz } from "./fuzz.ts";
+import { SHARES } from "./main.ts";
+
+Deno.test("half a minute of random kernels, mutated files, damage and kills finds nothing", async () => {
+  const { counts, failures } = await fuzz({ seconds: 30, seed: 1, shares: SHARES });
+  assertEquals(failures, []);
+  const idle = Object.entries(counts).filter(([, cases]) => Object.keys(cases).length === 0);
+  assertEquals(idle, []);
+});
 
 Deno.test("the fuzzer finds a wrong number, a swallowed NaN, a mistake, a hang and a crash, and goes on", async () => {
   const { counts, failures } = await fuzz({
