@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import * as v from "valibot";
 import { Sandbox, type Sandboxed } from "../models/sandbox/sandbox.ts";
+import { readBoundedText } from "../models/text_file.ts";
 import { check, listOf, parseJson, TEXT } from "../models/schema.ts";
 import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 
@@ -180,7 +181,7 @@ async function readConfiguration(path: string): Promise<Configuration> {
 
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    return await readBoundedText(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -2,6 +2,7 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import type { ModelConfiguration } from "../configuration.ts";
 import { Model } from "../model.ts";
+import { readBoundedText } from "../text_file.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { readAll, request } from "./http.ts";
 import { downloadModel, isHubModel } from "./hub.ts";
@@ -188,7 +189,7 @@ async function readConfig(place: Place, named: boolean): Promise<CheckpointConfi
   try {
     text = source instanceof URL
       ? new TextDecoder().decode(await fetchFile(source))
-      : await Deno.readTextFile(source);
+      : await readBoundedText(source);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw new Error(

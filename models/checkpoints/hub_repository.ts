@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import * as v from "valibot";
 import { check, integer, listOf, parseJson, type Schema, showNames } from "../schema.ts";
+import { readBoundedText } from "../text_file.ts";
 import {
   Download,
   DownloadError,
@@ -233,7 +234,7 @@ export class HubRepository {
   async #shards(folder: string, index: string): Promise<string[]> {
     const source = join(folder, index);
     try {
-      const shards = parseIndex(await Deno.readTextFile(source), source);
+      const shards = parseIndex(await readBoundedText(source, LARGEST_INDEX), source);
       const names = [...new Set(shards.values())].sort();
       const foreign = names.find((name) => !isFileName(name));
       if (foreign !== undefined) throw new Error(`it names ${showNames([foreign])}`);

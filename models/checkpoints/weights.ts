@@ -3,6 +3,7 @@ import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernel
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
 import { STORED_BYTES, toFloats, toHalves } from "./data_types.ts";
 import { showNames } from "../schema.ts";
+import { readBoundedText } from "../text_file.ts";
 import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import type { TensorDescription, TensorLocation } from "./tensor_location.ts";
@@ -267,11 +268,7 @@ async function findFiles(path: string): Promise<Found> {
 
 async function readIndex(folder: string, file: string): Promise<Found> {
   const name = join(folder, file);
-  const { size } = await Deno.stat(name);
-  if (size > LARGEST_INDEX) {
-    throw new Error(`Cannot read ${name} as it has ${size} bytes, more than ${LARGEST_INDEX}`);
-  }
-  const shards = parseIndex(await Deno.readTextFile(name), name);
+  const shards = parseIndex(await readBoundedText(name, LARGEST_INDEX), name);
   return { folder, files: [...new Set(shards.values())].sort(), index: { name, shards } };
 }
 

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "@std/path";
 import * as v from "valibot";
 import { check, parseJson } from "../schema.ts";
+import { readBoundedText } from "../text_file.ts";
 import { JsonTokenizer } from "./json_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { WorldTokenizer } from "./world_tokenizer.ts";
@@ -56,7 +57,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 }
 
 async function loadWorld(source: string): Promise<Tokenizer> {
-  return new WorldTokenizer(await Deno.readTextFile(source), source);
+  return new WorldTokenizer(await readBoundedText(source), source);
 }
 
 /** The object that a small file holds. */
@@ -65,9 +66,5 @@ async function readObject(path: string): Promise<Record<string, unknown>> {
 }
 
 async function readJson(path: string): Promise<unknown> {
-  const { size } = await Deno.stat(path);
-  if (size > LARGEST) {
-    throw new Error(`Cannot read ${path} as it has ${size} bytes, more than ${LARGEST}`);
-  }
-  return parseJson(await Deno.readTextFile(path), path);
+  return parseJson(await readBoundedText(path, LARGEST), path);
 }

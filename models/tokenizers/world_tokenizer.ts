@@ -1,7 +1,9 @@
+import { showNames } from "../schema.ts";
 import { decodeUtf8 } from "./byte_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const END_OF_TEXT = 0;
+const LARGEST_TOKEN = 2 ** 28 - 1;
 const ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
   r: "\r",
@@ -103,10 +105,16 @@ function parseLine(line: string, source: string): [token: number, bytes: Uint8Ar
   const bytes = parsed && parseLiteral(parsed[3], parsed[2] === "b");
   if (!parsed || !bytes || bytes.length === 0 || bytes.length !== Number(parsed[4])) {
     throw new Error(
-      `Cannot read ${source} as it must be a number, a literal and its length: current line is ${line}`,
+      `Cannot read ${source} as it must be a number, a literal and its length: current line is ${
+        showNames([line])
+      }`,
     );
   }
-  return [Number(parsed[1]), bytes];
+  const token = Number(parsed[1]);
+  if (token > LARGEST_TOKEN) {
+    throw new Error(`Cannot read ${source} as its token must be at most ${LARGEST_TOKEN}`);
+  }
+  return [token, bytes];
 }
 
 /** What a literal of Python's `repr()` stands for; nothing where it is none. */

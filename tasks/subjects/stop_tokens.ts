@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import * as v from "valibot";
 import { check, integer, listOf, parsePythonJson } from "../../models/schema.ts";
+import { readBoundedText } from "../../models/text_file.ts";
 import type { Tokenizer } from "../../models/mod.ts";
 
 const TOKEN = integer(0, 2 ** 28 - 1);
@@ -26,7 +27,7 @@ export async function readStopTokens(
   const end = tokenizer?.end === undefined ? [] : [tokenizer.end];
   for (const file of FILES) {
     const path = join(folder, file);
-    const text = await Deno.readTextFile(path).catch((error) => {
+    const text = await readBoundedText(path).catch((error) => {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     });

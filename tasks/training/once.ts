@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import { isFinished, TrainingFolder } from "./folder.ts";
+import { readBoundedText } from "../../models/text_file.ts";
 import type { Recipe } from "./recipe.ts";
 import { parseRecipe } from "./recipe_file.ts";
 import { type TrainingProgress, trainInto } from "./train.ts";
@@ -28,7 +29,7 @@ export async function trainOnce(
     return;
   }
   const path = join(directory, "recipe.json");
-  const finished = parseRecipe(await Deno.readTextFile(path), path);
+  const finished = parseRecipe(await readBoundedText(path), path);
   if (JSON.stringify(finished) !== JSON.stringify(recipe)) {
     throw new Error(
       `Cannot train ${recipe.name} into ${directory} as it holds a model of another recipe: sweep into another folder with --out, or remove it`,

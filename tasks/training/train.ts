@@ -14,6 +14,7 @@ import {
 } from "./checkpoint.ts";
 import { isFinished, isUnfinished, TrainingFolder } from "./folder.ts";
 import { lastRow, TrainingLog } from "./log.ts";
+import { readBoundedText } from "../../models/text_file.ts";
 import type { Recipe } from "./recipe.ts";
 import { parseRecipe } from "./recipe_file.ts";
 import { Schedule, type StepResult } from "./schedule.ts";
@@ -129,7 +130,7 @@ async function finishedBefore(
   };
   if (!resume) refuse("a finished model");
   const path = join(directory, RECIPE);
-  const stored = parseRecipe(await Deno.readTextFile(path), path);
+  const stored = parseRecipe(await readBoundedText(path), path);
   if (JSON.stringify(stored) !== JSON.stringify(recipe)) {
     refuse("a finished model that was made by another recipe");
   }

@@ -153,3 +153,14 @@ Deno.test("loadTokenizer() says what it looked for, and what is no tokenizer", a
   });
   assertThrows(() => new JsonTokenizer({}, undefined, "t.json"), Error, "Cannot read t.json as a");
 });
+
+Deno.test("a vocabulary's numbers are bounded, and so is what an error shows of a line", () => {
+  const error = assertThrows(
+    () => new WorldTokenizer(`1${"0".repeat(5000)} 'a' 1\n`, "v.txt"),
+    Error,
+    "its token must be at most 268435455",
+  );
+  assert(error.message.length < 300, error.message);
+  const long = assertThrows(() => new WorldTokenizer("x".repeat(100_000), "v.txt"), Error);
+  assert(long.message.length < 300, long.message);
+});
