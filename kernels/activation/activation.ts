@@ -1,4 +1,12 @@
-import { checkTensor, type Gpu, type Kernel, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOption,
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  type Kernel,
+  oneOf,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { ACTIVATION as SHADERS } from "./shaders.ts";
 
 const ACTIVATION = SHADERS.kernel("activation");
@@ -39,24 +47,18 @@ function run(
   gpu: Gpu,
   op: string,
   kernel: Kernel,
-  { kind }: ActivationOptions,
+  options: ActivationOptions,
   read: Record<string, Tensor>,
   outputs: readonly string[],
 ): Tensor[] {
+  checkOptions(op, options, { kind: oneOf(ACTIVATION_KINDS) });
+  checkOption(op, "kind", options.kind, oneOf(ACTIVATION_KINDS));
   const [{ shape, size }] = Object.values(read);
   for (const [name, tensor] of Object.entries(read)) checkTensor(op, name, tensor, shape);
-  const index = ACTIVATION_KINDS.indexOf(kind);
-  if (index < 0) {
-    throw new RangeError(
-      `Cannot run ${op}() as kind must be one of ${
-        ACTIVATION_KINDS.join(", ")
-      }: current kind is ${kind}`,
-    );
-  }
   const written = outputs.map(() => gpu.empty(shape));
   const vectors = Math.ceil(size / 4);
   gpu.dispatch(kernel, {
-    constants: { KIND: index },
+    constants: { KIND: ACTIVATION_KINDS.indexOf(options.kind) },
     uniform: { vectors },
     read,
     write: Object.fromEntries(outputs.map((name, i) => [name, written[i]])),

@@ -1,4 +1,12 @@
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOption,
+  checkOptions,
+  checkTensor,
+  finite,
+  type Gpu,
+  integers,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { workgroups } from "./flat.ts";
 import { ARITHMETIC } from "./shaders.ts";
 
@@ -177,7 +185,10 @@ export interface SumToOutputs {
  *
  * @throws {RangeError} where `shape` does not repeat along `x`.
  */
-export function sumTo(gpu: Gpu, { x }: SumToInputs, { shape }: SumToOptions): SumToOutputs {
+export function sumTo(gpu: Gpu, { x }: SumToInputs, options: SumToOptions): SumToOutputs {
+  const { shape } = options;
+  checkOptions("sumTo", options, { shape: integers() });
+  checkOption("sumTo", "shape", shape, integers());
   checkTensor("sumTo", "x", x, x.shape);
   const around = broadcastOf("sumTo", "shape", x.shape, shape);
   return { output: sumAround(gpu, { x }, around, shape) };
@@ -196,7 +207,10 @@ export interface ScaleOptions {
 }
 
 /** `x * factor`. @throws {RangeError} where `x` is not f32. */
-export function scale(gpu: Gpu, { x }: ScaleInputs, { factor }: ScaleOptions): BroadcastOutputs {
+export function scale(gpu: Gpu, { x }: ScaleInputs, options: ScaleOptions): BroadcastOutputs {
+  const { factor } = options;
+  checkOptions("scale", options, { factor: finite });
+  checkOption("scale", "factor", factor, finite);
   checkTensor("scale", "x", x, x.shape);
   const output = gpu.empty(x.shape);
   const vectors = Math.ceil(x.size / 4);

@@ -1,8 +1,12 @@
 import {
   type AnyTensor,
+  checkOption,
+  checkOptions,
   checkRank,
   checkTensor,
   type Gpu,
+  integer,
+  integers,
   type Kernel,
   type Tensor,
 } from "../gpu/mod.ts";
@@ -111,7 +115,10 @@ export interface SplitOutputs {
  *
  * @throws {RangeError} where the sizes do not sum to the last axis.
  */
-export function split(gpu: Gpu, { x }: SplitInputs, { sizes }: SplitOptions): SplitOutputs {
+export function split(gpu: Gpu, { x }: SplitInputs, options: SplitOptions): SplitOutputs {
+  const { sizes } = options;
+  checkOptions("split", options, { sizes: integers() });
+  checkOption("split", "sizes", sizes, integers());
   checkWord("split", "x", x);
   const width = x.shape.at(-1) ?? 0;
   if (sizes.reduce((sum, size) => sum + size, 0) !== width || sizes.some((size) => size < 0)) {
@@ -189,8 +196,12 @@ export interface SliceTimeOutputs {
 export function sliceTime(
   gpu: Gpu,
   { x }: SliceTimeInputs,
-  { start, length }: SliceTimeOptions,
+  options: SliceTimeOptions,
 ): SliceTimeOutputs {
+  const { start, length } = options;
+  checkOptions("sliceTime", options, { start: integer(0), length: integer(0) });
+  checkOption("sliceTime", "start", start, integer(0));
+  checkOption("sliceTime", "length", length, integer(0));
   checkWord("sliceTime", "x", x);
   const [batch, time] = x.shape;
   if (x.shape.length < 2 || start < 0 || length < 0 || start + length > time) {
@@ -267,8 +278,11 @@ export interface GatherRowsGradients {
 export function gatherRowsBackward(
   gpu: Gpu,
   { outputGradient, indices }: GatherRowsBackwardInputs,
-  { rows }: GatherRowsBackwardOptions,
+  options: GatherRowsBackwardOptions,
 ): GatherRowsGradients {
+  const { rows } = options;
+  checkOptions("gatherRowsBackward", options, { rows: integer(0) });
+  checkOption("gatherRowsBackward", "rows", rows, integer(0));
   checkRank("gatherRowsBackward", "outputGradient", outputGradient, ["count", "columns"]);
   const [count, columns] = outputGradient.shape;
   checkTensor("gatherRowsBackward", "outputGradient", outputGradient, [count, columns]);

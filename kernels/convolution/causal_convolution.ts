@@ -1,4 +1,4 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkOptions, checkRank, checkTensor, type Gpu, oneOf, type Tensor } from "../gpu/mod.ts";
 import { CONVOLUTION } from "./shaders.ts";
 
 const CAUSAL_CONVOLUTION = CONVOLUTION.kernel("causal_convolution");
@@ -32,6 +32,8 @@ export interface CausalConvolutionOptions {
   readonly activation?: "silu" | "none";
 }
 
+const RULES = { activation: oneOf(["silu", "none"]) };
+
 /** What {@linkcode causalConvolution} returns. */
 export interface CausalConvolutionOutputs {
   /** `[batch, time, channels]`. */
@@ -51,6 +53,7 @@ export function causalConvolution(
   inputs: CausalConvolutionInputs,
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionOutputs {
+  checkOptions("causalConvolution", options, RULES);
   const { batch, time, channels, width } = checkInputs("causalConvolution", inputs);
   const { x, initialTail } = inputs;
   const output = gpu.empty(x.shape);
@@ -97,6 +100,7 @@ export function causalConvolutionBackward(
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionGradients {
   const op = "causalConvolutionBackward";
+  checkOptions(op, options, RULES);
   const { batch, time, channels, width } = checkInputs(op, inputs);
   const { x, weight, bias, initialTail, outputGradient, finalTailGradient } = inputs;
   const tailShape = [batch, width - 1, channels];
@@ -112,24 +116,21 @@ export function causalConvolutionBackward(
   const initialTailGradient = gpu.empty(tailShape);
   gpu.dispatch(CAUSAL_CONVOLUTION_BACKWARD, {
     constants: { WORKGROUP_SIZE },
-    uniform: { time, channels, width },
+    uniform: { batch, time, channels, width },
     read: { weight, zGradient, finalTailGradient },
     write: { xGradient, initialTailGradient },
-    workgroups: [
-      Math.ceil(channels / WORKGROUP_SIZE),
-      Math.ceil((width - 1 + time) / STEPS),
+    workgroups: Math.ceil(channels / WORKGROUP_SIZE) * Math.ceil((width - 1 + time) / STEPS) *
       batch,
-    ],
   });
 
   const blocks = Math.ceil(time / BLOCK);
   using partial = gpu.empty([batch, blocks, width + 1, channels]);
   gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_GRADIENT, {
     constants: { WORKGROUP_SIZE, BLOCK },
-    uniform: { time, channels, width },
+    uniform: { batch, time, channels, width },
     read: { x, tail: initialTail, zGradient },
     write: { partial },
-    workgroups: [Math.ceil(channels / WORKGROUP_SIZE), batch * blocks, Math.ceil(width / 4)],
+    workgroups: Math.ceil(channels / WORKGROUP_SIZE) * Math.ceil(width / 4) * batch * blocks,
   });
   const weightGradient = gpu.empty([channels, width]);
   const biasGradient = gpu.empty([channels]);
@@ -173,6 +174,7 @@ export function causalConvolutionStep(
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionOutputs {
   const op = "causalConvolutionStep";
+  checkOptions(op, options, RULES);
   const { x, weight, bias, tail } = inputs;
   const { batch, channels, width } = checkInputs(op, inputs);
   checkTensor(op, "x", x, [batch, 1, channels]);
@@ -220,9 +222,9 @@ function convolve(
   const [batch, time, channels] = x.shape;
   gpu.dispatch(CAUSAL_CONVOLUTION, {
     constants: { WORKGROUP_SIZE, SILU: options.activation === "silu" },
-    uniform: { time, channels, width: weight.shape[1] },
+    uniform: { batch, time, channels, width: weight.shape[1] },
     read: { x, weight, bias, tail: initialTail, outputGradient },
     write: { output },
-    workgroups: [Math.ceil(channels / WORKGROUP_SIZE), Math.ceil(time / STEPS), batch],
+    workgroups: Math.ceil(channels / WORKGROUP_SIZE) * Math.ceil(time / STEPS) * batch,
   });
 }

@@ -3,8 +3,9 @@
 //   output = z, or z * sigmoid(z) where SILU;  given the output's gradient that of z:
 //   output = z_gradient = output_gradient * silu'(z).
 // A window of eight values moves along the taps: one load gives a tap of eight outputs.
-// Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = ceil(time / 8), z = batch.
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(time / 8) by batch workgroups, folded.
 
+import package::common::folded::{ceil_divide, unfold};
 import package::convolution::sequence::{padded, shape};
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -20,14 +21,17 @@ override SILU: bool = false;
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn causal_convolution(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * WORKGROUP_SIZE + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
+  let place = unfold(workgroup, workgroups, width, ceil_divide(shape.time, 8u));
+  let channel = place.x * WORKGROUP_SIZE + local;
+  if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let first = workgroup.y * 8u;
-  let batch = workgroup.z;
+  let first = place.y * 8u;
+  let batch = place.z;
   var early = vec4f(
     0.0,
     padded(batch, first, channel),

@@ -3,11 +3,14 @@
 //   and for e >= time, which the final tail holds, + final_tail_gradient[e - time].
 // The first width - 1 are the initial tail's, the others x's.
 // A window of eight values moves along the taps: one load gives a tap of eight gradients.
-// Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = ceil((width - 1 + time) / 8), z = batch.
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil((width - 1 + time) / 8) by batch workgroups, folded.
+
+import package::common::folded::{ceil_divide, unfold};
 
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
+  batch: u32,
   time: u32,
   channels: u32,
   width: u32,
@@ -32,15 +35,18 @@ fn gradient_at(batch: u32, t: u32, ahead: u32, channel: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn causal_convolution_backward(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * WORKGROUP_SIZE + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
+  let before = shape.width - 1u;
+  let place = unfold(workgroup, workgroups, width, ceil_divide(before + shape.time, 8u));
+  let channel = place.x * WORKGROUP_SIZE + local;
+  if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let first = workgroup.y * 8u;
-  let batch = workgroup.z;
-  let before = shape.width - 1u;
+  let first = place.y * 8u;
+  let batch = place.z;
   var early = vec4f(
     gradient_at(batch, first + 1u, 0u, channel),
     gradient_at(batch, first + 2u, 0u, channel),

@@ -1,8 +1,9 @@
 // Gradients of weight and bias, summed over blocks of BLOCK steps, four taps an invocation:
 //   weight_gradient[j] = sum over t of z_gradient[t] * padded[t + j],  padded being the tail followed by x,
 //   bias_gradient = sum over t of z_gradient[t], in the last plane.
-// Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = batch * blocks, z = ceil(width / 4).
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(width / 4) by batch * blocks workgroups, folded.
 
+import package::common::folded::{ceil_divide, unfold};
 import package::convolution::sequence::{padded, shape};
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -14,17 +15,20 @@ override BLOCK: u32 = 128u;
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn causal_convolution_weight_gradient(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * WORKGROUP_SIZE + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
+  let place = unfold(workgroup, workgroups, width, ceil_divide(shape.width, 4u));
+  let blocks = ceil_divide(shape.time, BLOCK);
+  let channel = place.x * WORKGROUP_SIZE + local;
+  if (channel >= shape.channels || place.z >= shape.batch * blocks) {
     return;
   }
-  let blocks = (shape.time + BLOCK - 1u) / BLOCK;
-  let batch = workgroup.y / blocks;
-  let first = workgroup.y % blocks * BLOCK;
+  let batch = place.z / blocks;
+  let first = place.z % blocks * BLOCK;
   let last = min(first + BLOCK, shape.time);
-  let tap = workgroup.z * 4u;
+  let tap = place.y * 4u;
   var window = vec4f(
     0.0,
     padded(batch, first + tap, channel),
@@ -40,7 +44,7 @@ fn causal_convolution_weight_gradient(
     bias_gradient += z_gradient[at];
     at += shape.channels;
   }
-  let planes = workgroup.y * (shape.width + 1u);
+  let planes = place.z * (shape.width + 1u);
   for (var lane = 0u; lane < min(4u, shape.width - tap); lane++) {
     partial[(planes + tap + lane) * shape.channels + channel] = weight_gradient.x;
     weight_gradient = weight_gradient.yzww;

@@ -1,6 +1,7 @@
 // What a convolution reads: the tail, the width - 1 inputs before step 0, followed by x.
 
 struct Shape {
+  batch: u32,
   time: u32,
   channels: u32,
   width: u32,

@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import causal_convolution from "./causal_convolution.wgsl" with { type: "text" };
 import causal_convolution_backward from "./causal_convolution_backward.wgsl" with { type: "text" };
@@ -20,4 +21,4 @@ export const CONVOLUTION = shaders("convolution", {
   causal_convolution_weight_gradient,
   causal_convolution_weight_sum,
   sequence,
-});
+}, COMMON);

@@ -1,8 +1,11 @@
 import {
+  checkOption,
+  checkOptions,
   checkRank,
   checkTensor,
   FLOATS,
   type Gpu,
+  integer,
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
@@ -88,8 +91,11 @@ export interface EmbeddingGradients {
 export function embeddingBackward(
   gpu: Gpu,
   { tokens, outputGradient }: EmbeddingBackwardInputs,
-  { vocabulary }: EmbeddingBackwardOptions,
+  options: EmbeddingBackwardOptions,
 ): EmbeddingGradients {
+  const { vocabulary } = options;
+  checkOptions("embeddingBackward", options, { vocabulary: integer(0) });
+  checkOption("embeddingBackward", "vocabulary", vocabulary, integer(0));
   const width = outputGradient.shape.at(-1) ?? 1;
   checkTensor("embeddingBackward", "tokens", tokens, tokens.shape, "u32");
   checkTensor("embeddingBackward", "outputGradient", outputGradient, [...tokens.shape, width]);

@@ -91,6 +91,10 @@ export const notNegative: OptionRule = (value: unknown): string | undefined =>
 export const belowOne: OptionRule = (value: unknown): string | undefined =>
   typeof value === "number" && value >= 0 && value < 1 ? undefined : "a number from 0 to below 1";
 
+/** A number greater than 0, infinity among them. */
+export const aboveZero: OptionRule = (value: unknown): string | undefined =>
+  typeof value === "number" && value > 0 ? undefined : "greater than 0";
+
 /** True or false. */
 export const flag: OptionRule = (value: unknown): string | undefined =>
   typeof value === "boolean" ? undefined : "true or false";
@@ -126,12 +130,13 @@ export function checkOptions<Options extends object>(
 ): void {
   const known = Object.keys(rules).filter((name) => !without.includes(name as keyof Options));
   for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
     if (!known.includes(name)) {
       throw new RangeError(
         `Cannot run ${op}() as it has no option ${name}: ${suggestion(name, known)}`,
       );
     }
-    if (value !== undefined) checkOption(op, name, value, rules[name as keyof Options]);
+    checkOption(op, name, value, rules[name as keyof Options]);
   }
 }
 

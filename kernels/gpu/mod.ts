@@ -5,6 +5,7 @@
  * @module
  */
 export {
+  aboveZero,
   anything,
   belowOne,
   checkOption,

@@ -1,4 +1,4 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkOptions, checkRank, checkTensor, finite, type Gpu, type Tensor } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { checkInputs, workgroupsFor } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
@@ -38,6 +38,7 @@ export function linearAttentionStep(
   options: LinearAttentionStepOptions = {},
 ): LinearAttentionOutputs {
   const op = "linearAttentionStep";
+  checkOptions(op, options, { scale: finite });
   const { query, key, value, logDecay, bonus, state } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
   if (time !== 1) {
@@ -57,7 +58,7 @@ export function linearAttentionStep(
       groups,
       keys: keyDim,
       values: valueDim,
-      scale: options.scale ?? 1 / Math.sqrt(keyDim),
+      scale: options.scale ?? 1 / Math.sqrt(Math.max(1, keyDim)),
     },
     read: { query, key, value, logDecay, bonus, state },
     write: { output, finalState },

@@ -1,11 +1,17 @@
 import { resizeRows } from "../common/resize_rows.ts";
 import { isSegmentation } from "../common/segments.ts";
 import {
+  aboveZero,
+  anything,
+  checkOptions,
   checkRank,
   checkTensor,
+  elementCount,
+  finite,
   FLOATS,
   type FloatType,
   type Gpu,
+  integers,
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
@@ -48,6 +54,13 @@ export interface LinearAttentionOptions {
    */
   readonly segments?: readonly number[];
 }
+
+const RULES = {
+  scale: finite,
+  chunkSize: anything, // checked with what it must be a multiple of
+  workspaceBytes: aboveZero,
+  segments: integers(),
+};
 
 /** A checked call: extents, and the inputs filled up to whole tiles. */
 export interface Problem extends Disposable {
@@ -152,6 +165,7 @@ export function prepare(
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
+  checkOptions(op, options, RULES);
   const bounds = sequenceBounds(op, batch, time, options.segments);
   const sequences = bounds.length - 1;
   if (initialState !== undefined) {
@@ -168,8 +182,9 @@ export function prepare(
 
   const owned: Tensor[] = [];
   const rows = batch * time;
-  const filledKey = Math.ceil(keyDim / TILE) * TILE;
-  const filledValue = Math.ceil(valueDim / TILE) * TILE;
+  // Rows of nothing are filled up to a tile of zeros too: what is summed over them is 0.
+  const filledKey = Math.max(1, Math.ceil(keyDim / TILE)) * TILE;
+  const filledValue = Math.max(1, Math.ceil(valueDim / TILE)) * TILE;
   const blocks = chunkSize / BLOCK;
   // The largest intermediates of a chunk: states; scores and their transpose; decayed queries and
   // keys; what input_gradient leaves for decay_carry.
@@ -189,6 +204,11 @@ export function prepare(
   const fill = (tensor: Tensor, kind: RowKind): Tensor => {
     const dim = kind === "key" ? keyDim : valueDim;
     const filled = kind === "key" ? filledKey : filledValue;
+    if (tensor.size === 0) {
+      const perRow = kind === "state" ? filledKey : 1;
+      const count = elementCount(tensor.shape.slice(0, kind === "state" ? -2 : -1));
+      return own(gpu.tensor([count * perRow, filled], undefined, tensor.dtype));
+    }
     let result = tensor;
     if (dim !== filled) {
       result = own(resizeRows(gpu, result, { from: dim, to: filled }));
@@ -205,6 +225,10 @@ export function prepare(
     shape: readonly number[],
     dtype = tensor.dtype,
   ): Tensor => {
+    if (elementCount(shape) === 0) {
+      tensor[Symbol.dispose]();
+      return gpu.empty(shape, dtype);
+    }
     const dim = kind === "key" ? keyDim : valueDim;
     const filled = kind === "key" ? filledKey : filledValue;
     let result = tensor;
@@ -235,7 +259,7 @@ export function prepare(
     valueDim,
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
-    scale: options.scale ?? 1 / Math.sqrt(keyDim),
+    scale: options.scale ?? 1 / Math.sqrt(Math.max(1, keyDim)),
     bounds,
     slabs: cutIntoSlabs(gpu, bounds, chunkSize, slabChunks),
     blocks,

@@ -1,5 +1,5 @@
 import { rowTiling } from "../common/rows.ts";
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkOptions, checkRank, checkTensor, finite, type Gpu, type Tensor } from "../gpu/mod.ts";
 import { LOSS } from "./shaders.ts";
 
 const CROSS_ENTROPY = LOSS.kernel("cross_entropy");
@@ -91,13 +91,14 @@ export function crossEntropyBackward(
   inputs: CrossEntropyBackwardInputs,
   options: CrossEntropyBackwardOptions = {},
 ): CrossEntropyGradients {
+  checkOptions("crossEntropyBackward", options, { scale: finite });
   const [rows, vocabulary] = checkInputs("crossEntropyBackward", inputs);
   const { logits, labels, logSumExp, rowWeights } = inputs;
   checkTensor("crossEntropyBackward", "logSumExp", logSumExp, [rows]);
   const logitsGradient = gpu.empty([rows, vocabulary]);
   gpu.dispatch(CROSS_ENTROPY_BACKWARD, {
     constants: { WHOLE: vocabulary % 4 === 0 },
-    uniform: { rows, vocabulary, scale: options.scale ?? 1 / rows },
+    uniform: { rows, vocabulary, scale: options.scale ?? 1 / Math.max(1, rows) },
     read: { logits, labels, logSumExp, rowWeights },
     write: { logitsGradient },
     workgroups: Math.ceil(logits.size / 256),

@@ -1,9 +1,13 @@
 import {
+  anything,
+  checkOptions,
   checkTensor,
   type DataType,
   elementCount,
+  flag,
   FLOATS,
   type Gpu,
+  oneOf,
   type Tensor,
 } from "../gpu/mod.ts";
 import { MATMUL as SHADERS } from "./shaders.ts";
@@ -48,6 +52,14 @@ export interface MatmulOptions {
   readonly algorithm?: MatmulAlgorithm;
 }
 
+const RULES = {
+  transposeA: flag,
+  transposeB: flag,
+  accumulateInto: anything,
+  outputType: oneOf(FLOATS),
+  algorithm: oneOf(["register", "workgroup", "vector"]),
+};
+
 /** What {@linkcode matmul} returns. */
 export interface MatmulOutputs {
   /** `[..., M, N]`; the tensor of `accumulateInto` where there is one. */
@@ -88,6 +100,7 @@ interface Product extends MatmulShape {
  * @throws {RangeError} where a shape or a data type does not fit.
  */
 export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = {}): MatmulOutputs {
+  checkOptions("matmul", options, RULES);
   const { a, b, bias } = inputs;
   const { transposeA = false, transposeB = false, accumulateInto } = options;
   checkMatrices("a", a, transposeA ? "K, M" : "M, K");

@@ -1,6 +1,6 @@
 import { sumRows } from "../common/sum_axis.ts";
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm } from "./rows.ts";
+import { checkOptions, checkTensor, type Gpu, notNegative, type Tensor } from "../gpu/mod.ts";
+import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const LAYER_NORM = NORM.kernel("layer_norm");
@@ -44,17 +44,19 @@ export function layerNorm(
   { x, weight, bias }: LayerNormInputs,
   options: LayerNormOptions = {},
 ): LayerNormOutputs {
+  checkOptions("layerNorm", options, { epsilon: notNegative });
+  const { epsilon = 1e-5 } = options;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;
   checkTensor("layerNorm", "x", x, x.shape);
   checkTensor("layerNorm", "weight", weight, [width]);
   if (bias) checkTensor("layerNorm", "bias", bias, [width]);
   const output = gpu.empty(x.shape);
-  const mean = gpu.empty(x.shape.slice(0, -1));
-  const inverseDeviation = gpu.empty(x.shape.slice(0, -1));
+  const mean = statisticOf(gpu, x, 0);
+  const inverseDeviation = statisticOf(gpu, x, 1 / Math.sqrt(epsilon));
   const { form, columns } = laneForm(gpu, width);
   gpu.dispatch(LAYER_NORM, {
-    constants: { ...form, EPSILON: options.epsilon ?? 1e-5 },
+    constants: { ...form, EPSILON: epsilon },
     uniform: { rows, columns, width },
     read: { x, weight, bias },
     write: { output, mean, inverseDeviation },

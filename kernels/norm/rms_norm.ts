@@ -1,6 +1,6 @@
 import { sumRows } from "../common/sum_axis.ts";
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm } from "./rows.ts";
+import { checkOptions, checkTensor, type Gpu, notNegative, type Tensor } from "../gpu/mod.ts";
+import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const RMS_NORM = NORM.kernel("rms_norm");
@@ -51,14 +51,16 @@ export function rmsNorm(
   options: RmsNormOptions = {},
 ): RmsNormOutputs {
   const { x, weight } = inputs;
+  checkOptions("rmsNorm", options, { epsilon: notNegative });
+  const { epsilon = 1e-5 } = options;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;
   const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
-  const inverseRms = gpu.empty(x.shape.slice(0, -1));
+  const inverseRms = statisticOf(gpu, x, 1 / Math.sqrt(epsilon));
   const { form, columns } = laneForm(gpu, width);
   gpu.dispatch(RMS_NORM, {
-    constants: { ...form, EPSILON: options.epsilon ?? 1e-5 },
+    constants: { ...form, EPSILON: epsilon },
     uniform: { rows, columns, width, groups },
     read: { x, weight },
     write: { output, inverseRms },

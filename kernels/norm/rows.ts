@@ -1,5 +1,5 @@
 import { powerOfTwo } from "../common/rows.ts";
-import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { elementCount, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
 
 /** Rows that one invocation sums for the gradient of a parameter. */
 export const BLOCK = 64;
@@ -44,4 +44,11 @@ export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: nu
 /** How many invocations of a workgroup stand side by side where each has a column of its own. */
 export function columnLanes(columns: number): number {
   return Math.min(64, powerOfTwo(columns));
+}
+
+/** A tensor for a number per row of `x`: that of a row without an element, where they have none. */
+export function statisticOf(gpu: Gpu, x: Tensor, ofNothing: number): Tensor {
+  const shape = x.shape.slice(0, -1);
+  if (x.shape.at(-1) !== 0) return gpu.empty(shape);
+  return gpu.tensor(shape, new Float32Array(elementCount(shape)).fill(ofNothing));
 }

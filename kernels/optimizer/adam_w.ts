@@ -1,7 +1,25 @@
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  belowOne,
+  checkOption,
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  notNegative,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { OPTIMIZER } from "./shaders.ts";
 
 const ADAM_W = OPTIMIZER.kernel("adam_w");
+
+const RULES = {
+  learningRate: notNegative,
+  beta1: belowOne,
+  beta2: belowOne,
+  epsilon: notNegative,
+  weightDecay: notNegative,
+  step: anything, // checked below
+};
 
 /** What {@linkcode adamW} takes; the last two of the first four are its state, zeros at first. */
 export interface AdamWInputs {
@@ -43,6 +61,8 @@ export interface AdamWOptions {
  * @throws {RangeError} where the shapes differ or the step is not a whole number from 1.
  */
 export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): void {
+  checkOptions("adamW", options, RULES);
+  checkOption("adamW", "learningRate", options.learningRate, notNegative);
   const { parameter, gradientScale, decayMask } = inputs;
   const { gradient, firstMoment, secondMoment } = inputs;
   const { learningRate, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, step } =

@@ -1,4 +1,11 @@
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  aboveZero,
+  checkOption,
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { OPTIMIZER } from "./shaders.ts";
 
 const SQUARES = OPTIMIZER.kernel("squares");
@@ -35,8 +42,11 @@ export interface GradientNormOutputs {
 export function gradientNorm(
   gpu: Gpu,
   { gradients }: GradientNormInputs,
-  { maximum }: GradientNormOptions,
+  options: GradientNormOptions,
 ): GradientNormOutputs {
+  const { maximum } = options;
+  checkOptions("gradientNorm", options, { maximum: aboveZero });
+  checkOption("gradientNorm", "maximum", maximum, aboveZero);
   gradients.forEach((tensor, i) =>
     checkTensor("gradientNorm", `gradients[${i}]`, tensor, tensor.shape)
   );

@@ -1,4 +1,12 @@
-import type { Gpu, Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  flag,
+  type Gpu,
+  type OptionRule,
+  positive,
+  type Tensor,
+} from "../gpu/mod.ts";
 
 /** How rotary frequencies are stretched for sequences longer than those of training. */
 export type RotaryScaling =
@@ -54,6 +62,18 @@ export interface Llama3Scaling {
   readonly highFactor: number;
 }
 
+/** What the fields of a scaling may be, whatever its kind. */
+const SCALING: Readonly<Record<string, OptionRule>> = {
+  "scaling.kind": anything, // checked where it is told apart
+  "scaling.factor": positive,
+  "scaling.trainedLength": positive,
+  "scaling.fast": positive,
+  "scaling.slow": positive,
+  "scaling.truncate": flag,
+  "scaling.lowFactor": positive,
+  "scaling.highFactor": positive,
+};
+
 /** Options of {@linkcode rotaryFrequencies}. */
 export interface RotaryFrequenciesOptions {
   /** The elements of a head that turn: even, at most the head's dim. */
@@ -71,7 +91,14 @@ export interface RotaryFrequenciesOptions {
  * @throws {RangeError} where `dim` is odd or the scaling is unknown.
  */
 export function rotaryAngles(options: RotaryFrequenciesOptions): Float64Array {
+  checkOptions("rotaryFrequencies", options, {
+    dim: anything, // checked below
+    base: positive,
+    scaling: anything,
+  });
   const { dim, base = 10_000, scaling = { kind: "none" } } = options;
+  const named = Object.entries(scaling).map(([name, value]) => [`scaling.${name}`, value]);
+  checkOptions<Record<string, unknown>>("rotaryFrequencies", Object.fromEntries(named), SCALING);
   if (!Number.isInteger(dim) || dim < 2 || dim % 2 !== 0) {
     throw new RangeError(
       `Cannot make rotary frequencies as dim must be even and at least 2: current dim is ${dim}`,

@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkRank,
+  checkTensor,
+  flag,
+  type Gpu,
+  integer,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { POSITION } from "./shaders.ts";
 
 const ROTARY = POSITION.kernel("rotary");
@@ -25,6 +33,8 @@ export interface RotaryOptions {
   /** Whether to turn back; false unless told. */
   readonly inverse?: boolean;
 }
+
+const RULES = { offset: integer(0, 2 ** 32 - 1), interleaved: flag, inverse: flag };
 
 /** What {@linkcode rotary} returns. */
 export interface RotaryOutputs {
@@ -70,6 +80,7 @@ export function rotaryBackward(
   { outputGradient, frequencies, positions }: RotaryBackwardInputs,
   options: RotaryOptions = {},
 ): RotaryGradients {
+  checkOptions("rotaryBackward", options, RULES);
   const inputs = { x: outputGradient, frequencies, positions };
   const inverse = !options.inverse;
   return {
@@ -82,8 +93,10 @@ function run(
   op: string,
   name: string,
   { x, frequencies, positions }: RotaryInputs,
-  { offset = 0, interleaved = false, inverse = false }: RotaryOptions,
+  options: RotaryOptions,
 ): Tensor {
+  checkOptions(op, options, RULES);
+  const { offset = 0, interleaved = false, inverse = false } = options;
   checkRank(op, name, x, ["batch", "time", "heads", "dim"]);
   checkTensor(op, name, x, x.shape);
   const [batch, time, heads, dim] = x.shape;

@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  flag,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
 import { scan, scanBackward, type ScanOptions, type ScanOutputs, scanStep } from "./scan.ts";
 import { SCAN } from "./shaders.ts";
@@ -40,11 +48,15 @@ export interface RgLruOptions extends ScanOptions {
  * @throws {RangeError} where a shape does not fit `input`.
  */
 export function rgLru(gpu: Gpu, inputs: RgLruInputs, options: RgLruOptions = {}): ScanOutputs {
+  checkOptions("rgLru", options, RULES);
   checkInputs("rgLru", inputs);
   using gates = rgLruGates(gpu, inputs, options);
   const { decay, gated } = gates;
-  return scan(gpu, { decay, input: gated, initialState: inputs.initialState }, options);
+  const { chunkSize } = options;
+  return scan(gpu, { decay, input: gated, initialState: inputs.initialState }, { chunkSize });
 }
+
+const RULES = { chunkSize: anything, resetFirst: flag }; // chunkSize by scan()
 
 /** What {@linkcode rgLruBackward} takes. */
 export interface RgLruBackwardInputs extends RgLruInputs {
@@ -81,6 +93,7 @@ export function rgLruBackward(
   inputs: RgLruBackwardInputs,
   options: RgLruOptions = {},
 ): RgLruGradients {
+  checkOptions("rgLruBackward", options, RULES);
   checkInputs("rgLruBackward", inputs);
   const { input, recurrenceGate, inputGate, decayParameter, output, initialState } = inputs;
   const { outputGradient, finalStateGradient } = inputs;
@@ -101,7 +114,7 @@ export function rgLruBackward(
   const { decayGradient, inputGradient, initialStateGradient } = scanBackward(
     gpu,
     scanInputs,
-    options,
+    { chunkSize: options.chunkSize },
   );
   const inputGateGradient = gpu.empty(input.shape);
   const blocks = Math.ceil(batch * time / BLOCK);
@@ -146,6 +159,7 @@ export function rgLruStep(
   inputs: RgLruStepInputs,
   options: Pick<RgLruOptions, "resetFirst"> = {},
 ): { finalState: Tensor } {
+  checkOptions<RgLruOptions>("rgLruStep", options, RULES, ["chunkSize"]);
   const { state } = inputs;
   checkRank("rgLruStep", "state", state, ["batch", "channels"]);
   const [batch, channels] = state.shape;

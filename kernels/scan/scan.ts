@@ -1,4 +1,11 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import {
   copyOf,
   feasibleChunkSize,
@@ -32,6 +39,8 @@ export interface ScanOptions {
   readonly chunkSize?: number;
 }
 
+const RULES = { chunkSize: anything }; // by feasibleChunkSize()
+
 /** What {@linkcode scan} returns. */
 export interface ScanOutputs {
   /** The state after each step: `[batch, time, channels]`. */
@@ -48,6 +57,7 @@ export interface ScanOutputs {
  * @throws {RangeError} where a shape does not fit `decay`.
  */
 export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): ScanOutputs {
+  checkOptions("scan", options, RULES);
   const { decay, input, initialState } = inputs;
   checkRank("scan", "decay", decay, ["batch", "time", "channels"]);
   const [batch, time, channels] = decay.shape;
@@ -112,6 +122,7 @@ export function scanBackward(
   inputs: ScanBackwardInputs,
   options: ScanOptions = {},
 ): ScanGradients {
+  checkOptions("scanBackward", options, RULES);
   const { decay, output, initialState, outputGradient, finalStateGradient } = inputs;
   checkRank("scanBackward", "decay", decay, ["batch", "time", "channels"]);
   const [batch, time, channels] = decay.shape;
@@ -208,7 +219,8 @@ function planChunks(
   options: ScanOptions,
 ): ChunkPlan {
   const [batch, time, channels] = shape;
-  const { chunkSize: asked, lanes, workgroupSize } = { ...scanTiling(gpu, shape), ...options };
+  const { lanes, workgroupSize, ...tuned } = scanTiling(gpu, shape);
+  const { chunkSize: asked = tuned.chunkSize } = options;
   const chunkSize = feasibleChunkSize(op, asked, time);
   const chunks = Math.ceil(time / chunkSize);
   const wide = channels / lanes;

@@ -1,5 +1,13 @@
 import { sumRows } from "../common/sum_axis.ts";
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  flag,
+  type Gpu,
+  type Tensor,
+} from "../gpu/mod.ts";
 import {
   copyOf,
   feasibleChunkSize,
@@ -61,6 +69,8 @@ export interface SelectiveScanOptions extends ScanOptions {
   readonly deltaSoftplus?: boolean;
 }
 
+const RULES = { chunkSize: anything, deltaSoftplus: flag }; // chunkSize by feasibleChunkSize()
+
 /** What {@linkcode selectiveScan} returns. */
 export interface SelectiveScanOutputs {
   /** `[batch, time, channels]`. */
@@ -81,12 +91,11 @@ export function selectiveScan(
   inputs: SelectiveScanInputs,
   options: SelectiveScanOptions = {},
 ): SelectiveScanOutputs {
+  checkOptions("selectiveScan", options, RULES);
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const { chunkSize: asked, lanes, atOnce } = {
-    ...selectiveTiling(gpu, time, batch * channels),
-    ...options,
-  };
+  const { lanes, atOnce, ...tuned } = selectiveTiling(gpu, time, batch * channels);
+  const { chunkSize: asked = tuned.chunkSize } = options;
   const chunkSize = feasibleChunkSize("selectiveScan", asked, time);
   const output = gpu.empty(input.shape);
   const stateShape = [batch, channels, state];
@@ -95,7 +104,7 @@ export function selectiveScan(
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
   const extents = { batch, time, channels, state };
-  const workgroups = (count: number) => [Math.ceil(channels / lanes), count, batch] as const;
+  const workgroups = (count: number): number => Math.ceil(channels / lanes) * count * batch;
   /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
   const run = (firstChunk: number, count: number, carry: Tensor | undefined, leaving: Tensor) => {
     for (let first = 0; first < state; first += STATES) {
@@ -188,6 +197,7 @@ export function selectiveScanBackward(
   options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
 ): SelectiveScanGradients {
   const op = "selectiveScanBackward";
+  checkOptions<SelectiveScanOptions>(op, options, RULES);
   const { batch, time, channels, state } = checkInputs(op, inputs);
   const { input, a, b, c, skip, gate, deltaBias, initialState } = inputs;
   const { outputGradient, finalStateGradient } = inputs;
@@ -200,7 +210,7 @@ export function selectiveScanBackward(
   const { lanes } = selectiveTiling(gpu, time, batch * channels);
   const grid = {
     constants: { LANES: lanes },
-    workgroups: [Math.ceil(channels / lanes), chunks, batch],
+    workgroups: Math.ceil(channels / lanes) * chunks * batch,
   } as const;
   const uniform = (firstState: number): Record<string, number> => ({
     batch,
@@ -323,6 +333,7 @@ export function selectiveScanStep(
   inputs: SelectiveScanStepInputs,
   options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
 ): SelectiveScanOutputs {
+  checkOptions<SelectiveScanOptions>("selectiveScanStep", options, RULES);
   const { input, state } = inputs;
   checkRank("selectiveScanStep", "state", state, ["batch", "channels", "state"]);
   const [batch, channels] = state.shape;

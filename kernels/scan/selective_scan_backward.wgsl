@@ -6,8 +6,9 @@
 //   a_gradient = sum over t of g * delta * exp(delta * a) * h[t - 1],  g *= exp(delta * a).
 // In place of step comes (delta_gradient, input_gradient, y, y_gradient), in place of carry the chunk's
 // a_gradient, and in place of gradient_carry the gradient of the state that enters the chunk.
-// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
+// Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks by batch workgroups, folded.
 
+import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, existing, fetch_a, fetch_b, fetch_c, shape, states};
 
 override LANES: u32 = 64u;
@@ -53,16 +54,19 @@ fn store_gradient_carry(row: u32, four: u32, value: vec4f) {
 @compute @workgroup_size(LANES)
 fn selective_scan_backward(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * LANES + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, LANES);
+  let place = unfold(workgroup, workgroups, width, shape.chunks);
+  let channel = place.x * LANES + local;
+  if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let batch = workgroup.z;
-  let first = workgroup.y * CHUNK;
+  let batch = place.z;
+  let first = place.y * CHUNK;
   let steps = min(CHUNK, shape.time - first);
-  let entering = (workgroup.y * shape.batch + batch) * shape.channels + channel;
+  let entering = (place.y * shape.batch + batch) * shape.channels + channel;
   var rate: array<vec4f, FOURS>;
   var h: array<vec4f, FOURS>;
   var g: array<vec4f, FOURS>;

@@ -3,8 +3,9 @@
 //   leaving = exp(a * delta_sum) * entering + sum,
 //   entering_gradient = exp(a * delta_sum) * leaving_gradient + gradient_sum,
 //   gradient_sum = sum over t of q * c * y_gradient.
-// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks, z = batch.
+// Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks by batch workgroups, folded.
 
+import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, fetch_a, fetch_b, fetch_c, shape, states};
 
 override LANES: u32 = 64u;
@@ -39,14 +40,17 @@ fn store_gradient_sum(row: u32, four: u32, value: vec4f) {
 @compute @workgroup_size(LANES)
 fn selective_scan_backward_chunk(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * LANES + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, LANES);
+  let place = unfold(workgroup, workgroups, width, shape.chunks);
+  let channel = place.x * LANES + local;
+  if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let batch = workgroup.z;
-  let first = workgroup.y * shape.chunk_size;
+  let batch = place.z;
+  let first = place.y * shape.chunk_size;
   let last = min(first + shape.chunk_size, shape.time);
   var rate: array<vec4f, FOURS>;
   var h: array<vec4f, FOURS>;
@@ -72,7 +76,7 @@ fn selective_scan_backward_chunk(
     }
     total += now.x;
   }
-  let at = (workgroup.y * shape.batch + batch) * shape.channels + channel;
+  let at = (place.y * shape.batch + batch) * shape.channels + channel;
   @unroll
   for (var i = 0u; i < FOURS; i++) {
     store_sum(at, i, h[i]);

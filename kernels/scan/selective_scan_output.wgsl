@@ -1,7 +1,8 @@
 // The selective scan inside each chunk, from the state that enters it:
 //   h = exp(delta * a) * h + delta * input * b,  output = sum over states of c * h.
-// Sixteen states in registers. Dispatch: x = ceil(channels / LANES), y = chunks from first_chunk on, z = batch.
+// Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks from first_chunk on by batch workgroups, folded.
 
+import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, existing, fetch_a, fetch_b, fetch_c, shape, states};
 
 override LANES: u32 = 64u;
@@ -33,16 +34,19 @@ fn store_final_state(row: u32, four: u32, value: vec4f) {
 @compute @workgroup_size(LANES)
 fn selective_scan_output(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let channel = workgroup.x * LANES + local;
-  if (channel >= shape.channels) {
+  let width = ceil_divide(shape.channels, LANES);
+  let place = unfold(workgroup, workgroups, width, shape.chunks);
+  let channel = place.x * LANES + local;
+  if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let batch = workgroup.z;
-  let first = (shape.first_chunk + workgroup.y) * shape.chunk_size;
+  let batch = place.z;
+  let first = (shape.first_chunk + place.y) * shape.chunk_size;
   let last = min(first + shape.chunk_size, shape.time);
-  let entering = (workgroup.y * shape.batch + batch) * shape.channels + channel;
+  let entering = (place.y * shape.batch + batch) * shape.channels + channel;
   var rate: array<vec4f, FOURS>;
   var h: array<vec4f, FOURS>;
   @unroll
@@ -69,7 +73,7 @@ fn selective_scan_output(
     }
     output[at] = y;
   }
-  if (workgroup.y == shape.chunks - 1u) {
+  if (place.y == shape.chunks - 1u) {
     @unroll
     for (var i = 0u; i < FOURS; i++) {
       store_final_state(batch * shape.channels + channel, i, h[i]);

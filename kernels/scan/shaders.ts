@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import chunks from "./chunks.wgsl" with { type: "text" };
 import lane from "./lane.wgsl" with { type: "text" };
@@ -58,4 +59,4 @@ export const SCAN = shaders("scan", {
   selective_scan_shared_sum,
   softplus,
   states,
-});
+}, COMMON);
