@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Chromium } from "../tasks/chromium.ts";
 import { ending, ROOT } from "../tasks/process.ts";
 import { inFolder } from "../testing.ts";
-import type { BrowserReport } from "./browser.ts";
+import type { BrowserReport } from "./kernels.ts";
 
 /** Cases of each family with a kernel that only a GPU gets, forward, backward and step. */
 const CASES: Readonly<Record<string, number>> = {
@@ -27,7 +27,7 @@ async function bundle(folder: string): Promise<string> {
   const path = `${folder}/browser.js`;
   const { code, stderr } = await ending(
     new Deno.Command(Deno.execPath(), {
-      args: ["bundle", "--quiet", "--platform", "browser", "-o", path, "tests/kernels/browser.ts"],
+      args: ["bundle", "--quiet", "--platform", "browser", "-o", path, "tests/browser/kernels.ts"],
       cwd: ROOT,
       stdout: "piped",
       stderr: "piped",
