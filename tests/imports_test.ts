@@ -186,6 +186,41 @@ Deno.test("a circle is found", () => {
   assertEquals(circleIn(new Map(Object.entries(tied))), ["b.ts", "d.ts", "e.ts", "b.ts"]);
 });
 
+/**
+ * What a file does with the text of a shader other than to hand it to the linker, a line each: the
+ * imported names stand in one call of `shaders()`, and nowhere else.
+ */
+function shaderTexts(path: string, text: string): string[] {
+  const imports = [...text.matchAll(/^import (\w+) from "[^"]+\.wgsl" with \{[^}]*\};/gm)];
+  const rest = imports.reduce((rest, [all]) => rest.replace(all, ""), text);
+  const [, gathered = ""] = /\bshaders\("\w+", \{([\w,\s]*)\}/.exec(rest) ?? [];
+  const elsewhere = rest.replace(gathered, "");
+  return imports.map(([, name]) => name)
+    .filter((name) =>
+      !new RegExp(`\\b${name}\\b`).test(gathered) ||
+      new RegExp(`(?<!["'\`])\\b${name}\\b(?!["'\`])`).test(elsewhere)
+    )
+    .map((name) => `${path} does something else with ${name} than to hand it to shaders()`);
+}
+
+Deno.test("the text of a shader goes to the linker as it is", async () => {
+  const found: string[] = [];
+  for (const folder of ["kernels", "bench"]) {
+    for (const file of await sources(join(ROOT, folder))) {
+      const path = relative(ROOT, file).replaceAll("\\", "/");
+      found.push(...shaderTexts(path, await Deno.readTextFile(file)));
+    }
+  }
+  assertEquals(found, []);
+  const text = 'import a from "./a.wgsl" with { type: "text" };\n';
+  assertEquals(shaderTexts("x.ts", `${text}const A = shaders("x", { a }).kernel("a");`), []);
+  for (
+    const wrong of ['shaders("x", { a: a.replace("b", "c") });', 'shaders("x", { a });\nf(a);']
+  ) {
+    assertEquals(shaderTexts("x.ts", text + wrong).length, 1, wrong);
+  }
+});
+
 Deno.test("a violation is found", () => {
   const cases: [path: string, text: string][] = [
     ["kernels/gpu/gpu.ts", 'import { matmul } from "../matmul/mod.ts";'],

@@ -1,10 +1,10 @@
 import { type Call, matchCall, packUniform, type Slot } from "./calls.ts";
-import { forCompiler } from "./elements.ts";
 import { KernelError } from "./errors.ts";
 import type { Faults } from "./faults.ts";
-import type { Dispatch, Kernel } from "./kernel.ts";
+import type { Dispatch } from "./kernel.ts";
 import { asWritten } from "./linker/linker.ts";
 import type { BufferPool } from "./pool.ts";
+import type { Kernel, Variant } from "./shaders.ts";
 import type { Allocation, AnyTensor } from "./tensor.ts";
 
 /** Bind groups, and uniform blocks, that are kept; past it they are all dropped. */
@@ -44,6 +44,17 @@ interface Site extends Call {
 interface Block {
   readonly allocation: Allocation | undefined;
   groups: Branch<Prepared>;
+}
+
+/**
+ * A linked shader as the device's compiler wants it, its directives in the first line. Deno's, naga,
+ * knows subgroup operations but not the directive that the standard asks for (gfx-rs/wgpu issue 5555);
+ * any other's has it.
+ */
+function codeFor({ directives, code }: Variant, device: GPUDevice): string {
+  const isNaga = "Deno" in globalThis && device instanceof GPUDevice;
+  const known = directives.filter((directive) => !isNaga || directive !== "enable subgroups;");
+  return [...known, code].join(" ");
 }
 
 /** Between the parts of a dispatch. */
@@ -128,9 +139,7 @@ export class Bindings {
     branch: Branch<Site>,
   ): GPUComputePipeline {
     const { label } = kernel;
-    const code = variant
-      ? forCompiler(variant.directives.join(" ") + " " + variant.code, this.#device)
-      : forCompiler((kernel as { source: string }).source, this.#device);
+    const code = codeFor(variant, this.#device);
     const values = Object.entries(constants).map(([name, value]) => [name, Number(value)] as const);
     const key = JSON.stringify([label, code, values.toSorted()]);
     const found = this.#pipelines.get(key);
@@ -153,9 +162,7 @@ export class Bindings {
           : `:${lineNum}:${linePos} ${message}`
       ).join("\n") || error.message;
       return new KernelError(
-        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${
-          variant ? asWritten(text, variant) : text
-        }`,
+        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${asWritten(text, variant)}`,
       );
     });
     this.#pipelines.set(key, pipeline);

@@ -1,8 +1,8 @@
 import { KernelError } from "./errors.ts";
 import { type Binding, type Field, shaderName } from "./interface.ts";
-import type { Dispatch, Kernel } from "./kernel.ts";
+import type { Dispatch } from "./kernel.ts";
 import { type Settings, valueProblem } from "./linker/linker.ts";
-import { Shader, type Variant } from "./shaders.ts";
+import type { Kernel, Variant } from "./shaders.ts";
 
 /** A tensor's place in a bind group. */
 export interface Slot {
@@ -16,8 +16,8 @@ export interface Slot {
 
 /** What a dispatch comes to, from its names alone: worked out once for each way a kernel is called. */
 export interface Call {
-  /** The linked shader; undefined for a kernel of one text. */
-  readonly variant: Variant | undefined;
+  /** The linked shader. */
+  readonly variant: Variant;
   /** Values of `override` constants. */
   readonly constants: Readonly<Record<string, number | boolean>>;
   /** Where the uniform is bound. */
@@ -30,38 +30,11 @@ export interface Call {
 
 /** Matches a dispatch with its shader. @throws {KernelError} where a name is missing or too many. */
 export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
-  return kernel instanceof Shader
-    ? matchNames(kernel, dispatch)
-    : matchOrder(kernel.label, dispatch);
-}
-
-/** A kernel of one text: everything is in the order of its bindings. */
-function matchOrder(label: string, { constants = {}, uniform, read = {}, write }: Dispatch): Call {
-  for (const [name, value] of Object.entries(constants)) {
-    if (!Number.isFinite(Number(value))) {
-      throw new RangeError(
-        `Cannot run ${label} as its constant ${name} must be a finite number: current value is ${value}`,
-      );
-    }
-  }
-  const first = uniform === undefined ? 0 : 1;
-  const names = [...Object.keys(read), ...Object.keys(write)];
-  const reads = names.length - Object.keys(write).length;
-  return {
-    variant: undefined,
-    constants: constants as Record<string, number | boolean>,
-    uniform: uniform && 0,
-    fields: Object.keys(uniform ?? []).map((name, word) => ({ name, type: "word", word })),
-    slots: names.map((name, at) => ({ name, number: at + first, written: at >= reads })),
-  };
-}
-
-function matchNames(shader: Shader, dispatch: Dispatch): Call {
   const fail = (problem: string): never => {
-    throw new KernelError(`Cannot run ${shader.label} as ${problem}`);
+    throw new KernelError(`Cannot run ${kernel.label} as ${problem}`);
   };
-  const given = { ...shader.settings, ...dispatch.constants };
-  const { names } = shader;
+  const given = { ...kernel.settings, ...dispatch.constants };
+  const { names } = kernel;
   const tensors = [
     ...Object.entries(dispatch.read ?? {}).map(([name, tensor]) => ({
       name,
@@ -85,14 +58,14 @@ function matchNames(shader: Shader, dispatch: Dispatch): Call {
     if (override !== undefined) {
       const problem = valueProblem(override, value);
       if (problem !== undefined) {
-        throw new RangeError(`Cannot run ${shader.label} as its constant ${name} ${problem}`);
+        throw new RangeError(`Cannot run ${kernel.label} as its constant ${name} ${problem}`);
       }
       constants[name] = value as number | boolean;
     }
     if (names.conditions.has(name) || names.linked.has(name)) settings[name] = value;
     else if (override === undefined) fail(unknown("constant", name, settable(names)));
   }
-  const variant = linkVariant(shader, settings);
+  const variant = linkVariant(kernel, settings);
   const { interface: { uniform, fields, bindings, overrides } } = variant;
   for (const name of Object.keys(constants)) if (!overrides.has(name)) delete constants[name];
   return {
@@ -104,12 +77,12 @@ function matchNames(shader: Shader, dispatch: Dispatch): Call {
   };
 }
 
-function linkVariant(shader: Shader, settings: Settings): Variant {
+function linkVariant(kernel: Kernel, settings: Settings): Variant {
   try {
-    return shader.variant(settings);
+    return kernel.variant(settings);
   } catch (error) {
     const { message } = error as Error;
-    throw new KernelError(`Cannot link ${shader.label}: ${message}`, { cause: error });
+    throw new KernelError(`Cannot link ${kernel.label}: ${message}`, { cause: error });
   }
 }
 
@@ -118,7 +91,7 @@ function bindingOf(condition: string): string | undefined {
   return condition.startsWith("HAS_") ? condition.slice(4).toLowerCase() : undefined;
 }
 
-function settable({ conditions, linked, overrides, bindings }: Shader["names"]): string[] {
+function settable({ conditions, linked, overrides, bindings }: Kernel["names"]): string[] {
   const free = [...conditions.keys()].filter((name) => !bindings.has(bindingOf(name) ?? ""));
   return [...free, ...linked.keys(), ...overrides.keys()];
 }
@@ -191,11 +164,10 @@ export function packUniform(
       return;
     }
     const number = Number(value);
-    const problem = type === "word"
-      ? Number.isInteger(number) && number >= -(2 ** 31) && number < 2 ** 32
-        ? undefined
-        : `must be a 32-bit integer: current value is ${value}`
-      : valueProblem(type, typeof value === "boolean" && type !== "f32" ? number : value);
+    const problem = valueProblem(
+      type,
+      typeof value === "boolean" && type !== "f32" ? number : value,
+    );
     if (problem !== undefined) {
       throw new RangeError(`Cannot run ${label} as its shader's field ${name} ${problem}`);
     }

@@ -1,10 +1,11 @@
 import { Bindings } from "./bindings.ts";
 import type { Adapter } from "./device.ts";
 import { Faults } from "./faults.ts";
-import { type Dispatch, type Kernel, workgroupCounts } from "./kernel.ts";
+import { type Dispatch, workgroupCounts } from "./kernel.ts";
 import { packElements, unpackElements } from "./packing.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
+import type { Kernel } from "./shaders.ts";
 import {
   type Allocation,
   type AnyTensor,

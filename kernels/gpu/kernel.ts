@@ -1,16 +1,4 @@
-import type { Shader } from "./shaders.ts";
 import type { AnyTensor } from "./tensor.ts";
-
-/** A compute shader: of a family, or a text by itself. */
-export type Kernel = Shader | TextKernel;
-
-/** A compute shader as one text whose uniform and bindings are given in their order. */
-export interface TextKernel {
-  /** Entry point, label and file name. */
-  readonly label: string;
-  /** The WGSL text. */
-  readonly source: string;
-}
 
 /**
  * Iterations that all loops of an invocation may make together in one dispatch. llvmpipe, Mesa's
@@ -18,27 +6,6 @@ export interface TextKernel {
  * counts one or two more each time that a loop ends. Longer work is split over invocations or dispatches.
  */
 export const LOOP_ITERATIONS = 65_000;
-
-const DEFINED: TextKernel[] = [];
-
-/** Every kernel named so far, those made for one shape included: what tests hold to each compiler. */
-export function definedKernels(): readonly TextKernel[] {
-  return DEFINED;
-}
-
-/**
- * Names a compute shader. The pipeline is made at its first dispatch, once for each set of constants.
- *
- * @throws {Error} where the source has no entry point of that name.
- */
-export function kernel(label: string, source: string): TextKernel {
-  if (!source.includes(`fn ${label}(`)) {
-    throw new Error(`Cannot define kernel ${label} as its source has no entry point of that name`);
-  }
-  const defined = { label, source };
-  DEFINED.push(defined);
-  return defined;
-}
 
 /**
  * One dispatch: which tensors are read, which are written, and how many workgroups run. All is given
@@ -53,7 +20,7 @@ export interface Dispatch {
    */
   constants?: Readonly<Record<string, number | boolean | string>>;
   /** The fields of the shader's uniform; true is 1. */
-  uniform?: Readonly<Record<string, number | boolean>> | readonly number[];
+  uniform?: Readonly<Record<string, number | boolean>>;
   /** Tensors bound `read`; undefined for an optional input that is not there. */
   read?: Readonly<Record<string, AnyTensor | undefined>>;
   /** Tensors bound `read_write`. */
@@ -87,12 +54,4 @@ export function workgroupCounts(
     }
   }
   return counts;
-}
-
-/**
- * The bits of a 32-bit float, for a uniform field that the shader reads with `bitcast<f32>`: a float
- * that changes from step to step would cost a new pipeline each time as an `override` constant.
- */
-export function floatBits(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0];
 }

@@ -24,20 +24,11 @@ export {
   positiveInteger,
 } from "./check.ts";
 export { type Adapter } from "./device.ts";
-export { elementKernel, type ElementTypes, withElements, withSubgroups } from "./elements.ts";
 export { DeviceLostError, KernelError } from "./errors.ts";
 export { Gpu, type MemoryUse } from "./gpu.ts";
-export {
-  definedKernels,
-  type Dispatch,
-  floatBits,
-  type Kernel,
-  kernel,
-  LOOP_ITERATIONS,
-  type TextKernel,
-} from "./kernel.ts";
+export { type Dispatch, LOOP_ITERATIONS } from "./kernel.ts";
 export { type GpuOptions, openGpu } from "./open.ts";
-export { type Shader, type ShaderFamily, shaders } from "./shaders.ts";
+export { type Kernel, type ShaderFamily, shaders } from "./shaders.ts";
 export type { Settings } from "./linker/linker.ts";
 export type { KernelTime } from "./profiler.ts";
 export {

@@ -19,7 +19,7 @@ export interface Variant extends Linked {
  * A compute shader of a family: an entry point, which is also its label and its file's name. It is
  * linked, once for each set of values, where it is first dispatched.
  */
-export class Shader {
+export class Kernel {
   /** Entry point, label and file name. */
   readonly label: string;
   /** `family/label`. */
@@ -92,10 +92,10 @@ export class Shader {
   }
 }
 
-const DEFINED: Shader[] = [];
+const DEFINED: Kernel[] = [];
 
 /** Every kernel named so far: what tests hold to each compiler. */
-export function definedShaders(): readonly Shader[] {
+export function definedKernels(): readonly Kernel[] {
   return DEFINED;
 }
 
@@ -123,10 +123,10 @@ export class ShaderFamily<Name extends string = string> {
    *
    * @param settings Values of its constants, conditions and element types that all dispatches have.
    */
-  kernel(name: Name, settings: Settings = {}): Shader {
-    const shader = new Shader(name, `${this.name}/${name}`, settings, (path) => this.module(path));
-    DEFINED.push(shader);
-    return shader;
+  kernel(name: Name, settings: Settings = {}): Kernel {
+    const kernel = new Kernel(name, `${this.name}/${name}`, settings, (path) => this.module(path));
+    DEFINED.push(kernel);
+    return kernel;
   }
 
   /**

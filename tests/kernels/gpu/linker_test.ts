@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { KernelError, type Settings, type Shader, shaders } from "../../../kernels/gpu/mod.ts";
+import { type Kernel, KernelError, type Settings, shaders } from "../../../kernels/gpu/mod.ts";
 import { testGpu } from "../../testing.ts";
 
 const TWICE = `// The double of a number, or four times it.
@@ -43,7 +43,7 @@ fn root(@builtin(workgroup_id) id: vec3u) {
 `;
 
 /** A shader of a family that no other test sees. */
-function shader(texts: Record<string, string>, settings: Settings = {}): Shader {
+function shader(texts: Record<string, string>, settings: Settings = {}): Kernel {
   return shaders("made_up", texts).kernel("root", settings);
 }
 
