@@ -4,10 +4,10 @@ import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
  * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
  * workgroup memory; `"tiles"` shares tiles of 32 by 32 in workgroup memory between 64 invocations.
  */
-export type AttentionAlgorithm = (typeof ALGORITHMS)[number];
+export type AttentionAlgorithm = "rows" | "tiles";
 
 /** Every algorithm. */
-export const ALGORITHMS = ["rows", "tiles"] as const;
+export const ALGORITHMS: readonly AttentionAlgorithm[] = ["rows", "tiles"];
 
 /** Which algorithm an adapter gets: a software adapter reads registers faster than workgroup memory. */
 export function defaultAlgorithm(gpu: Gpu): AttentionAlgorithm {

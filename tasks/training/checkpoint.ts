@@ -51,7 +51,11 @@ export class DivergedError extends Error {
   /** The error's name. */
   override readonly name = "DivergedError";
 
-  /** @param what What is not finite, and when. */
+  /**
+   * Of a recipe's training.
+   *
+   * @param what What is not finite, and when.
+   */
   constructor({ name, learningRate }: Recipe, what: string) {
     super(
       `Cannot go on training ${name} as ${what}: lower --learning-rate (now ${learningRate}) and start again, or --resume from the last checkpoint`,
