@@ -127,6 +127,42 @@ for (const version of ["2.9.0", "2.9.6", "2.10.1", "3.0.0"]) {
   });
 }
 
+test("a task that is one `deno run` is run as that, which fetches no more than it imports", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  const tasks = {
+    sweep: "deno run --allow-read --allow-env=A,B tasks/main.ts sweep",
+    test: "deno test -A",
+    ok: "deno lint && deno run x.ts",
+  };
+  const config = join(machine.project, "deno.json");
+  Deno.writeTextFileSync(config, JSON.stringify({ tasks }, undefined, 2));
+  for (const first of [true, false]) {
+    const { code, output, errors } = machine.run(["sweep", "--out", "a b", "*"]);
+    assertEquals([code, errors !== ""], [0, first], errors);
+    assertStringIncludes(
+      output,
+      "deno 2.9.6: run --quiet --allow-read --allow-env=A,B tasks/main.ts sweep --out a b *\n",
+    );
+  }
+  for (const task of ["ok", "none", "s"]) {
+    assertStringIncludes(machine.run([task]).output, `task --config ${config} ${task}\n`);
+  }
+});
+
+test("the tasks of deno.json that a new machine runs are one `deno run` each", (machine) => {
+  machine.command("deno", Machine.deno("2.9.6"));
+  Deno.copyFileSync(
+    fromFileUrl(new URL("../deno.json", import.meta.url)),
+    join(machine.project, "deno.json"),
+  );
+  for (const task of ["sweep", "eval", "train", "merge", "ruler", "report"]) {
+    assertMatch(
+      machine.run([task]).output,
+      new RegExp(`^deno 2\\.9\\.6: run --quiet --allow-read .*tasks/main\\.ts ${task}\n`),
+    );
+  }
+});
+
 for (const version of ["1.46.3", "2.8.9", ""]) {
   test(`deno "${version}" is too old: npm's is installed, once`, (machine) => {
     machine.command("deno", version === "" ? "exit 1" : Machine.deno(version));
