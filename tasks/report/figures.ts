@@ -19,6 +19,8 @@ export interface Switches {
   readonly models: ReadonlyMap<string, Look>;
   /** Of tasks, by their names: `t0`. */
   readonly tasks: ReadonlyMap<string, string>;
+  /** The section whose pictures are links to their files alone, where a page would be too large. */
+  readonly linked?: Section;
 }
 
 /** Sections whose pictures are a strip on a phone; so are those that have a heading. */
@@ -40,8 +42,9 @@ export function figures(pictures: readonly Picture[], switches: Switches): strin
   }).join("\n");
 }
 
-function figure(picture: Picture, { files: kinds, models, tasks }: Switches): string {
-  const { name, title, group, notes = [], task, model, wide } = picture;
+function figure(picture: Picture, switches: Switches): string {
+  const { files: kinds, models, tasks, linked } = switches;
+  const { name, title, section, group, notes = [], task, model, wide } = picture;
   const classes = [
     ...(wide ? ["wide"] : []),
     ...(task === undefined ? [] : [tasks.get(task)]),
@@ -51,9 +54,9 @@ function figure(picture: Picture, { files: kinds, models, tasks }: Switches): st
     .join("");
   return `<figure id="${name}"${classOf(classes.join(" "))}><figcaption>${
     escape(group?.caption ?? title)
-  }<span>${files}</span></figcaption>${plot(picture)}${legend(picture.legend ?? [])}${
-    notes.map((note) => `<p class="muted">${escape(note)}</p>`).join("")
-  }</figure>`;
+  }<span>${files}</span></figcaption>${
+    section === linked ? "" : plot(picture) + legend(picture.legend ?? [])
+  }${notes.map((note) => `<p class="muted">${escape(note)}</p>`).join("")}</figure>`;
 }
 
 function classOf(classes: string | undefined): string {

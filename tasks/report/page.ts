@@ -21,8 +21,12 @@ interface Part {
   readonly behind?: string;
 }
 
+/** The most bytes of a page. */
+const LARGEST = 1_000_000;
+
 /**
- * The report as one page that needs nothing from anywhere.
+ * The report as one page that needs nothing from anywhere. Where it would be larger than a megabyte,
+ * its maps are links to their files.
  *
  * @param files The kinds of files that the pictures have beside it.
  */
@@ -31,11 +35,22 @@ export function makePage(
   pictures: readonly Picture[],
   files: readonly string[] = ["svg"],
 ): string {
+  const whole = layPage(results, pictures, { files });
+  return new TextEncoder().encode(whole).length <= LARGEST
+    ? whole
+    : layPage(results, pictures, { files, linked: "depth" });
+}
+
+function layPage(
+  results: Results,
+  pictures: readonly Picture[],
+  how: Pick<Switches, "files" | "linked">,
+): string {
   const { runs, models, rows, failures } = results;
   const look = looks(models);
   const { learning, claimed } = weigh(results);
   const switches: Switches = {
-    files,
+    ...how,
     models: look,
     tasks: new Map(
       [...new Set(pictures.flatMap(({ task }) => task ?? []))].map((task, i) => [task, `t${i}`]),

@@ -1,7 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { parseHTML } from "linkedom";
 import { aboutTask } from "../../tasks/about.ts";
 import { type Row, type Run, TASK_NAMES, writeReport } from "../../tasks/mod.ts";
+import { makePage } from "../../tasks/report/page.ts";
+import { makePictures } from "../../tasks/report/pictures.ts";
+import { joinRuns } from "../../tasks/report/runs.ts";
 import { Chromium, type Tab } from "./chromium.ts";
 import { gridRows, rulerRows } from "./example_ruler.ts";
 import { exampleRows } from "./example_rows.ts";
@@ -148,6 +152,20 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
       await phone.close();
     }
   }));
+
+Deno.test("a page of very many models stays below a megabyte: its maps are links", () => {
+  const rows = Array.from({ length: 5 }, (_, i) => i).flatMap((i) =>
+    rulerRows().map((row) => ({ ...row, model: `${row.model}-${i}` }))
+  );
+  const results = joinRuns([{ name: "many", rows }]);
+  const pictures = makePictures(results);
+  const { document } = parseHTML(makePage(results, pictures));
+  assert(new TextEncoder().encode(document.documentElement.outerHTML).length < 1_000_000);
+  const maps = [...document.querySelectorAll("#section-depth figure")];
+  assertEquals(maps.length, 5 * 3 * 8);
+  assert(maps.every((map) => map.querySelector("svg") === null && map.querySelector("a") !== null));
+  assert(document.querySelector("#accuracy-vt svg") !== null);
+});
 
 Deno.test("every task is explained in a line", () => {
   assertEquals(TASK_NAMES.filter((name) => !aboutTask(name)), []);

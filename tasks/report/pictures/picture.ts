@@ -108,7 +108,22 @@ export function render(
   // The page and the stand-alone file bring their own rules.
   for (const style of svg.querySelectorAll("style")) style.remove();
   decorate(svg, (x) => Number(plot.scale("x")!.apply(x)));
-  return labelled(svg, title);
+  return compact(labelled(svg, title));
+}
+
+/** Markup with places to the hundredth and colours in hexadecimal: as good, and a fifth shorter. */
+function compact(svg: string): string {
+  return svg
+    .replaceAll(
+      / (d|transform|[xy][12]?)="[^"]*"/g,
+      (attribute) =>
+        attribute.replaceAll(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2)))),
+    )
+    .replaceAll(
+      /rgb\((\d+), (\d+), (\d+)\)/g,
+      (_, ...parts) =>
+        "#" + parts.slice(0, 3).map((part) => Number(part).toString(16).padStart(2, "0")).join(""),
+    );
 }
 
 /** An SVG element as text with a label, which linkedom would not write as XML needs it. */
