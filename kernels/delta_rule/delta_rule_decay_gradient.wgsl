@@ -1,7 +1,8 @@
-// The log decay's gradient of a row, from what begins or ends in its block (`decay_gradients`) and what reaches
-// over it (`carried`, on which the block's whole decay acts); for one decay a head summed over channels.
-// Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and, with a decay per
-// channel, quad.
+// The log decay's gradient of a row: what begins or ends in its block (`decay_gradients`), and what
+// reaches over the block (`carried`), on which the whole block's decay acts. For one decay per head it
+// is summed over channels.
+// Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and, with
+// PER_CHANNEL, quad of channels.
 
 import package::delta_rule::blocks::shape;
 import package::delta_rule::workspace::{carried_at, span_at};

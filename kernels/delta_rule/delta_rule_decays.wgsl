@@ -58,7 +58,10 @@ fn delta_rule_decays(
     }
     if (block == begin) {
       decays[decay_at(unit, block, quad)] = mat4x4f(
-        exponential_quad(rows[0]), exponential_quad(rows[1]), exponential_quad(rows[2]), exponential_quad(rows[3]),
+        exponential_quad(rows[0]),
+        exponential_quad(rows[1]),
+        exponential_quad(rows[2]),
+        exponential_quad(rows[3]),
       );
     }
     spans[span_at(unit, begin, block + 1u, quad)] = exponential_quad(sum);

@@ -1,7 +1,7 @@
 // How the rows of a block see one another, channels summed:
-//   pair[i, j] = Σ_d reader[i] * D(j, i) * writer[j], D the decay after row j through row i (with LOW_RANK
-//   and a read row, before row i). A query sees j ≤ i, a read row j < i; the rest is 0.
-// The rows walk forwards and what was written is decayed along, as in the recurrence itself.
+//   pair[i, j] = Σ_d reader[i] * D(j, i) * writer[j], for queries j ≤ i, for read rows j < i, else 0
+// D is the decay after row j through row i (of a read row with LOW_RANK: before row i). The rows walk
+// forwards, and what was written is decayed along, as in the recurrence itself.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per block.
 
 import package::delta_rule::blocks::{shape, times, times_row};

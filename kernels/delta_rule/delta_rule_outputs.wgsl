@@ -1,5 +1,5 @@
-// o[i] = QUERY_IN[i] S + Σ_{j ≤ i} QUERY_WRITE[i, j] u[j] for each chunk, with S the state at its start and
-// u its update; with LOW_RANK + Σ_{j ≤ i} QUERY_KEY[i, j] v[j].
+// o[i] = QUERY_IN[i] S + Σ_{j ≤ i} QUERY_WRITE[i, j] u[j], with LOW_RANK + Σ_{j ≤ i} QUERY_KEY[i, j] v[j],
+// for each chunk: S is the state at its start, u its update.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of columns.
 
 import package::delta_rule::blocks::shape;

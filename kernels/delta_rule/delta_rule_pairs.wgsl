@@ -1,7 +1,8 @@
 // How the rows of a block see those of an earlier block of the chunk, channels summed:
-//   pair[i, j] = Σ_d reader[i] * D(j, i) * writer[j], D the decay after row j through row i (with LOW_RANK
-//   and a read row, before row i), as three factors: to the end of j's block, between, from the start of i's.
-// Blocks on the diagonal are delta_rule_diagonal_pairs'.
+//   pair[i, j] = Σ_d reader[i] * D(j, i) * writer[j]
+// D is the decay after row j through row i (of a read row with LOW_RANK: before row i), as a product of
+// three: to the end of j's block, between the blocks, from the start of i's. With one decay per head it
+// is multiplied by after the sum. The blocks on the diagonal are delta_rule_diagonal_pairs'.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per pair of blocks.
 
 import package::delta_rule::blocks::{

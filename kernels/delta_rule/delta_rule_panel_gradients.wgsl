@@ -1,6 +1,9 @@
-// panel_gradients[i] = state · rows[i], the values summed: the gradient that rows of one kind get at
-// the chunk's start, from the state there (queries with the output's gradient, read rows with the update's),
-// or at its end, from the state's gradient there (write rows with the update, keys with the value).
+// panel_gradients[i] = (state or its gradient) · rows[i], values summed, for one kind of rows:
+//   queries: the state at the chunk's start, with the output's gradient
+//   read rows: the state at the chunk's start, with the update's gradient
+//   write rows: the state's gradient at the chunk's end, with the update
+//   keys: the state's gradient at the chunk's end, with the value
+// That is the kind's gradient where rows are decayed to that border (QUERY_IN, WRITE_OUT, …).
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of channels.
 
 import package::delta_rule::blocks::shape;

@@ -1,17 +1,18 @@
-// The gradients of queries, or with OF_READ of read rows, in place of what they are at the chunk's start:
-// carried over the earlier blocks, x = D(block) * x + Σ_j pair_gradient[i, j] * (writer[j] decayed to the
-// block's end), and over the earlier rows of the own block. Writers are write rows and, with LOW_RANK, keys.
-// Also the parts of the decay's gradient that end in this chunk, added to those that are there (README.md):
-// by rows, what was written before a row and is read by its block from the row on; by blocks, what was
-// written before a block and is read by later ones.
+// The gradients of queries, or with OF_READ of read rows, in place of those of the rows decayed from
+// the chunk's start. x is carried over the earlier blocks,
+//   x[i] = D(block) * x[i] + Σ_j pair_gradient[i, j] * (writer[j] decayed to its block's end),
+// decayed to row i, and gets the parts of the earlier rows of its own block. Writers are write rows
+// and, with LOW_RANK, keys.
+// On the way it adds to the decay's gradient (README.md): by rows, what was written before a row and
+// is read by its block from the row on; by blocks, what was written before one and is read after it.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of channels.
 
 import package::delta_rule::blocks::{
   after_rows, before_rows, shape, sum_of_rows, through_rows, times, times_row,
 };
 import package::delta_rule::workspace::{
-  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE, READ, READ_KEY,
-  READ_WRITE, span_at, WRITE,
+  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE,
+  READ, READ_KEY, READ_WRITE, span_at, WRITE,
 };
 
 override WORKGROUP_SIZE: u32 = 32u;
@@ -22,8 +23,7 @@ override WORKGROUP_SIZE: u32 = 32u;
 @else const WRITE_PAIR = QUERY_WRITE;
 @if(LOW_RANK && OF_READ) const KEY_PAIR = READ_KEY;
 @if(LOW_RANK && !OF_READ) const KEY_PAIR = QUERY_KEY;
-// Rows of decays between a writer and a reader at row i that reach past row i - 1: none for a read row that
-// reads before the decay.
+// The decays that act on what a reader at row i reads are those up to row i - 1 + OWN.
 @if(LOW_RANK && OF_READ) const OWN = 0u;
 @else const OWN = 1u;
 

@@ -1,6 +1,7 @@
 // Token by token, with S the state and D its decay:
-//   delta rule: S̃ = D * S, S' = S̃ + k (beta (v - kᵀ S̃))ᵀ;  with LOW_RANK: S' = D * S + b (aᵀ S) + k vᵀ;
-//   o = scale * qᵀ S'.
+//   delta rule: S̃ = D * S, S' = S̃ + k (beta (v - kᵀ S̃))ᵀ
+//   with LOW_RANK: S' = D * S + b (aᵀ S) + k vᵀ
+//   o = scale * qᵀ S'
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per column of the state.
 
 import package::delta_rule::exponential::exponential;

@@ -1,6 +1,7 @@
-// Gradients of key-like rows from the workspace into the order of the sequence, summed over the heads that share
-// a key head: a plane, the query's times the scale, or with OF_DELTA_KEY those of a key that is READ = -k and WRITE = beta * k.
-// Dispatch: x = chunks, y = key heads, z = groups of invocations, one per block of four rows and quad of channels.
+// Gradients of key-like rows from the workspace into the order of the sequence, summed over the heads
+// that share a key head: those of one kind of rows, queries times the scale; or with OF_DELTA_KEY those
+// of the delta rule's key, as READ = -k and WRITE = beta * k.
+// Dispatch: x = chunks, y = key heads, z = groups of invocations, one per block of four rows and quad.
 
 import package::delta_rule::blocks::shape;
 import package::delta_rule::workspace::{panel_gradient_at, QUERY, READ, WRITE};

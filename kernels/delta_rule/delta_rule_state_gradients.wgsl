@@ -59,7 +59,8 @@ fn delta_rule_state_gradients(
         sum += output_gradient[later] * transpose(pairs[pair_at(unit, QUERY_WRITE, i, j)]);
         sum += update_gradient[later] * transpose(pairs[pair_at(unit, READ_WRITE, i, j)]);
       }
-      update_gradient[own] = solve_lower_transposed(update_gradient[own] + sum, pairs[pair_at(unit, READ_WRITE, j, j)]);
+      sum += update_gradient[own];
+      update_gradient[own] = solve_lower_transposed(sum, pairs[pair_at(unit, READ_WRITE, j, j)]);
     }
     for (var d = 0u; d < shape.key_quads; d += 4u) {
       var sums = array<mat4x4f, 4>();

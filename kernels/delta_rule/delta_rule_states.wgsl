@@ -1,8 +1,9 @@
 // Carries the state S over the chunks of a sequence. The update's rows u solve, one after the other,
-//   u[i] = v[i] + READ_IN[i] S + Σ_{j < i} READ_WRITE[i, j] u[j]        (S: [keys, values])
+//   u[i] = v[i] + READ_IN[i] S + Σ_{j < i} READ_WRITE[i, j] u[j]
 // or with LOW_RANK Σ_{j < i} READ_KEY[i, j] v[j] in the place of v[i]; then
 //   S' = D(chunk) * S + WRITE_OUTᵀ u, with LOW_RANK + KEY_OUTᵀ v.
-// Small terms are summed before they join large ones. All is column by column, so that an invocation walks alone and no barrier is needed.
+// All is column by column, so that an invocation walks alone and no barrier is needed. Small terms are
+// summed before they join large ones.
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per quad of columns.
 
 import package::delta_rule::blocks::{scaled, shape};

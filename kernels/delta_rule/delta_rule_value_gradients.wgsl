@@ -1,11 +1,14 @@
-// With LOW_RANK: dv[j] = KEY_OUT[j] G + Σ_{i ≥ j} QUERY_KEY[i, j] do[i] + Σ_{i > j} READ_KEY[i, j] y[i] for each
-// chunk, with do the output's gradient, y the update's and G that of the state at the chunk's end.
+// With LOW_RANK, for each chunk:
+//   dv[j] = KEY_OUT[j] G + Σ_{i ≥ j} QUERY_KEY[i, j] do[i] + Σ_{i > j} READ_KEY[i, j] y[i]
+// do is the output's gradient, y the update's, G that of the state at the chunk's end.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of columns.
 
 import package::delta_rule::blocks::shape;
 import package::delta_rule::triangles::{lower_transposed_times, strictly_lower_transposed_times};
 import package::delta_rule::value_rows::store_rows;
-import package::delta_rule::workspace::{KEY_OUT, pair_at, panel_at, QUERY_KEY, READ_KEY, state_at, value_at};
+import package::delta_rule::workspace::{
+  KEY_OUT, pair_at, panel_at, QUERY_KEY, READ_KEY, state_at, value_at,
+};
 
 override WORKGROUP_SIZE: u32 = 32u;
 

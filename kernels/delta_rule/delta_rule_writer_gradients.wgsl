@@ -1,17 +1,20 @@
-// The gradients of write rows, or with OF_KEY of keys, in place of what they are at the chunk's end: carried
-// back over the later blocks, x = D(block) * x + Σ_i pair_gradient[i, j] * (reader[i] decayed from the block's
-// start), and over the later rows of the own block. Readers are queries and read rows.
-// Also the part of the decay's gradient that begins in this chunk, is the first to put anything there, and
-// sums what it is made of (README.md): by rows, what a row's block wrote before the row and is read after the
-// block; by blocks, what was written before a block and is read after the chunk.
+// The gradients of write rows, or with OF_KEY of keys, in place of those of the rows decayed to the
+// chunk's end. x is carried back over the later blocks,
+//   x[j] = D(block) * x[j] + Σ_i pair_gradient[i, j] * (reader[i] decayed from its block's start),
+// decayed to row j, and gets the parts of the later rows of its own block. Readers are queries and
+// read rows.
+// On the way it leaves its parts of the decay's gradient (README.md): by rows, what the row's block
+// wrote before the row and is read after the block; by blocks, what was written before a block and is
+// read after the chunk. The write rows' dispatch is the first to put anything there but
+// delta_rule_over_chunk's.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of channels.
 
 import package::delta_rule::blocks::{
   after_rows, before_rows, shape, sum_of_rows, through_rows, times, times_row,
 };
 import package::delta_rule::workspace::{
-  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE, READ, READ_KEY,
-  READ_WRITE, span_at, WRITE,
+  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE,
+  READ, READ_KEY, READ_WRITE, span_at, WRITE,
 };
 
 override WORKGROUP_SIZE: u32 = 32u;

@@ -1,9 +1,9 @@
-// exp(x) to the last digit of an f32, and 0 below the least normal one: WGSL's own is 1e-7 to 1e-6 off on a
-// software adapter, always to the same side, and the error of a decay is made again with each token.
+// exp(x) to the last digit of an f32, and 0 below the least normal one. WGSL's own is 1e-7 to 1e-6 off
+// on a software adapter, always to the same side, and a decay's error is made again with each token.
 fn exponential(x: f32) -> f32 {
   let twos = clamp(round(x * 1.4426950408889634), -127.0, 127.0);
-  // ln 2 in two parts, the first of so few digits that its product is exact. The select is never taken where
-  // it matters: it keeps compilers from joining the two parts again.
+  // ln 2 in two parts, the first of so few digits that its product is exact. The select, which is taken
+  // where the result is 0, keeps compilers from joining the two parts again.
   let near = select(fma(twos, -0.693145751953125, x), 0.0, x < -88.0);
   let rest = fma(twos, -1.42860682030941723e-6, near);
   // e^rest, |rest| ≤ ln 2 / 2, as Taylor's series with its end evened out.
