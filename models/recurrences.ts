@@ -12,6 +12,7 @@ import {
 import {
   deltaRule as deltaRuleKernel,
   deltaRuleBackward,
+  deltaRuleRecurrent,
   deltaRuleStep,
   rwkv7 as rwkv7Kernel,
   rwkv7Backward,
@@ -178,7 +179,11 @@ export function linearAttention(
   });
 }
 
-/** The delta rule, with a decay or without; see the kernel for shapes. */
+/**
+ * The delta rule, with a decay or without; see the kernel for shapes.
+ *
+ * @param options.steps How many time steps a token has: one token's are walked one after another.
+ */
 export function deltaRule(
   tape: Tape,
   inputs: {
@@ -189,12 +194,15 @@ export function deltaRule(
     logDecay?: Variable;
     state?: Variable;
   },
-  options: { scale?: number },
+  { steps = 1, ...options }: { scale?: number; steps?: number },
 ): Recurrence {
   const { state, ...rest } = inputs;
   const { gpu } = tape;
-  return recurrence(tape, rest, state, inputs.query.shape[1], {
-    step: (tensors, state) => deltaRuleStep(gpu, { ...tensors, state }, options),
+  return recurrence(tape, rest, state, inputs.query.shape[1] / steps, {
+    step: (tensors, state) =>
+      steps === 1
+        ? deltaRuleStep(gpu, { ...tensors, state }, options)
+        : deltaRuleRecurrent(gpu, { ...tensors, initialState: state }, options),
     forward: (tensors, initialState) => deltaRuleKernel(gpu, { ...tensors, initialState }, options),
     backward: (tensors, context) => deltaRuleBackward(gpu, { ...tensors, ...context }, options),
   });

@@ -135,7 +135,7 @@ export function deltaNetMixer(
         beta: stepwise(strength(), [heads]),
         logDecay: decays ? stepwise(atStep(tape, logDecay(), 0, steps), [heads]) : undefined,
         state: state?.tensors.state,
-      }, {});
+      }, { steps });
       const read = reshape(tape, lastStep(tape, output, steps), [batch, time, heads, valueDim]);
       return {
         output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
