@@ -5,6 +5,7 @@ import {
   type Gpu,
   type Kernel,
   oneOf,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { ACTIVATION as SHADERS } from "./shaders.ts";
@@ -74,7 +75,7 @@ export interface ActivationInputs {
 }
 
 /** What {@linkcode activation} and {@linkcode gatedActivation} return. */
-export interface ActivationOutputs {
+export interface ActivationOutputs extends Disposable {
   /** The shape of `x`. */
   readonly output: Tensor;
 }
@@ -86,7 +87,7 @@ export function activation(
   options: ActivationOptions,
 ): ActivationOutputs {
   const [output] = run(gpu, "activation", ACTIVATION, options, { x }, ["output"]);
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode activationBackward} takes. */
@@ -96,7 +97,7 @@ export interface ActivationBackwardInputs extends ActivationInputs {
 }
 
 /** What {@linkcode activationBackward} returns. */
-export interface ActivationGradients {
+export interface ActivationGradients extends Disposable {
   /** The shape of `x`. */
   readonly xGradient: Tensor;
 }
@@ -115,7 +116,7 @@ export function activationBackward(
   const [xGradient] = run(gpu, "activationBackward", ACTIVATION_BACKWARD, options, read, [
     "xGradient",
   ]);
-  return { xGradient };
+  return results({ xGradient });
 }
 
 /** What {@linkcode gatedActivation} takes. */
@@ -138,7 +139,7 @@ export function gatedActivation(
 ): ActivationOutputs {
   const read = { gate, x };
   const [output] = run(gpu, "gatedActivation", GATED_ACTIVATION, options, read, ["output"]);
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode gatedActivationBackward} takes. */
@@ -148,7 +149,7 @@ export interface GatedActivationBackwardInputs extends GatedActivationInputs {
 }
 
 /** What {@linkcode gatedActivationBackward} returns. */
-export interface GatedActivationGradients {
+export interface GatedActivationGradients extends Disposable {
   /** The shape of `gate`. */
   readonly gateGradient: Tensor;
   /** The shape of `x`. */
@@ -173,5 +174,5 @@ export function gatedActivationBackward(
     { gate, x, outputGradient },
     ["gateGradient", "xGradient"],
   );
-  return { gateGradient, xGradient };
+  return results({ gateGradient, xGradient });
 }

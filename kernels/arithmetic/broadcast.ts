@@ -5,6 +5,7 @@ import {
   finite,
   type Gpu,
   integers,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { workgroups } from "./flat.ts";
@@ -69,7 +70,7 @@ function combine(gpu: Gpu, op: "add" | "multiply", { a, b }: BroadcastInputs): B
     write: { output },
     workgroups: workgroups(vectors),
   });
-  return { output };
+  return results({ output });
 }
 
 /** Sums `x`, or `x * y`, seen as `[outer, extent, inner]`, over `outer` and `inner`. */
@@ -105,7 +106,7 @@ export interface BroadcastInputs {
 }
 
 /** What {@linkcode add}, {@linkcode multiply} and {@linkcode scale} return. */
-export interface BroadcastOutputs {
+export interface BroadcastOutputs extends Disposable {
   /** The shape of the first input. */
   readonly output: Tensor;
 }
@@ -137,7 +138,7 @@ export interface MultiplyBackwardInputs extends BroadcastInputs {
 }
 
 /** What {@linkcode multiplyBackward} returns. */
-export interface MultiplyGradients {
+export interface MultiplyGradients extends Disposable {
   /** The shape of `a`. */
   readonly aGradient: Tensor;
   /** The shape of `b`: summed over the places where `b` repeats. */
@@ -155,10 +156,10 @@ export function multiplyBackward(gpu: Gpu, inputs: MultiplyBackwardInputs): Mult
   checkTensor("multiplyBackward", "b", b, b.shape);
   checkTensor("multiplyBackward", "outputGradient", outputGradient, a.shape);
   const around = broadcastOf("multiplyBackward", "b", a.shape, b.shape);
-  return {
+  return results({
     aGradient: combine(gpu, "multiply", { a: outputGradient, b }).output,
     bGradient: sumAround(gpu, { x: outputGradient, y: a }, around, b.shape),
-  };
+  });
 }
 
 /** What {@linkcode sumTo} takes. */
@@ -174,7 +175,7 @@ export interface SumToOptions {
 }
 
 /** What {@linkcode sumTo} returns. */
-export interface SumToOutputs {
+export interface SumToOutputs extends Disposable {
   /** The shape asked for. */
   readonly output: Tensor;
 }
@@ -191,7 +192,7 @@ export function sumTo(gpu: Gpu, { x }: SumToInputs, options: SumToOptions): SumT
   checkOption("sumTo", "shape", shape, integers());
   checkTensor("sumTo", "x", x, x.shape);
   const around = broadcastOf("sumTo", "shape", x.shape, shape);
-  return { output: sumAround(gpu, { x }, around, shape) };
+  return results({ output: sumAround(gpu, { x }, around, shape) });
 }
 
 /** What {@linkcode scale} takes. */
@@ -220,5 +221,5 @@ export function scale(gpu: Gpu, { x }: ScaleInputs, options: ScaleOptions): Broa
     write: { output },
     workgroups: workgroups(vectors),
   });
-  return { output };
+  return results({ output });
 }

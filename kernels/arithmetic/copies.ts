@@ -8,6 +8,7 @@ import {
   integer,
   integers,
   type Kernel,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { workgroups } from "./flat.ts";
@@ -89,7 +90,7 @@ function join(gpu: Gpu, op: string, inputs: readonly Tensor[], axis: number): Co
     copyColumns(gpu, from, { tensor: output, width: total * inner, start }, { rows, columns });
     start += columns;
   }
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode split} takes. */
@@ -105,7 +106,7 @@ export interface SplitOptions {
 }
 
 /** What {@linkcode split} returns. */
-export interface SplitOutputs {
+export interface SplitOutputs extends Disposable {
   /** One tensor a part: `[..., sizes[i]]`. */
   readonly outputs: Tensor[];
 }
@@ -135,7 +136,7 @@ export function split(gpu: Gpu, { x }: SplitInputs, options: SplitOptions): Spli
     start += columns;
     return tensor;
   });
-  return { outputs };
+  return results({ outputs });
 }
 
 /** What {@linkcode concatenate} and {@linkcode concatenateTime} take. */
@@ -145,7 +146,7 @@ export interface ConcatenateInputs {
 }
 
 /** What {@linkcode concatenate} and {@linkcode concatenateTime} return. */
-export interface ConcatenateOutputs {
+export interface ConcatenateOutputs extends Disposable {
   /** The joined axis is the sum of those of the inputs. */
   readonly output: Tensor;
 }
@@ -183,7 +184,7 @@ export interface SliceTimeOptions {
 }
 
 /** What {@linkcode sliceTime} returns. */
-export interface SliceTimeOutputs {
+export interface SliceTimeOutputs extends Disposable {
   /** `[batch, length, ...]`. */
   readonly output: Tensor;
 }
@@ -217,7 +218,7 @@ export function sliceTime(
   const from = { tensor: x, width: time * inner, start: start * inner };
   const to = { tensor: output, width: columns, start: 0 };
   copyColumns(gpu, from, to, { rows: batch, columns });
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode gatherRows} takes. */
@@ -229,7 +230,7 @@ export interface GatherRowsInputs {
 }
 
 /** What {@linkcode gatherRows} returns. */
-export interface GatherRowsOutputs {
+export interface GatherRowsOutputs extends Disposable {
   /** `[count, columns]`. */
   readonly output: Tensor;
 }
@@ -246,7 +247,7 @@ export function gatherRows(gpu: Gpu, { x, indices }: GatherRowsInputs): GatherRo
   const [rows, columns] = x.shape;
   const output = gpu.empty([indices.size, columns], x.dtype);
   moveRows(gpu, GATHER_ROWS, { x, indices }, { output }, rows);
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode gatherRowsBackward} takes. */
@@ -264,7 +265,7 @@ export interface GatherRowsBackwardOptions {
 }
 
 /** What {@linkcode gatherRowsBackward} returns. */
-export interface GatherRowsGradients {
+export interface GatherRowsGradients extends Disposable {
   /** `[rows, columns]`, zero where no index points. */
   readonly xGradient: Tensor;
 }
@@ -289,7 +290,7 @@ export function gatherRowsBackward(
   checkTensor("gatherRowsBackward", "indices", indices, [count], "u32");
   const xGradient = gpu.tensor([rows, columns]);
   moveRows(gpu, GATHER_ROWS_BACKWARD, { outputGradient, indices }, { xGradient }, rows);
-  return { xGradient };
+  return results({ xGradient });
 }
 
 function moveRows(

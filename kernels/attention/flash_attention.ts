@@ -1,4 +1,4 @@
-import { type AnyTensor, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { type AnyTensor, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
@@ -28,7 +28,7 @@ const ROW_TERMS = ATTENTION.kernel("flash_row_terms");
 const ROW_TERMS_WORKGROUP_SIZE = 64;
 
 /** What {@linkcode flashAttention} returns. */
-export interface AttentionOutputs {
+export interface AttentionOutputs extends Disposable {
   /** `[batch, queryTime, heads, valueDim]`, stored as `query` is. */
   readonly output: Tensor;
   /** Log of the sum of the exponentials of each query's logits, for the backward pass: `[batch, heads, queryTime]`, f32. */
@@ -73,7 +73,7 @@ export function flashAttention(
     read: { query, key, value, alibiSlopes, segments },
     write: { y, logSumExp },
   });
-  return { output: cutVectors(gpu, y, valueDim), logSumExp };
+  return results({ output: cutVectors(gpu, y, valueDim), logSumExp });
 }
 
 /** What {@linkcode flashAttentionBackward} takes. */
@@ -87,7 +87,7 @@ export interface AttentionBackwardInputs extends AttentionInputs {
 }
 
 /** What {@linkcode flashAttentionBackward} returns, stored as `query` is. */
-export interface AttentionGradients {
+export interface AttentionGradients extends Disposable {
   /** `[batch, queryTime, heads, dim]`. */
   readonly queryGradient: Tensor;
   /** `[batch, keyTime, keyHeads, dim]`; 0 for keys that no query sees. */
@@ -154,11 +154,11 @@ export function flashAttentionBackward(
     read: { query, key, value, alibiSlopes, yGradient, terms: normalizedTerms },
     write: { keyGradient, valueGradient },
   });
-  return {
+  return results({
     queryGradient: cutVectors(gpu, queryGradient, dim),
     keyGradient: cutVectors(gpu, keyGradient, dim),
     valueGradient: cutVectors(gpu, valueGradient, valueDim),
-  };
+  });
 }
 
 /** Floats of the shaders' `Terms`. */

@@ -1,4 +1,4 @@
-import type { Gpu, Tensor } from "../gpu/mod.ts";
+import { type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
@@ -11,7 +11,7 @@ const COMBINE = ATTENTION.kernel("flash_step_combine");
 export type AttentionStepOptions = Omit<AttentionOptions, "segments" | "algorithm">;
 
 /** What {@linkcode flashAttentionStep} returns. */
-export interface AttentionStepOutputs {
+export interface AttentionStepOutputs extends Disposable {
   /** `[batch, 1, heads, valueDim]`, stored as `query` is. */
   readonly output: Tensor;
 }
@@ -66,5 +66,5 @@ export function flashAttentionStep(
     write: { y: output },
     workgroups: Math.ceil(batch * heads * VALUE / WORKGROUP_SIZE),
   });
-  return { output: cutVectors(gpu, output, valueDim) };
+  return results({ output: cutVectors(gpu, output, valueDim) });
 }

@@ -1,4 +1,12 @@
-import { checkOptions, checkRank, checkTensor, type Gpu, oneOf, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  oneOf,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { CONVOLUTION } from "./shaders.ts";
 
 const CAUSAL_CONVOLUTION = CONVOLUTION.kernel("causal_convolution");
@@ -35,7 +43,7 @@ export interface CausalConvolutionOptions {
 const RULES = { activation: oneOf(["silu", "none"]) };
 
 /** What {@linkcode causalConvolution} returns. */
-export interface CausalConvolutionOutputs {
+export interface CausalConvolutionOutputs extends Disposable {
   /** `[batch, time, channels]`. */
   readonly output: Tensor;
   /** The last `width − 1` inputs, the oldest first: `[batch, width − 1, channels]`. */
@@ -66,7 +74,7 @@ export function causalConvolution(
     write: { finalTail },
     workgroups: Math.ceil(finalTail.size / WORKGROUP_SIZE),
   });
-  return { output, finalTail };
+  return results({ output, finalTail });
 }
 
 /** What {@linkcode causalConvolutionBackward} takes. */
@@ -78,7 +86,7 @@ export interface CausalConvolutionBackwardInputs extends CausalConvolutionInputs
 }
 
 /** What {@linkcode causalConvolutionBackward} returns. */
-export interface CausalConvolutionGradients {
+export interface CausalConvolutionGradients extends Disposable {
   /** `[batch, time, channels]`. */
   readonly xGradient: Tensor;
   /** `[channels, width]`. */
@@ -143,12 +151,12 @@ export function causalConvolutionBackward(
   });
   if (!bias) biasGradient[Symbol.dispose]();
   if (!initialTail) initialTailGradient[Symbol.dispose]();
-  return {
+  return results({
     xGradient,
     weightGradient,
     ...bias && { biasGradient },
     ...initialTail && { initialTailGradient },
-  };
+  });
 }
 
 /** What {@linkcode causalConvolutionStep} takes. */
@@ -188,7 +196,7 @@ export function causalConvolutionStep(
     write: { output, finalTail },
     workgroups: Math.ceil(batch * channels / WORKGROUP_SIZE),
   });
-  return { output, finalTail };
+  return results({ output, finalTail });
 }
 
 interface Extents {

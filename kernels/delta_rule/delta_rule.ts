@@ -1,4 +1,4 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { workBackward, workForward } from "./chunked.ts";
 import {
   cloneOrZeros,
@@ -29,7 +29,7 @@ export interface DeltaRuleInputs {
 }
 
 /** What {@linkcode deltaRule} returns. */
-export interface DeltaRuleOutputs {
+export interface DeltaRuleOutputs extends Disposable {
   /** `[batch, time, heads, valueDim]`. */
   readonly output: Tensor;
   /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`. */
@@ -63,7 +63,7 @@ export function deltaRule(
   const plan = checkInputs("deltaRule", gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workForward(gpu, plan, inputs, outputs);
-  return outputs;
+  return results(outputs);
 }
 
 /** What {@linkcode deltaRuleBackward} takes. */
@@ -75,7 +75,7 @@ export interface DeltaRuleBackwardInputs extends DeltaRuleInputs {
 }
 
 /** What {@linkcode deltaRuleBackward} returns. */
-export interface DeltaRuleGradients {
+export interface DeltaRuleGradients extends Disposable {
   /** `[batch, time, keyHeads, keyDim]`. */
   readonly queryGradient: Tensor;
   /** `[batch, time, keyHeads, keyDim]`. */
@@ -119,14 +119,14 @@ export function deltaRuleBackward(
   };
   workBackward(gpu, plan, inputs, outputGradient, gradients);
   if (initialState === undefined) gradients.state[Symbol.dispose]();
-  return {
+  return results({
     queryGradient: gradients.query,
     keyGradient: gradients.key,
     valueGradient: gradients.value,
     betaGradient: gradients.beta,
     ...(gradients.logDecay && { logDecayGradient: gradients.logDecay }),
     ...(initialState && { initialStateGradient: gradients.state }),
-  };
+  });
 }
 
 /**
@@ -185,7 +185,7 @@ function recurrent(
   const plan = checkInputs(op, gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workTokenByToken(gpu, plan, inputs, outputs);
-  return outputs;
+  return results(outputs);
 }
 
 function checkInputs(

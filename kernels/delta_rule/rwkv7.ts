@@ -1,4 +1,4 @@
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { type Inputs, workBackward, workForward } from "./chunked.ts";
 import type { DeltaRuleOutputs } from "./delta_rule.ts";
 import {
@@ -65,7 +65,7 @@ export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {})
   const plan = checkInputs("rwkv7", gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workForward(gpu, plan, rows(inputs), outputs);
-  return outputs;
+  return results(outputs);
 }
 
 /** What {@linkcode rwkv7Backward} takes. */
@@ -77,7 +77,7 @@ export interface Rwkv7BackwardInputs extends Rwkv7Inputs {
 }
 
 /** What {@linkcode rwkv7Backward} returns. */
-export interface Rwkv7Gradients {
+export interface Rwkv7Gradients extends Disposable {
   /** `[batch, time, heads, keyDim]`. */
   readonly receptanceGradient: Tensor;
   /** `[batch, time, heads, keyDim]`. */
@@ -123,7 +123,7 @@ export function rwkv7Backward(
   };
   workBackward(gpu, plan, rows(inputs), outputGradient, gradients);
   if (initialState === undefined) gradients.state[Symbol.dispose]();
-  return {
+  return results({
     receptanceGradient: gradients.query,
     logDecayGradient: gradients.logDecay,
     keyGradient: gradients.key,
@@ -131,7 +131,7 @@ export function rwkv7Backward(
     aGradient: gradients.a,
     bGradient: gradients.b,
     ...(initialState && { initialStateGradient: gradients.state }),
-  };
+  });
 }
 
 /**
@@ -192,7 +192,7 @@ function recurrent(
   const plan = checkInputs(op, gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workTokenByToken(gpu, plan, rows(inputs), outputs);
-  return outputs;
+  return results(outputs);
 }
 
 /** The inputs by the names that both rules share. */

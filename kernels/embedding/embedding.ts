@@ -7,6 +7,7 @@ import {
   type Gpu,
   integer,
   LOOP_ITERATIONS,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { EMBEDDING } from "./shaders.ts";
@@ -34,7 +35,7 @@ export interface EmbeddingInputs {
 }
 
 /** What {@linkcode embedding} returns. */
-export interface EmbeddingOutputs {
+export interface EmbeddingOutputs extends Disposable {
   /** `[..., width]`. */
   readonly output: Tensor;
 }
@@ -59,7 +60,7 @@ export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): Embedd
     write: { output },
     workgroups: Math.ceil(output.size / elements / 64),
   });
-  return { output };
+  return results({ output });
 }
 
 /** What {@linkcode embeddingBackward} takes. */
@@ -77,7 +78,7 @@ export interface EmbeddingBackwardOptions {
 }
 
 /** What {@linkcode embeddingBackward} returns. */
-export interface EmbeddingGradients {
+export interface EmbeddingGradients extends Disposable {
   /** `[vocabulary, width]`. */
   readonly weightGradient: Tensor;
 }
@@ -114,5 +115,5 @@ export function embeddingBackward(
       workgroups: [buckets, Math.ceil(columns / lanes)],
     });
   }
-  return { weightGradient };
+  return results({ weightGradient });
 }

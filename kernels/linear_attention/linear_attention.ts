@@ -1,4 +1,4 @@
-import type { Gpu, Tensor } from "../gpu/mod.ts";
+import { type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -10,7 +10,7 @@ import {
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 
 /** What {@linkcode linearAttention} returns. */
-export interface LinearAttentionOutputs {
+export interface LinearAttentionOutputs extends Disposable {
   /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
   /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
@@ -59,8 +59,8 @@ export function linearAttention(
     const inputs = { a: query, value, decays, scores, states };
     chunkOutputs(problem, slab, inputs, output, { reversed: false });
   }
-  return {
+  return results({
     output: problem.cut(output, "value", inputs.value.shape),
     finalState: problem.cut(final, "state", [sequences, heads, keyDim, valueDim]),
-  };
+  });
 }

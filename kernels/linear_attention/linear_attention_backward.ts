@@ -1,5 +1,5 @@
 import { sumAxis } from "../common/sum_axis.ts";
-import { checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -34,7 +34,7 @@ export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
 }
 
 /** What {@linkcode linearAttentionBackward} returns: each of the shape and the data type of its input. */
-export interface LinearAttentionGradients {
+export interface LinearAttentionGradients extends Disposable {
   /** `[batch, time, groups, keyDim]`. */
   readonly queryGradient: Tensor;
   /** `[batch, time, groups, keyDim]`. */
@@ -145,14 +145,14 @@ export function linearAttentionBackward(
       logDecayGradient = decayGradient(problem, logDecayGradient, inputs.logDecay.shape);
     }
   }
-  return {
+  return results({
     queryGradient: sumGroups(problem, gradients.query, inputs.query.shape),
     keyGradient: sumGroups(problem, gradients.key, inputs.query.shape),
     valueGradient: problem.cut(valueGradient, "value", inputs.value.shape),
     logDecayGradient,
     bonusGradient: gradients.bonusPartial && sumBonus(problem, gradients.bonusPartial),
     initialStateGradient,
-  };
+  });
 }
 
 /** The state at the border before each slab, where a sequence reaches over it. */

@@ -1,5 +1,5 @@
 import { sumAxis } from "../common/sum_axis.ts";
-import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS, results } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
@@ -58,7 +58,7 @@ export function linearAttentionRecurrent(
     output = sumAxis(gpu, partial, [1, tiles, rows * heads * values]);
     partial[Symbol.dispose]();
   }
-  return {
+  return results({
     output: problem.cut(output, "value", inputs.value.shape, value.dtype),
     finalState: problem.cut(final, "state", [
       sequences,
@@ -66,5 +66,5 @@ export function linearAttentionRecurrent(
       problem.keyDim,
       problem.valueDim,
     ]),
-  };
+  });
 }

@@ -1,4 +1,12 @@
-import { checkOptions, checkRank, checkTensor, finite, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkRank,
+  checkTensor,
+  finite,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import { checkInputs, workgroupsFor } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
@@ -64,5 +72,5 @@ export function linearAttentionStep(
     write: { output, finalState },
     workgroups: workgroupsFor(batch * heads * valueDim),
   });
-  return { output, finalState };
+  return results({ output, finalState });
 }

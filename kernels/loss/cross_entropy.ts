@@ -1,5 +1,13 @@
 import { rowTiling } from "../common/rows.ts";
-import { checkOptions, checkRank, checkTensor, finite, type Gpu, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkRank,
+  checkTensor,
+  finite,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { LOSS } from "./shaders.ts";
 
 const CROSS_ENTROPY = LOSS.kernel("cross_entropy");
@@ -19,7 +27,7 @@ export interface CrossEntropyInputs {
 }
 
 /** What {@linkcode crossEntropy} returns. */
-export interface CrossEntropyOutputs {
+export interface CrossEntropyOutputs extends Disposable {
   /** The loss of each row in nats, 0 where it is not scored: `[rows]`. */
   readonly loss: Tensor;
   /** `log Σ exp(logits)` of each scored row, for the backward pass: `[rows]`. */
@@ -57,7 +65,7 @@ export function crossEntropy(gpu: Gpu, inputs: CrossEntropyInputs): CrossEntropy
     write: { loss, logSumExp, correct },
     workgroups: Math.ceil(rows / tiling.ROWS),
   });
-  return { loss, logSumExp, correct };
+  return results({ loss, logSumExp, correct });
 }
 
 /** What {@linkcode crossEntropyBackward} takes. */
@@ -76,7 +84,7 @@ export interface CrossEntropyBackwardOptions {
 }
 
 /** What {@linkcode crossEntropyBackward} returns. */
-export interface CrossEntropyGradients {
+export interface CrossEntropyGradients extends Disposable {
   /** `[rows, vocabulary]`, 0 in rows that are not scored. */
   readonly logitsGradient: Tensor;
 }
@@ -103,5 +111,5 @@ export function crossEntropyBackward(
     write: { logitsGradient },
     workgroups: Math.ceil(logits.size / 256),
   });
-  return { logitsGradient };
+  return results({ logitsGradient });
 }

@@ -8,6 +8,7 @@ import {
   FLOATS,
   type Gpu,
   oneOf,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { MATMUL as SHADERS } from "./shaders.ts";
@@ -61,7 +62,7 @@ const RULES = {
 };
 
 /** What {@linkcode matmul} returns. */
-export interface MatmulOutputs {
+export interface MatmulOutputs extends Disposable {
   /** `[..., M, N]`; the tensor of `accumulateInto` where there is one. */
   readonly output: Tensor;
 }
@@ -118,7 +119,7 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
     checkTensor("matmul", "accumulateInto", accumulateInto, shape, options.outputType ?? FLOATS);
   }
   const output = accumulateInto ?? gpu.empty(shape, options.outputType ?? a.dtype);
-  if (output.size === 0) return { output };
+  if (output.size === 0) return results({ output });
 
   const batches = elementCount(axes);
   const folded = shared && !transposeA;
@@ -141,7 +142,7 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
   else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
   else vectorProduct(gpu, product, output);
-  return { output };
+  return results({ output });
 }
 
 function checkMatrices(name: string, { shape }: Tensor, axes: string): void {

@@ -1,5 +1,12 @@
 import { sumRows } from "../common/sum_axis.ts";
-import { checkOptions, checkTensor, type Gpu, notNegative, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  notNegative,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
@@ -24,7 +31,7 @@ export interface LayerNormOptions {
 }
 
 /** What {@linkcode layerNorm} returns. */
-export interface LayerNormOutputs {
+export interface LayerNormOutputs extends Disposable {
   /** `[..., columns]`. */
   readonly output: Tensor;
   /** The mean of each row, for the backward pass: `[...]`. */
@@ -62,7 +69,7 @@ export function layerNorm(
     write: { output, mean, inverseDeviation },
     workgroups: Math.ceil(rows / form.ROWS),
   });
-  return { output, mean, inverseDeviation };
+  return results({ output, mean, inverseDeviation });
 }
 
 /** What {@linkcode layerNormBackward} takes. */
@@ -76,7 +83,7 @@ export interface LayerNormBackwardInputs extends LayerNormInputs {
 }
 
 /** What {@linkcode layerNormBackward} returns. */
-export interface LayerNormGradients {
+export interface LayerNormGradients extends Disposable {
   /** `[..., columns]`. */
   readonly xGradient: Tensor;
   /** `[columns]`. */
@@ -120,9 +127,9 @@ export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): La
     write: { weightPartial, biasPartial },
     workgroups: [blocks, Math.ceil(columns / LANES)],
   });
-  return {
+  return results({
     xGradient,
     weightGradient: sumRows(gpu, weightPartial),
     biasGradient: bias && sumRows(gpu, biasPartial),
-  };
+  });
 }

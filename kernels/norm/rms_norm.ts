@@ -1,5 +1,12 @@
 import { sumRows } from "../common/sum_axis.ts";
-import { checkOptions, checkTensor, type Gpu, notNegative, type Tensor } from "../gpu/mod.ts";
+import {
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  notNegative,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
@@ -31,7 +38,7 @@ export interface RmsNormOptions {
 }
 
 /** What {@linkcode rmsNorm} returns. */
-export interface RmsNormOutputs {
+export interface RmsNormOutputs extends Disposable {
   /** `[..., columns]`. */
   readonly output: Tensor;
   /** 1 / RMS of each row, for the backward pass: `[...]`. */
@@ -66,7 +73,7 @@ export function rmsNorm(
     write: { output, inverseRms },
     workgroups: Math.ceil(rows / form.ROWS),
   });
-  return { output, inverseRms };
+  return results({ output, inverseRms });
 }
 
 /** What {@linkcode rmsNormBackward} takes. */
@@ -78,7 +85,7 @@ export interface RmsNormBackwardInputs extends RmsNormInputs {
 }
 
 /** What {@linkcode rmsNormBackward} returns. */
-export interface RmsNormGradients {
+export interface RmsNormGradients extends Disposable {
   /** `[..., columns]`. */
   readonly xGradient: Tensor;
   /** The shape of `weight`. */
@@ -116,5 +123,5 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
     write: { partial },
     workgroups: [blocks, Math.ceil(groups * columns / LANES)],
   });
-  return { xGradient, weightGradient: sumRows(gpu, partial) };
+  return results({ xGradient, weightGradient: sumRows(gpu, partial) });
 }

@@ -4,6 +4,7 @@ import {
   checkOptions,
   checkTensor,
   type Gpu,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { OPTIMIZER } from "./shaders.ts";
@@ -26,7 +27,7 @@ export interface GradientNormOptions {
 }
 
 /** What {@linkcode gradientNorm} returns. */
-export interface GradientNormOutputs {
+export interface GradientNormOutputs extends Disposable {
   /** The root of the sum of all squares: `[1]`. */
   readonly norm: Tensor;
   /** `min(1, maximum / norm)`, for `adamW()`: `[1]`. */
@@ -78,5 +79,5 @@ export function gradientNorm(
     write: { norm, clip: scale },
     workgroups: 1,
   });
-  return { norm, scale };
+  return results({ norm, scale });
 }

@@ -5,6 +5,7 @@ import {
   flag,
   type Gpu,
   integer,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { POSITION } from "./shaders.ts";
@@ -37,7 +38,7 @@ export interface RotaryOptions {
 const RULES = { offset: integer(0, 2 ** 32 - 1), interleaved: flag, inverse: flag };
 
 /** What {@linkcode rotary} returns. */
-export interface RotaryOutputs {
+export interface RotaryOutputs extends Disposable {
   /** `[batch, time, heads, dim]`. */
   readonly output: Tensor;
 }
@@ -54,7 +55,7 @@ export function rotary(
   inputs: RotaryInputs,
   options: RotaryOptions = {},
 ): RotaryOutputs {
-  return { output: run(gpu, "rotary", "x", inputs, options) };
+  return results({ output: run(gpu, "rotary", "x", inputs, options) });
 }
 
 /** What {@linkcode rotaryBackward} takes. */
@@ -64,7 +65,7 @@ export interface RotaryBackwardInputs extends Omit<RotaryInputs, "x"> {
 }
 
 /** What {@linkcode rotaryBackward} returns. */
-export interface RotaryGradients {
+export interface RotaryGradients extends Disposable {
   /** `[batch, time, heads, dim]`. */
   readonly xGradient: Tensor;
 }
@@ -83,9 +84,9 @@ export function rotaryBackward(
   checkOptions("rotaryBackward", options, RULES);
   const inputs = { x: outputGradient, frequencies, positions };
   const inverse = !options.inverse;
-  return {
+  return results({
     xGradient: run(gpu, "rotaryBackward", "outputGradient", inputs, { ...options, inverse }),
-  };
+  });
 }
 
 function run(

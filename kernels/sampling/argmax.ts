@@ -1,5 +1,5 @@
 import { rowTiling } from "../common/rows.ts";
-import { checkRank, checkTensor, type Gpu, type Tensor } from "../gpu/mod.ts";
+import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { SAMPLING } from "./shaders.ts";
 
 const ARGMAX = SAMPLING.kernel("argmax");
@@ -17,7 +17,7 @@ export interface ArgmaxInputs {
 }
 
 /** What {@linkcode argmax} returns. */
-export interface ArgmaxOutputs {
+export interface ArgmaxOutputs extends Disposable {
   /** `[rows]`, u32; {@linkcode NO_TOKEN} for a row that holds a NaN. */
   readonly tokens: Tensor<"u32">;
 }
@@ -46,5 +46,5 @@ export function argmax(gpu: Gpu, { logits }: ArgmaxInputs): ArgmaxOutputs {
     write: { tokens },
     workgroups: Math.ceil(rows / tiling.ROWS),
   });
-  return { tokens };
+  return results({ tokens });
 }

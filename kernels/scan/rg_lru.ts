@@ -5,6 +5,7 @@ import {
   checkTensor,
   flag,
   type Gpu,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
@@ -69,7 +70,7 @@ export interface RgLruBackwardInputs extends RgLruInputs {
 }
 
 /** What {@linkcode rgLruBackward} returns. */
-export interface RgLruGradients {
+export interface RgLruGradients extends Disposable {
   /** `[batch, time, channels]`. */
   readonly inputGradient: Tensor;
   /** `[batch, time, channels]`. */
@@ -134,13 +135,13 @@ export function rgLruBackward(
     write: { decayParameterGradient },
     workgroups: workgroupsFor(channels),
   });
-  return {
+  return results({
     inputGradient,
     recurrenceGateGradient: decayGradient,
     inputGateGradient,
     decayParameterGradient,
     initialStateGradient,
-  };
+  });
 }
 
 /** What {@linkcode rgLruStep} takes; `input` and the gates are `[batch, 1, channels]`. */

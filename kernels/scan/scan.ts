@@ -4,6 +4,7 @@ import {
   checkRank,
   checkTensor,
   type Gpu,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import {
@@ -42,7 +43,7 @@ export interface ScanOptions {
 const RULES = { chunkSize: anything }; // by feasibleChunkSize()
 
 /** What {@linkcode scan} returns. */
-export interface ScanOutputs {
+export interface ScanOutputs extends Disposable {
   /** The state after each step: `[batch, time, channels]`. */
   readonly output: Tensor;
   /** The state after the last step: `[batch, channels]`. */
@@ -65,7 +66,9 @@ export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): S
   checkTensor("scan", "input", input, decay.shape);
   if (initialState) checkTensor("scan", "initialState", initialState, [batch, channels]);
   const output = gpu.empty(decay.shape);
-  if (time === 0) return { output, finalState: copyOf(gpu, initialState, [batch, channels]) };
+  if (time === 0) {
+    return results({ output, finalState: copyOf(gpu, initialState, [batch, channels]) });
+  }
 
   const plan = planChunks(gpu, "scan", decay.shape, options);
   using carry = plan.carries(
@@ -84,7 +87,7 @@ export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): S
     read: { decay, input, carry },
     write: { output, finalState },
   });
-  return { output, finalState };
+  return results({ output, finalState });
 }
 
 /** What {@linkcode scanBackward} takes. */
@@ -102,7 +105,7 @@ export interface ScanBackwardInputs {
 }
 
 /** What {@linkcode scanBackward} returns. */
-export interface ScanGradients {
+export interface ScanGradients extends Disposable {
   /** `[batch, time, channels]`. */
   readonly decayGradient: Tensor;
   /** `[batch, time, channels]`. */
@@ -138,7 +141,7 @@ export function scanBackward(
   const inputGradient = gpu.empty(decay.shape);
   if (time === 0) {
     const initialStateGradient = copyOf(gpu, finalStateGradient, state);
-    return { decayGradient, inputGradient, initialStateGradient };
+    return results({ decayGradient, inputGradient, initialStateGradient });
   }
 
   const plan = planChunks(gpu, "scanBackward", decay.shape, options);
@@ -158,7 +161,7 @@ export function scanBackward(
     read: { decay, output, initialState, outputGradient, carry },
     write: { decayGradient, inputGradient, initialStateGradient },
   });
-  return { decayGradient, inputGradient, initialStateGradient };
+  return results({ decayGradient, inputGradient, initialStateGradient });
 }
 
 /** What {@linkcode scanStep} takes. */

@@ -6,6 +6,7 @@ import {
   checkTensor,
   flag,
   type Gpu,
+  results,
   type Tensor,
 } from "../gpu/mod.ts";
 import {
@@ -72,7 +73,7 @@ export interface SelectiveScanOptions extends ScanOptions {
 const RULES = { chunkSize: anything, deltaSoftplus: flag }; // chunkSize by feasibleChunkSize()
 
 /** What {@linkcode selectiveScan} returns. */
-export interface SelectiveScanOutputs {
+export interface SelectiveScanOutputs extends Disposable {
   /** `[batch, time, channels]`. */
   readonly output: Tensor;
   /** The state after the last step: `[batch, channels, state]`. */
@@ -99,7 +100,7 @@ export function selectiveScan(
   const chunkSize = feasibleChunkSize("selectiveScan", asked, time);
   const output = gpu.empty(input.shape);
   const stateShape = [batch, channels, state];
-  if (time === 0) return { output, finalState: copyOf(gpu, initialState, stateShape) };
+  if (time === 0) return results({ output, finalState: copyOf(gpu, initialState, stateShape) });
 
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
@@ -152,7 +153,7 @@ export function selectiveScan(
       workgroups: workgroupsFor(input.size),
     });
   }
-  return { output, finalState };
+  return results({ output, finalState });
 }
 
 /** What {@linkcode selectiveScanBackward} takes. */
@@ -164,7 +165,7 @@ export interface SelectiveScanBackwardInputs extends SelectiveScanInputs {
 }
 
 /** What {@linkcode selectiveScanBackward} returns. */
-export interface SelectiveScanGradients {
+export interface SelectiveScanGradients extends Disposable {
   /** `[batch, time, channels]`. */
   readonly inputGradient: Tensor;
   /** `[batch, time, channels]`. */
@@ -305,7 +306,7 @@ export function selectiveScanBackward(
     time > 0 ? gradientCarry : finalStateGradient,
     stateShape,
   );
-  return {
+  return results({
     inputGradient,
     deltaGradient,
     aGradient: aTotal.reshape(a.shape),
@@ -314,7 +315,7 @@ export function selectiveScanBackward(
     ...parameterGradients(gpu, inputs, step, deltaGradient),
     ...gateGradient && { gateGradient },
     initialStateGradient,
-  };
+  });
 }
 
 /** What {@linkcode selectiveScanStep} takes: one step of each sequence, and the state before it. */

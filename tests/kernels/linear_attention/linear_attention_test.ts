@@ -121,9 +121,9 @@ async function checkCase(c: Case): Promise<void> {
   const outputs = linearAttention(gpu, tensors, options);
   const gradients = linearAttentionBackward(gpu, tensors, options);
   const recurrent = linearAttentionRecurrent(gpu, tensors, { segments: c.segments });
-  const results = { ...outputs, ...gradients };
+  const results: Record<string, Tensor | undefined> = { ...outputs, ...gradients };
   const names = Object.entries(results).flatMap(([name, tensor]) => tensor ? [name] : []);
-  const values = await gpu.read(names.map((name) => results[name as keyof typeof results]!));
+  const values = await gpu.read(names.map((name) => results[name]!));
   const expected = {
     ...linearAttentionReference(inputs.arrays, inputs.shape),
     ...linearAttentionBackwardReference(inputs.arrays, inputs.shape),

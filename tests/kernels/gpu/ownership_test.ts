@@ -1,5 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { scale } from "../../../kernels/arithmetic/mod.ts";
+import { scale, split } from "../../../kernels/arithmetic/mod.ts";
+import { linearAttentionBackward } from "../../../kernels/linear_attention/mod.ts";
+import { scan } from "../../../kernels/scan/mod.ts";
 import { testGpu } from "../../testing.ts";
 
 Deno.test("a buffer of one's own is wrapped, read, written, and left as it is", async () => {
@@ -26,4 +28,27 @@ Deno.test("a buffer of one's own is wrapped, read, written, and left as it is", 
   assertThrows(() => gpu.wrap(other, [2]), RangeError, "STORAGE, COPY_SRC and COPY_DST");
   buffer.destroy();
   other.destroy();
+});
+
+Deno.test("what an op returns is disposed of as a whole, lists and what is left out included", async () => {
+  const gpu = await testGpu();
+  const held: number[] = [];
+  for (let i = 0; i < 2; i++) {
+    held.push(gpu.memory.current); // the first time, tables of chunks are made and kept
+    using x = gpu.tensor([1, 8, 4]);
+    using decay = gpu.tensor([1, 8, 4]);
+    using forward = scan(gpu, { decay, input: x });
+    const { output } = forward;
+    output[Symbol.dispose](); // once more, with the rest, does no harm
+    using halves = split(gpu, { x }, { sizes: [1, 3] });
+    using rows = gpu.tensor([1, 4, 1, 4]);
+    using gradients = linearAttentionBackward(gpu, {
+      ...{ query: rows, key: rows, value: rows },
+      outputGradient: rows,
+    });
+    assertEquals(gradients.logDecayGradient, undefined);
+    assertEquals(Object.keys(forward), ["output", "finalState"]);
+    assertEquals(halves.outputs.length, 2);
+  }
+  assertEquals(gpu.memory.current, held[1]);
 });
