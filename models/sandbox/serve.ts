@@ -41,6 +41,8 @@ const LONGEST_REASON = 500;
 
 /** Serves things that are made by a function, in a worker that a {@linkcode Sandbox} started. */
 export function serve(make: (...values: never[]) => Methods): void {
+  // Packages print what they find in strangers' files, control characters and all.
+  Object.assign(console, { debug: ignore, log: ignore, info: ignore, warn: ignore, error: ignore });
   const { signal, port } = workerData as Start;
   const status = new Int32Array(signal);
   const made = new Map<number, Methods>();
@@ -84,6 +86,8 @@ export function serve(make: (...values: never[]) => Methods): void {
   Atomics.store(status, 0, ANSWERED);
   Atomics.notify(status, 0);
 }
+
+function ignore(): void {}
 
 function sizeOf(value: unknown): number {
   return typeof value === "string" || value instanceof Uint32Array ? value.length : 0;

@@ -77,7 +77,7 @@ export class JsonTokenizer implements Tokenizer {
     this.#source = source;
     try {
       this.#tokenizer = SANDBOX.make(
-        [JSON.stringify(tokenizer), { bos_token, eos_token, ...rest }],
+        [JSON.stringify(tokenizer), JSON.stringify({ bos_token, eos_token, ...rest })],
         BUILDING,
       );
       this.vocabulary = this.#call("vocabulary", [], 0) as number;

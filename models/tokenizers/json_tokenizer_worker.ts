@@ -1,8 +1,8 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { type Methods, serve } from "../sandbox/serve.ts";
 
-serve((tokenizer: string, configuration: Record<string, unknown>): Methods => {
-  const made = new Tokenizer(JSON.parse(tokenizer), configuration);
+serve((tokenizer: string, configuration: string): Methods => {
+  const made = new Tokenizer(JSON.parse(tokenizer), JSON.parse(configuration));
   const encode = (text: string, special: boolean): number[] =>
     made.encode(text, { add_special_tokens: special }).ids;
   const appended = appendedTokens(encode("a", true), encode("a", false));

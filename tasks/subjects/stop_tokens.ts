@@ -5,9 +5,11 @@ import { readBoundedText } from "../../models/text_file.ts";
 import type { Tokenizer } from "../../models/mod.ts";
 
 const TOKEN = integer(0, 2 ** 28 - 1);
-/** What transformers' configurations say of the end of a text. */
+const END = v.nullish(v.union([TOKEN, listOf(TOKEN)], "a token's number or a list of them"));
+/** What transformers' configurations say of the end of a text; those of more than text keep it apart. */
 const CONFIGURATION = v.object({
-  eos_token_id: v.nullish(v.union([TOKEN, listOf(TOKEN)], "a token's number or a list of them")),
+  eos_token_id: END,
+  text_config: v.nullish(v.object({ eos_token_id: END }, "an object")),
 }, "an object");
 
 /** The first file that names tokens counts, as in transformers. */
@@ -32,8 +34,12 @@ export async function readStopTokens(
       throw error;
     });
     if (text === undefined) continue;
-    const { eos_token_id: named } = check(CONFIGURATION, parsePythonJson(text, path), path);
-    const tokens = [named ?? []].flat();
+    const { eos_token_id: named, text_config: inner } = check(
+      CONFIGURATION,
+      parsePythonJson(text, path),
+      path,
+    );
+    const tokens = [named ?? inner?.eos_token_id ?? []].flat();
     if (tokens.length > 0) return [...new Set([...tokens, ...end])];
   }
   return end;

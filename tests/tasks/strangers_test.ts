@@ -146,6 +146,11 @@ Deno.test("a reply ends at what generation_config.json names, else config.json, 
     assertEquals(await readStopTokens(folder, tokenizer), [7]);
     await write("config.json", 3);
     assertEquals(await readStopTokens(folder, tokenizer), [3, 7]);
+    await Deno.writeTextFile(
+      join(folder, "config.json"),
+      JSON.stringify({ text_config: { eos_token_id: [3] } }),
+    );
+    assertEquals(await readStopTokens(folder, tokenizer), [3, 7]);
     await write("generation_config.json", null);
     assertEquals(await readStopTokens(folder, undefined), [3]);
     await write("generation_config.json", [4, 7]);

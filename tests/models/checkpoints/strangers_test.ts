@@ -78,6 +78,31 @@ Deno.test("a part of a head that turns goes with no scaling in Llama, as in tran
     );
   }));
 
+Deno.test("RecurrentGemma turns half a head unless told, and has no scaling, as in transformers", () =>
+  inCopy("recurrent_gemma", async (folder) => {
+    const rotaryDimWith = async (rope: Record<string, unknown>): Promise<number | undefined> => {
+      await changeConfig(folder, ({ partial_rotary_factor: _, ...config }) => ({
+        ...config,
+        rope_parameters: { rope_type: "default", rope_theta: 10_000, ...rope },
+      }));
+      const { layers } = (await describeModel(folder)).configuration;
+      const mixer = layers.find(({ mixer }) => mixer?.kind === "attention")!.mixer!;
+      return mixer.kind === "attention" ? mixer.rotaryDim ?? mixer.headDim : undefined;
+    };
+    assertEquals(await rotaryDimWith({}), 4); // of 8
+    assertEquals(await rotaryDimWith({ partial_rotary_factor: 1 }), 8);
+    await assertRejects(
+      () => rotaryDimWith({ partial_rotary_factor: 0.4 }),
+      Error,
+      '"partial_rotary_factor" must give an even part of a head',
+    );
+    await assertRejects(
+      () => rotaryDimWith({ rope_type: "linear", factor: 2 }),
+      Error,
+      '"rope_type" must be default',
+    );
+  }));
+
 Deno.test("quantized weights are refused by name in every family, and integers without a word of it", async () => {
   const gpu = await testGpu();
   await assertRejects(
