@@ -4,7 +4,7 @@
 // forwards, and what was written is decayed along, as in the recurrence itself.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per block.
 
-import package::delta_rule::blocks::{shape, times, times_row};
+import package::delta_rule::blocks::{shape, times_row};
 import package::delta_rule::workspace::{
   decay_at, KEY, pair_at, panel_at, QUERY, QUERY_KEY, QUERY_WRITE, READ, READ_KEY, READ_WRITE, WRITE,
 };

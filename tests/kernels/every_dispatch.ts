@@ -254,8 +254,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       });
       const state = make(1, 2, keyDim, valueDim);
       const initialState = carried ? state : undefined;
-      for (const chunkSize of [undefined, 8, 64]) {
-        const options = { chunkSize };
+      const slabs = keyDim === 8 ? [{ chunkSize: 8, workspaceBytes: 1 }] : [];
+      for (const options of [{}, { chunkSize: 8 }, { chunkSize: 64 }, ...slabs]) {
         linearAttention(gpu, { ...inputs(70), initialState }, options);
         linearAttentionBackward(gpu, {
           ...inputs(70),
