@@ -1,4 +1,5 @@
 import { shaders } from "../gpu/mod.ts";
+import exponential from "./exponential.wgsl" with { type: "text" };
 import folded from "./folded.wgsl" with { type: "text" };
 import lanes from "./lanes.wgsl" with { type: "text" };
 import numbers from "./numbers.wgsl" with { type: "text" };
@@ -7,6 +8,7 @@ import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const COMMON = shaders("common", {
+  exponential,
   folded,
   lanes,
   numbers,

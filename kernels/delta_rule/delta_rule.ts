@@ -22,7 +22,10 @@ export interface DeltaRuleInputs {
   readonly value: Tensor;
   /** Strength of each write, in [0, 2]: `[batch, time, heads]`. */
   readonly beta: Tensor;
-  /** Log of the decay, ≤ 0: `[batch, time, heads]`, or a key channel `[batch, time, heads, keyDim]`. */
+  /**
+   * Log of the decay, per head `[batch, time, heads]` or per key channel `[batch, time, heads, keyDim]`:
+   * at most 0, −Infinity included, which forgets all. Where it is positive the state grows.
+   */
   readonly logDecay?: Tensor;
   /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly initialState?: Tensor;

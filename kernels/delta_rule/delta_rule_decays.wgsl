@@ -5,7 +5,7 @@
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per border and quad of channels.
 
 import package::delta_rule::blocks::shape;
-import package::delta_rule::exponential::exponential_quad;
+import package::common::exponential::exponential_quad;
 import package::delta_rule::workspace::{decay_at, span_at};
 
 override WORKGROUP_SIZE: u32 = 32u;

@@ -4,7 +4,7 @@
 //   o = scale * qᵀ S'
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per column of the state.
 
-import package::delta_rule::exponential::exponential;
+import package::common::exponential::exponential;
 
 override WORKGROUP_SIZE: u32 = 32u;
 

@@ -15,7 +15,10 @@ import { workTokenByToken } from "./recurrent.ts";
 export interface Rwkv7Inputs {
   /** `[batch, time, heads, keyDim]`. */
   readonly receptance: Tensor;
-  /** Log of the decay of each key channel, ≤ 0: `[batch, time, heads, keyDim]`. */
+  /**
+   * Log of the decay of each key channel, `[batch, time, heads, keyDim]`: at most 0, −Infinity included,
+   * which forgets all. Where it is positive the state grows.
+   */
   readonly logDecay: Tensor;
   /** `[batch, time, heads, keyDim]`. */
   readonly key: Tensor;

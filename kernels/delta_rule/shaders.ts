@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import blocks from "./blocks.wgsl" with { type: "text" };
 import delta_rule_beta_gradient from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
@@ -19,7 +20,6 @@ import delta_rule_state_gradients from "./delta_rule_state_gradients.wgsl" with 
 import delta_rule_states from "./delta_rule_states.wgsl" with { type: "text" };
 import delta_rule_value_gradients from "./delta_rule_value_gradients.wgsl" with { type: "text" };
 import delta_rule_writer_gradients from "./delta_rule_writer_gradients.wgsl" with { type: "text" };
-import exponential from "./exponential.wgsl" with { type: "text" };
 import state_columns from "./state_columns.wgsl" with { type: "text" };
 import triangles from "./triangles.wgsl" with { type: "text" };
 import value_rows from "./value_rows.wgsl" with { type: "text" };
@@ -47,9 +47,8 @@ export const DELTA_RULE = shaders("delta_rule", {
   delta_rule_states,
   delta_rule_value_gradients,
   delta_rule_writer_gradients,
-  exponential,
   state_columns,
   triangles,
   value_rows,
   workspace,
-});
+}, COMMON);
