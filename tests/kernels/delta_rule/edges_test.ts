@@ -1,6 +1,6 @@
 /** Sizes and options at their edges, of both rules. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { assertClose, testGpu } from "../../testing.ts";
+import { assertClose, testGpu, testKernel } from "../../testing.ts";
 import {
   assertEqualsReference,
   type Case,
@@ -17,23 +17,26 @@ for (const { title, rule, form } of FORMS) {
   const small: Case = { time: 20, heads: 2, keyDim: 4, valueDim: 4, decay: -1, ...form };
 
   for (const empty of [{ keyDim: 0 }, { valueDim: 0 }, { time: 0 }, { batch: 0 }, { heads: 0 }]) {
-    Deno.test(`${title} writes what there is of outputs and gradients with ${JSON.stringify(empty)}`, async () => {
-      const gpu = await testGpu();
-      const problem = makeProblem(rule, { ...small, ...empty });
-      if (problem.shapes.value[2] === 0) return assertThrowsNothing(problem);
-      const expected = { ...rule.reference(problem), ...rule.gradientReference(problem) };
-      const tensors = upload(gpu, problem);
-      const step = "time" in empty ? {} : await take(gpu, rule.recurrent(gpu, tensors));
-      release(tensors);
-      for (const values of [await runAll(gpu, problem), step]) {
-        for (const [name, data] of Object.entries(values)) {
-          assertEquals([...data], [...expected[name]], name);
+    testKernel(
+      `${title} writes what there is of outputs and gradients with ${JSON.stringify(empty)}`,
+      async () => {
+        const gpu = await testGpu();
+        const problem = makeProblem(rule, { ...small, ...empty });
+        if (problem.shapes.value[2] === 0) return assertThrowsNothing(problem);
+        const expected = { ...rule.reference(problem), ...rule.gradientReference(problem) };
+        const tensors = upload(gpu, problem);
+        const step = "time" in empty ? {} : await take(gpu, rule.recurrent(gpu, tensors));
+        release(tensors);
+        for (const values of [await runAll(gpu, problem), step]) {
+          for (const [name, data] of Object.entries(values)) {
+            assertEquals([...data], [...expected[name]], name);
+          }
         }
-      }
-    });
+      },
+    );
   }
 
-  Deno.test(`${title} takes a step with a batch of more than 65,535`, async () => {
+  testKernel(`${title} takes a step with a batch of more than 65,535`, async () => {
     const gpu = await testGpu();
     const problem = makeProblem(rule, { ...small, batch: 70_000, heads: 1, time: 1 });
     const { initialState: state, ...tokens } = upload(gpu, problem);
@@ -43,7 +46,7 @@ for (const { title, rule, form } of FORMS) {
     for (const [name, data] of Object.entries(next)) assertClose(data, expected[name], 1e-5, name);
   });
 
-  Deno.test(`${title} takes 200,000 segments, of which some have tokens`, () => {
+  testKernel(`${title} takes 200,000 segments, of which some have tokens`, () => {
     const segments = [0];
     for (let i = 0; i < 200_000; i++) {
       segments.push(segments[i] + (i === 70_000 ? 300 : i % 500 === 1 ? 17 : 0));
@@ -52,23 +55,27 @@ for (const { title, rule, form } of FORMS) {
     return assertEqualsReference(rule, test);
   });
 
-  Deno.test(`${title} works span by span where a workspace holds a chunk of a few sequences`, async () => {
-    const gpu = await testGpu();
-    const problem = makeProblem(rule, { ...small, batch: 5, time: 70 });
-    const whole = await runAll(gpu, problem);
-    for (const workspaceBytes of [1, 5e3, 2e4]) {
-      const cut = await runAll(gpu, problem, { workspaceBytes });
-      for (const [name, data] of Object.entries(whole)) {
-        assertClose(cut[name], data, 1e-5, `${name} in ${workspaceBytes} bytes`);
+  testKernel(
+    `${title} works span by span where a workspace holds a chunk of a few sequences`,
+    async () => {
+      const gpu = await testGpu();
+      const problem = makeProblem(rule, { ...small, batch: 5, time: 70 });
+      const whole = await runAll(gpu, problem);
+      for (const workspaceBytes of [1, 5e3, 2e4]) {
+        const cut = await runAll(gpu, problem, { workspaceBytes });
+        for (const [name, data] of Object.entries(whole)) {
+          assertClose(cut[name], data, 1e-5, `${name} in ${workspaceBytes} bytes`);
+        }
       }
-    }
-  });
+    },
+  );
 
-  Deno.test(`${title} gives the initial state's gradient where there is one`, async () => {
+  testKernel(`${title} gives the initial state's gradient where there is one`, async () => {
     const gpu = await testGpu();
     for (const fresh of [false, true]) {
       const tensors = upload(gpu, makeProblem(rule, { ...small, fresh }));
       const gradients = rule.backward(gpu, tensors);
+      // SwiftShader takes minutes for so many workgroups.
       assertEquals("initialStateGradient" in gradients, !fresh);
       release({ ...gradients, ...tensors });
     }
@@ -103,7 +110,7 @@ async function assertThrowsNothing(problem: ReturnType<typeof makeProblem>): Pro
 for (const rule of Object.values(RULES)) {
   const { name } = rule;
 
-  Deno.test(`${name}() takes undefined for a default`, async () => {
+  testKernel(`${name}() takes undefined for a default`, async () => {
     const gpu = await testGpu();
     const problem = makeProblem(rule, { time: 20, keyDim: 8, valueDim: 4, decay: -1 });
     const options = {
@@ -115,7 +122,7 @@ for (const rule of Object.values(RULES)) {
     assertEquals(await runAll(gpu, problem, options), await runAll(gpu, problem));
   });
 
-  Deno.test(`${name}() refuses options out of range by their names`, async () => {
+  testKernel(`${name}() refuses options out of range by their names`, async () => {
     const gpu = await testGpu();
     const tensors = upload(
       gpu,
