@@ -84,7 +84,28 @@ function block(
       return withInterval(point, format);
     }),
   ]);
-  return `${title}\n${aligned([["", ...lengths.map(String)], ...cells])}`;
+  return `${title}\n${folded([["", ...lengths.map(String)], ...cells])}`;
+}
+
+/** How wide a table may be before its columns go on below. */
+const WIDTH = 100;
+
+/** Rows of text in columns, as many beside each other as fit, the first column before each part. */
+function folded(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => 2 + Math.max(...rows.map((row) => row[column].length)));
+  const parts: number[][] = [];
+  let left = 0;
+  for (const [column, width] of widths.entries()) {
+    if (column === 0) continue;
+    if (parts.length === 0 || width > left) {
+      parts.push([]);
+      left = WIDTH - widths[0];
+    }
+    parts.at(-1)!.push(column);
+    left -= width;
+  }
+  return parts.map((columns) => aligned(rows.map((row) => [0, ...columns].map((at) => row[at]))))
+    .join("\n\n");
 }
 
 /** Rows of text in columns: the first to the left, the others to the right. */
