@@ -58,7 +58,8 @@ export async function tellResults(
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   if (trainings.length > 0) await replaceFile(join(out, VARIANTS), formatRows(compared));
-  const table = resultsTable(compared);
+  const screen = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
+  const table = resultsTable(compared, screen);
   if (table !== "") print(`${table}\n`);
   const answered = new Set(
     rows.filter(({ metric }) => metric !== FAILED).map(({ model }) => model),

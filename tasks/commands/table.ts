@@ -5,8 +5,12 @@ import { joinRuns } from "../report/runs.ts";
 import { withInterval } from "../report/theme.ts";
 import type { Row } from "../sweep/rows.ts";
 
-/** A sweep's results as text: model × length for each task, and the mean over tasks. */
-export function resultsTable(results: readonly Row[]): string {
+/**
+ * A sweep's results as text: model × length for each task, and the mean over tasks.
+ *
+ * @param width Columns of the screen, past which a table goes on below; a file has no end.
+ */
+export function resultsTable(results: readonly Row[], width: number = Infinity): string {
   const joined = joinRuns([{ name: "", rows: results }]);
   const { rows, failures } = joined;
   const { learning, claimed } = weigh(joined);
@@ -18,8 +22,7 @@ export function resultsTable(results: readonly Row[]): string {
         block(
           `${panel.title}: accuracy${chanceOf(panel.rows)}`,
           curvesOf(panel.rows, "accuracy"),
-          accuracy,
-          failedIn(panel),
+          { format: accuracy, width, failures: failedIn(panel) },
         ),
         ...describeFailures(learning.filter(({ task }) => task === panel.title)),
       ].join("\n")
@@ -28,15 +31,14 @@ export function resultsTable(results: readonly Row[]): string {
       block(
         `${panel.title}: perplexity`,
         curvesOf(panel.rows, "perplexity"),
-        threeDigits,
-        failedIn(panel),
+        { format: threeDigits, width, failures: failedIn(panel) },
       )
     ),
   ];
   for (const { title, tasks, tasksLeftOut, curves } of taskMeans(claimed.rows)) {
     const which = tasksLeftOut.length === 0 ? "" : ` (${tasks.join(", ")})`;
     if (tasks.length > 1) {
-      blocks.push(block(`mean of ${title}${which}: accuracy`, curves, accuracy));
+      blocks.push(block(`mean of ${title}${which}: accuracy`, curves, { format: accuracy, width }));
     }
   }
   return blocks.join("\n\n");
@@ -55,11 +57,17 @@ function threeDigits(value: number): string {
   return value.toPrecision(3);
 }
 
+/** How a block of the table is written. */
+interface BlockOptions {
+  readonly format: (value: number) => string;
+  readonly width: number;
+  readonly failures?: readonly Row[];
+}
+
 function block(
   title: string,
   curves: readonly Curve[],
-  format: (value: number) => string,
-  failures: readonly Row[] = [],
+  { format, width, failures = [] }: BlockOptions,
 ): string {
   const lengths = [
     ...new Set([
@@ -84,25 +92,22 @@ function block(
       return withInterval(point, format);
     }),
   ]);
-  return `${title}\n${folded([["", ...lengths.map(String)], ...cells])}`;
+  return `${title}\n${folded([["", ...lengths.map(String)], ...cells], width)}`;
 }
 
-/** How wide a table may be before its columns go on below. */
-const WIDTH = 100;
-
 /** Rows of text in columns, as many beside each other as fit, the first column before each part. */
-function folded(rows: readonly (readonly string[])[]): string {
+function folded(rows: readonly (readonly string[])[], width: number): string {
   const widths = rows[0].map((_, column) => 2 + Math.max(...rows.map((row) => row[column].length)));
   const parts: number[][] = [];
   let left = 0;
-  for (const [column, width] of widths.entries()) {
+  for (const [column, taken] of widths.entries()) {
     if (column === 0) continue;
-    if (parts.length === 0 || width > left) {
+    if (parts.length === 0 || taken > left) {
       parts.push([]);
-      left = WIDTH - widths[0];
+      left = width - widths[0];
     }
     parts.at(-1)!.push(column);
-    left -= width;
+    left -= taken;
   }
   return parts.map((columns) => aligned(rows.map((row) => [0, ...columns].map((at) => row[at]))))
     .join("\n\n");
