@@ -16,8 +16,7 @@ import { strictSafetensors } from "./strict_safetensors.ts";
 const GOLDEN = fromFileUrl(new URL("../golden/checkpoints/", import.meta.url));
 const ZOO = fromFileUrl(new URL("../../models/zoo/", import.meta.url));
 /** Where the mutated files stand; the process has one of its own. */
-const FOLDER = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
-globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
+const FOLDER = await Deno.makeTempDir();
 /** Files larger than this say nothing that smaller ones do not. */
 const LARGEST = 64 * 1024;
 

@@ -61,6 +61,10 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const counts: Record<string, Record<string, Record<string, number>>> = {};
   const failures: FuzzFailure[] = [];
   const total = Object.values(options.shares).reduce((sum, share) => sum + share, 0);
+  const folder = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
+  await using _ = {
+    [Symbol.asyncDispose]: (): Promise<void> => Deno.remove(folder, { recursive: true }),
+  };
   for (const [kind, share] of Object.entries(options.shares)) {
     const end = performance.now() + 1000 * options.seconds * share / total;
     counts[kind] = {};
@@ -71,7 +75,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     const { first = 0, most = Infinity } = options;
     let next = first;
     while (next < first + most && (next === first || performance.now() < end)) {
-      const run = new Run(kind, { ...options, first: next, most: first + most - next, end });
+      const run = new Run(kind, {
+        ...options,
+        first: next,
+        most: first + most - next,
+        end,
+        folder,
+      });
       next = await run.work((event) => {
         if (event.failure === undefined) return count(event.target, event.outcome);
         count(event.target, event.failure.what);
@@ -100,7 +110,13 @@ class Run {
 
   constructor(
     kind: string,
-    { seed, first, most, end }: { seed: number; first: number; most: number; end: number },
+    { seed, first, most, end, folder }: {
+      readonly seed: number;
+      readonly first: number;
+      readonly most: number;
+      readonly end: number;
+      readonly folder: string;
+    },
   ) {
     this.#kind = kind;
     this.#end = end;
@@ -108,6 +124,7 @@ class Run {
     const count = Math.min(most, Number.MAX_SAFE_INTEGER - first);
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", "--no-check", WORKER, kind, `${seed}`, `${first}`, `${count}`],
+      env: { TMPDIR: folder }, // whatever the process leaves is in it
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

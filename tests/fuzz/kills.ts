@@ -7,8 +7,7 @@ import type { Draws } from "./draws.ts";
 import type { FuzzCase, FuzzKind, Outcome } from "./kind.ts";
 
 const MAIN = fromFileUrl(new URL("../tasks/oracle_main.ts", import.meta.url));
-const FOLDER = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
-globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
+const FOLDER = await Deno.makeTempDir();
 const SWEEP = "--models near,far --tasks mqar,passkey --lengths 64,256 --depths 0,0.5 --samples 8";
 
 /** A sweep of oracles, which answer after some milliseconds, into a folder; it goes on where it was. */

@@ -9,8 +9,7 @@ import type { Draws } from "./draws.ts";
 import { checkRefusal, type FuzzCase, type FuzzKind, type Outcome } from "./kind.ts";
 import { mutateBytes } from "./mutate.ts";
 
-const FOLDER = await Deno.makeTempDir({ prefix: "lengthwise-fuzz-" });
-globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
+const FOLDER = await Deno.makeTempDir();
 const PATH = join(FOLDER, JOURNAL);
 const HEADER = {
   lengthwise: "0.0.0",
