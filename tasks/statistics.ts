@@ -84,9 +84,9 @@ export function poolProportions(parts: readonly Estimate[], samples: readonly nu
 }
 
 /**
- * The mean of values from 0 to 1, such as the accuracies of several trainings, with an interval that
- * holds whatever their distribution: a training that learns all or nothing is not normal, and three
- * that agree do not rule out a fourth that fails. The lower end is the 2.5% point of
+ * The mean of values from 0 to 1, such as the accuracies of several trainings, with an interval for
+ * any distribution (no case is known in which it fails, though that is not proven): a training that
+ * learns all or nothing is not normal, and three that agree do not rule out a fourth that fails. The lower end is the 2.5% point of
  * D₀ · 0 + Σ Dᵢ · x₍ᵢ₎ with D uniform on the simplex, the upper end the 97.5% point with 1 in place
  * of 0 (Gaffke 2005; Learned-Miller & Thomas 2020, "A new confidence interval for the mean of a
  * bounded random variable"). Where all values are 0 or 1 it is Clopper & Pearson's.

@@ -100,7 +100,7 @@ export function readingText(rows: readonly Row[]): string {
   );
   return `<p>Shaded bands, bars and brackets are 95% intervals. Those of accuracies are Wilson’s, over as many independent answers as the samples amount to: answers within one sample go together and count for less. A point pools all seeds and depths of its length; in a mean over tasks, the tasks’ intervals add in squares. ${
     trained
-      ? "Of several trainings, each is a thin line (dashed where it did not learn), and the interval is of their mean, whatever their distribution (Gaffke’s): three that agree do not rule out a fourth that fails. Of one training, it speaks of the test samples alone."
+      ? "Of several trainings, each is a thin line (dashed where it did not learn), and the interval is of their mean, for any distribution from 0 to 1 (Gaffke’s): three that agree do not rule out a fourth that fails. Of one training, it speaks of the test samples alone."
       : "The intervals speak of the test samples, not of training again: another seed of the same training can give another model."
   }</p>
 <p>A training has learned a task where its accuracy at the training length is nearer to 1 than to chance. A model most of whose trainings did not has no curve: what it scores at other lengths says nothing.</p>
