@@ -72,7 +72,7 @@ const LIST = v.object({
       ),
       size: v.nullish(integer(0, Number.MAX_SAFE_INTEGER)),
       blobId: v.nullish(COMMIT),
-      lfs: v.nullish(v.object({ sha256: hexadecimal(64) }, "an object")),
+      lfs: v.nullish(v.object({ sha256: v.nullish(hexadecimal(64)) }, "an object")),
     }, "an object")),
     v.maxLength(MOST_FILES, `a list of at most ${MOST_FILES} files`),
   ),
@@ -133,7 +133,8 @@ export class HubRepository {
     const files = listed.siblings.map(({ rfilename, size, lfs, blobId }): RemoteFile => ({
       name: rfilename,
       ...(typeof size === "number" && { size }),
-      ...(lfs ? { sha256: lfs.sha256 } : blobId ? { blob: blobId } : {}),
+      // The blob of a file that is stored elsewhere is only what points there.
+      ...(lfs?.sha256 ? { sha256: lfs.sha256 } : !lfs && blobId ? { blob: blobId } : {}),
     }));
     const commit = listed.sha ?? revision;
     if (v.is(COMMIT, revision) && commit !== revision) {
