@@ -58,6 +58,10 @@ export async function tellResults(
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   if (trainings.length > 0) await replaceFile(join(out, VARIANTS), formatRows(compared));
+  if (compared.length === 0) { // it was stopped while learning rates were compared
+    print("no cell that is reported has a result yet");
+    return;
+  }
   const screen = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
   const table = resultsTable(compared, screen);
   if (table !== "") print(`${table}\n`);

@@ -5,6 +5,7 @@ import { createTask } from "../../tasks/registry.ts";
 import { boundedMean } from "../../tasks/statistics.ts";
 import { curvesOf } from "../../tasks/report/curves.ts";
 import { joinRuns } from "../../tasks/report/runs.ts";
+import { tellResults } from "../../tasks/commands/running.ts";
 import { resultsTable } from "../../tasks/commands/table.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { enumerateCells } from "../../tasks/sweep/cells.ts";
@@ -194,6 +195,20 @@ Deno.test("the best rate is that of the training length's cells, a model without
   ]);
   assertEquals(bestRates([training], [...rows, ...tuning]).get("tiny"), 3e-3);
 });
+
+Deno.test("a sweep that was stopped while rates were compared has nothing to report, and says so", () =>
+  inFolder(async (folder) => {
+    const rows = [rowOf("tiny-lr0.001-s1", 16, TUNING_SEED, 0.3)];
+    const log = console.log;
+    const said: string[] = [];
+    console.log = (text: string) => said.push(text);
+    try {
+      await tellResults(rows, [TRAINING], folder);
+    } finally {
+      console.log = log;
+    }
+    assertEquals(said, ["no cell that is reported has a result yet"]);
+  }));
 
 Deno.test("among several rates one is chosen on samples of its own, up to the training length", async () => {
   await using source = new ModelSource();
