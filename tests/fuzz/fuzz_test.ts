@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import * as kernels from "../../kernels/mod.ts";
 import { fuzz } from "./fuzz.ts";
 import { SHARES } from "./main.ts";
 
@@ -26,4 +27,19 @@ Deno.test("the fuzzer finds a wrong number, a swallowed NaN, a mistake, a hang a
   assertEquals(counts.broken.right, { right: 2 });
   assertEquals(counts.broken.refused, { refused: 1 });
   assertEquals(counts.broken.later, { right: 1 });
+});
+
+/** They measure an adapter. */
+const MEASURES = ["copyWork", "measureCopyBandwidth"];
+
+Deno.test("every op has its random cases", async () => {
+  const folder = new URL("kernels/", import.meta.url);
+  const files = await Array.fromAsync(Deno.readDir(folder), ({ name }) => new URL(name, folder));
+  const cases = (await Promise.all(files.map((file) => Deno.readTextFile(file)))).join("\n");
+  const ops = Object.entries(kernels)
+    .filter(([, value]) => typeof value === "function" && /^function \w+\(gpu, /.test(`${value}`))
+    .map(([name]) => name);
+  assert(ops.length > 40, `${ops.length} ops`);
+  const lacking = ops.filter((op) => !cases.includes(`${op}(gpu, `) && !cases.includes(`${op}(\n`));
+  assertEquals(lacking.filter((op) => !MEASURES.includes(op)), []);
 });

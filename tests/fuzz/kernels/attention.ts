@@ -41,6 +41,9 @@ function shape(draws: Draws, queryTime: number): AttentionReferenceOptions {
       ? draws.uniforms(heads, 0, 0.5)
       : undefined,
     segments,
+    queryOffset: !segments && queryTime > 1 && draws.chance(0.15)
+      ? draws.note("queryOffset", draws.integer(0, keyTime + 20))
+      : undefined,
     keyLength: !segments && draws.chance(0.2) && keyTime > 2
       ? draws.note("keyLength", draws.integer(1, keyTime))
       : undefined,
@@ -70,8 +73,19 @@ function optionsOf(
   scope: DisposableStack,
   s: AttentionReferenceOptions,
 ): AttentionOptions {
-  const { causal, window, sinks, scale, softCap, segments, keyLength, alibiSlopes, heads } = s;
-  const given = { causal, window, sinks, scale, softCap, segments, keyLength };
+  const {
+    causal,
+    window,
+    sinks,
+    scale,
+    softCap,
+    segments,
+    queryOffset,
+    keyLength,
+    alibiSlopes,
+    heads,
+  } = s;
+  const given = { causal, window, sinks, scale, softCap, segments, queryOffset, keyLength };
   return {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     ...(alibiSlopes ? { alibiSlopes: scope.use(gpu.tensor([heads], alibiSlopes)) } : {}),

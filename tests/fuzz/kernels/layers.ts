@@ -21,6 +21,7 @@ import {
   matmul,
   multiply,
   multiplyBackward,
+  packRotaryFrequencies,
   rmsNorm,
   rmsNormBackward,
   rotary,
@@ -244,8 +245,21 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
       transposeB,
       sharedB,
     }).map((value, i) => value + (biases ? biases[i % columns] : 0));
-    const outputs = matmul(gpu, { a, b, ...(bias ? { bias } : {}) }, { transposeA, transposeB });
-    await compare(gpu, { ...outputs }, { output: expected });
+    const algorithms = [undefined, undefined, "register", "workgroup", "vector"] as const;
+    const algorithm = draws.option("algorithm", algorithms);
+    const before = draws.option("accumulateInto", [false, false, true])
+      ? draws.normals(size * rows * columns)
+      : undefined;
+    const accumulateInto = before && gpu.tensor([...batches, rows, columns], before);
+    const outputs = matmul(gpu, { a, b, ...(bias ? { bias } : {}) }, {
+      transposeA,
+      transposeB,
+      ...(algorithm ? { algorithm } : {}),
+      ...(accumulateInto ? { accumulateInto } : {}),
+    });
+    await compare(gpu, { ...outputs }, {
+      output: expected.map((value, i) => value + (before ? before[i] : 0)),
+    });
   },
 
   async rms_norm(gpu, draws): Promise<void> {
@@ -340,18 +354,27 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     const [heads, dim] = [draws.size("heads", 3), draws.size("dim", 70, 2)];
     const pairs = draws.note("pairs", draws.integer(1, Math.floor(dim / 2)));
     const interleaved = draws.option("interleaved", [false, true]);
-    const base = draws.option("base", [100, 10_000]);
-    const angles = rotaryAngles({ dim: 2 * pairs, base });
+    const base = draws.option("base", [100, 10_000, undefined]);
+    const angles = base === undefined
+      ? Float64Array.from(draws.uniforms(pairs))
+      : rotaryAngles({ dim: 2 * pairs, base });
     const offset = draws.note("offset", draws.integer(0, 100));
     const data = draws.normals(batch * time * heads * dim);
     using x = gpu.tensor([batch, time, heads, dim], data);
-    using frequencies = rotaryFrequencies(gpu, { dim: 2 * pairs, base });
-    const places = by(batch * time, (i) => offset + i % time);
+    using frequencies = base === undefined
+      ? packRotaryFrequencies(gpu, angles)
+      : rotaryFrequencies(gpu, { dim: 2 * pairs, base });
+    const placed = draws.option("positions", [false, true]);
+    const drawn = draws.integers(batch * time, 0, 2 ** 20);
+    using positions = gpu.tensor([batch, time], drawn, "u32");
+    const places = placed ? drawn : by(batch * time, (i) => offset + i % time);
+    const given = placed ? { frequencies, positions } : { frequencies };
+    const options = { interleaved, ...(placed ? {} : { offset }) };
     const of = (inverse: boolean): Float64Array =>
       rotaryReference(data, { heads, dim }, places, angles, { interleaved, inverse });
     await compare(gpu, {
-      ...rotary(gpu, { x, frequencies }, { interleaved, offset }),
-      ...rotaryBackward(gpu, { outputGradient: x, frequencies }, { interleaved, offset }),
+      ...rotary(gpu, { x, ...given }, options),
+      ...rotaryBackward(gpu, { outputGradient: x, ...given }, options),
     }, { output: of(false), xGradient: of(true) });
   },
 
