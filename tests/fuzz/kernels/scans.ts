@@ -182,6 +182,8 @@ const selective = (step: boolean): KernelCase => async (gpu, draws) => {
   };
   const { input, delta, b, c } = arrays;
   const spread = draws.poison({ input, delta, b, c }, { extents: batch });
+  const endless = delta.indexOf(Infinity); // no step is: 0 · ∞ may come of it anywhere
+  if (endless >= 0) delta[endless] = NaN;
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
   const expected = selectiveScanReference(shape, arrays);
