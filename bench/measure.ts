@@ -19,11 +19,11 @@ export interface Contender {
 
 /** How long {@linkcode measure} looks. */
 export interface MeasureOptions {
-  /** Milliseconds of work in one sample at least; 200 unless told. */
+  /** Milliseconds of work in one sample at least. @default 200 */
   readonly sampleMilliseconds?: number;
-  /** Samples, of which the fastest counts: other work on the machine only ever adds; 3 unless told. */
+  /** Samples, of which the fastest counts: other work on the machine only ever adds. @default 3 */
   readonly samples?: number;
-  /** Whether it first runs once untimed, which compiles the pipelines; true unless told. */
+  /** Whether it first runs once untimed, which compiles the pipelines. @default true */
   readonly warmUp?: boolean;
 }
 
@@ -73,8 +73,8 @@ export async function compare(
 
 /**
  * Registers a group with `deno bench`, the first contender as its baseline. An iteration is `runs`
- * runs of the work, 1 unless told: more for work that is short beside a submission (0.1 ms). There are
- * 10 `iterations` unless told.
+ * runs of the work, 1 by default: more for work that is short beside a submission (0.1 ms). There are
+ * 10 `iterations` by default.
  */
 export function benchGroup(
   gpu: Gpu,

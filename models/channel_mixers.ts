@@ -21,7 +21,7 @@ export interface ChannelMixerConfiguration {
   readonly kind: "swiglu" | "geglu" | "relu_squared" | "rwkv6" | "rwkv7";
   /** Width between the two projections. */
   readonly hidden: number;
-  /** Whether a perceptron's projections have biases, RWKV's aside; false unless told. */
+  /** Whether a perceptron's projections have biases, RWKV's aside. @default false */
   readonly bias?: boolean;
 }
 

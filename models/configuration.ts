@@ -36,11 +36,11 @@ export interface ModelConfiguration {
   readonly vocabulary: number;
   /** Width of the residual stream. */
   readonly width: number;
-  /** The norm before each mixer and before the head; RMS norm unless told. */
+  /** The norm before each mixer and before the head. @default RMS norm */
   readonly norm?: "rms" | "layer";
-  /** What those norms add to the mean square, or to the variance; 1e-5 unless told. */
+  /** What those norms add to the mean square, or to the variance. @default 1e-5 */
   readonly normEpsilon?: number;
-  /** Multiplies the embedding, as Gemma's √width does; 1 unless told. */
+  /** Multiplies the embedding, as Gemma's √width does. @default 1 */
   readonly embeddingScale?: number;
   /** Whether the embedding is normed, as RWKV's is. */
   readonly embeddingNorm?: boolean;
@@ -48,7 +48,7 @@ export interface ModelConfiguration {
   readonly tiedHead?: boolean;
   /** Multiplies the logits, before any cap. @default 1 */
   readonly logitScale?: number;
-  /** Bounds the logits to ± this: `cap · tanh(logits / cap)` (Gemma); no bound unless told. */
+  /** Bounds the logits to ± this: `cap · tanh(logits / cap)` (Gemma). @default no bound */
   readonly logitSoftCap?: number;
   /** The layers, first to last. */
   readonly layers: readonly LayerConfiguration[];
@@ -81,9 +81,9 @@ export interface ArchitectureOptions {
   readonly width: number;
   /** Number of layers, for the architectures that repeat one. */
   readonly layers?: number;
-  /** Rows of a head's state, in the architectures that have such a state; their own unless told. */
+  /** Rows of a head's state, in the architectures that have such a state. @default their own */
   readonly stateDim?: number;
-  /** Which layers of `mamba2-attention` are attention, from 0; the middle one unless told. */
+  /** Which layers of `mamba2-attention` are attention, from 0. @default the middle one */
   readonly attentionLayers?: readonly number[];
 }
 

@@ -155,7 +155,7 @@ export function checkTaskName(name: string): asserts name is TaskName {
  * ```
  *
  * @param wording The tokenizer and the prompt template of tasks in words; bytes and the base template
- * unless told.
+ * by default.
  * @throws {RangeError} for a name that no task has, listing the right ones.
  */
 export async function createTask<Name extends TaskName>(

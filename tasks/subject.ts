@@ -23,7 +23,7 @@ export interface SubjectCard {
   readonly trainLength?: number;
   /** How it was trained, where that was done here. */
   readonly training?: SubjectTraining;
-  /** The names of the tasks that it is asked unless told: those that it was trained on. */
+  /** The names of the tasks that it is asked by default: those that it was trained on. */
   readonly tasks: readonly string[];
   /** The names of those that it can be asked besides. */
   readonly otherTasks?: readonly string[];
@@ -43,7 +43,7 @@ export interface SubjectCard {
   /**
    * The task as the model knows it, in its own vocabulary and layout, but for what `options` say.
    *
-   * @param template The name of the prompt template, for tasks in words; `base` unless told.
+   * @param template The name of the prompt template, for tasks in words; `base` by default.
    * @throws {RangeError} where the model has no such template.
    */
   task(

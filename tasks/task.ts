@@ -45,7 +45,7 @@ export interface SampleCoordinates {
   readonly split: Split;
   /** Where the needle goes, from 0 to 1; left out, each sample draws its own. */
   readonly depth?: number;
-  /** How much is to be remembered, in the task's own unit; the task's default unless told. */
+  /** How much is to be remembered, in the task's own unit. @default the task's default */
   readonly load?: number;
 }
 
@@ -53,7 +53,7 @@ export interface SampleCoordinates {
 export interface Load {
   /** In words, for labels: "key–value pairs". */
   readonly counts: string;
-  /** The load unless told. */
+  /** The load by default. */
   readonly default: number;
 }
 

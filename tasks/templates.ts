@@ -9,7 +9,7 @@ import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 export interface ChatTemplateOptions {
   /** The texts of special tokens by the names that a template uses: `bos_token`, `eos_token`, … */
   readonly specialTokens?: Readonly<Record<string, string>>;
-  /** What the model is told before the question, in a turn of its own; nothing unless told. */
+  /** What the model is told before the question, in a turn of its own. @default nothing */
   readonly system?: string;
 }
 

@@ -6,7 +6,7 @@ export interface TaskTokenizer {
    * The tokens of a text.
    *
    * @param options.special Whether the tokens that a model expects around a text are added; `true`
-   * unless told.
+   * by default.
    */
   encode(text: string, options?: { special?: boolean }): Uint32Array;
   /** The text of tokens. */

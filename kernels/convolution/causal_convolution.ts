@@ -36,7 +36,7 @@ export interface CausalConvolutionInputs {
 
 /** Options of {@linkcode causalConvolution}, its gradients and its step. */
 export interface CausalConvolutionOptions {
-  /** What the sum goes through; `"none"` unless told. */
+  /** What the sum goes through; `"none"` by default. */
   readonly activation?: "silu" | "none";
 }
 

@@ -5,7 +5,7 @@ import { Gpu } from "./gpu.ts";
 export interface GpuOptions {
   /** A device to share; left out, the machine's adapter is opened with all the limits it has. */
   device?: GPUDevice;
-  /** Which adapter to prefer where there are several; `"high-performance"` unless told. */
+  /** Which adapter to prefer where there are several; `"high-performance"` by default. */
   powerPreference?: GPUPowerPreference;
   /**
    * Bytes that tensors may take in all; left out, what the machine has free where the adapter computes

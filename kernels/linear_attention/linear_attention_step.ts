@@ -31,7 +31,7 @@ export interface LinearAttentionStepInputs {
 
 /** Options of {@linkcode linearAttentionStep}. */
 export interface LinearAttentionStepOptions {
-  /** Multiplies the query; 1/√keyDim unless told. */
+  /** Multiplies the query. @default 1/√keyDim */
   readonly scale?: number;
 }
 

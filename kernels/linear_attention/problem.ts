@@ -39,13 +39,13 @@ export interface LinearAttentionInputs {
 
 /** Options of {@linkcode linearAttention}. */
 export interface LinearAttentionOptions {
-  /** Multiplies the query; 1/√keyDim unless told. */
+  /** Multiplies the query. @default 1/√keyDim */
   readonly scale?: number;
-  /** Tokens of a chunk, a multiple of 8; the adapter decides unless told. It changes speed alone. */
+  /** Tokens of a chunk, a multiple of 8; the adapter decides by default. It changes speed alone. */
   readonly chunkSize?: number;
   /**
    * Bytes that an intermediate tensor may take: a longer sequence is worked on slab by slab. The
-   * adapter decides unless told; it changes speed and memory alone.
+   * adapter decides by default; it changes speed and memory alone.
    */
   readonly workspaceBytes?: number;
   /**

@@ -10,7 +10,7 @@ export interface LinearAttentionShape {
   readonly valueDim: number;
   /** Where each packed sequence begins, and the end of the last; left out, each batch is one. */
   readonly segments?: readonly number[];
-  /** 1/√keyDim unless told. */
+  /** 1/√keyDim by default. */
   readonly scale?: number;
 }
 

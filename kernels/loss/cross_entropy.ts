@@ -77,7 +77,7 @@ export interface CrossEntropyBackwardInputs extends CrossEntropyInputs {
 /** Options of {@linkcode crossEntropyBackward}. */
 export interface CrossEntropyBackwardOptions {
   /**
-   * The gradient into each row's loss: 1 / (scored rows) makes it their mean. 1 / rows unless told;
+   * The gradient into each row's loss: 1 / (scored rows) makes it their mean. 1 / rows by default;
    * a new value costs no new pipeline.
    */
   readonly scale?: number;

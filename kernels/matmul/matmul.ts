@@ -47,7 +47,7 @@ export interface MatmulOptions {
   readonly transposeB?: boolean;
   /** A tensor `[..., M, N]` that the product is added to; it is the output then. */
   readonly accumulateInto?: Tensor;
-  /** How the output is stored; as `a` is unless told, or as `accumulateInto` where there is one. */
+  /** How the output is stored; as `a` is by default, or as `accumulateInto` where there is one. */
   readonly outputType?: "f32" | "f16";
   /** Which kernel computes it; left out, the family's table decides by adapter and shape. */
   readonly algorithm?: MatmulAlgorithm;

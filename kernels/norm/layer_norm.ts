@@ -26,7 +26,7 @@ export interface LayerNormInputs {
 
 /** Options of {@linkcode layerNorm}. */
 export interface LayerNormOptions {
-  /** Added to the variance; 1e-5 unless told. */
+  /** Added to the variance. @default 1e-5 */
   readonly epsilon?: number;
 }
 

@@ -33,7 +33,7 @@ function groupCount(op: string, { x, weight }: RmsNormInputs, columns: number): 
 
 /** Options of {@linkcode rmsNorm}. */
 export interface RmsNormOptions {
-  /** Added to the mean square; 1e-5 unless told. */
+  /** Added to the mean square. @default 1e-5 */
   readonly epsilon?: number;
 }
 

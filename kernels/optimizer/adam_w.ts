@@ -41,13 +41,13 @@ export interface AdamWInputs {
 export interface AdamWOptions {
   /** The step size. */
   readonly learningRate: number;
-  /** The decay of the first moment; 0.9 unless told. */
+  /** The decay of the first moment. @default 0.9 */
   readonly beta1?: number;
-  /** The decay of the second moment; 0.95 unless told. */
+  /** The decay of the second moment. @default 0.95 */
   readonly beta2?: number;
-  /** Added to the root of the second moment; 1e-8 unless told. */
+  /** Added to the root of the second moment. @default 1e-8 */
   readonly epsilon?: number;
-  /** What of a parameter is lost each step, times the learning rate; 0 unless told. */
+  /** What of a parameter is lost each step, times the learning rate. @default 0 */
   readonly weightDecay?: number;
   /** Which step this is, from 1. */
   readonly step: number;

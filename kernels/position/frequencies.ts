@@ -36,11 +36,11 @@ export interface YarnScaling {
   readonly factor: number;
   /** Positions of training. */
   readonly trainedLength: number;
-  /** Turns above which a pair stays; 32 unless told. */
+  /** Turns above which a pair stays. @default 32 */
   readonly fast?: number;
-  /** Turns below which a pair is divided; 1 unless told. */
+  /** Turns below which a pair is divided. @default 1 */
   readonly slow?: number;
-  /** Whether the bounds between which pairs are mixed are rounded outward; true unless told. */
+  /** Whether the bounds between which pairs are mixed are rounded outward. @default true */
   readonly truncate?: boolean;
 }
 
@@ -78,9 +78,9 @@ const SCALING: Readonly<Record<string, OptionRule>> = {
 export interface RotaryFrequenciesOptions {
   /** The elements of a head that turn: even, at most the head's dim. */
   readonly dim: number;
-  /** The base θ of the geometric series; 10,000 unless told. */
+  /** The base θ of the geometric series. @default 10,000 */
   readonly base?: number;
-  /** How they are stretched; not at all unless told. */
+  /** How they are stretched. @default not at all */
   readonly scaling?: RotaryScaling;
 }
 

@@ -24,14 +24,14 @@ export interface RotaryInputs {
 
 /** Options of {@linkcode rotary}. */
 export interface RotaryOptions {
-  /** The absolute position of the first time step; 0 unless told. */
+  /** The absolute position of the first time step. @default 0 */
   readonly offset?: number;
   /**
    * Whether pairs are neighbours `(2i, 2i + 1)`, as in the paper and GPT-J; else they are
-   * `(i, i + pairs)`, as in GPT-NeoX and Llama. False unless told.
+   * `(i, i + pairs)`, as in GPT-NeoX and Llama. False by default.
    */
   readonly interleaved?: boolean;
-  /** Whether to turn back; false unless told. */
+  /** Whether to turn back. @default false */
   readonly inverse?: boolean;
 }
 

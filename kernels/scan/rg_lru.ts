@@ -36,7 +36,7 @@ export interface RgLruInputs {
 export interface RgLruOptions extends ScanOptions {
   /**
    * The first step is position 0 of its document: as in RecurrentGemma the state before it is dropped
-   * and its input taken whole, without √(1 − a²). False unless told.
+   * and its input taken whole, without √(1 − a²). False by default.
    */
   readonly resetFirst?: boolean;
 }

@@ -66,7 +66,7 @@ export interface SelectiveScanInputs {
 
 /** Options of {@linkcode selectiveScan}, its gradients and its step. */
 export interface SelectiveScanOptions extends ScanOptions {
-  /** Whether Δ goes through a softplus; false unless told. */
+  /** Whether Δ goes through a softplus. @default false */
   readonly deltaSoftplus?: boolean;
 }
 

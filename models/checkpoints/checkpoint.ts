@@ -49,7 +49,7 @@ export async function saveModel(model: Model, directory: string): Promise<void> 
 export interface LoadModelOptions {
   /**
    * How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so
-   * are they unless told. In f16 they take half the memory, and cannot be trained; the adapter must
+   * are they by default. In f16 they take half the memory, and cannot be trained; the adapter must
    * have `shader-f16`.
    */
   readonly dtype?: "f32" | "f16";

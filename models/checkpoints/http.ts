@@ -4,7 +4,7 @@ export class CutConnection extends Error {}
 /** An answer that no other try would better. */
 export class BadAnswer extends Error {}
 
-/** Milliseconds that a server has for an answer, and for each piece of it, unless told. */
+/** Milliseconds that a server has for an answer, and for each piece of it, by default. */
 export const PATIENCE = 60_000;
 /** The fewest bytes that come in that time. */
 const SLOWEST = 1024;

@@ -6,7 +6,7 @@ import { type HubOptions, HubRepository, type Snapshot } from "./hub_repository.
 export interface DownloadOptions extends HubOptions {
   /** The folder that downloads are kept in; left out, {@linkcode cacheFolder}. */
   cache?: string;
-  /** Whether the weights are wanted, or only what describes the model; `true` unless told. */
+  /** Whether the weights are wanted, or only what describes the model. @default `true` */
   weights?: boolean;
   /**
    * Called with the folder once the configuration is there, before weights that are not in the cache

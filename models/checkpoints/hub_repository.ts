@@ -24,7 +24,7 @@ export interface HubOptions {
   onProgress?: (progress: DownloadProgress) => void;
   /** Stops the download; what came is kept for the next try. */
   signal?: AbortSignal;
-  /** Milliseconds before a cut connection is tried again, doubled each time; 500 unless told. */
+  /** Milliseconds before a cut connection is tried again, doubled each time. @default 500 */
   retryDelay?: number;
   /** Milliseconds without an answer, or with too few bytes of one, before a connection counts as cut. @default 60_000 */
   patience?: number;

@@ -76,7 +76,7 @@ export class Weights implements Disposable {
   /**
    * Reads one tensor into the GPU, piece by piece; the caller disposes of it.
    *
-   * @param options The data type on the GPU, f32 unless told.
+   * @param options The data type on the GPU, f32 by default.
    * @throws {Error} where there is none of that name, or f16 cannot hold its elements.
    */
   async load(

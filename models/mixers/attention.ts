@@ -44,25 +44,25 @@ export interface AttentionConfiguration {
   readonly kind: "attention";
   /** Query heads. */
   readonly heads: number;
-  /** Key and value heads, which divide the query heads; as many unless told. */
+  /** Key and value heads, which divide the query heads. @default as many */
   readonly keyHeads?: number;
   /** Size of a head. */
   readonly headDim: number;
   /** Base of the rotary positions; left out, there are no positions. */
   readonly rotaryBase?: number;
-  /** The leading elements of a head that turn; all unless told. */
+  /** The leading elements of a head that turn. @default all */
   readonly rotaryDim?: number;
   /** Multiplies what turns of queries and keys, as YaRN does where a part of a head turns. @default 1 */
   readonly rotaryGain?: number;
-  /** How the rotary frequencies are stretched; not at all unless told. */
+  /** How the rotary frequencies are stretched. @default not at all */
   readonly rotaryScaling?: RotaryScaling | DynamicScaling;
-  /** Multiplies the queries; 1/√headDim unless told. */
+  /** Multiplies the queries. @default 1/√headDim */
   readonly scale?: number;
-  /** Whether queries, keys and values have biases; false unless told. */
+  /** Whether queries, keys and values have biases. @default false */
   readonly bias?: boolean;
-  /** Whether the output has a bias; false unless told. */
+  /** Whether the output has a bias. @default false */
   readonly outputBias?: boolean;
-  /** Width of a short convolution, with a bias, over queries, keys and values; none unless told. */
+  /** Width of a short convolution, with a bias, over queries, keys and values. @default none */
   readonly convolution?: number;
   /** How many tokens a query sees, itself included; left out, all before it. */
   readonly window?: number;
@@ -71,7 +71,7 @@ export interface AttentionConfiguration {
    * told. Their keys keep the positions at which they were read.
    */
   readonly sinks?: number;
-  /** Whether distance is taken off the logits, in place of rotary positions; false unless told. */
+  /** Whether distance is taken off the logits, in place of rotary positions. @default false */
   readonly alibi?: boolean;
   /**
    * RMS norm of queries and keys before they turn: of each `head`, with weights that the heads share,

@@ -41,21 +41,21 @@ export interface DeltaNetConfiguration {
   readonly kind: "delta_net" | "gated_delta_net";
   /** Heads of values; each has a state. */
   readonly heads: number;
-  /** Heads of keys and queries, which divide the heads; as many unless told. */
+  /** Heads of keys and queries, which divide the heads. @default as many */
   readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
   readonly valueDim: number;
-  /** Width of the short convolutions on queries, keys and values; 4 unless told, 0 for none. */
+  /** Width of the short convolutions on queries, keys and values; 4 by default, 0 for none. */
   readonly convolution?: number;
-  /** What acts on queries and keys before they get unit length; `silu`, as on the values, unless told. */
+  /** What acts on queries and keys before they get unit length. @default `silu`, as on the values, */
   readonly activation?: ActivationKind | "none";
-  /** Whether β is 1 (2 with negative eigenvalues) instead of the input's choice; false unless told. */
+  /** Whether β is 1 (2 with negative eigenvalues) instead of the input's choice. @default false */
   readonly fixedStrength?: boolean;
-  /** Whether the output is gated; that of `gated_delta_net` is unless told. */
+  /** Whether the output is gated. @default that of `gated_delta_net` is */
   readonly outputGate?: boolean;
-  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  /** What the norm of each head adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
   /** Let β reach 2, so that the state's eigenvalues may be negative (Grazzi et al. 2025). */
   readonly negativeEigenvalues?: boolean;

@@ -31,23 +31,23 @@ export interface GlaConfiguration {
   readonly kind: "gla";
   /** Heads of queries; each has a state. */
   readonly heads: number;
-  /** Heads of keys, values and decays, which divide the heads; as many unless told. */
+  /** Heads of keys, values and decays, which divide the heads. @default as many */
   readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
   readonly valueDim: number;
-  /** Rank of the decay's projection; 16 unless told. */
+  /** Rank of the decay's projection. @default 16 */
   readonly gateRank?: number;
-  /** Width of the short convolutions on queries, keys and values; 4 unless told, 0 for none. */
+  /** Width of the short convolutions on queries, keys and values; 4 by default, 0 for none. */
   readonly convolution?: number;
-  /** What acts on queries and keys at the end; nothing unless told. */
+  /** What acts on queries and keys at the end. @default nothing */
   readonly featureMap?: ActivationKind;
-  /** The lowest log decay; there is none unless told. */
+  /** The lowest log decay. @default there is none */
   readonly lowestLogDecay?: number;
-  /** Whether the output is gated; true unless told. */
+  /** Whether the output is gated. @default true */
   readonly outputGate?: boolean;
-  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  /** What the norm of each head adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
 

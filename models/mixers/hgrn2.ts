@@ -34,13 +34,13 @@ export interface Hgrn2Configuration {
   readonly expansion: number;
   /** Size of a head's values. */
   readonly valueDim: number;
-  /** Width of the short convolutions on queries, forget gates and values; 0, for none, unless told. */
+  /** Width of the short convolutions on queries, forget gates and values. @default 0, for none, */
   readonly convolution?: number;
-  /** Whether each channel's forget gate has a lower bound, `sigmoid(forget.bound)`; false unless told. */
+  /** Whether each channel's forget gate has a lower bound, `sigmoid(forget.bound)`. @default false */
   readonly bounded?: boolean;
-  /** What is normed: each `head` (unless told), or the heads `together`, whose queries are over √expansion. */
+  /** What is normed: each `head` (by default), or the heads `together`, whose queries are over √expansion. */
   readonly outputNorm?: "head" | "together";
-  /** What that norm adds to the mean square; 1e-5 unless told. */
+  /** What that norm adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
 

@@ -14,13 +14,13 @@ export interface Mamba1Configuration {
   readonly inner: number;
   /** Size of each channel's state. */
   readonly stateDim: number;
-  /** Rank of Δ's projection; width / 16, rounded up, unless told. */
+  /** Rank of Δ's projection. @default width / 16, rounded up, */
   readonly stepRank?: number;
-  /** Width of the short convolution; 4 unless told. */
+  /** Width of the short convolution. @default 4 */
   readonly convolution?: number;
-  /** Whether the convolution has a bias; true unless told. */
+  /** Whether the convolution has a bias. @default true */
   readonly convolutionBias?: boolean;
-  /** Whether the projections in and out have biases; false unless told. */
+  /** Whether the projections in and out have biases. @default false */
   readonly bias?: boolean;
   /**
    * What an RMS norm without weights, on what Δ is projected from and on B and C, adds to the mean

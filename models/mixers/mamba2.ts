@@ -44,23 +44,23 @@ export interface Mamba2Configuration {
   readonly headDim: number;
   /** Size of the state for each channel. */
   readonly stateDim: number;
-  /** Groups of heads that share B and C; 1 unless told. */
+  /** Groups of heads that share B and C. @default 1 */
   readonly groups?: number;
-  /** Width of the short convolution; 4 unless told. */
+  /** Width of the short convolution. @default 4 */
   readonly convolution?: number;
-  /** Whether the convolution has a bias; true unless told. */
+  /** Whether the convolution has a bias. @default true */
   readonly convolutionBias?: boolean;
-  /** Whether the projections in and out have biases; false unless told. */
+  /** Whether the projections in and out have biases. @default false */
   readonly bias?: boolean;
   /** Whether the projection out has one, where that is another thing. @default bias */
   readonly outputBias?: boolean;
-  /** Bounds of the step Δ behind its softplus; none unless told. */
+  /** Bounds of the step Δ behind its softplus. @default none */
   readonly stepLimit?: { readonly low?: number; readonly high?: number };
-  /** Whether the norm comes before the gate instead of behind it; false unless told. */
+  /** Whether the norm comes before the gate instead of behind it. @default false */
   readonly normBeforeGate?: boolean;
-  /** Parts of the inner width that are normed each on its own; 1 unless told, 0 for no norm. */
+  /** Parts of the inner width that are normed each on its own; 1 by default, 0 for no norm. */
   readonly normGroups?: number;
-  /** What the norm adds to the mean square; 1e-5 unless told. */
+  /** What the norm adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
 

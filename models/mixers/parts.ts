@@ -40,7 +40,7 @@ export interface Stream {
   readonly dim: number;
   /**
    * What acts behind its convolution, or behind the projection where there is none; `silu` with a
-   * convolution and nothing without unless told.
+   * convolution and nothing without by default.
    */
   readonly activation?: ActivationKind | "none";
 }

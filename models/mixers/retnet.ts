@@ -29,17 +29,17 @@ export interface RetNetConfiguration {
   readonly kind: "retnet";
   /** Heads of queries; each has a state. */
   readonly heads: number;
-  /** Heads of keys and values, which divide the heads; as many unless told. */
+  /** Heads of keys and values, which divide the heads. @default as many */
   readonly keyHeads?: number;
   /** Size of a head's keys and queries. */
   readonly keyDim: number;
   /** Size of a head's values. */
   readonly valueDim: number;
-  /** What acts on queries and keys before they turn; nothing unless told. */
+  /** What acts on queries and keys before they turn. @default nothing */
   readonly featureMap?: ActivationKind;
-  /** Whether the output is gated; true unless told. */
+  /** Whether the output is gated. @default true */
   readonly outputGate?: boolean;
-  /** What the norm of each head adds to the mean square; 1e-5 unless told. */
+  /** What the norm of each head adds to the mean square. @default 1e-5 */
   readonly normEpsilon?: number;
 }
 

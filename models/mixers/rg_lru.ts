@@ -12,9 +12,9 @@ export interface RgLruConfiguration {
   readonly kind: "rg_lru";
   /** Channels of the recurrence. */
   readonly recurrentWidth: number;
-  /** Width of the short convolution; 4 unless told. */
+  /** Width of the short convolution. @default 4 */
   readonly convolution?: number;
-  /** Whether the projections in and out have biases; false unless told. */
+  /** Whether the projections in and out have biases. @default false */
   readonly bias?: boolean;
   /**
    * Runs of channels whose gates see no other channels (block-diagonal gates), each with parameters
@@ -23,7 +23,7 @@ export interface RgLruConfiguration {
   readonly gateBlocks?: number;
   /**
    * Whether a sequence's first input is taken whole, without √(1 − a²), as in RecurrentGemma; false
-   * unless told.
+   * by default.
    */
   readonly resetFirst?: boolean;
 }

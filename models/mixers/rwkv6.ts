@@ -22,11 +22,11 @@ export interface Rwkv6Configuration {
   readonly heads: number;
   /** Size of a head's keys and values. */
   readonly headDim: number;
-  /** Rank of the token shift's projections; 32 unless told. */
+  /** Rank of the token shift's projections. @default 32 */
   readonly shiftRank?: number;
-  /** Rank of the decay's projection; 64 unless told. */
+  /** Rank of the decay's projection. @default 64 */
   readonly decayRank?: number;
-  /** What the norm of each head adds to the variance; 64e-5 unless told. */
+  /** What the norm of each head adds to the variance. @default 64e-5 */
   readonly normEpsilon?: number;
 }
 

@@ -27,11 +27,11 @@ export interface Rwkv7Configuration {
   readonly headDim: number;
   /** Whether it mixes the first layer's values into its own, as all layers but the first do. */
   readonly mixesValues: boolean;
-  /** Ranks of the projections that have one; 32 each unless told. */
+  /** Ranks of the projections that have one. @default 32 each */
   readonly ranks?: Rwkv7Ranks;
-  /** What is added to the squared length of a key before it is normalized; 1e-24 unless told. */
+  /** What is added to the squared length of a key before it is normalized. @default 1e-24 */
   readonly keyEpsilon?: number;
-  /** What the norm of each head adds to the variance; 64e-5 unless told. */
+  /** What the norm of each head adds to the variance. @default 64e-5 */
   readonly normEpsilon?: number;
 }
 

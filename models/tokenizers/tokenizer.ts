@@ -2,7 +2,7 @@
 export interface EncodeOptions {
   /**
    * Whether the tokens that the model expects around a text are added, such as Llama's at the
-   * beginning; `true` unless told.
+   * beginning; `true` by default.
    */
   special?: boolean;
 }

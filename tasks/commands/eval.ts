@@ -28,7 +28,7 @@ export const EVAL: CommandSpecification = {
     stats: {
       help: "print parameters, bytes, prefill and step time at each length, and ask nothing",
     },
-    out: { takes: "FOLDER", help: "where results go: results/eval/<model> unless told" },
+    out: { takes: "FOLDER", help: "where results go (default: results/eval/<model>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
   },
   details:
@@ -40,7 +40,7 @@ A download goes on where it was ended. It is kept in the cache of $HF_HOME or $X
 HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated models.`,
 };
 
-/** What is asked unless told: enough for an interval, in minutes. */
+/** What is asked by default: enough for an interval, in minutes. */
 const EVALUATION: SweepConfiguration = {
   name: "eval",
   models: [],

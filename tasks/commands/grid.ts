@@ -20,9 +20,9 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "LENGTH,…",
     help: "tokens (512, 4k) or multiples of the training length (8x)",
   },
-  depths: { takes: "D,…", help: "where the needle goes, from 0 to 1; anywhere unless told" },
+  depths: { takes: "D,…", help: "where the needle goes, from 0 to 1 (default: anywhere)" },
   loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
-  seeds: { takes: "N,…", help: "seeds of the samples: 0,1,2 unless told" },
+  seeds: { takes: "N,…", help: "seeds of the samples (default: 0,1,2)" },
   samples: { takes: "N", help: "samples in a cell" },
   template: {
     takes: "NAME,…",
@@ -39,7 +39,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
 
 /** Options that say how published checkpoints are loaded. */
 export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
-  dtype: { takes: "f32|f16", help: "how weights are kept on the GPU: f32 unless told" },
+  dtype: { takes: "f32|f16", help: "how weights are kept on the GPU (default: f32)" },
   tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
   memory: { takes: "BYTES", help: "GPU memory that may be used, as WebGPU does not tell it" },
 };
@@ -50,7 +50,7 @@ export const TASKS_HELP = `of ${
 }; in words: ${
   WORD_TASKS.filter((name) => !name.startsWith("niah_") || !/_(word|uuid|number)_/.test(name))
     .join(", ")
-}, and niah_<haystack>_<key>_<value>; all a model knows unless told`;
+}, and niah_<haystack>_<key>_<value>; all a model knows by default`;
 
 /** A sweep as the options change it. @throws {Error} for a value that an option does not take. */
 export function changeGrid(

@@ -19,7 +19,7 @@ export const REPORT: CommandSpecification = {
     out: {
       takes: "FOLDER",
       help:
-        "where the report goes: beside the CSV unless told; that of a and b into a+b beside them",
+        "where the report goes: beside the CSV by default; that of a and b into a+b beside them",
     },
     recall: {
       takes: "TASK",

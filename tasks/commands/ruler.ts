@@ -29,19 +29,19 @@ export const RULER: CommandSpecification = {
       takes: "NAME,…",
       help: `of ${
         RULER_TASKS.join(", ")
-      }, niah_<haystack>_<key>_<value>; all whose files are named unless told`,
+      }, niah_<haystack>_<key>_<value>; all whose files are named by default`,
     },
-    lengths: { takes: "LENGTH,…", help: "tokens of prompt and reply: 512, 4k; 4k unless told" },
-    samples: { takes: "N", help: "samples of each task and length; 500 unless told" },
-    seed: { takes: "N", help: "their seed; 0 unless told" },
-    depth: { takes: "D", help: "where the needle goes, from 0 to 1; anywhere unless told" },
+    lengths: { takes: "LENGTH,…", help: "tokens of prompt and reply: 512, 4k (default: 4k)" },
+    samples: { takes: "N", help: "samples of each task and length (default: 500)" },
+    seed: { takes: "N", help: "their seed (default: 0)" },
+    depth: { takes: "D", help: "where the needle goes, from 0 to 1 (default: anywhere)" },
     tokenizer: {
       takes: "FOLDER",
-      help: "of the model that is to be asked, or hf:owner/name; bytes unless told",
+      help: "of the model that is to be asked, or hf:owner/name (default: bytes)",
     },
     template: { takes: "NAME", help: "base, or chat: that in the tokenizer's folder" },
     ...RULER_FILES,
-    out: { takes: "FOLDER", help: "where they go: results/ruler unless told" },
+    out: { takes: "FOLDER", help: "where they go (default: results/ruler)" },
   },
   details:
     `  deno task ruler --tokenizer hf:EleutherAI/gpt-neox-20b --tasks vt,fwe --lengths 1k,2k --samples 50

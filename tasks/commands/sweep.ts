@@ -32,7 +32,7 @@ export const SWEEP: CommandSpecification = {
     tasks: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
     ...MODEL_OPTIONS,
-    out: { takes: "FOLDER", help: "where results go: results/<sweep> unless told" },
+    out: { takes: "FOLDER", help: "where results go (default: results/<sweep>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     shard: {
       takes: "I/N",
@@ -51,11 +51,11 @@ export const SWEEP: CommandSpecification = {
     },
     claim: {
       takes: "NAME",
-      help: "the job's persistent volume claim for results: lengthwise-results unless told",
+      help: "the job's persistent volume claim for results (default: lengthwise-results)",
     },
     shards: {
       takes: "N",
-      help: "how many shards: as many as there are, or one for each model, unless told",
+      help: "how many shards (default: as many as there are, or one for each model)",
     },
     print: { help: "print the sweep as JSON, with its hash, and do no more" },
     "dry-run": {

@@ -24,7 +24,7 @@ export const TRAIN: CommandSpecification = {
   options: {
     out: {
       takes: "FOLDER",
-      help: "where model, log and checkpoints go: results/train/<recipe> unless told",
+      help: "where model, log and checkpoints go (default: results/train/<recipe>)",
     },
     resume: { help: "go on from the folder's checkpoint; what is finished stays as it is" },
     overwrite: { help: "begin anew where the folder holds a finished model or a checkpoint" },

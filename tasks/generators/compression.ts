@@ -4,9 +4,9 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode compression}; left out, the layout is the published one. */
 export interface CompressionOptions extends LayoutOptions {
-  /** Tokens that are compressed: all but the mark unless told. */
+  /** Tokens that are compressed. @default all but the mark */
   readonly symbols?: TokenRange;
-  /** Ends the sequence and asks for its next symbol: vocabulary − 1 unless told. */
+  /** Ends the sequence and asks for its next symbol. @default vocabulary − 1 */
   readonly mark?: number;
 }
 

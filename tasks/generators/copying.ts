@@ -4,23 +4,23 @@ import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./
 
 /** Options of {@linkcode copying}; left out, the layout is the published one. */
 export interface CopyingOptions extends LayoutOptions {
-  /** Tokens that are copied; 0 to 25 unless told. */
+  /** Tokens that are copied. @default 0 to 25 */
   readonly letters?: TokenRange;
-  /** Begins the string; 26 unless told. */
+  /** Begins the string. @default 26 */
   readonly begin?: number;
-  /** Ends the string; 27 unless told. */
+  /** Ends the string. @default 27 */
   readonly end?: number;
-  /** Stands first where the string does not fill the length; 29 unless told. */
+  /** Stands first where the string does not fill the length. @default 29 */
   readonly blank?: number;
 }
 
 /** Options of {@linkcode ngramLookup}; left out, the layout is the published one. */
 export interface NgramLookupOptions extends CopyingOptions {
-  /** Whether the letters that are looked up stand before the string or behind it, as unless told. */
+  /** Whether the letters that are looked up stand before the string or behind it, as by default. */
   readonly query?: "prefix" | "suffix";
-  /** How many letters are looked up; 3 unless told. */
+  /** How many letters are looked up. @default 3 */
   readonly ngram?: number;
-  /** How many of the letters that follow them are due; 1 unless told. */
+  /** How many of the letters that follow them are due. @default 1 */
   readonly answerLength?: number;
 }
 

@@ -4,15 +4,15 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode fuzzyInContextRecall}; left out, the layout is the published one. */
 export interface FuzzyInContextRecallOptions extends LayoutOptions {
-  /** Tokens that keys are made of: the lower half of all but the blank unless told. */
+  /** Tokens that keys are made of. @default the lower half of all but the blank */
   readonly keys?: TokenRange;
-  /** Tokens that values are made of: the upper half of all but the blank unless told. */
+  /** Tokens that values are made of. @default the upper half of all but the blank */
   readonly values?: TokenRange;
-  /** Stands first where no further pair fits: vocabulary − 1 unless told. */
+  /** Stands first where no further pair fits. @default vocabulary − 1 */
   readonly blank?: number;
-  /** The most tokens of a key; 3 unless told. */
+  /** The most tokens of a key. @default 3 */
   readonly keyLength?: number;
-  /** The most tokens of a value; 3 unless told. */
+  /** The most tokens of a value. @default 3 */
   readonly valueLength?: number;
 }
 

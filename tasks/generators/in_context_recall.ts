@@ -4,17 +4,17 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode inContextRecall}; left out, the layout is the published one. */
 export interface InContextRecallOptions extends LayoutOptions {
-  /** Tokens that are keys: the lower half of what is no noise unless told. */
+  /** Tokens that are keys. @default the lower half of what is no noise */
   readonly keys?: TokenRange;
-  /** Tokens that are values: the upper half of what is no noise unless told. */
+  /** Tokens that are values. @default the upper half of what is no noise */
   readonly values?: TokenRange;
 }
 
 /** Options of {@linkcode noisyInContextRecall}; left out, the layout is the published one. */
 export interface NoisyInContextRecallOptions extends InContextRecallOptions {
-  /** Tokens that are noise: the last sixteen of the vocabulary unless told. */
+  /** Tokens that are noise. @default the last sixteen of the vocabulary */
   readonly noise?: TokenRange;
-  /** The probability that noise stands in a pair's place; 0.2 unless told. */
+  /** The probability that noise stands in a pair's place. @default 0.2 */
   readonly noiseShare?: number;
 }
 

@@ -4,9 +4,9 @@ import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./
 
 /** Options of {@linkcode induction}; left out, the layout is the published one. */
 export interface InductionOptions extends LayoutOptions {
-  /** The special token: vocabulary − 1 unless told. */
+  /** The special token. @default vocabulary − 1 */
   readonly mark?: number;
-  /** All other tokens of a sample: 0 to vocabulary − 2 unless told. */
+  /** All other tokens of a sample. @default 0 to vocabulary − 2 */
   readonly symbols?: TokenRange;
 }
 

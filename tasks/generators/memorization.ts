@@ -4,13 +4,13 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode memorization}; left out, the layout is the published one. */
 export interface MemorizationOptions extends LayoutOptions {
-  /** Tokens that are keys: the lower half of all but the mark unless told. */
+  /** Tokens that are keys. @default the lower half of all but the mark */
   readonly keys?: TokenRange;
-  /** Tokens that are values, at least as many: the upper half of all but the mark unless told. */
+  /** Tokens that are values, at least as many. @default the upper half of all but the mark */
   readonly values?: TokenRange;
-  /** Asks for the value of the key before it: vocabulary − 1 unless told. */
+  /** Asks for the value of the key before it. @default vocabulary − 1 */
   readonly mark?: number;
-  /** Which values belong to which keys; 0 unless told. */
+  /** Which values belong to which keys. @default 0 */
   readonly map?: number;
 }
 

@@ -4,11 +4,11 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode mqar}; left out, the layout is the published one. */
 export interface MqarOptions extends LayoutOptions {
-  /** Key–value pairs in a sample unless its coordinates say another load; 4 unless told. */
+  /** Key–value pairs in a sample unless its coordinates say another load. @default 4 */
   readonly pairs?: number;
-  /** Tokens that are keys: 1 to vocabulary / 2 − 1 unless told. */
+  /** Tokens that are keys. @default 1 to vocabulary / 2 − 1 */
   readonly keys?: TokenRange;
-  /** Tokens that are values: vocabulary / 2 to vocabulary − 1 unless told. */
+  /** Tokens that are values. @default vocabulary / 2 to vocabulary − 1 */
   readonly values?: TokenRange;
   /** Fill the blanks with random tokens of the whole vocabulary. @default false */
   readonly randomFill?: boolean;

@@ -5,27 +5,27 @@ import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./
 
 /** Options of {@linkcode niah}. */
 export interface NiahOptions extends LayoutOptions {
-  /** What the needles lie in; `essay` unless told. */
+  /** What the needles lie in. @default `essay` */
   readonly haystack?: Haystack;
-  /** Keys that have needles unless the coordinates say another load; 4 unless told. */
+  /** Keys that have needles unless the coordinates say another load. @default 4 */
   readonly keyCount?: number;
-  /** Needles of each key, each with a value of its own; 1 unless told. */
+  /** Needles of each key, each with a value of its own. @default 1 */
   readonly valueCount?: number;
-  /** Keys that are asked for, one after the other; 1 unless told. */
+  /** Keys that are asked for, one after the other. @default 1 */
   readonly queryCount?: number;
-  /** Tokens of a value; 1 unless told. */
+  /** Tokens of a value. @default 1 */
   readonly valueLength?: number;
-  /** Begins a needle; 8 unless told. */
+  /** Begins a needle. @default 8 */
   readonly needle?: number;
-  /** Begins a question; 9 unless told. */
+  /** Begins a question. @default 9 */
   readonly question?: number;
-  /** Asks for the next token of an answer; 10 unless told. */
+  /** Asks for the next token of an answer. @default 10 */
   readonly next?: number;
-  /** Tokens that are keys; 16 to 31 unless told. */
+  /** Tokens that are keys. @default 16 to 31 */
   readonly keys?: TokenRange;
-  /** Tokens that values are made of; 32 to 47 unless told. */
+  /** Tokens that values are made of. @default 32 to 47 */
   readonly values?: TokenRange;
-  /** The words of noise and essays, sixteen; 48 to 63 unless told. */
+  /** The words of noise and essays, sixteen. @default 48 to 63 */
   readonly fillers?: TokenRange;
 }
 

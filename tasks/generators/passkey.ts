@@ -4,11 +4,11 @@ import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./
 
 /** Options of {@linkcode passkey}. */
 export interface PasskeyOptions extends LayoutOptions {
-  /** Tokens that are keys; 16 to 31 unless told. */
+  /** Tokens that are keys. @default 16 to 31 */
   readonly keys?: TokenRange;
-  /** Tokens that are values; 32 to 47 unless told. */
+  /** Tokens that are values. @default 32 to 47 */
   readonly values?: TokenRange;
-  /** The noise around the needle; 48 to 63 unless told. */
+  /** The noise around the needle. @default 48 to 63 */
   readonly fillers?: TokenRange;
 }
 

@@ -4,19 +4,19 @@ import { ask, checkLayout, draft, finish, type LayoutOptions, placeAt } from "./
 
 /** Options of {@linkcode phoneBook}. */
 export interface PhoneBookOptions extends LayoutOptions {
-  /** Tokens that are first names; 16 to 31 unless told. */
+  /** Tokens that are first names. @default 16 to 31 */
   readonly firstNames?: TokenRange;
-  /** Tokens that are last names; 32 to 47 unless told. */
+  /** Tokens that are last names. @default 32 to 47 */
   readonly lastNames?: TokenRange;
-  /** Tokens that are digits; 48 to 57 unless told. */
+  /** Tokens that are digits. @default 48 to 57 */
   readonly digits?: TokenRange;
-  /** Ends a line; 8 unless told. */
+  /** Ends a line. @default 8 */
   readonly newline?: number;
-  /** Stands between a name and its number; 9 unless told. */
+  /** Stands between a name and its number. @default 9 */
   readonly colon?: number;
-  /** Digits of a number; 10 unless told. */
+  /** Digits of a number. @default 10 */
   readonly numberLength?: number;
-  /** Entries that stand once more before the question, to show what is wanted; 2 unless told. */
+  /** Entries that stand once more before the question, to show what is wanted. @default 2 */
   readonly examples?: number;
 }
 

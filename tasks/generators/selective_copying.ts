@@ -4,13 +4,13 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode selectiveCopying}; left out, the layout is the published one. */
 export interface SelectiveCopyingOptions extends LayoutOptions {
-  /** Symbols to copy in a sample unless its coordinates say another load; 16 unless told. */
+  /** Symbols to copy in a sample unless its coordinates say another load. @default 16 */
   readonly count?: number;
-  /** Tokens that are copied: 1 to vocabulary − 2 unless told. */
+  /** Tokens that are copied. @default 1 to vocabulary − 2 */
   readonly symbols?: TokenRange;
-  /** Stands between the symbols; 0 unless told. */
+  /** Stands between the symbols. @default 0 */
   readonly blank?: number;
-  /** Asks for the next symbol: vocabulary − 1 unless told. */
+  /** Asks for the next symbol. @default vocabulary − 1 */
   readonly mark?: number;
   /**
    * Whose samples: Mamba's, with the symbols anywhere and a mark for each answer, or MAD's, with blanks

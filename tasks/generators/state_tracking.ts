@@ -4,14 +4,14 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode parity} and {@linkcode s5}. */
 export interface StateTrackingOptions extends LayoutOptions {
-  /** The group's identity; its other elements are the tokens behind it. 0 unless told. */
+  /** The group's identity. @default its other elements are the tokens behind it. 0 */
   readonly first?: number;
 }
 
 /** Options of {@linkcode s5}. */
 export interface S5Options extends StateTrackingOptions {
   /**
-   * Which permutations stand in the sequence: all 120 unless told, or those that move at most two
+   * Which permutations stand in the sequence: all 120 by default, or those that move at most two
    * things (the identity and the ten swaps).
    */
   readonly inputs?: "all" | "swaps";
@@ -22,7 +22,7 @@ interface Group {
   readonly size: number;
   /** The element that `after` after `before` is. */
   multiply(before: number, after: number): number;
-  /** The elements that stand in the sequence; all unless told. */
+  /** The elements that stand in the sequence. @default all */
   readonly inputs?: readonly number[];
 }
 

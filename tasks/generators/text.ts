@@ -7,7 +7,7 @@ export interface TextOptions {
   /** A text file to read instead of Moby-Dick. */
   readonly file?: string;
   /**
-   * The share at the end that is held out as test text; a tenth unless told, and all of it where the
+   * The share at the end that is held out as test text; a tenth by default, and all of it where the
    * text is asked in a model's own tokens: such a model was not trained on it here.
    */
   readonly heldOut?: number;
@@ -30,7 +30,7 @@ export interface TextOptions {
  * A model whose tokenizer puts a begin token before a text was trained with it, and attends to it from
  * everywhere: it stands before each window, as one of its L tokens, and nothing is due behind it.
  *
- * @param wording The tokenizer; bytes, as they are in the file, unless told.
+ * @param wording The tokenizer; bytes, as they are in the file, by default.
  * @throws {Error} where the file cannot be read or is too short to hold out a part.
  */
 export async function text(options: TextOptions = {}, wording?: Wording): Promise<Task> {

@@ -71,7 +71,7 @@ const DASHES = [undefined, "6,3", "1.5,3", "8,3,1.5,3"];
 export interface LookOf {
   /** The model's label. */
   readonly model: string;
-  /** Its name, which it shares with itself in other runs; its label unless told. */
+  /** Its name, which it shares with itself in other runs. @default its label */
   readonly name?: string;
   /** Its architecture. */
   readonly family: string;

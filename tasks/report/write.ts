@@ -18,7 +18,7 @@ export type PictureFile = typeof PICTURE_FILES[number];
 
 /** What a report shows, where its user chooses. */
 export interface ReportOptions {
-  /** At which task and length recall is compared with the state; the most telling unless told. */
+  /** At which task and length recall is compared with the state. @default the most telling */
   readonly recall?: RecallChoice;
   /**
    * The kinds of the pictures' files besides SVG, which they always have; none is quicker.

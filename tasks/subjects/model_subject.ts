@@ -31,7 +31,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
    * Takes the model over.
    *
    * @param tokenizer Of models that are asked for replies in words.
-   * @param stopTokens End a reply; the tokenizer's end unless told.
+   * @param stopTokens End a reply; the tokenizer's end by default.
    */
   constructor(
     card: SubjectCard,

@@ -20,7 +20,7 @@ import type { TrainingProgress } from "../training/train.ts";
 
 /** How models are found and loaded. */
 export interface ModelSourceOptions extends PublishedOptions {
-  /** How the weights of published checkpoints are kept on the GPU; f32 unless told. */
+  /** How the weights of published checkpoints are kept on the GPU. @default f32 */
   readonly dtype?: "f32" | "f16";
   /** Bytes of GPU memory that may be used. */
   readonly memory?: number;

@@ -28,7 +28,7 @@ export interface SweepConfiguration {
   readonly points?: readonly SweepPoint[];
   /** The longest length that models of an architecture are asked, in tokens, by its name. */
   readonly longest?: Readonly<Record<string, number>>;
-  /** The prompt templates of tasks in words, `base` unless told. */
+  /** The prompt templates of tasks in words, `base` by default. */
   readonly templates?: readonly string[];
   /** Seeds of the test samples. */
   readonly seeds: readonly number[];

@@ -9,7 +9,7 @@ export const MODELS = "models";
 export interface FindModelsOptions {
   /** Where those that it trains are, or go. */
   readonly folder: string;
-  /** Whether they are trained when they are opened; true unless told. */
+  /** Whether they are trained when they are opened. @default true */
   readonly train?: boolean;
 }
 

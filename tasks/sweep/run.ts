@@ -40,9 +40,9 @@ export interface SweepProgress {
 export interface SweepOptions {
   /** The results' folder. */
   readonly out: string;
-  /** Go on with the results that are there; false unless told. */
+  /** Go on with the results that are there. @default false */
   readonly resume?: boolean;
-  /** Where the models are that it trains: `models` in the results' folder unless told. */
+  /** Where the models are that it trains. @default `models` in the results' folder */
   readonly models?: string;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;

@@ -18,9 +18,9 @@ export interface RecipeTask {
 export interface TrainingPoint {
   /** Tokens of a sequence. */
   readonly length: number;
-  /** The load of the tasks that have one; their own unless told. */
+  /** The load of the tasks that have one. @default their own */
   readonly load?: number;
-  /** How often it comes, against the other points' weights; 1 unless told. */
+  /** How often it comes, against the other points' weights. @default 1 */
   readonly weight?: number;
 }
 
@@ -41,12 +41,12 @@ export interface Recipe {
   readonly points?: readonly TrainingPoint[];
   /**
    * Truncated back-propagation: sequences are read in so many segments, from each of which the next
-   * takes the state over, but no gradient passes between them; 1 unless told.
+   * takes the state over, but no gradient passes between them; 1 by default.
    */
   readonly segments?: number;
   /**
    * State passing (Ruiz & Gu 2025): the share of steps that begin with the state that the step before
-   * ended with, so that states are met which a sequence alone would reach only later; 0 unless told.
+   * ended with, so that states are met which a sequence alone would reach only later; 0 by default.
    * For models without attention.
    */
   readonly statePassing?: number;

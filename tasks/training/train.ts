@@ -50,7 +50,7 @@ export interface TrainOptions {
   readonly resume?: boolean;
   /** Begin anew where the directory holds a finished model or a checkpoint, which are deleted. */
   readonly overwrite?: boolean;
-  /** Seconds of training between two checkpoints; 60 unless told. */
+  /** Seconds of training between two checkpoints. @default 60 */
   readonly checkpointSeconds?: number;
   /** Ends the training at a checkpoint, after the steps that are queued. */
   readonly signal?: AbortSignal;

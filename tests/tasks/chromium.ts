@@ -8,7 +8,7 @@ export interface Screen {
   readonly mobile?: boolean;
   /** The colour scheme that its user prefers. */
   readonly scheme?: "light" | "dark";
-  /** What the page is shown on: a screen unless told. */
+  /** What the page is shown on. @default a screen */
   readonly medium?: "screen" | "print";
 }
 

@@ -28,7 +28,7 @@ export const TOKENIZERS: Readonly<Record<string, TaskTokenizer>> = {
 };
 /** The needles of every format. */
 export const NEEDLES = RULER_NAMES.filter((name) => name.startsWith("niah_"));
-/** Where a sample is, unless told. */
+/** Where a sample is, by default. */
 export const AT = { length: 4096, seed: 0, index: 0, split: "test" } as const;
 
 /** A task of RULER in the base template. */

@@ -156,7 +156,7 @@ export function rowsOf(
  * Loads a model's parameters into the GPU, one after the other; the caller disposes of them.
  *
  * @param options How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so are they
- * unless told.
+ * by default.
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
  * @throws {RangeError} where a parameter takes more than the adapter allows in one binding, or all of
  * them more than there is memory.

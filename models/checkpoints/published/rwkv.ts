@@ -20,11 +20,11 @@ export interface RwkvNames {
   readonly embeddingNorm: string;
   /** What the blocks' names begin with. */
   readonly blocks: string;
-  /** The norms before a block's mixers; `ln1` and `ln2` unless told. */
+  /** The norms before a block's mixers. @default `ln1` and `ln2` */
   readonly blockNorms?: readonly [mixer: string, channelMixer: string];
   /** The norm before the head. */
   readonly norm: string;
-  /** The head; `head` unless told. */
+  /** The head. @default `head` */
   readonly head?: string;
 }
 

@@ -63,7 +63,7 @@ export interface FindingOptions {
     Setting,
     "learningRate" | "seed" | "warmupSteps" | "firstTaskSteps" | "targetAccuracy"
   >;
-  /** How many trainings each model has; 5 unless told otherwise, as learning is all or nothing. */
+  /** How many trainings each model has; 5 by default, as learning is all or nothing. */
   readonly trainings?: number;
   readonly grid:
     & Pick<SweepConfiguration, "tasks" | "lengths" | "samples">

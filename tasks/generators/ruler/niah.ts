@@ -11,11 +11,11 @@ import { nameWords } from "./words.ts";
 export interface NeedleFormat {
   /** What the needles lie in. */
   readonly haystack: HaystackKind;
-  /** What keys are; words unless told. */
+  /** What keys are. @default words */
   readonly key?: NeedleKind;
-  /** What values are; numbers unless told. */
+  /** What values are. @default numbers */
   readonly value?: NeedleKind;
-  /** What the load counts, 4 unless told; one of each where nothing is named. */
+  /** What the load counts, 4 by default; one of each where nothing is named. */
   readonly load?: "keys" | "values" | "queries";
 }
 

@@ -30,7 +30,7 @@ export interface Question {
   readonly references: readonly string[];
   /** The fewest pieces of haystack that it can be asked with. */
   readonly fewest: number;
-  /** The most pieces that there are; any number unless told. */
+  /** The most pieces that there are. @default any number */
   readonly most?: number;
   /** The prompt with so many pieces (words, mostly) of haystack. */
   prompt(pieces: number): Prompt;

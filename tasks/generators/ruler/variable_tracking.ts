@@ -37,7 +37,7 @@ interface Chain {
  * they are:
  * ```
  *
- * The load counts hops, 4 unless told: 5 variables. As there is one chain, a variable can be read
+ * The load counts hops, 4 by default: 5 variables. As there is one chain, a variable can be read
  * wherever its name stands: the evidence is the last assignment that has it. The example takes the 500
  * tokens that RULER's may, or half of a length below 1000.
  */

@@ -7,7 +7,7 @@ export type KernelCase = (gpu: Gpu, draws: Draws) => Promise<void>;
 /** The largest f32; what lies beyond it may be infinite. */
 const LARGEST = 3.4e38;
 
-/** How far an op's results may be off, relative to the reference: DESIGN.md's bounds unless told. */
+/** How far an op's results may be off, relative to the reference. @default DESIGN.md's bounds */
 export interface Bounds {
   /** Outputs and states; `@default` 1e-4. */
   readonly value?: number;
