@@ -284,7 +284,7 @@ function checkOptions(name: string, options: ArchitectureOptions, layers: number
     fail("it has no stateDim: leave it out");
   }
   if (stateDim !== undefined && !(Number.isInteger(stateDim) && stateDim > 0)) {
-    fail(`stateDim must be a whole number above 0: current value is ${stateDim}`);
+    fail(`stateDim must be a positive integer: current value is ${stateDim}`);
   }
   if (options.attentionLayers !== undefined && name !== "mamba2-attention") {
     fail("mamba2-attention alone has attentionLayers: leave them out");

@@ -153,7 +153,7 @@ function parseIntervention(text: string): { change: Change; value: number } {
   const counts = intervention?.takes === "tokens" ? Number.isInteger(value) && value > 0 : true;
   if (!fits || !counts || value <= 0) {
     throw new RangeError(
-      `There is no intervention ${text}: there are ${INTERVENTION_NAMES.join(", ")}`,
+      `Unknown intervention ${text}: they are ${INTERVENTION_NAMES.join(", ")}`,
     );
   }
   return { change: intervention.change, value };

@@ -17,7 +17,7 @@ const NAMES_SHOWN = 8;
 /** Control characters, which a terminal would obey, and halves of a character. */
 const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
-/** A whole number within bounds. */
+/** An integer within bounds. */
 export function integer(least: number, most: number): Schema<number> {
   const expected = least === 1
     ? `a positive integer, at most ${most}`
@@ -160,7 +160,7 @@ export function parseJson(text: string, source: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     throw new Error(
-      `Cannot read ${source} as it is no JSON (${(error as Error).message})`,
+      `Cannot read ${source} as it is not valid JSON (${(error as Error).message})`,
       { cause: error },
     );
   }

@@ -28,7 +28,7 @@ export async function fingerprint(folder: string, names: readonly string[]): Pro
   return new Uint8Array(hash, 0, 8).toHex();
 }
 
-/** The fingerprint of a file, or of all that a folder holds; nothing where there is neither. */
+/** The fingerprint of a file, or of all that a folder holds; undefined where there is neither. */
 export async function fingerprintPath(path: string): Promise<string | undefined> {
   const info = await Deno.stat(path).catch(() => undefined);
   if (info === undefined) return undefined;

@@ -23,7 +23,7 @@ export class Random {
     this.#generator = xoroshiro128plusFromState(state);
   }
 
-  /** A whole number from `low` to `high`, both included. */
+  /** An integer from `low` to `high`, both included. */
   integer(low: number, high: number): number {
     return uniformInt(this.#generator, low, high);
   }
@@ -38,7 +38,7 @@ export class Random {
     return this.integer(low, high);
   }
 
-  /** `count` different whole numbers from `low` to `high`, in the order drawn. */
+  /** `count` different integers from `low` to `high`, in the order drawn. */
   distinct(count: number, [low, high]: TokenRange): number[] {
     // A Fisher–Yates shuffle that touches only what is drawn.
     const moved = new Map<number, number>();
@@ -77,14 +77,14 @@ export class Random {
  * word, and the mixing is a bijection: other coordinates are another state, so that a train stream
  * and a test stream never share one.
  *
- * @throws {RangeError} where a coordinate is no whole number of 32 bits.
+ * @throws {RangeError} where a coordinate is no integer of 32 bits.
  */
 export function randomAt(task: string, coordinates: SampleCoordinates): Random {
   const { length, seed, index, split, depth, load } = coordinates;
   for (const [name, value] of Object.entries({ seed, index })) {
     if (!Number.isInteger(value) || value < 0 || value > 0xFFFFFFFF) {
       throw new RangeError(
-        `Cannot draw a sample as its ${name} must be a whole number from 0 to ${0xFFFFFFFF}: current ${name} is ${value}`,
+        `Cannot draw a sample as its ${name} must be an integer from 0 to ${0xFFFFFFFF}: current ${name} is ${value}`,
       );
     }
   }

@@ -16,7 +16,7 @@ const Z95 = 1.959963984540054;
  * collapse where all answers are right.
  *
  * @param proportion From 0 to 1.
- * @param trials How many independent answers the proportion is of; need not be a whole number.
+ * @param trials How many independent answers the proportion is of; need not be an integer.
  * @throws {RangeError} for a proportion of less than one answer.
  */
 export function wilson(proportion: number, trials: number): Estimate {
@@ -220,7 +220,7 @@ export interface PowerLaw {
 }
 
 /**
- * The power law through points by least squares on their logarithms; nothing where fewer than two
+ * The power law through points by least squares on their logarithms; undefined where fewer than two
  * different x are over 0.
  */
 export function fitPowerLaw(

@@ -19,7 +19,7 @@ export interface SubjectCard {
   readonly family: string;
   /** How many weights it has. */
   readonly parameters: number;
-  /** The longest length that it was trained at, in tokens; nothing where nobody says. */
+  /** The longest length that it was trained at, in tokens; undefined if unknown. */
   readonly trainLength?: number;
   /** How it was trained, where that was done here. */
   readonly training?: SubjectTraining;

@@ -37,7 +37,7 @@ export interface Sample {
 export interface SampleCoordinates {
   /** Tokens in the sample; the most that a prompt and its reply may take, where the answer is a text. */
   readonly length: number;
-  /** Seed of the stream, a whole number from 0 to 2³² − 1. */
+  /** Seed of the stream, an integer from 0 to 2³² − 1. */
   readonly seed: number;
   /** Number of the sample in its stream. */
   readonly index: number;

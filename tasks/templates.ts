@@ -9,7 +9,7 @@ import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 export interface ChatTemplateOptions {
   /** The texts of special tokens by the names that a template uses: `bos_token`, `eos_token`, … */
   readonly specialTokens?: Readonly<Record<string, string>>;
-  /** What the model is told before the question, in a turn of its own. @default nothing */
+  /** What the model gets before the question, in a turn of its own. @default nothing */
   readonly system?: string;
 }
 
@@ -100,7 +100,7 @@ export function chatTemplate(source: string, options: ChatTemplateOptions = {}):
  * The chat template of a checkpoint's folder: `chat_template.jinja`, or `chat_template` of its
  * `tokenizer_config.json`, of which a list holds several by name; `default` is taken.
  *
- * @returns Nothing where the folder has none: a base model.
+ * @returns Undefined where the folder has none: a base model.
  * @throws {Error} where what is there is no template.
  */
 export async function loadChatTemplate(

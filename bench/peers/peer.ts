@@ -40,6 +40,6 @@ export interface Peer {
   readonly name: string;
   /** Whose queue its work goes to. */
   readonly gpu: Gpu;
-  /** Makes a problem ready; nothing where the library has no such operation. */
+  /** Makes a problem ready; undefined where the library has no such operation. */
   prepare(problem: Problem): Promise<PeerWork | undefined>;
 }

@@ -392,7 +392,7 @@ export class Gpu implements AsyncDisposable {
     this.#faults.throwIfLost();
     if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
       throw new RangeError(
-        `Cannot make a tensor as its extents must be whole numbers: current shape is [${shape}]`,
+        `Cannot make a tensor as its extents must be integers: current shape is [${shape}]`,
       );
     }
     if (dtype === "f16" && !this.supportsF16) {

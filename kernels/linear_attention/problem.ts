@@ -49,7 +49,7 @@ export interface LinearAttentionOptions {
    */
   readonly workspaceBytes?: number;
   /**
-   * Sequences packed one behind the other in a batch of 1: where each begins, and the end of the
+   * Sequences packed contiguously in a batch of 1: where each begins, and the end of the
    * last, as in `[0, 1, 100, 257]`. Each has a state of its own; one may be empty.
    */
   readonly segments?: readonly number[];
@@ -91,9 +91,9 @@ export interface Problem extends Disposable {
   readonly logDecay?: Tensor;
   readonly bonus?: Tensor;
   readonly initialState?: Tensor;
-  /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is let go with the problem. */
+  /** `tensor` with its last axis, or the last two of a state, filled up; what it makes is freed with the problem. */
   fill(tensor: Tensor, kind: RowKind): Tensor;
-  /** The caller's form of a filled-up tensor, stored as told, which is let go where it had to be copied. */
+  /** The caller's form of a filled-up tensor, stored as told, which is freed where it had to be copied. */
   cut(tensor: Tensor, kind: RowKind, shape: readonly number[], dtype?: FloatType): Tensor;
 }
 

@@ -2,7 +2,7 @@ import type { Gpu, Tensor } from "../gpu/mod.ts";
 
 /** Tokens of a block: the rows of a register tile, and the unit in which decays are carried. */
 export const BLOCK = 8;
-/** Cuts kept for reuse on one GPU; past it they are all let go. */
+/** Cuts kept for reuse on one GPU; past it they are all freed. */
 const CUTS_KEPT = 64;
 
 /** Chunks that are worked on at once. No chunk holds tokens of two sequences. */

@@ -58,7 +58,7 @@ export interface AdamWOptions {
  * `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
  * `p ← p − η·λ·p − η · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)`.
  *
- * @throws {RangeError} where the shapes differ or the step is not a whole number from 1.
+ * @throws {RangeError} where the shapes differ or the step is not an integer from 1.
  */
 export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): void {
   checkOptions("adamW", options, RULES);
@@ -73,7 +73,7 @@ export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): voi
   }
   if (!Number.isInteger(step) || step < 1) {
     throw new RangeError(
-      `Cannot run adamW() as step must be a whole number from 1: current step is ${step}`,
+      `Cannot run adamW() as step must be an integer from 1: current step is ${step}`,
     );
   }
   const vectors = Math.ceil(parameter.size / 4);

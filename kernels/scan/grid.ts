@@ -86,12 +86,12 @@ export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly num
  * The chunk size of a scan, held to where neither the steps of a chunk nor the chunks of a sequence are
  * more than an invocation may go round.
  *
- * @throws {RangeError} where a chunk has no whole number of steps over 0.
+ * @throws {RangeError} where a chunk does not have a positive integer of steps.
  */
 export function feasibleChunkSize(op: string, chunkSize: number, time: number): number {
   if (!Number.isInteger(chunkSize) || chunkSize <= 0) {
     throw new RangeError(
-      `Cannot run ${op}() as chunkSize must be a whole number over 0: current value is ${chunkSize}`,
+      `Cannot run ${op}() as chunkSize must be a positive integer: current value is ${chunkSize}`,
     );
   }
   return Math.max(Math.min(chunkSize, LOOP_ITERATIONS), Math.ceil(time / LOOP_ITERATIONS));

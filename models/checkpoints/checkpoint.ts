@@ -102,7 +102,7 @@ export interface ModelDescription {
 export async function describeModel(directory: string | URL): Promise<ModelDescription> {
   using checkpoint = new Checkpoint(await findCheckpoint(directory));
   const described = await checkpoint.read();
-  // Whether a stored head differs from a tied embedding is told by the weights, where they are there.
+  // Whether a stored head differs from a tied embedding is seen from the weights, where they are there.
   const weights = described.configuration.tiedHead
     ? await checkpoint.weights().catch(() => undefined)
     : undefined;

@@ -68,7 +68,7 @@ export function cacheFolder(): string {
 /**
  * Downloads a model from the Hugging Face Hub, or finds it in the cache: its configuration, its
  * weights (safetensors where there are both) and its tokenizer. What a cut connection, or a program
- * that was ended, left behind is gone on with; sizes and, where the hub gives them, SHA-256 sums are
+ * that was ended, left behind is resumed; sizes and, where the hub gives them, SHA-256 sums are
  * checked. Without a network, a model that was downloaded before is found.
  *
  * @param model `hf:owner/name`, or with a branch, tag or commit `hf:owner/name@revision`; with `:file`

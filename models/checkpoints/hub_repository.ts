@@ -299,7 +299,7 @@ export class HubRepository {
           return false;
         }
         if (response.status === 416 && before > 0) {
-          // What is here is no beginning of the file.
+          // What is here is not the beginning of the file.
           await response.body?.cancel();
           download.restart();
           continue;

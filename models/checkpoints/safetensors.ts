@@ -149,7 +149,7 @@ function parseJson(bytes: Uint8Array, source: string): Record<string, unknown> {
         typeof value === "number" && !/^\d+$/.test(context?.source ?? "") ? NaN : value,
     );
   } catch (error) {
-    fail(source, `its header is no JSON in UTF-8 (${(error as Error).message})`);
+    fail(source, `its header is not valid JSON in UTF-8 (${(error as Error).message})`);
   }
   if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
     return parsed as Record<string, unknown>;

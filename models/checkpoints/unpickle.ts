@@ -120,7 +120,7 @@ class Machine {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
-  /** A whole number of so many bytes, in two's complement. */
+  /** An integer of so many bytes, in two's complement. */
   long(size: number): number {
     if (size > 8) throw new Error(`A number has ${size} bytes`);
     const at = this.#take(size);

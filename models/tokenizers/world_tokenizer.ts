@@ -117,7 +117,7 @@ function parseLine(line: string, source: string): [token: number, bytes: Uint8Ar
   return [token, bytes];
 }
 
-/** What a literal of Python's `repr()` stands for; nothing where it is none. */
+/** What a literal of Python's `repr()` stands for; undefined where it is none. */
 function parseLiteral(literal: string, isBytes: boolean): Uint8Array | undefined {
   const quote = literal[0];
   let valid = true;

@@ -12,7 +12,7 @@ import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
 import { print } from "./terminal.ts";
 
-/** The face of `deno task eval`. */
+/** Command-line interface of `deno task eval`. */
 export const EVAL: CommandSpecification = {
   name: "eval",
   summary:

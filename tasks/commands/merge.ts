@@ -8,7 +8,7 @@ import { type CommandSpecification, type ParsedCommand, UsageError } from "./opt
 import { describeDamage, tellResults } from "./running.ts";
 import { print, printError } from "./terminal.ts";
 
-/** The face of `deno task merge`. */
+/** Command-line interface of `deno task merge`. */
 export const MERGE: CommandSpecification = {
   name: "merge",
   summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
@@ -19,7 +19,7 @@ export const MERGE: CommandSpecification = {
   },
   details:
     `A folder counts with the shards in it (FOLDER/shards/). What is missing, failed, answered in two ways
-or of another sweep is told, and makes the exit code 1; what was run twice with one answer does not.
+or of another sweep is reported, and makes the exit code 1; what was run twice with one answer does not.
 deno task sweep --resume --out FOLDER runs what is missing.`,
 };
 

@@ -119,7 +119,7 @@ export function listOf(value: string | undefined): string[] {
   return (value ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
 
-/** A list of numbers. @throws {UsageError} where a part is no number. */
+/** A list of numbers. @throws {UsageError} where a part is not a number. */
 export function numbersOf(option: string, value: string | undefined): number[] {
   return listOf(value).map((part) => numberOf(option, part)!);
 }

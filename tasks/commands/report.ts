@@ -10,7 +10,7 @@ import { VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { print } from "./terminal.ts";
 
-/** The face of `deno task report`. */
+/** Command-line interface of `deno task report`. */
 export const REPORT: CommandSpecification = {
   name: "report",
   summary: "Make the report of one sweep, or of several side by side, from their CSVs alone.",

@@ -20,7 +20,7 @@ import {
 import { visible } from "../names.ts";
 import { print } from "./terminal.ts";
 
-/** The face of `deno task ruler`. */
+/** Command-line interface of `deno task ruler`. */
 export const RULER: CommandSpecification = {
   name: "ruler",
   summary: "Write RULER's samples as files that its own scripts, and others, can read.",

@@ -18,7 +18,7 @@ import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
 import { print } from "./terminal.ts";
 
-/** The face of `deno task sweep`. */
+/** Command-line interface of `deno task sweep`. */
 export const SWEEP: CommandSpecification = {
   name: "sweep",
   summary: "Ask models the same question at ever greater lengths, and report how well they answer.",
@@ -131,7 +131,7 @@ async function submit(
   checkConfiguration(configuration);
   const folder = join(out, MODELS);
   const cards = await findModels(configuration, source, { folder });
-  const grid = await enumerateCells(configuration, cards); // what cannot be swept is told here
+  const grid = await enumerateCells(configuration, cards); // what cannot be swept fails here
   const image = values.get("kubernetes");
   const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
   const hash = await sweepHash(configuration, cards);
@@ -162,7 +162,7 @@ function shardOf({ values }: ParsedCommand): Shard | undefined {
 function shardCount({ values }: ParsedCommand): number | undefined {
   const count = numberOf("shards", values.get("shards"));
   if (count === undefined || (Number.isInteger(count) && count > 0)) return count;
-  throw new UsageError(`--shards takes whole numbers above 0: current value is ${count}`);
+  throw new UsageError(`--shards takes positive integers: current value is ${count}`);
 }
 
 function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {

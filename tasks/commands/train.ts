@@ -16,7 +16,7 @@ import { train, type TrainingProgress } from "../training/train.ts";
 import { visible } from "../names.ts";
 import { listenForStop, print, printError, type Stop, STOPPED } from "./terminal.ts";
 
-/** The face of `deno task train`. */
+/** Command-line interface of `deno task train`. */
 export const TRAIN: CommandSpecification = {
   name: "train",
   summary: "Train a model by a recipe.",
@@ -199,11 +199,11 @@ async function trainOne(
   }
 }
 
-/** A whole number above 0, where there is a value. @throws {UsageError} where it is none. */
+/** A positive integer, where there is a value. @throws {UsageError} where it is none. */
 function countOf(option: string, value: string | undefined): number | undefined {
   const number = numberOf(option, value);
   if (number === undefined || (Number.isInteger(number) && number > 0)) return number;
-  throw new UsageError(`--${option} takes whole numbers above 0: current value is ${value}`);
+  throw new UsageError(`--${option} takes positive integers: current value is ${value}`);
 }
 
 /** A learning rate, where there is a value. @throws {UsageError} where it is none. */

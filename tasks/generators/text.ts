@@ -37,7 +37,7 @@ export async function text(options: TextOptions = {}, wording?: Wording): Promis
   const { file, heldOut = wording ? 1 : 0.1 } = options;
   if (!(heldOut > 0 && heldOut <= 1)) {
     throw new RangeError(
-      `Cannot make text as the held-out share must be over 0 and at most 1: current share is ${heldOut}`,
+      `Cannot make text as the held-out share must be greater than 0 and at most 1: current share is ${heldOut}`,
     );
   }
   const bytes = file === undefined ? await mobyDick() : await readFile(file);

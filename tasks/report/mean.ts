@@ -152,7 +152,7 @@ function averagePoints(tasks: readonly (readonly Point[])[]): Point[] {
 
 /** How far a model's accuracy reaches. */
 export interface EffectiveLength {
-  /** RULER's: the longest length with at least {@linkcode EFFECTIVE}; nothing where none has it. */
+  /** RULER's: the longest length with at least {@linkcode EFFECTIVE}; undefined where none has it. */
   readonly longest?: number;
   /** The longest length that has it together with all shorter ones that were asked. */
   readonly unbroken?: number;

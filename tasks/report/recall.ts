@@ -33,9 +33,9 @@ const RECALL_TASKS = [/^mqar/, /^(passkey|niah|phone)/, /./];
 /**
  * Where models differ the most in recall: among the tasks that ask for it, the load and the length
  * that the most models were asked, and there the one where their accuracies lie farthest apart.
- * Nothing where no two models were asked the same.
+ * Undefined where no two models were asked the same.
  *
- * @throws {RangeError} where the caller's choice is no task or no length of the results.
+ * @throws {RangeError} where the caller's choice is not a task or a length of the results.
  */
 export function chooseRecall(
   rows: readonly Row[],

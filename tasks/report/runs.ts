@@ -137,12 +137,12 @@ function entry<Key>(map: Map<Key, Set<string>>, key: Key): Set<string> {
  * The names of runs by their folders: the folder's own name, with as many of those above it as tell
  * them apart.
  *
- * @throws {Error} where a folder is there twice.
+ * @throws {Error} where a folder is listed twice.
  */
 export function nameRuns(folders: readonly string[]): string[] {
   const paths = folders.map((folder) => resolve(folder));
   const twice = folders.find((_, i) => paths.indexOf(paths[i]) !== i);
-  if (twice !== undefined) throw new Error(`Cannot compare runs as ${twice} is there twice`);
+  if (twice !== undefined) throw new Error(`Cannot compare runs as ${twice} is listed twice`);
   const names = paths.map((path) => basename(path) || path);
   const above = paths.map(dirname);
   for (;;) {

@@ -23,7 +23,7 @@ export async function parseName(name: string): Promise<ModelName> {
 /**
  * A model's configuration with what its name changes.
  *
- * @throws {RangeError} for an intervention that there is not or that does not fit the model.
+ * @throws {RangeError} for an unknown intervention, or one that does not fit the model.
  */
 export function changed(
   configuration: ModelConfiguration,

@@ -136,7 +136,7 @@ export class CellRunner {
   }
 }
 
-/** How many replies are empty but for white space; nothing where none is due. */
+/** How many replies are empty but for white space; undefined where none is due. */
 function emptyReplies(
   samples: readonly Sample[],
   { replies = [] }: Pick<Answers, "replies">,
@@ -146,7 +146,7 @@ function emptyReplies(
     : replies.filter((reply) => reply.trim() === "").length;
 }
 
-/** Whether a begin token stands before each text; nothing where the samples are not of text. */
+/** Whether a begin token stands before each text; undefined where the samples are not of text. */
 function beginToken([{ begins }]: readonly Sample[]): number | undefined {
   return begins === undefined ? undefined : Number(begins);
 }

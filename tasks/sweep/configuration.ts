@@ -94,7 +94,7 @@ export function parseLength(text: string): Length {
   const multiple = /^(\d+(?:\.\d+)?)x$/i.exec(text);
   if (multiple && Number(multiple[1]) > 0) return `${Number(multiple[1])}x`;
   throw new RangeError(
-    `${text} is no length: give tokens (512, 4k, 1m) or multiples of the training length (8x)`,
+    `${text} is not a length: give tokens (512, 4k, 1m) or multiples of the training length (8x)`,
   );
 }
 
@@ -119,7 +119,7 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   if (templates.length === 0) fail("there must be at least one template");
   const whole = (name: string, value: number, low: number, high = 2 ** 31 - 1): void => {
     if (!Number.isInteger(value) || value < low || value > high) {
-      fail(`${name} must be a whole number from ${low} to ${high}: current value is ${value}`);
+      fail(`${name} must be an integer from ${low} to ${high}: current value is ${value}`);
     }
   };
   whole("samples", samples, 1);
@@ -146,7 +146,7 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   };
   for (const [name, values] of Object.entries(axes)) {
     const twice = values.find((value, i) => values.indexOf(value) !== i);
-    if (twice !== undefined) fail(`${name} ${twice} is there twice`);
+    if (twice !== undefined) fail(`${name} ${twice} is listed twice`);
   }
   for (const task of Object.keys(configuration.grids ?? {})) {
     checkConfiguration(gridOf(configuration, task));

@@ -137,7 +137,7 @@ export class Journal implements Disposable {
 }
 
 /**
- * What a folder's journal holds so far; nothing where there is none.
+ * What a folder's journal holds so far; undefined where there is none.
  *
  * @throws {Error} where its first line, which says whose it is, is damaged, or it cannot be read.
  */

@@ -83,7 +83,7 @@ export function writeLine(line: JournalHeader | JournalEntry): string {
   return `${text.slice(0, -1)},"checksum":"${checksum(text)}"}\n`;
 }
 
-/** What a line says, without its end; nothing where it is damaged. */
+/** What a line says, without its end; undefined where it is damaged. */
 export function readLine(bytes: Uint8Array): JournalLine | undefined {
   let value: unknown;
   try {

@@ -55,7 +55,7 @@ function isLonger(samples: readonly Sample[], trainLength: number = Infinity): b
 
 /**
  * The accuracy of a model that answers rightly whatever rests on its last `window` tokens or on its
- * first `sinks`, and guesses the rest; nothing where the samples do not say what their answers rest
+ * first `sinks`, and guesses the rest; undefined where the samples do not say what their answers rest
  * on. With sinks it is an upper bound: of what an answer rests on, the farthest token alone is known.
  *
  * @param chance The accuracy of its guesses.

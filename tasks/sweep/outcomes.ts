@@ -8,7 +8,7 @@ import { VERSION } from "../version.ts";
 export interface Failure {
   /** What went wrong. */
   readonly reason: string;
-  /** The adapter; nothing where the journal does not say. */
+  /** The adapter; undefined where the journal does not say. */
   readonly adapter?: string;
 }
 

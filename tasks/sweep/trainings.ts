@@ -80,13 +80,13 @@ export function checkTrainings(trainings: readonly Training[]): void {
   for (const { recipe, learningRates = [recipe.learningRate], seeds } of trainings) {
     if (seeds.length === 0) fail(`the training ${recipe.name} must have at least one seed`);
     const seed = seeds.find((seed) => !Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32);
-    if (seed !== undefined) fail(`a training seed must be a whole number: current seed is ${seed}`);
+    if (seed !== undefined) fail(`a training seed must be an integer: current seed is ${seed}`);
     const rate = learningRates.find((rate) => !(rate > 0));
     if (rate !== undefined || learningRates.length === 0) {
-      fail(`learning rates must be above 0: current rates are [${learningRates}]`);
+      fail(`learning rates must be greater than 0: current rates are [${learningRates}]`);
     }
   }
   const names = trainedModels(trainings).map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) fail(`the trained model ${twice} is there twice`);
+  if (twice !== undefined) fail(`the trained model ${twice} is listed twice`);
 }

@@ -30,7 +30,7 @@ const OPTION = v.union([
   TEXT,
   FLAG,
   v.pipe(listOf(integer(0, 2 ** 31 - 1)), v.maxLength(64)),
-], "a number, a text, true or false, or a list of up to 64 whole numbers");
+], "a number, a text, true or false, or a list of up to 64 integers");
 
 const POINT = exactly<TrainingPoint>({
   length: LENGTH,
@@ -68,7 +68,7 @@ export const RECIPE: Schema<Recipe> = exactly<Recipe>({
  * The recipe that a file holds, its fields in the file's order.
  *
  * @param source The file's name, for errors.
- * @throws {Error} where it is no JSON or no recipe, with the field and what it must be.
+ * @throws {Error} where it is not valid JSON or not a recipe, with the field and what it must be.
  */
 export function parseRecipe(text: string, source: string): Recipe {
   const recipe = parseJson(text, source);

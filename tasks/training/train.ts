@@ -117,7 +117,7 @@ async function clear(directory: string): Promise<void> {
   }
 }
 
-/** Where the training of a finished model ended. @throws {Error} where it is not to be gone on with. */
+/** Where the training of a finished model ended. @throws {Error} where it cannot be resumed. */
 async function finishedBefore(
   directory: string,
   recipe: Recipe,

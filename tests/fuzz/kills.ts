@@ -76,7 +76,9 @@ const killed =
         throw new TypeError(`lines ${journal.damaged} of the journal are damaged`);
       }
       const now = new Map(journal?.entries.map((entry) => [entry.cell, JSON.stringify(entry)]));
-      if (now.size !== (journal?.entries.length ?? 0)) throw new TypeError("a cell is there twice");
+      if (now.size !== (journal?.entries.length ?? 0)) {
+        throw new TypeError("a cell is listed twice");
+      }
       for (const [cell, entry] of kept) {
         if (now.get(cell) !== entry) throw new TypeError(`${cell} was lost or changed`);
       }

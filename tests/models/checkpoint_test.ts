@@ -29,7 +29,7 @@ Deno.test("loadModel() names the file that is missing, truncated or foreign", ()
     const gpu = await testGpu();
     await assertRejects(() => loadModel(gpu, folder), Error, "it holds none of model.safetensors");
     await Deno.writeTextFile(`${folder}/config.json`, "{");
-    await assertRejects(() => loadModel(gpu, folder), Error, "it is no JSON");
+    await assertRejects(() => loadModel(gpu, folder), Error, "it is not valid JSON");
     await Deno.writeTextFile(`${folder}/config.json`, '{"architectures": ["HyenaForCausalLM"]}');
     await assertRejects(
       () => loadModel(gpu, folder),

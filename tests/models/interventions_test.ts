@@ -99,12 +99,12 @@ Deno.test("a window with sinks keeps both and no more", async () => {
   for (const { tensor } of Object.values(first.tensors)) tensor[Symbol.dispose]();
 });
 
-Deno.test("an intervention that there is not, or that does not fit, is refused by name", () => {
+Deno.test("an unknown intervention, or one that does not fit, is refused by name", () => {
   for (const wrong of ["yarn", "nope3", "window0", "window2.5", "warp4", ""]) {
     assertThrows(
       () => intervene(TRANSFORMER, [wrong], CONTEXT),
       RangeError,
-      "there are nope, alibi",
+      "they are nope, alibi",
     );
   }
   const mamba = architecture("mamba2", { vocabulary: 32, width: 32 });
@@ -159,7 +159,7 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
     }
   }
   assert(sized >= 8);
-  assertThrows(() => architecture("gla", { ...options, stateDim: 0 }), RangeError, "above 0");
+  assertThrows(() => architecture("gla", { ...options, stateDim: 0 }), RangeError, "must be a positive integer");
   assertThrows(
     () => architecture("mamba2-attention", { ...options, attentionLayers: [3] }),
     RangeError,

@@ -125,7 +125,7 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     const other = await run([...asked, "--resume"], env);
     assertEquals(other.code, 1);
     assertMatch(other.stderr, /its journal is of another sweep/);
-    // The text ends: the largest length that works is told.
+    // The text ends: the largest length that works is in the error.
     const long = await run([...args, "--lengths", "4k", "--out", join(folder, "long")], env);
     assertEquals(long.code, 1);
     assertMatch(long.stderr, /the largest length that works is \d+/);

@@ -81,7 +81,7 @@ Deno.test("a claim holds, does not hold, or is undecided by its trainings", () =
   );
 });
 
-Deno.test("a finding is told by its folder and its models, in the terminal and in the report", () => {
+Deno.test("a finding is recognised by its folder and its models, in the terminal and in the report", () => {
   const rows = positions({ rope: LOW, nope: HIGH, alibi: HIGH });
   assertEquals(judgeFinding("default", rows), undefined);
   assertEquals(judgeFinding("finding-1", [...rows, row("other", 32, 1, 1)]), undefined);

@@ -218,7 +218,7 @@ Deno.test("runs side by side: a model in several runs or templates is told apart
   assertThrows(() => joinRuns([{ name: "a", rows: [] }]), Error, "there are no results");
   assertEquals(nameRuns(["results/x", "old/x/", "y"]), ["results/x", "old/x", "y"]);
   assertEquals(nameRuns(["/p/1/x", "/q/1/x"]), ["p/1/x", "q/1/x"]);
-  assertThrows(() => nameRuns(["a/b", "a/b/"]), Error, "a/b/ is there twice");
+  assertThrows(() => nameRuns(["a/b", "a/b/"]), Error, "a/b/ is listed twice");
 });
 
 Deno.test("a model in two runs, or two of an architecture, share a colour and differ in dashes", () => {

@@ -225,7 +225,7 @@ Deno.test("what is no set is refused with its line", async () => {
   const path = join(OUT, "wrong.jsonl");
   const cases = [
     ["", "as it has no samples"],
-    ['\n{"input"', ":2 as it is no JSON"],
+    ['\n{"input"', ":2 as it is not valid JSON"],
     ['{"index": 0, "input": "a", "length": 3}', ":1 as a sample of RULER as it must have input"],
     ['{"input": "a", "outputs": [], "length": 3}', "it has input, outputs, length"],
   ];

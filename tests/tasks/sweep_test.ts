@@ -196,7 +196,7 @@ Deno.test("results are not written over, nor mixed with another sweep's", () =>
     );
   }));
 
-Deno.test("a damaged line is told, and its cell is run again; lines without a checksum are read", () =>
+Deno.test("a damaged line is reported, and its cell is run again; lines without a checksum are read", () =>
   inNewFolder(async (out) => {
     const asked: number[] = [];
     const source = oracles([
@@ -369,11 +369,11 @@ Deno.test("a grid that cannot be swept is refused before anything runs", () =>
         [{ lengths: [8] }, "the smallest length that works is 17"],
         [{ lengths: [] }, "at least one length"],
         [{ seeds: [] }, "at least one seed"],
-        [{ seeds: [-1] }, "a seed must be a whole number"],
-        [{ samples: 0 }, "samples must be a whole number from 1"],
+        [{ seeds: [-1] }, "a seed must be an integer"],
+        [{ samples: 0 }, "samples must be an integer from 1"],
         [{ depths: [2] }, "a depth must be from 0 to 1"],
-        [{ seeds: [1, 1] }, "seed 1 is there twice"],
-        [{ models: ["near", "near"] }, "model near is there twice"],
+        [{ seeds: [1, 1] }, "seed 1 is listed twice"],
+        [{ models: ["near", "near"] }, "model near is listed twice"],
         [{ tasks: ["passkey"] }, "no chosen model can answer it"],
         [{ models: ["nearest"] }, "There is no model nearest: there are near"],
         [{ loads: [100] }, "allows 1 to 24"],
@@ -403,7 +403,7 @@ Deno.test("parseLength() takes tokens and multiples", () => {
     "1.5x",
   ]);
   for (const wrong of ["", "x", "0", "0x", "-4", "4kb", "1e3"]) {
-    assertThrows(() => parseLength(wrong), RangeError, "is no length");
+    assertThrows(() => parseLength(wrong), RangeError, "is not a length");
   }
 });
 

@@ -107,5 +107,5 @@ Deno.test("loadChatTemplate() finds the template wherever a checkpoint has it", 
     await write("tokenizer_config.json", { chat_template: list.slice(0, 1) });
     await assertRejects(() => loadChatTemplate(folder), Error, "that is called default");
     await write("tokenizer_config.json", "{");
-    await assertRejects(() => loadChatTemplate(folder), Error, "it is no JSON");
+    await assertRejects(() => loadChatTemplate(folder), Error, "it is not valid JSON");
   }));

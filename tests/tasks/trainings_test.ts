@@ -92,10 +92,10 @@ Deno.test("a training is one model a rate and seed, each as it is and with its i
 Deno.test("trainings that make no sense are refused before anything is trained", () => {
   const wrong: [Partial<Training>, string][] = [
     [{ seeds: [] }, "must have at least one seed"],
-    [{ seeds: [1, 1] }, "is there twice"],
-    [{ seeds: [-1] }, "must be a whole number"],
-    [{ learningRates: [0] }, "learning rates must be above 0"],
-    [{ learningRates: [] }, "learning rates must be above 0"],
+    [{ seeds: [1, 1] }, "is listed twice"],
+    [{ seeds: [-1] }, "must be an integer"],
+    [{ learningRates: [0] }, "learning rates must be greater than 0"],
+    [{ learningRates: [] }, "learning rates must be greater than 0"],
   ];
   for (const [change, message] of wrong) {
     const trainings = [{ ...TRAINING, ...change }];
@@ -138,7 +138,7 @@ Deno.test("points stand in for lengths × loads, and an architecture has its lon
   assertThrows(
     () => checkConfiguration({ ...SWEEP, points: [points[0], points[0]] }),
     RangeError,
-    "point 16 with 2 is there twice",
+    "point 16 with 2 is listed twice",
   );
 });
 

@@ -118,7 +118,7 @@ export function readBare(tensors: CheckpointTensors): PublishedModel | undefined
   return family && checked(family.read(tensors), tensors.source);
 }
 
-/** What a family makes of a checkpoint has sizes within bounds too, and nothing that is no number. */
+/** What a family makes of a checkpoint has sizes within bounds too, and nothing that is not a number. */
 function checked(model: PublishedModel, source: string): PublishedModel {
   check(MODEL, model.configuration, `${source} as a ${model.configuration.family} model`);
   return model;

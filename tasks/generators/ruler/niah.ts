@@ -74,7 +74,7 @@ export async function needleTask(
     checkLoad(load): void {
       if (!Number.isInteger(load) || load < 1) {
         throw new RangeError(
-          `Cannot ask ${name} as the number of ${counted} must be a whole number from 1 on: current number is ${load}`,
+          `Cannot ask ${name} as the number of ${counted} must be a positive integer: current number is ${load}`,
         );
       }
     },

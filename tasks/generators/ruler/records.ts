@@ -71,9 +71,12 @@ export function parseRecords(text: string, file: string): RulerRecord[] {
     try {
       value = JSON.parse(line);
     } catch (error) {
-      throw new Error(`Cannot read ${source} as it is no JSON (${(error as Error).message})`, {
-        cause: error,
-      });
+      throw new Error(
+        `Cannot read ${source} as it is not valid JSON (${(error as Error).message})`,
+        {
+          cause: error,
+        },
+      );
     }
     const record = v.safeParse(RECORD, value);
     if (!record.success) {

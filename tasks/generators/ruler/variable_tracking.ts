@@ -53,7 +53,7 @@ export function variableTrackingTask(name: string, wording: Wording): QuestionTa
     checkLoad(load): void {
       if (!Number.isInteger(load) || load < 1) {
         throw new RangeError(
-          `Cannot ask ${name} as the number of hops must be a whole number from 1 on: current number is ${load}`,
+          `Cannot ask ${name} as the number of hops must be a positive integer: current number is ${load}`,
         );
       }
     },

@@ -60,7 +60,7 @@ async function errorsOf(
   );
 }
 
-/** Fails where an error is over three times that of the plain program, or is no number. */
+/** Fails where an error is over three times that of the plain program, or is not a number. */
 function assertAsGoodAsPlain(
   errors: Record<string, { ours: number; plain: number }>,
   what: string,

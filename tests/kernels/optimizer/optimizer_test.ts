@@ -98,6 +98,6 @@ testKernel("adamW() refuses a moment of another shape and a step of 0", async ()
   assertThrows(
     () => adamW(gpu, { ...inputs, secondMoment: firstMoment }, { learningRate: 1, step: 0 }),
     RangeError,
-    "Cannot run adamW() as step must be a whole number from 1: current step is 0",
+    "Cannot run adamW() as step must be an integer from 1: current step is 0",
   );
 });

@@ -256,6 +256,6 @@ testKernel("scan() refuses shapes that do not fit", async () => {
   assertThrows(
     () => scan(gpu, { decay, input: decay }, { chunkSize: 0 }),
     RangeError,
-    "Cannot run scan() as chunkSize must be a whole number over 0: current value is 0",
+    "Cannot run scan() as chunkSize must be a positive integer: current value is 0",
   );
 });

@@ -204,7 +204,7 @@ Deno.test("downloadModel() takes HF_ENDPOINT, HF_HOME and a mirror that lists no
   }
 });
 
-Deno.test("a connection that is cut in the middle is gone on with from that byte", async () => {
+Deno.test("a connection that is cut in the middle is resumed from that byte", async () => {
   await using hub = await shardedHub();
   const [shard] = SHARDS;
   hub.cuts.set(shard, [200]);
@@ -214,7 +214,7 @@ Deno.test("a connection that is cut in the middle is gone on with from that byte
   assertEquals(stored.map(({ range }) => range), [null, "bytes=200-"]);
 });
 
-Deno.test("what a program that was ended left behind is gone on with by the next", async () => {
+Deno.test("what a program that was ended left behind is resumed by the next", async () => {
   for (const api of [true, false]) {
     await using hub = await shardedHub();
     hub.api = api;

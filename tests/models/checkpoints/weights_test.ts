@@ -233,7 +233,7 @@ function entry(from: number, to: number): string {
 Deno.test("a safetensors header that is wrong is refused", () =>
   inFolder(async (folder) => {
     const cases: [header: string, message: string][] = [
-      ["{", "its header is no JSON"],
+      ["{", "its header is not valid JSON"],
       ['{"w": 3}', "its header does not say where w is"],
       ['{"w": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}', "data type F8_E4M3"],
       ['{"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}', "takes 12 bytes, not 8"],
@@ -256,8 +256,8 @@ Deno.test("a safetensors header that is wrong is refused", () =>
       [`{"__metadata__": [], "w": ${entry(0, 16)}}`, "its __metadata__ must hold texts"],
       ["[]", "its header is no object"],
       ["3", "its header is no object"],
-      [`{"\xff": ${entry(0, 16)}}`, "its header is no JSON in UTF-8"],
-      [`\xef\xbb\xbf{"w": ${entry(0, 16)}}`, "its header is no JSON in UTF-8"],
+      [`{"\xff": ${entry(0, 16)}}`, "its header is not valid JSON in UTF-8"],
+      [`\xef\xbb\xbf{"w": ${entry(0, 16)}}`, "its header is not valid JSON in UTF-8"],
     ];
     for (const [header, message] of cases) {
       const bytes = new Uint8Array(8 + header.length + 16);

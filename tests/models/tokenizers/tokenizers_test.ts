@@ -147,7 +147,11 @@ Deno.test("loadTokenizer() says what it looked for, and what is no tokenizer", a
     await assertRejects(() => loadTokenizer(folder), Error, "it holds no tokenizer.json and no");
     const path = `${folder}/tokenizer.json`;
     await Deno.writeTextFile(path, "{");
-    await assertRejects(() => loadTokenizer(folder), Error, `Cannot read ${path} as it is no JSON`);
+    await assertRejects(
+      () => loadTokenizer(folder),
+      Error,
+      `Cannot read ${path} as it is not valid JSON`,
+    );
     await Deno.writeTextFile(path, '{"model": {"type": "Other"}}');
     await assertRejects(() => loadTokenizer(folder), Error, `Cannot read ${path} as a tokenizer: `);
   });

@@ -69,7 +69,7 @@ export class ProgressBar {
     await this.#writer.write(new TextEncoder().encode(text)).catch(() => {});
   }
 
-  /** Writes the last line, or clears it, and lets go of the stream. */
+  /** Writes the last line, or clears it, and frees the stream. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     if (this.#options.clear) {
