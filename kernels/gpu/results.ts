@@ -1,6 +1,7 @@
 import type { AnyTensor } from "./tensor.ts";
 
-type Held = AnyTensor | readonly AnyTensor[] | undefined;
+/** What results hold under a name: a tensor, a list of them, or nothing. */
+export type Held = AnyTensor | readonly AnyTensor[] | undefined;
 
 /** What results inherit: disposing of them disposes of each tensor that they hold. */
 const DISPOSABLE: Disposable = {
