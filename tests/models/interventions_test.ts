@@ -159,7 +159,11 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
     }
   }
   assert(sized >= 8);
-  assertThrows(() => architecture("gla", { ...options, stateDim: 0 }), RangeError, "must be a positive integer");
+  assertThrows(
+    () => architecture("gla", { ...options, stateDim: 0 }),
+    RangeError,
+    "must be a positive integer",
+  );
   assertThrows(
     () => architecture("mamba2-attention", { ...options, attentionLayers: [3] }),
     RangeError,
