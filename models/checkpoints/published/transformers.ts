@@ -139,7 +139,7 @@ export function perceptronSources(mlp: string): Sources {
   });
 }
 
-/** Where the parts of a layer are: `layerSources({ mixer: …, channel_mixer: … })`. */
+/** Where the parts of a layer are: `partSources({ mixer: …, channel_mixer: … })`. */
 export function partSources(parts: Readonly<Record<string, Sources>>): Sources {
   return Object.fromEntries(
     Object.entries(parts).flatMap(([part, sources]) =>
