@@ -1,6 +1,8 @@
+// The kinds of activation: value and derivative, four elements at a time. No builtin is used whose error
+// WGSL bounds only absolutely, nor one that may make a number of a NaN: it is the value of a NaN, and its
+// derivative but for relu's.
 
-// The kinds of activation: value and derivative, four elements at a time. Every exponent that is
-// taken is <= 0 but in "exp" itself, and no builtin is used whose error WGSL bounds only absolutely.
+import package::common::exponential::exponential_quad;
 
 override KIND: u32 = 0u; // in the order of ACTIVATION_KINDS
 
@@ -10,23 +12,27 @@ const GELU_CUBIC = 0.044715;
 const INVERSE_SQRT_2 = 0.7071067811865476;
 const INVERSE_SQRT_2_PI = 0.3989422804014327;
 
+fn relu4(x: vec4f) -> vec4f {
+  return select(x, vec4f(0.0), x < vec4f(0.0));
+}
+
 fn sigmoid4(x: vec4f) -> vec4f {
-  let e = exp(-abs(x));
+  let e = exponential_quad(-abs(x));
   return select(e, vec4f(1.0), x >= vec4f(0.0)) / (1.0 + e);
 }
 
-// Near 0 the polynomial of Cephes' tanhf; elsewhere 1 - 2 / (exp(2 |x|) + 1).
+// Near 0 the polynomial of Cephes' tanhf; elsewhere 1 - 2 / (exponential_quad(2 |x|) + 1).
 fn tanh4(x: vec4f) -> vec4f {
   let z = x * x;
   let near = x + x * z * ((((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z +
     1.33314422036e-1) * z - 3.33332819422e-1);
-  let far = sign(x) * (1.0 - 2.0 / (exp(2.0 * min(abs(x), vec4f(10.0))) + 1.0));
-  return select(far, near, abs(x) < vec4f(0.625));
+  let far = sign(x) * (1.0 - 2.0 / (exponential_quad(2.0 * min(abs(x), vec4f(10.0))) + 1.0));
+  return select(near, far, abs(x) >= vec4f(0.625));
 }
 
-// log(1 + exp(-|x|)) as 2 atanh(s) with s = e / (2 + e) <= 1/3: keeps its digits where e is tiny.
+// log(1 + exponential_quad(-|x|)) as 2 atanh(s) with s = e / (2 + e) <= 1/3: keeps its digits where e is tiny.
 fn log1p_exp4(x: vec4f) -> vec4f {
-  let e = exp(-abs(x));
+  let e = exponential_quad(-abs(x));
   let s = e / (2.0 + e);
   let z = s * s;
   return 2.0 * s * (1.0 + z * (1.0 / 3.0 + z * (1.0 / 5.0 + z * (1.0 / 7.0 + z * (1.0 / 9.0 +
@@ -38,7 +44,7 @@ fn log1p_exp4(x: vec4f) -> vec4f {
 fn normal_cdf4(x: vec4f) -> vec4f {
   let z = abs(x) * INVERSE_SQRT_2;
   let t = 1.0 / (1.0 + 0.5 * z);
-  let tail = 0.5 * t * exp(-z * z - 1.26551223 + t * (1.00002368 + t * (0.37409196 +
+  let tail = 0.5 * t * exponential_quad(-z * z - 1.26551223 + t * (1.00002368 + t * (0.37409196 +
     t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 +
     t * (-0.82215223 + t * 0.17087277)))))))));
   return select(tail, 1.0 - tail, x >= vec4f(0.0));
@@ -68,17 +74,17 @@ fn activate(x: vec4f) -> vec4f {
       return min(x, vec4f(0.0)) - log1p_exp4(x);
     }
     case 7u: { // exp
-      return exp(min(x, vec4f(LARGEST_EXPONENT)));
+      return exponential_quad(select(x, vec4f(LARGEST_EXPONENT), x > vec4f(LARGEST_EXPONENT)));
     }
     case 8u: { // relu_squared
-      let positive = max(x, vec4f(0.0));
+      let positive = relu4(x);
       return positive * positive;
     }
     case 9u: { // elu_plus_one
-      return max(x, vec4f(0.0)) + exp(min(x, vec4f(0.0)));
+      return select(exponential_quad(x), x + 1.0, x > vec4f(0.0));
     }
     default: { // relu
-      return max(x, vec4f(0.0));
+      return relu4(x);
     }
   }
 }
@@ -94,7 +100,7 @@ fn activation_slope(x: vec4f) -> vec4f {
       return sigmoid4(u) * (1.0 + x * slope * sigmoid4(-u));
     }
     case 2u: { // gelu_exact
-      return normal_cdf4(x) + x * exp(-0.5 * x * x) * INVERSE_SQRT_2_PI;
+      return normal_cdf4(x) + x * exponential_quad(-0.5 * x * x) * INVERSE_SQRT_2_PI;
     }
     case 3u: { // sigmoid
       return sigmoid4(x) * sigmoid4(-x);
@@ -109,13 +115,13 @@ fn activation_slope(x: vec4f) -> vec4f {
       return sigmoid4(-x);
     }
     case 7u: { // exp
-      return exp(min(x, vec4f(LARGEST_EXPONENT)));
+      return exponential_quad(select(x, vec4f(LARGEST_EXPONENT), x > vec4f(LARGEST_EXPONENT)));
     }
     case 8u: { // relu_squared
-      return 2.0 * max(x, vec4f(0.0));
+      return 2.0 * relu4(x);
     }
     case 9u: { // elu_plus_one
-      return exp(min(x, vec4f(0.0)));
+      return exponential_quad(select(x, vec4f(0.0), x > vec4f(0.0)));
     }
     default: { // relu
       return select(vec4f(0.0), vec4f(1.0), x > vec4f(0.0));

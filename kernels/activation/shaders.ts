@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import activation from "./activation.wgsl" with { type: "text" };
 import activation_backward from "./activation_backward.wgsl" with { type: "text" };
@@ -12,4 +13,4 @@ export const ACTIVATION = shaders("activation", {
   gated_activation,
   gated_activation_backward,
   kinds,
-});
+}, COMMON);

@@ -2,7 +2,7 @@
 // that the backward ones meet the very logits of the forward one.
 
 import package::attention::problem::shape;
-import package::common::numbers::{as_nan, exp_of, is_nan};
+import package::common::numbers::{exp_of, is_nan, log_of};
 
 const BLOCK: u32 = 8u; // vec4s of a row whose products are summed before they join the others
 const LOWEST: f32 = -3.4028234663852886e38; // what a largest logit begins with; WGSL has no infinity
@@ -48,10 +48,7 @@ fn logit_of(capped: f32, distance: i32, slope: f32) -> f32 {
 // The log-sum-exp of a query that sees a key; NaN where the total is, or where it is 0 since every
 // logit is minus infinity.
 fn log_sum(largest: f32, total: f32) -> f32 {
-  if (total == 0.0 || is_nan(total)) {
-    return as_nan(total);
-  }
-  return largest + log(total);
+  return largest + log_of(total);
 }
 
 // exp(logit - log_sum_exp), at most 1 whatever was rounded on the way. A NaN stays one.

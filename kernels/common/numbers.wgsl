@@ -18,3 +18,12 @@ fn as_nan(x: f32) -> f32 {
 fn exp_of(x: f32) -> f32 {
   return select(exp(x), x, is_nan(x));
 }
+
+// log(x) of a sum of exponentials; NaN of a NaN, and of 0, which is the sum where all exponents are minus
+// infinity.
+fn log_of(x: f32) -> f32 {
+  if (x == 0.0 || is_nan(x)) {
+    return as_nan(x);
+  }
+  return log(x);
+}

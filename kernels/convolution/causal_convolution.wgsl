@@ -5,6 +5,7 @@
 // A window of eight values moves along the taps: one load gives a tap of eight outputs.
 // Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(time / 8) by batch workgroups, folded.
 
+import package::common::exponential::exponential;
 import package::common::folded::{ceil_divide, unfold};
 import package::convolution::sequence::{padded, shape};
 
@@ -62,12 +63,12 @@ fn causal_convolution(
   for (var step = 0u; step < steps; step++) {
     var value = z_early.x;
     @if(HAS_OUTPUT_GRADIENT) {
-      let s = 1.0 / (1.0 + exp(-value));
+      let s = 1.0 / (1.0 + exponential(-value));
       value = output_gradient[at] * s * (1.0 + value * (1.0 - s));
     }
     @else
     if (SILU) {
-      value /= 1.0 + exp(-value);
+      value /= 1.0 + exponential(-value);
     }
     output[at] = value;
     at += shape.channels;

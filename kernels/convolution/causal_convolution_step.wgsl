@@ -3,6 +3,8 @@
 //   output = z, or z * sigmoid(z) where SILU;  final_tail = the tail without its oldest, then x.
 // Dispatch: one invocation a batch element and channel.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override SILU: bool = false;
 
@@ -50,7 +52,7 @@ fn causal_convolution_step(
     final_tail[at - shape.channels] = newest;
   }
   if (SILU) {
-    z /= 1.0 + exp(-z);
+    z /= 1.0 + exponential(-z);
   }
   output[index] = z;
 }

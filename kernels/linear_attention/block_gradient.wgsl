@@ -10,6 +10,7 @@
 // Nothing is subtracted. j walks back, E_ij of all rows i with it.
 // Dispatch: one invocation per chunk, block, head and 4 keys.
 
+import package::common::exponential::exponential_quad;
 import package::linear_attention::tile::{BLOCK, HIGH, LOW, Row, by_key, by_token, products};
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -153,7 +154,7 @@ fn block_gradient(
     let j = count - 1u - step;
     let row = first + j;
     let key_j = vec4f(key[(row * shape.groups + group) * shape.key_vectors + vector]);
-    let decay = exp(log_decay_at(row, head, vector));
+    let decay = exponential_quad(log_decay_at(row, head, vector));
     let slot = base + j * stride;
     let outside = key_gradient[slot];
     let at = column + j * line_vectors;

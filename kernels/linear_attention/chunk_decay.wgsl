@@ -5,6 +5,8 @@
 // before i. Sums of values ≤ 0: no exponent is taken of a difference.
 // Dispatch: one invocation per chunk, head and 4 keys.
 
+import package::common::exponential::exponential_quad;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 override READS_BEFORE: bool = false;
@@ -65,12 +67,12 @@ fn chunk_decay(
       sum += log_decay_at(row, head, vector);
       decayed[((row - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
         vec4f(query[(row * shape.groups + group) * shape.key_vectors + vector]) *
-        exp(select(sum, read_sum, READS_BEFORE));
+        exponential_quad(select(sum, read_sum, READS_BEFORE));
     }
     let slot = ((chunk * shape.blocks + block) * shape.heads + head) * 3u * shape.key_vectors +
       vector;
-    decays[slot] = exp(before);
-    decays[slot + shape.key_vectors] = exp(sum);
+    decays[slot] = exponential_quad(before);
+    decays[slot + shape.key_vectors] = exponential_quad(sum);
     before += sum;
   }
 
@@ -81,12 +83,12 @@ fn chunk_decay(
     var sum = vec4f();
     for (var row = end; row > first; row--) {
       decayed[((shape.rows + row - 1u - shape.first_row) * shape.heads + head) * shape.key_vectors + vector] =
-        vec4f(key[((row - 1u) * shape.groups + group) * shape.key_vectors + vector]) * exp(sum);
+        vec4f(key[((row - 1u) * shape.groups + group) * shape.key_vectors + vector]) * exponential_quad(sum);
       sum += log_decay_at(row - 1u, head, vector);
     }
     let slot = ((chunk * shape.blocks + block - 1u) * shape.heads + head) * 3u *
       shape.key_vectors + vector;
-    decays[slot + 2u * shape.key_vectors] = exp(after);
+    decays[slot + 2u * shape.key_vectors] = exponential_quad(after);
     after += sum;
   }
 }

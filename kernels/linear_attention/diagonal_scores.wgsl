@@ -5,6 +5,7 @@
 // score_ii = scale * sum over k of query_ik * bonus_k * key_ik.
 // Dispatch: one invocation per chunk, block and head.
 
+import package::common::exponential::{exponential, exponential_quad};
 import package::linear_attention::tile::{BLOCK, HIGH, LOW, Row, by_key, products};
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -41,9 +42,9 @@ const BONUS = false;
 fn decay_at(row: u32, head: u32, vector: u32) -> vec4f {
   let index = row * shape.heads + head;
   if (PER_KEY) {
-    return exp(log_decay[index * shape.key_vectors + vector]);
+    return exponential_quad(log_decay[index * shape.key_vectors + vector]);
   }
-  return vec4f(exp(log_decay[index / 4u][index % 4u]));
+  return vec4f(exponential(log_decay[index / 4u][index % 4u]));
 }
 
 // Multiplies the rows after j by `later`, and row j by `own`.

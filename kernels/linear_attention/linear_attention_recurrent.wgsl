@@ -4,6 +4,8 @@
 // sequence with its column of the state in registers. With more than one tile, their outputs are
 // summed afterwards.
 
+import package::common::exponential::{exponential, exponential_quad};
+
 override WORKGROUP_SIZE: u32 = 8u;
 @link
 const VECTORS: u32 = 16u; // 4, 8, 12 or 16
@@ -54,7 +56,7 @@ fn advance(before: vec4f, vector: u32) -> vec4f {
   var decay = vec4f(head_decay);
   @if(HAS_LOG_DECAY)
   if (PER_KEY) {
-    decay = exp(log_decay[decay_at + at]);
+    decay = exponential_quad(log_decay[decay_at + at]);
   }
   let after = decay * before + update;
   @if(HAS_BONUS)
@@ -121,7 +123,7 @@ fn linear_attention_recurrent(
     v = f32(value[token * shape.values + column]);
     @if(HAS_LOG_DECAY)
     if (!PER_KEY) {
-      head_decay = exp(log_decay[token / 4u][token % 4u]);
+      head_decay = exponential(log_decay[token / 4u][token % 4u]);
     }
     sum = 0.0;
     @unroll

@@ -2,6 +2,8 @@
 // With a bonus: output = scale * query (state + (bonus * key) valueᵀ).
 // Dispatch: one invocation per batch, head and value; it walks its column of the state.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 
@@ -48,13 +50,13 @@ fn linear_attention_step(
   var decay = 1.0;
   @if(HAS_LOG_DECAY)
   if (!PER_KEY) {
-    decay = exp(log_decay[matrix]);
+    decay = exponential(log_decay[matrix]);
   }
   var sum = 0.0;
   for (var k = 0u; k < shape.keys; k++) {
     @if(HAS_LOG_DECAY)
     if (PER_KEY) {
-      decay = exp(log_decay[matrix * shape.keys + k]);
+      decay = exponential(log_decay[matrix * shape.keys + k]);
     }
     let cell = (matrix * shape.keys + k) * shape.values + column;
     let before = state[cell];

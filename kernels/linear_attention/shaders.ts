@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import block_gradient from "./block_gradient.wgsl" with { type: "text" };
 import bonus_gradient from "./bonus_gradient.wgsl" with { type: "text" };
@@ -30,4 +31,4 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   linear_attention_step,
   pass_states,
   tile,
-});
+}, COMMON);

@@ -4,7 +4,9 @@
 // vocabulary is not scored: all three are 0.
 // Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
 
+import package::common::exponential::{exponential, exponential_quad};
 import package::common::lanes::{LANES, ROWS};
+import package::common::numbers::log_of;
 @if(SUBGROUPS)
 import package::loss::join_lanes_subgroups::join_lanes;
 @else
@@ -47,13 +49,13 @@ fn cross_entropy(
     let x = select(vec4f(LOWEST), logits[vector], inside);
     let largest = max(max(x.x, x.y), max(x.z, x.w));
     if (largest > maximum) {
-      sum *= exp(maximum - largest);
+      sum *= exponential(maximum - largest);
       maximum = largest;
       let offset = select(select(select(3u, 2u, x.z == largest), 1u, x.y == largest), 0u,
         x.x == largest);
       place = elements.x + offset - start;
     }
-    let terms = select(vec4f(0.0), exp(x - maximum), inside);
+    let terms = select(vec4f(0.0), exponential_quad(x - maximum), inside);
     sum += (terms.x + terms.y) + (terms.z + terms.w);
   }
   let joined = join_lanes(local, Part(maximum, sum, place));
@@ -68,9 +70,10 @@ fn cross_entropy(
   }
   let target_element = start + label;
   let target_logit = logits[target_element / 4u][target_element % 4u];
-  let total = joined.maximum + log(joined.sum);
+  let log_sum = log_of(joined.sum);
+  let total = joined.maximum + log_sum;
   // The difference of the maxima first: both can be large where the loss is small.
-  var value = (joined.maximum - target_logit) + log(joined.sum);
+  var value = (joined.maximum - target_logit) + log_sum;
   @if(HAS_ROW_WEIGHTS)
   value *= row_weights[row];
   loss[row] = value;

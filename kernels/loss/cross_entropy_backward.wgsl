@@ -2,6 +2,8 @@
 // not scored.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
+import package::common::exponential::{exponential, exponential_quad};
+
 override WHOLE: bool = false; // the vocabulary is a whole number of vec4s
 
 struct Shape {
@@ -35,7 +37,7 @@ fn gradient(element: u32, logit: f32) -> f32 {
     return 0.0;
   }
   let hit = select(0.0, 1.0, element % shape.vocabulary == label);
-  return row_scale(row) * (exp(logit - log_sum_exp[row]) - hit);
+  return row_scale(row) * (exponential(logit - log_sum_exp[row]) - hit);
 }
 
 @compute @workgroup_size(64)
@@ -58,7 +60,7 @@ fn cross_entropy_backward(
     }
     let columns = vec4u(element % shape.vocabulary) + vec4u(0u, 1u, 2u, 3u);
     let hits = select(vec4f(0.0), vec4f(1.0), columns == vec4u(label));
-    logits_gradient[index] = row_scale(row) * (exp(logits[index] - log_sum_exp[row]) - hits);
+    logits_gradient[index] = row_scale(row) * (exponential_quad(logits[index] - log_sum_exp[row]) - hits);
   } else {
     let x = logits[index];
     logits_gradient[index] = vec4f(

@@ -5,6 +5,7 @@
 
 enable subgroups;
 
+import package::common::exponential::exponential;
 import package::common::lanes::LANES;
 import package::loss::part::{LOWEST, NOWHERE, Part, join_parts};
 
@@ -12,7 +13,7 @@ var<workgroup> parts: array<Part, LANES>; // a subgroup's where its first invoca
 
 fn join_subgroup(part: Part) -> Part {
   let maximum = subgroupMax(part.maximum);
-  let sum = subgroupAdd(part.sum * exp(part.maximum - maximum));
+  let sum = subgroupAdd(part.sum * exponential(part.maximum - maximum));
   let place = subgroupMin(select(NOWHERE, part.place, part.maximum == maximum));
   return Part(maximum, sum, place);
 }

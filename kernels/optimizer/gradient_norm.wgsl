@@ -32,9 +32,9 @@ fn gradient_norm(@builtin(local_invocation_id) local: vec3u) {
   let maximum = shape.maximum;
   let value = sqrt(sums[0]);
   norm[0] = value;
-  if (value > maximum) {
-    clip[0] = maximum / value;
-  } else {
+  if (value <= maximum) {
     clip[0] = 1.0;
+  } else {
+    clip[0] = maximum / value; // NaN where the norm is
   }
 }

@@ -2,6 +2,8 @@
 //   decay_parameter_gradient = sigmoid(decay_parameter) * sum over blocks of partial.
 // Dispatch: one invocation a channel.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
@@ -24,5 +26,5 @@ fn rg_lru_decay_parameter(@builtin(global_invocation_id) id: vec3u) {
   for (var block = 0u; block < shape.blocks; block++) {
     sum += partial[block * shape.channels + channel];
   }
-  decay_parameter_gradient[channel] = sum / (1.0 + exp(-decay_parameter[channel]));
+  decay_parameter_gradient[channel] = sum / (1.0 + exponential(-decay_parameter[channel]));
 }

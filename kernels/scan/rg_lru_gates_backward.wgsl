@@ -9,6 +9,8 @@
 // Two gradients take the place of those that they are made from.
 // Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = blocks of BLOCK rows (batch * time).
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override BLOCK: u32 = 64u;
 override RESET_FIRST: bool = false;
@@ -29,15 +31,15 @@ struct Shape {
 @group(0) @binding(7) var<storage, read_write> input_gate_gradient: array<f32>; // [batch, time, channels]
 @group(0) @binding(8) var<storage, read_write> partial: array<f32>; // [blocks, channels]
 
-// 1 - exp(x) for x <= 0, by its series where the difference would cancel.
+// 1 - exponential(x) for x <= 0, by its series where the difference would cancel.
 fn one_minus_exp(x: f32) -> f32 {
   let series = -x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 *
     (1.0 + x / 6.0)))));
-  return select(1.0 - exp(x), series, x > -0.25);
+  return select(1.0 - exponential(x), series, x > -0.25);
 }
 
 fn sigmoid(x: f32) -> f32 {
-  return 1.0 / (1.0 + exp(-x));
+  return 1.0 / (1.0 + exponential(-x));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -57,7 +59,7 @@ fn rg_lru_gates_backward(
     let r = sigmoid(recurrence_gate[index]);
     let i = sigmoid(input_gate[index]);
     let x = input[index];
-    let a = exp(scale * r);
+    let a = exponential(scale * r);
     var m = sqrt(one_minus_exp(2.0 * scale * r));
     let gradient = gated_gradient[index];
     var l_gradient = decay_gradient[index] * a - gradient * i * x * a * a / max(m, 0.0005);

@@ -8,6 +8,7 @@
 // a_gradient, and in place of gradient_carry the gradient of the state that enters the chunk.
 // Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks by batch workgroups, folded.
 
+import package::common::exponential::exponential_quad;
 import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, existing, fetch_a, fetch_b, fetch_c, shape, states};
 
@@ -86,7 +87,7 @@ fn selective_scan_backward(
     @unroll
     for (var i = 0u; i < FOURS; i++) {
       before[t * FOURS + i] = h[i];
-      h[i] = exp(now.x * rate[i]) * h[i] + now.x * now.y * fetch_b(row, i);
+      h[i] = exponential_quad(now.x * rate[i]) * h[i] + now.x * now.y * fetch_b(row, i);
     }
   }
 
@@ -105,7 +106,7 @@ fn selective_scan_backward(
       y += dot(c_now, h[i]);
       along_b += dot(g[i], fetch_b(row, i));
       h[i] = before[t * FOURS + i];
-      g[i] *= exp(now.x * rate[i]);
+      g[i] *= exponential_quad(now.x * rate[i]);
       let decay_gradient = g[i] * h[i];
       along_a += dot(decay_gradient, rate[i]);
       a_gradient[i] += decay_gradient * now.x;

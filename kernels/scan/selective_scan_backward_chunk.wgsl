@@ -5,6 +5,7 @@
 //   gradient_sum = sum over t of q * c * y_gradient.
 // Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks by batch workgroups, folded.
 
+import package::common::exponential::exponential_quad;
 import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, fetch_a, fetch_b, fetch_c, shape, states};
 
@@ -69,7 +70,7 @@ fn selective_scan_backward_chunk(
     let now = step[row * shape.channels + channel];
     @unroll
     for (var i = 0u; i < FOURS; i++) {
-      let decay = exp(now.x * rate[i]);
+      let decay = exponential_quad(now.x * rate[i]);
       h[i] = decay * h[i] + now.x * now.y * fetch_b(row, i);
       q[i] *= decay;
       g[i] += q[i] * now.z * fetch_c(row, i);

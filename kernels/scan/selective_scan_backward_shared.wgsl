@@ -4,6 +4,7 @@
 //   backwards g += c * y_gradient,  b_gradient += delta * input * g,  g *= exp(delta * a).
 // Dispatch: x = ceil(4 * chunks * batch / WORKGROUP_SIZE), y = blocks of CHANNELS channels.
 
+import package::common::exponential::exponential_quad;
 import package::scan::states::{existing, fetch_a, fetch_b, fetch_c, shape, states};
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -69,7 +70,7 @@ fn selective_scan_backward_shared(
       @unroll
       for (var i = 0u; i < TOGETHER; i++) {
         let now = fetch_step(row, channel + i);
-        h[i] = exp(now.x * rate[i]) * h[i] + now.x * now.y * b_now;
+        h[i] = exponential_quad(now.x * rate[i]) * h[i] + now.x * now.y * b_now;
         sum += now.z * h[i];
       }
       let at = (planes + row) * 8u + 4u + four;
@@ -87,7 +88,7 @@ fn selective_scan_backward_shared(
         let now = fetch_step(row, channel + i);
         g[i] += now.z * c_now;
         sum += now.x * now.y * g[i];
-        g[i] *= exp(now.x * rate[i]);
+        g[i] *= exponential_quad(now.x * rate[i]);
       }
       let at = (planes + row) * 8u + four;
       if (offset > 0u) {

@@ -2,6 +2,8 @@
 // enters the chunk, next = exp(a * delta_sum) * carry + sum;  from the last to the first where REVERSE.
 // Dispatch: one invocation a batch element, channel and state.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override REVERSE: bool = false;
 
@@ -40,6 +42,6 @@ fn selective_scan_carry(
     let at = chunk * rows * shape.state + index;
     let sum = carry[at];
     carry[at] = state;
-    state = exp(rate * delta_sum[chunk * rows + row]) * state + sum;
+    state = exponential(rate * delta_sum[chunk * rows + row]) * state + sum;
   }
 }

@@ -3,6 +3,7 @@
 //   sum = the recurrence h = exp(delta * a) * h + delta * input * b from state 0.
 // Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks by batch workgroups, folded.
 
+import package::common::exponential::exponential_quad;
 import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, fetch_a, fetch_b, shape, states};
 
@@ -53,7 +54,7 @@ fn selective_scan_chunk(
     let du = d * input[row * shape.channels + channel];
     @unroll
     for (var i = 0u; i < FOURS; i++) {
-      h[i] = exp(d * rate[i]) * h[i] + du * fetch_b(row, i);
+      h[i] = exponential_quad(d * rate[i]) * h[i] + du * fetch_b(row, i);
     }
     total += d;
   }

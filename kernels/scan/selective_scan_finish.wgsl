@@ -2,6 +2,8 @@
 //   input_gradient = step.y + skip * y_gradient,  delta_gradient = step.x * sigmoid(delta + bias) where SOFTPLUS.
 // Dispatch: one invocation an element.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override SOFTPLUS: bool = false;
 override ACCUMULATE: bool = false; // add to the gradients through the states before, which hold the skip's
@@ -38,7 +40,7 @@ fn selective_scan_finish(
     var before = delta[index];
     @if(HAS_BIAS)
     before += bias[channel];
-    for_delta /= 1.0 + exp(-before);
+    for_delta /= 1.0 + exponential(-before);
   }
   var for_input = now.y;
   if (ACCUMULATE) {

@@ -1,6 +1,8 @@
 // The skip and the gate of the selective scan, in place: output = (output + skip * input) * gate * sigmoid(gate).
 // Dispatch: one invocation an element.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
@@ -30,6 +32,6 @@ fn selective_scan_gate(
   @if(HAS_SKIP)
   y += skip[index % shape.channels] * input[index];
   @if(HAS_GATE)
-  y *= gate[index] / (1.0 + exp(-gate[index]));
+  y *= gate[index] / (1.0 + exponential(-gate[index]));
   output[index] = y;
 }

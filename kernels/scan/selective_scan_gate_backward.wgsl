@@ -1,6 +1,8 @@
 // The gate's gradient: gate_gradient = output_gradient * (y + skip * input) * silu'(gate).
 // Dispatch: one invocation an element.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override ACCUMULATE: bool = false; // add to the gradient through the states before, which holds the skip's
 
@@ -34,7 +36,7 @@ fn selective_scan_gate_backward(
     y += skip[index % shape.channels] * input[index];
   }
   let z = gate[index];
-  let s = 1.0 / (1.0 + exp(-z));
+  let s = 1.0 / (1.0 + exponential(-z));
   var gradient = output_gradient[index] * y * s * (1.0 + z * (1.0 - s));
   if (ACCUMULATE) {
     gradient += gate_gradient[index];

@@ -2,6 +2,7 @@
 //   h = exp(delta * a) * h + delta * input * b,  output = sum over states of c * h.
 // Sixteen states in registers. Dispatch: ceil(channels / LANES) by chunks from first_chunk on by batch workgroups, folded.
 
+import package::common::exponential::exponential_quad;
 import package::common::folded::{ceil_divide, unfold};
 import package::scan::states::{FOURS, existing, fetch_a, fetch_b, fetch_c, shape, states};
 
@@ -65,7 +66,7 @@ fn selective_scan_output(
     var y = 0.0;
     @unroll
     for (var i = 0u; i < FOURS; i++) {
-      h[i] = exp(d * rate[i]) * h[i] + du * fetch_b(row, i);
+      h[i] = exponential_quad(d * rate[i]) * h[i] + du * fetch_b(row, i);
       y += dot(fetch_c(row, i), h[i]);
     }
     if (ACCUMULATE) {

@@ -2,6 +2,8 @@
 //   step = (delta, input, y_gradient, y_gradient),  y_gradient = output_gradient * gate * sigmoid(gate).
 // Dispatch: one invocation an element.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
@@ -28,6 +30,6 @@ fn selective_scan_prepare(
   }
   var gradient = output_gradient[index];
   @if(HAS_GATE)
-  gradient *= gate[index] / (1.0 + exp(-gate[index]));
+  gradient *= gate[index] / (1.0 + exponential(-gate[index]));
   step[index] = vec4f(delta[index], input[index], gradient, gradient);
 }

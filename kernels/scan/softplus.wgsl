@@ -2,6 +2,8 @@
 //   softplus(x) = max(x, 0) + log1p(e), e = exp(-|x|),  log1p(e) = 2 artanh(s), s = e / (2 + e) <= 1/3.
 // Dispatch: one invocation an element.
 
+import package::common::exponential::exponential;
+
 override WORKGROUP_SIZE: u32 = 64u;
 override LINEAR: bool = false;
 
@@ -33,7 +35,7 @@ fn softplus(
     y[index] = value;
     return;
   }
-  let e = exp(-abs(value));
+  let e = exponential(-abs(value));
   let s = e / (2.0 + e);
   let q = s * s;
   // 1 + q/3 + q²/5 + ...: the next term is under 1e-9.

@@ -29,9 +29,11 @@ fn existing(four: u32, value: vec4f) -> vec4f {
   return select(vec4f(0.0), value, states(four) < vec4u(shape.state));
 }
 
+// -1 for those that do not exist: an infinite delta times 0 would be NaN.
 fn fetch_a(row: u32, four: u32) -> vec4f {
   let at = row * shape.state + states(four);
-  return existing(four, vec4f(a[at.x], a[at.y], a[at.z], a[at.w]));
+  let value = vec4f(a[at.x], a[at.y], a[at.z], a[at.w]);
+  return select(vec4f(-1.0), value, states(four) < vec4u(shape.state));
 }
 
 fn fetch_b(row: u32, four: u32) -> vec4f {
