@@ -37,10 +37,10 @@ export class DownloadError extends Error {
   }
 }
 
-/** Milliseconds without progress after which another process that holds a file is taken to hang. */
-const STALLED = 10 * 60_000;
+/** How many times the patience with a server another process may hold a file without progress. */
+const STALLED = 10;
 /** Milliseconds between two looks at such a process. */
-const LOOK = 5_000;
+const LOOK = 200;
 
 /** How a {@linkcode Download} waits, and what it tells. */
 export interface TransferOptions {
@@ -248,26 +248,18 @@ export class Download implements Disposable {
   }
 
   async #lock(handle: Deno.FsFile, model: string, signal?: AbortSignal): Promise<void> {
-    let isLocked = false;
-    const locked = handle.lock(true).then(() => {
-      isLocked = true;
-    });
+    const { patience = PATIENCE } = this.#options;
     let size = -1;
     let since = performance.now();
-    while (true) {
-      const look = new AbortController();
-      const waits = AbortSignal.any(signal ? [signal, look.signal] : [look.signal]);
-      await Promise.race([locked, sleep(LOOK, waits).catch(() => {})]);
-      look.abort();
-      if (isLocked) return;
-      signal?.throwIfAborted();
+    while (!await handle.tryLock(true)) {
       const now = (await handle.stat()).size;
       if (now !== size) [size, since] = [now, performance.now()];
-      if (performance.now() - since > STALLED) {
+      if (performance.now() - since > STALLED * patience) {
         throw new DownloadError(
           `Cannot download ${this.#file.name} of ${model} as another process downloads it and does not go on: end that one`,
         );
       }
+      await sleep(LOOK, signal);
     }
   }
 
@@ -323,6 +315,7 @@ export function toSize(text: string | null | undefined): number | undefined {
 
 /** Waits. @throws {unknown} the signal's reason where that comes first. */
 export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);

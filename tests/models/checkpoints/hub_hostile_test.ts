@@ -191,6 +191,18 @@ Deno.test("every wait ends: an answer, a list and a file that fall silent or cra
   }
 });
 
+Deno.test("another process that holds a file and does not go on is not waited for without end", async () => {
+  await using hub = new Hub();
+  const folder = await hub.download();
+  await Deno.rename(`${folder}/config.json`, `${folder}/config.json.partial`);
+  using held = await Deno.open(`${folder}/config.json.partial`, { read: true, write: true });
+  await held.lock(true);
+  await assertRejects(() => hub.download(), DownloadError, "does not go on: end that one");
+  await held.unlock();
+  assertEquals(await hub.download(), folder);
+  assertEquals(await Deno.readFile(`${folder}/config.json`), CONFIG);
+});
+
 Deno.test("tries are counted, however often a byte more comes", async () => {
   const bytes = new Uint8Array(5000);
   await using hub = new Hub((request, path) => {
