@@ -66,9 +66,13 @@ fn delta_rule_state_gradients(
       var sums = array<mat4x4f, 4>();
       for (var i = 0u; i < shape.blocks; i++) {
         let o = output_gradient[value_at(unit, i) + quad];
-        let y = update_gradient[value_at(unit, i) + quad];
         @unroll for (var c = 0u; c < 4u; c++) {
           sums[c] += o * transpose(panels[panel_at(unit, QUERY_IN, i) + d + c]);
+        }
+      }
+      for (var i = 0u; i < shape.blocks; i++) {
+        let y = update_gradient[value_at(unit, i) + quad];
+        @unroll for (var c = 0u; c < 4u; c++) {
           sums[c] += y * transpose(panels[panel_at(unit, READ_IN, i) + d + c]);
         }
       }

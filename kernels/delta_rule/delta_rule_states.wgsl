@@ -67,10 +67,14 @@ fn delta_rule_states(
       var sums = array<mat4x4f, 4>();
       for (var j = 0u; j < shape.blocks; j++) {
         let u = update[value_at(unit, j) + quad];
-        @if(LOW_RANK) let v = value[value_at(unit, j) + quad];
         @unroll for (var c = 0u; c < 4u; c++) {
           sums[c] += u * transpose(panels[panel_at(unit, WRITE_OUT, j) + d + c]);
-          @if(LOW_RANK) sums[c] += v * transpose(panels[panel_at(unit, KEY_OUT, j) + d + c]);
+        }
+      }
+      @if(LOW_RANK) for (var j = 0u; j < shape.blocks; j++) {
+        let v = value[value_at(unit, j) + quad];
+        @unroll for (var c = 0u; c < 4u; c++) {
+          sums[c] += v * transpose(panels[panel_at(unit, KEY_OUT, j) + d + c]);
         }
       }
       @unroll for (var c = 0u; c < 4u; c++) {
