@@ -5,7 +5,14 @@ import { fileName } from "../names.ts";
 import { trainLengthOf } from "../sweep/cells.ts";
 import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
 import { shellWord } from "../sweep/slurm.ts";
-import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
+import {
+  changeGrid,
+  MINUTES,
+  minutesOf,
+  MODEL_OPTIONS,
+  QUESTION_OPTIONS,
+  TASKS_HELP,
+} from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
 import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
@@ -30,6 +37,7 @@ export const EVAL: CommandSpecification = {
     },
     out: { takes: "FOLDER", help: "where results go (default: results/eval/<model>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
+    minutes: MINUTES,
   },
   details:
     `  deno task eval --model hf:HuggingFaceTB/SmolLM-135M --task niah_single_1 --lengths 512,1k,2k
@@ -91,7 +99,8 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   if (switches.has("stats")) return await printStatistics(source, configuration);
   const out = values.get("out") ?? join("results", "eval", fileName(model));
   const resume = switches.has("resume");
-  const result = await runShown(configuration, source, { out, resume });
+  const minutes = minutesOf(command);
+  const result = await runShown(configuration, source, { out, resume, minutes });
   return await conclude(result, configuration, out, `--resume --out ${shellWord(out)}`);
 }
 

@@ -2,7 +2,14 @@ import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
-import { listOf, numberOf, numbersOf, type Option, type ParsedCommand } from "./options.ts";
+import {
+  listOf,
+  numberOf,
+  numbersOf,
+  type Option,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
 
 /** Options that name the files that RULER's tasks are made of. */
 export const RULER_FILES: Readonly<Record<string, Option>> = {
@@ -43,6 +50,19 @@ export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
   tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
   memory: { takes: "BYTES", help: "GPU memory that may be used, as WebGPU does not tell it" },
 };
+
+/** The option that ends a sweep when its time is up. */
+export const MINUTES: Option = {
+  takes: "N",
+  help: "stop after so many minutes, with as many samples as were asked until then",
+};
+
+/** How many minutes a sweep has, where that is said. @throws {UsageError} where it is no such number. */
+export function minutesOf({ values }: Pick<ParsedCommand, "values">): number | undefined {
+  const minutes = numberOf("minutes", values.get("minutes"));
+  if (minutes === undefined || minutes > 0) return minutes;
+  throw new UsageError(`--minutes takes numbers greater than 0: current value is ${minutes}`);
+}
 
 /** The help of an option that takes tasks. */
 export const TASKS_HELP = `of ${

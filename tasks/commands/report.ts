@@ -4,9 +4,12 @@ import { nameRuns, type Run } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
 import { fileName, visible } from "../names.ts";
 import { parseLength } from "../sweep/configuration.ts";
-import { parseRows } from "../sweep/rows.ts";
+import { FAILED, parseRows, type Row } from "../sweep/rows.ts";
 import { RESULTS } from "../sweep/run.ts";
-import { VARIANTS } from "../sweep/variants.ts";
+import { cellKey } from "../sweep/cells.ts";
+import { journalsIn } from "../sweep/merge.ts";
+import { Outcomes } from "../sweep/outcomes.ts";
+import { variantRows, VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { print } from "./terminal.ts";
 
@@ -59,20 +62,38 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
   return 0;
 }
 
+/**
+ * A run's results: its CSV, and what its journals hold besides, where it is still running or was
+ * killed.
+ */
 async function readRun(folder: string, name: string): Promise<Run> {
+  const path = join(folder, RESULTS);
+  const csv = await Deno.readTextFile(path).catch((error: Error) => error);
+  const rows = typeof csv === "string" ? parseRows(csv, path) : [];
+  const later = await rowsBesides(rows, folder);
+  if (later !== undefined) return { name, rows: later };
   const variants = join(folder, VARIANTS);
-  const trained = await exists(variants);
-  const path = trained ? variants : join(folder, RESULTS);
-  let csv: string;
-  try {
-    csv = await Deno.readTextFile(path);
-  } catch (error) {
-    throw new UsageError(
-      `Cannot read ${path}: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
-    );
+  if (await exists(variants)) {
+    return { name, rows: parseRows(await Deno.readTextFile(variants), variants) };
   }
-  return { name, rows: parseRows(csv, path) };
+  if (typeof csv === "string") return { name, rows };
+  throw new UsageError(`Cannot read ${path}: ${csv.message}`, { cause: csv });
+}
+
+/** A run's rows with those that its journals alone hold; nothing where they hold none. */
+async function rowsBesides(rows: readonly Row[], folder: string): Promise<Row[] | undefined> {
+  const journals = await journalsIn(folder);
+  const [first] = journals;
+  const entries = journals.filter(({ header }) => header.hash === first.header.hash)
+    .flatMap(({ entries }) => entries);
+  const { finished } = new Outcomes(entries);
+  const there = new Set(rows.filter(({ metric }) => metric !== FAILED).map(cellKey));
+  const later = [...finished].filter(([key]) => !there.has(key));
+  if (later.length === 0) return undefined;
+  const known = rows.filter((row) => row.metric !== FAILED || !finished.has(cellKey(row)));
+  const all = [...known, ...later.flatMap(([, rows]) => rows)];
+  const { trainings = [] } = first.header.configuration;
+  return trainings.length === 0 ? all : variantRows(trainings, all);
 }
 
 function lengthOf(text: string): number {

@@ -1,9 +1,10 @@
 import { basename, join, resolve } from "@std/path";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
+import { messageOf } from "../errors.ts";
 import { visible } from "../names.ts";
 import { findingLines, judgeFinding } from "../report/finding.ts";
 import { joinRuns } from "../report/runs.ts";
-import { writeReport } from "../report/write.ts";
+import { type ReportOptions, writeReport } from "../report/write.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
@@ -32,10 +33,25 @@ export async function runShown(
       signal: stop.signal,
       now: stop.now,
       onDamage: (lines) => printError(describeDamage(options.out, lines)),
+      onResults: (table) => showResults(table, configuration, options.out),
       onProgress: (progress) => view.show(progress),
     });
   } finally {
     view.close();
+  }
+}
+
+/** Writes the report of a sweep that is running, without the pictures that take long to draw. */
+async function showResults(
+  rows: readonly Row[],
+  { trainings = [] }: Pick<SweepConfiguration, "trainings">,
+  out: string,
+): Promise<void> {
+  const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
+  try {
+    await writeReport(out, [{ name: basename(resolve(out)), rows: compared }], { files: [] });
+  } catch (error) {
+    printError(`\nno report so far: ${messageOf(error)}`); // the sweep goes on
   }
 }
 
@@ -55,6 +71,7 @@ export async function tellResults(
   rows: readonly Row[],
   trainings: readonly Training[],
   out: string,
+  options: Pick<ReportOptions, "files"> = {},
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   if (trainings.length > 0) await replaceFile(join(out, VARIANTS), formatRows(compared));
@@ -85,7 +102,7 @@ export async function tellResults(
   const own = joinRuns([{ name, rows: compared }]).rows;
   const judged = judgeFinding(name, own);
   if (judged !== undefined) print(findingLines(judged).join("\n") + "\n");
-  const files = await writeReport(out, [{ name, rows: compared }]);
+  const files = await writeReport(out, [{ name, rows: compared }], options);
   print(`${visible(join(out, RESULTS))}  ${rows.length} rows`);
   if (trainings.length > 0) {
     print(
@@ -101,20 +118,26 @@ export async function tellResults(
  * Prints what a sweep found and writes its report.
  *
  * @param again The options that go on with it.
- * @returns The exit code: 0 where every cell has its result.
+ * @returns The exit code: 0 where every cell has its result, or had its time.
  */
 export async function conclude(
-  { table, failed, total, resumed, stopped }: SweepResult,
+  { table, failed, total, resumed, stopped, timeIsUp }: SweepResult,
   { trainings = [] }: Pick<SweepConfiguration, "trainings">,
   out: string,
   again: string,
 ): Promise<number> {
-  if (table.length > 0) await tellResults(table, trainings, out);
+  // Whoever stops a process waits half a minute for its end, at most: there are no PNGs and PDFs.
+  const files = stopped && !timeIsUp ? { files: [] } : {};
+  if (table.length > 0) await tellResults(table, trainings, out, files);
   if (resumed > 0) print(`${resumed} of ${total} cells were there already`);
   const reasons = Map.groupBy(failed, ({ reason }) => reason);
   for (const [reason, cells] of reasons) {
     printError(`${cells.length} of ${total} cells have no result: ${reason}`);
   }
-  if (stopped) printError(`stopped: ${visible(again)} goes on with the cells that are left`);
-  return stopped ? STOPPED : failed.length > 0 ? 1 : 0;
+  if (timeIsUp) print(`the time is up: ${visible(again)} goes on with the cells that are left`);
+  else if (stopped) {
+    printError(`stopped: ${visible(again)} goes on with the cells that are left`);
+    return STOPPED;
+  }
+  return failed.length > 0 ? 1 : 0;
 }

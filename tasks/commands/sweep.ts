@@ -11,7 +11,14 @@ import { findModels, MODELS } from "../sweep/models.ts";
 import { sweepHash } from "../sweep/run.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
-import { changeGrid, MODEL_OPTIONS, QUESTION_OPTIONS, TASKS_HELP } from "./grid.ts";
+import {
+  changeGrid,
+  MINUTES,
+  minutesOf,
+  MODEL_OPTIONS,
+  QUESTION_OPTIONS,
+  TASKS_HELP,
+} from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import { conclude, runShown } from "./running.ts";
@@ -34,6 +41,7 @@ export const SWEEP: CommandSpecification = {
     ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where results go (default: results/<sweep>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
+    minutes: MINUTES,
     shard: {
       takes: "I/N",
       help:
@@ -102,6 +110,7 @@ export async function sweepCommand(
     out,
     resume,
     models,
+    minutes: minutesOf(command),
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
@@ -148,6 +157,7 @@ async function submit(
   const asked = [...operands, ...given(GRID_OPTIONS)];
   if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
   const loading = given(Object.keys(MODEL_OPTIONS));
+  asked.push(...given(["minutes"]));
   const submission = { name: configuration.name, asked, loading, shards, out };
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))

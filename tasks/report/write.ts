@@ -1,4 +1,5 @@
 import { join } from "@std/path";
+import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import type { RecallChoice } from "./recall.ts";
 import { joinRuns, type Run } from "./runs.ts";
 
@@ -55,13 +56,13 @@ export async function writeReport(
   const page = join(folder, "report.html");
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await Deno.writeTextFile(page, makePage(results, pictures, ["svg", ...files]));
+    await replaceFile(page, makePage(results, pictures, ["svg", ...files]));
     const written: string[] = [];
     for (const picture of pictures) {
       const svg = standAlone(picture);
       const file = (kind: PictureFile): string => join(folder, `${picture.name}.${kind}`);
-      await Deno.writeTextFile(file("svg"), svg);
-      for (const kind of files) await Deno.writeFile(file(kind), await RENDERERS[kind](svg));
+      await replaceFile(file("svg"), svg);
+      for (const kind of files) await replaceFile(file(kind), await RENDERERS[kind](svg));
       written.push(file("svg"));
     }
     return { page, pictures: written };

@@ -15,7 +15,8 @@ export function batchSize(length: number): number {
   return Math.max(1, Math.floor(BATCH_TOKENS / length));
 }
 
-interface SequenceCost {
+/** What one sequence costs a model. */
+export interface SequenceCost {
   readonly stepMilliseconds: number;
   readonly peakBytes: number;
 }
@@ -26,19 +27,28 @@ export class CellRunner {
   readonly #configuration: SweepConfiguration;
   readonly #adapter: string;
   readonly #signal: AbortSignal | undefined;
-  /** What one sequence costs, by length: the same for all cells of a length. */
-  readonly #costs = new Map<number, SequenceCost>();
+  readonly #costs: Map<number, SequenceCost>;
 
-  /** @param signal Ends the cell that is running between two batches. */
+  /**
+   * A runner for a model that is open.
+   *
+   * @param costs What one sequence costs, by length: the same for all cells of a length, and measured
+   * for the first.
+   * @param signal Ends the cell that is running between two batches.
+   */
   constructor(
     subject: Subject,
     configuration: SweepConfiguration,
-    adapter: string,
-    signal?: AbortSignal,
+    { adapter, costs, signal }: {
+      adapter: string;
+      costs: Map<number, SequenceCost>;
+      signal?: AbortSignal;
+    },
   ) {
     this.#subject = subject;
     this.#configuration = configuration;
     this.#adapter = adapter;
+    this.#costs = costs;
     this.#signal = signal;
   }
 

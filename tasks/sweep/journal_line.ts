@@ -26,6 +26,12 @@ export interface JournalEntry {
   readonly failed?: string;
   /** What it failed on. */
   readonly adapter?: string;
+  /** How long it took, in seconds; the same for all its rows. */
+  readonly seconds?: number;
+  /** When it was begun: ISO 8601, UTC. */
+  readonly started?: string;
+  /** The commit of Lengthwise that ran it, where it ran from a repository. */
+  readonly commit?: string;
 }
 
 /** A line of a journal. */
@@ -54,6 +60,9 @@ const ENTRY = v.pipe(
     rows: v.optional(v.array(ROW)),
     failed: v.optional(v.string()),
     adapter: v.optional(v.string()),
+    seconds: v.optional(v.number()),
+    started: v.optional(v.string()),
+    commit: v.optional(v.string()),
   }),
   v.check(({ rows, failed }) => (rows === undefined) !== (failed === undefined)),
 );

@@ -3,7 +3,7 @@ import type { SubjectSource } from "../subject.ts";
 import { type Cell, cellKey, enumerateCells } from "./cells.ts";
 import type { SweepConfiguration } from "./configuration.ts";
 import { Journal, type JournalContent, readJournal } from "./journal.ts";
-import type { JournalHeader } from "./journal_line.ts";
+import type { JournalEntry, JournalHeader } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import type { Row } from "./rows.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -65,7 +65,15 @@ export interface FoundJournal extends JournalContent {
 }
 
 /** What may differ between two runs of a cell: what it cost, and where it ran. */
-const COSTS = ["prefill_ms", "step_ms", "peak_bytes", "adapter"] as const;
+const COSTS = [
+  "prefill_ms",
+  "step_ms",
+  "peak_bytes",
+  "seconds",
+  "started",
+  "adapter",
+  "commit",
+] as const;
 
 /**
  * Joins the journals of a sweep's shards into one results folder, from which `resume` goes on with
@@ -100,19 +108,19 @@ export async function mergeSweep(
   const cells = grid.flatMap(({ cells }) => cells);
   const byKey = new Map(cells.map((cell) => [cellKey(cell), cell]));
 
-  const finished = new Map<string, { rows: readonly Row[]; folder: string }>();
+  const finished = new Map<string, { entry: JournalEntry; folder: string }>();
   const double = new Set<Cell>();
   const contradictions: Contradiction[] = [];
   const joined = found.filter(({ header }) => header.hash === hash);
   for (const { folder, entries } of joined) {
-    for (const { cell: key, rows, failed } of entries) {
+    for (const entry of entries) {
+      const { cell: key, rows } = entry;
       const cell = byKey.get(key);
-      if (cell === undefined) continue;
+      if (cell === undefined || rows === undefined) continue;
       const before = finished.get(key);
-      if (failed !== undefined) continue;
-      if (before === undefined) finished.set(key, { rows: rows!, folder });
-      else if (JSON.stringify(before.rows) !== JSON.stringify(rows)) { // else it is a copy
-        const difference = differenceOf(before.rows, rows!);
+      if (before === undefined) finished.set(key, { entry, folder });
+      else if (JSON.stringify(before.entry) !== JSON.stringify(entry)) { // else it is a copy
+        const difference = differenceOf(before.entry.rows!, rows);
         if (difference === undefined) double.add(cell);
         else contradictions.push({ cell, kept: before.folder, other: folder, difference });
       }
@@ -128,9 +136,9 @@ export async function mergeSweep(
   );
   const there = new Outcomes(journal.entries);
   for (const key of byKey.keys()) {
-    const rows = outcomes.finished.get(key);
+    const entry = finished.get(key)?.entry;
     const failure = outcomes.failed.get(key);
-    if (rows !== undefined && !there.finished.has(key)) await journal.append({ cell: key, rows });
+    if (entry !== undefined && !there.finished.has(key)) await journal.append(entry);
     if (failure !== undefined && !there.failed.has(key)) {
       const { reason: failed, ...where } = failure;
       await journal.append({ cell: key, failed, ...where });

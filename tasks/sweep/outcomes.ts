@@ -10,6 +10,12 @@ export interface Failure {
   readonly reason: string;
   /** The adapter; undefined where the journal does not say. */
   readonly adapter?: string;
+  /** How long it took, in seconds. */
+  readonly seconds?: number;
+  /** When it was begun. */
+  readonly started?: string;
+  /** The commit that ran it. */
+  readonly commit?: string;
 }
 
 /** What became of a sweep's cells, by {@linkcode cellKey}: the last word on each. */
@@ -29,15 +35,17 @@ export class Outcomes {
   }
 
   /** Takes in what became of a cell. A result is final; a failure is forgotten when there is one. */
-  add({ cell, rows, failed, adapter }: JournalEntry): void {
+  add({ cell, rows, failed, adapter, seconds, started, commit }: JournalEntry): void {
     if (rows !== undefined) {
-      if (!this.#finished.has(cell)) this.#finished.set(cell, rows);
+      const run = { seconds, started, commit };
+      const known = Object.entries(run).filter(([, value]) => value !== undefined);
+      const whole = rows.map((row) => ({ ...row, ...Object.fromEntries(known) }));
+      if (!this.#finished.has(cell)) this.#finished.set(cell, whole);
       this.#failed.delete(cell);
     } else if (!this.#finished.has(cell)) {
-      this.#failed.set(cell, {
-        reason: failed ?? "unknown",
-        ...(adapter === undefined ? {} : { adapter }),
-      });
+      const where = { adapter, seconds, started, commit };
+      const known = Object.entries(where).filter(([, value]) => value !== undefined);
+      this.#failed.set(cell, { reason: failed ?? "unknown", ...Object.fromEntries(known) });
     }
   }
 
@@ -65,7 +73,7 @@ function failedRow(
   { card, tasks }: ModelCells,
   configuration: SweepConfiguration,
   cell: Cell,
-  { reason, adapter = "" }: Failure,
+  { reason, adapter = "", ...run }: Failure,
 ): Row {
   const { task, template, length, depth, load, seed } = cell;
   const { metric } = tasks.get(taskKey(cell))!;
@@ -90,6 +98,7 @@ function failedRow(
     metric: FAILED,
     value: 1,
     reason,
+    ...run,
     adapter,
     version: VERSION,
   };

@@ -28,7 +28,10 @@ export const COLUMNS = [
   "replies_empty",
   "begin_token",
   "reason",
+  "seconds",
+  "started",
   "adapter",
+  "commit",
   "version",
 ] as const;
 
@@ -43,7 +46,9 @@ const TEXTS = [
   "distance",
   "metric",
   "reason",
+  "started",
   "adapter",
+  "commit",
   "version",
 ] as const;
 const OPTIONAL = [
@@ -63,6 +68,9 @@ const OPTIONAL = [
   "replies_empty",
   "begin_token",
   "reason",
+  "seconds",
+  "started",
+  "commit",
 ] as const;
 
 /** Whether a column holds text. */
@@ -147,8 +155,14 @@ export interface Row {
   readonly begin_token?: number;
   /** Why a cell has no result. */
   readonly reason?: string;
+  /** How long its cell took, what was done once for the length or the model included. */
+  readonly seconds?: number;
+  /** When its cell was begun: ISO 8601, UTC. */
+  readonly started?: string;
   /** What it ran on. */
   readonly adapter: string;
+  /** The commit of Lengthwise, where it ran from a repository. */
+  readonly commit?: string;
   /** The version of Lengthwise. */
   readonly version: string;
 }

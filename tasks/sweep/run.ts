@@ -3,16 +3,18 @@ import { DeviceLostError } from "../../kernels/gpu/mod.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { messageOf, reasonOf } from "../errors.ts";
+import { commitHere } from "../commit.ts";
 import { fingerprintPath } from "../fingerprint.ts";
 import { VERSION } from "../version.ts";
-import { CellRunner } from "./cell_runner.ts";
+import { CellRunner, type SequenceCost } from "./cell_runner.ts";
 import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
-import { checkConfiguration, hashOf, type SweepConfiguration } from "./configuration.ts";
+import { Clock } from "./clock.ts";
+import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import { Outcomes } from "./outcomes.ts";
-import { formatRows, type Row } from "./rows.ts";
+import { formatRows, round, type Row } from "./rows.ts";
 import { type Shard, takeShard } from "./shards.ts";
 
 /** The results' file in a results folder. */
@@ -52,6 +54,13 @@ export interface SweepOptions {
   readonly now?: AbortSignal;
   /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
   readonly onDamage?: (lines: readonly number[]) => void;
+  /** Stops the sweep after the cell in which so many minutes have passed. */
+  readonly minutes?: number;
+  /**
+   * Called with the rows of `sweep.csv` once they are written: after each round of seeds, and within
+   * a long one about once a minute.
+   */
+  readonly onResults?: (table: readonly Row[]) => Promise<void> | void;
   /** Called before and after each cell. */
   readonly onProgress?: (progress: SweepProgress) => void;
 }
@@ -78,11 +87,15 @@ export interface SweepResult {
   readonly resumed: number;
   /** Whether it was stopped before its end. */
   readonly stopped: boolean;
+  /** Whether that was as its time was up. */
+  readonly timeIsUp: boolean;
 }
 
 /**
  * Runs every cell of a sweep that its folder's journal does not hold yet, and writes `sweep.csv`.
- * A cell that fails is noted, and the rest goes on; `resume` tries it again.
+ * Cells run in rounds, one seed over the whole grid before the next, so that a sweep that is stopped
+ * is a whole picture with fewer samples. A cell that fails is noted, and the rest goes on; `resume`
+ * tries it again.
  *
  * @throws {Error} where the configuration does not fit the models, there is no adapter, the folder
  * cannot be written or is deleted meanwhile, or the GPU is lost; the cells before are in the journal.
@@ -109,14 +122,21 @@ export async function runSweep(
   const outcomes = new Outcomes(journal.entries);
   const resumed = grid.flatMap(({ cells }) => cells)
     .filter((cell) => outcomes.finished.has(cellKey(cell)));
-  const failed: FailedCell[] = [];
-  const clock = new Clock(grid, outcomes.finished);
-  const run: Run = { configuration, source, options, journal, outcomes, failed, clock };
+  const run: Run = {
+    configuration,
+    source,
+    options,
+    grid,
+    journal,
+    outcomes,
+    failed: new Map(),
+    costs: new Map(),
+    clock: new Clock(grid, configuration, outcomes.finished),
+    until: performance.now() + 60_000 * (options.minutes ?? Infinity),
+    saves: new Saves(),
+  };
   try {
-    for (const model of grid) {
-      if (options.signal?.aborted) break;
-      await runModel(run, model);
-    }
+    await runRounds(run);
   } catch (error) {
     // The first error is the cause: a folder that is gone cannot hold the CSV either.
     await writeResults(options.out, outcomes.table(grid, configuration)).catch(() => {});
@@ -124,14 +144,18 @@ export async function runSweep(
   }
   const table = outcomes.table(grid, configuration);
   await writeResults(options.out, table);
-  const { total } = clock;
+  const { total } = run.clock.state();
+  const stopped = outcomes.finished.size + run.failed.size < total;
   return {
     rows: outcomes.rows(grid),
     table,
-    failed,
+    failed: grid.flatMap(({ cells }) =>
+      cells.flatMap((cell) => run.failed.get(cellKey(cell)) ?? [])
+    ),
     total,
     resumed: resumed.length,
-    stopped: outcomes.finished.size + failed.length < total,
+    stopped,
+    timeIsUp: stopped && options.signal?.aborted !== true,
   };
 }
 
@@ -157,113 +181,185 @@ interface Run {
   readonly configuration: SweepConfiguration;
   readonly source: SubjectSource;
   readonly options: SweepOptions;
+  readonly grid: readonly ModelCells[];
   readonly journal: Journal;
   readonly outcomes: Outcomes;
-  /** Cells that failed in this run. */
-  readonly failed: FailedCell[];
+  /** Cells that failed in this run, by {@linkcode cellKey}. */
+  readonly failed: Map<string, FailedCell>;
+  /** What one sequence costs each model, by length. */
+  readonly costs: Map<string, Map<number, SequenceCost>>;
   readonly clock: Clock;
+  /** When its time is up. */
+  readonly until: number;
+  readonly saves: Saves;
 }
 
-async function runModel(run: Run, { card, tasks, cells }: ModelCells): Promise<void> {
-  const { configuration, source, options, journal, outcomes, failed, clock } = run;
-  const { signal, now, onProgress } = options;
-  const left = cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));
-  if (left.length === 0) return;
-  const adapter = await source.adapter();
-  const note = async (cell: Cell, outcome: { rows: Row[] } | { failed: string }) => {
-    const entry: JournalEntry = {
-      cell: cellKey(cell),
-      ...outcome,
-      ...("failed" in outcome ? { adapter } : {}),
-    };
-    await journal.append(entry);
-    outcomes.add(entry);
-    if ("failed" in outcome) failed.push({ cell, reason: outcome.failed });
-    clock.finish(cell);
-    onProgress?.({ cell, ...clock.progress(), ...outcome });
-  };
+/** A model that is loaded. */
+interface OpenModel {
+  readonly card: SubjectCard;
+  readonly subject: Subject & AsyncDisposable;
+}
 
-  onProgress?.({ cell: left[0], ...clock.progress() });
-  let subject: Subject & AsyncDisposable;
+/** Runs one seed over the whole grid before the next. */
+async function runRounds(run: Run): Promise<void> {
+  let open: OpenModel | undefined;
   try {
-    subject = await source.open(card, { signal });
-  } catch (error) {
-    if (isStop(error, signal)) return;
-    if (error instanceof DeviceLostError) throw error;
-    for (const cell of left) await note(cell, { failed: messageOf(error) });
-    return;
-  }
-  try {
-    const runner = new CellRunner(subject, configuration, adapter, now);
-    for (const cell of left) {
-      if (signal?.aborted) return;
-      await journal.check();
-      onProgress?.({ cell, ...clock.progress() });
-      clock.start();
-      let outcome: { rows: Row[] } | { failed: string };
-      try {
-        outcome = { rows: await runner.run(cell, tasks.get(taskKey(cell))!) };
-      } catch (error) {
-        if (isStop(error, now)) return;
-        if (error instanceof DeviceLostError) throw error;
-        outcome = { failed: messageOf(error) };
+    const rounds = roundsOf(run);
+    for (const [i, round] of rounds.entries()) {
+      for (const model of round) {
+        if (isOver(run)) return;
+        if (model.cells.every((cell) => run.failed.has(cellKey(cell)))) continue; // it did not load
+        if (open?.card !== model.card) { // with one model alone, it stays
+          await open?.subject[Symbol.asyncDispose]();
+          open = undefined;
+          open = await openModel(run, model);
+        }
+        if (open !== undefined) await runModel(run, model, open.subject);
       }
-      await note(cell, outcome);
+      if (i + 1 < rounds.length) await save(run, true); // behind the last, the end writes
     }
   } finally {
-    await subject[Symbol.asyncDispose]();
+    await open?.subject[Symbol.asyncDispose]();
   }
+}
+
+/** The cells that are left, by rounds: the first seed of each task, then the second, … */
+function roundsOf({ grid, configuration, outcomes }: Run): ModelCells[][] {
+  const roundOf = ({ task, seed }: Cell): number =>
+    Math.max(0, gridOf(configuration, task).seeds.indexOf(seed)); // others choose a learning rate
+  const rounds: ModelCells[][] = [];
+  for (const model of grid) {
+    const left = model.cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));
+    for (const [round, cells] of Map.groupBy(left, roundOf)) {
+      (rounds[round] ??= []).push({ ...model, cells });
+    }
+  }
+  return rounds.filter((round) => round !== undefined);
+}
+
+/** Whether a sweep was told to stop, or its time is up. */
+function isOver({ options, until }: Run): boolean {
+  return options.signal?.aborted === true || performance.now() >= until;
+}
+
+/** Loads a model; where that fails, none of its cells has a result. */
+async function openModel(run: Run, { card, cells }: ModelCells): Promise<OpenModel | undefined> {
+  const { grid, source, options: { signal, onProgress }, outcomes, failed, clock } = run;
+  onProgress?.({ cell: cells[0], ...clock.state() });
+  try {
+    return { card, subject: await source.open(card, { signal }) };
+  } catch (error) {
+    if (isStop(error, signal)) return undefined;
+    if (error instanceof DeviceLostError) throw error;
+    for (const cell of grid.find((model) => model.card === card)!.cells) {
+      const key = cellKey(cell);
+      if (outcomes.finished.has(key) || failed.has(key)) continue;
+      await note(run, cell, { failed: messageOf(error) });
+    }
+    return undefined;
+  }
+}
+
+/** Runs a model's cells of a round. */
+async function runModel(
+  run: Run,
+  { card, tasks, cells }: ModelCells,
+  subject: Subject,
+): Promise<void> {
+  const { configuration, source, options: { now, onProgress }, journal, failed, clock } = run;
+  const costs = run.costs.get(card.name) ?? new Map<number, SequenceCost>();
+  run.costs.set(card.name, costs);
+  const adapter = await source.adapter();
+  const runner = new CellRunner(subject, configuration, { adapter, costs, signal: now });
+  for (const cell of cells) {
+    if (failed.has(cellKey(cell))) continue;
+    if (isOver(run)) return;
+    await journal.check();
+    onProgress?.({ cell, ...clock.state() });
+    clock.start();
+    const started = new Date();
+    let outcome: { rows: Row[] } | { failed: string };
+    try {
+      outcome = { rows: await runner.run(cell, tasks.get(taskKey(cell))!) };
+    } catch (error) {
+      if (isStop(error, now)) return;
+      if (error instanceof DeviceLostError) throw error;
+      outcome = { failed: messageOf(error) };
+    }
+    const commit = await commitHere();
+    await note(run, cell, outcome, {
+      seconds: round((Date.now() - started.getTime()) / 1000),
+      started: started.toISOString(),
+      ...(commit === undefined ? {} : { commit }),
+    });
+    await save(run, false);
+  }
+}
+
+/** Notes what became of a cell, on the disk first. */
+async function note(
+  { source, options, journal, outcomes, failed, clock }: Run,
+  cell: Cell,
+  outcome: { rows: Row[] } | { failed: string },
+  when: Pick<JournalEntry, "seconds" | "started" | "commit"> = {},
+): Promise<void> {
+  const isFailure = "failed" in outcome;
+  const key = cellKey(cell);
+  const entry: JournalEntry = {
+    cell: key,
+    ...outcome,
+    ...when,
+    ...(isFailure ? { adapter: await source.adapter() } : {}),
+  };
+  await journal.append(entry);
+  outcomes.add(entry);
+  if (isFailure) failed.set(key, { cell, reason: outcome.failed });
+  clock.finish(cell, isFailure);
+  options.onProgress?.({ cell, ...clock.state(), ...outcome });
+}
+
+/** How long apart results are written within a round. */
+const SAVE_MILLISECONDS = 60_000;
+/** What takes less than that is written without a thought; what takes longer, so much of the time. */
+const QUICK_MILLISECONDS = 1000;
+const SAVE_SHARE = 0.05;
+
+/** When results were written last, and how long that took. */
+class Saves {
+  #last = performance.now();
+  #took = 0;
+
+  /** Whether it is time again; the end of a round need not wait for the minute. */
+  isDue(roundEnded: boolean): boolean {
+    const wait = this.#took < QUICK_MILLISECONDS ? 0 : this.#took / SAVE_SHARE;
+    return performance.now() - this.#last >= Math.max(roundEnded ? 0 : SAVE_MILLISECONDS, wait);
+  }
+
+  /** Writes, and notes how long it took. */
+  async run(write: () => Promise<void>): Promise<void> {
+    const started = performance.now();
+    await write();
+    this.#last = performance.now();
+    this.#took = this.#last - started;
+  }
+}
+
+/** Writes what there is so far, for whoever looks at it while it runs. */
+async function save(
+  { options, outcomes, grid, configuration, saves }: Run,
+  roundEnded: boolean,
+): Promise<void> {
+  if (!saves.isDue(roundEnded)) return;
+  await saves.run(async () => {
+    const table = outcomes.table(grid, configuration);
+    await writeResults(options.out, table);
+    await options.onResults?.(table);
+  });
 }
 
 /** Whether an error is that something was ended by a signal. */
 function isStop(error: unknown, signal: AbortSignal | undefined): boolean {
   return signal !== undefined && signal.aborted && error === signal.reason;
-}
-
-/** Counts cells and guesses the time left, taking a cell's cost to grow with its tokens. */
-class Clock {
-  readonly total: number;
-  readonly #left: Map<string, Map<string, number>>;
-  #spent = 0;
-  #tokens = 0;
-  #started = performance.now();
-
-  constructor(grid: readonly ModelCells[], finished: ReadonlyMap<string, unknown>) {
-    this.total = grid.reduce((sum, { cells }) => sum + cells.length, 0);
-    this.#left = new Map(grid.map(({ card, cells }) => [
-      card.name,
-      new Map(
-        cells.map((cell) => [cellKey(cell), cell.length] as const)
-          .filter(([key]) => !finished.has(key)),
-      ),
-    ]));
-  }
-
-  start(): void {
-    this.#started = performance.now();
-  }
-
-  finish(cell: Cell): void {
-    this.#left.get(cell.model)!.delete(cellKey(cell));
-    const now = performance.now();
-    this.#spent += now - this.#started;
-    this.#started = now;
-    this.#tokens += cell.length;
-  }
-
-  progress(): Pick<SweepProgress, "done" | "total" | "modelsLeft" | "millisecondsLeft"> {
-    const models = [...this.#left.values()].filter(({ size }) => size > 0);
-    const cells = models.flatMap((left) => [...left.values()]);
-    return {
-      done: this.total - cells.length,
-      total: this.total,
-      modelsLeft: models.length,
-      ...(this.#tokens === 0 ? {} : {
-        millisecondsLeft: cells.reduce((sum, length) => sum + length, 0) * this.#spent /
-          this.#tokens,
-      }),
-    };
-  }
 }
 
 /**

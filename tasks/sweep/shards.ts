@@ -65,7 +65,7 @@ export function takeShard(
  * How much work a cell is, in multiplications, as far as is known before it runs: a token passes
  * each weight once, and each number of the state.
  */
-function cellCost(
+export function cellCost(
   { parameters, stateBytes }: SubjectCard,
   { task, length }: Cell,
   configuration: SweepConfiguration,

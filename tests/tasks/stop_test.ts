@@ -57,7 +57,7 @@ Deno.test("a second Ctrl-C ends the cell that is running, with CSV and report", 
     process.kill("SIGINT");
     const { code, stderr } = await output(process);
     assertEquals(code, 130, stderr);
-    assertMatch(stderr, /stopping after this cell; press again to stop now\n+stopping now\n/);
+    assertMatch(stderr, /stopping after this cell; press again to stop now\n[^]*\nstopping now\n/);
     assertEquals(linesOf(journal).length, 2);
     assert((await Deno.stat(join(out, "report.html"))).size > 10_000);
   }));
@@ -95,4 +95,46 @@ Deno.test("SIGTERM ends a training at a checkpoint, alone and within a sweep", (
     const refused = await ending(script("tasks/main.ts", train));
     assertEquals(refused.code, 1);
     assertMatch(refused.stderr, /^error: Cannot train gla-mixture into .* with --overwrite, or/);
+  }));
+
+Deno.test("a sweep that was killed, or is running: report and merge show what its journals hold", () =>
+  inNewFolder(async (out) => {
+    const args = ["sweep", "--models", "near,far", "--tasks", "mqar", "--lengths", "64,128"]
+      .concat(["--seeds", Array.from({ length: 40 }, (_, seed) => seed).join()]);
+    const process = script(ORACLE, [...args, "--out", out], { ORACLE_MILLISECONDS: "400" }).spawn();
+    const journal = join(out, "journal.jsonl");
+    await until("three cells", 60, () => linesOf(journal).length >= 4);
+    const page = join(out, "report.html");
+    const running = await ending(script(ORACLE, ["report", out]));
+    assertEquals(running.code, 0, running.stderr);
+    assertStringIncludes(await Deno.readTextFile(page), "mqar");
+    process.kill("SIGKILL");
+    await Promise.all([process.stdout.cancel(), process.stderr.cancel(), process.status]);
+    const killed = await ending(script(ORACLE, ["report", out]));
+    assertEquals(killed.code, 0, killed.stderr);
+    const merged = await ending(script(ORACLE, ["merge", out]));
+    assertEquals(merged.code, 1);
+    assertMatch(merged.stderr, /of 160 cells are missing/);
+    const rows = parseRows(await Deno.readTextFile(join(out, "sweep.csv")), "sweep.csv");
+    assertEquals(new Set(rows.map(({ seed }) => seed)).has(0), true);
+    // Of shards nobody has merged, too.
+    const shard = ["--out", `${out}-shards`, "--shard", "0/2"];
+    assertEquals((await ending(script(ORACLE, [...args, ...shard]))).code, 0);
+    const shown = await ending(script(ORACLE, ["report", `${out}-shards`]));
+    assertEquals(shown.code, 0, shown.stderr);
+  }));
+
+Deno.test("sweep --minutes: as many samples as were asked until then, and exit code 0", () =>
+  inNewFolder(async (out) => {
+    const args = ["sweep", "--models", "near", "--tasks", "mqar", "--lengths", "64", "--out", out];
+    const { code, stdout, stderr } = await ending(
+      script(ORACLE, [...args, "--minutes", "0.001"], { ORACLE_MILLISECONDS: "200" }),
+    );
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stdout, `the time is up: --resume --out ${out} goes on`);
+    const wrong = await ending(script(ORACLE, [...args, "--minutes", "0"]));
+    assertMatch(
+      wrong.stderr,
+      /^error: --minutes takes numbers greater than 0: current value is 0\n$/,
+    );
   }));

@@ -10,12 +10,17 @@ import {
   type Row,
   runSweep,
   score,
+  type SubjectCard,
   type SweepConfiguration,
   type SweepProgress,
+  type Task,
   tokensOf,
   wilson,
 } from "../../tasks/mod.ts";
+import { commitOf } from "../../tasks/commit.ts";
+import { Clock } from "../../tasks/sweep/clock.ts";
 import { readJournal } from "../../tasks/sweep/journal.ts";
+import { withoutCosts } from "./example_rows.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
 import { inNewFolder } from "../testing.ts";
 
@@ -55,7 +60,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     assertEquals(
       csv.split("\r\n")[0],
-      "model,family,parameters,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,replies_empty,begin_token,reason,adapter,version",
+      "model,family,parameters,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,replies_empty,begin_token,reason,seconds,started,adapter,commit,version",
     );
     assertEquals(csv.split("\r\n")[0], COLUMNS.join());
     assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));
@@ -126,6 +131,132 @@ Deno.test("a task may have a grid of its own in part; the short lengths come fir
       "there must be at least one seed",
     );
   }));
+
+Deno.test("cells run in rounds: one seed of every model and task before the next", () =>
+  inNewFolder(async (out) => {
+    const opened: string[] = [];
+    const asked: string[] = [];
+    const subjects = [
+      windowOracle("near", 32, ["mqar", "passkey"]),
+      windowOracle("far", 4096, ["induction"]),
+    ];
+    const source = oracles(subjects, ({ name }) => opened.push(name));
+    const grids = { passkey: { seeds: [9, 4, 1] } };
+    const configuration = { ...SMALL, grids, lengths: [64, 128], seeds: [3, 1] };
+    const saved: number[] = [];
+    const { rows, total } = await runSweep(configuration, source, {
+      out,
+      onProgress: ({ cell, rows }) =>
+        rows && asked.push(`${cell.task} ${cell.length} ${cell.seed}`),
+      onResults: (table) => void saved.push(new Set(table.map(({ model }) => model)).size),
+    });
+    assertEquals(asked, [
+      ...["mqar 64 3", "passkey 64 9", "mqar 128 3", "passkey 128 9"],
+      ...["induction 64 3", "induction 128 3"],
+      ...["mqar 64 1", "passkey 64 4", "mqar 128 1", "passkey 128 4"],
+      ...["induction 64 1", "induction 128 1"],
+      ...["passkey 64 1", "passkey 128 1"],
+    ]);
+    assertEquals(total, asked.length);
+    assertEquals(saved, [2, 2], "results are written after the first and the second round");
+    assertEquals(opened, ["near", "far", "near", "far", "near"]);
+    const again = await runSweep(configuration, oracles(subjects), { out, resume: true });
+    assertEquals(
+      rows.map(({ task }) => task),
+      again.rows.map(({ task }) => task),
+      "as the grid is",
+    );
+    // One model alone is loaded once.
+    opened.length = 0;
+    const alone = { ...configuration, models: ["near"] };
+    await runSweep(alone, source, { out: `${out}-alone` });
+    assertEquals(opened, ["near"]);
+  }));
+
+Deno.test("a sweep says when its cells were begun and how long they took, and stops when its time is up", () =>
+  inNewFolder(async (out) => {
+    const before = Date.now();
+    const source = oracles([windowOracle("near", 32, ["passkey"], { milliseconds: 120 })]);
+    const { stopped, rows, failed, total } = await runSweep(SMALL, source, {
+      out,
+      minutes: 0.4 / 60,
+    });
+    assert(stopped && failed.length === 0 && rows.length > 0);
+    const left = await runSweep(SMALL, source, { out, resume: true });
+    assert(
+      left.resumed >= 2 && left.resumed < total && !left.stopped,
+      `${left.resumed} of ${total}`,
+    );
+    const csv = parseRows(await Deno.readTextFile(join(out, "sweep.csv")), "sweep.csv");
+    for (const { seconds, started, commit } of csv) {
+      assert(seconds! >= 0.12 && seconds! < 60, `${seconds} s`);
+      assert(Date.parse(started!) >= before && Date.parse(started!) <= Date.now(), started);
+      assert(commit === undefined || /^[0-9a-f]{12}$/.test(commit), commit);
+    }
+  }));
+
+Deno.test("the time that is left is told by cells of the kind that were run", () => {
+  const task = { metric: "accuracy" } as Task;
+  const card = { name: "m", parameters: 1000 } as SubjectCard;
+  const cells = [64, 256, 1024, 4096].flatMap((length) =>
+    [0, 1, 2].map((seed) => ({ model: "m", task: "t", length, seed }))
+  );
+  const grid = [{ card, tasks: new Map([["t", task]]), cells }];
+  using time = new FakeTime();
+  const clock = new Clock(grid, SMALL, new Map());
+  assertEquals(clock.state(), { done: 0, total: 12, modelsLeft: 1 });
+  // A cell takes 5 ms, and a millisecond for each 64 tokens; the first of a length 40 ms more.
+  const costOf = (length: number): number => 5 + length / 64;
+  for (const length of [64, 256, 1024, 4096]) {
+    clock.start();
+    time.tick(costOf(length) + 40);
+    clock.finish({ model: "m", task: "t", length, seed: 0 }, false);
+  }
+  for (const length of [64, 256, 1024]) {
+    clock.start();
+    time.tick(costOf(length));
+    clock.finish({ model: "m", task: "t", length, seed: 1 }, false);
+  }
+  const left = [4096, 64, 256, 1024, 4096].reduce((sum, length) => sum + costOf(length), 0);
+  const { done, millisecondsLeft } = clock.state();
+  assertEquals(done, 7);
+  // Of the longest only the first was run, with what was done once for its length.
+  assert(
+    millisecondsLeft! >= left && millisecondsLeft! <= left + 2 * 40,
+    `${millisecondsLeft} of ${left}`,
+  );
+});
+
+/** A clock that goes on when it is told. */
+class FakeTime implements Disposable {
+  readonly #now = performance.now;
+  #time = 0;
+
+  constructor() {
+    performance.now = () => this.#time;
+  }
+
+  tick(milliseconds: number): void {
+    this.#time += milliseconds;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
+  }
+}
+
+Deno.test("the commit is that of the repository, of a work tree too", async () => {
+  const folder = new URL("../../", import.meta.url).pathname;
+  const git = new Deno.Command("git", { args: ["-C", folder, "rev-parse", "HEAD"] });
+  const { success, stdout } = await git.output().catch(() => ({
+    success: false,
+    stdout: undefined,
+  }));
+  if (success) {
+    assertEquals(await commitOf(folder), new TextDecoder().decode(stdout).slice(0, 12));
+  }
+  assertEquals(await commitOf("/"), undefined);
+});
 
 Deno.test("depths and loads are axes where a task has them", () =>
   inNewFolder(async (out) => {
@@ -230,7 +361,7 @@ Deno.test("a damaged line is reported, and its cell is run again; lines without 
         if (lines === unsealed && told.length === 0) continue; // nothing tells that it was another
         assertEquals([told, resumed], [[at + 1], 5]);
         assertEquals(asked, [1, 8], "the cell and its cost alone");
-        assertEquals(JSON.parse(JSON.stringify(rows)), JSON.parse(JSON.stringify(whole.rows)));
+        assertEquals(withoutCosts(rows), withoutCosts(whole.rows));
         const { damaged: lost } = (await readJournal(out))!;
         assertEquals(lost, [at + 1]);
       }
@@ -270,7 +401,7 @@ Deno.test("a folder that is deleted or replaced under a sweep is noticed at the 
         Error,
         `${join(out, "journal.jsonl")} was deleted or replaced while the sweep was running`,
       );
-      assertEquals(asked, 2 + 1, "no cell was run for nothing");
+      assertEquals(asked, 2 + 2, "no cell was run for nothing");
       await replacing;
     });
   }
@@ -321,7 +452,7 @@ Deno.test("a lost GPU ends the sweep, with the cells before it in the CSV", () =
     await assertRejects(() => runSweep(SMALL, source, { out }), DeviceLostError);
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     const rows = parseRows(csv, "sweep.csv").filter(({ metric }) => metric === "accuracy");
-    assertEquals(rows.map(({ length }) => length), [64, 64]);
+    assertEquals(rows.map(({ length, seed }) => [length, seed]), [[64, 0]]);
   }));
 
 Deno.test("a model that does not load fails its own cells alone", () =>
