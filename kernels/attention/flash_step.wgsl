@@ -47,14 +47,16 @@ fn flash_step(
   let first = i32(chunk * CHUNK);
   let count = u32(clamp(seen - first, 0, i32(CHUNK)));
   let part = (batch * shape.heads + head) * chunks + chunk;
+  let first_row = key_row(batch, 0, key_head);
+  let next_row = shape.key_heads; // from a key's row to the next key's
+  let query_start = query_row(batch, 0, head) * HEAD;
 
   var largest = LOWEST;
   for (var i = local; i < CHUNK; i += WORKGROUP_SIZE) {
     var logit = LOWEST;
     if (i < count) {
       let at = key_position(first + i32(i), sinks, visible.low);
-      let key_start = key_row(batch, at, key_head) * HEAD;
-      let query_start = query_row(batch, 0, head) * HEAD;
+      let key_start = (first_row + u32(at) * next_row) * HEAD;
       var score = 0.0;
       for (var d = 0u; d < HEAD; d++) {
         score = dot_add(vec4f(query[query_start + d]), vec4f(key[key_start + d]), score);
@@ -83,7 +85,7 @@ fn flash_step(
     if (block + column < VALUE && share < shares) {
       for (var i = share; i < count; i += shares) {
         let at = key_position(first + i32(i), sinks, visible.low);
-        let row = key_row(batch, at, key_head);
+        let row = first_row + u32(at) * next_row;
         o = fma(vec4f(probabilities[i]), vec4f(value[row * VALUE + block + column]), o);
       }
     }
