@@ -1,5 +1,12 @@
 import { isSegmentation } from "../common/segments.ts";
-import { checkTensor, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkTensor,
+  type Gpu,
+  LOOP_ITERATIONS,
+  type Tensor,
+} from "../gpu/mod.ts";
 
 /** Rows of a block, the unit of all products and of what decays. */
 export const BLOCK = 4;
@@ -106,6 +113,13 @@ export function planChunks(
   conditions: Conditions,
   defaultScale: number,
 ): Plan {
+  // Their values are checked below, with what each depends on.
+  checkOptions(op, options, {
+    scale: anything,
+    chunkSize: anything,
+    workspaceBytes: anything,
+    segments: anything,
+  });
   const { scale = defaultScale, chunkSize = TILE, segments } = options;
   const { workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
   const [batch, time, heads, valueDim] = value.shape;

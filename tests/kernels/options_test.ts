@@ -63,8 +63,6 @@ interface Row {
   readonly bad: Readonly<Record<string, readonly unknown[]>>;
   /** Options that cannot be left out. */
   readonly needed?: readonly string[];
-  /** Whether an unknown name is passed over. */
-  readonly lenient?: boolean;
 }
 
 // deno-lint-ignore no-explicit-any
@@ -179,39 +177,33 @@ const OPS: Record<string, Row> = {
     call: (gpu, options) => deltaRule(gpu, beta(gpu), options),
     good: { scale: 2, chunkSize: 16 },
     bad: DELTA,
-    lenient: true,
   },
   deltaRuleBackward: {
     call: (gpu, options) =>
       deltaRuleBackward(gpu, { ...beta(gpu), outputGradient: rows(gpu, B, T, H, D) }, options),
     good: { scale: 2 },
     bad: DELTA,
-    lenient: true,
   },
   deltaRuleStep: {
     call: (gpu, options) => deltaRuleStep(gpu, { ...beta(gpu, 1), state: state(gpu) }, options),
     good: { scale: 2 },
     bad: { scale: DELTA.scale },
-    lenient: true,
   },
   rwkv7: {
     call: (gpu, options) => rwkv7(gpu, receptance(gpu), options),
     good: { scale: 2 },
     bad: DELTA,
-    lenient: true,
   },
   rwkv7Backward: {
     call: (gpu, options) =>
       rwkv7Backward(gpu, { ...receptance(gpu), outputGradient: rows(gpu, B, T, H, D) }, options),
     good: { scale: 2 },
     bad: DELTA,
-    lenient: true,
   },
   rwkv7Step: {
     call: (gpu, options) => rwkv7Step(gpu, { ...receptance(gpu, 1), state: state(gpu) }, options),
     good: { scale: 2 },
     bad: { scale: DELTA.scale },
-    lenient: true,
   },
   scan: {
     call: (gpu, options) => scan(gpu, wide(gpu, "decay", "input"), options),
@@ -436,7 +428,7 @@ const OPS: Record<string, Row> = {
   },
 };
 
-for (const [op, { call, good, bad, needed = [], lenient = false }] of Object.entries(OPS)) {
+for (const [op, { call, good, bad, needed = [] }] of Object.entries(OPS)) {
   Deno.test(`${op}() checks its options by name and range`, async () => {
     const gpu = await testGpu();
     call(gpu, good);
@@ -455,7 +447,7 @@ for (const [op, { call, good, bad, needed = [], lenient = false }] of Object.ent
       if (!needed.includes(name)) call(gpu, { ...good, [name]: undefined });
       else assertThrows(() => call(gpu, { ...good, [name]: undefined }), RangeError, name);
     }
-    for (const unknown of lenient ? [] : [`${Object.keys(bad)[0]}s`, "lanes", "OFFSET_"]) {
+    for (const unknown of [`${Object.keys(bad)[0]}s`, "lanes", "OFFSET_"]) {
       assertThrows(
         () => call(gpu, { ...good, [unknown]: 1 }),
         RangeError,
