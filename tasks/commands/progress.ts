@@ -27,19 +27,32 @@ export function standardOutput(): Screen {
 
 function screenOf(stream: typeof Deno.stdout | typeof Deno.stderr): Screen {
   const encoder = new TextEncoder();
+  const isTerminal = stream.isTerminal();
   return {
-    ...(stream.isTerminal() ? { columns: Deno.consoleSize().columns } : {}),
+    get columns(): number | undefined {
+      return isTerminal ? Deno.consoleSize().columns : undefined;
+    },
     write: (text) => {
       stream.writeSync(encoder.encode(text));
     },
   };
 }
 
-/** A live line on a terminal; in a log, a line for each length that is done. */
+/** How often the live line is drawn while a cell runs, and what turns in it then. */
+const TURN_MILLISECONDS = 250;
+const TURNS = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"] as const;
+
+/**
+ * A line for each length that is done in a round; on a terminal they scroll by above a live line, in
+ * which something moves while a cell runs.
+ */
 export class ProgressView {
   readonly #screen: Screen;
   #group: { cell: Cell; rows: Row[] } | undefined;
   #last: SweepProgress | undefined;
+  #drawn = 0;
+  #turn = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Shows progress on a screen. */
   constructor(screen: Screen) {
@@ -56,38 +69,65 @@ export class ProgressView {
       this.#group.rows.push(...rows);
     }
     if (failed !== undefined) {
-      this.#clear();
       const what = `${cell.model} ${cell.task} ${cell.length}`;
-      this.#screen.write(`failed: ${visible(what)}: ${visibleText(failed)}\n`);
+      this.#writeLine(`failed: ${visible(what)}: ${visibleText(failed)}`);
     }
-    if (this.#screen.columns !== undefined) {
-      this.#screen.write(`\r\x1b[K${liveLine(progress, this.#screen.columns - 1)}`);
+    this.#draw();
+    if (this.#screen.columns !== undefined && this.#timer === undefined) {
+      this.#timer = setInterval(() => {
+        this.#turn++;
+        this.#draw();
+      }, TURN_MILLISECONDS);
     }
   }
 
   /** Takes the live line away. */
   close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
     if (this.#group) this.#closeGroup();
     this.#clear();
   }
 
+  #draw(): void {
+    const { columns } = this.#screen;
+    if (columns === undefined || this.#last === undefined) return;
+    const line = liveLine(this.#last, columns - 1, TURNS[this.#turn % TURNS.length]);
+    this.#screen.write(`${this.#erasing(columns)}${line}`);
+    this.#drawn = line.length;
+  }
+
   #clear(): void {
-    if (this.#screen.columns !== undefined) this.#screen.write("\r\x1b[K");
+    const { columns } = this.#screen;
+    if (columns === undefined) return;
+    this.#screen.write(this.#erasing(columns));
+    this.#drawn = 0;
+  }
+
+  /** What takes the live line away, of which a narrower screen has made several. */
+  #erasing(columns: number): string {
+    const above = Math.ceil(this.#drawn / columns) - 1;
+    return above > 0 ? `\x1b[${above}A\r\x1b[J` : "\r\x1b[K";
+  }
+
+  #writeLine(line: string): void {
+    this.#clear();
+    this.#screen.write(`${line}\n`);
   }
 
   #closeGroup(): void {
     const { cell, rows } = this.#group!;
     this.#group = undefined;
-    if (this.#screen.columns !== undefined || this.#last === undefined) return;
+    if (this.#last === undefined) return;
     const main = rows.filter(({ metric }) => metric === "accuracy" || metric === "perplexity");
     if (main.length === 0) return;
     const { value, low, high } = pool(main);
     const interval = Number.isNaN(low) ? "" : ` [${low.toPrecision(3)}, ${high.toPrecision(3)}]`;
     const { done, total, modelsLeft, millisecondsLeft } = this.#last;
-    this.#screen.write(
+    this.#writeLine(
       `[${done}/${total}] ${visible(cell.model)} ${cell.task} ${cell.length}: ${main[0].metric} ${
         value.toPrecision(3)
-      }${interval}; ${modelsAndTime(modelsLeft, millisecondsLeft)}\n`,
+      }${interval}; ${modelsAndTime(modelsLeft, millisecondsLeft)}`,
     );
   }
 }
@@ -162,9 +202,9 @@ function groupOf({ model, task, length }: Cell): string {
   return JSON.stringify([model, task, length]);
 }
 
-function liveLine(progress: SweepProgress, columns: number): string {
+function liveLine(progress: SweepProgress, columns: number, turn: string): string {
   const { cell, done, total, modelsLeft, millisecondsLeft } = progress;
-  const right = ` ${done}/${total} · ${
+  const right = ` ${turn} ${done}/${total} · ${
     visible(cell.model)
   } · ${cell.task} · ${cell.length} tokens · ${modelsAndTime(modelsLeft, millisecondsLeft)}`;
   return bar(done, total, right, columns);

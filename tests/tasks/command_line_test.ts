@@ -337,6 +337,34 @@ Deno.test("on a terminal, progress is one line that fits it", () => {
   }
 });
 
+Deno.test("on a terminal, results scroll by above the live line, and a narrower one leaves no remains", () => {
+  let written = "";
+  let columns = 120;
+  const view = new ProgressView({
+    get columns() {
+      return columns;
+    },
+    write: (text) => written += text,
+  });
+  const cell = { model: "mamba2-attention", task: "selective-copying", length: 2048, seed: 0 };
+  const rows = exampleRows().slice(0, 1);
+  view.show({ cell, done: 30, total: 60, modelsLeft: 3 });
+  view.show({ cell, rows, done: 31, total: 60, modelsLeft: 3 });
+  written = "";
+  view.show({ cell: { ...cell, length: 4096 }, done: 31, total: 60, modelsLeft: 3 });
+  const [above, live] = written.split("\n");
+  assert(
+    above.startsWith("\r\x1b[K[31/60] mamba2-attention selective-copying 2048: accuracy "),
+    above,
+  );
+  assert(live.startsWith("\r\x1b[K█") && live.includes("4096 tokens"), live);
+  columns = 50; // the line that was drawn takes three now
+  written = "";
+  view.show({ cell, done: 32, total: 60, modelsLeft: 3 });
+  assert(written.startsWith("\x1b[2A\r\x1b[J"), JSON.stringify(written));
+  view.close();
+});
+
 Deno.test("the table is aligned, and its mean over the tasks that all were asked", () => {
   const table = resultsTable(exampleRows());
   const blocks = table.split("\n\n").map((block) => block.split("\n"));

@@ -88,9 +88,10 @@ export function exampleRows(): Row[] {
   return rows;
 }
 
-/** Rows but for what they cost and when, as the CSV has them: without what is undefined. */
+/** Rows but for what they cost, and when and from where they ran, as the CSV has them. */
 export function withoutCosts(rows: readonly Row[]): unknown[] {
-  return rows.map((
-    { prefill_ms: _, step_ms: __, peak_bytes: ___, seconds: ____, started: _____, ...row },
-  ) => JSON.parse(JSON.stringify(row)));
+  const costs = new Set(["prefill_ms", "step_ms", "peak_bytes", "seconds", "started", "commit"]);
+  return rows.map((row) =>
+    JSON.parse(JSON.stringify(row, (key, value) => costs.has(key) ? undefined : value))
+  );
 }
