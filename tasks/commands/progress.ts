@@ -124,10 +124,14 @@ export class ProgressView {
     const { value, low, high } = pool(main);
     const interval = Number.isNaN(low) ? "" : ` [${low.toPrecision(3)}, ${high.toPrecision(3)}]`;
     const { done, total, modelsLeft, millisecondsLeft } = this.#last;
+    const result = `[${done}/${total}] ${visible(cell.model)} ${cell.task} ${cell.length}: ${
+      main[0].metric
+    } ${value.toPrecision(3)}${interval}`;
+    // The live line says what is left.
     this.#writeLine(
-      `[${done}/${total}] ${visible(cell.model)} ${cell.task} ${cell.length}: ${main[0].metric} ${
-        value.toPrecision(3)
-      }${interval}; ${modelsAndTime(modelsLeft, millisecondsLeft)}`,
+      this.#screen.columns === undefined
+        ? `${result}; ${modelsAndTime(modelsLeft, millisecondsLeft)}`
+        : result,
     );
   }
 }
