@@ -551,10 +551,10 @@ testKernel("attention refuses what does not fit", async () => {
     "the number of key heads must divide that of query heads, 4: current number is 3",
   );
   refuses({ value: tensor(1, 4, 2, 300) }, {}, "valueDim must be from 1 to 256");
-  refuses({}, { window: 0 }, "window must be an integer from 1");
+  refuses({}, { window: 0 }, "window must be a positive integer");
   refuses({}, { window: 2, causal: false }, "a window is causal: leave out causal: false");
   refuses({}, { keyLength: 5 }, "keyLength must be an integer from 0 to 4");
-  refuses({}, { softCap: 0 }, "softCap must be greater than 0: current value is 0");
+  refuses({}, { softCap: 0 }, "softCap must be a finite number greater than 0: current value is 0");
   refuses({}, { alibiSlopes: tensor(3) }, "alibiSlopes must have shape [4]");
   refuses({}, { segments: [0, 3] }, "segments must ascend from 0 to 4: current segments are [0,3]");
   refuses({}, { segments: [0, 3, 2, 4] }, "segments must ascend from 0 to 4");
