@@ -3,6 +3,7 @@
 // derivative but for relu's.
 
 import package::common::exponential::exponential_quad;
+import package::common::hyperbolic_tangent::hyperbolic_tangent_quad;
 
 override KIND: u32 = 0u; // in the order of ACTIVATION_KINDS
 
@@ -19,15 +20,6 @@ fn relu4(x: vec4f) -> vec4f {
 fn sigmoid4(x: vec4f) -> vec4f {
   let e = exponential_quad(-abs(x));
   return select(e, vec4f(1.0), x >= vec4f(0.0)) / (1.0 + e);
-}
-
-// Near 0 the polynomial of Cephes' tanhf; elsewhere 1 - 2 / (exponential_quad(2 |x|) + 1).
-fn tanh4(x: vec4f) -> vec4f {
-  let z = x * x;
-  let near = x + x * z * ((((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z +
-    1.33314422036e-1) * z - 3.33332819422e-1);
-  let far = sign(x) * (1.0 - 2.0 / (exponential_quad(2.0 * min(abs(x), vec4f(10.0))) + 1.0));
-  return select(near, far, abs(x) >= vec4f(0.625));
 }
 
 // log(1 + exponential_quad(-|x|)) as 2 atanh(s) with s = e / (2 + e) <= 1/3: keeps its digits where e is tiny.
@@ -65,7 +57,7 @@ fn activate(x: vec4f) -> vec4f {
       return sigmoid4(x);
     }
     case 4u: { // tanh
-      return tanh4(x);
+      return hyperbolic_tangent_quad(x);
     }
     case 5u: { // softplus
       return max(x, vec4f(0.0)) + log1p_exp4(x);

@@ -2,6 +2,7 @@
 // that the backward ones meet the very logits of the forward one.
 
 import package::attention::problem::shape;
+import package::common::hyperbolic_tangent::hyperbolic_tangent;
 import package::common::numbers::{exp_of, is_nan, log_of};
 
 const BLOCK: u32 = 8u; // vec4s of a row whose products are summed before they join the others
@@ -17,11 +18,11 @@ fn ends_block(d: u32, vectors: u32) -> bool {
   return d % BLOCK == BLOCK - 1u || d == vectors - 1u;
 }
 
-// c * tanh(score / c), the argument held where no exponential in tanh overflows. A NaN stays one.
+// c * tanh(score / c). A NaN stays one.
 fn cap(score: f32) -> f32 {
   @if(CAPPED) {
-    let ratio = clamp(score / shape.soft_cap, -15.0, 15.0);
-    return select(shape.soft_cap * tanh(ratio), score, is_nan(score));
+    let capped = shape.soft_cap * hyperbolic_tangent(score / shape.soft_cap);
+    return select(capped, score, is_nan(score));
   }
   @else
   return score;

@@ -1,6 +1,7 @@
 import { shaders } from "../gpu/mod.ts";
 import exponential from "./exponential.wgsl" with { type: "text" };
 import folded from "./folded.wgsl" with { type: "text" };
+import hyperbolic_tangent from "./hyperbolic_tangent.wgsl" with { type: "text" };
 import lanes from "./lanes.wgsl" with { type: "text" };
 import numbers from "./numbers.wgsl" with { type: "text" };
 import resize_rows from "./resize_rows.wgsl" with { type: "text" };
@@ -10,6 +11,7 @@ import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 export const COMMON = shaders("common", {
   exponential,
   folded,
+  hyperbolic_tangent,
   lanes,
   numbers,
   resize_rows,

@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { workBackward, workForward } from "./chunked.ts";
 import {
   cloneOrZeros,
@@ -185,6 +193,7 @@ function recurrent(
   inputs: DeltaRuleInputs,
   options: { readonly scale?: number },
 ): DeltaRuleOutputs {
+  checkOptions(op, options, { scale: anything }); // no segments here: its value is checked below
   const plan = checkInputs(op, gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workTokenByToken(gpu, plan, inputs, outputs);

@@ -1,4 +1,12 @@
-import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkOptions,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import { type Inputs, workBackward, workForward } from "./chunked.ts";
 import type { DeltaRuleOutputs } from "./delta_rule.ts";
 import {
@@ -192,6 +200,7 @@ function recurrent(
   inputs: Rwkv7Inputs,
   options: { readonly scale?: number },
 ): Rwkv7Outputs {
+  checkOptions(op, options, { scale: anything }); // no segments here: its value is checked below
   const plan = checkInputs(op, gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workTokenByToken(gpu, plan, rows(inputs), outputs);

@@ -261,7 +261,11 @@ Deno.test("the load is how many keys, values, queries or hops there are", async 
   }
   const task = await make("niah_multikey_1");
   assertEquals(task.loads, { counts: "keys", default: 4 });
-  assertThrows(() => task.sample({ ...AT, load: 0 }), RangeError, "number of keys must be a whole");
+  assertThrows(
+    () => task.sample({ ...AT, load: 0 }),
+    RangeError,
+    "number of keys must be a positive integer",
+  );
 });
 
 Deno.test("a million tokens: a sample takes seconds", async () => {

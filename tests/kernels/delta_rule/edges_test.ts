@@ -157,6 +157,13 @@ for (const rule of Object.values(RULES)) {
       RangeError,
       `Cannot run ${name}Recurrent() as scale must be a finite number`,
     );
+    for (const unknown of [{ segments: [0, 2, 4] }, { chunkSize: 16 }, { chunksize: 16 }]) {
+      assertThrows(
+        () => rule.recurrent(gpu, tensors, unknown as object),
+        RangeError,
+        `Cannot run ${name}Recurrent()`,
+      );
+    }
     release(tensors);
   });
 }
