@@ -17,7 +17,7 @@ export function commitHere(): Promise<string | undefined> {
 
 let here: Promise<string | undefined> | undefined;
 
-/** The commit that is checked out in a folder; nothing where it is no repository. */
+/** The commit that is checked out in a folder; undefined if it is not a repository. */
 export async function commitOf(folder: string): Promise<string | undefined> {
   const read = (...parts: string[]): Promise<string | undefined> =>
     Deno.readTextFile(join(...parts)).then((text) => text.trim(), () => undefined);

@@ -80,7 +80,7 @@ async function readRun(folder: string, name: string): Promise<Run> {
   throw new UsageError(`Cannot read ${path}: ${csv.message}`, { cause: csv });
 }
 
-/** A run's rows with those that its journals alone hold; nothing where they hold none. */
+/** A run's rows with those that its journals alone hold; undefined if they hold none. */
 async function rowsBesides(rows: readonly Row[], folder: string): Promise<Row[] | undefined> {
   const journals = await journalsIn(folder);
   const [first] = journals;

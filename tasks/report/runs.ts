@@ -29,7 +29,7 @@ export interface ReportModel {
   readonly trainLength: number;
   /**
    * The seeds of its trainings, where it was trained here; in an older file, as many as it is the mean
-   * of, from 1 on.
+   * of, from 1 upwards.
    */
   readonly trainSeeds: readonly number[];
 }

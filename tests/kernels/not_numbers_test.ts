@@ -1,7 +1,7 @@
 /**
  * A NaN or an infinity in one element of one input, for every op and its gradients: NaN is in the results
  * where the float64 reference has it, and nowhere else. What an infinity comes to, an infinity or NaN,
- * depends on the order of sums: there a result is no number where the reference's is none.
+ * depends on the order of sums: there a result is not a number where the reference's is none.
  */
 import { assert } from "@std/assert";
 import { ACTIVATION_KINDS, type Tensor } from "../../kernels/mod.ts";

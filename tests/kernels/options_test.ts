@@ -47,7 +47,7 @@ import {
 } from "../../kernels/mod.ts";
 import { testGpu } from "../testing.ts";
 
-/** What is no number of a kind, whatever the option means. */
+/** What is not a number of a kind, whatever the option means. */
 const NO_NUMBERS = [NaN, Infinity, -Infinity, "2", null, {}];
 const NO_INTEGERS = [...NO_NUMBERS, 1.5];
 const NO_COUNTS = [...NO_INTEGERS, -1];

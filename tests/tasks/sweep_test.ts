@@ -195,7 +195,7 @@ Deno.test("a sweep says when its cells were begun and how long they took, and st
     }
   }));
 
-Deno.test("the time that is left is told by cells of the kind that were run", () => {
+Deno.test("the time that is left is estimated from cells of the kind that were run", () => {
   const task = { metric: "accuracy" } as Task;
   const card = { name: "m", parameters: 1000 } as SubjectCard;
   const cells = [64, 256, 1024, 4096].flatMap((length) =>

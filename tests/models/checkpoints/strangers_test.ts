@@ -78,7 +78,7 @@ Deno.test("a part of a head that turns goes with no scaling in Llama, as in tran
     );
   }));
 
-Deno.test("RecurrentGemma turns half a head unless told, and has no scaling, as in transformers", () =>
+Deno.test("RecurrentGemma turns half a head by default, and has no scaling, as in transformers", () =>
   inCopy("recurrent_gemma", async (folder) => {
     const rotaryDimWith = async (rope: Record<string, unknown>): Promise<number | undefined> => {
       await changeConfig(folder, ({ partial_rotary_factor: _, ...config }) => ({
