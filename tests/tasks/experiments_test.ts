@@ -6,16 +6,8 @@ import {
   SWEEPS,
   type Training,
 } from "../../tasks/mod.ts";
-import { parameterSpecifications } from "../../models/layers.ts";
-import type { ModelConfiguration } from "../../models/mod.ts";
+import { parameterCount } from "../../tasks/experiments/experiment.ts";
 import { tokensTrained } from "../../tasks/training/batch.ts";
-
-function parametersOf(model: ModelConfiguration): number {
-  return parameterSpecifications(model).reduce(
-    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
-    0,
-  );
-}
 
 function recipesOf(
   { trainings = [] }: SweepConfiguration,
@@ -42,7 +34,7 @@ Deno.test("induction-published is Mamba's: sizes, steps, batch and rates", async
     assert(model.layers.every(({ channelMixer }) => channelMixer === undefined), recipe.name);
     assertEquals(tokensTrained({ ...recipe, model, tasks }, [task], 10), 10 * 8 * 256);
   }
-  const sizes = ["rope", "mamba1"].map((name) => parametersOf(find(name).model));
+  const sizes = ["rope", "mamba1"].map((name) => parameterCount(find(name).model));
   assertEquals(sizes.map((size) => Math.round(size / 1000)), [136, 68]);
   const [layer] = find("rope").model.layers;
   assert(layer.mixer?.kind === "attention");
@@ -116,7 +108,7 @@ for (const name of ["interventions", "interventions-small"]) {
 for (const name of ["induction-small", "mqar-small"]) {
   Deno.test(`${name}: equal tokens, parameters within 5%, the best of three rates, three trainings`, () => {
     const { trainings = [] } = SWEEPS[name];
-    const counts = trainings.map(({ recipe }) => parametersOf(recipe.model));
+    const counts = trainings.map(({ recipe }) => parameterCount(recipe.model));
     const middle = (Math.max(...counts) + Math.min(...counts)) / 2;
     assert(counts.every((count) => Math.abs(count / middle - 1) <= 0.05), counts.join());
     for (const { recipe, learningRates, seeds } of trainings) {
