@@ -53,6 +53,12 @@ export function parameterSpecifications(
   ];
 }
 
+/** The number of parameters of a model. */
+export function parameterCount(configuration: ModelConfiguration): number {
+  return parameterSpecifications(configuration)
+    .reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
+}
+
 /** The mixers of a layer, those that are side by side one by one; a layer may have none. */
 export function mixersOf({ mixer }: LayerConfiguration): readonly SingleMixerConfiguration[] {
   if (mixer === undefined) return [];

@@ -1,4 +1,4 @@
-import { parameterSpecifications } from "../../models/layers.ts";
+import { parameterCount } from "../../models/layers.ts";
 import { architecture, type ArchitectureOptions, intervene } from "../../models/mod.ts";
 import type { ModelConfiguration } from "../../models/mod.ts";
 import type { Recipe } from "../training/recipe.ts";
@@ -31,12 +31,6 @@ export function variantModel(
     ? whole
     : { ...whole, layers: whole.layers.map(({ channelMixer: _, ...layer }) => layer) };
   return changes.length === 0 ? model : intervene(model, changes, { trainLength });
-}
-
-/** The number of parameters of a model. */
-export function parameterCount(model: ModelConfiguration): number {
-  return parameterSpecifications(model)
-    .reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
 }
 
 /**

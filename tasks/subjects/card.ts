@@ -1,5 +1,5 @@
 import type { ModelConfiguration } from "../../models/mod.ts";
-import { parameterSpecifications, sightOf, stateBytesOf } from "../../models/layers.ts";
+import { parameterCount, sightOf, stateBytesOf } from "../../models/layers.ts";
 import type { SubjectCard } from "../subject.ts";
 
 /** What a card says of a model that its configuration tells. */
@@ -8,10 +8,7 @@ export function describeConfiguration(
 ): Pick<SubjectCard, "family" | "parameters" | "window" | "sinks" | "reach" | "stateBytes"> {
   return {
     family: configuration.family,
-    parameters: parameterSpecifications(configuration).reduce(
-      (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
-      0,
-    ),
+    parameters: parameterCount(configuration),
     ...sightOf(configuration),
     stateBytes: stateBytesOf(configuration),
   };

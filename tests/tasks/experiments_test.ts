@@ -6,7 +6,7 @@ import {
   SWEEPS,
   type Training,
 } from "../../tasks/mod.ts";
-import { parameterCount } from "../../tasks/experiments/experiment.ts";
+import { parameterCount } from "../../models/layers.ts";
 import { tokensTrained } from "../../tasks/training/batch.ts";
 
 function recipesOf(

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
-import { matched, parameterCount, variantModel } from "../../tasks/experiments/experiment.ts";
+import { parameterCount } from "../../models/layers.ts";
+import { matched, variantModel } from "../../tasks/experiments/experiment.ts";
 import { findingLines, findingText, judgeFinding } from "../../tasks/report/finding.ts";
 import { tokensTrained } from "../../tasks/training/batch.ts";
 

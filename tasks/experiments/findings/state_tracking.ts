@@ -1,6 +1,7 @@
 import { mapMixers, type ModelConfiguration } from "../../../models/mod.ts";
 import { smallLayout } from "../../registry.ts";
-import { matched, parameterCount, variantModel } from "../experiment.ts";
+import { parameterCount } from "../../../models/layers.ts";
+import { matched, variantModel } from "../experiment.ts";
 import { type Finding, type FindingVariant, protocol } from "./finding.ts";
 
 const PARITY_LENGTH = 64;

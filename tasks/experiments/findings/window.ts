@@ -1,4 +1,5 @@
-import { matched, parameterCount, variantModel } from "../experiment.ts";
+import { parameterCount } from "../../../models/layers.ts";
+import { matched, variantModel } from "../experiment.ts";
 import { smallLayout } from "../../registry.ts";
 import { type Finding, protocol } from "./finding.ts";
 
