@@ -1,4 +1,5 @@
 import { affine, affineParameters } from "./affine.ts";
+import { didYouMean } from "./did_you_mean.ts";
 import { activation, gatedActivation, linearMap, multiply } from "./operations.ts";
 import {
   free,
@@ -74,9 +75,7 @@ export function createChannelMixer(
   const factory = CHANNEL_MIXERS[kind] as Factory | undefined;
   if (factory === undefined) {
     throw new RangeError(
-      `Cannot build a channel mixer of kind "${kind}": known kinds are ${
-        Object.keys(CHANNEL_MIXERS).join(", ")
-      }`,
+      didYouMean("channel mixer", kind, Object.keys(CHANNEL_MIXERS)),
     );
   }
   return factory(width, configuration, outputGain);

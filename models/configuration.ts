@@ -1,4 +1,5 @@
 import { CHANNEL_MIXER, type ChannelMixerConfiguration } from "./channel_mixers.ts";
+import { didYouMean } from "./did_you_mean.ts";
 import { MIXER, type MixerConfiguration } from "./mixers/registry.ts";
 import {
   exactly,
@@ -300,15 +301,13 @@ function checkOptions(name: string, options: ArchitectureOptions, layers: number
 /**
  * The configuration of a named architecture.
  *
- * @throws {RangeError} where the name is unknown, with the known ones, or an option is not one of its.
+ * @throws {RangeError} for an unknown name, or an option that the architecture does not have.
  */
 export function architecture(name: string, options: ArchitectureOptions): ModelConfiguration {
   const build = ARCHITECTURES[name];
   if (build === undefined) {
     throw new RangeError(
-      `Cannot build the architecture "${name}": known architectures are ${
-        Object.keys(ARCHITECTURES).join(", ")
-      }`,
+      didYouMean("architecture", name, Object.keys(ARCHITECTURES), "ARCHITECTURES has all"),
     );
   }
   if (options.width % 16 !== 0) {

@@ -1,4 +1,5 @@
 import type { ModelConfiguration } from "./configuration.ts";
+import { didYouMean } from "./did_you_mean.ts";
 import { mapMixers, mixersOf } from "./layers.ts";
 import type { AttentionConfiguration } from "./mixers/attention.ts";
 
@@ -116,8 +117,7 @@ export const INTERVENTION_NAMES: readonly string[] = Object.entries(INTERVENTION
  * ```
  *
  * @param changes In their order, such as `["yarn8"]` or `["window64", "sinks4"]`.
- * @throws {RangeError} for one that there is none of, listing those there are, and for a model that
- * has no attention.
+ * @throws {RangeError} for an unknown intervention, and for a model that has no attention.
  */
 export function intervene(
   configuration: ModelConfiguration,
@@ -150,10 +150,21 @@ function parseIntervention(text: string): { change: Change; value: number } {
   const fits = intervention !== undefined &&
     (intervention.takes === undefined) === (number === undefined);
   const value = Number(number);
-  const counts = intervention?.takes === "tokens" ? Number.isInteger(value) && value > 0 : true;
-  if (!fits || !counts || value <= 0) {
+  if (!fits) {
+    // With the number that was given, or the word for one: "yarm8" is near "yarn8".
+    const known = Object.entries(INTERVENTIONS).map(([name, { takes }]) =>
+      takes === undefined ? name : `${name}${number ?? `<${takes}>`}`
+    );
     throw new RangeError(
-      `Unknown intervention ${text}: they are ${INTERVENTION_NAMES.join(", ")}`,
+      didYouMean("intervention", text, known, `known are ${INTERVENTION_NAMES.join(", ")}`),
+    );
+  }
+  const { takes } = intervention;
+  if (takes !== undefined && !(value > 0 && (takes !== "tokens" || Number.isInteger(value)))) {
+    throw new RangeError(
+      `Cannot change a model with ${text} as its ${takes} must be ${
+        takes === "tokens" ? "a positive integer" : "greater than 0"
+      }`,
     );
   }
   return { change: intervention.change, value };

@@ -1,3 +1,4 @@
+import { didYouMean } from "../models/did_you_mean.ts";
 import {
   type CommandSpecification,
   helpOf,
@@ -5,7 +6,6 @@ import {
   type ParsedCommand,
 } from "./commands/options.ts";
 import { print, printError } from "./commands/terminal.ts";
-import { visible } from "./names.ts";
 
 /** A command of the command line. */
 export interface Command {
@@ -26,13 +26,13 @@ export async function runCommandLine(
 ): Promise<number> {
   const [name, ...rest] = args;
   const command = commands.find(({ specification }) => specification.name === name);
-  const names = commands.map(({ specification }) => specification.name).join(", ");
+  const names = commands.map(({ specification }) => specification.name);
   if (command === undefined) {
     if (name === undefined || name === "--help" || name === "-h" || name === "help") {
       print(overview(commands));
       return name === undefined ? 1 : 0;
     }
-    printError(`There is no command ${visible(name)}: there are ${names}`);
+    printError(didYouMean("command", name, names, "see --help"));
     return 1;
   }
   let verbose = rest.includes("--verbose");

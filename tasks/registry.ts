@@ -29,8 +29,9 @@ import {
   type StateTrackingOptions,
 } from "./generators/state_tracking.ts";
 import { text, type TextOptions } from "./generators/text.ts";
-import { FORMATS_IN_WORDS, RULER_TASKS, type RulerName } from "./generators/ruler/names.ts";
+import type { RulerName } from "./generators/ruler/names.ts";
 import { RULER_NAMES, type RulerOptions, rulerTask } from "./generators/ruler/tasks.ts";
+import { didYouMean } from "../models/did_you_mean.ts";
 import { BYTE_TOKENIZER } from "../models/tokenizers/mod.ts";
 import type { Task } from "./task.ts";
 import { BASE_TEMPLATE, type Wording } from "./wording.ts";
@@ -129,17 +130,12 @@ export const SMALL_TASK_NAMES: readonly SmallTaskName[] = TASK_NAMES.filter((nam
   !(RULER_NAMES as readonly TaskName[]).includes(name)
 ) as SmallTaskName[];
 
-/** The names of all tasks in words, the formats of a needle taken together. */
-export const TASKS_IN_WORDS: string = [
-  ...SMALL_TASK_NAMES,
-  ...RULER_TASKS,
-  FORMATS_IN_WORDS,
-].join(", ");
-
-/** Checks a task's name. @throws {RangeError} listing the right names. */
+/** Checks a task's name. @throws {RangeError} for an unknown one, naming one that is near. */
 export function checkTaskName(name: string): asserts name is TaskName {
   if (!Object.hasOwn(TASKS, name)) {
-    throw new RangeError(`There is no task ${name}: the tasks are ${TASKS_IN_WORDS}`);
+    throw new RangeError(
+      didYouMean("task", name, TASK_NAMES, "deno task sweep --help lists all"),
+    );
   }
 }
 
@@ -156,7 +152,7 @@ export function checkTaskName(name: string): asserts name is TaskName {
  *
  * @param wording The tokenizer and the prompt template of tasks in words; bytes and the base template
  * by default.
- * @throws {RangeError} for a name that no task has, listing the right ones.
+ * @throws {RangeError} for an unknown name, with one that is near.
  */
 export async function createTask<Name extends TaskName>(
   name: Name,

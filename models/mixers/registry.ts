@@ -1,3 +1,4 @@
+import { didYouMean } from "../did_you_mean.ts";
 import { ATTENTION, attentionMixer } from "./attention.ts";
 import { DELTA_NET, deltaNetMixer } from "./delta_net.ts";
 import { GLA, glaMixer } from "./gla.ts";
@@ -169,7 +170,7 @@ export function defineMixer<Configuration extends OwnMixerConfiguration | { kind
  * The mixer that a configuration describes.
  *
  * @param outputGain Multiplies the deviation of the output projection's initial values.
- * @throws {RangeError} where the kind is unknown, with the known ones.
+ * @throws {RangeError} for an unknown kind.
  */
 export function createMixer(
   width: number,
@@ -180,10 +181,8 @@ export function createMixer(
   const factory = (isOwn(kind) ? OWN_MIXERS.get(kind) : MIXERS[kind]) as MixerFactory | undefined;
   if (factory === undefined) {
     const known = [...MIXER_KINDS, ...OWN_MIXERS.keys()];
-    const remedy = isOwn(kind) ? "; define it with defineMixer() first" : "";
-    throw new RangeError(
-      `Cannot build a mixer of kind "${kind}": known kinds are ${known.join(", ")}${remedy}`,
-    );
+    const remedy = isOwn(kind) ? "define it with defineMixer() first" : undefined;
+    throw new RangeError(didYouMean("mixer", kind, known, remedy));
   }
   return factory(width, configuration, outputGain);
 }

@@ -6,6 +6,7 @@
  */
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import { loadModel } from "../checkpoints/checkpoint.ts";
+import { didYouMean } from "../did_you_mean.ts";
 import type { Model } from "../model.ts";
 
 /** The committed models' names: architecture, then what it was trained on. */
@@ -34,7 +35,7 @@ export const ZOO: readonly string[] = [
 export function zooDirectory(name: string): URL {
   if (!ZOO.includes(name)) {
     throw new RangeError(
-      `There is no committed model ${name}: the models are ${ZOO.join(", ")}`,
+      didYouMean("committed model", name, ZOO, "deno task sweep --help lists all"),
     );
   }
   return new URL(`./${name}/`, import.meta.url);

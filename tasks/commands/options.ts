@@ -1,4 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
+import { didYouMean } from "../../models/did_you_mean.ts";
 
 /** An option of a command. */
 export interface Option {
@@ -10,7 +11,7 @@ export interface Option {
   readonly verbatim?: boolean;
 }
 
-/** A command's face: its help and its options come from here alone. */
+/** Command-line interface of a command: its help and its options come from here alone. */
 export interface CommandSpecification {
   /** The command's name. */
   readonly name: string;
@@ -48,8 +49,8 @@ const COMMON: Readonly<Record<string, Option>> = {
 /**
  * The options of a command line.
  *
- * @throws {UsageError} for an option that there is none of, listing those there are, and for one
- * that lacks its value.
+ * @throws {UsageError} for an unknown option, naming one that is near, and for one that lacks its
+ * value.
  */
 export function parseCommand(
   { name, options, operands }: CommandSpecification,
@@ -71,9 +72,12 @@ export function parseCommand(
     unknown: (arg, key) => {
       if (key === undefined) return true;
       throw new UsageError(
-        `There is no option ${arg.replace(/=.*/, "")} of ${name}: there are ${
-          names.map((option) => `--${option}`).join(", ")
-        }`,
+        didYouMean(
+          "option",
+          arg.replace(/=.*/s, ""),
+          names.map((option) => `--${option}`),
+          `deno task ${name} --help lists all`,
+        ),
       );
     },
   }) as Record<string, unknown> & { _: unknown[] };

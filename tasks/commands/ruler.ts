@@ -1,6 +1,7 @@
 import { join } from "@std/path";
+import { didYouMean } from "../../models/did_you_mean.ts";
 import { BYTE_TOKENIZER, loadTokenizer } from "../../models/mod.ts";
-import { FORMATS_IN_WORDS, RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
+import { RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
 import type { QuestionTask } from "../generators/ruler/question.ts";
 import { recordOf } from "../generators/ruler/records.ts";
 import { RULER_NAMES, type RulerOptions, rulerQuestions } from "../generators/ruler/tasks.ts";
@@ -110,9 +111,7 @@ function* linesOf(
 function checkRulerName(name: string): asserts name is RulerName {
   if (!(RULER_NAMES as readonly string[]).includes(name)) {
     throw new UsageError(
-      `There is no task ${name} of RULER: there are ${
-        RULER_TASKS.join(", ")
-      } and ${FORMATS_IN_WORDS}`,
+      didYouMean("RULER task", name, RULER_NAMES, "deno task ruler --help lists all"),
     );
   }
 }

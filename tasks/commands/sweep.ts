@@ -1,5 +1,6 @@
 import { join } from "@std/path";
-import { INTERVENTION_NAMES } from "../../models/mod.ts";
+import { didYouMean } from "../../models/did_you_mean.ts";
+import { INTERVENTION_NAMES, ZOO } from "../../models/mod.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
 import type { SubjectSource } from "../subject.ts";
@@ -72,6 +73,7 @@ export const SWEEP: CommandSpecification = {
     },
   },
   details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")}.
+Committed models: ${ZOO.join(", ")}.
 A cell is one model, task, length, depth, load and seed; its result is on the disk before the next
 begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
 machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and its pictures.
@@ -182,7 +184,8 @@ function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
   const [name = "default"] = operands;
   if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
-    throw new UsageError(`There is no sweep ${name}: there are ${Object.keys(SWEEPS).join(", ")}`);
+    const known = [...Object.keys(SWEEPS), ...Object.keys(TUNING_SWEEPS)];
+    throw new UsageError(didYouMean("sweep", name, known, "deno task sweep --help lists all"));
   }
   return SWEEPS[name];
 }

@@ -81,7 +81,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
   if (switches.has("zoo")) return await trainZoo(flags);
   const [name, ...rest] = operands;
   if (name === undefined || rest.length > 0) {
-    throw new UsageError(`Name one recipe: there are ${[...RECIPES.keys()].join(", ")}`);
+    throw new UsageError("Name one recipe: deno task train --list prints all");
   }
   const recipe = flags.recipe(findRecipe(name));
   const out = flags.out ?? join("results", "train", name);

@@ -1,3 +1,4 @@
+import { didYouMean } from "../../models/did_you_mean.ts";
 import {
   architecture,
   type ArchitectureOptions,
@@ -232,12 +233,12 @@ export const RECIPES: ReadonlyMap<string, Recipe> = new Map(
   ].map((recipe) => [recipe.name, recipe]),
 );
 
-/** The recipe of a name. @throws {RangeError} where there is none, with those there are. */
+/** The recipe of a name. @throws {RangeError} for an unknown one. */
 export function findRecipe(name: string): Recipe {
   const recipe = RECIPES.get(name);
   if (recipe === undefined) {
     throw new RangeError(
-      `Cannot find the recipe "${name}": recipes are ${[...RECIPES.keys()].join(", ")}`,
+      didYouMean("recipe", name, RECIPES.keys(), "deno task train --list prints all"),
     );
   }
   return recipe;

@@ -100,12 +100,19 @@ Deno.test("a window with sinks keeps both and no more", async () => {
 });
 
 Deno.test("an unknown intervention, or one that does not fit, is refused by name", () => {
-  for (const wrong of ["yarn", "nope3", "window0", "window2.5", "warp4", ""]) {
-    assertThrows(
-      () => intervene(TRANSFORMER, [wrong], CONTEXT),
-      RangeError,
-      "they are nope, alibi",
-    );
+  for (
+    const [wrong, message] of [
+      ["yarm8", 'Unknown intervention "yarm8". Did you mean "yarn8"?'],
+      ["yarn", 'Unknown intervention "yarn". Did you mean "yarn<factor>"?'],
+      ["nope3", 'Unknown intervention "nope3". Did you mean "nope"?'],
+      ["warp4", 'Unknown intervention "warp4". Did you mean "yarn4"?'],
+      ["", 'Unknown intervention "": known are nope, alibi, rope<base>'],
+      ["window0", "Cannot change a model with window0 as its tokens must be a positive integer"],
+      ["window2.5", "Cannot change a model with window2.5 as its tokens must be a positive"],
+      ["yarn0", "Cannot change a model with yarn0 as its factor must be greater than 0"],
+    ]
+  ) {
+    assertThrows(() => intervene(TRANSFORMER, [wrong], CONTEXT), RangeError, message);
   }
   const mamba = architecture("mamba2", { vocabulary: 32, width: 32 });
   assertThrows(() => intervene(mamba, ["nope"], CONTEXT), RangeError, "as it has no attention");

@@ -72,7 +72,7 @@ Deno.test("a mixer of one's own is defined, trained, saved, loaded and streamed"
   assertThrows(
     () => new Model(gpu, MODEL, { seed: 1 }),
     RangeError,
-    'of kind "own_leaky": known kinds are attention',
+    'Unknown mixer "own_leaky": define it with defineMixer() first',
   );
   assertThrows(() => defineMixer("leaky" as "own_leaky", leaky), RangeError, 'begin with "own_"');
   defineMixer("own_leaky", leaky);

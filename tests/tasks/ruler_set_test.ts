@@ -246,7 +246,7 @@ Deno.test("deno task ruler refuses what it cannot make, and leaves no file", asy
   const cases = [
     [
       ["--tasks", "niah_single_4"],
-      "There is no task niah_single_4 of RULER: there are niah_single_1",
+      'Unknown RULER task "niah_single_4". Did you mean "niah_single_1"?',
     ],
     [["--tasks", "niah_single_1", "--lengths", "256"], "the smallest length that works is"],
     [["--tasks", "qa_1"], "name its file with --squad"],

@@ -506,7 +506,7 @@ Deno.test("a grid that cannot be swept is refused before anything runs", () =>
         [{ seeds: [1, 1] }, "seed 1 is listed twice"],
         [{ models: ["near", "near"] }, "model near is listed twice"],
         [{ tasks: ["passkey"] }, "no chosen model can answer it"],
-        [{ models: ["nearest"] }, "There is no model nearest: there are near"],
+        [{ models: ["nearest"] }, 'Unknown model "nearest". Did you mean "near"?'],
         [{ loads: [100] }, "allows 1 to 24"],
       ] as const
     ) {

@@ -1,3 +1,4 @@
+import { didYouMean } from "../../models/did_you_mean.ts";
 import {
   type Answers,
   createTask,
@@ -280,9 +281,7 @@ export function oracles(
       if (wrong >= 0) {
         return Promise.reject(
           new RangeError(
-            `There is no model ${names[wrong]}: there are ${
-              subjects.map(({ name }) => name).join(", ")
-            }`,
+            didYouMean("model", names[wrong], subjects.map(({ name }) => name)),
           ),
         );
       }

@@ -44,10 +44,6 @@ export const NEEDLE_FORMATS: readonly (RulerName & `niah_${string}`)[] = HAYSTAC
   )
 );
 
-/** The names of the formats in words, short. */
-export const FORMATS_IN_WORDS: string =
-  `niah_{${HAYSTACK_KINDS}}_{${NEEDLE_KINDS}}_{${NEEDLE_KINDS}}`;
-
 /** The format of a needle in a haystack. */
 export interface Format {
   /** What the needle lies in. */
