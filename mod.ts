@@ -35,6 +35,7 @@ export {
   linearAttentionStep,
   matmul,
   openGpu,
+  type Recording,
   rmsNorm,
   rwkv7,
   rwkv7Backward,

@@ -18,6 +18,20 @@ export interface Prepared {
   readonly bindGroup: GPUBindGroup;
 }
 
+/** A dispatch that is matched with its shader, for a bind group of its own. */
+export interface Resolved {
+  /** The kernel's label. */
+  readonly label: string;
+  /** The compiled kernel. */
+  readonly pipeline: GPUComputePipeline;
+  /** The uniform block, where the shader has one. */
+  readonly uniform: Uint32Array<ArrayBuffer> | undefined;
+  /** The number of the uniform. */
+  readonly uniformBinding: number | undefined;
+  /** The tensors' memory; those that the shader does not use have no number. */
+  readonly tensors: readonly (Slot & { readonly allocation: Allocation })[];
+}
+
 /**
  * A tree whose branches are names, numbers and flags: a way to look up by many keys in turn that
  * makes no string of them, which would cost more than all the rest of a dispatch.
@@ -55,6 +69,12 @@ function codeFor({ directives, code }: Variant, device: GPUDevice): string {
   const isNaga = "Deno" in globalThis && device instanceof GPUDevice;
   const known = directives.filter((directive) => !isNaga || directive !== "enable subgroups;");
   return [...known, code].join(" ");
+}
+
+/** The tensors of a dispatch, in its order. */
+function tensorsOf({ read, write }: Dispatch): AnyTensor[] {
+  return [...Object.values(read ?? {}), ...Object.values(write)]
+    .filter((tensor) => tensor !== undefined);
 }
 
 /** Between the parts of a dispatch. */
@@ -108,6 +128,45 @@ export class Bindings {
       if (tensor !== undefined) branch = branch.at(tensor.allocation.id);
     }
     return branch.leaf ??= this.#bind(kernel.label, site, block, dispatch);
+  }
+
+  /**
+   * A dispatch without a bind group, for {@linkcode Bindings.bindGroup}.
+   *
+   * @throws as {@linkcode Bindings.prepare} does.
+   */
+  resolve(kernel: Kernel, dispatch: Dispatch): Resolved {
+    const { label } = kernel;
+    const { pipeline, uniform, fields, slots } = this.#site(kernel, dispatch);
+    const tensors = tensorsOf(dispatch);
+    this.#checkTensors(label, slots, tensors);
+    return {
+      label,
+      pipeline,
+      uniform: uniform === undefined
+        ? undefined
+        : packUniform(label, fields, Object.values(dispatch.uniform ?? {})),
+      uniformBinding: uniform,
+      tensors: tensors.map(({ allocation }, at) => ({ ...slots[at], allocation })),
+    };
+  }
+
+  /** The bind group of a dispatch over these uniform bytes: the caller's, who keeps it. */
+  bindGroup(
+    { label, pipeline, uniformBinding, tensors }: Resolved,
+    uniform: GPUBufferBinding | undefined,
+  ): GPUBindGroup {
+    const entries: GPUBindGroupEntry[] = tensors.flatMap(({ number, allocation: { buffer } }) =>
+      number === undefined ? [] : [{ binding: number, resource: { buffer } }]
+    );
+    if (uniformBinding !== undefined && uniform !== undefined) {
+      entries.push({ binding: uniformBinding, resource: uniform });
+    }
+    return this.#faults.guard(
+      () =>
+        this.#device.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries }),
+      (error) => new KernelError(`Cannot run ${label}: ${error.message}`),
+    );
   }
 
   /** Follows the names of a dispatch and the values of its constants. */
@@ -191,24 +250,18 @@ export class Bindings {
     return branch.leaf = block;
   }
 
-  #bind(label: string, site: Site, block: Block, { read, write }: Dispatch): Prepared {
-    const tensors = [...Object.values(read ?? {}), ...Object.values(write)]
-      .filter((tensor) => tensor !== undefined);
+  #bind(label: string, site: Site, block: Block, dispatch: Dispatch): Prepared {
+    const tensors = tensorsOf(dispatch);
     this.#checkTensors(label, site.slots, tensors);
     if (++this.#bindGroupCount > CACHE_ENTRIES) this.dropBindGroups();
-    const { pipeline, uniform } = site;
-    const entries = tensors.flatMap(({ allocation: { buffer } }, at) => {
-      const binding = site.slots[at].number;
-      return binding === undefined ? [] : [{ binding, resource: { buffer } }];
-    });
-    if (uniform !== undefined && block.allocation) {
-      entries.push({ binding: uniform, resource: { buffer: block.allocation.buffer } });
-    }
-    const bindGroup = this.#faults.guard(
-      () =>
-        this.#device.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries }),
-      (error) => new KernelError(`Cannot run ${label}: ${error.message}`),
-    );
+    const { pipeline, uniform, slots } = site;
+    const bindGroup = this.bindGroup({
+      label,
+      pipeline,
+      uniform: undefined,
+      uniformBinding: uniform,
+      tensors: tensors.map(({ allocation }, at) => ({ ...slots[at], allocation })),
+    }, block.allocation && { buffer: block.allocation.buffer });
     const prepared = { pipeline, bindGroup };
     let branch = block.groups;
     for (const { allocation } of tensors) branch = branch.at(allocation.id);

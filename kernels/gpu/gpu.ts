@@ -5,6 +5,9 @@ import { type Dispatch, workgroupCounts } from "./kernel.ts";
 import { packElements, unpackElements } from "./packing.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
+import { Queue } from "./queue.ts";
+import { Recorder } from "./recorder.ts";
+import { Recording } from "./recording.ts";
 import type { Kernel } from "./shaders.ts";
 import {
   type Allocation,
@@ -27,8 +30,6 @@ export interface MemoryUse {
   readonly limit?: number;
 }
 
-/** Dispatches are submitted in batches of this many: a submit costs as much as forty of them. */
-const DISPATCHES_PER_SUBMIT = 64;
 /** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
 const WRITTEN_PER_SUBMIT = 2 ** 22;
 /** Not a number as an f32, and in both halves as an f16. */
@@ -51,11 +52,9 @@ export class Gpu implements AsyncDisposable {
   readonly #pool: BufferPool;
   readonly #bindings: Bindings;
   readonly #faults: Faults;
-  #encoder: GPUCommandEncoder | undefined;
-  #pass: GPUComputePassEncoder | undefined;
-  #queued = 0;
+  readonly #queue: Queue;
   #written = 0;
-  #profiler: Profiler | undefined;
+  #recorder: Recorder | undefined;
 
   /** Called by {@linkcode openGpu}. */
   constructor(
@@ -69,6 +68,7 @@ export class Gpu implements AsyncDisposable {
     this.#ownsDevice = options.owns;
     this.#memoryLimit = options.memory;
     this.#workgroupLimit = device.limits.maxComputeWorkgroupsPerDimension;
+    this.#queue = new Queue(device);
     const faults = this.#faults = new Faults(device);
     this.#pool = new BufferPool(device, (refused) => {
       faults.watch(refused.then((error) => {
@@ -151,8 +151,10 @@ export class Gpu implements AsyncDisposable {
     const tensor = this.#allocate(shape, dtype);
     if (data !== undefined) {
       this.write(tensor, data);
-    } else if (tensor.allocation.bytes > 0) {
-      this.#endPass().clearBuffer(tensor.allocation.buffer);
+    } else if (this.#recorder) {
+      this.#recorder.clear(tensor.allocation);
+    } else {
+      this.#queue.add([{ cleared: tensor.allocation.buffer }]);
     }
     return tensor;
   }
@@ -163,7 +165,9 @@ export class Gpu implements AsyncDisposable {
     dtype: Type = "f32" as Type,
   ): Tensor<Type> {
     const tensor = this.#allocate(shape, dtype);
-    if (this.#poison) {
+    if (this.#poison && this.#recorder) {
+      this.#recorder.poison(tensor.allocation, NAN_BITS);
+    } else if (this.#poison) {
       this.flush();
       const poison = new Uint32Array(tensor.allocation.bytes / 4).fill(NAN_BITS);
       this.device.queue.writeBuffer(tensor.allocation.buffer, 0, poison);
@@ -223,8 +227,12 @@ export class Gpu implements AsyncDisposable {
       );
     }
     if (data.length === 0) return;
-    this.flush();
     const bytes = packElements(data, tensor.dtype);
+    if (this.#recorder) {
+      this.#recorder.fill(tensor.allocation, offset * width, bytes);
+      return;
+    }
+    this.flush();
     this.device.queue.writeBuffer(tensor.allocation.buffer, offset * width, bytes);
     // WebGPU keeps a copy of what is written until the next submit: 2 GB of writes held 2 GB.
     this.#written += bytes.byteLength;
@@ -264,13 +272,20 @@ export class Gpu implements AsyncDisposable {
         `Cannot copy ${elements} elements of ${source.dtype} from ${sourceOffset} to ${destinationOffset} as WebGPU copies whole 4 bytes: use even numbers`,
       );
     }
-    this.#endPass().copyBufferToBuffer(
-      source.allocation.buffer,
-      sourceOffset * width,
-      destination.allocation.buffer,
-      destinationOffset * width,
-      Math.ceil(elements * width / 4) * 4,
-    );
+    const bytes = Math.ceil(elements * width / 4) * 4;
+    const from = [source.allocation, sourceOffset * width] as const;
+    const to = [destination.allocation, destinationOffset * width] as const;
+    if (this.#recorder) {
+      this.#recorder.copy(from, to, bytes);
+      return;
+    }
+    this.#queue.add([{
+      source: from[0].buffer,
+      sourceOffset: from[1],
+      destination: to[0].buffer,
+      destinationOffset: to[1],
+      bytes,
+    }]);
   }
 
   /**
@@ -286,26 +301,81 @@ export class Gpu implements AsyncDisposable {
     const { label } = kernel;
     const counts = workgroupCounts(label, dispatch.workgroups, this.#workgroupLimit);
     if (counts.includes(0)) return;
+    if (this.#recorder) {
+      this.#recorder.dispatch(kernel, dispatch, counts);
+      return;
+    }
     const { pipeline, bindGroup } = this.#bindings.prepare(kernel, dispatch);
-    const pass = this.#profiler ? this.#timedPass(label, this.#profiler) : this.#openPass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...counts);
-    if (++this.#queued >= DISPATCHES_PER_SUBMIT) this.flush();
+    this.#queue.add([{ label, pipeline, bindGroup, counts }]);
+  }
+
+  /**
+   * Records work, to be replayed again and again at what WebGPU itself costs: a list of kernels, bind
+   * groups, workgroup counts and copies. Nothing runs until {@linkcode Recording.replay}. The memory of
+   * all tensors that `work` makes is planned once, and is the recording's: each replay overwrites it.
+   * Values from the host (a uniform's, `gpu.tensor(shape, data)`) are the same at each replay: what
+   * changes is written to a tensor that was made before, by the host between replays or by a kernel.
+   *
+   * ```ts
+   * import { matmul, openGpu } from "@lengthwise/lengthwise";
+   *
+   * await using gpu = await openGpu();
+   * using step = gpu.tensor([2, 2], [0.5, 0.5, 0, 1]);
+   * using x = gpu.tensor([1, 2], [4, 0]);
+   * using recording = gpu.record(() => {
+   *   using next = matmul(gpu, { a: x, b: step }).output;
+   *   gpu.copy(next, x);
+   * });
+   * recording.replay(3);
+   * console.log(await x.read()); // 0.5, 3.5
+   * ```
+   *
+   * @param work Queues the work, and returns the tensors that are wanted of it.
+   * @throws {Error} where it waits for something, records itself, or reads a tensor.
+   * @throws whatever `work` throws; nothing is recorded then.
+   */
+  record<Result>(work: () => Result): Recording<Result> {
+    this.#faults.throwIfLost();
+    this.#refuse("record work");
+    const recorder = new Recorder(
+      this.device,
+      this.#pool,
+      this.#bindings,
+      (allocation) => this.release(allocation),
+    );
+    this.#recorder = recorder;
+    try {
+      const result = work();
+      if (result instanceof Promise) {
+        throw new Error("Cannot record work that waits for something: read tensors after a replay");
+      }
+      this.#recorder = undefined;
+      this.flush();
+      const commands = recorder.finish();
+      return new Recording(result, commands, (commands) => {
+        this.#faults.throwIfLost();
+        this.#refuse("replay a recording");
+        this.#queue.add(commands);
+      }, () => {
+        if (!this.#faults.lost) this.flush(); // the work that uses what goes
+        recorder.free();
+      });
+    } catch (error) {
+      recorder.free();
+      throw error;
+    } finally {
+      this.#recorder = undefined;
+    }
   }
 
   /** Submits what is queued without waiting for it. */
   flush(): void {
-    if (this.#encoder === undefined) return;
-    const encoder = this.#endPass();
-    this.#encoder = undefined;
-    this.#queued = 0;
-    this.#written = 0;
-    this.device.queue.submit([encoder.finish()]);
+    if (this.#queue.flush()) this.#written = 0;
   }
 
   /** Waits until all queued work is done. @throws whatever went wrong in it. */
   async sync(): Promise<void> {
+    this.#refuse("wait for the GPU");
     this.flush();
     await this.device.queue.onSubmittedWorkDone();
     await this.#faults.throwIfFailed();
@@ -316,7 +386,8 @@ export class Gpu implements AsyncDisposable {
     tensors: readonly Tensor<Type>[],
   ): Promise<Elements<Type>[]> {
     this.#faults.throwIfLost();
-    const encoder = this.#endPass();
+    this.#refuse("read a tensor");
+    const encoder = this.#queue.encoder();
     const readbacks = tensors.map((tensor) => {
       const { buffer, bytes } = tensor.allocation;
       const readback = this.device.createBuffer({
@@ -359,20 +430,24 @@ export class Gpu implements AsyncDisposable {
       );
     }
     this.flush();
-    this.#profiler = new Profiler(this.device);
+    this.#queue.profiler = new Profiler(this.device);
   }
 
   /** Stops timing dispatches. @returns GPU time by kernel since the start, the longest first. */
   async stopProfile(): Promise<KernelTime[]> {
     this.flush();
-    const profiler = this.#profiler;
-    this.#profiler = undefined;
+    const { profiler } = this.#queue;
+    this.#queue.profiler = undefined;
     return await profiler?.take() ?? [];
   }
 
   /** Takes back the memory of a tensor; called by the tensor's own disposal. */
   release(allocation: Allocation): void {
     if (--allocation.references > 0 || allocation.borrowed) return;
+    if (allocation.plan) {
+      allocation.plan.give(allocation);
+      return;
+    }
     this.#pool.give(allocation);
     if (this.#pool.overfull) this.trim();
   }
@@ -400,28 +475,16 @@ export class Gpu implements AsyncDisposable {
         `Cannot make an f16 tensor as the adapter lacks shader-f16: current adapter is ${this.adapter.name}`,
       );
     }
-    const allocation = this.#pool.take(elementCount(shape) * BYTES_PER_ELEMENT[dtype], shape);
+    const from = this.#recorder ?? this.#pool;
+    const allocation = from.take(elementCount(shape) * BYTES_PER_ELEMENT[dtype], shape);
     return new Tensor(this, shape, dtype, allocation);
   }
 
-  #openPass(): GPUComputePassEncoder {
-    return this.#pass ??= this.#openEncoder().beginComputePass();
-  }
-
-  #timedPass(label: string, profiler: Profiler): GPUComputePassEncoder {
-    return this.#pass = this.#endPass().beginComputePass({
-      label,
-      timestampWrites: profiler.writes(label),
-    });
-  }
-
-  #openEncoder(): GPUCommandEncoder {
-    return this.#encoder ??= this.device.createCommandEncoder();
-  }
-
-  #endPass(): GPUCommandEncoder {
-    this.#pass?.end();
-    this.#pass = undefined;
-    return this.#openEncoder();
+  /** @throws {Error} while work is recorded. */
+  #refuse(what: string): void {
+    if (this.#recorder === undefined) return;
+    throw new Error(
+      `Cannot ${what} while work is recorded: do so before gpu.record(), or after a replay`,
+    );
   }
 }

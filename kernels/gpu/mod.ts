@@ -31,6 +31,7 @@ export { type GpuOptions, openGpu } from "./open.ts";
 export { type Kernel, type ShaderFamily, shaders } from "./shaders.ts";
 export type { Settings } from "./linker/linker.ts";
 export type { KernelTime } from "./profiler.ts";
+export { Recording } from "./recording.ts";
 export { type Held, results } from "./results.ts";
 export {
   type Allocation,

@@ -1,5 +1,10 @@
 import type { Allocation } from "./tensor.ts";
 
+/** Bytes of the buffer of a tensor. */
+export function bufferBytes(elementBytes: number): number {
+  return Math.max(1, Math.ceil(elementBytes / 256)) * 256;
+}
+
 /** Free bytes kept for reuse; past it they go back to the driver. */
 const FREE_BYTES_KEPT = 512 * 2 ** 20;
 
@@ -36,7 +41,7 @@ export class BufferPool {
 
   /** A buffer for a tensor. @throws {RangeError} where it is over the device's limit. */
   take(elementBytes: number, shape: readonly number[]): Allocation {
-    const bytes = Math.max(1, Math.ceil(elementBytes / 256)) * 256;
+    const bytes = bufferBytes(elementBytes);
     const limit = this.#device.limits.maxBufferSize;
     if (bytes > limit) {
       throw new RangeError(

@@ -22,6 +22,14 @@ export interface Allocation {
   references: number;
   /** Whether the buffer is the caller's, who destroys it. */
   readonly borrowed?: boolean;
+  /** The recording that it belongs to, if any. */
+  plan?: AllocationPlan;
+}
+
+/** What plans the memory of tensors that are made while work is recorded. */
+export interface AllocationPlan {
+  /** Takes memory back that no tensor holds any more. */
+  give(allocation: Allocation): void;
 }
 
 /** What a tensor's memory belongs to: a {@linkcode Gpu}. */
