@@ -35,6 +35,7 @@ export { Recording } from "./recording.ts";
 export { type Held, results } from "./results.ts";
 export {
   type Allocation,
+  type AllocationPlan,
   type AnyTensor,
   BYTES_PER_ELEMENT,
   type DataType,
