@@ -264,15 +264,20 @@ export class Model implements Disposable {
    * the positions where something is due; memory does not grow with the length but for the state.
    * Where the model computes NaN, so are the likelihoods.
    *
+   * @param options.predictions Whether the likeliest tokens are given too. @default false
    * @throws {RangeError} where a token is not in the vocabulary.
    */
-  async score(batch: Batch): Promise<Scores> {
+  async score(
+    batch: Batch,
+    { predictions = false }: { readonly predictions?: boolean } = {},
+  ): Promise<Scores> {
     this.#checkTokens(batch.tokens);
     const segment = Math.max(1, Math.floor(SEGMENT_TOKENS / batch.batch));
     const order: number[] = [];
     using results = new DisposableStack();
     const losses: Tensor[] = [];
     const rights: Tensor<"u32">[] = [];
+    const likeliest: Tensor<"u32">[] = [];
     let states: readonly MixerState[] | undefined;
     for (let start = 0; start < batch.time; start += segment) {
       const time = Math.min(segment, batch.time - start);
@@ -283,13 +288,15 @@ export class Model implements Disposable {
       using hidden = read.hidden;
       if (rows.due.length === 0) continue;
       order.push(...rows.due.map(({ position }) => position));
-      const { loss, correct } = this.#scoreRows(hidden, rows.due);
+      const { loss, correct, predicted } = this.#scoreRows(hidden, rows.due, predictions);
       losses.push(results.use(loss));
       rights.push(results.use(correct));
+      if (predicted !== undefined) likeliest.push(results.use(predicted));
     }
     disposeStates(states);
-    const values = await this.gpu.read([...losses, ...rights]);
-    return sortScores(order, values.slice(0, losses.length), values.slice(losses.length));
+    const values = await this.gpu.read([...losses, ...rights, ...likeliest]);
+    const parts = [0, 1, 2].map((i) => values.slice(i * losses.length, (i + 1) * losses.length));
+    return sortScores(order, parts[0], parts[1], parts[2]);
   }
 
   /** Frees the parameters. */
@@ -297,12 +304,20 @@ export class Model implements Disposable {
     for (const { tensor } of this.parameters.values()) tensor[Symbol.dispose]();
   }
 
-  /** Loss and correctness `[due]`; the logits of a part of the positions are there at once. */
-  #scoreRows(hidden: Tensor, due: readonly Due[]): { loss: Tensor; correct: Tensor<"u32"> } {
+  /**
+   * Loss, correctness and, where asked for, the likeliest token `[due]`; the logits of a part of the
+   * positions are there at once.
+   */
+  #scoreRows(
+    hidden: Tensor,
+    due: readonly Due[],
+    predictions: boolean,
+  ): { loss: Tensor; correct: Tensor<"u32">; predicted?: Tensor<"u32"> } {
     const { gpu, configuration: { width, vocabulary } } = this;
     const atOnce = Math.max(1, Math.floor(LOGIT_BYTES / (F32_BYTES * vocabulary)));
     const loss = gpu.empty([due.length]);
     const correct = gpu.empty([due.length], "u32");
+    const predicted = predictions ? gpu.empty([due.length], "u32") : undefined;
     for (let start = 0; start < due.length; start += atOnce) {
       using tape = new Tape(gpu);
       const part = due.slice(start, start + atOnce);
@@ -314,8 +329,12 @@ export class Model implements Disposable {
       gpu.copy(scored.loss, loss, { destinationOffset: start });
       gpu.copy(scored.correct, correct, { destinationOffset: start });
       for (const tensor of Object.values(scored)) tensor[Symbol.dispose]();
+      if (predicted !== undefined) {
+        using best = argmax(gpu, { logits: logits.tensor }).tokens;
+        gpu.copy(best, predicted, { destinationOffset: start });
+      }
     }
-    return { loss, correct };
+    return predicted === undefined ? { loss, correct } : { loss, correct, predicted };
   }
 
   #advance(tokens: Tensor<"u32">, state?: ModelState): { logits: Tensor; state: ModelState } {

@@ -20,6 +20,8 @@ export interface Scores {
   readonly correct: Uint32Array;
   /** Negative log-likelihood of the token due, in nats. */
   readonly nll: Float32Array;
+  /** The likeliest token, where it was asked for; no token of the vocabulary where it is NaN. */
+  readonly predicted?: Uint32Array;
 }
 
 /** A position where something is due. */
@@ -51,18 +53,26 @@ export function cut(
   return { tokens: part, due };
 }
 
-/** Scores that came segment by segment, in the order of the batch. */
+/**
+ * Scores that came segment by segment, in the order of the batch.
+ *
+ * @param predictions Empty where they were not asked for.
+ */
 export function sortScores(
   order: readonly number[],
   losses: readonly ArrayLike<number>[],
   rights: readonly ArrayLike<number>[],
+  predictions: readonly ArrayLike<number>[] = [],
 ): Scores {
-  const nll = losses.flatMap((part) => Array.from(part));
-  const correct = rights.flatMap((part) => Array.from(part));
+  const [nll, correct, predicted] = [losses, rights, predictions]
+    .map((parts) => parts.flatMap((part) => Array.from(part)));
   const sorted = order.map((_, index) => index).sort((a, b) => order[a] - order[b]);
   return {
     positions: Uint32Array.from(sorted, (index) => order[index]),
     correct: Uint32Array.from(sorted, (index) => correct[index]),
     nll: Float32Array.from(sorted, (index) => nll[index]),
+    ...(predictions.length === 0
+      ? {}
+      : { predicted: Uint32Array.from(sorted, (index) => predicted[index]) }),
   };
 }

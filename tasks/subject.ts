@@ -61,10 +61,22 @@ export interface Answers {
   readonly nll: readonly Float32Array[];
   /** Of each sample the text that followed, where a reply is due. */
   readonly replies?: readonly string[];
+  /** Of each sample the tokens of its reply, where one is due. */
+  readonly replyTokens?: readonly number[];
+  /** Of each sample the scored positions' likeliest tokens, where they were asked for: `[scored]`. */
+  readonly predicted?: readonly Uint32Array[];
   /** How long the batch took to read. */
   readonly prefillMilliseconds: number;
   /** The most GPU memory held meanwhile, weights included. */
   readonly peakBytes: number;
+}
+
+/** How a batch is answered. */
+export interface AnswerOptions {
+  /** Ends it between two replies, where those are due. */
+  readonly signal?: AbortSignal;
+  /** Whether the scored positions' likeliest tokens are wanted. @default false */
+  readonly predictions?: boolean;
 }
 
 /** A model that answers: what a sweep runs. */
@@ -74,13 +86,11 @@ export interface Subject extends SubjectCard {
   /**
    * Answers a batch of samples of one length.
    *
-   * @param options.signal Ends it between two replies, where those are due.
    * @throws {NotANumberError} where what a reply is chosen by is NaN.
    */
-  answer(
-    samples: readonly Sample[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<Answers>;
+  answer(samples: readonly Sample[], options?: AnswerOptions): Promise<Answers>;
+  /** The text of tokens; their numbers, where the model has no tokenizer. */
+  decode?(tokens: ArrayLike<number>): string;
   /** The most tokens that it reads at once: more are read in segments, where that is so. */
   readonly segmentTokens?: number;
   /** How long one more token takes after `length` of them. */

@@ -7,6 +7,7 @@ import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import {
   changeGrid,
+  LOG_SAMPLES,
   MINUTES,
   minutesOf,
   MODEL_OPTIONS,
@@ -38,6 +39,7 @@ export const EVAL: CommandSpecification = {
     out: { takes: "FOLDER", help: "where results go (default: results/eval/<model>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     minutes: MINUTES,
+    "log-samples": LOG_SAMPLES,
   },
   details:
     `  deno task eval --model hf:HuggingFaceTB/SmolLM-135M --task niah_single_1 --lengths 512,1k,2k
@@ -99,8 +101,12 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   if (switches.has("stats")) return await printStatistics(source, configuration);
   const out = values.get("out") ?? join("results", "eval", fileName(model));
   const resume = switches.has("resume");
-  const minutes = minutesOf(command);
-  const result = await runShown(configuration, source, { out, resume, minutes });
+  const result = await runShown(configuration, source, {
+    out,
+    resume,
+    minutes: minutesOf(command),
+    logSamples: switches.has("log-samples"),
+  });
   return await conclude(result, configuration, out, `--resume --out ${shellWord(out)}`);
 }
 

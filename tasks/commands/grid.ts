@@ -57,6 +57,11 @@ export const MINUTES: Option = {
   help: "stop after so many minutes, with as many samples as were asked until then",
 };
 
+/** The option that keeps samples. */
+export const LOG_SAMPLES: Option = {
+  help: "write each sample's prompt, reply, references and score into samples.jsonl",
+};
+
 /** How many minutes a sweep has, where that is said. @throws {UsageError} where it is no such number. */
 export function minutesOf({ values }: Pick<ParsedCommand, "values">): number | undefined {
   const minutes = numberOf("minutes", values.get("minutes"));

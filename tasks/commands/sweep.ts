@@ -14,6 +14,7 @@ import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import {
   changeGrid,
+  LOG_SAMPLES,
   MINUTES,
   minutesOf,
   MODEL_OPTIONS,
@@ -43,6 +44,7 @@ export const SWEEP: CommandSpecification = {
     out: { takes: "FOLDER", help: "where results go (default: results/<sweep>)" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     minutes: MINUTES,
+    "log-samples": LOG_SAMPLES,
     shard: {
       takes: "I/N",
       help:
@@ -113,6 +115,7 @@ export async function sweepCommand(
     resume,
     models,
     minutes: minutesOf(command),
+    logSamples: command.switches.has("log-samples"),
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
@@ -159,7 +162,7 @@ async function submit(
   const asked = [...operands, ...given(GRID_OPTIONS)];
   if (asked.length === 0 && !switches.has("resume")) asked.push(configuration.name);
   const loading = given(Object.keys(MODEL_OPTIONS));
-  asked.push(...given(["minutes"]));
+  asked.push(...given(["minutes"]), ...(switches.has("log-samples") ? ["--log-samples"] : []));
   const submission = { name: configuration.name, asked, loading, shards, out };
   return image === undefined
     ? await submitToSlurm(submission, values.get("slurm-options"), switches.has("dry-run"))

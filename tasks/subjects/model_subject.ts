@@ -1,7 +1,7 @@
 import { timeWork } from "../../kernels/gpu/mod.ts";
 import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts";
 import { SEGMENT_TOKENS } from "../../models/model.ts";
-import type { Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
+import type { AnswerOptions, Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 
 /** Steps that are timed together, as a submission is of many. */
@@ -62,14 +62,19 @@ export class ModelSubject implements Subject, AsyncDisposable {
 
   async answer(
     samples: readonly Sample[],
-    { signal }: { readonly signal?: AbortSignal } = {},
+    { signal, predictions }: AnswerOptions = {},
   ): Promise<Answers> {
     return samples[0].reply === undefined
-      ? await this.#score(samples)
+      ? await this.#score(samples, predictions)
       : await this.#reply(samples, this.#tokenizer, signal);
   }
 
-  async #score(samples: readonly Sample[]): Promise<Answers> {
+  decode(tokens: ArrayLike<number>): string {
+    if (this.#tokenizer === undefined) return Array.from(tokens).join(" ");
+    return this.#tokenizer.decode(tokens);
+  }
+
+  async #score(samples: readonly Sample[], predictions: boolean = false): Promise<Answers> {
     const time = samples[0].tokens.length;
     this.model.checkRoom(time, samples.length);
     this.model.gpu.resetPeak();
@@ -80,18 +85,29 @@ export class ModelSubject implements Subject, AsyncDisposable {
       labels.set(sample.labels, index * time);
     });
     const started = performance.now();
-    const scores = await this.model.score({ batch: samples.length, time, tokens, labels });
+    const scores = await this.model.score(
+      { batch: samples.length, time, tokens, labels },
+      { predictions },
+    );
     const prefillMilliseconds = performance.now() - started;
     const correct: Uint8Array[] = [];
     const nll: Float32Array[] = [];
+    const predicted: Uint32Array[] = [];
     let start = 0;
     for (const sample of samples) {
       const end = start + scoredPositions(sample).length;
       correct.push(Uint8Array.from(scores.correct.subarray(start, end)));
       nll.push(scores.nll.slice(start, end));
+      if (scores.predicted !== undefined) predicted.push(scores.predicted.slice(start, end));
       start = end;
     }
-    return { correct, nll, prefillMilliseconds, peakBytes: this.model.gpu.memory.peak };
+    return {
+      correct,
+      nll,
+      ...(predictions ? { predicted } : {}),
+      prefillMilliseconds,
+      peakBytes: this.model.gpu.memory.peak,
+    };
   }
 
   /** Continues each prompt greedily; prompts differ in length, so that each is read alone. */
@@ -103,6 +119,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     if (tokenizer === undefined) throw new Error(`Cannot ask ${this.name} for a reply in words`);
     const { gpu } = this.model;
     const replies: string[] = [];
+    const replyTokens: number[] = [];
     let prefillMilliseconds = 0;
     const longest = samples.map(({ tokens, reply }) => tokens.length + reply!.budget);
     this.model.checkRoom(Math.max(...longest));
@@ -118,6 +135,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
       try {
         const reply = await this.model.continueFrom(read, { maxTokens, stopTokens });
         replies.push(tokenizer.decode(reply));
+        replyTokens.push(reply.length);
       } catch (error) {
         throw error instanceof NotANumberError ? error.at({ sample }) : error;
       }
@@ -127,6 +145,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
       correct: none.map((positions) => Uint8Array.from(positions)),
       nll: none.map((positions) => Float32Array.from(positions)),
       replies,
+      replyTokens,
       prefillMilliseconds,
       peakBytes: gpu.memory.peak,
     };

@@ -5,6 +5,7 @@ import { VERSION } from "../version.ts";
 import { type Cell, trainLengthOf } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
+import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score } from "./score.ts";
 
 /** How many tokens a batch may hold; a longer sample is a batch of its own. */
@@ -21,6 +22,14 @@ export interface SequenceCost {
   readonly peakBytes: number;
 }
 
+/** What a cell is run to. */
+export interface CellResult {
+  /** Its rows of the CSV. */
+  readonly rows: Row[];
+  /** Its samples with their answers, where they are to be logged. */
+  readonly records?: readonly SampleRecord[];
+}
+
 /** Runs cells of one model. */
 export class CellRunner {
   readonly #subject: Subject;
@@ -28,6 +37,7 @@ export class CellRunner {
   readonly #adapter: string;
   readonly #signal: AbortSignal | undefined;
   readonly #costs: Map<number, SequenceCost>;
+  readonly #logs: boolean;
 
   /**
    * A runner for a model that is open.
@@ -35,14 +45,16 @@ export class CellRunner {
    * @param costs What one sequence costs, by length: the same for all cells of a length, and measured
    * for the first.
    * @param signal Ends the cell that is running between two batches.
+   * @param logs Whether samples are recorded with their answers.
    */
   constructor(
     subject: Subject,
     configuration: SweepConfiguration,
-    { adapter, costs, signal }: {
+    { adapter, costs, signal, logs = false }: {
       adapter: string;
       costs: Map<number, SequenceCost>;
       signal?: AbortSignal;
+      logs?: boolean;
     },
   ) {
     this.#subject = subject;
@@ -50,32 +62,45 @@ export class CellRunner {
     this.#adapter = adapter;
     this.#costs = costs;
     this.#signal = signal;
+    this.#logs = logs;
   }
 
   /**
-   * The rows of a cell.
+   * Asks a cell's questions.
    *
    * @throws {NotANumberError} where the model computes NaN. @throws {DOMException} where it is ended.
    */
-  async run(cell: Cell, task: Task): Promise<Row[]> {
+  async run(cell: Cell, task: Task): Promise<CellResult> {
     try {
-      return await this.#run(cell, task);
+      const answered = await this.#ask(cell, task);
+      const rows = this.#rowsOf(answered);
+      return this.#logs
+        ? { rows, records: await recordSamples(answered, this.#subject) }
+        : { rows };
     } catch (error) {
       if (!(error instanceof NotANumberError)) throw error;
       throw error.at({ model: cell.model, task: cell.task, length: cell.length });
     }
   }
 
-  async #run(cell: Cell, task: Task): Promise<Row[]> {
-    const { name, family, parameters, training, window, sinks, reach } = this.#subject;
+  async #ask(cell: Cell, task: Task): Promise<AnsweredCell & { readonly cost: SequenceCost }> {
     const { length, depth, load, seed } = cell;
     const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
     const samples = Array.from(
       { length: count },
       (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
     );
-    const { stepMilliseconds, peakBytes } = await this.#cost(length, samples[0]);
-    const answers = await this.#answer(samples, length);
+    const cost = await this.#cost(length, samples[0]);
+    return { cell, task, samples, answers: await this.#answer(samples, task, length), cost };
+  }
+
+  #rowsOf(
+    { cell, task, samples, answers, cost }: AnsweredCell & { readonly cost: SequenceCost },
+  ): Row[] {
+    const { name, family, parameters, training, window, sinks, reach } = this.#subject;
+    const { length, depth, load, seed } = cell;
+    const { stepMilliseconds, peakBytes } = cost;
+    const count = samples.length;
     const trainLength = trainLengthOf(this.#configuration, this.#subject);
     const laws = { load, window, sinks, reach, trainLength };
     const scores = score(task, samples, answers, { ...laws, depth });
@@ -123,15 +148,17 @@ export class CellRunner {
 
   async #answer(
     samples: readonly Sample[],
+    { metric }: Task,
     length: number,
   ): Promise<Omit<Answers, "peakBytes">> {
     const size = batchSize(length);
     const signal = this.#signal;
+    const predictions = this.#logs && metric === "accuracy";
     const parts: Answers[] = [];
     for (let i = 0; i < samples.length; i += size) {
       signal?.throwIfAborted();
       try {
-        parts.push(await this.#subject.answer(samples.slice(i, i + size), { signal }));
+        parts.push(await this.#subject.answer(samples.slice(i, i + size), { signal, predictions }));
       } catch (error) {
         if (!(error instanceof NotANumberError)) throw error;
         throw error.at({ sample: i + (error.place.sample ?? 0) });
@@ -141,6 +168,10 @@ export class CellRunner {
       correct: parts.flatMap(({ correct }) => correct),
       nll: parts.flatMap(({ nll }) => nll),
       replies: parts.flatMap(({ replies = [] }) => replies),
+      replyTokens: parts.flatMap(({ replyTokens = [] }) => replyTokens),
+      ...(parts.every(({ predicted }) => predicted !== undefined)
+        ? { predicted: parts.flatMap(({ predicted = [] }) => predicted) }
+        : {}),
       prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
     };
   }

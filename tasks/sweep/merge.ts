@@ -7,6 +7,7 @@ import type { JournalEntry, JournalHeader } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import type { Row } from "./rows.ts";
 import { Outcomes } from "./outcomes.ts";
+import { mergeSamples } from "./sample_log.ts";
 import { sweepHash, writeResults } from "./run.ts";
 import { SHARDS } from "./shards.ts";
 
@@ -144,6 +145,8 @@ export async function mergeSweep(
       await journal.append({ cell: key, failed, ...where });
     }
   }
+  const chosen = new Map([...finished].map(([key, { folder }]) => [key, folder]));
+  await mergeSamples([...new Set([...joined.map(({ folder }) => folder), out])], chosen, out);
   const table = outcomes.table(grid, configuration);
   await writeResults(out, table);
   const without = cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));

@@ -14,6 +14,8 @@ import { Journal } from "./journal.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import { Outcomes } from "./outcomes.ts";
+import { SampleLog } from "./sample_log.ts";
+import type { SampleRecord } from "./samples.ts";
 import { formatRows, round, type Row } from "./rows.ts";
 import { type Shard, takeShard } from "./shards.ts";
 
@@ -54,6 +56,8 @@ export interface SweepOptions {
   readonly now?: AbortSignal;
   /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
   readonly onDamage?: (lines: readonly number[]) => void;
+  /** Writes each sample with its answer into `samples.jsonl`. @default false */
+  readonly logSamples?: boolean;
   /** Stops the sweep after the cell in which so many minutes have passed. */
   readonly minutes?: number;
   /**
@@ -120,6 +124,9 @@ export async function runSweep(
   );
   if (journal.damaged.length > 0) options.onDamage?.(journal.damaged);
   const outcomes = new Outcomes(journal.entries);
+  using log = options.logSamples
+    ? await SampleLog.open(options.out, outcomes.finished, { resume: options.resume ?? false })
+    : undefined;
   const resumed = grid.flatMap(({ cells }) => cells)
     .filter((cell) => outcomes.finished.has(cellKey(cell)));
   const run: Run = {
@@ -128,6 +135,7 @@ export async function runSweep(
     options,
     grid,
     journal,
+    log,
     outcomes,
     failed: new Map(),
     costs: new Map(),
@@ -183,6 +191,8 @@ interface Run {
   readonly options: SweepOptions;
   readonly grid: readonly ModelCells[];
   readonly journal: Journal;
+  /** Where samples go, where they are logged. */
+  readonly log: SampleLog | undefined;
   readonly outcomes: Outcomes;
   /** Cells that failed in this run, by {@linkcode cellKey}. */
   readonly failed: Map<string, FailedCell>;
@@ -266,11 +276,12 @@ async function runModel(
   { card, tasks, cells }: ModelCells,
   subject: Subject,
 ): Promise<void> {
-  const { configuration, source, options: { now, onProgress }, journal, failed, clock } = run;
+  const { configuration, source, options: { now, onProgress }, journal, log, failed, clock } = run;
   const costs = run.costs.get(card.name) ?? new Map<number, SequenceCost>();
   run.costs.set(card.name, costs);
   const adapter = await source.adapter();
-  const runner = new CellRunner(subject, configuration, { adapter, costs, signal: now });
+  const logs = log !== undefined;
+  const runner = new CellRunner(subject, configuration, { adapter, costs, signal: now, logs });
   for (const cell of cells) {
     if (failed.has(cellKey(cell))) continue;
     if (isOver(run)) return;
@@ -279,13 +290,17 @@ async function runModel(
     clock.start();
     const started = new Date();
     let outcome: { rows: Row[] } | { failed: string };
+    let records: readonly SampleRecord[] | undefined;
     try {
-      outcome = { rows: await runner.run(cell, tasks.get(taskKey(cell))!) };
+      const result = await runner.run(cell, tasks.get(taskKey(cell))!);
+      records = result.records;
+      outcome = { rows: result.rows };
     } catch (error) {
       if (isStop(error, now)) return;
       if (error instanceof DeviceLostError) throw error;
       outcome = { failed: messageOf(error) };
     }
+    if (records !== undefined) await log?.append(records); // a cell of the journal has them
     const commit = await commitHere();
     await note(run, cell, outcome, {
       seconds: round((Date.now() - started.getTime()) / 1000),

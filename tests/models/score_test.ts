@@ -27,4 +27,13 @@ Deno.test("score() of a large vocabulary holds the logits of some positions at o
       row[label];
   });
   assertClose(nll, expected, 1e-5, "negative log-likelihood");
+  const { predicted } = await model.score(
+    { batch: 1, time, tokens, labels },
+    { predictions: true },
+  );
+  const likeliest = Uint32Array.from(labels, (_, t) => {
+    const row = logits.subarray(t * vocabulary, (t + 1) * vocabulary);
+    return row.indexOf(row.reduce((a, b) => Math.max(a, b)));
+  });
+  assertEquals(predicted, likeliest);
 });
