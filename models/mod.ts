@@ -17,6 +17,7 @@ export {
   type StoredTensors,
   writeSafetensors,
 } from "./checkpoints/safetensors.ts";
+export type { ModelFiles, WeightsContent } from "./checkpoints/place.ts";
 export { type ByteSource } from "./checkpoints/byte_source.ts";
 export { DownloadError, type DownloadProgress } from "./checkpoints/download.ts";
 export {

@@ -130,6 +130,33 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
   return [];
 }
 
+/** What a file imports when it is loaded: neither types, nor what it imports where it needs it. */
+const STATIC =
+  /^(?:import|export)\s(?!type\b)[\w$*\s{},]*?\bfrom\s+"([^"]+)"|^import\s+"([^"]+)"/gm;
+
+/** Packages that run in a browser as they are. */
+const FOR_BROWSERS = /^(@std\/path|leven|pure-rand\/.+|valibot)$/;
+
+/** What a browser lacks of what is imported, directly or not, by a file, a line each. */
+async function missingInBrowsers(
+  entry: string,
+  textOf: (path: string) => Promise<string>,
+): Promise<string[]> {
+  const found: string[] = [];
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    for (const [, from, alone] of codeOf(await textOf(path)).matchAll(STATIC)) {
+      const target = from ?? alone;
+      if (!target.startsWith(".")) {
+        if (!FOR_BROWSERS.test(target)) found.push(`${path} imports ${target}`);
+      } else if (target.endsWith(".ts")) {
+        seen.add(join(dirname(path), target).replaceAll("\\", "/"));
+      }
+    }
+  }
+  return found;
+}
+
 /** What is wrong with a file, a line each. */
 function violations(path: string, text: string): string[] {
   const rule = RULES.find(({ files }) => files.test(path));
@@ -177,6 +204,21 @@ Deno.test("no files import each other, types included", async () => {
     imports.set(path, found.map(({ target }) => target));
   }
   assertEquals(circleIn(imports).join(" → "), "");
+});
+
+Deno.test("kernels/ and models/ import nothing that a browser lacks", async () => {
+  const textOf = (path: string): Promise<string> => Deno.readTextFile(join(ROOT, path));
+  for (const entry of ["kernels/mod.ts", "models/mod.ts"]) {
+    assertEquals(await missingInBrowsers(entry, textOf), []);
+  }
+  const made: Readonly<Record<string, string>> = {
+    "a/mod.ts":
+      'export {\n  type B,\n  b,\n} from "./b.ts";\nimport type { C } from "node:crypto";',
+    "a/b.ts": 'import { createHash } from "node:crypto";\nimport { a } from "./mod.ts";',
+  };
+  assertEquals(await missingInBrowsers("a/mod.ts", (path) => Promise.resolve(made[path])), [
+    "a/b.ts imports node:crypto",
+  ]);
 });
 
 Deno.test("a circle is found", () => {

@@ -30,6 +30,30 @@ export async function readBytes(
   return bytes;
 }
 
+/** Bytes that are in memory, or behind a blob, read by their place. */
+export function sourceOf(name: string, content: Uint8Array<ArrayBuffer> | Blob): ByteSource {
+  const size = content instanceof Blob ? content.size : content.byteLength;
+  const source: ByteSource = {
+    name,
+    size,
+    async read(offset, into): Promise<void> {
+      const end = offset + into.byteLength;
+      if (end > size) {
+        throw new RangeError(
+          `Cannot read bytes ${offset} to ${end} of ${name} as it ends at byte ${size}`,
+        );
+      }
+      into.set(
+        content instanceof Blob
+          ? new Uint8Array(await content.slice(offset, end).arrayBuffer())
+          : content.subarray(offset, end),
+      );
+    },
+    [Symbol.dispose]: () => {},
+  };
+  return source;
+}
+
 class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;

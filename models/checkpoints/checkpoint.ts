@@ -1,11 +1,8 @@
-import { dirname, fromFileUrl, join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import type { ModelConfiguration } from "../configuration.ts";
 import { Model } from "../model.ts";
-import { readBoundedText } from "../text_file.ts";
-import type { ByteSource } from "./byte_source.ts";
-import { readAll, request } from "./http.ts";
-import { downloadModel, isHubModel } from "./hub.ts";
+import { requireDeno } from "../platform.ts";
+import { type Described, type ModelFiles, type Place, placeOf, placeOfPath } from "./place.ts";
 import { CheckpointConfig } from "./published/config.ts";
 import { checkModelFits, loadParameters, type PublishedModel } from "./published/family.ts";
 import { FORMAT } from "./published/lengthwise.ts";
@@ -13,11 +10,8 @@ import { failBare, readBare, readPublished } from "./published/registry.ts";
 import { withStoredHead } from "./published/stored_head.ts";
 import { CheckpointTensors } from "./published/tensors.ts";
 import { replaceFile } from "./replace_file.ts";
-import { locateSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
-import { openWeights, Weights } from "./weights.ts";
-
-/** Bytes that are fetched into memory: committed models have some megabytes. */
-const LARGEST_FETCHED = 2 ** 31;
+import { type StoredTensor, writeSafetensors } from "./safetensors.ts";
+import type { Weights } from "./weights.ts";
 
 /** The bytes of a model's `model.safetensors`. Waits for the GPU. */
 export async function storeParameters(model: Model): Promise<Map<string, StoredTensor>> {
@@ -33,6 +27,7 @@ export async function storeParameters(model: Model): Promise<Map<string, StoredT
 
 /** Writes a model as `config.json` and `model.safetensors` into a directory, which is made. */
 export async function saveModel(model: Model, directory: string): Promise<void> {
+  requireDeno(`save a model into ${directory}`, "it has no folders");
   await Deno.mkdir(directory, { recursive: true });
   const configuration = { format: FORMAT, ...model.configuration };
   await replaceFile(
@@ -62,21 +57,34 @@ export interface LoadModelOptions {
  * weights or, where its family has no config, such as RWKV's `.pth` files, the weights alone. They go
  * to the GPU tensor by tensor.
  *
- * @param directory Its folder, or the file of its weights; `hf:owner/name` or, where that has several
- * models, `hf:owner/name:file`, which is downloaded where it is not in the cache; or a `file:` or
- * `https:` address that ends in a slash.
+ * In a browser, which has no folders, it takes an address, or contents:
+ *
+ * ```ts
+ * import { loadModel, openGpu, zooDirectory } from "@lengthwise/lengthwise/models";
+ *
+ * await using gpu = await openGpu();
+ * const address = zooDirectory("gla-text"); // or new URL("gla-text/", location.href)
+ * const weights = await (await fetch(new URL("model.safetensors", address))).blob();
+ * const config = await (await fetch(new URL("config.json", address))).text();
+ * using model = await loadModel(gpu, { config, weights });
+ * console.log(await model.generate([67, 97, 108, 108], { maxTokens: 4 }));
+ * ```
+ *
+ * @param source Its folder, or the file of its weights; `hf:owner/name` or, where that has several
+ * models, `hf:owner/name:file`, which is downloaded where it is not in the cache; a `file:` or
+ * `https:` address that ends in a slash; or the contents of its files.
  * @throws {Error} where a file is missing, truncated, of an unknown kind, or holds another model's
- * tensors, and where a download fails.
+ * tensors, where a download fails, and in a browser for a folder or a model on the hub.
  * @throws {RangeError} where a tensor is larger than the adapter allows.
  */
 export async function loadModel(
   gpu: Gpu,
-  directory: string | URL,
+  source: string | URL | ModelFiles,
   options: LoadModelOptions = {},
 ): Promise<Model> {
   const onDescribed = (folder: string): Promise<void> =>
-    checkDescribed(gpu, folder, { ...options, name: `${directory}` });
-  using checkpoint = new Checkpoint(await findCheckpoint(directory, onDescribed));
+    checkDescribed(gpu, folder, { ...options, name: `${source}` });
+  using checkpoint = new Checkpoint(await placeOf(source, onDescribed));
   const described = await checkpoint.read();
   const weights = await checkpoint.weights();
   const published = await withStoredHead(described, weights);
@@ -96,11 +104,13 @@ export interface ModelDescription {
 /**
  * Describes a checkpoint from its configuration, or from its tensors' shapes where it has none.
  *
- * @param directory Its folder or file, as {@linkcode loadModel} takes it.
+ * @param source Its folder, file, address or contents, as {@linkcode loadModel} takes them.
  * @throws {Error} where it is missing or of an unknown kind.
  */
-export async function describeModel(directory: string | URL): Promise<ModelDescription> {
-  using checkpoint = new Checkpoint(await findCheckpoint(directory));
+export async function describeModel(
+  source: string | URL | ModelFiles,
+): Promise<ModelDescription> {
+  using checkpoint = new Checkpoint(await placeOf(source));
   const described = await checkpoint.read();
   // Whether a stored head differs from a tied embedding is seen from the weights, where they are there.
   const weights = described.configuration.tiedHead
@@ -111,9 +121,6 @@ export async function describeModel(directory: string | URL): Promise<ModelDescr
     : described;
   return { configuration, trainedLength };
 }
-
-/** A folder, an address of one, or a file of weights. */
-type Place = string | URL;
 
 /** A checkpoint whose weights are opened when they are first asked for. */
 class Checkpoint implements Disposable {
@@ -129,19 +136,17 @@ class Checkpoint implements Disposable {
    * named that lies beside another model's config.
    */
   async read(): Promise<PublishedModel> {
-    const named = await isFile(this.#place);
-    const config = await readConfig(this.#place, named);
+    const { isFile } = this.#place;
+    const config = await readConfig(this.#place);
     const configured = config && readPublished(config);
-    if (configured && !named) return configured;
+    if (configured && !isFile) return configured;
     const tensors = new CheckpointTensors(await this.weights());
     return readBare(tensors) ?? configured ?? failBare(tensors);
   }
 
   /** Its weights, opened. */
   async weights(): Promise<Weights> {
-    return this.#weights ??= this.#place instanceof URL
-      ? await fetchWeights(this.#place)
-      : await openWeights(this.#place);
+    return this.#weights ??= await this.#place.open();
   }
 
   [Symbol.dispose](): void {
@@ -161,74 +166,24 @@ export async function checkDescribed(
   folder: string,
   options: { name: string; dtype?: "f32" | "f16" },
 ): Promise<void> {
-  const config = await readConfig(folder, false);
+  const config = await readConfig(await placeOfPath(folder));
   if (config) checkModelFits(gpu, options.name, readPublished(config).configuration, options);
 }
 
-async function findCheckpoint(
-  directory: string | URL,
-  onDescribed?: (folder: string) => Promise<void>,
-): Promise<Place> {
-  if (directory instanceof URL) {
-    return directory.protocol === "file:" ? fromFileUrl(directory) : directory;
-  }
-  return isHubModel(directory) ? await downloadModel(directory, { onDescribed }) : directory;
-}
-
-async function isFile(place: Place): Promise<boolean> {
-  if (place instanceof URL) return false;
-  return await Deno.stat(place).then((stat) => stat.isFile, () => false);
-}
-
-/** The `config.json` in a folder, or beside a file; none where there is none, or one that is empty. */
-async function readConfig(place: Place, named: boolean): Promise<CheckpointConfig | undefined> {
-  const source = place instanceof URL
-    ? new URL("config.json", place)
-    : join(named ? dirname(place) : place, "config.json");
-  let text: string;
+/** A checkpoint's config; undefined where there is none, or one that is empty. */
+async function readConfig(place: Place): Promise<CheckpointConfig | undefined> {
+  let described: Described | undefined;
   try {
-    text = source instanceof URL
-      ? new TextDecoder().decode(await fetchFile(source))
-      : await readBoundedText(source);
+    described = await place.describe();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
     throw new Error(
-      `Cannot load a model from ${place} as its config.json cannot be read: ${
+      `Cannot load a model from ${place.name} as its config.json cannot be read: ${
         (error as Error).message
       }`,
       { cause: error },
     );
   }
-  const config = CheckpointConfig.parse(text, `${source}`);
+  if (described === undefined) return undefined;
+  const config = CheckpointConfig.parse(described.text, described.source);
   return Object.keys(config.values).length === 0 ? undefined : config;
-}
-
-/** The weights behind an address, which are held in memory. */
-async function fetchWeights(folder: URL): Promise<Weights> {
-  const address = new URL("model.safetensors", folder);
-  const bytes = await fetchFile(address);
-  const source: ByteSource = {
-    name: `${address}`,
-    size: bytes.byteLength,
-    read(offset, into): Promise<void> {
-      into.set(bytes.subarray(offset, offset + into.byteLength));
-      return Promise.resolve();
-    },
-    [Symbol.dispose]: () => {},
-  };
-  return new Weights(`${address}`, [source], await locateSafetensors(source));
-}
-
-/**
- * The bytes behind an address.
- *
- * @throws {Error} where the server does not have them, or takes too long.
- */
-export async function fetchFile(address: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await request(address);
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new Error(`${address} answered ${response.status}`);
-  }
-  return await readAll(response, LARGEST_FETCHED);
 }

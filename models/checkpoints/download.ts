@@ -1,4 +1,5 @@
-import { createHash, type Hash } from "node:crypto";
+import type { Hash } from "node:crypto";
+import { builtin } from "../platform.ts";
 import { BadAnswer, CutConnection, PATIENCE, piecesOf } from "./http.ts";
 
 /** How far the download of a file is. */
@@ -62,7 +63,7 @@ export class Download implements Disposable {
   readonly #file: RemoteFile;
   readonly #options: TransferOptions;
   #handle: Deno.FsFile | undefined;
-  #hash: Hash = createHash("sha256");
+  #hash: Hash = hashOf("sha256");
   #sha256: string | undefined;
   #etag: string | undefined;
   #ended = false;
@@ -120,11 +121,11 @@ export class Download implements Disposable {
     this.#report();
   }
 
-  /** Lets go of what is here. */
+  /** Drops what is here. */
   restart(): void {
     this.#handle!.truncateSync(0);
     this.#handle!.seekSync(0, Deno.SeekMode.Start);
-    this.#hash = createHash("sha256");
+    this.#hash = hashOf("sha256");
     this.received = 0;
     this.#ended = false;
     this.#forgetVersion();
@@ -225,7 +226,7 @@ export class Download implements Disposable {
 
   /** Git's id of the bytes, which begins with their number. */
   async #blobId(): Promise<string> {
-    const hash = createHash("sha1").update(`blob ${this.received}\0`);
+    const hash = hashOf("sha1").update(`blob ${this.received}\0`);
     const file = await Deno.open(this.#partial);
     for await (const bytes of file.readable) hash.update(bytes);
     return hash.digest("hex");
@@ -306,6 +307,11 @@ export class Download implements Disposable {
       ...(this.size === undefined ? {} : { size: this.size }),
     });
   }
+}
+
+/** A hash that takes a file piece by piece, which the web's own cannot. */
+function hashOf(algorithm: "sha1" | "sha256"): Hash {
+  return builtin("node:crypto").createHash(algorithm);
 }
 
 /** The number in a header, where it holds one. */

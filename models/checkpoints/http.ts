@@ -1,3 +1,5 @@
+import { IN_BROWSER } from "../platform.ts";
+
 /** A connection that broke, fell silent or crawls: the rest may be asked for. */
 export class CutConnection extends Error {}
 
@@ -9,6 +11,8 @@ export const PATIENCE = 60_000;
 /** The fewest bytes that come in that time. */
 const SLOWEST = 1024;
 const REDIRECTS = 5;
+/** Bytes that are fetched into memory: committed models have some megabytes. */
+const LARGEST_FETCHED = 2 ** 31;
 
 /** How something is asked for. */
 export interface RequestOptions {
@@ -69,7 +73,7 @@ async function ask(url: URL, options: RequestOptions): Promise<Response> {
   try {
     return await fetch(url, {
       headers: headers?.(url),
-      redirect: "manual",
+      redirect: IN_BROWSER ? "follow" : "manual", // a page does not see where it is sent
       signal: AbortSignal.any(signal ? [signal, silence.signal] : [silence.signal]),
     });
   } catch (error) {
@@ -162,4 +166,18 @@ export async function readAll(
 
 function seconds(milliseconds: number): string {
   return `${milliseconds / 1000} s`;
+}
+
+/**
+ * The bytes behind an address.
+ *
+ * @throws {Error} where the server does not have them, or takes too long.
+ */
+export async function fetchFile(address: URL): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await request(address);
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(`${address} answered ${response.status}`);
+  }
+  return await readAll(response, LARGEST_FETCHED);
 }

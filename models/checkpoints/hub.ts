@@ -1,4 +1,5 @@
 import { dirname, join } from "@std/path";
+import { requireDeno } from "../platform.ts";
 import { DownloadError } from "./download.ts";
 import { type HubOptions, HubRepository, type Snapshot } from "./hub_repository.ts";
 
@@ -55,6 +56,7 @@ export function parseHubModel(model: string): HubModel {
  * caches.
  */
 export function cacheFolder(): string {
+  requireDeno("keep downloads", "it has no folders");
   const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE") ?? ".";
   const systems: Partial<Record<typeof Deno.build.os, string>> = {
     darwin: join(home, "Library", "Caches"),
@@ -79,6 +81,7 @@ export function cacheFolder(): string {
  */
 export async function downloadModel(model: string, options: DownloadOptions = {}): Promise<string> {
   const { repository, revision, file } = parseHubModel(model);
+  requireDeno(`download ${model}`, "give loadModel() the address or the contents of its files");
   const hub = new HubRepository(model, repository, options);
   const { weights = true, cache = cacheFolder() } = options;
   const home = join(cache, "models", ...repository.split("/"));

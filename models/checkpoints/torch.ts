@@ -1,5 +1,4 @@
-// @ts-types="npm:@types/yauzl@3.4.0"
-import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from "yauzl";
+import type { Entry, Reader } from "@zip.js/zip.js/lib/zip-core-reader.js";
 import { showNames } from "../schema.ts";
 import { type ByteSource, readBytes } from "./byte_source.ts";
 import { STORED_BYTES } from "./data_types.ts";
@@ -10,6 +9,11 @@ const PICKLE_LIMIT = 100 * 2 ** 20;
 /** Bytes of the file that says in which order bytes are. */
 const BYTE_ORDER_LIMIT = 16;
 const STORED = 0;
+/** How the header before a file's bytes begins, and the bytes of it that each has. */
+const LOCAL_MAGIC = 0x04034b50;
+const LOCAL_HEADER = 30;
+/** Bytes in which a zip's directory is found from its end, a comment of 64 KiB included. */
+const ZIP_END = 22 + 2 ** 16;
 const PICKLE_MAGIC = 0x80;
 
 /**
@@ -87,13 +91,11 @@ async function checkMagic(source: ByteSource): Promise<void> {
 /** A zip's files by their names after the archive's own folder. */
 class Archive {
   readonly #source: ByteSource;
-  readonly #zip: ZipFile;
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #located = new Map<string, { offset: number; bytes: number }>();
 
-  constructor(source: ByteSource, zip: ZipFile, entries: ReadonlyMap<string, Entry>) {
+  constructor(source: ByteSource, entries: ReadonlyMap<string, Entry>) {
     this.#source = source;
-    this.#zip = zip;
     this.#entries = entries;
   }
 
@@ -107,18 +109,17 @@ class Archive {
     if (known) return known;
     const entry = this.#entries.get(name);
     if (!entry) return fail(this.#source, `it lacks ${name}: another format?`);
-    if (entry.compressionMethod !== STORED || entry.isEncrypted()) {
+    if (entry.compressionMethod !== STORED || entry.encrypted) {
       fail(this.#source, `its ${name} is compressed, which torch.save() does not do`);
     }
     const bytes = entry.uncompressedSize;
     if (entry.compressedSize !== bytes) {
       fail(this.#source, `its ${name} has ${entry.compressedSize} bytes, not ${bytes}: damaged`);
     }
-    const offset = await this.#zip.readLocalFileHeaderPromise(entry, { minimal: true }).then(
-      ({ fileDataStart }) => fileDataStart,
-      (error) =>
-        fail(this.#source, `its ${name} is not where the zip's directory says: damaged`, error),
-    );
+    const offset = await this.#begin(entry);
+    if (offset === undefined) {
+      fail(this.#source, `its ${name} is not where the zip's directory says: damaged`);
+    }
     if (offset + bytes > this.#source.size) {
       fail(this.#source, `its ${name} ends at byte ${offset + bytes}: truncated`);
     }
@@ -126,48 +127,43 @@ class Archive {
     this.#located.set(name, located);
     return located;
   }
+
+  /** Where a file's bytes begin: behind a header of its own, whose name and extra field may vary. */
+  async #begin({ offset }: Entry): Promise<number | undefined> {
+    if (offset + LOCAL_HEADER > this.#source.size) return undefined;
+    const header = new DataView(
+      (await readBytes(this.#source, offset, LOCAL_HEADER)).buffer,
+    );
+    if (header.getUint32(0, true) !== LOCAL_MAGIC) return undefined;
+    return offset + LOCAL_HEADER + header.getUint16(26, true) + header.getUint16(28, true);
+  }
 }
 
 async function openArchive(source: ByteSource): Promise<Archive> {
   let repeated: string | undefined;
   try {
-    const zip = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, {
-      autoClose: false,
-    });
+    const { ZipReader } = await import("@zip.js/zip.js/lib/zip-core-reader.js");
+    const begin = Math.max(0, source.size - ZIP_END);
+    const end = await readBytes(source, begin, source.size - begin);
+    const reader: Pick<Reader<unknown>, "size" | "readUint8Array"> = {
+      size: source.size,
+      readUint8Array: async (offset, length) =>
+        offset >= begin
+          ? end.slice(offset - begin, offset - begin + length)
+          : await readBytes(source, offset, length),
+    };
+    const zip = new ZipReader(reader as Reader<unknown>);
     const entries = new Map<string, Entry>();
-    for await (const entry of zip.eachEntry()) {
-      const name = entry.fileName.slice(entry.fileName.indexOf("/") + 1);
+    for await (const entry of zip.getEntriesGenerator()) {
+      const name = entry.filename.slice(entry.filename.indexOf("/") + 1);
       if (entries.has(name)) repeated = name;
       entries.set(name, entry);
     }
-    if (repeated === undefined) return new Archive(source, zip, entries);
+    if (repeated === undefined) return new Archive(source, entries);
   } catch (error) {
     return fail(source, "its zip directory cannot be read: truncated or damaged?", error);
   }
   return fail(source, `it holds ${repeated} twice: damaged`);
-}
-
-/** What yauzl reads a zip's directory through. */
-class SourceReader extends RandomAccessReader {
-  readonly #source: ByteSource;
-
-  constructor(source: ByteSource) {
-    super();
-    this.#source = source;
-  }
-
-  override read(
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-    callback: (error: Error | null) => void,
-  ): void {
-    this.#source.read(position, buffer.subarray(offset, offset + length)).then(
-      () => callback(null),
-      callback,
-    );
-  }
 }
 
 function fail(source: ByteSource, reason: string, cause?: unknown): never {

@@ -2,6 +2,7 @@ import { basename, dirname, join } from "@std/path";
 import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
 import { STORED_BYTES, toFloats, toHalves } from "./data_types.ts";
+import { requireDeno } from "../platform.ts";
 import { showNames } from "../schema.ts";
 import { readBoundedText } from "../text_file.ts";
 import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
@@ -199,6 +200,7 @@ export async function openWeights(
   path: string,
   options: OpenWeightsOptions = {},
 ): Promise<Weights> {
+  requireDeno(`open the weights of ${path}`, "give loadModel() an address, or files' contents");
   const { openFile: open = openFile } = options;
   const { folder, files, index } = await findFiles(path);
   const sources: ByteSource[] = [];

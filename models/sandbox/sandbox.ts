@@ -4,13 +4,9 @@
  *
  * @module
  */
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from "node:worker_threads";
-import { ANSWERED, type Question, type Reply, type Start, WAITING } from "./serve.ts";
+import type { MessagePort, Worker } from "node:worker_threads";
+import { builtin, requireDeno } from "../platform.ts";
+import { ANSWERED, type Question, type Reply, type Start, WAITING } from "./messages.ts";
 
 /** What a call may take. */
 export interface Limits {
@@ -74,6 +70,8 @@ export class Sandbox {
   }
 
   #start(): Running {
+    requireDeno("run what strangers wrote", "its pages may not wait for a worker");
+    const { MessageChannel, Worker } = builtin("node:worker_threads");
     const signal = new SharedArrayBuffer(4);
     const { port1, port2 } = new MessageChannel();
     const workerData: Start = { signal, port: port2 };
@@ -126,7 +124,7 @@ export class Sandbox {
 function receive(port: MessagePort): Reply | undefined {
   const never = new Int32Array(new SharedArrayBuffer(4));
   for (let waited = 0; waited < GRACE; waited++) {
-    const received = receiveMessageOnPort(port);
+    const received = builtin("node:worker_threads").receiveMessageOnPort(port);
     if (received) return received.message as Reply;
     Atomics.wait(never, 0, 0, 1);
   }

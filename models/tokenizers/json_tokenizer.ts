@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { requireDeno } from "../platform.ts";
 import { Sandbox, type Sandboxed } from "../sandbox/sandbox.ts";
 import { check, integer, listOf, showValue, TEXT } from "../schema.ts";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
@@ -59,7 +60,7 @@ export class JsonTokenizer implements Tokenizer {
    * Takes what the two files hold, parsed; the second may be left out.
    *
    * @param source The first one's name, for errors.
-   * @throws {Error} where it is no tokenizer, or has a part that is not known.
+   * @throws {Error} where it is not a tokenizer, or has a part that is not known; and in a browser.
    */
   constructor(
     tokenizer: unknown,
@@ -68,6 +69,10 @@ export class JsonTokenizer implements Tokenizer {
     options: JsonTokenizerOptions = {},
   ) {
     this.#milliseconds = options.milliseconds ?? CALL;
+    requireDeno(
+      `read ${source} as a tokenizer`,
+      "its patterns run in a worker that is waited for; take @huggingface/tokenizers itself there",
+    );
     check(TOKENIZER, tokenizer, source, "as a tokenizer");
     const { bos_token, eos_token, ...rest } = check(
       CONFIGURATION,

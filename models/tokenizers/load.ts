@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "@std/path";
 import * as v from "valibot";
+import { requireDeno } from "../platform.ts";
 import { check, parseJson } from "../schema.ts";
 import { readBoundedText } from "../text_file.ts";
 import { JsonTokenizer } from "./json_tokenizer.ts";
@@ -10,12 +11,15 @@ const JSON_FILE = "tokenizer.json";
 /** Bytes of a file of a tokenizer; those of vocabularies of a quarter million tokens have 35 MB. */
 const LARGEST = 512 * 2 ** 20;
 const WORLD = /^rwkv_vocab_.*\.txt$/;
+/** What there is where there are no folders. */
+const INSTEAD = "it has no folders; make a WorldTokenizer of its text, or take BYTE_TOKENIZER";
 /** How to come by RWKV's vocabulary, which its `.pth` files lie without. */
 const WORLD_SOURCE =
   "RWKV's World models take rwkv_vocab_v20230424.txt, which is at https://raw.githubusercontent.com/BlinkDL/ChatRWKV/main/tokenizer/rwkv_vocab_v20230424.txt: put it beside the checkpoint";
 
 /** Whether a folder holds a tokenizer that {@linkcode loadTokenizer} reads. */
 export async function holdsTokenizer(folder: string): Promise<boolean> {
+  requireDeno(`look for a tokenizer in ${folder}`, INSTEAD);
   const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
   return names.some((name) => name === JSON_FILE || WORLD.test(name));
 }
@@ -25,9 +29,10 @@ export async function holdsTokenizer(folder: string): Promise<boolean> {
  * and `special_tokens_map.json` where they are there, or RWKV's World vocabulary.
  *
  * @param path The folder, or a file in it: the checkpoint's, or the vocabulary itself.
- * @throws {Error} where there is neither, or a file is no tokenizer.
+ * @throws {Error} where there is neither, or a file is not a tokenizer; and in a browser.
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  requireDeno(`load a tokenizer from ${path}`, INSTEAD);
   if (WORLD.test(basename(path))) return await loadWorld(path);
   const folder = (await Deno.stat(path)).isFile ? dirname(path) : path;
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();

@@ -1,5 +1,5 @@
 import { join } from "@std/path";
-import { fetchFile } from "../../models/checkpoints/checkpoint.ts";
+import { fetchFile } from "../../models/checkpoints/http.ts";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { checkTaskName, createTask } from "../registry.ts";

@@ -1,8 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   architecture,
+  describeModel,
   loadModel,
   Model,
+  type ModelFiles,
   readSafetensors,
   saveModel,
   writeSafetensors,
@@ -22,6 +24,51 @@ Deno.test("a model is the same after it was saved and loaded", () =>
     using after = loaded.forward([1, 2, 3]);
     const [expected, actual] = await gpu.read([before, after]);
     assertEquals(actual, expected);
+  }));
+
+Deno.test("loadModel() takes the contents of files, one or several, as bytes and as blobs", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, CONFIGURATION, { seed: 3 });
+    await saveModel(model, folder);
+    const config = await Deno.readTextFile(`${folder}/config.json`);
+    const whole = await Deno.readFile(`${folder}/model.safetensors`);
+    const { tensors } = readSafetensors(whole, folder);
+    const shards = [0, 1].map((part) =>
+      writeSafetensors(new Map([...tensors].filter((_, index) => index % 2 === part)))
+    );
+    const contents = [
+      { config, weights: whole },
+      { config: JSON.parse(config), weights: new Blob([whole]) },
+      { config, weights: [shards[0], new Blob([shards[1]])] },
+    ];
+    using before = model.forward([1, 2, 3]);
+    const expected = await before.read();
+    for (const files of contents) {
+      using loaded = await loadModel(gpu, files);
+      using after = loaded.forward([1, 2, 3]);
+      assertEquals(await after.read(), expected);
+      assertEquals(await describeModel(files), {
+        configuration: model.configuration,
+        trainedLength: undefined,
+      });
+    }
+    const wrong: readonly (readonly [files: ModelFiles, message: string])[] = [
+      [
+        { config, weights: [whole, shards[1]] },
+        "Cannot open the weights of the given files as sev",
+      ],
+      [
+        { config, weights: shards[0], name: "half" },
+        "Cannot load half as a griffin model: it lacks",
+      ],
+      [{ config: "{", weights: whole, name: "mine" }, "the config of mine"],
+      [{ weights: whole }, "there is no config.json beside it"],
+      [{ config, weights: new Blob([whole.subarray(0, -8)]) }, "truncated"],
+    ];
+    for (const [files, message] of wrong) {
+      await assertRejects(() => loadModel(gpu, files), Error, message);
+    }
   }));
 
 Deno.test("loadModel() names the file that is missing, truncated or foreign", () =>
