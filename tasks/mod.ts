@@ -65,8 +65,19 @@ export { text, type TextOptions } from "./generators/text.ts";
 export type { TokenRange } from "./random.ts";
 export * from "./statistics.ts";
 export * from "./subject.ts";
+export {
+  type AskedModel,
+  type ModelDescription,
+  type ModelEntry,
+  type ModelOrigin,
+  type ModelSettings,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "./subjects/description.ts";
+export type { KnownCheckpoint } from "./subjects/known.ts";
 export { ModelSubject } from "./subjects/model_subject.ts";
 export type { PublishedOptions } from "./subjects/published.ts";
+export { resolveModel } from "./subjects/resolve.ts";
 export { ModelSource, type ModelSourceOptions } from "./subjects/source.ts";
 export {
   type Length,

@@ -1,3 +1,4 @@
+import type { AskedModel, ModelDescription, ModelSettings } from "./subjects/description.ts";
 import type { Sample, Task } from "./task.ts";
 import type { Recipe } from "./training/recipe.ts";
 
@@ -13,8 +14,10 @@ export interface SubjectTraining {
 
 /** What a sweep must know of a model before it is loaded. */
 export interface SubjectCard {
-  /** As `--models` and the results call it. */
+  /** As the results call it. */
   readonly name: string;
+  /** What it is and how it is opened, where a source goes by that. */
+  readonly description?: ModelDescription;
   /** The architecture: `transformer`, `mamba2`, … */
   readonly family: string;
   /** How many weights it has. */
@@ -40,6 +43,8 @@ export interface SubjectCard {
   stateBytes?(length: number): number;
   /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
   readonly fingerprint?: string;
+  /** The template that it is asked in, in place of those of a sweep. */
+  readonly template?: string;
   /**
    * The task as the model knows it, in its own vocabulary and layout, but for what `options` say.
    *
@@ -97,18 +102,29 @@ export interface Subject extends SubjectCard {
   stepMilliseconds(length: number): Promise<number>;
 }
 
+/** What models are found by, besides their names. */
+export interface FindOptions {
+  /** Recipes whose models are found by their names, before all others. */
+  readonly recipes?: readonly Recipe[];
+  /**
+   * Where the models of recipes go, each into a folder of its name: such a model is trained when it is
+   * opened, unless it is finished there. @default "results/train"
+   */
+  readonly folder?: string;
+  /** Whether they are trained: otherwise they are opened as they are before. @default true */
+  readonly train?: boolean;
+  /** Settings of the models that have none of their own; a tokenizer concerns published checkpoints. */
+  readonly settings?: ModelSettings;
+}
+
 /** Where models come from: the committed ones, a folder of checkpoints. */
 export interface SubjectSource {
   /** What runs the models, for the results' adapter column. */
   adapter(): Promise<string>;
-  /**
-   * Takes recipes in: a model of a recipe's name is trained when it is opened, into a folder of its
-   * name in `folder`, unless it is finished there. With `train: false` it is opened as it is before
-   * its training then. A source that cannot train leaves this out.
-   */
-  learn?(recipes: readonly Recipe[], where: { folder: string; train: boolean }): void;
-  /** The cards of the named models, in order; of the default ones where `names` is empty. */
-  find(names: readonly string[]): Promise<readonly SubjectCard[]>;
+  /** Whether it trains models by recipes. @default false */
+  readonly trains?: boolean;
+  /** The cards of models, in order; of the default ones where `models` is empty. */
+  find(models: readonly AskedModel[], options?: FindOptions): Promise<readonly SubjectCard[]>;
   /**
    * Loads one. Only one is held at a time.
    *

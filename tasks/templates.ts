@@ -1,8 +1,9 @@
-import { join } from "@std/path";
+import { basename, extname, join } from "@std/path";
 import * as v from "valibot";
 import { Sandbox, type Sandboxed } from "../models/sandbox/sandbox.ts";
 import { readBoundedText } from "../models/text_file.ts";
 import { check, listOf, parseJson, TEXT } from "../models/schema.ts";
+import { reasonOf } from "./errors.ts";
 import { BASE_TEMPLATE, type PromptTemplate } from "./wording.ts";
 
 /** Options of {@linkcode chatTemplate}. */
@@ -135,6 +136,50 @@ export async function loadTemplates(...folders: readonly string[]): Promise<Prom
     if (chat) return [BASE_TEMPLATE, chat];
   }
   return [BASE_TEMPLATE];
+}
+
+/** Whether a template is called by a file's path, rather than `base` or `chat`. */
+export function isTemplateFile(name: string): boolean {
+  return /[\\/]|\.(jinja2?|j2|txt)$/.test(name);
+}
+
+/**
+ * The template that a file holds, in Jinja as {@linkcode chatTemplate} takes it, by the file's name
+ * without what is behind its dot: `templates/instruct.jinja` is `instruct`.
+ *
+ * @param folders Of tokenizers, for the texts of special tokens: the first that has any counts.
+ * @throws {Error} where it cannot be read, or holds no template.
+ */
+export async function loadTemplateFile(
+  path: string,
+  folders: readonly string[] = [],
+): Promise<PromptTemplate> {
+  let specialTokens: Record<string, string> = {};
+  for (const folder of folders) {
+    specialTokens = await readSpecialTokens(folder);
+    if (Object.keys(specialTokens).length > 0) break;
+  }
+  let source: string;
+  try {
+    source = await readBoundedText(path);
+  } catch (error) {
+    throw new Error(`Cannot read the template ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  try {
+    const stem = basename(path, extname(path));
+    const name = stem === "base" || stem === "chat" ? basename(path) : stem; // those are taken
+    return { ...chatTemplate(source, { specialTokens }), name };
+  } catch (error) {
+    throw new Error(`${(error as Error).message} (of ${path})`, { cause: error });
+  }
+}
+
+async function readSpecialTokens(folder: string): Promise<Record<string, string>> {
+  if ((await Deno.stat(folder)).isFile) return {}; // a vocabulary alone
+  const files = ["special_tokens_map.json", "tokenizer_config.json"];
+  return specialTokensOf(
+    await Promise.all(files.map((file) => readConfiguration(join(folder, file)))),
+  );
 }
 
 /** A special token: its text, or an object that has it; other entries may be of any kind. */

@@ -2,11 +2,13 @@ import { join } from "@std/path";
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import { ModelSource, type ModelSourceOptions } from "../subjects/source.ts";
 import { fileName } from "../names.ts";
-import { trainLengthOf } from "../sweep/cells.ts";
-import { type SweepConfiguration, tokensOf } from "../sweep/configuration.ts";
+import { modelLength } from "../sweep/cells.ts";
+import type { SweepConfiguration } from "../sweep/configuration.ts";
+import { findModels, MODELS } from "../sweep/models.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import {
   changeGrid,
+  dtypeOf,
   LOG_SAMPLES,
   MINUTES,
   minutesOf,
@@ -64,10 +66,7 @@ const EVALUATION: SweepConfiguration = {
 
 /** How a command line has models found and loaded. @throws {UsageError} for a wrong value. */
 export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): ModelSourceOptions {
-  const dtype = values.get("dtype");
-  if (dtype !== undefined && dtype !== "f32" && dtype !== "f16") {
-    throw new UsageError(`--dtype takes f32 or f16: current value is ${dtype}`);
-  }
+  const dtype = dtypeOf(values.get("dtype"));
   const tokenizer = values.get("tokenizer");
   const memory = numberOf("memory", values.get("memory"));
   const view = new DownloadView(standardError());
@@ -114,10 +113,8 @@ async function printStatistics(
   source: ModelSource,
   configuration: SweepConfiguration,
 ): Promise<number> {
-  const [card] = await source.find(configuration.models);
-  const lengths = configuration.lengths.map((length) =>
-    typeof length === "number" ? length : tokensOf(length, trainLengthOf(configuration, card))
-  );
+  const [card] = await findModels(configuration, source, { folder: MODELS });
+  const lengths = configuration.lengths.map((length) => modelLength(card, length));
   await using subject: ModelSubject = await source.load(card);
   print(statisticsTable(card, await measureStatistics(subject, lengths)));
   return 0;

@@ -1,6 +1,12 @@
 import { checkTaskName, TASK_NAMES } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
+import {
+  type ModelEntry,
+  type ModelSettings,
+  WEIGHT_TYPES,
+  type WeightType,
+} from "../subjects/description.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
   listOf,
@@ -33,7 +39,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
   samples: { takes: "N", help: "samples in a cell" },
   template: {
     takes: "NAME,…",
-    help: "prompt templates of tasks in words: base, chat (the model's own)",
+    help: "prompt templates of tasks in words: base, chat (the model's own), or Jinja files",
   },
   ...RULER_FILES,
   set: {
@@ -46,7 +52,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
 
 /** Options that say how published checkpoints are loaded. */
 export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
-  dtype: { takes: "f32|f16", help: "how weights are kept on the GPU (default: f32)" },
+  dtype: { takes: WEIGHT_TYPES.join("|"), help: "how weights are kept on the GPU (default: f32)" },
   tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
   memory: { takes: "BYTES", help: "GPU memory that may be used, as WebGPU does not tell it" },
 };
@@ -89,11 +95,11 @@ export function changeGrid(
   const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
     values.has(option) ? given : otherwise;
   const options = taskOptions(values);
-  const { points, ...rest } = named;
+  const { points, ...rest } = withModelOptions(named, { values });
   return {
     ...rest,
     ...(points === undefined || OF_POINTS.some((option) => values.has(option)) ? {} : { points }),
-    models: either(names.models, listOf(values.get(names.models)), named.models),
+    models: either(names.models, listOf(values.get(names.models)), rest.models),
     tasks: either(names.tasks, tasks, named.tasks),
     lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
     depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
@@ -107,6 +113,46 @@ export function changeGrid(
       ? {}
       : { taskOptions: { ...named.taskOptions, ...options } }),
   };
+}
+
+/**
+ * A sweep whose models are loaded as the options say, in place of what it says of all or of each.
+ *
+ * @throws {UsageError} for a value that an option does not take.
+ */
+export function withModelOptions(
+  { models, ...sweep }: SweepConfiguration,
+  { values }: Pick<ParsedCommand, "values">,
+): SweepConfiguration {
+  const dtype = dtypeOf(values.get("dtype"));
+  const tokenizer = values.get("tokenizer");
+  const without: readonly (keyof ModelSettings)[] = [
+    ...(dtype === undefined ? [] : ["dtype"] as const),
+    ...(tokenizer === undefined ? [] : ["tokenizer"] as const),
+    ...(values.has("train-length") ? ["trainLength"] as const : []),
+    ...(values.has("template") ? ["template"] as const : []),
+  ];
+  return {
+    ...sweep,
+    models: models.map((asked) =>
+      typeof asked === "string" ? asked : without.reduce(leaveOut, asked)
+    ),
+    ...(dtype === undefined ? {} : { dtype }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+  };
+}
+
+function leaveOut(asked: ModelEntry, setting: keyof ModelSettings): ModelEntry {
+  const { [setting]: _, ...rest } = asked;
+  return rest;
+}
+
+/** How weights are kept, where that is said. @throws {UsageError} for a type that there is not. */
+export function dtypeOf(text: string | undefined): WeightType | undefined {
+  if (text === undefined) return undefined;
+  const dtype = WEIGHT_TYPES.find((type) => type === text);
+  if (dtype !== undefined) return dtype;
+  throw new UsageError(`--dtype takes ${WEIGHT_TYPES.join(" or ")}: current value is ${text}`);
 }
 
 /** Options in whose place a sweep may have lengths with their loads. */

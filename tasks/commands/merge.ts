@@ -34,7 +34,7 @@ const TOLD = 8;
  */
 export async function mergeCommand(
   { operands, values }: ParsedCommand,
-  source: Pick<SubjectSource, "find" | "learn">,
+  source: Pick<SubjectSource, "find" | "trains">,
 ): Promise<number> {
   const out = values.get("out") ?? (operands.length === 1 ? operands[0] : undefined);
   if (operands.length === 0 || out === undefined) {

@@ -2,6 +2,7 @@ import { isHubModel } from "../../models/mod.ts";
 import { knownCheckpoint } from "../subjects/known.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
+import type { AskedModel } from "../subjects/description.ts";
 
 /** The variables that are read: where the hub and its cache are. */
 export const ENVIRONMENT = [
@@ -41,6 +42,13 @@ export function leadsToHub(args: readonly string[]): boolean {
   if (args.some((arg) => arg.endsWith(".json"))) return true; // names may stand in a file
   const sweeps = { ...SWEEPS, ...TUNING_SWEEPS };
   const names = args.flatMap((arg) => arg.replace(/^--[\w-]+=/, "").split(","))
-    .concat(args.flatMap((arg) => Object.hasOwn(sweeps, arg) ? sweeps[arg].models : []));
+    .concat(
+      args.flatMap((arg) => Object.hasOwn(sweeps, arg) ? sweeps[arg].models : []).flatMap(places),
+    );
   return names.some((name) => isHubModel(name) || knownCheckpoint(name)?.tokenizer !== undefined);
+}
+
+/** The names by which a model leads somewhere. */
+function places(asked: AskedModel): string[] {
+  return typeof asked === "string" ? [asked] : [asked.model, asked.tokenizer ?? asked.model];
 }

@@ -5,7 +5,7 @@ import { RULER_TASKS, type RulerName } from "../generators/ruler/names.ts";
 import type { QuestionTask } from "../generators/ruler/question.ts";
 import { recordOf } from "../generators/ruler/records.ts";
 import { RULER_NAMES, type RulerOptions, rulerQuestions } from "../generators/ruler/tasks.ts";
-import { checkTemplate, tokenizerFolder } from "../subjects/words.ts";
+import { findTemplate, tokenizerFolder } from "../subjects/words.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import type { SampleCoordinates } from "../task.ts";
 import { loadTemplates } from "../templates.ts";
@@ -40,7 +40,10 @@ export const RULER: CommandSpecification = {
       takes: "FOLDER",
       help: "of the model that is to be asked, or hf:owner/name (default: bytes)",
     },
-    template: { takes: "NAME", help: "base, or chat: that in the tokenizer's folder" },
+    template: {
+      takes: "NAME",
+      help: "base, chat (that in the tokenizer's folder) or a Jinja file",
+    },
     ...RULER_FILES,
     out: { takes: "FOLDER", help: "where they go (default: results/ruler)" },
   },
@@ -126,12 +129,12 @@ async function findWording(name: string | undefined, template = "base"): Promise
   if (name === undefined) {
     return {
       tokenizer: BYTE_TOKENIZER,
-      template: checkTemplate("bytes", template, [BASE_TEMPLATE]),
+      template: await findTemplate("bytes", template, [BASE_TEMPLATE]),
     };
   }
   const folder = await tokenizerFolder(name);
   return {
     tokenizer: await loadTokenizer(folder),
-    template: checkTemplate(name, template, await loadTemplates(folder)),
+    template: await findTemplate(name, template, await loadTemplates(folder), [folder]),
   };
 }

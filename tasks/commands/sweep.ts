@@ -20,6 +20,7 @@ import {
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
   TASKS_HELP,
+  withModelOptions,
 } from "./grid.ts";
 import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
@@ -202,7 +203,7 @@ async function chosenConfiguration(
   const changed = operands.length > 0 || GRID_OPTIONS.some((option) => values.has(option));
   if (switches.has("resume") && !changed) {
     const [found] = await journalsIn(...folders);
-    if (found !== undefined) return found.header.configuration;
+    if (found !== undefined) return withModelOptions(found.header.configuration, { values });
     if (!values.has("shard")) { // the first of a sweep's shards goes on from nothing
       throw new UsageError(
         `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,

@@ -1,4 +1,4 @@
-import type { Row } from "../sweep/rows.ts";
+import { isTrainedLength, type Row } from "../sweep/rows.ts";
 import { groupBy } from "./curves.ts";
 import { listOf } from "./html.ts";
 import { bytes, tokens } from "./theme.ts";
@@ -33,8 +33,7 @@ const PROPERTIES: readonly Property[] = [
   {
     name: "bytes of state at the training length",
     of: (rows) => {
-      const near = rows.filter(({ length, train_length }) => length <= train_length);
-      const states = near.map(({ state_bytes }) => state_bytes);
+      const states = rows.filter(isTrainedLength).map(({ state_bytes }) => state_bytes);
       return states.length === 0 ? undefined : states.reduce((a, b) => Math.max(a, b));
     },
     format: bytes,

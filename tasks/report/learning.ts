@@ -1,4 +1,5 @@
 import { curvesOf, type Panel, panels, type Point, type TrainingValue } from "./curves.ts";
+import { isTrainedLength } from "../sweep/rows.ts";
 import type { Results } from "./runs.ts";
 import { tokens, withInterval } from "./theme.ts";
 
@@ -25,9 +26,7 @@ export interface Learning {
  * training length is nearer to 1 than to chance. A model that was not asked so short is not judged.
  */
 export function learningOf({ title, rows }: Panel): Learning[] {
-  const trained = rows.filter((row) =>
-    row.train_seed !== undefined && row.length <= row.train_length
-  );
+  const trained = rows.filter((row) => row.train_seed !== undefined && isTrainedLength(row));
   return curvesOf(trained, "accuracy").map(({ model, points }): Learning => {
     const point = points.at(-1)!;
     const [{ train_seed = 0 }] = trained.filter((row) => row.model === model);

@@ -25,8 +25,8 @@ export interface ReportModel {
   readonly family: string;
   /** How many weights it has. */
   readonly parameters: number;
-  /** The length that it was trained at. */
-  readonly trainLength: number;
+  /** The length that it was trained at, where that is known. */
+  readonly trainLength?: number;
   /**
    * The seeds of its trainings, where it was trained here; in an older file, as many as it is the mean
    * of, from 1 upwards.
@@ -93,7 +93,7 @@ export function joinRuns(found: readonly Run[]): Results {
           ...(row.template === undefined ? {} : { template: row.template }),
           family: row.family,
           parameters: row.parameters,
-          trainLength: row.train_length,
+          ...(row.train_length === undefined ? {} : { trainLength: row.train_length }),
           trainSeeds: known?.trainSeeds ?? [],
         });
       }

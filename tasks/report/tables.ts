@@ -1,5 +1,5 @@
 import { EFFECTIVE, formatOf, RULER_TASKS } from "../generators/ruler/names.ts";
-import type { Row } from "../sweep/rows.ts";
+import { isTrainedLength, type Row } from "../sweep/rows.ts";
 import type { Curve, Point } from "./curves.ts";
 import { type Column, escape, table } from "./html.ts";
 import { type EffectiveLength, effectiveLength, type TaskMean } from "./mean.ts";
@@ -81,7 +81,10 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
       : []),
     { head: "architecture", cell: ({ family }) => escape(family), text: "short" },
     { head: "parameters", cell: ({ parameters }) => count(parameters) },
-    { head: "trained at", cell: ({ trainLength }) => tokens(trainLength) },
+    {
+      head: "trained at",
+      cell: ({ trainLength }) => trainLength === undefined ? "–" : tokens(trainLength),
+    },
     { head: "template", cell: ({ template }) => escape(template ?? "–"), text: "short" },
     { head: "seeds", cell: listed("seed"), text: "short" },
     {
@@ -115,7 +118,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
   }
 
   function stateOf({ model }: ReportModel): string {
-    const near = rowsOf.get(model)!.filter((row) => row.length <= row.train_length);
+    const near = rowsOf.get(model)!.filter(isTrainedLength);
     return near.length === 0
       ? "–"
       : bytes(near.map((row) => row.state_bytes).reduce((a, b) => Math.max(a, b)));

@@ -13,21 +13,22 @@ import { RULER_TASKS } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
 import { loadTemplates } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
-import { knownCheckpoint } from "./known.ts";
 import { describeConfiguration } from "./card.ts";
-import { changed, type ModelName } from "./name.ts";
+import type { ModelDescription } from "./description.ts";
+import { changed } from "./resolve.ts";
 import { readStopTokens } from "./stop_tokens.ts";
-import { checkTemplate, tokenizerFolder, WORD_TASKS } from "./words.ts";
+import { findTemplate, tokenizerFolder, WORD_TASKS } from "./words.ts";
 
 /** Files that hold a model. */
 const MODEL_FILES = /\.(safetensors|bin|pth|json|jinja|txt)$/;
 /** RULER's questions about passages need files that the user names. */
 const ASKED = RULER_TASKS.filter((name) => !name.startsWith("qa_"));
 
+/** A published checkpoint, resolved. */
+export type PublishedDescription = ModelDescription & { readonly kind: "published" };
+
 /** How published checkpoints are found. */
 export interface PublishedOptions {
-  /** The tokenizer's folder or `hf:owner/name`, where it is not the checkpoint's own. */
-  readonly tokenizer?: string;
   /** Called with the folder before weights are downloaded into it; what it throws ends that. */
   readonly onDescribed?: (folder: string) => Promise<void>;
   /** Called at the begin of each file of a download and as its bytes arrive. */
@@ -53,37 +54,47 @@ export interface PublishedCheckpoint {
  * @throws {Error} where it cannot be downloaded, or is of an unknown kind.
  */
 export async function findPublished(
-  asked: ModelName,
+  description: PublishedDescription,
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
-  const { name, model } = asked;
+  const { name, place, known, dtype = "f32" } = description;
   const { onProgress, onDescribed } = options;
-  const path = isHubModel(model) ? await downloadModel(model, { onProgress, onDescribed }) : model;
-  const description = await describeModel(path);
+  const path = isHubModel(place) ? await downloadModel(place, { onProgress, onDescribed }) : place;
+  const { configuration, trainedLength } = await describeModel(path);
   const file = (await Deno.stat(path)).isFile ? basename(path) : undefined;
   const folder = file === undefined ? path : dirname(path);
-  const known = knownCheckpoint(model);
-  const trainLength = description.trainedLength ?? known?.trainLength;
-  const elsewhere = options.tokenizer ?? known?.tokenizer;
-  const place = elsewhere === undefined ? folder : await tokenizerFolder(elsewhere, onProgress);
+  const trainLength = description.trainLength ?? trainedLength ?? known?.trainLength;
+  const elsewhere = description.tokenizer ?? known?.tokenizer;
+  const words = elsewhere === undefined ? folder : await tokenizerFolder(elsewhere, onProgress);
   const isThere = elsewhere !== undefined || await holdsTokenizer(folder);
-  const tokenizer = isThere ? await loadTokenizer(place) : undefined;
-  const templates = tokenizer ? await loadTemplates(place, folder) : [];
+  const tokenizer = isThere ? await loadTokenizer(words) : undefined;
+  const templates = tokenizer ? await loadTemplates(words, folder) : [];
+  // In f16, or with another tokenizer, a checkpoint is another model to a sweep.
+  const marks = [
+    await fingerprint(folder, file ? [file] : await modelFiles(folder)),
+    dtype,
+    ...(description.tokenizer === undefined ? [] : [description.tokenizer]),
+  ];
   return {
     path,
     tokenizer,
     stopTokens: await readStopTokens(folder, tokenizer),
     card: {
-      ...describeConfiguration(changed(description.configuration, asked, trainLength)),
+      ...describeConfiguration(changed(configuration, description, trainLength)),
       name,
+      description,
       trainLength,
+      template: description.template,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
-      fingerprint: await fingerprint(folder, file ? [file] : await modelFiles(folder)),
+      fingerprint: marks.join(" "),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
         if (tokenizer === undefined) return await failWithoutTokenizer(name, path);
-        const wording = { tokenizer, template: checkTemplate(name, template, templates) };
+        const wording = {
+          tokenizer,
+          template: await findTemplate(name, template, templates, [words, folder]),
+        };
         return await createTask(taskName, taskOptions, wording);
       },
     },

@@ -1,51 +1,41 @@
-import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import {
-  checkDescribed,
-  isHubModel,
-  loadModel,
-  Model,
-  type ModelConfiguration,
-} from "../../models/mod.ts";
+import { checkDescribed, loadModel, Model, type ModelConfiguration } from "../../models/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
-import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
-import { ModelSubject } from "./model_subject.ts";
-import { changed, type ModelName, parseName } from "./name.ts";
-import { findPublished, type PublishedCheckpoint, type PublishedOptions } from "./published.ts";
-import { readTrainedCard, recipeCard, trainedTokenizer, withTokens } from "./trained.ts";
+import type { FindOptions, Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { hashOf } from "../sweep/configuration.ts";
 import { isFinished, trainOnce } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { TrainingProgress } from "../training/train.ts";
+import type { AskedModel, ModelDescription, ModelSettings } from "./description.ts";
+import { ModelSubject } from "./model_subject.ts";
+import {
+  findPublished,
+  type PublishedCheckpoint,
+  type PublishedDescription,
+  type PublishedOptions,
+} from "./published.ts";
+import { changed, resolveModel } from "./resolve.ts";
+import { readTrainedCard, recipeCard, trainedTokenizer, withTokens } from "./trained.ts";
 
 /** How models are found and loaded. */
-export interface ModelSourceOptions extends PublishedOptions {
-  /** How the weights of published checkpoints are kept on the GPU. @default f32 */
-  readonly dtype?: "f32" | "f16";
+export interface ModelSourceOptions
+  extends PublishedOptions, Pick<ModelSettings, "tokenizer" | "dtype"> {
   /** Bytes of GPU memory that may be used. */
   readonly memory?: number;
   /** Called now and then while a model is trained. */
   readonly onTraining?: (recipe: Recipe, progress: TrainingProgress) => void;
 }
 
-/** A model that is trained when it is opened first. */
-interface Learned {
-  readonly recipe: Recipe;
-  /** Its own folder. */
-  readonly folder: string;
-  readonly train: boolean;
-}
-
 /**
  * The committed models by name, a folder that `deno task train` wrote by its path, a published
- * checkpoint by its path or as `hf:owner/name`; each also with interventions behind it:
- * `transformer-mixture+yarn8`; and the models of recipes that it has learned, which are trained when
- * they are opened. They share one GPU, which opens with the first.
+ * checkpoint by its path or as `hf:owner/name`, and recipes, by name or file, whose models are trained
+ * when they are opened; each also with interventions behind it: `transformer-mixture+yarn8`. They share
+ * one GPU, which opens with the first.
  */
 export class ModelSource implements SubjectSource, AsyncDisposable {
+  readonly trains = true;
   readonly #options: ModelSourceOptions;
-  readonly #published = new Map<string, Promise<PublishedCheckpoint>>();
-  readonly #learned = new Map<string, Learned>();
+  readonly #published = new WeakMap<ModelDescription, Promise<PublishedCheckpoint>>();
   #gpu: Promise<Gpu> | undefined;
 
   /** A source whose GPU is not open yet. */
@@ -63,29 +53,32 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     return (await this.gpu()).adapter.name;
   }
 
-  /** Takes recipes in, by whose names models are found from now on. */
-  learn(recipes: readonly Recipe[], { folder, train }: { folder: string; train: boolean }): void {
-    for (const recipe of recipes) {
-      this.#learned.set(recipe.name, { recipe, folder: join(folder, recipe.name), train });
-    }
-  }
-
-  /** The cards of the named models; of all committed ones where `names` is empty. */
-  async find(names: readonly string[]): Promise<readonly SubjectCard[]> {
+  /** The cards of models; of all committed ones where `models` is empty. */
+  async find(
+    models: readonly AskedModel[],
+    options: FindOptions = {},
+  ): Promise<readonly SubjectCard[]> {
+    const { tokenizer, dtype } = this.#options;
+    const settings = { tokenizer, dtype, ...options.settings };
     const cards: SubjectCard[] = [];
-    for (const name of names.length === 0 ? ZOO : names) {
-      const asked = await parseName(name);
-      const learned = this.#learned.get(asked.model);
-      cards.push(
-        learned !== undefined
-          // Training is a function of the recipe: what it made need not be there to be told apart.
-          ? recipeCard(asked, learned.recipe, await hashOf(learned.recipe))
-          : await isPublished(asked.model)
-          ? (await this.#findPublished(asked)).card
-          : await readTrainedCard(asked, directoryOf(asked.model)),
-      );
+    for (const asked of models.length === 0 ? ZOO : models) {
+      cards.push(await this.describe(await resolveModel(asked, { ...options, settings })));
     }
     return cards;
+  }
+
+  /** What a sweep must know of a model; of one on the hub, its files are downloaded for that. */
+  async describe(description: ModelDescription): Promise<SubjectCard> {
+    switch (description.kind) {
+      case "published":
+        return (await this.#findPublished(description)).card;
+      case "recipe":
+        // Training is a function of the recipe: what it made need not be there to be told apart.
+        return recipeCard(description, description.recipe, await hashOf(description.recipe));
+      case "trained":
+      case "committed":
+        return await readTrainedCard(description, placeOf(description));
+    }
   }
 
   /** Loads a model. */
@@ -96,30 +89,43 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     return await this.load(card, options);
   }
 
-  /** Loads a model. */
+  /** Loads a model. @throws {Error} where its card is of another source. */
   async load(
     card: SubjectCard,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<ModelSubject> {
+    const { description } = card;
+    if (description === undefined) {
+      throw new Error(`Cannot open ${card.name} as its card does not say where it is`);
+    }
     const gpu = await this.gpu();
-    const asked = await parseName(card.name);
+    const { dtype } = description;
     const configure = (configuration: ModelConfiguration): ModelConfiguration =>
-      changed(configuration, asked, card.trainLength);
-    const learned = this.#learned.get(asked.model);
-    if (learned !== undefined) {
-      const model = await this.#loadLearned(learned, configure, signal);
-      const { recipe, folder } = learned;
-      const trained = await withTokens(card, recipe, folder);
-      return new ModelSubject(trained, model, trainedTokenizer(model.configuration));
+      changed(configuration, description, card.trainLength);
+    switch (description.kind) {
+      case "published": {
+        const { path, tokenizer, stopTokens } = await this.#findPublished(description);
+        const model = await loadModel(gpu, path, { dtype, configure });
+        return new ModelSubject(card, model, tokenizer, stopTokens);
+      }
+      case "recipe": {
+        const { recipe, folder, train } = description;
+        if (!train && !await isFinished(folder)) {
+          const model = new Model(gpu, configure(recipe.model), { seed: recipe.seed });
+          return new ModelSubject(card, model, trainedTokenizer(model.configuration));
+        }
+        const { onTraining } = this.#options;
+        await trainOnce(gpu, recipe, folder, (progress) => onTraining?.(recipe, progress), signal);
+        const model = await loadModel(gpu, folder, { dtype, configure });
+        const trained = await withTokens(card, recipe, folder);
+        return new ModelSubject(trained, model, trainedTokenizer(model.configuration));
+      }
+      case "trained":
+      case "committed": {
+        const model = await loadModel(gpu, placeOf(description), { dtype, configure });
+        return new ModelSubject(card, model, trainedTokenizer(model.configuration));
+      }
     }
-    if (await isPublished(asked.model)) {
-      const { path, tokenizer, stopTokens } = await this.#findPublished(asked);
-      const { dtype } = this.#options;
-      const model = await loadModel(gpu, path, { dtype, configure });
-      return new ModelSubject(card, model, tokenizer, stopTokens);
-    }
-    const model = await loadModel(gpu, directoryOf(asked.model), { configure });
-    return new ModelSubject(card, model, trainedTokenizer(model.configuration));
   }
 
   /** Closes the GPU, where one was opened. */
@@ -128,66 +134,22 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     await gpu?.[Symbol.asyncDispose]();
   }
 
-  async #loadLearned(
-    { recipe, folder, train }: Learned,
-    configure: (configuration: ModelConfiguration) => ModelConfiguration,
-    signal: AbortSignal | undefined,
-  ): Promise<Model> {
-    const gpu = await this.gpu();
-    if (!train && !await isFinished(folder)) {
-      return new Model(gpu, configure(recipe.model), { seed: recipe.seed });
-    }
-    await trainOnce(
-      gpu,
-      recipe,
-      folder,
-      (progress) => this.#options.onTraining?.(recipe, progress),
-      signal,
-    );
-    return await loadModel(gpu, folder, { configure });
-  }
-
-  #findPublished(asked: ModelName): Promise<PublishedCheckpoint> {
-    const { name } = asked;
-    if (!this.#published.has(name)) {
-      const { dtype } = this.#options;
+  #findPublished(description: PublishedDescription): Promise<PublishedCheckpoint> {
+    let found = this.#published.get(description);
+    if (found === undefined) {
+      const { place, dtype } = description;
       const onDescribed = async (folder: string): Promise<void> =>
-        await checkDescribed(await this.gpu(), folder, { name: asked.model, dtype });
-      this.#published.set(
-        name,
-        withSettings(findPublished(asked, { onDescribed, ...this.#options }), this.#options),
-      );
+        await checkDescribed(await this.gpu(), folder, { name: place, dtype });
+      found = findPublished(description, { onDescribed, ...this.#options });
+      this.#published.set(description, found);
     }
-    return this.#published.get(name)!;
+    return found;
   }
 }
 
-/** In f16, or with another tokenizer, a checkpoint is another model to a sweep. */
-async function withSettings(
-  found: Promise<PublishedCheckpoint>,
-  { dtype = "f32", tokenizer }: ModelSourceOptions,
-): Promise<PublishedCheckpoint> {
-  const { card, ...rest } = await found;
-  const settings = [card.fingerprint, dtype, ...(tokenizer === undefined ? [] : [tokenizer])];
-  return { ...rest, card: { ...card, fingerprint: settings.join(" ") } };
-}
-
-/** A committed model's folder, or the folder that a path names. */
-function directoryOf(name: string): URL | string {
-  return isPath(name) ? name : zooDirectory(name);
-}
-
-function isPath(name: string): boolean {
-  return name.includes("/") || name.includes("\\") || name.endsWith(".pth");
-}
-
-/** Whether a name is of a published checkpoint: on the hub, a file, or a folder without a recipe. */
-async function isPublished(name: string): Promise<boolean> {
-  if (isHubModel(name)) return true;
-  if (!isPath(name)) return false;
-  if (name.endsWith(".pth")) return true;
-  const files = await Array.fromAsync(Deno.readDir(name), ({ name }) => name)
-    .catch((): string[] => []);
-  return !files.includes("recipe.json") &&
-    files.some((file) => file === "config.json" || file.endsWith(".pth"));
+/** Where a model is that was trained here. */
+function placeOf(
+  description: ModelDescription & { readonly kind: "trained" | "committed" },
+): URL | string {
+  return description.kind === "committed" ? zooDirectory(description.model) : description.folder;
 }

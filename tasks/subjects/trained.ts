@@ -1,15 +1,16 @@
 import { join } from "@std/path";
 import { fetchFile } from "../../models/checkpoints/http.ts";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
-import { ZOO } from "../../models/zoo/mod.ts";
+import { reasonOf } from "../errors.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
 import { tokensTrained } from "../training/batch.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { parseRecipe } from "../training/recipe_file.ts";
 import { describeConfiguration } from "./card.ts";
-import { changed, type ModelName } from "./name.ts";
-import { checkTemplate, WORD_TASKS } from "./words.ts";
+import type { ModelDescription } from "./description.ts";
+import { changed } from "./resolve.ts";
+import { findTemplate, WORD_TASKS } from "./words.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 
 const BYTES = BYTE_TOKENIZER.vocabulary;
@@ -26,14 +27,14 @@ export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer 
  * @throws {Error} where the folder holds no such model.
  */
 export async function readTrainedCard(
-  asked: ModelName,
+  description: ModelDescription,
   directory: URL | string,
 ): Promise<SubjectCard> {
   const recipe = parseRecipe(
     await readText(directory, "recipe.json"),
     `the recipe.json of ${directory}`,
   );
-  const card = recipeCard(asked, recipe, await digest(directory, "model.safetensors"));
+  const card = recipeCard(description, recipe, await digest(directory, "model.safetensors"));
   return await withTokens(card, recipe, directory);
 }
 
@@ -54,27 +55,33 @@ export async function withTokens(
 }
 
 /** The card of the model that a recipe makes. */
-export function recipeCard(asked: ModelName, recipe: Recipe, fingerprint: string): SubjectCard {
-  const { name } = asked;
-  const model = changed(recipe.model, asked, recipe.length);
+export function recipeCard(
+  description: ModelDescription,
+  recipe: Recipe,
+  fingerprint: string,
+): SubjectCard {
+  const { name, trainLength = recipe.length, dtype = "f32" } = description;
+  const model = changed(recipe.model, description, trainLength);
   const tokenizer = trainedTokenizer(model);
   const known = [...new Set(recipe.tasks.map((task) => task.name as string))];
   return {
     ...describeConfiguration(model),
     name,
-    trainLength: recipe.length,
+    description,
+    trainLength,
+    template: description.template,
     training: { seed: recipe.seed, learningRate: recipe.learningRate },
     tasks: known,
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
-    fingerprint,
+    fingerprint: dtype === "f32" ? fingerprint : `${fingerprint} ${dtype}`,
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
       const trained = recipe.tasks.find((task) => task.name === taskName);
       checkTaskName(taskName);
       if (trained || !tokenizer) {
         return await createTask(taskName, { ...trained?.options, ...options });
       }
-      checkTemplate(name, template, [BASE_TEMPLATE]);
-      return await createTask(taskName, options, { tokenizer, template: BASE_TEMPLATE });
+      const wording = { tokenizer, template: await findTemplate(name, template, [BASE_TEMPLATE]) };
+      return await createTask(taskName, options, wording);
     },
   };
 }
@@ -88,13 +95,8 @@ async function readText(directory: URL | string, file: string): Promise<string> 
   try {
     return new TextDecoder().decode(await readBytes(directory, file));
   } catch (error) {
-    const hint = /^[\w.-]+\/[\w.-]+$/.test(`${directory}`)
-      ? `: on the hub it would be hf:${directory}`
-      : "";
     throw new Error(
-      `Cannot find a model in ${directory} as its ${file} cannot be read${hint}; a model is a name of ${
-        ZOO.join(", ")
-      }; the path of a folder that holds what deno task train wrote, or a published checkpoint with its config.json; or hf:owner/name`,
+      `Cannot find a model in ${directory} as its ${file} cannot be read: ${reasonOf(error)}`,
       { cause: error },
     );
   }

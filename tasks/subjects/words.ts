@@ -1,20 +1,25 @@
 import { downloadModel, type DownloadProgress, isHubModel } from "../../models/mod.ts";
 import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
+import { isTemplateFile, loadTemplateFile } from "../templates.ts";
 import type { PromptTemplate } from "../wording.ts";
 
 /** The tasks that any model with a tokenizer can be asked. */
 export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...NEEDLE_FORMATS, "text"];
 
 /**
- * The template of a name.
+ * The template of a name, or of a file.
  *
+ * @param folders Where the texts of a file's special tokens are: the first that has any counts.
  * @throws {RangeError} where the model has none of that name, with those that it has.
+ * @throws {Error} where the file cannot be read, or holds no template.
  */
-export function checkTemplate(
+export async function findTemplate(
   model: string,
   name: string,
   templates: readonly PromptTemplate[],
-): PromptTemplate {
+  folders: readonly string[] = [],
+): Promise<PromptTemplate> {
+  if (isTemplateFile(name)) return await loadTemplateFile(name, folders);
   const template = templates.find((template) => template.name === name);
   if (template === undefined) {
     throw new RangeError(

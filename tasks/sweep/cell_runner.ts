@@ -2,7 +2,7 @@ import { NotANumberError } from "../../models/not_a_number.ts";
 import type { Answers, Subject } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
-import { type Cell, trainLengthOf } from "./cells.ts";
+import type { Cell } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
@@ -97,11 +97,10 @@ export class CellRunner {
   #rowsOf(
     { cell, task, samples, answers, cost }: AnsweredCell & { readonly cost: SequenceCost },
   ): Row[] {
-    const { name, family, parameters, training, window, sinks, reach } = this.#subject;
+    const { name, family, parameters, trainLength, training, window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
     const count = samples.length;
-    const trainLength = trainLengthOf(this.#configuration, this.#subject);
     const laws = { load, window, sinks, reach, trainLength };
     const scores = score(task, samples, answers, { ...laws, depth });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({

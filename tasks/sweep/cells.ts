@@ -79,21 +79,19 @@ export async function enumerateCells(
 }
 
 /**
- * The length that a model was trained at.
+ * A length in tokens of a model.
  *
- * @throws {Error} where neither the model nor the sweep says.
+ * @throws {Error} for a multiple of its training length, where nobody says what that is.
  */
-export function trainLengthOf(
-  { trainLength }: Pick<SweepConfiguration, "trainLength">,
-  card: Pick<SubjectCard, "name" | "trainLength">,
+export function modelLength(
+  { name, trainLength }: Pick<SubjectCard, "name" | "trainLength">,
+  length: Length,
 ): number {
-  const length = trainLength ?? card.trainLength;
-  if (length === undefined) {
-    throw new Error(
-      `Cannot sweep ${card.name} as its files do not say at which length it was trained: give it with --train-length`,
-    );
-  }
-  return length;
+  if (typeof length === "number") return length;
+  if (trainLength !== undefined) return tokensOf(length, trainLength);
+  throw new Error(
+    `Cannot ask ${name} at ${length} its training length as its files do not say what that is: give it with --train-length, or give --lengths in tokens`,
+  );
 }
 
 /** The names of all tasks that a model can be asked. */
@@ -111,17 +109,22 @@ async function cellsOf(
   const tasks = new Map<string, Task>();
   for (const name of chosen) {
     for (const task of await wordings(configuration, card, name)) {
-      tasks.set(taskKey({ task: name, template: task.template }), task);
+      const key = taskKey({ task: name, template: task.template });
+      if (tasks.has(key)) {
+        throw new RangeError(
+          `Cannot ask ${name} in two templates that are called ${task.template}: rename a file`,
+        );
+      }
+      tasks.set(key, task);
     }
   }
-  const trainLength = trainLengthOf(configuration, card);
   const isTuned = tunedModels(configuration.trainings ?? []).has(card.name);
   const longest = configuration.longest?.[card.family] ?? Infinity;
   const cells = [...tasks.values()]
     .flatMap((task) => {
       const grid = gridOf(configuration, task.name);
-      const cells = cellsOfTask(grid, card.name, task, trainLength);
-      return isTuned ? [...tuningCells(cells, trainLength), ...cells] : cells;
+      const cells = cellsOfTask(grid, card, task);
+      return isTuned ? [...tuningCells(cells, card.trainLength ?? 0), ...cells] : cells;
     })
     .filter(({ length }) => length <= longest);
   // Sorting is stable: the cells of one length stay in the order of tasks, loads, depths and seeds.
@@ -131,19 +134,18 @@ async function cellsOf(
 
 function cellsOfTask(
   configuration: SweepConfiguration,
-  model: string,
+  card: SubjectCard,
   task: Task,
-  trainLength: number,
 ): Cell[] {
   const { depths, seeds } = configuration;
   const cellDepths = task.depths && depths.length > 0 ? depths : [undefined];
   const cells: Cell[] = [];
-  for (const { length, load } of loadedLengths(configuration, task, trainLength)) {
+  for (const { length, load } of loadedLengths(configuration, task, card)) {
     checkLength(task, length, load);
     for (const depth of cellDepths) {
       for (const seed of seeds) {
         cells.push({
-          model,
+          model: card.name,
           task: task.name,
           ...(task.template === undefined ? {} : { template: task.template }),
           length,
@@ -170,7 +172,7 @@ function tuningCells(cells: readonly Cell[], trainLength: number): Cell[] {
 function loadedLengths(
   { lengths, loads, points = [] }: SweepConfiguration,
   task: Task,
-  trainLength: number,
+  card: SubjectCard,
 ): { length: number; load: number | undefined }[] {
   const ofTask = task.loads ? loads.length > 0 ? loads : [task.loads.default] : [undefined];
   const asked: readonly { length: Length; load: number | undefined }[] =
@@ -179,7 +181,7 @@ function loadedLengths(
       : lengths.flatMap((length) => ofTask.map((load) => ({ length, load })));
   const found = new Map<string, { length: number; load: number | undefined }>();
   for (const { length, load } of asked) {
-    const tokens = tokensOf(length, trainLength);
+    const tokens = modelLength(card, length);
     found.set(`${tokens} ${load}`, { length: tokens, load });
   }
   return [...found.values()];
@@ -192,7 +194,7 @@ async function wordings(
   name: string,
 ): Promise<Task[]> {
   const tasks: Task[] = [];
-  for (const template of templates) {
+  for (const template of card.template === undefined ? templates : [card.template]) {
     const task = await card.task(name, taskOptions[name], template);
     tasks.push(task);
     if (task.template === undefined) break;

@@ -1,3 +1,4 @@
+import { type AskedModel, nameOf, type WeightType } from "../subjects/description.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
 
 /** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
@@ -14,8 +15,11 @@ export interface SweepConfiguration {
   readonly scale?: "published" | "small";
   /** Models that are trained first; what is there already is not trained again. */
   readonly trainings?: readonly Training[];
-  /** The models; empty for those that are trained first, or for all committed ones. */
-  readonly models: readonly string[];
+  /**
+   * The models, by name or each with settings of its own: template, tokenizer, training length, dtype;
+   * empty for those that are trained first, or for all committed ones.
+   */
+  readonly models: readonly AskedModel[];
   /** The tasks; empty for those that each model was trained on. */
   readonly tasks: readonly string[];
   /** The lengths, each model's own where they are multiples. */
@@ -28,7 +32,7 @@ export interface SweepConfiguration {
   readonly points?: readonly SweepPoint[];
   /** The longest length that models of an architecture are asked, in tokens, by its name. */
   readonly longest?: Readonly<Record<string, number>>;
-  /** The prompt templates of tasks in words, `base` by default. */
+  /** The prompt templates of tasks in words: `base`, `chat` or a file. @default ["base"] */
   readonly templates?: readonly string[];
   /** Seeds of the test samples. */
   readonly seeds: readonly number[];
@@ -39,6 +43,10 @@ export interface SweepConfiguration {
   readonly samples: number;
   /** Stands in for each model's own training length. */
   readonly trainLength?: number;
+  /** Stands in for the tokenizer of each published checkpoint. */
+  readonly tokenizer?: string;
+  /** How weights are kept on the GPU. @default "f32" */
+  readonly dtype?: WeightType;
   /** What of the grid is different for a task, by the task's name. */
   readonly grids?: Readonly<Record<string, TaskGrid>>;
   /** Options of tasks by their name, over those the model was trained with. */
@@ -128,14 +136,16 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   for (const { load } of points) whole("a load", load, 1);
   for (const length of Object.values(longest)) whole("a longest length", length, 1);
   checkTrainings(configuration.trainings ?? []);
-  if (trainLength !== undefined) whole("the training length", trainLength, 1);
+  for (const length of [trainLength, ...models.map(ownTrainLength)]) {
+    if (length !== undefined) whole("the training length", length, 1);
+  }
   for (const depth of depths) {
     if (!(depth >= 0 && depth <= 1)) {
       fail(`a depth must be from 0 to 1: current depth is ${depth}`);
     }
   }
   const axes: Record<string, readonly (number | string)[]> = {
-    model: models,
+    model: models.map(nameOf),
     task: tasks,
     length: lengths,
     depth: depths,
@@ -146,11 +156,17 @@ export function checkConfiguration(configuration: SweepConfiguration): void {
   };
   for (const [name, values] of Object.entries(axes)) {
     const twice = values.find((value, i) => values.indexOf(value) !== i);
-    if (twice !== undefined) fail(`${name} ${twice} is listed twice`);
+    if (twice === undefined) continue;
+    const hint = name === "model" ? ': give one of them another "name"' : "";
+    fail(`${name} ${twice} is listed twice${hint}`);
   }
   for (const task of Object.keys(configuration.grids ?? {})) {
     checkConfiguration(gridOf(configuration, task));
   }
+}
+
+function ownTrainLength(asked: AskedModel): number | undefined {
+  return typeof asked === "string" ? undefined : asked.trainLength;
 }
 
 /** SHA-256 of plain data, in hexadecimal; the order of keys does not matter. */

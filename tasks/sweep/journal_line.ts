@@ -72,7 +72,7 @@ const HEADER = v.strictObject({
   hash: v.string(),
   configuration: v.looseObject({
     name: v.string(),
-    models: NAMES,
+    models: v.array(v.union([v.string(), v.looseObject({ model: v.string() })])),
     tasks: NAMES,
     lengths: v.array(v.union([v.number(), v.string()])),
     depths: NUMBERS,

@@ -86,7 +86,7 @@ const COSTS = [
  */
 export async function mergeSweep(
   folders: readonly string[],
-  source: Pick<SubjectSource, "find" | "learn">,
+  source: Pick<SubjectSource, "find" | "trains">,
   out: string,
 ): Promise<MergeResult> {
   const found = await journalsIn(...folders, out);

@@ -19,17 +19,28 @@ export interface FindModelsOptions {
  * @throws {Error} where the source cannot train what is to be trained, or there is no such model.
  */
 export async function findModels(
-  { models, trainings = [] }: Pick<SweepConfiguration, "models" | "trainings">,
-  source: Pick<SubjectSource, "find" | "learn">,
+  { models, trainings = [], trainLength, tokenizer, dtype }: Pick<
+    SweepConfiguration,
+    "models" | "trainings" | "trainLength" | "tokenizer" | "dtype"
+  >,
+  source: Pick<SubjectSource, "find" | "trains">,
   { folder, train = true }: FindModelsOptions,
 ): Promise<readonly SubjectCard[]> {
-  if (trainings.length === 0) return await source.find(models);
-  if (source.learn === undefined) {
+  if (trainings.length > 0 && !source.trains) {
     throw new Error(
       `Cannot sweep ${trainings[0].recipe.name} as these models are not trained by recipes`,
     );
   }
-  source.learn(recipesOf(trainings), { folder, train });
+  const settings = {
+    ...(trainLength === undefined ? {} : { trainLength }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...(dtype === undefined ? {} : { dtype }),
+  };
   const trained = trainedModels(trainings).map(({ name }) => name);
-  return await source.find(models.length > 0 ? models : trained);
+  return await source.find(models.length > 0 ? models : trained, {
+    recipes: recipesOf(trainings),
+    folder,
+    train,
+    settings,
+  });
 }

@@ -1,4 +1,4 @@
-import { type Cell, cellKey, type ModelCells, taskKey, trainLengthOf } from "./cells.ts";
+import { type Cell, cellKey, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { FAILED, type Row } from "./rows.ts";
@@ -82,7 +82,7 @@ function failedRow(
     family: card.family,
     parameters: card.parameters,
     state_bytes: card.stateBytes?.(length) ?? 0,
-    train_length: trainLengthOf(configuration, card),
+    train_length: card.trainLength,
     ...(card.training === undefined ? {} : {
       train_seed: card.training.seed,
       train_tokens: card.training.tokens,

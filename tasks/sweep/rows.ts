@@ -52,6 +52,7 @@ const TEXTS = [
   "version",
 ] as const;
 const OPTIONAL = [
+  "train_length",
   "train_seed",
   "train_tokens",
   "learning_rate",
@@ -96,8 +97,8 @@ export interface Row {
   readonly parameters: number;
   /** How large its state is after `length` tokens. */
   readonly state_bytes: number;
-  /** The length that it was trained at. */
-  readonly train_length: number;
+  /** The length that it was trained at, where that is known. */
+  readonly train_length?: number;
   /** The seed of its training, where it was trained here: a training is the unit of evidence. */
   readonly train_seed?: number;
   /** How many tokens it was trained on, where it was trained here. */
@@ -165,6 +166,13 @@ export interface Row {
   readonly commit?: string;
   /** The version of Lengthwise. */
   readonly version: string;
+}
+
+/** Whether a row's length is known to be within what its model was trained at. */
+export function isTrainedLength(
+  { length, train_length }: Pick<Row, "length" | "train_length">,
+): boolean {
+  return train_length !== undefined && length <= train_length;
 }
 
 /** Rows as CSV. */

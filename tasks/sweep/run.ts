@@ -5,6 +5,7 @@ import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { messageOf, reasonOf } from "../errors.ts";
 import { commitHere } from "../commit.ts";
 import { fingerprintPath } from "../fingerprint.ts";
+import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
 import { CellRunner, type SequenceCost } from "./cell_runner.ts";
 import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
@@ -175,13 +176,17 @@ export async function sweepHash(
   configuration: SweepConfiguration,
   cards: readonly SubjectCard[],
 ): Promise<string> {
+  // How a checkpoint is kept and read is in its fingerprint.
+  const { tokenizer: _tokenizer, dtype: _dtype, ...asked } = configuration;
+  const templates = [...configuration.templates ?? [], ...cards.map(({ template }) => template)];
   const files = Object.values(configuration.taskOptions ?? {}).flatMap(Object.values)
+    .concat(templates.filter((name) => name !== undefined && isTemplateFile(name)))
     .filter((value) => typeof value === "string");
   const contents = await Promise.all([...new Set(files)].map(fingerprintPath));
   const models = cards.map((
     { name, family, parameters, trainLength, window, fingerprint },
   ) => [name, family, parameters, trainLength, window, fingerprint]);
-  return await hashOf([configuration, VERSION, models, contents]);
+  return await hashOf([asked, VERSION, models, contents]);
 }
 
 /** A sweep that is running. */

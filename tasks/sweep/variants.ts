@@ -1,4 +1,4 @@
-import type { Row } from "./rows.ts";
+import { isTrainedLength, type Row } from "./rows.ts";
 import { type TrainedModel, trainedModels, type Training, TUNING_SEED } from "./trainings.ts";
 
 /** The file of a sweep's variants, in its results folder. */
@@ -25,7 +25,7 @@ export function bestRates(
       const models = every.filter((model) => model.recipe.learningRate === learningRate);
       const means = models.map(({ name }) => {
         const own = main.filter(({ model }) => model === name);
-        const near = own.filter(({ length, train_length }) => length <= train_length);
+        const near = own.filter(isTrainedLength);
         const values = (near.length > 0 ? near : own)
           .map(({ metric, value }) => metric === "perplexity" ? 1 / value : value);
         return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);

@@ -165,8 +165,9 @@ Deno.test("a tokenizer from elsewhere brings its chat template along", () =>
   inFolder(async (folder) => {
     const model = `${GOLDEN}/strangers/llama32`;
     const find = async (tokenizer: string): Promise<readonly string[]> => {
-      const asked = { name: model, model, changes: [] };
-      const { card } = await findPublished(asked, { tokenizer });
+      const { card } = await findPublished({
+        ...{ kind: "published", name: model, place: model, changes: [], tokenizer },
+      });
       const error = await assertRejects(() => card.task("vt", {}, "none"), RangeError, "it has");
       return [error.message.split("it has ")[1]];
     };

@@ -81,7 +81,7 @@ export function accuracyPictures(
 /** What is scored by answering rightly as far back as was trained, once for each training length. */
 function distanceLaws(rows: readonly Row[]): Curve["points"][] {
   const laws = rows.filter(({ metric }) => metric === "distance_law");
-  return [...groupBy(laws, ({ train_length }) => train_length)].map(([trained, ofLength]) => [
+  return [...groupBy(laws, ({ train_length }) => train_length!)].map(([trained, ofLength]) => [
     { length: trained, value: 1, low: NaN, high: NaN, samples: 0 },
     ...[...groupBy(ofLength, ({ length }) => length)]
       .map(([length, cells]) => ({ length, ...poolTrainings(cells) }))

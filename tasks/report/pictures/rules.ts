@@ -20,7 +20,7 @@ export function trainLengthMarks(
   const shown = models.filter(({ model }) => curves.some((curve) => curve.model === model));
   // The label of a low chance stands at the bottom, too.
   const above = chances.some((chance) => chance > 0 && chance < 0.1) ? 1 : 0;
-  const all = distinct(shown.map(({ trainLength }) => trainLength));
+  const all = distinct(shown.flatMap(({ trainLength }) => trainLength ?? []));
   return all.filter((length) => length >= shortest && length <= longest).map((length, i) => {
     const names = new Set(
       shown.filter(({ trainLength }) => trainLength === length).map(({ name }) => name),

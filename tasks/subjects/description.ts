@@ -1,0 +1,88 @@
+import type { LoadModelOptions } from "../../models/mod.ts";
+import type { Recipe } from "../training/recipe.ts";
+import type { KnownCheckpoint } from "./known.ts";
+
+/** How weights may be kept on the GPU. */
+export const WEIGHT_TYPES = ["f32", "f16"] as const satisfies readonly NonNullable<
+  LoadModelOptions["dtype"]
+>[];
+
+/** One of {@linkcode WEIGHT_TYPES}. */
+export type WeightType = typeof WEIGHT_TYPES[number];
+
+/** What a model's own files do not say, or say otherwise. */
+export interface ModelSettings {
+  /**
+   * The prompt template of tasks in words: `base`, `chat` (the model's own) or the path of a file that
+   * holds one in Jinja.
+   */
+  readonly template?: string;
+  /** The tokenizer's folder or `hf:owner/name`, where a checkpoint has none or another is wanted. */
+  readonly tokenizer?: string;
+  /** The length that it was trained at, in tokens. */
+  readonly trainLength?: number;
+  /** How its weights are kept on the GPU. @default "f32" */
+  readonly dtype?: WeightType;
+}
+
+/** A model as a sweep names it, with settings of its own. */
+export interface ModelEntry extends ModelSettings {
+  /**
+   * A committed model's name, a folder, a file of weights, `hf:owner/name`, `hf:owner/name:file`, a
+   * recipe's name or file; each also with changes behind a `+`: `transformer-mixture+yarn8`.
+   */
+  readonly model: string;
+  /** What results call it. @default `model` */
+  readonly name?: string;
+}
+
+/** A model as it is asked for: by name alone, or with settings of its own. */
+export type AskedModel = string | ModelEntry;
+
+/** What results call a model that is asked for. */
+export function nameOf(asked: AskedModel): string {
+  return typeof asked === "string" ? asked : asked.name ?? asked.model;
+}
+
+/**
+ * What a model is and how it is opened, as plain data: what a name came to when it was resolved. All
+ * that follows goes by this, and no name is taken apart again.
+ */
+export type ModelDescription =
+  & ModelSettings
+  & {
+    /** What results call it. */
+    readonly name: string;
+    /** Interventions, in their order. */
+    readonly changes: readonly string[];
+  }
+  & ModelOrigin;
+
+/** Where a model comes from. */
+export type ModelOrigin =
+  | {
+    readonly kind: "committed";
+    /** Its name in the zoo. */
+    readonly model: string;
+  }
+  | {
+    readonly kind: "trained";
+    /** The folder that `deno task train` wrote. */
+    readonly folder: string;
+  }
+  | {
+    readonly kind: "published";
+    /** A checkpoint's folder, the file of its weights, `hf:owner/name` or `hf:owner/name:file`. */
+    readonly place: string;
+    /** What is known of it by its name. */
+    readonly known?: KnownCheckpoint;
+  }
+  | {
+    readonly kind: "recipe";
+    /** How it is trained when it is opened, unless it is finished in its folder. */
+    readonly recipe: Recipe;
+    /** Its own folder. */
+    readonly folder: string;
+    /** Whether it is trained: otherwise it is opened as it is before its training. */
+    readonly train: boolean;
+  };

@@ -1,0 +1,161 @@
+import { join } from "@std/path";
+import { intervene, isHubModel, type ModelConfiguration } from "../../models/mod.ts";
+import { readBoundedText } from "../../models/text_file.ts";
+import { ZOO } from "../../models/zoo/mod.ts";
+import type { FindOptions } from "../subject.ts";
+import { type Recipe, RECIPES } from "../training/recipe.ts";
+import { parseRecipe } from "../training/recipe_file.ts";
+import {
+  type AskedModel,
+  type ModelDescription,
+  type ModelEntry,
+  type ModelOrigin,
+  type ModelSettings,
+  nameOf,
+} from "./description.ts";
+import { knownCheckpoint } from "./known.ts";
+
+/** Files that hold weights. */
+const WEIGHT_FILES = /\.(safetensors|bin|pth|pt)$/;
+/** What a model may be, for errors. */
+const KINDS =
+  "the path of a folder that holds what deno task train wrote, or a published checkpoint with its config.json; a file of weights or a recipe; or hf:owner/name";
+
+/**
+ * Says what a model is that is asked for, and how it is opened: the one place where its name is taken
+ * apart, and looked for on the disk.
+ *
+ * @throws {Error} where there is no such model.
+ */
+export async function resolveModel(
+  asked: AskedModel,
+  options: FindOptions = {},
+): Promise<ModelDescription> {
+  const entry: ModelEntry = typeof asked === "string" ? { model: asked } : asked;
+  const { origin, changes } = await findOrigin(entry.model, options);
+  const name = nameOf(asked);
+  const isPublished = origin.kind === "published";
+  if (entry.tokenizer !== undefined && !isPublished) {
+    throw new Error(
+      `Cannot ask ${name} with the tokenizer ${entry.tokenizer} as it was trained here, on bytes or on its tasks' own tokens: leave the tokenizer out`,
+    );
+  }
+  const { tokenizer, ...shared } = options.settings ?? {};
+  const settings = { ...shared, ...(isPublished ? { tokenizer } : {}), ...entry };
+  return { name, changes, ...origin, ...settingsOf(settings) };
+}
+
+/** Those settings that are given. */
+function settingsOf({ template, tokenizer, trainLength, dtype }: ModelSettings): ModelSettings {
+  return {
+    ...(template === undefined ? {} : { template }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...(trainLength === undefined ? {} : { trainLength }),
+    ...(dtype === undefined ? {} : { dtype }),
+  };
+}
+
+/** What a model comes from, and what is changed in it. */
+async function findOrigin(
+  text: string,
+  options: FindOptions,
+): Promise<{ origin: ModelOrigin; changes: string[] }> {
+  const parts = text.split("+");
+  // A path may hold a plus of its own: the longest that is there counts.
+  for (let count = parts.length; count > 0 && !isHubModel(text); count--) {
+    const path = parts.slice(0, count).join("+");
+    if (count === 1 && isNamed(path, options)) break;
+    const origin = await originOf(path, options);
+    if (origin !== undefined) return { origin, changes: parts.slice(count) };
+  }
+  const [model, ...changes] = parts;
+  return { origin: namedOrigin(model, options), changes };
+}
+
+function isNamed(name: string, { recipes = [] }: FindOptions): boolean {
+  return ZOO.includes(name) || recipes.some((recipe) => recipe.name === name);
+}
+
+/** What is at a path; undefined where there is nothing. */
+async function originOf(
+  path: string,
+  options: FindOptions,
+): Promise<ModelOrigin | undefined> {
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (info === undefined) return undefined;
+  if (info.isFile) {
+    if (path.endsWith(".json")) {
+      return recipeOrigin(parseRecipe(await readBoundedText(path), path), options);
+    }
+    return published(path);
+  }
+  const files = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
+  if (files.includes("recipe.json")) {
+    if (files.includes("model.safetensors")) return { kind: "trained", folder: path };
+    throw new Error(
+      `Cannot find a model in ${path} as its training has not come to an end: go on with deno task train and --resume`,
+    );
+  }
+  if (files.some((file) => file === "config.json" || WEIGHT_FILES.test(file))) {
+    return published(path);
+  }
+  throw new Error(
+    `Cannot find a model in ${path} as it holds no recipe.json, no config.json and no file of weights; a model is ${KINDS}`,
+  );
+}
+
+/** What has a name, where it is no path. */
+function namedOrigin(model: string, options: FindOptions): ModelOrigin {
+  if (isHubModel(model)) return published(model);
+  const learned = options.recipes?.find(({ name }) => name === model);
+  if (learned !== undefined) return recipeOrigin(learned, options);
+  if (ZOO.includes(model)) return { kind: "committed", model };
+  const recipe = RECIPES.get(model);
+  if (recipe !== undefined) return recipeOrigin(recipe, options);
+  if (isPath(model)) {
+    const hint = /^\w[\w.-]*\/[\w.-]+$/.test(model) ? `: on the hub it would be hf:${model}` : "";
+    throw new Error(
+      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is one of ${
+        ZOO.join(", ")
+      }; ${KINDS}`,
+    );
+  }
+  throw new RangeError(
+    `There is no model ${model}: the committed models are ${ZOO.join(", ")}; or name ${KINDS}`,
+  );
+}
+
+function isPath(name: string): boolean {
+  return /[\\/]/.test(name) || name.endsWith(".json") || WEIGHT_FILES.test(name);
+}
+
+function published(place: string): ModelOrigin {
+  const known = knownCheckpoint(place);
+  return { kind: "published", place, ...(known === undefined ? {} : { known }) };
+}
+
+function recipeOrigin(
+  recipe: Recipe,
+  { folder = join("results", "train"), train = true }: FindOptions,
+): ModelOrigin {
+  return { kind: "recipe", recipe, folder: join(folder, recipe.name), train };
+}
+
+/**
+ * A model's configuration with what its description changes.
+ *
+ * @throws {RangeError} for an unknown intervention, or one that does not fit the model.
+ */
+export function changed(
+  configuration: ModelConfiguration,
+  { name, changes }: Pick<ModelDescription, "name" | "changes">,
+  trainLength: number | undefined,
+): ModelConfiguration {
+  if (changes.length === 0) return configuration;
+  if (trainLength === undefined) {
+    throw new RangeError(
+      `Cannot change ${name} as its files do not say at which length it was trained: give it with --train-length`,
+    );
+  }
+  return intervene(configuration, changes, { trainLength });
+}
