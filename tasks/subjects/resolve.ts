@@ -1,4 +1,5 @@
 import { join } from "@std/path";
+import { didYouMean } from "../../models/did_you_mean.ts";
 import { intervene, isHubModel, type ModelConfiguration } from "../../models/mod.ts";
 import { readBoundedText } from "../../models/text_file.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
@@ -107,7 +108,8 @@ async function originOf(
 /** What has a name, where it is no path. */
 function namedOrigin(model: string, options: FindOptions): ModelOrigin {
   if (isHubModel(model)) return published(model);
-  const learned = options.recipes?.find(({ name }) => name === model);
+  const { recipes = [] } = options;
+  const learned = recipes.find(({ name }) => name === model);
   if (learned !== undefined) return recipeOrigin(learned, options);
   if (ZOO.includes(model)) return { kind: "committed", model };
   const recipe = RECIPES.get(model);
@@ -115,13 +117,12 @@ function namedOrigin(model: string, options: FindOptions): ModelOrigin {
   if (isPath(model)) {
     const hint = /^\w[\w.-]*\/[\w.-]+$/.test(model) ? `: on the hub it would be hf:${model}` : "";
     throw new Error(
-      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is one of ${
-        ZOO.join(", ")
-      }; ${KINDS}`,
+      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is a name that deno task sweep --help lists, ${KINDS}`,
     );
   }
+  const known = [...recipes.map(({ name }) => name), ...ZOO, ...RECIPES.keys()];
   throw new RangeError(
-    `There is no model ${model}: the committed models are ${ZOO.join(", ")}; or name ${KINDS}`,
+    didYouMean("model", model, known, "deno task sweep --help says what a model may be"),
   );
 }
 

@@ -85,7 +85,7 @@ Deno.test("what is no model is told as what it is", () =>
     assert(!missing.includes("hf:./"), missing);
     await fails("owner/name", "on the hub it would be hf:owner/name;");
     await fails(join(folder, "none.pth"), "there is no such file or folder;");
-    await fails("mamba2-mixtur", "There is no model mamba2-mixtur");
+    await fails("mamba2-mixtur", `Did you mean "mamba2-mixture"?`);
     await fails(folder, `Cannot find a model in ${folder} as it holds no recipe.json`);
     await Deno.writeTextFile(join(folder, "recipe.json"), "{}");
     await fails(folder, "its training has not come to an end");

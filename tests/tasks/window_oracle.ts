@@ -1,3 +1,4 @@
+import { nameOf } from "../../tasks/subjects/description.ts";
 import { didYouMean } from "../../models/did_you_mean.ts";
 import {
   type Answers,
@@ -273,7 +274,8 @@ export function oracles(
 ): SubjectSource {
   return {
     adapter: () => Promise.resolve("no GPU"),
-    find: (names) => {
+    find: (models) => {
+      const names = models.map(nameOf);
       const chosen = names.length === 0
         ? subjects
         : names.map((name) => subjects.find((subject) => subject.name === name)!);
