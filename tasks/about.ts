@@ -21,6 +21,10 @@ const ABOUT: Readonly<Record<Exclude<TaskName, RulerName> | RulerTask, string>> 
   "ngram-lookup": "Some letters of a string: what followed them there?",
   "phone-book": "A list of names with numbers: which number has this name?",
   "text": "Prediction of the next token of a text.",
+  "forgetting-curve":
+    "A stretch of text and the same again: how much better is it predicted than behind other text?",
+  "context-gain":
+    "Prediction of the next token of a text: what does all that stood before add to the last part of it?",
   "niah_single_1": "A number by its word, in five sentences repeated over and over.",
   "niah_single_2": "A number by its word, in essays.",
   "niah_single_3": "A UUID by its word, in essays.",

@@ -20,12 +20,14 @@ export { type Reply, scoreReply } from "./reply.ts";
 export { chatTemplate, type ChatTemplateOptions, loadChatTemplate } from "./templates.ts";
 export * from "./wording.ts";
 export { compression, type CompressionOptions } from "./generators/compression.ts";
+export { contextGain, type ContextGainOptions } from "./generators/context_gain.ts";
 export {
   copying,
   type CopyingOptions,
   ngramLookup,
   type NgramLookupOptions,
 } from "./generators/copying.ts";
+export { forgettingCurve } from "./generators/forgetting_curve.ts";
 export {
   fuzzyInContextRecall,
   type FuzzyInContextRecallOptions,
@@ -61,7 +63,8 @@ export {
   type S5Options,
   type StateTrackingOptions,
 } from "./generators/state_tracking.ts";
-export { text, type TextOptions } from "./generators/text.ts";
+export { text } from "./generators/text.ts";
+export type { TextOptions } from "./generators/text_source.ts";
 export type { TokenRange } from "./random.ts";
 export * from "./statistics.ts";
 export * from "./subject.ts";

@@ -1,10 +1,12 @@
 import { compression, type CompressionOptions } from "./generators/compression.ts";
+import { contextGain, type ContextGainOptions } from "./generators/context_gain.ts";
 import {
   copying,
   type CopyingOptions,
   ngramLookup,
   type NgramLookupOptions,
 } from "./generators/copying.ts";
+import { forgettingCurve } from "./generators/forgetting_curve.ts";
 import {
   fuzzyInContextRecall,
   type FuzzyInContextRecallOptions,
@@ -28,7 +30,8 @@ import {
   type S5Options,
   type StateTrackingOptions,
 } from "./generators/state_tracking.ts";
-import { text, type TextOptions } from "./generators/text.ts";
+import { text } from "./generators/text.ts";
+import type { TextOptions } from "./generators/text_source.ts";
 import type { RulerName } from "./generators/ruler/names.ts";
 import { RULER_NAMES, type RulerOptions, rulerTask } from "./generators/ruler/tasks.ts";
 import { didYouMean } from "../models/did_you_mean.ts";
@@ -74,6 +77,10 @@ export interface TaskOptions extends Readonly<Record<RulerName, RulerOptions>> {
   "phone-book": PhoneBookOptions;
   /** Of {@linkcode text}. */
   "text": TextOptions;
+  /** Of {@linkcode forgettingCurve}. */
+  "forgetting-curve": TextOptions;
+  /** Of {@linkcode contextGain}. */
+  "context-gain": ContextGainOptions;
 }
 
 /** The name of a task. */
@@ -109,6 +116,8 @@ const TASKS: {
   "ngram-lookup": ngramLookup,
   "phone-book": phoneBook,
   "text": text,
+  "forgetting-curve": forgettingCurve,
+  "context-gain": contextGain,
   ...rulerTasks(),
 };
 
@@ -129,6 +138,9 @@ export const TASK_NAMES = Object.keys(TASKS) as readonly TaskName[];
 export const SMALL_TASK_NAMES: readonly SmallTaskName[] = TASK_NAMES.filter((name) =>
   !(RULER_NAMES as readonly TaskName[]).includes(name)
 ) as SmallTaskName[];
+
+/** The names of the tasks that any text is asked for, as a whole and for what of it is remembered. */
+export const TEXT_TASKS = ["text", "forgetting-curve", "context-gain"] as const;
 
 /** Checks a task's name. @throws {RangeError} for an unknown one, naming one that is near. */
 export function checkTaskName(name: string): asserts name is TaskName {
@@ -202,6 +214,8 @@ export function smallLayout<Name extends SmallTaskName>(
     "ngram-lookup": { ...strings, ngram: 2, ...token(62) },
     "phone-book": { vocabulary: 64, numberLength: 3, examples: 0, ...token(63) },
     "text": {},
+    "forgetting-curve": {},
+    "context-gain": {},
   };
   return layouts[name];
 

@@ -177,6 +177,24 @@ export function perplexity(nllOfSamples: readonly number[]): Estimate {
 }
 
 /**
+ * exp of the mean negative log-likelihood of all tokens of samples that count different numbers of
+ * them: a ratio of sums, with Student's interval from how far each sample is from it (Cochran 1977,
+ * section 6.4). Where fewer than two samples have any there is none: NaN.
+ *
+ * @param sums Of each sample, the sum of its negative log-likelihoods.
+ * @param counts Of each sample, of how many tokens it is; some is more than 0.
+ */
+export function perplexityOfParts(sums: readonly number[], counts: readonly number[]): Estimate {
+  const total = sum(counts);
+  const mean = sum(sums) / total;
+  const parts = counts.filter((count) => count > 0).length;
+  if (parts < 2) return { value: Math.exp(mean), low: NaN, high: NaN };
+  const spread = sums.reduce((whole, part, i) => whole + (part - mean * counts[i]) ** 2, 0);
+  const half = student95(parts - 1) * Math.sqrt(spread * parts / (parts - 1)) / total;
+  return { value: Math.exp(mean), low: Math.exp(mean - half), high: Math.exp(mean + half) };
+}
+
+/**
  * Several perplexities of the same thing as one: the geometric mean weighted by samples, the
  * interval from the parts' own (whose half-widths in the logarithm add in squares).
  */
@@ -196,19 +214,28 @@ export function poolPerplexities(
 }
 
 /**
- * The mean of estimates that are independent of each other, such as of several tasks: each end is as
- * far from the mean as the parts' own ends are in squares (Zou & Donner 2008).
+ * Several means of the same thing as one, weighted by samples; each end is as far from the mean as the
+ * parts' own ends are in squares (Zou & Donner 2008).
  */
-export function averageEstimates(parts: readonly Estimate[]): Estimate {
-  const mean = (of: (part: Estimate) => number): number => sum(parts.map(of)) / parts.length;
-  const value = mean((part) => part.value);
+export function poolMeans(parts: readonly Estimate[], samples: readonly number[]): Estimate {
+  const total = sum(samples);
+  const weights = samples.map((count) => count / total);
+  const value = sum(parts.map((part, i) => weights[i] * part.value));
   const half = (of: (part: Estimate) => number): number =>
-    Math.sqrt(parts.reduce((total, part) => total + of(part) ** 2, 0)) / parts.length;
+    Math.sqrt(sum(parts.map((part, i) => (weights[i] * of(part)) ** 2)));
   return {
     value,
     low: value - half((part) => part.value - part.low),
     high: value + half((part) => part.high - part.value),
   };
+}
+
+/**
+ * The mean of estimates that are independent of each other, such as of several tasks: each end is as
+ * far from the mean as the parts' own ends are in squares (Zou & Donner 2008).
+ */
+export function averageEstimates(parts: readonly Estimate[]): Estimate {
+  return poolMeans(parts, parts.map(() => 1));
 }
 
 /** A power law y = coefficient · x^exponent. */

@@ -26,7 +26,10 @@ export interface SubjectCard {
   readonly trainLength?: number;
   /** How it was trained, where that was done here. */
   readonly training?: SubjectTraining;
-  /** The names of the tasks that it is asked by default: those that it was trained on. */
+  /**
+   * The names of the tasks that it is asked by default: those that it was trained on, and what it
+   * remembers where that was text.
+   */
   readonly tasks: readonly string[];
   /** The names of those that it can be asked besides. */
   readonly otherTasks?: readonly string[];

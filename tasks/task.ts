@@ -3,8 +3,19 @@ import type { Reply } from "./reply.ts";
 /** The label of a position where nothing is asked. */
 export const UNSCORED = 0xFFFFFFFF;
 
-/** How answers are scored: the share that is right, or exp of the mean negative log-likelihood. */
-export type Metric = "accuracy" | "perplexity";
+/**
+ * How answers are scored: the share that is right; exp of the mean negative log-likelihood; the share
+ * that is right more than in a control; by how many nats the likelihood is larger than in controls.
+ */
+export const METRICS = ["accuracy", "perplexity", "forgetting_curve", "context_gain"] as const;
+
+/** One of {@linkcode METRICS}. */
+export type Metric = typeof METRICS[number];
+
+/** Whether a column's metric is what a task is scored by, and not what is told besides. */
+export function isMainMetric(metric: string): metric is Metric {
+  return (METRICS as readonly string[]).includes(metric);
+}
 
 /** Which of two streams that share no sample a sample comes from. */
 export type Split = "train" | "test";
@@ -86,6 +97,11 @@ export interface Task {
   shortestLength(load?: number): number;
   /** The sample at the given coordinates. @throws {RangeError} where the length does not fit. */
   sample(coordinates: SampleCoordinates): Sample;
+  /**
+   * What a sample's answers are held against: the same tokens due behind something else. They are all
+   * of one length, and their labels together are the sample's, in order.
+   */
+  controls?(coordinates: SampleCoordinates): readonly Sample[];
 }
 
 /**

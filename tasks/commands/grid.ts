@@ -1,4 +1,4 @@
-import { checkTaskName, TASK_NAMES } from "../registry.ts";
+import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
 import {
@@ -46,7 +46,10 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "FOLDER",
     help: "RULER's samples as its own scripts or deno task ruler made them, in place of ours",
   },
-  text: { takes: "FILE", help: "the text of the text task, in place of Moby-Dick" },
+  text: {
+    takes: "FILE",
+    help: `the text of ${TEXT_TASKS.join(", ")}, in place of Moby-Dick`,
+  },
   "train-length": { takes: "N", help: "stands in for each model's own training length" },
 };
 
@@ -180,7 +183,7 @@ function taskOptions(
   values: ReadonlyMap<string, string>,
 ): Record<string, Record<string, string>> {
   const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
-    ["text", "file", ["text"]],
+    ["text", "file", TEXT_TASKS],
     ["set", "set", RULER_TASKS],
     ["squad", "squad", ["qa_1"]],
     ["hotpotqa", "hotpotqa", ["qa_2"]],

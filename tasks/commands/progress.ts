@@ -4,6 +4,7 @@ import { pool } from "../report/curves.ts";
 import type { Cell } from "../sweep/cells.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { SweepProgress } from "../sweep/run.ts";
+import { isMainMetric } from "../task.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { TrainingProgress } from "../training/train.ts";
 
@@ -119,7 +120,7 @@ export class ProgressView {
     const { cell, rows } = this.#group!;
     this.#group = undefined;
     if (this.#last === undefined) return;
-    const main = rows.filter(({ metric }) => metric === "accuracy" || metric === "perplexity");
+    const main = rows.filter(({ metric }) => isMainMetric(metric));
     if (main.length === 0) return;
     const { value, low, high } = pool(main);
     const interval = Number.isNaN(low) ? "" : ` [${low.toPrecision(3)}, ${high.toPrecision(3)}]`;

@@ -4,6 +4,7 @@ import { taskMeans } from "../report/mean.ts";
 import { joinRuns } from "../report/runs.ts";
 import { withInterval } from "../report/theme.ts";
 import type { Row } from "../sweep/rows.ts";
+import { isMainMetric } from "../task.ts";
 
 /**
  * A sweep's results as text: model × length for each task, and the mean over tasks.
@@ -27,11 +28,13 @@ export function resultsTable(results: readonly Row[], width: number = Infinity):
         ...describeFailures(learning.filter(({ task }) => task === panel.title)),
       ].join("\n")
     ),
-    ...panels(rows, "perplexity").map((panel) =>
-      block(
-        `${panel.title}: perplexity`,
-        curvesOf(panel.rows, "perplexity"),
-        { format: threeDigits, width, failures: failedIn(panel) },
+    ...OTHERS.flatMap(([metric, format]) =>
+      panels(rows, metric).map((panel) =>
+        block(
+          `${panel.title}: ${metric.replaceAll("_", " ")}`,
+          curvesOf(panel.rows, metric),
+          { format, width, failures: isMainMetric(metric) ? failedIn(panel) : [] },
+        )
       )
     ),
   ];
@@ -43,6 +46,14 @@ export function resultsTable(results: readonly Row[], width: number = Infinity):
   }
   return blocks.join("\n\n");
 }
+
+/** What is shown behind accuracies, and how a value is written. */
+const OTHERS: readonly (readonly [metric: string, format: (value: number) => string])[] = [
+  ["perplexity", threeDigits],
+  ["forgetting_curve", accuracy],
+  ["context_gain", threeDigits],
+  ["long_perplexity", threeDigits],
+];
 
 function chanceOf(rows: readonly Row[]): string {
   const chance = rows.find(({ metric }) => metric === "chance");

@@ -2,6 +2,7 @@ import {
   boundedMean,
   type Estimate,
   meanInterval,
+  poolMeans,
   poolPerplexities,
   poolProportions,
 } from "../statistics.ts";
@@ -106,8 +107,15 @@ export function overTrainings(
   const samples = parts.reduce((sum, part) => sum + part.samples, 0);
   const trainings = parts.map(({ seed, value }) => ({ seed, value }));
   const values = parts.map(({ value }) => value);
-  if (metric.startsWith("accuracy")) return { ...boundedMean(values), samples, trainings };
-  if (!metric.startsWith("perplexity")) {
+  const kind = kindOf(metric);
+  if (kind === "proportion") return { ...boundedMean(values), samples, trainings };
+  if (metric === "forgetting_curve") { // from −1 to 1
+    const { value, low, high } = boundedMean(values.map((value) => (1 + value) / 2));
+    const [mean, from, to] = [value, low, high].map((end) => 2 * end - 1);
+    return { value: mean, low: from, high: to, samples, trainings };
+  }
+  if (kind === "difference") return { ...meanInterval(values), samples, trainings };
+  if (kind !== "perplexity") {
     return { value: meanInterval(values).value, low: NaN, high: NaN, samples, trainings };
   }
   // Of the trainings, or of their samples where that is wider.
@@ -122,6 +130,14 @@ export function overTrainings(
   };
 }
 
+/** What kind of number a metric is: how several of them are taken together. */
+function kindOf(metric: string): "proportion" | "perplexity" | "difference" | "number" {
+  if (metric.startsWith("accuracy") || metric.endsWith("_accuracy")) return "proportion";
+  if (metric.startsWith("perplexity") || metric === "long_perplexity") return "perplexity";
+  if (metric === "key_tokens") return "proportion";
+  return metric === "forgetting_curve" || metric === "context_gain" ? "difference" : "number";
+}
+
 /** Several cells' results in one metric as one; its interval is NaN where a cell has none. */
 export function pool(cells: readonly Row[]): Estimate & { readonly samples: number } {
   const samples = cells.reduce((sum, cell) => sum + cell.samples, 0);
@@ -132,9 +148,11 @@ export function pool(cells: readonly Row[]): Estimate & { readonly samples: numb
   }));
   const [{ metric }] = cells;
   const counts = cells.map((cell) => cell.samples);
-  if (metric.startsWith("perplexity")) return { ...poolPerplexities(parts, counts), samples };
+  const kind = kindOf(metric);
+  if (kind === "perplexity") return { ...poolPerplexities(parts, counts), samples };
+  if (kind === "difference") return { ...poolMeans(parts, counts), samples };
   const known = parts.every(({ low, high }) => high - low > 0);
-  if (metric.startsWith("accuracy") && known) return { ...poolProportions(parts, counts), samples };
+  if (kind === "proportion" && known) return { ...poolProportions(parts, counts), samples };
   const value = parts.reduce((sum, part, i) => sum + part.value * counts[i], 0) / samples;
   return { value, low: NaN, high: NaN, samples };
 }

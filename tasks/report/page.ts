@@ -181,6 +181,13 @@ function partsOf(
       ) + key(),
     },
     {
+      name: "memory",
+      title: "Memory without a prompt",
+      before: muted(
+        "The forgetting curve is the accuracy of copying a stretch of text, token by token with the true ones before it, less that of predicting the same stretch behind other text: 0 where nothing is remembered. What is copied stood half the length back. The gain of a long context is by how many nats a token is likelier behind all that stood before it than behind a short context; key tokens are those that it makes much likelier. Where a model says itself which they are, their perplexity compares little between models.",
+      ),
+    },
+    {
       name: "perplexity",
       title: "Perplexity",
       before: muted("exp of the mean negative log-likelihood of the next token: lower is better."),

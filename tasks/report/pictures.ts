@@ -8,6 +8,7 @@ import { costPictures } from "./pictures/cost.ts";
 import { depthPictures } from "./pictures/depth.ts";
 import { distancePictures } from "./pictures/distance.ts";
 import { formatPictures } from "./pictures/formats.ts";
+import { memoryPictures } from "./pictures/memory.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
 import type { Picture } from "./pictures/picture.ts";
 import { meanStatePicture, recallPicture } from "./pictures/state.ts";
@@ -34,6 +35,7 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
     ...distancePictures(claimed, look),
     ...formatPictures(claimed),
     ...depthPictures(claimed),
+    ...memoryPictures(results, look),
     ...perplexityPictures(results, look),
     ...costPictures(results, look),
   ]);

@@ -157,6 +157,6 @@ export function withInterval(
   { value, low, high }: Estimate,
   format: (value: number) => string = (value) => value.toFixed(2),
 ): string {
-  const end = (value: number): string => format(value).replace(/^0\./, ".");
+  const end = (value: number): string => format(value).replace(/^(-?)0\./, "$1.");
   return format(value) + (low <= high ? ` [${end(low)}, ${end(high)}]` : "");
 }

@@ -17,12 +17,15 @@ import { describeConfiguration } from "./card.ts";
 import type { ModelDescription } from "./description.ts";
 import { changed } from "./resolve.ts";
 import { readStopTokens } from "./stop_tokens.ts";
-import { findTemplate, tokenizerFolder, WORD_TASKS } from "./words.ts";
+import { findTemplate, MEMORY_TASKS, memoryOptions, tokenizerFolder, WORD_TASKS } from "./words.ts";
 
 /** Files that hold a model. */
 const MODEL_FILES = /\.(safetensors|bin|pth|json|jinja|txt)$/;
 /** RULER's questions about passages need files that the user names. */
-const ASKED = RULER_TASKS.filter((name) => !name.startsWith("qa_"));
+const ASKED: readonly string[] = [
+  ...RULER_TASKS.filter((name) => !name.startsWith("qa_")),
+  ...MEMORY_TASKS,
+];
 
 /** A published checkpoint, resolved. */
 export type PublishedDescription = ModelDescription & { readonly kind: "published" };
@@ -86,7 +89,7 @@ export async function findPublished(
       trainLength,
       template: description.template,
       tasks: tokenizer ? ASKED : [],
-      otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task as never)) : [],
+      otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task)) : [],
       fingerprint: marks.join(" "),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
@@ -95,7 +98,8 @@ export async function findPublished(
           tokenizer,
           template: await findTemplate(name, template, templates, [words, folder]),
         };
-        return await createTask(taskName, taskOptions, wording);
+        const known = memoryOptions(taskName, trainLength);
+        return await createTask(taskName, { ...known, ...taskOptions }, wording);
       },
     },
   };

@@ -10,7 +10,7 @@ import { parseRecipe } from "../training/recipe_file.ts";
 import { describeConfiguration } from "./card.ts";
 import type { ModelDescription } from "./description.ts";
 import { changed } from "./resolve.ts";
-import { findTemplate, WORD_TASKS } from "./words.ts";
+import { findTemplate, MEMORY_TASKS, memoryOptions, WORD_TASKS } from "./words.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 
 const BYTES = BYTE_TOKENIZER.vocabulary;
@@ -63,7 +63,8 @@ export function recipeCard(
   const { name, trainLength = recipe.length, dtype = "f32" } = description;
   const model = changed(recipe.model, description, trainLength);
   const tokenizer = trainedTokenizer(model);
-  const known = [...new Set(recipe.tasks.map((task) => task.name as string))];
+  const learned = new Set(recipe.tasks.map((task) => task.name as string));
+  const known = [...learned.union(new Set(learned.has("text") ? MEMORY_TASKS : []))];
   return {
     ...describeConfiguration(model),
     name,
@@ -75,13 +76,16 @@ export function recipeCard(
     otherTasks: tokenizer ? WORD_TASKS.filter((task) => !known.includes(task)) : [],
     fingerprint: dtype === "f32" ? fingerprint : `${fingerprint} ${dtype}`,
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
-      const trained = recipe.tasks.find((task) => task.name === taskName);
+      // What is remembered of a text is asked of the text that was held out of training.
+      const source = MEMORY_TASKS.includes(taskName) ? "text" : taskName;
+      const trained = recipe.tasks.find((task) => task.name === source);
       checkTaskName(taskName);
+      const given = { ...memoryOptions(taskName, recipe.length), ...options };
       if (trained || !tokenizer) {
-        return await createTask(taskName, { ...trained?.options, ...options });
+        return await createTask(taskName, { ...trained?.options, ...given });
       }
       const wording = { tokenizer, template: await findTemplate(name, template, [BASE_TEMPLATE]) };
-      return await createTask(taskName, options, wording);
+      return await createTask(taskName, given, wording);
     },
   };
 }

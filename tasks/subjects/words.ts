@@ -1,10 +1,22 @@
 import { downloadModel, type DownloadProgress, isHubModel } from "../../models/mod.ts";
 import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
+import { TEXT_TASKS } from "../registry.ts";
 import { isTemplateFile, loadTemplateFile } from "../templates.ts";
 import type { PromptTemplate } from "../wording.ts";
 
 /** The tasks that any model with a tokenizer can be asked. */
-export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...NEEDLE_FORMATS, "text"];
+export const WORD_TASKS: readonly string[] = [...RULER_TASKS, ...NEEDLE_FORMATS, ...TEXT_TASKS];
+
+/** What of a text is remembered: asked of every model that knows text, unless others are named. */
+export const MEMORY_TASKS: readonly string[] = TEXT_TASKS.filter((name) => name !== "text");
+
+/** Options of the tasks about a text's memory that a model's training length decides. */
+export function memoryOptions(
+  task: string,
+  trainLength: number | undefined,
+): Readonly<Record<string, unknown>> {
+  return task === "context-gain" && trainLength !== undefined ? { trainedLength: trainLength } : {};
+}
 
 /**
  * The template of a name, or of a file.

@@ -1,12 +1,12 @@
 import { NotANumberError } from "../../models/not_a_number.ts";
 import type { Answers, Subject } from "../subject.ts";
-import type { Sample, Task } from "../task.ts";
+import type { Sample, SampleCoordinates, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
 import type { Cell } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
-import { score } from "./score.ts";
+import { score, type ScoreOptions } from "./score.ts";
 
 /** How many tokens a batch may hold; a longer sample is a batch of its own. */
 const BATCH_TOKENS = 2 ** 15;
@@ -28,6 +28,12 @@ export interface CellResult {
   readonly rows: Row[];
   /** Its samples with their answers, where they are to be logged. */
   readonly records?: readonly SampleRecord[];
+}
+
+/** A cell whose questions are answered, its controls too. */
+interface AskedCell extends AnsweredCell {
+  readonly controls: ScoreOptions["controls"];
+  readonly cost: SequenceCost;
 }
 
 /** Runs cells of one model. */
@@ -83,26 +89,29 @@ export class CellRunner {
     }
   }
 
-  async #ask(cell: Cell, task: Task): Promise<AnsweredCell & { readonly cost: SequenceCost }> {
+  async #ask(cell: Cell, task: Task): Promise<AskedCell> {
     const { length, depth, load, seed } = cell;
     const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
-    const samples = Array.from(
+    const coordinates = Array.from(
       { length: count },
-      (_, index) => task.sample({ length, seed, index, split: "test", depth, load }),
+      (_, index) => ({ length, seed, index, split: "test", depth, load }) as const,
     );
+    const samples = coordinates.map((of) => task.sample(of));
     const cost = await this.#cost(length, samples[0]);
-    return { cell, task, samples, answers: await this.#answer(samples, task, length), cost };
+    const answers = await this.#answer(samples, task, length);
+    const controls = task.controls === undefined
+      ? undefined
+      : await this.#answerControls(task, coordinates);
+    return { cell, task, samples, answers, controls, cost };
   }
 
-  #rowsOf(
-    { cell, task, samples, answers, cost }: AnsweredCell & { readonly cost: SequenceCost },
-  ): Row[] {
+  #rowsOf({ cell, task, samples, answers, controls, cost }: AskedCell): Row[] {
     const { name, family, parameters, trainLength, training, window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
     const count = samples.length;
     const laws = { load, window, sinks, reach, trainLength };
-    const scores = score(task, samples, answers, { ...laws, depth });
+    const scores = score(task, samples, answers, { ...laws, depth, controls });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({
       model: name,
       family,
@@ -145,6 +154,26 @@ export class CellRunner {
     return cost;
   }
 
+  /** The answers to the controls of each sample, one after the other; they are made as they are due. */
+  async #answerControls(
+    task: Task,
+    coordinates: readonly SampleCoordinates[],
+  ): Promise<Pick<Answers, "correct" | "nll">> {
+    const correct: Uint8Array[] = [];
+    const nll: Float32Array[] = [];
+    for (const [sample, of] of coordinates.entries()) {
+      const controls = task.controls!(of);
+      try {
+        const answers = await this.#answer(controls, task, controls[0].tokens.length);
+        correct.push(Uint8Array.from(joined(answers.correct)));
+        nll.push(Float32Array.from(joined(answers.nll)));
+      } catch (error) {
+        throw error instanceof NotANumberError ? error.at({ sample }) : error;
+      }
+    }
+    return { correct, nll };
+  }
+
   async #answer(
     samples: readonly Sample[],
     { metric }: Task,
@@ -174,6 +203,11 @@ export class CellRunner {
       prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
     };
   }
+}
+
+/** Numbers of several lists, one list after the other. */
+function* joined(parts: readonly Iterable<number>[]): Generator<number> {
+  for (const part of parts) yield* part;
 }
 
 /** How many replies are empty but for white space; undefined where none is due. */

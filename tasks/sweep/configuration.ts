@@ -1,4 +1,5 @@
 import { type AskedModel, nameOf, type WeightType } from "../subjects/description.ts";
+import type { Metric } from "../task.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
 
 /** Tokens, or a multiple of a model's training length: `512`, `"8x"`. */
@@ -80,7 +81,7 @@ export const FEWEST_SAMPLES = 4;
 /** How many samples a cell has. */
 export function samplesOf(
   { samples }: SweepConfiguration,
-  metric: "accuracy" | "perplexity",
+  metric: Metric,
   length: number,
 ): number {
   if (metric === "accuracy") return samples;

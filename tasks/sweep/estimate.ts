@@ -2,6 +2,7 @@ import type { Subject, SubjectSource } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { controlsOf, type SampleBatch } from "./controls.ts";
 import { fitNonNegative } from "./fit.ts";
 import { batchSize } from "./cell_runner.ts";
 
@@ -84,18 +85,33 @@ async function estimateModel(
   return cells.map((cell) => {
     const { length } = cell;
     const { reading, sampling, stepping, starting, peak } = costs.get(taskKey(cell))!;
-    const { metric } = tasks.get(taskKey(cell))!;
-    const count = samplesOf(gridOf(configuration, cell.task), metric, length);
-    const size = Math.min(count, batchSize(length));
-    const [whole, rest] = [Math.floor(count / size), count % size];
-    let milliseconds = before + count * sampling(length) + whole * reading(size, length) +
-      (rest > 0 ? reading(rest, length) : 0);
+    const task = tasks.get(taskKey(cell))!;
+    const count = samplesOf(gridOf(configuration, cell.task), task.metric, length);
+    const inBatches = ({ count, length }: SampleBatch): number => {
+      const size = Math.min(count, batchSize(length));
+      if (size === 0) return 0;
+      const [whole, rest] = [Math.floor(count / size), count % size];
+      return whole * reading(size, length) + (rest > 0 ? reading(rest, length) : 0);
+    };
+    const own = { count, length };
+    const control = controlsOf(task, length);
+    let milliseconds = before + count * sampling(length) + inBatches(own) +
+      count * inBatches(control);
     if (!seen.has(length)) {
       milliseconds += starting(seen.size) + reading(1, length) + stepping(length);
     }
     seen.add(length);
     before = 0;
-    return { cell, tokens: count * length, milliseconds, peakBytes: peak(size, length) };
+    return {
+      cell,
+      tokens: count * (length + control.count * control.length),
+      milliseconds,
+      peakBytes: Math.max(
+        ...[own, control].map(({ count, length }) =>
+          count === 0 ? 0 : peak(Math.min(count, batchSize(length)), length)
+        ),
+      ),
+    };
   });
 }
 

@@ -131,6 +131,10 @@ export interface Row {
    * B; `perplexity@A-B` of the positions A to B alone (counted from 0); `bits_per_byte`, which
    * compares where perplexities of two tokenizers do not; `accuracy_at_distance` of the answers that
    * stood at the row's distance;
+   * `forgetting_curve`, the accuracy of copying text less that of predicting it behind other text, and
+   * these two, `copy_accuracy` and `language_model_accuracy`; `context_gain`, by how many nats a long
+   * context makes a token likelier, `long_perplexity` and `key_tokens`, the perplexity and the share of
+   * those that it makes much likelier;
    * `chance`; `guess`, the accuracy of a guesser that knows which answers there are, but not to what;
    * `window_law`, the accuracy of a perfect model that sees as many last tokens, `stacked_law` of one
    * whose layers hand on what they see; `distance_law`, of one that answers rightly as far back as it

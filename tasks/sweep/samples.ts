@@ -72,7 +72,7 @@ export async function recordSamples(
   { cell, task, samples, answers }: AnsweredCell,
   subject: Subject,
 ): Promise<SampleRecord[]> {
-  const inWords = task.template !== undefined || task.metric === "perplexity";
+  const inWords = task.template !== undefined || task.metric !== "accuracy";
   const write = (tokens: Uint32Array): string =>
     inWords && subject.decode ? subject.decode(tokens) : tokens.join(" ");
   return await Promise.all(samples.map(async (sample, index): Promise<SampleRecord> => {
@@ -138,7 +138,7 @@ function answerOf(
   const positions = scoredPositions(sample);
   const mean = (values: ArrayLike<number>): number =>
     Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
-  if (metric === "perplexity") {
+  if (metric === "perplexity" || metric === "context_gain") {
     return { outputs: [], pred: "", score: Math.exp(mean(nll[index])), more: {} };
   }
   const { labels, evidence } = sample;

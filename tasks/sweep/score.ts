@@ -4,6 +4,7 @@ import { scoreReply } from "../reply.ts";
 import type { Answers } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
 import { scoreByDistance } from "./distance.ts";
+import { type Controlled, scoreContextGain, scoreForgetting } from "./controls.ts";
 import { type LawOptions, levelsOf } from "./laws.ts";
 
 /** A metric of a cell. */
@@ -22,6 +23,8 @@ export interface Score extends Partial<Estimate> {
 export interface ScoreOptions extends LawOptions {
   /** Where the needle was, where it was fixed. */
   readonly depth?: number;
+  /** The answers to each sample's controls, one after the other, of tasks that have them. */
+  readonly controls?: Controlled["controls"];
 }
 
 /** Bands of depth that samples are told apart by, where each has its own. */
@@ -43,9 +46,18 @@ export function score(
   }
   const positions = samples.map(scoredPositions);
   checkAnswers(task, positions, answers);
-  return task.metric === "accuracy"
-    ? scoreAccuracy(task, samples, positions, answers.correct, options)
-    : scorePerplexity(samples, positions, answers.nll);
+  const { controls = { correct: [], nll: [] }, window } = options;
+  if (task.controls !== undefined) checkAnswers(task, positions, controls);
+  switch (task.metric) {
+    case "accuracy":
+      return scoreAccuracy(task, samples, positions, answers.correct, options);
+    case "perplexity":
+      return scorePerplexity(samples, positions, answers.nll);
+    case "forgetting_curve":
+      return scoreForgetting(samples, { own: answers, controls }, window);
+    case "context_gain":
+      return scoreContextGain({ own: answers, controls });
+  }
 }
 
 function checkAnswers(
@@ -53,6 +65,7 @@ function checkAnswers(
   positions: readonly (readonly number[])[],
   { correct, nll }: Pick<Answers, "correct" | "nll">,
 ): void {
+  const needsFinite = task.metric === "perplexity" || task.metric === "context_gain";
   for (const [i, { length }] of positions.entries()) {
     if (correct[i]?.length !== length || nll[i]?.length !== length) {
       throw new RangeError(
@@ -62,7 +75,7 @@ function checkAnswers(
       );
     }
     const bad = nll[i].findIndex((value) =>
-      Number.isNaN(value) || (task.metric === "perplexity" && !Number.isFinite(value))
+      Number.isNaN(value) || (needsFinite && !Number.isFinite(value))
     );
     if (bad >= 0) {
       throw new NotANumberError("log-likelihood", -nll[i][bad], {

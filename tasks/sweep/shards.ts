@@ -1,7 +1,9 @@
 import { join } from "@std/path";
 import type { SubjectCard } from "../subject.ts";
+import type { Task } from "../task.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { controlsOf } from "./controls.ts";
 
 /** One of the equal shares that a sweep is run in. */
 export interface Shard {
@@ -69,10 +71,12 @@ export function cellCost(
   { parameters, stateBytes }: SubjectCard,
   { task, length }: Cell,
   configuration: SweepConfiguration,
-  { metric }: { metric: "accuracy" | "perplexity" },
+  of: Pick<Task, "metric" | "controls">,
 ): number {
+  const samples = samplesOf(gridOf(configuration, task), of.metric, length);
+  const reading = (length: number): number =>
+    length * (parameters + (stateBytes?.(length / 2) ?? 0) / F32_BYTES);
+  const control = controlsOf(of, length);
   // One more is read before any is timed.
-  const samples = samplesOf(gridOf(configuration, task), metric, length) + 1;
-  const state = (stateBytes?.(length / 2) ?? 0) / F32_BYTES;
-  return samples * length * (parameters + state);
+  return (samples + 1) * reading(length) + samples * control.count * reading(control.length);
 }

@@ -11,6 +11,7 @@ import {
   type SubjectCard,
   type SubjectSource,
   type Task,
+  TEXT_TASKS,
   UNSCORED,
 } from "../../tasks/mod.ts";
 
@@ -45,6 +46,10 @@ export function answerFromWindow(
   const first = Math.max(0, t - window + 1);
   const options = task.options as Record<string, [number, number]>;
   switch (task.name) {
+    case "text":
+    case "forgetting-curve":
+    case "context-gain":
+      return afterTheSame(tokens, t, first) ?? guess(0, 255);
     case "mqar": {
       for (let i = t - 1; i >= first; i--) {
         if (tokens[i] === tokens[t] && i + 1 < 2 * loadOf(sample) + prefixOf(task)) {
@@ -136,6 +141,22 @@ export function answerFromWindow(
     }
   }
 }
+
+/** How many last tokens the oracle compares to find where a text repeats itself. */
+export const COMPARED = 8;
+
+/** What followed the last few tokens when they stood last, from a place on. */
+function afterTheSame(tokens: Uint32Array, t: number, first: number): number | undefined {
+  for (let i = t - 1; i - COMPARED + 1 >= first; i--) {
+    let same = 0;
+    while (same < COMPARED && tokens[i - same] === tokens[t - same]) same++;
+    if (same === COMPARED) return tokens[i + 1];
+  }
+  return undefined;
+}
+
+/** −ln of the likelihood that the oracle gives a token of a text that it sees repeated. */
+export const SEEN_NLL = 0.125;
 
 /** What training would have taught: the values that training samples show. */
 function memorized(task: Task): ReadonlyMap<number, number> {
@@ -242,11 +263,12 @@ export function windowOracle(
         const answers = which.metric === "perplexity"
           ? []
           : positions.map((t) => answerFromWindow(which, sample, t, window, guess));
-        correct.push(
-          Uint8Array.from(positions, (t, i) => Number(answers[i] === sample.labels[t])),
-        );
+        const right = Uint8Array.from(positions, (t, i) => Number(answers[i] === sample.labels[t]));
+        correct.push(right);
+        const nllOf = (t: number, i: number): number =>
+          which.controls === undefined ? 1 + 1 / (1 + t) : right[i] ? SEEN_NLL : Math.log(256);
         nll.push(
-          Float32Array.from(positions, (t) => stumbles.nanAt === length ? NaN : 1 + 1 / (1 + t)),
+          Float32Array.from(positions, (t, i) => stumbles.nanAt === length ? NaN : nllOf(t, i)),
         );
       }
       return {
@@ -261,10 +283,11 @@ export function windowOracle(
   };
 }
 
-/** In the mixture layout, the first token says which task it is; text has no such token. */
+/** In the mixture layout, the first token says which task it is; a text has no such token. */
 function taskOf(tasks: readonly SmallTaskName[], sample: Sample): SmallTaskName {
   const names = ["mqar", "induction", "selective-copying", "passkey"] as const;
-  return tasks.includes("text") && tasks.length === 1 ? "text" : names[sample.tokens[0] - 1];
+  const ofText = (TEXT_TASKS as readonly string[]).includes(tasks[0]) && tasks.length === 1;
+  return ofText ? tasks[0] : names[sample.tokens[0] - 1];
 }
 
 /** A source of given oracles. */

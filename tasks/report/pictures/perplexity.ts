@@ -1,4 +1,3 @@
-import type * as Plot from "@observablehq/plot";
 import { aboutTask } from "../../about.ts";
 import type { Row } from "../../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, panels, poolTrainings } from "../curves.ts";
@@ -6,7 +5,7 @@ import type { Results } from "../runs.ts";
 import type { Look } from "../theme.ts";
 import { linePicture } from "./lines.ts";
 import { type Picture, slug } from "./picture.ts";
-import { roundTicks } from "./scales.ts";
+import { perplexityScale } from "./scales.ts";
 
 /** Perplexity against length, and by position at the longest length. */
 export function perplexityPictures(
@@ -59,14 +58,4 @@ function positionCurves(rows: readonly Row[]): Curve[] {
       }).sort((a, b) => a.length - b.length),
     };
   });
-}
-
-function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
-  const values = curves.flatMap(({ points }) =>
-    points.flatMap(({ value, low, high }) => low <= high ? [low, value, high] : [value])
-  );
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  return high > 8 * low
-    ? { type: "log", ...roundTicks(values) }
-    : { domain: [Math.min(1, low), high * 1.02] };
 }

@@ -76,6 +76,7 @@ export type Section =
   | "distance"
   | "formats"
   | "depth"
+  | "memory"
   | "perplexity"
   | "cost";
 

