@@ -9,6 +9,7 @@ import { depthPictures } from "./pictures/depth.ts";
 import { distancePictures } from "./pictures/distance.ts";
 import { formatPictures } from "./pictures/formats.ts";
 import { memoryPictures } from "./pictures/memory.ts";
+import { loadPictures } from "./pictures/load.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
 import type { Picture } from "./pictures/picture.ts";
 import { meanStatePicture, recallPicture } from "./pictures/state.ts";
@@ -32,6 +33,7 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)
       .flatMap((mean) => meanStatePicture(results, mean, look)),
     ...accuracyPictures(claimed, { look, learning, differences: ofMeans.length === 0 }),
+    ...loadPictures(results, look),
     ...distancePictures(claimed, look),
     ...formatPictures(claimed),
     ...depthPictures(claimed),

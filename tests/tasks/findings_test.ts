@@ -1,8 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
 import { parameterCount } from "../../models/layers.ts";
 import { matched, variantModel } from "../../tasks/experiments/experiment.ts";
+import { makeResults } from "../../tasks/experiments/results/make.ts";
+import { makePictures } from "../../tasks/report/pictures.ts";
+import { joinRuns } from "../../tasks/report/runs.ts";
 import { findingLines, findingText, judgeFinding } from "../../tasks/report/finding.ts";
 import { tokensTrained } from "../../tasks/training/batch.ts";
 
@@ -104,4 +108,28 @@ Deno.test("models are matched in parameters by their perceptrons, or refused", (
   } catch (error) {
     assertMatch(`${error}`, /RangeError: Cannot match mamba2 to 30000 parameters: the nearest/);
   }
+});
+
+Deno.test("the page of the findings, its sentences and its pictures are what its results make", async () => {
+  const folder = new URL("../../tasks/experiments/results/", import.meta.url);
+  const { page, pictures } = await makeResults(fromFileUrl(folder));
+  assertEquals(await Deno.readTextFile(new URL("README.md", folder)), page);
+  for (const [name, svg] of pictures) {
+    assertEquals(await Deno.readTextFile(new URL(name, folder)), svg);
+  }
+});
+
+Deno.test("a task that was asked with several loads at a length has a picture against the load", () => {
+  const rows = [2, 4, 8].flatMap((load) =>
+    [1, 2, 3].map((seed) => ({ ...row("gla", 64, seed, 1 / load), task: "mqar", load }))
+  );
+  const find = (rows: Row[]) =>
+    makePictures(joinRuns([{ name: "a", rows }])).find(({ name }) => name === "load-mqar-64");
+  const picture = find(rows);
+  assertEquals(picture?.tips?.map(({ lines }) => lines.map(({ text }) => text.slice(0, 4))), [
+    ["0.50"],
+    ["0.25"],
+    ["0.13"],
+  ]);
+  assertEquals(find(rows.filter(({ load }) => load < 8)), undefined);
 });

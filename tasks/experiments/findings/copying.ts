@@ -37,6 +37,7 @@ export const COPYING: Finding = {
   }),
   claim: "Recurrences stop copying at a length that their state sets; attention copies.",
   source: "Jelassi et al. 2024 (Repeat after me), sections 3 and 4",
+  picture: "accuracy-copying",
   check: (evidence) => [
     evidence.atLeast("attention", 0.95, { length: LENGTH }),
     evidence.exceeds("attention", "gla-4", { length: LENGTH }),

@@ -59,6 +59,7 @@ export const EXTRAPOLATION: Finding = {
   }),
   claim: "Mamba holds induction heads far beyond its training length: 1,000 times it and more.",
   source: "Gu & Dao 2023 (Mamba), table 2",
+  picture: "accuracy-induction",
   check: (evidence) => [
     evidence.learned(["rope", "mamba1", "mamba2"]),
     evidence.exceeds("mamba1", "rope", { length: 16 * LENGTH }),

@@ -26,6 +26,8 @@ export interface Finding {
   readonly claim: string;
   /** Where it was made. */
   readonly source: string;
+  /** The picture of its report that shows it. */
+  readonly picture: string;
   /** The models that are trained, and what they are asked. */
   readonly configuration: SweepConfiguration;
   /** The sweep that tried the learning rates, by a training seed and samples that are not reported. */

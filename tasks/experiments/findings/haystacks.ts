@@ -37,6 +37,7 @@ export const HAYSTACKS: Finding = {
   claim:
     "What a haystack is made of decides how far a needle is found: what a model learned in noise it does not find in text, and the other way round.",
   source: "Huang 2025, table 4",
+  picture: "accuracy-niah-noise",
   check: (evidence) => [
     evidence.exceeds(
       "without-essay",

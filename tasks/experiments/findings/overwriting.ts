@@ -37,6 +37,7 @@ export const OVERWRITING: Finding = {
   }),
   claim: "The delta rule keeps more of keys that are overwritten than decay alone does.",
   source: "Yang et al. 2024 (DeltaNet), section 4.1; Yang et al. 2025 (Gated DeltaNet), table 1",
+  picture: "load-mqar-64",
   check: (evidence) => [
     evidence.learned(["gated-deltanet"], 4),
     evidence.exceeds("gated-deltanet", "gla", { length: LENGTH, load: 8 }),

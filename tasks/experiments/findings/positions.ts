@@ -8,7 +8,7 @@ const CHANCE = 1 / 15;
 export const POSITIONS: Finding = {
   ...protocol({
     name: "finding-1",
-    variants: ([["rope", [], 5e-3], ["nope", ["nope"], 1e-2], ["alibi", ["alibi"], 1e-2]] as const)
+    variants: ([["rope", [], 2e-3], ["nope", ["nope"], 5e-3], ["alibi", ["alibi"], 5e-3]] as const)
       .map(([name, changes, learningRate]) => ({
         name,
         model: variantModel("transformer", { vocabulary: 16, width: 32, changes }, LENGTH),
@@ -27,6 +27,7 @@ export const POSITIONS: Finding = {
     "Attention with RoPE falls towards chance by 4 times its training length; without positions, or with ALiBi, it falls later.",
   source:
     "Gu & Dao 2023 (Mamba), table 2; Press et al. 2022 (ALiBi); Kazemnejad et al. 2023 (NoPE)",
+  picture: "accuracy-induction",
   check: (evidence) => [
     evidence.learned(["rope", "nope", "alibi"]),
     evidence.atMost("rope", (1 + CHANCE) / 2, { length: 4 * LENGTH }),

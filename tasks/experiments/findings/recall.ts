@@ -41,6 +41,7 @@ export const STATE_SIZE: Finding = {
   }),
   claim: "Recall needs a state that grows with the number of pairs.",
   source: "Arora et al. 2024 (Based), section 3; Arora et al. 2023 (Zoology), theorem 4.1",
+  picture: "load-mqar-64",
   check: (evidence) => [
     evidence.learned(["gla-32"], 4),
     evidence.exceeds("gla-32", "gla-4", { length: LENGTH, load: 8 }),
@@ -64,6 +65,7 @@ export const WIDTHS: Finding = {
   }),
   claim: "Attention solves multi-query recall at any width.",
   source: "Arora et al. 2023 (Zoology), figure 2",
+  picture: "load-mqar-64",
   check: (evidence) =>
     [16, 32, 64].flatMap((width) =>
       [4, 16].map((load) => evidence.atLeast(`attention-${width}`, 0.95, { length: LENGTH, load }))

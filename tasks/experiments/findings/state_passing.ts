@@ -23,6 +23,7 @@ export const STATE_PASSING: Finding = {
   }),
   claim: "State passing extends a recurrence at the cost of no more tokens.",
   source: "Ruiz & Gu 2025, section 4",
+  picture: "accuracy-induction",
   check: (evidence) => [
     evidence.learned(["plain", "passing"]),
     evidence.exceeds("passing", "plain", { length: 8 * LENGTH }),

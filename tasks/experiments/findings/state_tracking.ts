@@ -69,6 +69,7 @@ export const STATE_TRACKING: Finding = {
   claim:
     "Parity needs eigenvalues below zero; the word problem of S5 needs several reflections per token.",
   source: "Grazzi et al. 2025, theorems 1 and 4; Siems et al. 2025 (DeltaProduct), figure 4",
+  picture: "distance-parity",
   check: (evidence) => [
     evidence.atLeast("parity-negative", 0.95, { length: PARITY_LENGTH, distance: "32-63" }),
     evidence.atMost("parity-positive", 0.75, { length: PARITY_LENGTH, distance: "32-63" }),

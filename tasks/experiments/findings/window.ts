@@ -31,6 +31,7 @@ export const WINDOWS: Finding = {
   claim:
     "Attention with a window recalls the share of needles that its window reaches, and no more; a recurrence beside it recalls further.",
   source: "Huang 2025, table 1 (RecurrentGemma's 52/25/10 at 2, 4 and 8 times its window)",
+  picture: "accuracy-passkey",
   check: (evidence) => [
     ...[128, 256, 512].map((length) => evidence.follows("window", "stacked_law", 0.1, { length })),
     evidence.learned(["griffin"]),

@@ -1,0 +1,105 @@
+/**
+ * Keeps the results of findings beside this file, and writes the page and its pictures from them:
+ * `deno run -A tasks/experiments/results/make.ts results/finding-1 results/finding-4`. Without folders
+ * it writes the page of what is here.
+ *
+ * @module
+ */
+import { basename, join } from "@std/path";
+import { makePictures, standAlone } from "../../report/pictures.ts";
+import { type JudgedFinding, judgeFinding } from "../../report/finding.ts";
+import { joinRuns } from "../../report/runs.ts";
+import { formatRows, parseRows, type Row } from "../../sweep/rows.ts";
+import { VARIANTS } from "../../sweep/variants.ts";
+import { FINDINGS, type Verdict } from "../findings/mod.ts";
+
+const HERE = import.meta.dirname!;
+/** What claims and pictures rest on: costs of the machine and bands of depth are left out. */
+const KEPT = /^(accuracy|accuracy_at_distance|chance|guess|\w+_law)$/;
+
+const VERDICTS: Readonly<Record<Verdict, string>> = {
+  "holds": "Holds",
+  "does not hold": "Does not hold",
+  "undecided": "Undecided",
+};
+
+/** The page's text, and its pictures by the names of their files, of the CSVs in a folder. */
+export async function makeResults(
+  folder: string,
+): Promise<{ readonly page: string; readonly pictures: ReadonlyMap<string, string> }> {
+  const pictures = new Map<string, string>();
+  const parts: string[] = [];
+  for (const { name, picture } of FINDINGS) {
+    const path = join(folder, `${name}.csv`);
+    const csv = await Deno.readTextFile(path).catch((error: unknown) => {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    });
+    if (csv === undefined) continue;
+    const rows = parseRows(csv, path);
+    const results = joinRuns([{ name, rows }]);
+    const judged = judgeFinding(name, results.rows);
+    const drawn = makePictures(results).find((one) => one.name === picture);
+    if (judged === undefined || drawn === undefined) {
+      throw new Error(
+        `Cannot make the page as ${path} has no picture ${picture}: run ${name} again`,
+      );
+    }
+    pictures.set(`${name}.svg`, standAlone(drawn) + "\n");
+    parts.push(section(judged, results.rows));
+  }
+  return { page: [HEAD, ...parts].join("\n"), pictures };
+}
+
+const HEAD = `# Findings
+
+What each \`finding-N\` found on a software adapter with two cores, with models of some 20,000 to 60,000
+weights. The claims are of larger models: what holds here holds at this size. Every figure is the mean
+over trainings with its 95% interval; a difference counts where an exact permutation test over the
+trainings gives 5% or less, a bound where all trainings keep it, or all of five but one. Make one again
+with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`, on a
+training and samples that are not reported here. This page is written by
+\`deno run -A tasks/experiments/results/make.ts\` from the CSVs beside it.
+`;
+
+/** A claim, its verdict in a sentence, its picture, and what it rests on. */
+function section({ finding, verdict, checks }: JudgedFinding, rows: readonly Row[]): string {
+  const { name, claim, source } = finding;
+  const deciding = checks.filter((check) => verdict === "holds" || check.verdict === verdict);
+  const facts = [...Map.groupBy(rows, ({ model }) => model)].map(([model, ofModel]) => {
+    const [{ family, parameters, train_tokens, learning_rate }] = ofModel;
+    const trainings = new Set(ofModel.map(({ train_seed }) => train_seed)).size;
+    const state = Math.max(...ofModel.map(({ state_bytes }) => state_bytes));
+    return `| ${model} | ${family} | ${parameters} | ${trainings} | ${train_tokens} | ${learning_rate} | ${state} |`;
+  });
+  return `## ${name}
+
+**${VERDICTS[verdict]}:** ${claim} (${deciding.map(({ says }) => says).join("; ")}.)
+
+![${name}](${name}.svg)
+
+| model | family | parameters | trainings | tokens each | learning rate | state bytes at most |
+| --- | --- | --- | --- | --- | --- | --- |
+${facts.join("\n")}
+
+Claimed by ${source}. Results: [${name}.csv](${name}.csv), ${rows[0].adapter}, commit ${
+    rows[0].commit ?? "unknown"
+  }.
+`;
+}
+
+/** Copies what a finding's sweep found beside this file. */
+async function keep(folder: string): Promise<void> {
+  const path = join(folder, VARIANTS);
+  const rows = parseRows(await Deno.readTextFile(path), path)
+    .filter(({ metric }) => KEPT.test(metric))
+    .map(({ prefill_ms: _, step_ms: _1, peak_bytes: _2, seconds: _3, started: _4, ...row }) => row);
+  await Deno.writeTextFile(join(HERE, `${basename(folder)}.csv`), formatRows(rows as Row[]));
+}
+
+if (import.meta.main) {
+  for (const folder of Deno.args) await keep(folder);
+  const { page, pictures } = await makeResults(HERE);
+  await Deno.writeTextFile(join(HERE, "README.md"), page);
+  for (const [name, svg] of pictures) await Deno.writeTextFile(join(HERE, name), svg);
+}
