@@ -4,7 +4,7 @@ import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
 import { parameterCount } from "../../models/layers.ts";
 import { matched, variantModel } from "../../tasks/experiments/experiment.ts";
-import { makeResults } from "../../tasks/experiments/results/make.ts";
+import { makeResults } from "../../tasks/experiments/findings/page.ts";
 import { makePictures } from "../../tasks/report/pictures.ts";
 import { joinRuns } from "../../tasks/report/runs.ts";
 import { findingLines, findingText, judgeFinding } from "../../tasks/report/finding.ts";

@@ -1,7 +1,7 @@
 /**
- * Keeps the results of findings beside this file, and writes the page and its pictures from them:
- * `deno run -A tasks/experiments/results/make.ts results/finding-1 results/finding-4`. Without folders
- * it writes the page of what is here.
+ * Keeps the results of findings in `tasks/experiments/results/`, and writes their page and pictures:
+ * `deno run -A tasks/experiments/findings/page.ts results/finding-1 results/finding-4`. Without folders
+ * it writes the page of what is there.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { type JudgedFinding, judgeFinding } from "../../report/finding.ts";
 import { joinRuns } from "../../report/runs.ts";
 import { formatRows, parseRows, type Row } from "../../sweep/rows.ts";
 import { VARIANTS } from "../../sweep/variants.ts";
-import { FINDINGS, type Verdict } from "../findings/mod.ts";
+import { FINDINGS, type Verdict } from "./mod.ts";
 
-const HERE = import.meta.dirname!;
+const RESULTS = join(import.meta.dirname!, "../results");
 /** What claims and pictures rest on: costs of the machine and bands of depth are left out. */
 const KEPT = /^(accuracy|accuracy_at_distance|chance|guess|\w+_law)$/;
 
@@ -59,7 +59,7 @@ over trainings with its 95% interval; a difference counts where an exact permuta
 trainings gives 5% or less, a bound where all trainings keep it, or all of five but one. Make one again
 with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`, on a
 training and samples that are not reported here. This page is written by
-\`deno run -A tasks/experiments/results/make.ts\` from the CSVs beside it.
+\`deno run -A tasks/experiments/findings/page.ts\` from the CSVs beside it.
 `;
 
 /** A claim, its verdict in a sentence, its picture, and what it rests on. */
@@ -88,18 +88,18 @@ Claimed by ${source}. Results: [${name}.csv](${name}.csv), ${rows[0].adapter}, c
 `;
 }
 
-/** Copies what a finding's sweep found beside this file. */
+/** Copies what a finding's sweep found in that folder. */
 async function keep(folder: string): Promise<void> {
   const path = join(folder, VARIANTS);
   const rows = parseRows(await Deno.readTextFile(path), path)
     .filter(({ metric }) => KEPT.test(metric))
     .map(({ prefill_ms: _, step_ms: _1, peak_bytes: _2, seconds: _3, started: _4, ...row }) => row);
-  await Deno.writeTextFile(join(HERE, `${basename(folder)}.csv`), formatRows(rows as Row[]));
+  await Deno.writeTextFile(join(RESULTS, `${basename(folder)}.csv`), formatRows(rows as Row[]));
 }
 
 if (import.meta.main) {
   for (const folder of Deno.args) await keep(folder);
-  const { page, pictures } = await makeResults(HERE);
-  await Deno.writeTextFile(join(HERE, "README.md"), page);
-  for (const [name, svg] of pictures) await Deno.writeTextFile(join(HERE, name), svg);
+  const { page, pictures } = await makeResults(RESULTS);
+  await Deno.writeTextFile(join(RESULTS, "README.md"), page);
+  for (const [name, svg] of pictures) await Deno.writeTextFile(join(RESULTS, name), svg);
 }
