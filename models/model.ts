@@ -2,6 +2,7 @@ import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
+import { Generation, type TokenReader, TOKENS_PER_READ } from "./generation.ts";
 import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
 import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
 import {
@@ -32,8 +33,6 @@ const LOGIT_BYTES = 2 ** 25;
 const CAPPED_COPIES = 4;
 /** Tokens of the segments whose memory is looked at. */
 const MEASURED_TOKENS = [128, 256] as const;
-/** Generated tokens that are read back at once. */
-const TOKENS_PER_READ = 32;
 
 /** Bytes that reading a segment takes besides the weights and the state. */
 interface ReadingBytes {
@@ -47,6 +46,12 @@ export interface GenerateOptions {
   readonly maxTokens: number;
   /** Each ends the sequence, and is the last of the new tokens then. */
   readonly stopTokens?: readonly number[];
+  /**
+   * Whether a token is recorded once and replayed, which costs the host a tenth and changes no bit.
+   *
+   * @default {true}
+   */
+  readonly record?: boolean;
 }
 
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
@@ -179,7 +184,8 @@ export class Model implements Disposable {
   advance(tokens: ArrayLike<number>, state?: ModelState): { logits: Tensor; state: ModelState } {
     this.#checkTokens(tokens);
     using input = this.gpu.tensor([1, tokens.length], tokens, "u32");
-    return this.#advance(input, state);
+    const { logits, states } = this.#advance(input, state?.take(), { disposing: true });
+    return { logits, state: new ModelState(states) };
   }
 
   /**
@@ -198,7 +204,7 @@ export class Model implements Disposable {
     for (let start = 0; start < last; start += SEGMENT_TOKENS) {
       const part = all.subarray(start, Math.min(last, start + SEGMENT_TOKENS));
       using input = this.gpu.tensor([1, part.length], part, "u32");
-      const { hidden, states } = this.#read(input, state?.take());
+      const { hidden, states } = this.#read(input, state?.take(), { disposing: true });
       hidden[Symbol.dispose]();
       state = new ModelState(states);
     }
@@ -227,36 +233,38 @@ export class Model implements Disposable {
     from: { logits: Tensor; state: ModelState },
     options: GenerateOptions,
   ): Promise<number[]> {
-    const { maxTokens, stopTokens = [] } = options;
+    const { maxTokens, stopTokens = [], record } = options;
+    const { position } = from.state;
     const generated: number[] = [];
-    let { logits, state } = from;
-    const given = state.position;
-    try {
-      while (generated.length < maxTokens) {
-        using chosen = new DisposableStack();
-        const batch: Tensor<"u32">[] = [];
-        const count = Math.min(TOKENS_PER_READ, maxTokens - generated.length);
-        for (let i = 0; i < count; i++) {
-          const { tokens: best } = argmax(this.gpu, { logits });
-          logits[Symbol.dispose]();
-          using next = best.reshape([1, 1]);
-          batch.push(chosen.use(best));
-          ({ logits, state } = this.#advance(next, state));
+    using tokens = this.continuing(from, { record });
+    while (generated.length < maxTokens) {
+      const left = maxTokens - generated.length;
+      const count = Math.min(TOKENS_PER_READ, left);
+      for (const token of await tokens.next(count, left)) {
+        if (token === NO_TOKEN) {
+          const at = position + generated.length - 1;
+          throw new NotANumberError("largest logit", NaN, { position: at });
         }
-        for (const [token] of await this.gpu.read(batch)) {
-          if (token === NO_TOKEN) {
-            const position = given + generated.length - 1;
-            throw new NotANumberError("largest logit", NaN, { position });
-          }
-          generated.push(token);
-          if (stopTokens.includes(token)) return generated;
-        }
+        generated.push(token);
+        if (stopTokens.includes(token)) return generated;
       }
-      return generated;
-    } finally {
-      logits[Symbol.dispose]();
-      state[Symbol.dispose]();
     }
+    return generated;
+  }
+
+  /**
+   * What {@linkcode Model.continueFrom} draws its tokens from.
+   *
+   * @internal
+   */
+  continuing(
+    { logits, state }: { logits: Tensor; state: ModelState },
+    { record = true }: Pick<GenerateOptions, "record">,
+  ): Generation {
+    const mixers = this.#layers.map(({ mixer }) => mixer);
+    const reader: TokenReader = { mixers, read: (token, states) => this.#advance(token, states) };
+    const { position } = state;
+    return new Generation(this.gpu, reader, { logits, states: state.take(), position }, { record });
   }
 
   /**
@@ -283,7 +291,7 @@ export class Model implements Disposable {
       const time = Math.min(segment, batch.time - start);
       const rows = cut(batch, start, time);
       using tokens = this.gpu.tensor([batch.batch, time], rows.tokens, "u32");
-      const read = this.#read(tokens, states);
+      const read = this.#read(tokens, states, { disposing: true });
       states = read.states;
       using hidden = read.hidden;
       if (rows.due.length === 0) continue;
@@ -337,18 +345,28 @@ export class Model implements Disposable {
     return predicted === undefined ? { loss, correct } : { loss, correct, predicted };
   }
 
-  #advance(tokens: Tensor<"u32">, state?: ModelState): { logits: Tensor; state: ModelState } {
-    const { hidden, states } = this.#read(tokens, state?.take());
+  /** The logits behind a segment, and the states after it; those before it stay the caller's. */
+  #advance(
+    tokens: Tensor<"u32">,
+    before: readonly MixerState[] | undefined,
+    options: { disposing?: boolean } = {},
+  ): { logits: Tensor; states: MixerState[] } {
+    const { hidden, states } = this.#read(tokens, before, options);
     using tape = new Tape(this.gpu);
     tape.own(hidden);
     const rows = reshape(tape, new Variable(hidden), hidden.shape.slice(1));
-    return { logits: tape.keep(this.head(tape, rows)), state: new ModelState(states) };
+    return { logits: tape.keep(this.head(tape, rows)), states };
   }
 
-  /** Reads a segment without recording, a tape a layer, so that only one layer's values are held. */
+  /**
+   * Reads a segment without recording, a tape a layer, so that only one layer's values are held.
+   *
+   * @param options.disposing Whether the states before it are freed, each as soon as it is used.
+   */
   #read(
     tokens: Tensor<"u32">,
-    states: readonly MixerState[] | undefined,
+    before: readonly MixerState[] | undefined,
+    { disposing = false }: { disposing?: boolean },
   ): { hidden: Tensor; states: MixerState[] } {
     const { gpu } = this;
     const on = <T>(compute: (tape: Tape) => T): T => {
@@ -356,25 +374,25 @@ export class Model implements Disposable {
       return compute(tape);
     };
     let x = on((tape) => tape.keep(this.#embed(tape, tokens)));
-    const next: MixerState[] = [];
+    const states: MixerState[] = [];
     const shared = new Map<string, Variable>();
     this.#layers.forEach((_, index) => {
       x = on((tape) => {
         tape.own(x);
-        const layer = this.#layer(tape, index, new Variable(x), states?.[index], shared);
+        const layer = this.#layer(tape, index, new Variable(x), before?.[index], shared);
         for (const variable of Object.values(layer.state.tensors)) tape.keep(variable);
         for (const variable of shared.values()) tape.keep(variable);
-        next.push(layer.state);
+        states.push(layer.state);
         return tape.keep(layer.output);
       });
-      if (states) disposeStates([states[index]]);
+      if (before && disposing) disposeStates([before[index]]);
     });
     for (const { tensor } of shared.values()) tensor[Symbol.dispose]();
     const hidden = on((tape) => {
       tape.own(x);
       return tape.keep(this.#finish(tape, new Variable(x)));
     });
-    return { hidden, states: next };
+    return { hidden, states };
   }
 
   #measureReading(): ReadingBytes {

@@ -26,6 +26,7 @@ import {
 } from "../kernels/arithmetic/mod.ts";
 import {
   type AttentionOptions,
+  type AttentionStepOptions,
   flashAttention,
   flashAttentionBackward,
   flashAttentionStep,
@@ -39,7 +40,7 @@ import {
   rmsNorm as rmsNormKernel,
   rmsNormBackward,
 } from "../kernels/norm/mod.ts";
-import { rotary as rotaryKernel, rotaryBackward } from "../kernels/position/mod.ts";
+import { rotary as rotaryKernel, rotaryAppend, rotaryBackward } from "../kernels/position/mod.ts";
 import { type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
@@ -254,17 +255,59 @@ export function embedding(tape: Tape, tokens: Tensor<"u32">, weight: Variable): 
   ])[0];
 }
 
-/** Rotary positions on `[batch, time, heads, dim]`, the first time step at position `offset`. */
+/**
+ * Rotary positions on `[batch, time, heads, dim]`.
+ *
+ * @param place The position of the first time step; `[1]` on the GPU for one of one sequence.
+ */
 export function rotary(
   tape: Tape,
   x: Variable,
   frequencies: Tensor<"u32">,
-  offset: number,
+  place: number | Tensor<"u32">,
 ): Variable {
+  if (typeof place !== "number") {
+    using positions = place.reshape([1, 1]);
+    const { output } = rotaryKernel(tape.gpu, { x: x.tensor, frequencies, positions });
+    return tape.record([], [output], () => [])[0];
+  }
+  const offset = place;
   const { output } = rotaryKernel(tape.gpu, { x: x.tensor, frequencies }, { offset });
   return tape.record([x], [output], ([gradient]) => [
     rotaryBackward(tape.gpu, { outputGradient: gradient!, frequencies }, { offset }).xGradient,
   ])[0];
+}
+
+/**
+ * Softmax attention of one token, whose position is on the GPU, to a cache that it is written to first:
+ * `frequencies` turn the query and the key, where they are given.
+ *
+ * @param cache Keys and values `[batch, rows, keyHeads, headDim]`, written in place.
+ */
+export function attentionAt(
+  tape: Tape,
+  position: Tensor<"u32">,
+  { query, key, value }: { query: Variable; key: Variable; value: Variable },
+  cache: { key: Variable; value: Variable },
+  { frequencies, ...options }: AttentionStepOptions & { frequencies?: Tensor<"u32"> },
+): Variable {
+  const { gpu } = tape;
+  using turned = rotaryAppend(gpu, {
+    query: frequencies && query.tensor,
+    key: key.tensor,
+    value: value.tensor,
+    keyCache: cache.key.tensor,
+    valueCache: cache.value.tensor,
+    frequencies,
+    position,
+  }, { sinks: options.sinks });
+  const { output } = flashAttentionStep(gpu, {
+    query: turned.query ?? query.tensor,
+    key: cache.key.tensor,
+    value: cache.value.tensor,
+    position,
+  }, options);
+  return tape.record([], [output], () => [])[0];
 }
 
 /** Softmax attention; keys may be longer than queries by `options.queryOffset`. */

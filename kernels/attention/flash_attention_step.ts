@@ -1,4 +1,4 @@
-import { type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
@@ -9,6 +9,16 @@ const COMBINE = ATTENTION.kernel("flash_step_combine");
 
 /** Options of {@linkcode flashAttentionStep}. */
 export type AttentionStepOptions = Omit<AttentionOptions, "segments" | "algorithm">;
+
+/** What {@linkcode flashAttentionStep} takes. */
+export interface AttentionStepInputs extends AttentionInputs {
+  /**
+   * The query's position, on the GPU, so that the step can be recorded: `[1]`, u32, in place of
+   * `queryOffset` and `keyLength`, which is one more. Once the cache is full its rows behind the
+   * `sinks` are a ring, as `rotaryAppend()` writes it: it has `window + sinks` rows, or is never full.
+   */
+  readonly position?: Tensor<"u32">;
+}
 
 /** What {@linkcode flashAttentionStep} returns. */
 export interface AttentionStepOutputs extends Disposable {
@@ -28,11 +38,14 @@ export interface AttentionStepOutputs extends Disposable {
  */
 export function flashAttentionStep(
   gpu: Gpu,
-  inputs: AttentionInputs,
+  inputs: AttentionStepInputs,
   options: AttentionStepOptions = {},
 ): AttentionStepOutputs {
   const op = "flashAttentionStep";
-  const plan = planAttention(op, inputs, options, ["segments", "algorithm"]);
+  const { position } = inputs;
+  const followed = position ? ["queryOffset", "keyLength"] as const : [];
+  const plan = planAttention(op, inputs, options, ["segments", "algorithm", ...followed]);
+  if (position) checkTensor(op, "position", position, [1], "u32");
   const { batch, queryTime, heads, valueDim } = plan;
   if (queryTime !== 1) {
     throw new RangeError(
@@ -47,13 +60,14 @@ export function flashAttentionStep(
   const VALUE = value.shape[3] / 4;
   const Element = query.dtype;
   const tiling = stepTiling(gpu);
-  const chunks = Math.max(1, Math.ceil(plan.seen / tiling.CHUNK));
+  const seen = position ? plan.mostKeys : plan.seen;
+  const chunks = Math.max(1, Math.ceil(seen / tiling.CHUNK));
   const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));
   const weights = scope.use(gpu.empty([batch, heads, chunks, 2]));
   gpu.dispatch(STEP, {
     constants: { ...tiling, HEAD, VALUE, Element, CAPPED: plan.capped },
     uniform: { ...plan.uniform, walkFirst: 0, walkLast: plan.keyLength },
-    read: { query, key, value, alibiSlopes: plan.alibiSlopes },
+    read: { query, key, value, alibiSlopes: plan.alibiSlopes, position },
     write: { partial, weights },
     workgroups: heads * chunks * batch,
   });
@@ -61,7 +75,7 @@ export function flashAttentionStep(
   const { WORKGROUP_SIZE } = tiling;
   gpu.dispatch(COMBINE, {
     constants: { WORKGROUP_SIZE, VALUE, Element },
-    uniform: { rows: batch * heads, chunks, seen: plan.seen },
+    uniform: { rows: batch * heads, chunks, seen },
     read: { partial, weights },
     write: { y: output },
     workgroups: Math.ceil(batch * heads * VALUE / WORKGROUP_SIZE),

@@ -11,12 +11,14 @@ import package::attention::logits::{LOWEST, cap, dot_add, logit_of};
 import package::attention::problem::{
   HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, value,
 };
-import package::attention::visibility::visible_keys;
+import package::attention::visibility::visible_from;
 import package::attention::workgroup::WORKGROUP_SIZE;
 import package::common::numbers::exp_of;
 
 override CHUNK: u32 = 256u;
 
+@if(HAS_POSITION)
+@group(0) @binding(7) var<storage, read> position: array<u32>; // [1]: the query's; else from the options
 @group(0) @binding(5) var<storage, read_write> partial: array<vec4f>; // [batch, heads, chunks, VALUE]
 @group(0) @binding(6) var<storage, read_write> weights: array<vec2f>; // [batch, heads, chunks]: largest logit, sum
 
@@ -30,10 +32,19 @@ fn flash_step(
   @builtin(local_invocation_index) local: u32,
 ) {
   // The keys seen, numbered one after another: first the sinks before the window, then the window.
-  let visible = visible_keys(0, vec2i(0, shape.key_length));
+  var query_position = shape.query_offset;
+  var key_length = shape.key_length;
+  @if(HAS_POSITION) {
+    query_position = i32(position[0]);
+    key_length = query_position + 1;
+  }
+  let visible = visible_from(query_position, vec2i(0, key_length));
   let sinks = max(0, min(visible.sinks_end, min(visible.low, visible.high)));
   let seen = sinks + max(0, visible.high - visible.low);
-  let chunks = max(1u, (u32(seen) + CHUNK - 1u) / CHUNK);
+  var most = seen; // at any position: chunks past the last key leave nothing
+  @if(HAS_POSITION)
+  most = min(shape.key_time, shape.window + shape.sinks);
+  let chunks = max(1u, (u32(most) + CHUNK - 1u) / CHUNK);
 
   let number = workgroup.x + workgroup.y * workgroups.x;
   let head = number % shape.heads;
@@ -56,12 +67,12 @@ fn flash_step(
     var logit = LOWEST;
     if (i < count) {
       let at = key_position(first + i32(i), sinks, visible.low);
-      let key_start = (first_row + u32(at) * next_row) * HEAD;
+      let key_start = (first_row + row_of(at) * next_row) * HEAD;
       var score = 0.0;
       for (var d = 0u; d < HEAD; d++) {
         score = dot_add(vec4f(query[query_start + d]), vec4f(key[key_start + d]), score);
       }
-      logit = logit_of(cap(score * shape.scale), shape.query_offset - at, slope);
+      logit = logit_of(cap(score * shape.scale), query_position - at, slope);
     }
     probabilities[i] = logit;
     largest = max(largest, logit);
@@ -85,7 +96,7 @@ fn flash_step(
     if (block + column < VALUE && share < shares) {
       for (var i = share; i < count; i += shares) {
         let at = key_position(first + i32(i), sinks, visible.low);
-        let row = first_row + u32(at) * next_row;
+        let row = first_row + row_of(at) * next_row;
         o = fma(vec4f(probabilities[i]), vec4f(value[row * VALUE + block + column]), o);
       }
     }
@@ -106,4 +117,14 @@ fn flash_step(
 
 fn key_position(index: i32, sinks: i32, low: i32) -> i32 {
   return select(index - sinks + low, index, index < sinks);
+}
+
+// The row of a key in the cache: where the position is a tensor, a full one is a ring behind its sinks.
+fn row_of(at: i32) -> u32 {
+  @if(HAS_POSITION) {
+    let ring = max(1, shape.key_time - shape.sinks);
+    return u32(select(shape.sinks + (at - shape.sinks) % ring, at, at < shape.key_time));
+  }
+  @else
+  return u32(at);
 }

@@ -12,7 +12,10 @@ struct Visible {
 
 // `segment` holds the first position of the query's segment and the one past its last.
 fn visible_keys(time: i32, segment: vec2i) -> Visible {
-  let position = time + shape.query_offset;
+  return visible_from(time + shape.query_offset, segment);
+}
+
+fn visible_from(position: i32, segment: vec2i) -> Visible {
   let high = select(segment.y, min(segment.y, position + 1), shape.causal != 0u);
   let low = max(segment.x, position - shape.window + 1);
   return Visible(segment.x, segment.x + shape.sinks, low, high);

@@ -5,6 +5,8 @@
 // Dispatch: one invocation a position and pair, or copied element, for all heads; folded past 65,535
 // workgroups.
 
+import package::position::turn::turn_at;
+
 override INTERLEAVED: bool = false; // pairs are (2 i, 2 i + 1); else (i, i + pairs)
 override INVERSE: bool = false;
 
@@ -23,28 +25,6 @@ struct Shape {
 @if(HAS_POSITIONS)
 @group(0) @binding(3) var<storage, read> positions: array<u32>; // [batch, time]; positions come from a tensor; else from the offset
 @group(0) @binding(4) var<storage, read_write> output: array<f32>; // [batch, time, heads, dim]
-
-// The upper 32 bits of a * b.
-fn multiply_high(a: u32, b: u32) -> u32 {
-  let low = (a & 0xffffu) * (b & 0xffffu);
-  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
-  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
-}
-
-// Cosine and sine of phase / 2³² turns: the nearest quarter turn is taken off exactly, the rest, at
-// most an eighth, goes through the polynomials of Cephes' cosf and sinf. WGSL's own cos and sin may
-// be off by 2⁻¹¹.
-fn turn(phase: u32) -> vec2f {
-  let quarter = (phase + 0x20000000u) >> 30u;
-  let angle = f32(bitcast<i32>(phase - (quarter << 30u))) * 1.4629180792671596e-9; // 2 pi / 2³²
-  let z = angle * angle;
-  let c = 1.0 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (-1.388731625493765e-3 +
-    z * 2.443315711809948e-5));
-  let s = angle + angle * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4));
-  let swapped = select(vec2f(c, s), vec2f(-s, c), (quarter & 1u) == 1u);
-  return select(swapped, -swapped, (quarter & 2u) == 2u);
-}
 
 @compute @workgroup_size(64)
 fn rotary(
@@ -71,7 +51,7 @@ fn rotary(
   @if(HAS_POSITIONS)
   position = positions[place];
   let frequency = frequencies[slot];
-  let cos_sin = turn(position * frequency.x + multiply_high(position, frequency.y));
+  let cos_sin = turn_at(position, frequency);
   let c = cos_sin.x;
   let s = select(cos_sin.y, -cos_sin.y, INVERSE);
   let first = start + select(slot, 2u * slot, INTERLEAVED);

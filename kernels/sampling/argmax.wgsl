@@ -11,11 +11,16 @@ import package::sampling::no_token::NO_TOKEN;
 struct Shape {
   rows: u32,
   vocabulary: u32,
+  kept: u32, // of history
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
+@if(HAS_POSITION)
+@group(0) @binding(3) var<storage, read_write> position: array<u32>; // [1]: of the row, then of its token
+@if(HAS_HISTORY)
+@group(0) @binding(4) var<storage, read_write> history: array<u32>; // [kept]: the last tokens, by position % kept
 
 const NOT_A_NUMBER = 0xffffffffu; // the key of NaN, greater than any other
 
@@ -55,5 +60,9 @@ fn argmax(
   let first = first_largest(local, best, place);
   if (valid && local.x == 0u) {
     tokens[row] = first;
+    @if(HAS_POSITION) { // one row
+      position[0] += 1u;
+      history[position[0] % shape.kept] = first;
+    }
   }
 }

@@ -4,11 +4,13 @@ import {
   type RotaryScaling,
   type YarnScaling,
 } from "../../kernels/position/mod.ts";
+import type { AttentionStepOptions } from "../../kernels/attention/mod.ts";
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { affine, affineParameters } from "../affine.ts";
 import { alibiTable } from "./alibi.ts";
 import {
   attention,
+  attentionAt,
   concatenateTime,
   gatedActivation,
   multiply,
@@ -36,7 +38,7 @@ import {
 } from "../schema.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
-import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
+import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer, type MixerState } from "./mixer.ts";
 
 /** Softmax attention. */
 export interface AttentionConfiguration {
@@ -223,6 +225,8 @@ export function attentionMixer(
     ],
     stateBytes: (length) => tailBytes + cacheBytes * Math.min(length, kept),
     largestStateBytes: (length) => cacheBytes / 2 * Math.min(length, kept),
+    recordable: rotaryScaling?.kind !== "dynamic",
+    reserve: (gpu, state, tokens) => reserve(gpu, state, tokens, { window, sinks }),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
@@ -251,34 +255,119 @@ export function attentionMixer(
         base: rotaryBase,
         scaling: rotaryScaling,
       }, position + time);
-      const turn = (heads: Variable): Variable => {
-        if (frequencies === undefined) return heads;
-        const grown = rotaryGain === 1 ? heads : multiply(tape, heads, gains(tape));
-        return rotary(tape, grown, frequencies, position);
-      };
-      const query = turn(project("query"));
-      const cache = extend(tape, state?.tensors, {
-        key: turn(project("key")),
+      const grown = (x: Variable): Variable =>
+        frequencies && rotaryGain !== 1 ? multiply(tape, x, gains(tape)) : x;
+      const segment = {
+        query: grown(project("query")),
+        key: grown(project("key")),
         value: project("value"),
-      }, Math.min(position, kept));
-      const mixed = attention(tape, { query, key: cache.key, value: cache.value }, {
+      };
+      const options = {
         causal: true,
         window,
         sinks,
         alibiSlopes: alibi ? alibiTable(tape.gpu, heads) : undefined,
         scale,
         softCap,
-        queryOffset: cache.length - time,
-        keyLength: cache.length,
-      });
+      };
+      const { output: mixed, cache } = state?.place === undefined
+        ? attend(tape, segment, state?.tensors, Math.min(position, kept), position, {
+          ...options,
+          frequencies,
+        })
+        : step(tape, segment, state.tensors, state.place, { ...options, frequencies });
       const read = reshape(tape, mixed, [batch, time, heads * headDim]);
       const joined = outputGate
         ? gatedActivation(tape, affine(tape, parameters, "gate", x, { bias }), read, "sigmoid")
         : read;
       const output = affine(tape, parameters, "output", joined, { bias: outputBias });
-      const { key, value } = window === undefined ? cache : keep(tape, cache, window, sinks);
+      const { key, value } = cache;
       return { output, state: { position: position + time, tensors: { key, value, ...tails } } };
     },
+  };
+}
+
+type Heads = { readonly query: Variable; readonly key: Variable; readonly value: Variable };
+type Cached = { readonly key: Variable; readonly value: Variable };
+type Options = AttentionStepOptions & { readonly frequencies?: Tensor<"u32"> };
+
+/** Attention of a segment behind the `length` keys of a cache, and the cache after it. */
+function attend(
+  tape: Tape,
+  segment: Heads,
+  cached: Readonly<Record<string, Variable>> | undefined,
+  length: number,
+  position: number,
+  { frequencies, ...options }: Options,
+): { output: Variable; cache: Cached } {
+  const turn = (x: Variable): Variable =>
+    frequencies === undefined ? x : rotary(tape, x, frequencies, position);
+  const time = segment.query.shape[1];
+  const query = turn(segment.query);
+  const cache = extend(tape, cached, { key: turn(segment.key), value: segment.value }, length);
+  const output = attention(tape, { query, key: cache.key, value: cache.value }, {
+    ...options,
+    queryOffset: cache.length - time,
+    keyLength: cache.length,
+  });
+  const { window, sinks = 0 } = options;
+  return { output, cache: window === undefined ? cache : keep(tape, cache, window, sinks) };
+}
+
+/** Attention of one token whose position is on the GPU; the cache has a row for it. */
+function step(
+  tape: Tape,
+  token: Heads,
+  { key, value }: Readonly<Record<string, Variable>>,
+  place: Tensor<"u32">,
+  options: Options,
+): { output: Variable; cache: Cached } {
+  const output = attentionAt(tape, place, token, { key, value }, options);
+  return { output, cache: { key, value } };
+}
+
+/** A cache with room for more tokens, that of a window as a ring behind its sinks. */
+function reserve(
+  gpu: Gpu,
+  state: MixerState,
+  tokens: number,
+  { window, sinks }: { readonly window: number | undefined; readonly sinks: number },
+): { state: MixerState; room: number } {
+  const { position, place, tensors: { key, value, ...others } } = state;
+  const [batch, capacity, ...rest] = key.shape;
+  const step = rest.reduce((product, extent) => product * extent, 1);
+  const ring = window === undefined ? undefined : window + sinks;
+  if (ring !== undefined && place !== undefined) return { state, room: Infinity };
+  const most = Math.floor(
+    gpu.device.limits.maxStorageBufferBindingSize / (F32_BYTES * batch * step),
+  );
+  const rows = ring ?? Math.max(capacity, position + 1, Math.min(most, position + tokens));
+  const length = Math.min(position, rows);
+  const moved = (variable: Variable): Variable => {
+    const grown = gpu.empty([batch, rows, ...rest]);
+    // In a ring that is full the oldest key behind the sinks stands where the next one goes.
+    const full = ring !== undefined && position >= ring;
+    const start = full ? sinks + (position - sinks) % (rows - sinks) : length;
+    const runs = full
+      ? [[0, 0, sinks], [sinks, start, rows - start], [sinks + rows - start, sinks, start - sinks]]
+      : [[0, 0, length]];
+    for (let sequence = 0; sequence < batch; sequence++) {
+      for (const [from, to, count] of runs) {
+        gpu.copy(variable.tensor, grown, {
+          sourceOffset: (sequence * capacity + from) * step,
+          destinationOffset: (sequence * rows + to) * step,
+          elements: count * step,
+        });
+      }
+    }
+    variable.tensor[Symbol.dispose]();
+    return new Variable(grown);
+  };
+  const room = ring === undefined ? rows - position : Infinity;
+  if (rows === capacity && ring === undefined) return { state, room };
+  return {
+    state: { ...state, tensors: { key: moved(key), value: moved(value), ...others } },
+    room,
   };
 }
 

@@ -118,6 +118,7 @@ export function deltaNetMixer(
         : []),
       ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

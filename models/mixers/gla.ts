@@ -95,6 +95,7 @@ export function glaMixer(
       free("decay.bias", [keys], constant(0)),
       ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

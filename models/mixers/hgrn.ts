@@ -71,6 +71,7 @@ export function hgrnMixer(
       free("norm.weight", [channels], constant(1)),
       linear("output.weight", width, channels, outputGain),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * channels + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

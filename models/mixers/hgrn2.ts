@@ -89,6 +89,7 @@ export function hgrn2Mixer(
         ]
         : readOutParameters(width, heads, valueDim, { gated: false, outputGain })),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * heads * expansion * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

@@ -105,6 +105,7 @@ export function kdaMixer(
       free("norm.weight", [valueDim], constant(1)),
       linear("output.weight", width, values, outputGain),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

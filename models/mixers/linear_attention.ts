@@ -48,6 +48,7 @@ export function linearAttentionMixer(
       ...streamParameters(width, streams, 0),
       ...readOutParameters(width, heads, valueDim, { gated: false, outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
     mix(tape, parameters, x, state): Mixed {
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;

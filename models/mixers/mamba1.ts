@@ -68,6 +68,7 @@ export function mamba1Mixer(
       free("skip", [inner], constant(1)),
       ...affineParameters("output", width, inner, { bias, gain: outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * inner * (stateDim + taps - 1),
     mix(tape, parameters, x, state): Mixed {
       const [projected, gate] = split(

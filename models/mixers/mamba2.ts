@@ -112,6 +112,7 @@ export function mamba2Mixer(
       ...(normGroups === 0 ? [] : [free("norm.weight", [inner], constant(1))]),
       ...affineParameters("output", width, inner, { bias: outputBias, gain: outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * (heads * stateDim * headDim + (taps - 1) * channels),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

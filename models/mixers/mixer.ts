@@ -1,3 +1,4 @@
+import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import type { Parameters, ParameterSpecification } from "../parameters.ts";
 import type { Tape, Variable } from "../tape.ts";
 
@@ -5,6 +6,12 @@ import type { Tape, Variable } from "../tape.ts";
 export interface MixerState {
   /** Tokens seen before the next one. */
   readonly position: number;
+  /**
+   * The position on the GPU, `[1]`, for a token that may be recorded: a mixer that depends on its
+   * position takes it from here, as `position` is that of the first replay. The state's tensors have
+   * room for what the mixer adds, which {@linkcode Mixer.reserve} makes.
+   */
+  readonly place?: Tensor<"u32">;
   /** The carried tensors, batch first. */
   readonly tensors: Readonly<Record<string, Variable>>;
 }
@@ -37,6 +44,19 @@ export interface Mixer {
     state: MixerState | undefined,
     shared: Map<string, Variable>,
   ): Mixed;
+  /**
+   * Whether a token can be recorded and replayed: nothing that the mixer does depends on the position
+   * but through `state.place`. @default false
+   */
+  readonly recordable?: boolean;
+  /**
+   * Makes room for more tokens in a state whose tensors grow, so that tokens with a `place` can write
+   * into them. Takes the state over.
+   *
+   * @returns The state, and for how many tokens there is room: at least one, and as many as asked for
+   * where a buffer can be as large.
+   */
+  reserve?(gpu: Gpu, state: MixerState, tokens: number): { state: MixerState; room: number };
   /** Bytes of state, for one sequence, after `length` tokens. */
   stateBytes(length: number): number;
   /** Bytes of its state's largest tensor, where that grows with the length: a cache of keys. */

@@ -31,6 +31,17 @@ export function parallelMixer(mixers: readonly Mixer[]): Mixer {
     stateBytes: (length) => sum((mixer) => mixer.stateBytes(length)),
     largestStateBytes: (length) =>
       Math.max(...mixers.map((mixer) => mixer.largestStateBytes?.(length) ?? 0)),
+    recordable: mixers.every(({ recordable }) => recordable),
+    reserve(gpu, state, tokens): { state: MixerState; room: number } {
+      const parts = mixers.map((mixer, index) => {
+        const own = stateOf(state, `${index}.`)!;
+        return mixer.reserve?.(gpu, own, tokens) ?? { state: own, room: Infinity };
+      });
+      return {
+        state: { ...state, tensors: joined(parts.map(({ state }) => state)) },
+        room: Math.min(...parts.map(({ room }) => room)),
+      };
+    },
     mix(tape, parameters, x, state, shared): Mixed {
       const mixed = mixers.map((mixer, index) =>
         mixer.mix(tape, scoped(parameters, `${index}`), x, stateOf(state, `${index}.`), shared)
@@ -39,15 +50,20 @@ export function parallelMixer(mixers: readonly Mixer[]): Mixer {
         output: mixed.map(({ output }) => output).reduce((a, b) => add(tape, a, b)),
         state: {
           position: mixed[0].state.position,
-          tensors: Object.fromEntries(
-            mixed.flatMap(({ state: { tensors } }, index) =>
-              Object.entries(tensors).map(([name, tensor]) => [`${index}.${name}`, tensor])
-            ),
-          ),
+          tensors: joined(mixed.map(({ state }) => state)),
         },
       };
     },
   };
+}
+
+/** The tensors of several states, with prefixes. */
+function joined(states: readonly MixerState[]): Record<string, Variable> {
+  return Object.fromEntries(
+    states.flatMap(({ tensors }, index) =>
+      Object.entries(tensors).map(([name, tensor]) => [`${index}.${name}`, tensor])
+    ),
+  );
 }
 
 /** The part of a state whose tensors' names begin with a prefix. */
@@ -57,5 +73,5 @@ function stateOf(state: MixerState | undefined, prefix: string): MixerState | un
   for (const [name, tensor] of Object.entries(state.tensors)) {
     if (name.startsWith(prefix)) tensors[name.slice(prefix.length)] = tensor;
   }
-  return { position: state.position, tensors };
+  return { ...state, tensors };
 }

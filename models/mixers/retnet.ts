@@ -82,18 +82,20 @@ export function retNetMixer(
       ...streamParameters(width, streams, 0),
       ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
+      const place = state?.place ?? position;
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
       const frequencies = rotaryTable(tape, { dim: keyDim, base: ROTARY_BASE });
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
       const rates = new Variable(tape.own(tape.gpu.tensor([heads], logDecays)));
       const shared = (x: Variable): Variable => repeatHeads(tape, x, heads / keyHeads);
       const { output: read, finalState } = linearAttention(tape, {
-        query: rotary(tape, query, frequencies, position),
-        key: shared(rotary(tape, key, frequencies, position)),
+        query: rotary(tape, query, frequencies, place),
+        key: shared(rotary(tape, key, frequencies, place)),
         value: shared(value),
         logDecay: add(tape, zeros, rates),
         state: state?.tensors.state,

@@ -76,6 +76,7 @@ export function rgLruMixer(
       ),
       ...affineParameters("output", width, recurrentWidth, { bias, gain: outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * recurrentWidth * taps,
     mix(tape, parameters, x, state): Mixed {
       const gate = affine(tape, parameters, "gate", x, { bias });

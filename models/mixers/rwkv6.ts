@@ -76,6 +76,7 @@ export function rwkv6Mixer(
       ...headNormParameters(heads, headDim),
       linear("output.weight", width, inner, outputGain),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * (heads * headDim * headDim + width),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;

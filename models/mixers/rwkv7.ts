@@ -111,6 +111,7 @@ export function rwkv7Mixer(
       ...headNormParameters(heads, headDim),
       linear("output.weight", width, inner, outputGain),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * (heads * headDim * headDim + width),
     mix(tape, parameters, x, state, shared): Mixed {
       const [batch, time] = x.shape;

@@ -41,6 +41,7 @@ export function shortConvolutionMixer(
       ...(bias ? [free("convolution.bias", [width], constant(0))] : []),
       ...affineParameters("output", width, width, { bias, gain: outputGain }),
     ],
+    recordable: true,
     stateBytes: () => F32_BYTES * width * (taps - 1),
     mix(tape, parameters, x, state): Mixed {
       const projected = affine(tape, parameters, "input", x, { bias });
