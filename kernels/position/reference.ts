@@ -22,3 +22,10 @@ export function rotaryReference(
   }
   return output;
 }
+
+/** The row of a position in a cache of so many rows: a ring behind its sinks, once it is full. */
+export function cacheRowReference(position: number, rows: number, sinks: number): number {
+  let row = 0;
+  for (let next = 0; next < position; next++) row = row + 1 === rows ? sinks : row + 1;
+  return row;
+}

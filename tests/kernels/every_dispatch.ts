@@ -43,6 +43,7 @@ import {
   rmsNorm,
   rmsNormBackward,
   rotary,
+  rotaryAppend,
   rotaryBackward,
   rotaryFrequencies,
   rwkv7,
@@ -143,6 +144,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         const { alibiSlopes, softCap } = options;
         const one = make(1, 1, 2, dim);
         flashAttentionStep(gpu, { query: one, key, value }, { alibiSlopes, softCap });
+        const position = make.integers(1);
+        flashAttentionStep(gpu, { query: one, key, value, position }, { alibiSlopes, softCap });
       }
     }
   },
@@ -355,6 +358,10 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const inputs = { frequencies, positions };
       rotary(gpu, { ...inputs, x: make(1, 9, 2, dim) }, { interleaved });
       rotaryBackward(gpu, { ...inputs, outputGradient: make(1, 9, 2, dim) }, { interleaved });
+      const [key, keyCache, position] = [make(2, 1, 2, dim), make(2, 5, 2, dim), make.integers(1)];
+      const cached = { key, value: key, keyCache, valueCache: make(2, 5, 2, dim), position };
+      rotaryAppend(gpu, cached);
+      rotaryAppend(gpu, { ...cached, query: make(2, 1, 4, dim), frequencies });
     }
   },
 
@@ -393,7 +400,11 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
 
   sampling(gpu): void {
     const make = makerOf(gpu);
-    for (const vocabulary of [5, 64, 3000]) argmax(gpu, { logits: make(3, vocabulary) });
+    for (const vocabulary of [5, 64, 3000]) {
+      argmax(gpu, { logits: make(3, vocabulary) });
+      const followed = { position: make.integers(1), history: make.integers(8) };
+      argmax(gpu, { logits: make(1, vocabulary), ...followed });
+    }
   },
 
   scan(gpu): void {

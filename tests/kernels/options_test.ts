@@ -30,6 +30,7 @@ import {
   rgLruStep,
   rmsNorm,
   rotary,
+  rotaryAppend,
   rotaryBackward,
   rotaryFrequencies,
   rwkv7,
@@ -282,6 +283,16 @@ const OPS: Record<string, Row> = {
     },
     good: { offset: 4, interleaved: true, inverse: true },
     bad: ROTARY,
+  },
+  rotaryAppend: {
+    call: (gpu, options) => {
+      const key = rows(gpu, B, 1, H, D);
+      const [keyCache, valueCache] = [rows(gpu, B, T, H, D), rows(gpu, B, T, H, D)];
+      const position = gpu.tensor([1], [0], "u32");
+      return rotaryAppend(gpu, { key, value: key, keyCache, valueCache, position }, options);
+    },
+    good: { sinks: 1 },
+    bad: { sinks: [...NO_COUNTS, T] },
   },
   rotaryBackward: {
     call: (gpu, options) => {

@@ -48,3 +48,27 @@ testKernel("argmax() refuses rows without a column", async () => {
   using logits = gpu.tensor([2, 0]);
   assertThrows(() => argmax(gpu, { logits }), RangeError, "must have a column");
 });
+
+testKernel("argmax() counts a position up and keeps the last tokens", async () => {
+  const gpu = await testGpu();
+  using position = gpu.tensor([1], [4], "u32");
+  using history = gpu.tensor([3], [7, 7, 7], "u32");
+  using into = gpu.tensor([1], [9], "u32");
+  for (const best of [2, 0, NO_TOKEN, 1]) {
+    using logits = gpu.tensor(
+      [1, 3],
+      [0, 1, 2].map((i) => best === NO_TOKEN ? NaN : +(i === best)),
+    );
+    assertEquals(argmax(gpu, { logits, into, position, history }).tokens, into);
+    assertEquals([...await into.read()], [best]);
+  }
+  assertEquals([...await position.read()], [8]);
+  assertEquals([...await history.read()], [0, NO_TOKEN, 1]); // of the positions 6, 7 and 8
+  using two = gpu.tensor([2, 3]);
+  assertThrows(
+    () => argmax(gpu, { logits: two, position, history }),
+    RangeError,
+    "logits must have",
+  );
+  assertThrows(() => argmax(gpu, { logits: two, position }), RangeError, "come together");
+});
