@@ -11,6 +11,7 @@ export {
   flashAttentionBackward,
 } from "./flash_attention.ts";
 export {
+  type AttentionStepInputs,
   type AttentionStepOptions,
   type AttentionStepOutputs,
   flashAttentionStep,
