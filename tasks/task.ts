@@ -102,6 +102,33 @@ export interface Task {
    * of one length, and their labels together are the sample's, in order.
    */
   controls?(coordinates: SampleCoordinates): readonly Sample[];
+  /** Of a task of which another model may say which tokens count. */
+  readonly judged?: JudgedTask;
+}
+
+/** Where a token stands in a text, in bytes of UTF-8: from, and to before which. */
+export type Span = readonly [from: number, to: number];
+
+/** A task about a text of which another model may say which tokens count. */
+export interface JudgedTask {
+  /** The name of that model; undefined where it is the one that is asked. */
+  readonly evaluator?: string;
+  /** The tokens that stand before each text. */
+  readonly begin: readonly number[];
+  /** The text of a sample, what is due behind its last token with it. */
+  textOf(sample: Sample): string;
+  /** Where in that text the tokens stand that are due. */
+  spansOf(sample: Sample): readonly Span[];
+  /**
+   * Another model's text as this task asks it, with its controls.
+   *
+   * @throws {Error} where the tokenizer changes the text.
+   */
+  readAgain(text: string): {
+    readonly sample: Sample;
+    readonly controls: readonly Sample[];
+    readonly spans: readonly Span[];
+  };
 }
 
 /**

@@ -50,6 +50,10 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "FILE",
     help: `the text of ${TEXT_TASKS.join(", ")}, in place of Moby-Dick`,
   },
+  evaluator: {
+    takes: "MODEL",
+    help: "the model that says which tokens context-gain is about (default: each model itself)",
+  },
   "train-length": { takes: "N", help: "stands in for each model's own training length" },
 };
 
@@ -184,6 +188,7 @@ function taskOptions(
 ): Record<string, Record<string, string>> {
   const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
     ["text", "file", TEXT_TASKS],
+    ["evaluator", "evaluator", ["context-gain"]],
     ["set", "set", RULER_TASKS],
     ["squad", "squad", ["qa_1"]],
     ["hotpotqa", "hotpotqa", ["qa_2"]],

@@ -1,7 +1,23 @@
 import { randomAt } from "../random.ts";
-import { checkLength, type Sample, type SampleCoordinates, type Task, UNSCORED } from "../task.ts";
+import {
+  checkLength,
+  type JudgedTask,
+  type Sample,
+  type SampleCoordinates,
+  scoredPositions,
+  type Span,
+  type Task,
+  UNSCORED,
+} from "../task.ts";
 import type { Wording } from "../wording.ts";
-import { partOf, readText, type TextOptions } from "./text_source.ts";
+import {
+  offsetsOf,
+  partOf,
+  readText,
+  shiftOf,
+  type TextOptions,
+  wholeCharacters,
+} from "./text_source.ts";
 
 /** Options of {@linkcode contextGain}. */
 export interface ContextGainOptions extends TextOptions {
@@ -63,7 +79,7 @@ export async function contextGain(
     }
   }
   const source = await readText(name, { ...options, needed: 3 }, wording);
-  const { begin, heldOut, room, vocabulary } = source;
+  const { begin, heldOut, room, tokenizer, vocabulary } = source;
   const shortOf = (read: number): number =>
     shortContext ??
       Math.max(1, Math.floor(Math.min(LONGEST_SHORT, (trainedLength ?? read) / PART, read / PART)));
@@ -73,36 +89,67 @@ export async function contextGain(
     metric: "context_gain",
     vocabulary,
     options: { file, heldOut, shortContext, trainedLength, evaluator },
-    ...(evaluator === undefined ? {} : { evaluator }),
     depths: false,
     longestLength: begin.length + room - 1,
     chance: () => undefined,
     shortestLength: () => begin.length + (shortContext ?? 1) + 1,
     sample(coordinates): Sample {
-      const { text, short } = readAt(coordinates);
-      return asked(text, short);
+      const text = readAt(coordinates);
+      return asked(text, shortOf(text.length - 1));
     },
-    controls(coordinates): Sample[] {
-      const { text, short } = readAt(coordinates);
-      const step = Math.max(1, Math.floor(short / STEPS));
-      const controls: Sample[] = [];
-      for (let from = short; from < text.length - 1; from += step) {
-        const to = Math.min(text.length - 1, from + step);
-        controls.push(asked(text.subarray(to - short, to + 1), short - (to - from)));
-      }
-      return controls;
+    controls: (coordinates) => controlsOf(readAt(coordinates)),
+    judged: {
+      ...(evaluator === undefined ? {} : { evaluator }),
+      begin,
+      textOf: (sample) => wholeCharacters(tokenizer, wholeText(sample)),
+      spansOf: (sample) => spansOf(sample, 0),
+      readAgain(text): ReturnType<JudgedTask["readAgain"]> {
+        const tokens = tokenizer.encode(text, { special: false });
+        const sample = asked(tokens, shortOf(tokens.length - 1));
+        const shift = shiftOf(text, tokenizer.decode(tokens));
+        return { sample, controls: controlsOf(tokens), spans: spansOf(sample, shift) };
+      },
     },
   };
   return task;
 
-  /** A sample's text, with the token that is due after the last, and its short context. */
-  function readAt(coordinates: SampleCoordinates): { text: Uint32Array; short: number } {
+  /** A sample's text, what is due behind its last token with it. */
+  function wholeText({ tokens, labels }: Sample): Uint32Array {
+    const text = new Uint32Array(tokens.length - begin.length + 1);
+    text.set(tokens.subarray(begin.length));
+    text[text.length - 1] = labels[labels.length - 1];
+    return text;
+  }
+
+  /** Where the tokens that are due stand in a sample's text, which lies so many bytes behind another. */
+  function spansOf(sample: Sample, shift: number): Span[] {
+    const offsets = offsetsOf(tokenizer, wholeText(sample));
+    return scoredPositions(sample).map((t) => {
+      const at = t - begin.length + 1;
+      return [offsets[at] + shift, offsets[at + 1] + shift];
+    });
+  }
+
+  /** Windows of a text, each with what is due behind its last tokens. */
+  function controlsOf(text: Uint32Array): Sample[] {
+    const short = shortOf(text.length - 1);
+    const step = Math.max(1, Math.floor(short / STEPS));
+    const controls: Sample[] = [];
+    for (let from = short; from < text.length - 1; from += step) {
+      const to = Math.min(text.length - 1, from + step);
+      controls.push(asked(text.subarray(to - short, to + 1), short - (to - from)));
+    }
+    return controls;
+  }
+
+  /** The text of coordinates, what is due behind its last token with it. */
+  function readAt(coordinates: SampleCoordinates): Uint32Array {
     const { length, split } = coordinates;
     checkLength(task, length);
     const part = partOf(source, split);
     const read = length - begin.length;
     const start = randomAt(name, coordinates).integer(0, part.length - read - 1);
-    return { text: part.subarray(start, start + read + 1), short: shortOf(read) };
+    return part.subarray(start, start + read + 1);
   }
 
   /** A text of which each token is due from one place on. */

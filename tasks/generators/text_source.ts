@@ -25,6 +25,8 @@ export interface TextSource {
   readonly room: number;
   /** How many bytes of text the tokens of a part stand for, from one to before another. */
   bytesOf(part: Uint32Array, from: number, to: number): number;
+  /** What turns text into these tokens and back. */
+  readonly tokenizer: TaskTokenizer;
 }
 
 /**
@@ -70,7 +72,46 @@ export async function readText(
     begin: wording === undefined ? [] : beginTokens(wording.tokenizer),
     room,
     bytesOf,
+    tokenizer: wording?.tokenizer ?? BYTES,
   };
+}
+
+/** Bytes as tokens. */
+const BYTES: TaskTokenizer = {
+  vocabulary: 256,
+  encode: (text) => Uint32Array.from(new TextEncoder().encode(text)),
+  decode: (tokens) => new TextDecoder().decode(Uint8Array.from(tokens)),
+};
+
+/** The text of tokens, but for a character at its end that is not whole. */
+export function wholeCharacters(tokenizer: TaskTokenizer, tokens: Uint32Array): string {
+  return tokenizer.decode(tokens).replace(HALVES, "");
+}
+
+/**
+ * Where in the text of tokens each of them begins, in bytes of UTF-8, and where the last ends. A
+ * character that is spread over tokens is of the one that completes it.
+ */
+export function offsetsOf(tokenizer: TaskTokenizer, tokens: Uint32Array): Uint32Array {
+  const offsets = new Uint32Array(tokens.length + 1);
+  for (let i = 0; i < tokens.length; i++) {
+    const context = Math.max(0, i - CONTEXT);
+    const [before, all] = [i, i + 1].map((end) =>
+      byteLength(wholeCharacters(tokenizer, tokens.subarray(context, end)))
+    );
+    offsets[i + 1] = offsets[i] + Math.max(0, all - before);
+  }
+  return offsets;
+}
+
+/** By how many bytes a text lies behind where another one has it. @throws {Error} where none has. */
+export function shiftOf(text: string, other: string): number {
+  const [inside, around] = [text.indexOf(other), other.indexOf(text)];
+  if (inside >= 0 && other !== "") return byteLength(text.slice(0, inside));
+  if (around >= 0) return -byteLength(other.slice(0, around));
+  throw new Error(
+    "Cannot have another model judge a text as its tokenizer changes it: choose an evaluator whose tokenizer keeps all characters",
+  );
 }
 
 /** A part of a text. @throws {RangeError} where it is to be trained on, and all is held out. */
@@ -89,6 +130,12 @@ function beginTokens(tokenizer: TaskTokenizer): number[] {
 
 /** Tokens before others that their text may depend on, and that a character may be spread over. */
 const CONTEXT = 16;
+/** What a character comes to that is not whole. */
+const HALVES = /\ufffd+$/;
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
 
 /**
  * Counts the bytes of text that the tokens from one to another stand for, where the whole text is
@@ -101,13 +148,12 @@ function byteCounter(
   text: string,
   tokens: ArrayLike<number>,
 ): (part: Uint32Array, from: number, to: number) => number {
-  const count = (text: string): number => new TextEncoder().encode(text).length;
-  const kept = count(text) / Math.max(1, count(tokenizer.decode(tokens)));
+  const kept = byteLength(text) / Math.max(1, byteLength(tokenizer.decode(tokens)));
   return (part, from, to) => {
     const context = Math.max(0, from - CONTEXT);
     const [before, all] = [from, to].map((end) => {
       const decoded = tokenizer.decode(part.subarray(context, end));
-      return count(end < part.length ? decoded.replace(/\ufffd+$/, "") : decoded);
+      return byteLength(end < part.length ? decoded.replace(HALVES, "") : decoded);
     });
     return (all - before) * kept;
   };

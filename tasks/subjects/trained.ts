@@ -77,10 +77,10 @@ export function recipeCard(
     fingerprint: dtype === "f32" ? fingerprint : `${fingerprint} ${dtype}`,
     task: async (taskName, options = {}, template = BASE_TEMPLATE.name) => {
       // What is remembered of a text is asked of the text that was held out of training.
-      const source = MEMORY_TASKS.includes(taskName) ? "text" : taskName;
-      const trained = recipe.tasks.find((task) => task.name === source);
+      const [trained] = [taskName, ...(MEMORY_TASKS.includes(taskName) ? ["text"] : [])]
+        .flatMap((name) => recipe.tasks.find((task) => task.name === name) ?? []);
       checkTaskName(taskName);
-      const given = { ...memoryOptions(taskName, recipe.length), ...options };
+      const given = { ...memoryOptions(taskName, trainLength), ...options };
       if (trained || !tokenizer) {
         return await createTask(taskName, { ...trained?.options, ...given });
       }

@@ -1,20 +1,13 @@
 import { NotANumberError } from "../../models/not_a_number.ts";
 import type { Answers, Subject } from "../subject.ts";
-import type { Sample, SampleCoordinates, Task } from "../task.ts";
+import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
+import { answerControls, answerSamples, coordinatesOf } from "./asking.ts";
 import type { Cell } from "./cells.ts";
-import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import type { SweepConfiguration } from "./configuration.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score, type ScoreOptions } from "./score.ts";
-
-/** How many tokens a batch may hold; a longer sample is a batch of its own. */
-const BATCH_TOKENS = 2 ** 15;
-
-/** How many samples of a length are answered at once. */
-export function batchSize(length: number): number {
-  return Math.max(1, Math.floor(BATCH_TOKENS / length));
-}
 
 /** What one sequence costs a model. */
 export interface SequenceCost {
@@ -74,12 +67,13 @@ export class CellRunner {
   /**
    * Asks a cell's questions.
    *
+   * @param keys Of each sample, 1 for each token that counts, where another model says so.
    * @throws {NotANumberError} where the model computes NaN. @throws {DOMException} where it is ended.
    */
-  async run(cell: Cell, task: Task): Promise<CellResult> {
+  async run(cell: Cell, task: Task, keys?: readonly Uint8Array[]): Promise<CellResult> {
     try {
       const answered = await this.#ask(cell, task);
-      const rows = this.#rowsOf(answered);
+      const rows = this.#rowsOf(answered, keys);
       return this.#logs
         ? { rows, records: await recordSamples(answered, this.#subject) }
         : { rows };
@@ -90,28 +84,29 @@ export class CellRunner {
   }
 
   async #ask(cell: Cell, task: Task): Promise<AskedCell> {
-    const { length, depth, load, seed } = cell;
-    const count = samplesOf(gridOf(this.#configuration, cell.task), task.metric, length);
-    const coordinates = Array.from(
-      { length: count },
-      (_, index) => ({ length, seed, index, split: "test", depth, load }) as const,
-    );
+    const { length } = cell;
+    const coordinates = coordinatesOf(cell, task, this.#configuration);
     const samples = coordinates.map((of) => task.sample(of));
     const cost = await this.#cost(length, samples[0]);
-    const answers = await this.#answer(samples, task, length);
-    const controls = task.controls === undefined
+    const how = { signal: this.#signal, predictions: this.#logs && task.metric === "accuracy" };
+    const answers = await answerSamples(this.#subject, samples, how);
+    const { controls: of } = task;
+    const controls = of === undefined
       ? undefined
-      : await this.#answerControls(task, coordinates);
+      : await answerControls(this.#subject, coordinates.map((at) => () => of(at)), how);
     return { cell, task, samples, answers, controls, cost };
   }
 
-  #rowsOf({ cell, task, samples, answers, controls, cost }: AskedCell): Row[] {
+  #rowsOf(
+    { cell, task, samples, answers, controls, cost }: AskedCell,
+    keys: readonly Uint8Array[] | undefined,
+  ): Row[] {
     const { name, family, parameters, trainLength, training, window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
     const count = samples.length;
     const laws = { load, window, sinks, reach, trainLength };
-    const scores = score(task, samples, answers, { ...laws, depth, controls });
+    const scores = score(task, samples, answers, { ...laws, depth, controls, keys });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({
       model: name,
       family,
@@ -153,61 +148,6 @@ export class CellRunner {
     }
     return cost;
   }
-
-  /** The answers to the controls of each sample, one after the other; they are made as they are due. */
-  async #answerControls(
-    task: Task,
-    coordinates: readonly SampleCoordinates[],
-  ): Promise<Pick<Answers, "correct" | "nll">> {
-    const correct: Uint8Array[] = [];
-    const nll: Float32Array[] = [];
-    for (const [sample, of] of coordinates.entries()) {
-      const controls = task.controls!(of);
-      try {
-        const answers = await this.#answer(controls, task, controls[0].tokens.length);
-        correct.push(Uint8Array.from(joined(answers.correct)));
-        nll.push(Float32Array.from(joined(answers.nll)));
-      } catch (error) {
-        throw error instanceof NotANumberError ? error.at({ sample }) : error;
-      }
-    }
-    return { correct, nll };
-  }
-
-  async #answer(
-    samples: readonly Sample[],
-    { metric }: Task,
-    length: number,
-  ): Promise<Omit<Answers, "peakBytes">> {
-    const size = batchSize(length);
-    const signal = this.#signal;
-    const predictions = this.#logs && metric === "accuracy";
-    const parts: Answers[] = [];
-    for (let i = 0; i < samples.length; i += size) {
-      signal?.throwIfAborted();
-      try {
-        parts.push(await this.#subject.answer(samples.slice(i, i + size), { signal, predictions }));
-      } catch (error) {
-        if (!(error instanceof NotANumberError)) throw error;
-        throw error.at({ sample: i + (error.place.sample ?? 0) });
-      }
-    }
-    return {
-      correct: parts.flatMap(({ correct }) => correct),
-      nll: parts.flatMap(({ nll }) => nll),
-      replies: parts.flatMap(({ replies = [] }) => replies),
-      replyTokens: parts.flatMap(({ replyTokens = [] }) => replyTokens),
-      ...(parts.every(({ predicted }) => predicted !== undefined)
-        ? { predicted: parts.flatMap(({ predicted = [] }) => predicted) }
-        : {}),
-      prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
-    };
-  }
-}
-
-/** Numbers of several lists, one list after the other. */
-function* joined(parts: readonly Iterable<number>[]): Generator<number> {
-  for (const part of parts) yield* part;
 }
 
 /** How many replies are empty but for white space; undefined where none is due. */

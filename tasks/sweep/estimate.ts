@@ -4,7 +4,7 @@ import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { controlsOf, type SampleBatch } from "./controls.ts";
 import { fitNonNegative } from "./fit.ts";
-import { batchSize } from "./cell_runner.ts";
+import { batchSize } from "./asking.ts";
 
 /** What a cell is expected to cost. */
 export interface CellEstimate {

@@ -12,6 +12,7 @@ import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./
 import { Clock } from "./clock.ts";
 import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
+import { isJudged, judgeCells, type Judgement } from "./judges.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -224,12 +225,15 @@ async function runRounds(run: Run): Promise<void> {
       for (const model of round) {
         if (isOver(run)) return;
         if (model.cells.every((cell) => run.failed.has(cellKey(cell)))) continue; // it did not load
-        if (open?.card !== model.card) { // with one model alone, it stays
+        const judged = isJudged(model);
+        if (open?.card !== model.card || judged) { // with one model alone, it stays
           await open?.subject[Symbol.asyncDispose]();
           open = undefined;
-          open = await openModel(run, model);
         }
-        if (open !== undefined) await runModel(run, model, open.subject);
+        const judgements = judged ? await judge(run, model) : new Map<string, Judgement>();
+        if (judgements === undefined) return; // it was ended
+        open ??= await openModel(run, model);
+        if (open !== undefined) await runModel(run, model, { subject: open.subject, judgements });
       }
       if (i + 1 < rounds.length) await save(run, true); // behind the last, the end writes
     }
@@ -275,11 +279,27 @@ async function openModel(run: Run, { card, cells }: ModelCells): Promise<OpenMod
   }
 }
 
+/** Has other models judge a model's cells; undefined where that was ended. */
+async function judge(
+  { configuration, source, options: { now } }: Run,
+  model: ModelCells,
+): Promise<ReadonlyMap<string, Judgement> | undefined> {
+  try {
+    return await judgeCells(model, configuration, source, now);
+  } catch (error) {
+    if (isStop(error, now)) return undefined;
+    throw error;
+  }
+}
+
 /** Runs a model's cells of a round. */
 async function runModel(
   run: Run,
   { card, tasks, cells }: ModelCells,
-  subject: Subject,
+  { subject, judgements }: {
+    readonly subject: Subject;
+    readonly judgements: ReadonlyMap<string, Judgement>;
+  },
 ): Promise<void> {
   const { configuration, source, options: { now, onProgress }, journal, log, failed, clock } = run;
   const costs = run.costs.get(card.name) ?? new Map<number, SequenceCost>();
@@ -297,7 +317,9 @@ async function runModel(
     let outcome: { rows: Row[] } | { failed: string };
     let records: readonly SampleRecord[] | undefined;
     try {
-      const result = await runner.run(cell, tasks.get(taskKey(cell))!);
+      const keys = judgements.get(cellKey(cell));
+      if (keys instanceof Error) throw keys;
+      const result = await runner.run(cell, tasks.get(taskKey(cell))!, keys);
       records = result.records;
       outcome = { rows: result.rows };
     } catch (error) {

@@ -4,7 +4,7 @@ import { scoreReply } from "../reply.ts";
 import type { Answers } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
 import { scoreByDistance } from "./distance.ts";
-import { type Controlled, scoreContextGain, scoreForgetting } from "./controls.ts";
+import { scoreContextGain, scoreForgetting } from "./controls.ts";
 import { type LawOptions, levelsOf } from "./laws.ts";
 
 /** A metric of a cell. */
@@ -24,7 +24,9 @@ export interface ScoreOptions extends LawOptions {
   /** Where the needle was, where it was fixed. */
   readonly depth?: number;
   /** The answers to each sample's controls, one after the other, of tasks that have them. */
-  readonly controls?: Controlled["controls"];
+  readonly controls?: Pick<Answers, "correct" | "nll">;
+  /** Of each sample, 1 for each token that counts, where another model says so. */
+  readonly keys?: readonly Uint8Array[];
 }
 
 /** Bands of depth that samples are told apart by, where each has its own. */
@@ -56,7 +58,7 @@ export function score(
     case "forgetting_curve":
       return scoreForgetting(samples, { own: answers, controls }, window);
     case "context_gain":
-      return scoreContextGain({ own: answers, controls });
+      return scoreContextGain({ own: answers, controls }, options.keys);
   }
 }
 

@@ -1,6 +1,15 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { join } from "@std/path";
 import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { join } from "@std/path";
+import { loadTokenizer } from "../../models/mod.ts";
+import {
+  BASE_TEMPLATE,
   contextGain,
   createTask,
   forgettingCurve,
@@ -15,6 +24,7 @@ import {
   UNSCORED,
 } from "../../tasks/mod.ts";
 import { keyTokens, scoreContextGain, scoreForgetting } from "../../tasks/sweep/controls.ts";
+import { covered } from "../../tasks/sweep/judges.ts";
 import { inFolder } from "../testing.ts";
 import { COMPARED, oracles, SEEN_NLL, windowOracle } from "./window_oracle.ts";
 
@@ -312,4 +322,78 @@ Deno.test("a committed text model is asked by default what it remembers, in memo
       .map(({ peak_bytes }) => peak_bytes!);
     // Four times as many tokens: but for 8 bytes a scored token, in the same memory.
     assert(peaks[1] - peaks[0] < 8 * 32768 + 2 ** 16, `${peaks}`);
+  }));
+
+Deno.test("another model says which tokens count, before the one that is asked is loaded", () =>
+  inFolder(async (folder) => {
+    const [period, length, shortContext] = [300, 1000, 100];
+    const file = join(folder, "repeated.txt");
+    await writeRepeated(file, period, 20_000);
+    const opened: string[] = [];
+    const source = oracles([
+      windowOracle("narrow", 128, ["context-gain"]),
+      windowOracle("wide", 4096, ["context-gain"]),
+    ], ({ name }) => opened.push(name));
+    const configuration = {
+      ...CONFIGURATION,
+      models: ["narrow", "wide"],
+      lengths: [length],
+      seeds: [0, 1],
+      taskOptions: { "context-gain": { file, shortContext, evaluator: "wide" } },
+    };
+    const { rows } = await runSweep(configuration, source, { out: join(folder, "out") });
+    assertEquals(opened, ["wide", "narrow", "wide", "wide", "narrow", "wide"]);
+    const share = (length - (period + COMPARED - 1)) / (length - shortContext);
+    for (const { metric, model, value } of rows) {
+      if (metric === "key_tokens") assertAlmostEquals(value, share, 0.01, model);
+      // The narrow model guesses the tokens that the wide one knows.
+      if (metric === "long_perplexity" && model === "narrow") assert(value > 200, `${value}`);
+      if (metric === "long_perplexity" && model === "wide") {
+        assertAlmostEquals(value, Math.exp(SEEN_NLL), 1e-5);
+      }
+    }
+    const missing = { ...configuration, models: ["wide"], seeds: [0] };
+    const { failed } = await runSweep(
+      { ...missing, taskOptions: { "context-gain": { file, shortContext, evaluator: "nobody" } } },
+      source,
+      { out: join(folder, "missing") },
+    );
+    assertEquals(failed.length, 1);
+    assertMatch(failed[0].reason, /^Cannot have nobody judge wide: Unknown model "nobody"/);
+  }));
+
+Deno.test("key tokens of one tokenizer are those of another that share a byte with them", () =>
+  inFolder(async (folder) => {
+    assertEquals(
+      covered([[0, 2], [2, 3], [3, 3], [3, 7], [7, 9], [9, 12]], [[1, 2], [3, 4], [6, 8]]),
+      Uint8Array.of(1, 0, 0, 1, 1, 0),
+    );
+    const file = join(folder, "text.txt");
+    const written = "Naïve whales — grüne Wale — swim. ".repeat(200);
+    await Deno.writeTextFile(file, written);
+    for (const tokenizer of ["tokenizer_llama", "tokenizer_bytelevel", "tokenizer_world"]) {
+      const path = new URL(`../golden/checkpoints/${tokenizer}`, import.meta.url).pathname;
+      const wording = { tokenizer: await loadTokenizer(path), template: BASE_TEMPLATE };
+      const task = await contextGain({ file, shortContext: 20 }, wording);
+      const bytes = await contextGain({ file, shortContext: 20, heldOut: 1 });
+      const sample = task.sample({ ...AT, length: 60 });
+      const text = task.judged!.textOf(sample);
+      const spans = task.judged!.spansOf(sample);
+      const asked = scoredPositions(sample);
+      const utf8 = new TextEncoder().encode(text);
+      assertEquals(spans.length, asked.length);
+      assertEquals(spans.at(-1)![1], utf8.length);
+      spans.slice(1).forEach(([from], i) => assertEquals(from, spans[i][1]));
+      for (const [i, [from, to]] of spans.entries()) {
+        const said = wording.tokenizer.decode([sample.labels[asked[i]]]).trim();
+        if (/^[\w.]+$/.test(said)) {
+          assertEquals(new TextDecoder().decode(utf8.slice(from, to)).trim(), said);
+        }
+      }
+      // The same text in bytes: each byte that is due stands where it stands.
+      const again = bytes.judged!.readAgain(text);
+      assertEquals(again.sample.tokens, Uint32Array.from(utf8.slice(0, -1)));
+      assertEquals(again.spans.at(-1)![1], utf8.length);
+      assertEquals(again.controls.length, Math.ceil((utf8.length - 1 - 20) / 5));
+    }
   }));

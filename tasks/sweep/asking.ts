@@ -1,0 +1,88 @@
+import { NotANumberError } from "../../models/not_a_number.ts";
+import type { AnswerOptions, Answers, Subject } from "../subject.ts";
+import type { Sample, SampleCoordinates, Task } from "../task.ts";
+import type { Cell } from "./cells.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+
+/** How many tokens a batch may hold; a longer sample is a batch of its own. */
+const BATCH_TOKENS = 2 ** 15;
+
+/** How many samples of a length are answered at once. */
+export function batchSize(length: number): number {
+  return Math.max(1, Math.floor(BATCH_TOKENS / length));
+}
+
+/** The coordinates of a cell's samples. */
+export function coordinatesOf(
+  { task: name, length, seed, depth, load }: Cell,
+  { metric }: Pick<Task, "metric">,
+  configuration: SweepConfiguration,
+): SampleCoordinates[] {
+  const count = samplesOf(gridOf(configuration, name), metric, length);
+  return Array.from(
+    { length: count },
+    (_, index) => ({ length, seed, index, split: "test", depth, load }),
+  );
+}
+
+/**
+ * A model's answers to samples of one length, in batches.
+ *
+ * @throws {DOMException} where it is ended between two of them.
+ */
+export async function answerSamples(
+  subject: Subject,
+  samples: readonly Sample[],
+  options: AnswerOptions = {},
+): Promise<Omit<Answers, "peakBytes">> {
+  const size = batchSize(samples[0].tokens.length);
+  const parts: Answers[] = [];
+  for (let i = 0; i < samples.length; i += size) {
+    options.signal?.throwIfAborted();
+    try {
+      parts.push(await subject.answer(samples.slice(i, i + size), options));
+    } catch (error) {
+      if (!(error instanceof NotANumberError)) throw error;
+      throw error.at({ sample: i + (error.place.sample ?? 0) });
+    }
+  }
+  return {
+    correct: parts.flatMap(({ correct }) => correct),
+    nll: parts.flatMap(({ nll }) => nll),
+    replies: parts.flatMap(({ replies = [] }) => replies),
+    replyTokens: parts.flatMap(({ replyTokens = [] }) => replyTokens),
+    ...(parts.every(({ predicted }) => predicted !== undefined)
+      ? { predicted: parts.flatMap(({ predicted = [] }) => predicted) }
+      : {}),
+    prefillMilliseconds: parts.reduce((sum, part) => sum + part.prefillMilliseconds, 0),
+  };
+}
+
+/**
+ * A model's answers to the controls of each sample, one after the other.
+ *
+ * @param makers Make the controls of each sample, which are many: as they are due.
+ */
+export async function answerControls(
+  subject: Subject,
+  makers: readonly (() => readonly Sample[])[],
+  { signal }: AnswerOptions = {},
+): Promise<Pick<Answers, "correct" | "nll">> {
+  const correct: Uint8Array[] = [];
+  const nll: Float32Array[] = [];
+  for (const [sample, make] of makers.entries()) {
+    try {
+      const answers = await answerSamples(subject, make(), { signal });
+      correct.push(Uint8Array.from(joined(answers.correct)));
+      nll.push(Float32Array.from(joined(answers.nll)));
+    } catch (error) {
+      throw error instanceof NotANumberError ? error.at({ sample }) : error;
+    }
+  }
+  return { correct, nll };
+}
+
+/** Numbers of several lists, one list after the other. */
+function* joined(parts: readonly Iterable<number>[]): Generator<number> {
+  for (const part of parts) yield* part;
+}
