@@ -69,6 +69,11 @@ export function optional<Output>(schema: Schema<Output>): Schema<Output | undefi
   return v.optional(schema);
 }
 
+/** A schema with a line of documentation, which its JSON schema shows. */
+export function described<Output>(schema: Schema<Output>, text: string): Schema<Output> {
+  return v.pipe(schema, v.description(text));
+}
+
 /** One of some names. */
 export function oneOf<const Name extends string>(names: readonly Name[]): Schema<Name> {
   return v.picklist(names, `one of ${names.join(", ")}`);
@@ -143,7 +148,7 @@ export function check<Output>(
   if (result.success) return result.output;
   const begin = `Cannot read ${source}`;
   throw describeIssue(
-    result.issues[0],
+    deepest(result.issues[0]),
     as === undefined ? begin : `${begin} ${as}`,
     as !== undefined,
   );
@@ -200,6 +205,19 @@ export function showNames(names: readonly string[]): string {
   });
   const rest = names.length - shown.length;
   return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}
+
+/** What may be a name or an object, as an issue calls it. */
+const NAME_OR_OBJECT = "(string | Object)";
+
+/** The issue that says most: of an object where a name would do too, that of a field of it. */
+function deepest(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown> {
+  const inner = issue.expected === NAME_OR_OBJECT
+    ? issue.issues?.find(({ path }) => path !== undefined)
+    : undefined;
+  if (inner === undefined) return issue;
+  const { path = [], ...found } = deepest(inner);
+  return { ...found, path: [...issue.path ?? [], ...path] } as v.BaseIssue<unknown>;
 }
 
 function describeIssue(issue: v.BaseIssue<unknown>, begin: string, isReadAs: boolean): Error {

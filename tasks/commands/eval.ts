@@ -14,9 +14,8 @@ import {
   minutesOf,
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
-  TASKS_HELP,
 } from "./grid.ts";
-import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { bytesOf, type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
@@ -28,11 +27,6 @@ export const EVAL: CommandSpecification = {
   summary:
     "Ask one model, a published checkpoint too, at several lengths; or measure what it costs.",
   options: {
-    model: {
-      takes: "MODEL",
-      help: "a folder or a .pth, hf:owner/name or hf:owner/name:file, or a committed model's name",
-    },
-    task: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
     ...MODEL_OPTIONS,
     stats: {
@@ -68,7 +62,7 @@ const EVALUATION: SweepConfiguration = {
 export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): ModelSourceOptions {
   const dtype = dtypeOf(values.get("dtype"));
   const tokenizer = values.get("tokenizer");
-  const memory = numberOf("memory", values.get("memory"));
+  const memory = bytesOf("memory", values.get("memory"));
   const view = new DownloadView(standardError());
   const training = new TrainingView(standardError());
   return {
@@ -88,11 +82,13 @@ export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): M
  */
 export async function evalCommand(command: ParsedCommand): Promise<number> {
   const { values, switches } = command;
-  const model = values.get("model");
+  const model = values.get("models");
   if (model === undefined) {
-    throw new UsageError(`eval takes --model: ${EVAL.options.model.help}`);
+    throw new UsageError(
+      "eval takes --model: a folder or a .pth, hf:owner/name or hf:owner/name:file, or a committed model's name",
+    );
   }
-  const configuration = changeGrid(EVALUATION, command, { models: "model", tasks: "task" });
+  const configuration = changeGrid(EVALUATION, command);
   if (configuration.models.length !== 1) {
     throw new UsageError(`eval takes one model: deno task sweep --models ${model} takes several`);
   }

@@ -14,6 +14,7 @@ import {
   numbersOf,
   type Option,
   type ParsedCommand,
+  tokensOf,
   UsageError,
 } from "./options.ts";
 
@@ -27,8 +28,23 @@ export const RULER_FILES: Readonly<Record<string, Option>> = {
   hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
 };
 
-/** Options that say what is asked. */
+/** The help of an option that takes tasks. */
+const TASKS_HELP = `of ${
+  TASK_NAMES.filter((name) => !WORD_TASKS.includes(name)).join(", ")
+}; in words: ${
+  WORD_TASKS.filter((name) => !name.startsWith("niah_") || !/_(word|uuid|number)_/.test(name))
+    .join(", ")
+}, and niah_<haystack>_<key>_<value>; all a model knows by default`;
+
+/** Options that say what is asked of which models. */
 export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
+  models: {
+    takes: "NAME,…",
+    alias: "model",
+    help:
+      "committed models, folders, files of weights, recipes, hf:owner/name; each also with changes: +yarn8",
+  },
+  tasks: { takes: "NAME,…", alias: "task", help: TASKS_HELP },
   lengths: {
     takes: "LENGTH,…",
     help: "tokens (512, 4k) or multiples of the training length (8x)",
@@ -54,14 +70,17 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "MODEL",
     help: "the model that says which tokens context-gain is about (default: each model itself)",
   },
-  "train-length": { takes: "N", help: "stands in for each model's own training length" },
+  "train-length": { takes: "LENGTH", help: "stands in for each model's own training length" },
 };
 
 /** Options that say how published checkpoints are loaded. */
 export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
   dtype: { takes: WEIGHT_TYPES.join("|"), help: "how weights are kept on the GPU (default: f32)" },
   tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
-  memory: { takes: "BYTES", help: "GPU memory that may be used, as WebGPU does not tell it" },
+  memory: {
+    takes: "BYTES",
+    help: "GPU memory that may be used, such as 8GB: WebGPU does not say it",
+  },
 };
 
 /** The option that ends a sweep when its time is up. */
@@ -82,23 +101,14 @@ export function minutesOf({ values }: Pick<ParsedCommand, "values">): number | u
   throw new UsageError(`--minutes takes numbers greater than 0: current value is ${minutes}`);
 }
 
-/** The help of an option that takes tasks. */
-export const TASKS_HELP = `of ${
-  TASK_NAMES.filter((name) => !WORD_TASKS.includes(name)).join(", ")
-}; in words: ${
-  WORD_TASKS.filter((name) => !name.startsWith("niah_") || !/_(word|uuid|number)_/.test(name))
-    .join(", ")
-}, and niah_<haystack>_<key>_<value>; all a model knows by default`;
-
 /** A sweep as the options change it. @throws {Error} for a value that an option does not take. */
 export function changeGrid(
   named: SweepConfiguration,
   { values }: Pick<ParsedCommand, "values">,
-  names: { readonly models: string; readonly tasks: string },
 ): SweepConfiguration {
-  const tasks = listOf(values.get(names.tasks));
+  const tasks = listOf(values.get("tasks"));
   tasks.forEach(checkTaskName);
-  const trainLength = numberOf("train-length", values.get("train-length"));
+  const trainLength = tokensOf("train-length", values.get("train-length"));
   const either = <T>(option: string, given: readonly T[], otherwise: readonly T[]): readonly T[] =>
     values.has(option) ? given : otherwise;
   const options = taskOptions(values);
@@ -106,11 +116,15 @@ export function changeGrid(
   return {
     ...rest,
     ...(points === undefined || OF_POINTS.some((option) => values.has(option)) ? {} : { points }),
-    models: either(names.models, listOf(values.get(names.models)), rest.models),
-    tasks: either(names.tasks, tasks, named.tasks),
+    models: either("models", listOf(values.get("models")), rest.models),
+    tasks: either("tasks", tasks, named.tasks),
     lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
     depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
-    loads: either("loads", numbersOf("loads", values.get("loads")), named.loads),
+    loads: either(
+      "loads",
+      listOf(values.get("loads")).map((load) => tokensOf("loads", load)),
+      named.loads,
+    ),
     ...(values.has("template") ? { templates: listOf(values.get("template")) } : {}),
     seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
     samples: numberOf("samples", values.get("samples")) ?? named.samples,

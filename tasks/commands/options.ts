@@ -1,4 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
+import { parseBytes, parseTokens } from "../sizes.ts";
 import { didYouMean } from "../../models/did_you_mean.ts";
 
 /** An option of a command. */
@@ -7,6 +8,8 @@ export interface Option {
   readonly takes?: string;
   /** What it does, in a line. */
   readonly help: string;
+  /** Another name for it: `model` of `models`. */
+  readonly alias?: string;
   /** Whether its value may begin with a dash. */
   readonly verbatim?: boolean;
 }
@@ -60,7 +63,14 @@ export function parseCommand(
   const names = Object.keys(all);
   const valued = names.filter((option) => all[option].takes !== undefined);
   const joined: string[] = [];
-  for (const arg of args) {
+  const aliases = new Map(
+    Object.entries(all).flatMap(([option, { alias }]) => alias ? [[alias, option]] : []),
+  );
+  for (const written of args) {
+    const arg = written.replace(
+      /^--([\w-]+)/,
+      (dashed, option) => aliases.has(option) ? `--${aliases.get(option)}` : dashed,
+    );
     const last = joined.at(-1);
     if (last !== undefined && all[last.slice(2)]?.verbatim) joined.push(`${joined.pop()}=${arg}`);
     else joined.push(arg);
@@ -101,8 +111,12 @@ export function parseCommand(
 
 /** A command's help. */
 export function helpOf(command: CommandSpecification): string {
-  const all = Object.entries({ ...command.options, ...COMMON }).map(([name, { takes, help }]) => ({
-    left: `--${name}${takes === undefined ? "" : ` ${takes}`}`,
+  const all = Object.entries({ ...command.options, ...COMMON }).map((
+    [name, { alias, takes, help }],
+  ) => ({
+    left: `--${name}${alias === undefined ? "" : `, --${alias}`}${
+      takes === undefined ? "" : ` ${takes}`
+    }`,
     help,
   }));
   const width = Math.max(...all.map(({ left }) => left.length));
@@ -139,4 +153,32 @@ export function numberOf(option: string, value: string | undefined): number | un
     throw new UsageError(`--${option} takes numbers: current value is ${value}`);
   }
   return number;
+}
+
+/** Tokens such as 512 or 4k, where there is a value. @throws {UsageError} where it is none. */
+export function tokensOf(option: string, value: string): number;
+/** Tokens such as 512 or 4k, where there is a value. @throws {UsageError} where it is none. */
+export function tokensOf(option: string, value: string | undefined): number | undefined;
+export function tokensOf(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const tokens = parseTokens(value);
+  if (tokens !== undefined) return tokens;
+  throw new UsageError(
+    `--${option} takes positive integers, such as 512 or 4k: current value is ${value}`,
+  );
+}
+
+/** Bytes such as 8GB, where there is a value. @throws {UsageError} where it is none. */
+export function bytesOf(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const bytes = parseBytes(value);
+  if (bytes !== undefined) return bytes;
+  throw new UsageError(`--${option} takes bytes, such as 8GB or 512MB: current value is ${value}`);
+}
+
+/** A positive integer, where there is a value. @throws {UsageError} where it is none. */
+export function countOf(option: string, value: string | undefined): number | undefined {
+  const number = numberOf(option, value);
+  if (number === undefined || (Number.isInteger(number) && number > 0)) return number;
+  throw new UsageError(`--${option} takes positive integers: current value is ${value}`);
 }

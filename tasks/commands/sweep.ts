@@ -3,6 +3,8 @@ import { didYouMean } from "../../models/did_you_mean.ts";
 import { INTERVENTION_NAMES, ZOO } from "../../models/mod.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
+import { fileName } from "../names.ts";
+import { schemaAddress } from "../schema_address.ts";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
 import { checkConfiguration, hashOf, type SweepConfiguration } from "../sweep/configuration.ts";
@@ -10,6 +12,7 @@ import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
 import { sweepHash } from "../sweep/run.ts";
+import { readSweep } from "../sweep/sweep_file.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import {
@@ -19,10 +22,9 @@ import {
   minutesOf,
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
-  TASKS_HELP,
   withModelOptions,
 } from "./grid.ts";
-import { type CommandSpecification, numberOf, type ParsedCommand, UsageError } from "./options.ts";
+import { type CommandSpecification, countOf, type ParsedCommand, UsageError } from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
@@ -32,14 +34,8 @@ import { print } from "./terminal.ts";
 export const SWEEP: CommandSpecification = {
   name: "sweep",
   summary: "Ask models the same question at ever greater lengths, and report how well they answer.",
-  operands: "[SWEEP]",
+  operands: "[SWEEP or FILE.json]",
   options: {
-    models: {
-      takes: "NAME,…",
-      help:
-        "committed models, folders of checkpoints, hf:owner/name, each also with changes: +yarn8, +window64",
-    },
-    tasks: { takes: "NAME,…", help: TASKS_HELP },
     ...QUESTION_OPTIONS,
     ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where results go (default: results/<sweep>)" },
@@ -69,7 +65,8 @@ export const SWEEP: CommandSpecification = {
       takes: "N",
       help: "how many shards (default: as many as there are, or one for each model)",
     },
-    print: { help: "print the sweep as JSON, with its hash, and do no more" },
+    steps: { takes: "N", help: "at most so many steps of each model that it trains first" },
+    print: { help: "print the sweep as JSON, as a file that sweep reads, and do no more" },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -84,7 +81,7 @@ Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.`,
 };
 
 /** Options that change what is swept. */
-const GRID_OPTIONS = ["models", "tasks", ...Object.keys(QUESTION_OPTIONS)];
+const GRID_OPTIONS = [...Object.keys(QUESTION_OPTIONS), "steps"];
 
 /**
  * Runs `deno task sweep`.
@@ -96,7 +93,7 @@ export async function sweepCommand(
   source: SubjectSource,
 ): Promise<number> {
   const resume = command.switches.has("resume");
-  const named = namedConfiguration(command);
+  const named = await namedConfiguration(command);
   const shard = shardOf(command);
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
   const out = shard === undefined ? base : shardFolder(base, shard);
@@ -127,7 +124,15 @@ export async function sweepCommand(
 async function printConfiguration(configuration: SweepConfiguration): Promise<number> {
   checkConfiguration(configuration);
   print(
-    JSON.stringify({ hash: await hashOf(configuration), ...configuration }, undefined, 2),
+    JSON.stringify(
+      {
+        $schema: schemaAddress("sweep", "sweep.json"), // as it is from here
+        hash: await hashOf(configuration),
+        ...configuration,
+      },
+      undefined,
+      2,
+    ),
   );
   return 0;
 }
@@ -176,16 +181,15 @@ function shardOf({ values }: ParsedCommand): Shard | undefined {
 }
 
 function shardCount({ values }: ParsedCommand): number | undefined {
-  const count = numberOf("shards", values.get("shards"));
-  if (count === undefined || (Number.isInteger(count) && count > 0)) return count;
-  throw new UsageError(`--shards takes positive integers: current value is ${count}`);
+  return countOf("shards", values.get("shards"));
 }
 
-function namedConfiguration({ operands }: ParsedCommand): SweepConfiguration {
+async function namedConfiguration({ operands }: ParsedCommand): Promise<SweepConfiguration> {
   if (operands.length > 1) {
     throw new UsageError(`sweep takes one name: current arguments are ${operands.join(" ")}`);
   }
   const [name = "default"] = operands;
+  if (name.endsWith(".json")) return await readSweep(name);
   if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
     const known = [...Object.keys(SWEEPS), ...Object.keys(TUNING_SWEEPS)];
@@ -210,7 +214,23 @@ async function chosenConfiguration(
       );
     }
   }
-  return changeGrid(named, { values }, { models: "models", tasks: "tasks" });
+  return withSteps(changeGrid(named, { values }), countOf("steps", values.get("steps")));
+}
+
+/** A sweep whose trainings have at most so many steps. */
+function withSteps(
+  { trainings, ...sweep }: SweepConfiguration,
+  steps: number | undefined,
+): SweepConfiguration {
+  if (trainings === undefined) return sweep;
+  if (steps === undefined) return { ...sweep, trainings };
+  return {
+    ...sweep,
+    trainings: trainings.map(({ recipe, ...rest }) => ({
+      ...rest,
+      recipe: { ...recipe, steps: Math.min(steps, recipe.steps) },
+    })),
+  };
 }
 
 /**
@@ -219,7 +239,7 @@ async function chosenConfiguration(
  */
 async function folderFor(name: string, resume: boolean, shard?: Shard): Promise<string> {
   const folder = (number: number): string =>
-    join("results", number === 1 ? name : `${name}-${number}`);
+    join("results", number === 1 ? fileName(name) : `${fileName(name)}-${number}`);
   if (shard !== undefined) return folder(1);
   let number = 1;
   while ((await journalsIn(folder(number))).length > 0) number++;

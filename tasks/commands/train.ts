@@ -3,9 +3,11 @@ import { openGpu } from "../../kernels/gpu/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import {
   type CommandSpecification,
+  countOf,
   listOf,
   numberOf,
   type ParsedCommand,
+  tokensOf,
   UsageError,
 } from "./options.ts";
 import { describeTraining, standardOutput, TrainingView } from "./progress.ts";
@@ -13,14 +15,15 @@ import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { isFinished } from "../training/once.ts";
 import { DivergedError } from "../training/checkpoint.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
-import { visible } from "../names.ts";
+import { fileName, visible } from "../names.ts";
+import { readRecipe, recipeText } from "../training/recipe_file.ts";
 import { listenForStop, print, printError, type Stop, STOPPED } from "./terminal.ts";
 
 /** Command-line interface of `deno task train`. */
 export const TRAIN: CommandSpecification = {
   name: "train",
   summary: "Train a model by a recipe.",
-  operands: "RECIPE",
+  operands: "RECIPE or FILE.json",
   options: {
     out: {
       takes: "FOLDER",
@@ -30,7 +33,7 @@ export const TRAIN: CommandSpecification = {
     overwrite: { help: "begin anew where the folder holds a finished model or a checkpoint" },
     steps: { takes: "N", help: "at most this many steps" },
     seed: { takes: "N", help: "another seed of the initial values and the data" },
-    length: { takes: "N", help: "another training length in tokens" },
+    length: { takes: "LENGTH", help: "another training length in tokens" },
     batch: { takes: "N", help: "sequences a step" },
     "learning-rate": { takes: "RATE", help: "another peak learning rate" },
     "learning-rates": {
@@ -41,6 +44,7 @@ export const TRAIN: CommandSpecification = {
       help: "make every committed model, in its own folder (with --overwrite) or below --out",
     },
     list: { help: "print the recipes" },
+    print: { help: "print the recipe as JSON, as a file that train reads, and do no more" },
   },
   details:
     `A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
@@ -73,7 +77,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
       ...recipe,
       steps: count("steps") ?? recipe.steps,
       seed: count("seed") ?? recipe.seed,
-      length: count("length") ?? recipe.length,
+      length: tokensOf("length", values.get("length")) ?? recipe.length,
       batch: count("batch") ?? recipe.batch,
       learningRate: rateOf("learning-rate", values.get("learning-rate")) ?? recipe.learningRate,
     }),
@@ -81,10 +85,16 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
   if (switches.has("zoo")) return await trainZoo(flags);
   const [name, ...rest] = operands;
   if (name === undefined || rest.length > 0) {
-    throw new UsageError("Name one recipe: deno task train --list prints all");
+    throw new UsageError(
+      "train takes one recipe, by its name or its file: deno task train --list prints all",
+    );
   }
-  const recipe = flags.recipe(findRecipe(name));
-  const out = flags.out ?? join("results", "train", name);
+  const recipe = flags.recipe(await readRecipe(name));
+  if (switches.has("print")) {
+    print(recipeText(recipe, "recipe.json").trimEnd()); // as it is from here
+    return 0;
+  }
+  const out = flags.out ?? join("results", "train", fileName(recipe.name));
   const rates = listOf(values.get("learning-rates")).map((rate) => rateOf("learning-rates", rate)!);
   using stop = listenForStop("at a checkpoint");
   try {
@@ -197,13 +207,6 @@ async function trainOne(
   } finally {
     view.close();
   }
-}
-
-/** A positive integer, where there is a value. @throws {UsageError} where it is none. */
-function countOf(option: string, value: string | undefined): number | undefined {
-  const number = numberOf(option, value);
-  if (number === undefined || (Number.isInteger(number) && number > 0)) return number;
-  throw new UsageError(`--${option} takes positive integers: current value is ${value}`);
 }
 
 /** A learning rate, where there is a value. @throws {UsageError} where it is none. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SweepConfiguration, TaskGrid } from "../sweep/configuration.ts";
+import { SWEEP_DEFAULTS, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { FINDING_SWEEPS } from "./findings/mod.ts";
 import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "./induction.ts";
 import { INTERVENTIONS, INTERVENTIONS_SMALL } from "./interventions.ts";
@@ -16,14 +16,8 @@ const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
 /** The sweeps that have a name. */
 export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
   default: {
+    ...SWEEP_DEFAULTS,
     name: "default",
-    models: [],
-    tasks: [],
-    lengths: ["1x", "2x", "4x", "8x", "16x", "32x"],
-    depths: [],
-    loads: [],
-    seeds: [0, 1, 2],
-    samples: 24,
     grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
   },
   ...PAPER_SWEEPS,

@@ -1,11 +1,10 @@
 import { join } from "@std/path";
 import { didYouMean } from "../../models/did_you_mean.ts";
 import { intervene, isHubModel, type ModelConfiguration } from "../../models/mod.ts";
-import { readBoundedText } from "../../models/text_file.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import type { FindOptions } from "../subject.ts";
 import { type Recipe, RECIPES } from "../training/recipe.ts";
-import { parseRecipe } from "../training/recipe_file.ts";
+import { readRecipe } from "../training/recipe_file.ts";
 import {
   type AskedModel,
   type ModelDescription,
@@ -86,7 +85,7 @@ async function originOf(
   if (info === undefined) return undefined;
   if (info.isFile) {
     if (path.endsWith(".json")) {
-      return recipeOrigin(parseRecipe(await readBoundedText(path), path), options);
+      return recipeOrigin(await readRecipe(path), options);
     }
     return published(path);
   }

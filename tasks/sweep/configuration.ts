@@ -1,3 +1,5 @@
+import { canonical } from "../canonical.ts";
+import { parseTokens } from "../sizes.ts";
 import { type AskedModel, nameOf, type WeightType } from "../subjects/description.ts";
 import type { Metric } from "../task.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
@@ -54,6 +56,17 @@ export interface SweepConfiguration {
   readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
+/** What a sweep asks where it is not said. */
+export const SWEEP_DEFAULTS = {
+  models: [],
+  tasks: [],
+  lengths: ["1x", "2x", "4x", "8x", "16x", "32x"],
+  depths: [],
+  loads: [],
+  seeds: [0, 1, 2],
+  samples: 24,
+} as const satisfies Partial<SweepConfiguration>;
+
 /** A length, and how much is to be remembered in it. */
 export interface SweepPoint {
   /** The length. */
@@ -94,12 +107,8 @@ export function samplesOf(
  * @throws {RangeError} where it is neither a number of tokens nor a multiple such as `8x`.
  */
 export function parseLength(text: string): Length {
-  const match = /^(\d+)(k|m)?$/i.exec(text);
-  if (match) {
-    const unit = { k: 2 ** 10, m: 2 ** 20 }[match[2]?.toLowerCase() ?? ""] ?? 1;
-    const tokens = Number(match[1]) * unit;
-    if (tokens > 0 && tokens < 2 ** 31) return tokens;
-  }
+  const tokens = parseTokens(text);
+  if (tokens !== undefined) return tokens;
   const multiple = /^(\d+(?:\.\d+)?)x$/i.exec(text);
   if (multiple && Number(multiple[1]) > 0) return `${Number(multiple[1])}x`;
   throw new RangeError(
@@ -174,14 +183,4 @@ function ownTrainLength(asked: AskedModel): number | undefined {
 export async function hashOf(value: unknown): Promise<string> {
   const bytes = new TextEncoder().encode(canonical(value));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, item) =>
-      item !== null && typeof item === "object" && !Array.isArray(item)
-        ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => a < b ? -1 : 1))
-        : item,
-  );
 }

@@ -19,6 +19,7 @@ import {
   optional,
   parseJson,
 } from "../../models/schema.ts";
+import { canonical } from "../canonical.ts";
 import type { Recipe } from "./recipe.ts";
 import { Schedule } from "./schedule.ts";
 import type { Trainer } from "./trainer.ts";
@@ -150,7 +151,7 @@ export async function restoreCheckpoint(
     throw error;
   }
   const { tensors, metadata } = readSafetensors(bytes, path);
-  if (metadata.recipe !== JSON.stringify(recipe)) {
+  if (canonical(parseJson(metadata.recipe ?? "null", path)) !== canonical(recipe)) {
     throw new Error(
       `Cannot resume from ${path} as it was made by another recipe: train into another folder with --out, or leave --resume out to begin anew`,
     );

@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import { canonical } from "../canonical.ts";
 import { isFinished, TrainingFolder } from "./folder.ts";
 import { readBoundedText } from "../../models/text_file.ts";
 import type { Recipe } from "./recipe.ts";
@@ -30,7 +31,7 @@ export async function trainOnce(
   }
   const path = join(directory, "recipe.json");
   const finished = parseRecipe(await readBoundedText(path), path);
-  if (JSON.stringify(finished) !== JSON.stringify(recipe)) {
+  if (canonical(finished) !== canonical(recipe)) {
     throw new Error(
       `Cannot train ${recipe.name} into ${directory} as it holds a model of another recipe: sweep into another folder with --out, or remove it`,
     );

@@ -94,8 +94,8 @@ const MIXTURE: readonly RecipeTask[] = SYNTHETIC_TASKS.map((name) => ({
   options: smallLayout(name, true),
 }));
 
-/** What most recipes have alike. */
-const SHARED = {
+/** What most recipes have alike, and what a file may leave out. */
+export const RECIPE_DEFAULTS = {
   length: 64,
   batch: 64,
   learningRate: 3e-3,
@@ -115,7 +115,7 @@ function mixture(
     name: `${family}-mixture`,
     model: architecture(family, { vocabulary: 64, width: 32 }),
     tasks,
-    ...SHARED,
+    ...RECIPE_DEFAULTS,
     ...overrides,
   };
 }
@@ -163,7 +163,7 @@ function stateTracking(
     name: `${family}-${task}`,
     model: model({ vocabulary: options.vocabulary!, width: 32 }),
     tasks: [{ name: task, options }],
-    ...SHARED,
+    ...RECIPE_DEFAULTS,
     ...(task === "parity" ? { steps: 1500 } : {}),
   };
 }
@@ -188,7 +188,7 @@ function text(family: string): Recipe {
     name: `${family}-text`,
     model: architecture(family, { vocabulary: 256, width: 48 }),
     tasks: [{ name: "text", options: {} }],
-    ...SHARED,
+    ...RECIPE_DEFAULTS,
     length: 256,
     batch: 16,
     targetAccuracy: 1,

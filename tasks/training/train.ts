@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { saveModel } from "../../models/mod.ts";
+import { canonical } from "../canonical.ts";
 import { createTask } from "../registry.ts";
 import type { Task } from "../task.ts";
 import { type TrainingBatch, trainingBatch } from "./batch.ts";
@@ -16,7 +17,7 @@ import { isFinished, isUnfinished, TrainingFolder } from "./folder.ts";
 import { lastRow, TrainingLog } from "./log.ts";
 import { readBoundedText } from "../../models/text_file.ts";
 import type { Recipe } from "./recipe.ts";
-import { parseRecipe } from "./recipe_file.ts";
+import { parseRecipe, recipeText } from "./recipe_file.ts";
 import { Schedule, type StepResult } from "./schedule.ts";
 import { type QueuedSegment, Trainer } from "./trainer.ts";
 
@@ -98,7 +99,7 @@ export async function trainInto(
   );
   using trainer = new Trainer(gpu, recipe);
   const restored = resume ? await restoreCheckpoint(path, recipe, trainer) : undefined;
-  await replaceFile(join(path, RECIPE), JSON.stringify(recipe, undefined, 2) + "\n");
+  await replaceFile(join(path, RECIPE), recipeText(recipe, join(path, RECIPE)));
   const columns = ["step", "loss", ...tasks.map(({ name }) => name), ...LOG_COLUMNS];
   const log = await TrainingLog.open(path, columns, restored?.step ?? 0);
   const run = new Run(recipe, tasks, trainer, { folder, log }, options, restored);
@@ -131,7 +132,7 @@ async function finishedBefore(
   if (!resume) refuse("a finished model");
   const path = join(directory, RECIPE);
   const stored = parseRecipe(await readBoundedText(path), path);
-  if (JSON.stringify(stored) !== JSON.stringify(recipe)) {
+  if (canonical(stored) !== canonical(recipe)) {
     refuse("a finished model that was made by another recipe");
   }
   const columns = 2 + recipe.tasks.length + LOG_COLUMNS.length;

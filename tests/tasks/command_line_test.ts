@@ -67,7 +67,8 @@ for (
 Deno.test("sweep --print prints a sweep as it would be run, with its hash", async () => {
   const { code, stdout } = await oracle("sweep", "mqar-small", "--print", "--samples", "5");
   assertEquals(code, 0);
-  const { hash, ...configuration } = JSON.parse(stdout);
+  const { $schema, hash, ...configuration } = JSON.parse(stdout);
+  assertEquals($schema, "./tasks/sweep/sweep.schema.json");
   assertEquals(configuration, { ...SWEEPS["mqar-small"], samples: 5 });
   assertEquals(hash, await hashOf(configuration));
 });

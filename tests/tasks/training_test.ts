@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parse } from "@std/csv";
+import { join } from "@std/path";
 import { architecture, loadModel, readSafetensors, writeSafetensors } from "../../models/mod.ts";
 import { DivergedError } from "../../tasks/mod.ts";
 import { createTask } from "../../tasks/registry.ts";
@@ -27,6 +28,14 @@ const RECIPE: Recipe = {
   seed: 5,
 };
 
+/** The recipe that a folder holds, and that it names its schema. */
+async function storedRecipe(folder: string): Promise<Recipe> {
+  const { $schema, ...recipe } = JSON.parse(await Deno.readTextFile(`${folder}/recipe.json`));
+  const schema = join(folder, $schema);
+  assertEquals(JSON.parse(await Deno.readTextFile(schema)).title, "A recipe of Lengthwise");
+  return recipe;
+}
+
 async function losses(folder: string): Promise<string[][]> {
   const rows = parse(await Deno.readTextFile(`${folder}/log.csv`));
   return rows.map(([step, loss]) => [step, loss]);
@@ -39,7 +48,7 @@ Deno.test("training lowers the loss, and leaves a model with its recipe and log"
     const [, ...rows] = await losses(folder);
     assertEquals(rows.length, 6);
     assert(Number(rows[5][1]) < 0.9 * Number(rows[0][1]));
-    assertEquals(JSON.parse(await Deno.readTextFile(`${folder}/recipe.json`)), RECIPE);
+    assertEquals(await storedRecipe(folder), RECIPE);
     using model = await loadModel(gpu, folder);
     assertEquals(model.configuration, RECIPE.model);
   }));
@@ -177,7 +186,7 @@ Deno.test("a finished model and a checkpoint are replaced only where that is ask
     const same = await train(gpu, recipe, { directory, resume: true });
     assertEquals([same.step, same.end], [end.step, end.end]);
     assert(Math.abs(same.loss - end.loss) < 1e-4 && same.accuracies.length === 2);
-    assertEquals([await model(), JSON.parse(await Deno.readTextFile(`${directory}/recipe.json`))], [
+    assertEquals([await model(), await storedRecipe(directory)], [
       first,
       recipe,
     ]);
@@ -203,7 +212,7 @@ Deno.test("a finished model and a checkpoint are replaced only where that is ask
       Error,
       "made by another recipe",
     );
-    assertEquals(JSON.parse(await Deno.readTextFile(`${directory}/recipe.json`)), other);
+    assertEquals(await storedRecipe(directory), other);
     await train(gpu, other, { directory, resume: true });
     assert((await model()).some((byte, i) => byte !== first[i]));
   }));

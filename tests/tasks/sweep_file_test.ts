@@ -1,0 +1,170 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { schemas } from "../../.ci/schemas.ts";
+import { architecture } from "../../models/mod.ts";
+import { parseCommand, UsageError } from "../../tasks/commands/options.ts";
+import { SWEEP } from "../../tasks/commands/sweep.ts";
+import { EVAL } from "../../tasks/commands/eval.ts";
+import { SWEEPS } from "../../tasks/mod.ts";
+import { smallLayout } from "../../tasks/registry.ts";
+import { parseBytes, parseTokens } from "../../tasks/sizes.ts";
+import { hashOf } from "../../tasks/sweep/configuration.ts";
+import { readSweep } from "../../tasks/sweep/sweep_file.ts";
+import { findRecipe, RECIPE_DEFAULTS, RECIPES } from "../../tasks/training/recipe.ts";
+import { parseRecipe, readRecipe, recipeText } from "../../tasks/training/recipe_file.ts";
+import { inFolder } from "../testing.ts";
+import { type Ending, ending, ROOT, script } from "./process.ts";
+
+function main(...args: string[]): Promise<Ending> {
+  return ending(script("tasks/main.ts", args));
+}
+
+/** Reads a sweep that is written into a file of its own. */
+function read(value: unknown, name = "mine.json"): ReturnType<typeof readSweep> {
+  return inFolder(async (folder) => {
+    const path = join(folder, name);
+    await Deno.writeTextFile(path, typeof value === "string" ? value : JSON.stringify(value));
+    return await readSweep(path);
+  });
+}
+
+Deno.test("the JSON schemas are those of the code", async () => {
+  for (const [path, schema] of Object.entries(schemas())) {
+    const written = JSON.parse(await Deno.readTextFile(join(ROOT, path)));
+    assertEquals(written, schema, `${path} is old: deno run -A .ci/schemas.ts writes it`);
+  }
+});
+
+Deno.test("every sweep and recipe that has a name is what its file says", async () => {
+  for (const [name, configuration] of Object.entries(SWEEPS)) {
+    const written = { $schema: "x", hash: await hashOf(configuration), ...configuration };
+    const again = await read(written);
+    assertEquals(again, JSON.parse(JSON.stringify(configuration)), name);
+    assertEquals(await hashOf(again), written.hash, name);
+  }
+  for (const [name, recipe] of RECIPES) {
+    assertEquals(parseRecipe(recipeText(recipe, "r.json"), "r.json"), recipe, name);
+  }
+});
+
+Deno.test("what is usual may be left out of a file, and sizes are as they are typed", () =>
+  inFolder(async (folder) => {
+    const { grids: _, ...usual } = SWEEPS.default;
+    assertEquals(await read({}), { ...usual, name: "mine" });
+    const { lengths, trainLength, models, longest } = await read({
+      models: ["gla-text", { model: "gla-text", name: "b", trainLength: "2k" }],
+      lengths: [64, "4k", "8x", "1.5x"],
+      trainLength: "1k",
+      longest: { gla: "1m" },
+    });
+    assertEquals(lengths, [64, 4096, "8x", "1.5x"]);
+    assertEquals([trainLength, longest], [1024, { gla: 2 ** 20 }]);
+    assertEquals(models[1], { model: "gla-text", name: "b", trainLength: 2048 });
+
+    const model = architecture("gla", { vocabulary: 64, width: 32 });
+    const path = join(folder, "hybrid.json");
+    const file = { model, tasks: [{ name: "mqar" }, { name: "induction", options: {} }] };
+    await Deno.writeTextFile(path, JSON.stringify({ ...file, length: "1k" }));
+    const recipe = {
+      ...RECIPE_DEFAULTS,
+      ...{ name: "hybrid", model, length: 1024 },
+      tasks: [
+        { name: "mqar", options: smallLayout("mqar", true) },
+        { name: "induction", options: {} },
+      ],
+    };
+    assertEquals(await readRecipe(path) as unknown, recipe);
+    const { trainings } = await read({
+      trainings: [{ recipe: path }, { recipe: "gla-mixture", seeds: [1, 2] }, {
+        recipe: { ...file, name: "inside" },
+        interventions: ["nope"],
+      }],
+    });
+    assertEquals(trainings as unknown, [
+      { recipe, seeds: [1] },
+      { recipe: findRecipe("gla-mixture"), seeds: [1, 2] },
+      {
+        recipe: { ...recipe, name: "inside", length: RECIPE_DEFAULTS.length },
+        ...{ seeds: [1], interventions: ["nope"] },
+      },
+    ]);
+  }));
+
+Deno.test("a mistake in a file is told with its field", async () => {
+  const refuses = async (value: unknown, message: string): Promise<void> => {
+    await assertRejects(() => read(value), Error, message);
+  };
+  await refuses("{", "as it is not valid JSON");
+  await refuses({ lenghts: [64] }, '"lenghts" is none of its fields');
+  await refuses({ lengths: ["twice"] }, '"lengths": item 0 must be tokens (512, "4k")');
+  await refuses({ models: [7] }, '"models": item 0 must be a name, or an object');
+  await refuses({ models: [{ model: "a", dtype: "f8" }] }, '"dtype" must be one of f32, f16');
+  await refuses({ models: [{ name: "a" }] }, '"models" item 0: it must give "model"');
+  await refuses({ models: [{ model: "a", trainLength: "2 k" }] }, '"trainLength" must be tokens');
+  await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
+  await refuses({ depths: [2] }, '"depths": item 0 must be from 0 to 1');
+  await refuses(findRecipe("gla-mixture"), "is a recipe: deno task train");
+  await refuses({ trainings: [{ recipe: "gla-mixtur" }] }, 'Did you mean "gla-mixture"?');
+  await refuses(
+    { trainings: [{ recipe: { ...findRecipe("gla-mixture"), steps: 0 } }] },
+    '"trainings" item 0, "recipe": "steps" must be a positive integer',
+  );
+  await assertRejects(() => readSweep("/none.json"), Error, "Cannot read the sweep /none.json: No");
+  await assertRejects(() => readRecipe("./none"), Error, "Cannot read the recipe ./none: No");
+  await inFolder(async (folder) => {
+    const path = join(folder, "sweep.json");
+    await Deno.writeTextFile(path, JSON.stringify(SWEEPS.default));
+    await assertRejects(() => readRecipe(path), Error, "is a sweep: deno task sweep");
+  });
+});
+
+Deno.test("what --print prints is what sweep and train read; options come before the file", () =>
+  inFolder(async (folder) => {
+    const asked = ["--samples", "2", "--lengths", "1k", "--dtype", "f16", "--steps", "7"];
+    const file = join(folder, "sweep.json");
+    const models = { models: [{ model: "gla-text", dtype: "f32", trainLength: 9 }] };
+    const { trainings } = SWEEPS["mqar-small"];
+    await Deno.writeTextFile(file, JSON.stringify({ ...models, trainings, samples: 9 }));
+    const first = await main("sweep", file, ...asked, "--print");
+    assertEquals(first.code, 0, first.stderr);
+    const printed = join(folder, "printed.json");
+    await Deno.writeTextFile(printed, first.stdout);
+    const again = await main("sweep", printed, "--print");
+    assertEquals(JSON.parse(again.stdout), JSON.parse(first.stdout));
+    const sweep = JSON.parse(first.stdout);
+    assertEquals(sweep.models, [{ model: "gla-text", trainLength: 9 }]);
+    assertEquals([sweep.name, sweep.samples, sweep.lengths, sweep.dtype], [
+      "sweep",
+      2,
+      [1024],
+      "f16",
+    ]);
+    assert(
+      sweep.trainings.every(({ recipe }: { recipe: { steps: number } }) => recipe.steps === 7),
+    );
+
+    const recipe = await main("train", "gla-mixture", "--print", "--length", "1k", "--seed", "5");
+    assertEquals(recipe.code, 0, recipe.stderr);
+    await Deno.writeTextFile(printed, recipe.stdout);
+    const whole = { ...findRecipe("gla-mixture"), length: 1024, seed: 5 };
+    assertEquals(await readRecipe(printed), whole);
+    const other = await main("train", printed, "--print", "--steps", "3");
+    assertEquals(parseRecipe(other.stdout, "-"), { ...whole, steps: 3 });
+  }));
+
+Deno.test("sizes are typed with their units", () => {
+  const tokens = ["512", "4k", "1M", "0", "4kb", "-1", "1.5k", "99999m"].map(parseTokens);
+  assertEquals(tokens, [512, 4096, 2 ** 20, ...Array(5).fill(undefined)]);
+  const bytes = ["80e9", "8GB", "512 MiB", "1.5g", "100", "8ib", "GB", "0"].map(parseBytes);
+  assertEquals(bytes, [80e9, 8e9, 2 ** 29, 1.5e9, 100, ...Array(3).fill(undefined)]);
+});
+
+Deno.test("eval and sweep take the same words", () => {
+  for (const specification of [SWEEP, EVAL]) {
+    for (const [models, tasks] of [["--models", "--tasks"], ["--model", "--task"]]) {
+      const { values } = parseCommand(specification, [models, "a", `${tasks}=b`]);
+      assertEquals([values.get("models"), values.get("tasks")], ["a", "b"]);
+    }
+  }
+  assertThrows(() => parseCommand(EVAL, ["--modell", "a"]), UsageError, "Did you mean");
+});
