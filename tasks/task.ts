@@ -84,6 +84,8 @@ export interface Task {
   readonly depths: boolean;
   /** The name of the prompt template, for tasks whose questions are in words. */
   readonly template?: string;
+  /** What it reads, in words, where it is made from a text: `all of book.txt`. */
+  readonly source?: string;
   /** The longest sample there is, for tasks made from a finite text. */
   readonly longestLength?: number;
   /** The accuracy of a guesser that knows the format and not the sequence; nothing for perplexity. */

@@ -1,6 +1,7 @@
 import { join } from "@std/path";
+import { visible } from "../names.ts";
 import type { SubjectSource } from "../subject.ts";
-import { cellKey, describeCell, enumerateCells } from "../sweep/cells.ts";
+import { cellKey, describeCell, enumerateCells, textsOf } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
 import { readJournal } from "../sweep/journal.ts";
@@ -44,6 +45,7 @@ export async function dryRun(
     .filter(({ cells }) => cells.length > 0);
   const estimate = await estimateSweep(left, configuration, source);
   print(estimateTable(estimate));
+  for (const text of textsOf(left)) print(visible(text));
   const chosen = new Set(left.map(({ card }) => card.name));
   const told = await trainingLine(configuration, models, chosen);
   if (told !== undefined) print(told);

@@ -121,7 +121,7 @@ export async function tellResults(
  * @returns The exit code: 0 where every cell has its result, or had its time.
  */
 export async function conclude(
-  { table, failed, total, resumed, stopped, timeIsUp }: SweepResult,
+  { table, failed, total, resumed, stopped, timeIsUp, texts }: SweepResult,
   { trainings = [] }: Pick<SweepConfiguration, "trainings">,
   out: string,
   again: string,
@@ -129,6 +129,7 @@ export async function conclude(
   // Whoever stops a process waits half a minute for its end, at most: there are no PNGs and PDFs.
   const files = stopped && !timeIsUp ? { files: [] } : {};
   if (table.length > 0) await tellResults(table, trainings, out, files);
+  for (const text of texts) print(visible(text));
   if (resumed > 0) print(`${resumed} of ${total} cells were there already`);
   const reasons = Map.groupBy(failed, ({ reason }) => reason);
   for (const [reason, cells] of reasons) {

@@ -79,7 +79,7 @@ export async function contextGain(
     }
   }
   const source = await readText(name, { ...options, needed: 3 }, wording);
-  const { begin, heldOut, room, tokenizer, vocabulary } = source;
+  const { begin, heldOut, inWords, room, tokenizer, vocabulary } = source;
   const shortOf = (read: number): number =>
     shortContext ??
       Math.max(1, Math.floor(Math.min(LONGEST_SHORT, (trainedLength ?? read) / PART, read / PART)));
@@ -89,6 +89,7 @@ export async function contextGain(
     metric: "context_gain",
     vocabulary,
     options: { file, heldOut, shortContext, trainedLength, evaluator },
+    source: inWords,
     depths: false,
     longestLength: begin.length + room - 1,
     chance: () => undefined,

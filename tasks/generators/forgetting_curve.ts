@@ -33,13 +33,14 @@ export async function forgettingCurve(
 ): Promise<Task> {
   const name = "forgetting-curve";
   const source = await readText(name, { ...options, needed: 2 * FEWEST }, wording);
-  const { begin, heldOut, room, vocabulary } = source;
+  const { begin, heldOut, inWords, room, vocabulary } = source;
 
   const task: Task = {
     name,
     metric: "forgetting_curve",
     vocabulary,
     options: { file: options.file, heldOut },
+    source: inWords,
     depths: false,
     longestLength: begin.length + room - room % 2,
     chance: () => undefined,

@@ -25,13 +25,14 @@ import { partOf, readText, type TextOptions } from "./text_source.ts";
  */
 export async function text(options: TextOptions = {}, wording?: Wording): Promise<Task> {
   const source = await readText("text", { ...options, needed: 2 }, wording);
-  const { begin, heldOut, room, vocabulary } = source;
+  const { begin, heldOut, inWords, room, vocabulary } = source;
 
   const task: Task = {
     name: "text",
     metric: "perplexity",
     vocabulary,
     options: { file: options.file, heldOut },
+    source: inWords,
     depths: false,
     longestLength: begin.length - 1 + room,
     chance: () => undefined,

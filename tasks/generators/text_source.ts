@@ -5,8 +5,10 @@ export interface TextOptions {
   /** A text file to read instead of Moby-Dick. */
   readonly file?: string;
   /**
-   * The share at the end that is held out as test text; a tenth by default, and all of it where the
-   * text is asked in a model's own tokens: such a model was not trained on it here.
+   * The share at the end that is held out as test text. A model that was trained here on this very text
+   * is asked its last tenth, any other all of it.
+   *
+   * @default 0.1 of bytes, 1 in a model's own tokens
    */
   readonly heldOut?: number;
 }
@@ -17,6 +19,8 @@ export interface TextSource {
   readonly vocabulary: number;
   /** The share that is held out. */
   readonly heldOut: number;
+  /** Which text is tested with, in words: `all of book.txt`. */
+  readonly inWords: string;
   /** The tokens of each part; what is trained on is empty where all is held out. */
   readonly parts: { readonly train: Uint32Array; readonly test: Uint32Array };
   /** The tokens that the tokenizer puts before a text. */
@@ -62,18 +66,26 @@ export async function readText(
     throw new Error(
       `Cannot make ${task} of ${file} as it is too short: the file has ${tokens.length} ${
         wording ? "tokens" : "bytes"
-      }, and a part must be held out`,
+      }${share < 1 ? ", and a part must be held out" : ""}`,
     );
   }
   return {
     vocabulary: wording?.tokenizer.vocabulary ?? 256,
     heldOut: share,
+    inWords: `${shareInWords(share)} ${file ?? "Moby-Dick"}`,
     parts,
     begin: wording === undefined ? [] : beginTokens(wording.tokenizer),
     room,
     bytesOf,
     tokenizer: wording?.tokenizer ?? BYTES,
   };
+}
+
+function shareInWords(share: number): string {
+  if (share === 1) return "all of";
+  return share === 0.1
+    ? "the last tenth of"
+    : `the last ${Number((100 * share).toPrecision(3))}% of`;
 }
 
 /** Bytes as tokens. */

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join, resolve } from "@std/path";
 import { fetchFile } from "../../models/checkpoints/http.ts";
 import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../models/mod.ts";
 import { reasonOf } from "../errors.ts";
@@ -82,12 +82,24 @@ export function recipeCard(
       checkTaskName(taskName);
       const given = { ...memoryOptions(taskName, trainLength), ...options };
       if (trained || !tokenizer) {
-        return await createTask(taskName, { ...trained?.options, ...given });
+        const whole = trained !== undefined && isOtherText(trained.options, options);
+        return await createTask(taskName, {
+          ...trained?.options,
+          ...(whole ? { heldOut: 1 } : {}),
+          ...given,
+        });
       }
       const wording = { tokenizer, template: await findTemplate(name, template, [BASE_TEMPLATE]) };
       return await createTask(taskName, given, wording);
     },
   };
+}
+
+/** Whether a text is asked that is not the one that a task was trained on: none of it was seen. */
+function isOtherText(trained: object, asked: object): boolean {
+  const [seen, file] = [trained, asked].map((options: { file?: unknown }) => options.file);
+  if (typeof file !== "string") return false;
+  return typeof seen !== "string" || resolve(file) !== resolve(seen);
 }
 
 async function readBytes(directory: URL | string, file: string): Promise<ArrayBuffer> {

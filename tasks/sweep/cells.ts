@@ -94,6 +94,29 @@ export function modelLength(
   );
 }
 
+/**
+ * Which texts the cells of a grid are made from, a line each: "text: all of book.txt"; with the models'
+ * names where they are asked different parts, as one that was trained on a text is.
+ */
+export function textsOf(grid: readonly ModelCells[]): string[] {
+  const sources = grid.flatMap(({ card, tasks, cells }) =>
+    [...tasks.values()]
+      .filter(({ name }) => cells.some(({ task }) => task === name))
+      .flatMap(({ name, source }) =>
+        source === undefined ? [] : [{ model: card.name, name, source }]
+      )
+  );
+  return [...Map.groupBy(sources, ({ name }) => name)].flatMap(([name, ofTask]) => {
+    const bySource = [...Map.groupBy(ofTask, ({ source }) => source)];
+    return bySource.map(([source, asked]) => {
+      const models = bySource.length === 1
+        ? ""
+        : ` for ${[...new Set(asked.map(({ model }) => model))].join(", ")}`;
+      return `${name}: ${source}${models}`;
+    });
+  });
+}
+
 /** The names of all tasks that a model can be asked. */
 function tasksOf({ tasks, otherTasks = [] }: SubjectCard): readonly string[] {
   return [...tasks, ...otherTasks];

@@ -8,7 +8,7 @@ import { fingerprintPath } from "../fingerprint.ts";
 import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
 import { CellRunner, type SequenceCost } from "./cell_runner.ts";
-import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey } from "./cells.ts";
+import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey, textsOf } from "./cells.ts";
 import { Clock } from "./clock.ts";
 import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
@@ -95,6 +95,8 @@ export interface SweepResult {
   readonly stopped: boolean;
   /** Whether that was as its time was up. */
   readonly timeIsUp: boolean;
+  /** Which texts are asked, a line each: "text: all of book.txt". */
+  readonly texts: readonly string[];
 }
 
 /**
@@ -166,6 +168,7 @@ export async function runSweep(
     resumed: resumed.length,
     stopped,
     timeIsUp: stopped && options.signal?.aborted !== true,
+    texts: textsOf(grid),
   };
 }
 
@@ -187,7 +190,10 @@ export async function sweepHash(
   const models = cards.map((
     { name, family, parameters, trainLength, window, fingerprint },
   ) => [name, family, parameters, trainLength, window, fingerprint]);
-  return await hashOf([asked, VERSION, models, contents]);
+  // Older versions asked models that were trained on a text the last tenth of every other text.
+  const isOther = configuration.taskOptions?.text?.file !== undefined &&
+    cards.some(({ tasks }) => tasks.includes("text"));
+  return await hashOf([asked, VERSION, models, contents, ...(isOther ? ["all of a text"] : [])]);
 }
 
 /** A sweep that is running. */
