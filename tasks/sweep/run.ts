@@ -8,6 +8,7 @@ import { fingerprintPath } from "../fingerprint.ts";
 import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
 import { CellRunner, type SequenceCost } from "./cell_runner.ts";
+import { calibrate } from "./calibration.ts";
 import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey, textsOf } from "./cells.ts";
 import { Clock } from "./clock.ts";
 import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
@@ -301,14 +302,15 @@ async function judge(
 /** Runs a model's cells of a round. */
 async function runModel(
   run: Run,
-  { card, tasks, cells }: ModelCells,
+  model: ModelCells,
   { subject, judgements }: {
     readonly subject: Subject;
     readonly judgements: ReadonlyMap<string, Judgement>;
   },
 ): Promise<void> {
+  const { card, tasks, cells } = model;
   const { configuration, source, options: { now, onProgress }, journal, log, failed, clock } = run;
-  const costs = run.costs.get(card.name) ?? new Map<number, SequenceCost>();
+  const costs = run.costs.get(card.name) ?? await calibrated(run, model, subject);
   run.costs.set(card.name, costs);
   const adapter = await source.adapter();
   const logs = log !== undefined;
@@ -341,6 +343,28 @@ async function runModel(
       ...(commit === undefined ? {} : { commit }),
     });
     await save(run, false);
+  }
+}
+
+/**
+ * Has a model that is asked much calibrated, by which the clock knows what is left.
+ *
+ * @returns What one sequence costs it, as far as that was measured.
+ */
+async function calibrated(
+  { grid, clock, configuration, options: { signal, now } }: Run,
+  { card }: ModelCells,
+  subject: Subject,
+): Promise<Map<number, SequenceCost>> {
+  const model = grid.find((model) => model.card === card)!;
+  if (signal?.aborted || !clock.isWorthCalibrating(model)) return new Map();
+  try {
+    const calibration = await calibrate(subject, model, configuration, { signal: now });
+    clock.calibrate(card.name, calibration);
+    return new Map(calibration.steps);
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    return new Map(); // the cell that fails says why
   }
 }
 

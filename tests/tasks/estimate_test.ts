@@ -122,6 +122,40 @@ Deno.test("what is counted is what is run: samples of a task's own, and of perpl
   });
 });
 
+Deno.test("a sweep's first line says about how long it takes, though most models were not tried yet", async () => {
+  const configuration: SweepConfiguration = {
+    ...SMALL,
+    lengths: [64, 1024],
+    seeds: [0, 1, 2, 3],
+    samples: 32,
+  };
+  const source = oracles([
+    waiting("quick", (batch) => 2 + batch * 0.2, () => 1e6, () => 64),
+    waiting("slower", (batch) => 6 + batch * 0.2, () => 1e6, () => 64),
+    waiting("grows", (batch, length) => batch * length * 1e-3, () => 1e6, () => 64),
+  ]);
+  await inFolder(async (folder) => {
+    const started = performance.now();
+    const told: { left: number; passed: number }[] = [];
+    await runSweep(configuration, source, {
+      out: join(folder, "out"),
+      onProgress: ({ millisecondsLeft: left, rows }) => {
+        if (rows) told.push({ left: left!, passed: performance.now() - started });
+      },
+    });
+    const whole = performance.now() - started;
+    // The first model alone has been looked at; then, all three; then, all have been run.
+    for (const [cell, factor] of [[0, 4], [4, 2], [9, 1.5]]) {
+      const { passed, left } = told[cell];
+      const ratio = (passed + left) / whole;
+      assert(
+        ratio > 1 / factor && ratio < factor,
+        `at cell ${cell}, after ${passed} ms of ${whole}, it said ${left} more`,
+      );
+    }
+  });
+});
+
 Deno.test("committed models take what was estimated: time within a factor of 3, memory of 1.5", async () => {
   const configuration: SweepConfiguration = {
     ...SMALL,
