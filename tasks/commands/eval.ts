@@ -15,7 +15,13 @@ import {
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
 } from "./grid.ts";
-import { bytesOf, type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
+import {
+  bytesOf,
+  commandLine,
+  type CommandSpecification,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
 import { DownloadView, standardError, TrainingView } from "./progress.ts";
 import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
@@ -101,6 +107,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
     resume,
     minutes: minutesOf(command),
     logSamples: switches.has("log-samples"),
+    command: commandLine(command),
   });
   return await conclude(result, configuration, out, `--resume --out ${shellWord(out)}`);
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { parseBytes, parseTokens } from "../sizes.ts";
+import { shellWord } from "../sweep/slurm.ts";
 import { didYouMean } from "../../models/did_you_mean.ts";
 
 /** An option of a command. */
@@ -30,6 +31,8 @@ export interface CommandSpecification {
 
 /** A command as it was called. */
 export interface ParsedCommand {
+  /** Its name and its arguments, as they were typed. */
+  readonly words: readonly string[];
   /** What has no name. */
   readonly operands: readonly string[];
   /** Options with a value. */
@@ -103,10 +106,19 @@ export function parseCommand(
     throw new UsageError(`${name} takes options only: current argument is ${parsed._[0]}`);
   }
   return {
+    words: [name, ...args],
     operands: parsed._.map(String),
     values,
     switches: new Set(names.filter((option) => parsed[option] === true)),
   };
+}
+
+/** A command as it can be typed again, but for what only goes on with it, or is a share of it. */
+export function commandLine({ words }: Pick<ParsedCommand, "words">): string {
+  const kept = words.filter((word, i) =>
+    word !== "--resume" && !/^--shard(=|$)/.test(word) && words[i - 1] !== "--shard"
+  );
+  return ["deno", "task", ...kept].map(shellWord).join(" ");
 }
 
 /** A command's help. */

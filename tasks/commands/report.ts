@@ -7,10 +7,12 @@ import { parseLength } from "../sweep/configuration.ts";
 import { FAILED, parseRows, type Row } from "../sweep/rows.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { cellKey } from "../sweep/cells.ts";
-import { journalsIn } from "../sweep/merge.ts";
+import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
 import { Outcomes } from "../sweep/outcomes.ts";
 import { variantRows, VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
+import { PREDICTIONS, writePredictions } from "./predictions.ts";
+import { runOf, samplesIn } from "./run_folder.ts";
 import { print } from "./terminal.ts";
 
 /** Command-line interface of `deno task report`. */
@@ -32,6 +34,10 @@ export const REPORT: CommandSpecification = {
       takes: "N",
       help: "compare them at this length: 512, 4k",
     },
+    predictions: {
+      help:
+        `write logged replies to RULER's tasks into ${PREDICTIONS}/, as its evaluate.py reads them`,
+    },
   },
   details:
     "A model that occurs in several runs is told apart by the runs' names, which are their folders'.",
@@ -43,7 +49,9 @@ export const REPORT: CommandSpecification = {
  * @returns The exit code.
  * @throws {UsageError} where no folder is named.
  */
-export async function reportCommand({ operands, values }: ParsedCommand): Promise<number> {
+export async function reportCommand(
+  { operands, values, switches }: ParsedCommand,
+): Promise<number> {
   if (operands.length === 0) {
     throw new UsageError(
       "report takes folders with a sweep.csv in each, such as results/default",
@@ -57,9 +65,30 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
     ...(length === undefined ? {} : { length: lengthOf(length) }),
   };
   const out = values.get("out") ?? folderFor(operands, names);
+  if (switches.has("predictions")) await exportPredictions(operands, out);
   const { page, pictures } = await writeReport(out, runs, { recall });
   print(`${visible(page)}, with ${pictures.length} pictures beside it`);
   return 0;
+}
+
+/** Writes what RULER's evaluator reads, and tells where. @throws {UsageError} where there is nothing. */
+async function exportPredictions(folders: readonly string[], out: string): Promise<void> {
+  if (folders.length > 1) {
+    throw new UsageError(
+      "--predictions takes one folder: models of several runs may have one name",
+    );
+  }
+  const journals = await journalsIn(...folders);
+  const all = [...folders, ...journals.map(({ folder }) => folder)];
+  const written = await writePredictions(samplesIn([...new Set(all)]), out);
+  if (written.length === 0) {
+    throw new UsageError(
+      `Cannot write predictions as ${
+        folders[0]
+      } holds no replies to RULER's tasks: sweep with --log-samples`,
+    );
+  }
+  for (const folder of written) print(`${visible(folder)}  for RULER's evaluate.py --data_dir`);
 }
 
 /**
@@ -69,20 +98,26 @@ export async function reportCommand({ operands, values }: ParsedCommand): Promis
 async function readRun(folder: string, name: string): Promise<Run> {
   const path = join(folder, RESULTS);
   const csv = await Deno.readTextFile(path).catch((error: Error) => error);
-  const rows = typeof csv === "string" ? parseRows(csv, path) : [];
-  const later = await rowsBesides(rows, folder);
-  if (later !== undefined) return { name, rows: later };
+  const all = typeof csv === "string" ? parseRows(csv, path) : [];
+  const journals = await journalsIn(folder);
+  const trainings = journals[0]?.header.configuration.trainings;
+  const run = (rows: readonly Row[]): Promise<Run> =>
+    runOf(folder, { name, rows, all, trainings }, { journals });
+  const later = rowsBesides(all, journals);
+  if (later !== undefined) return await run(later);
   const variants = join(folder, VARIANTS);
   if (await exists(variants)) {
-    return { name, rows: parseRows(await Deno.readTextFile(variants), variants) };
+    return await run(parseRows(await Deno.readTextFile(variants), variants));
   }
-  if (typeof csv === "string") return { name, rows };
+  if (typeof csv === "string") return await run(all);
   throw new UsageError(`Cannot read ${path}: ${csv.message}`, { cause: csv });
 }
 
 /** A run's rows with those that its journals alone hold; undefined if they hold none. */
-async function rowsBesides(rows: readonly Row[], folder: string): Promise<Row[] | undefined> {
-  const journals = await journalsIn(folder);
+function rowsBesides(
+  rows: readonly Row[],
+  journals: readonly FoundJournal[],
+): Row[] | undefined {
   const [first] = journals;
   const entries = journals.filter(({ header }) => header.hash === first.header.hash)
     .flatMap(({ entries }) => entries);

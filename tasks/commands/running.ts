@@ -5,6 +5,7 @@ import { visible } from "../names.ts";
 import { findingLines, judgeFinding } from "../report/finding.ts";
 import { joinRuns } from "../report/runs.ts";
 import { type ReportOptions, writeReport } from "../report/write.ts";
+import { zeroLines, zerosOf } from "../report/zeros.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
@@ -14,6 +15,7 @@ import { trainedModels, type Training } from "../sweep/trainings.ts";
 import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
+import { runOf } from "./run_folder.ts";
 import { listenForStop, print, printError, STOPPED } from "./terminal.ts";
 
 /**
@@ -49,7 +51,8 @@ async function showResults(
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   try {
-    await writeReport(out, [{ name: basename(resolve(out)), rows: compared }], { files: [] });
+    const results = { name: basename(resolve(out)), rows: compared };
+    await writeReport(out, [await runOf(out, results, { samples: false })], { files: [] });
   } catch (error) {
     printError(`\nno report so far: ${messageOf(error)}`); // the sweep goes on
   }
@@ -99,10 +102,13 @@ export async function tellResults(
     );
   }
   const name = basename(resolve(out));
-  const own = joinRuns([{ name, rows: compared }]).rows;
-  const judged = judgeFinding(name, own);
+  const run = await runOf(out, { name, rows: compared, all: rows, trainings });
+  const results = joinRuns([run]);
+  const judged = judgeFinding(name, results.rows);
   if (judged !== undefined) print(findingLines(judged).join("\n") + "\n");
-  const files = await writeReport(out, [{ name, rows: compared }], options);
+  const zeros = zeroLines(zerosOf(results));
+  if (zeros.length > 0) print(zeros.join("\n") + "\n");
+  const files = await writeReport(out, [run], options);
   print(`${visible(join(out, RESULTS))}  ${rows.length} rows`);
   if (trainings.length > 0) {
     print(

@@ -24,7 +24,13 @@ import {
   QUESTION_OPTIONS,
   withModelOptions,
 } from "./grid.ts";
-import { type CommandSpecification, countOf, type ParsedCommand, UsageError } from "./options.ts";
+import {
+  commandLine,
+  type CommandSpecification,
+  countOf,
+  type ParsedCommand,
+  UsageError,
+} from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import { conclude, runShown } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
@@ -114,6 +120,7 @@ export async function sweepCommand(
     models,
     minutes: minutesOf(command),
     logSamples: command.switches.has("log-samples"),
+    command: commandLine(command),
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;

@@ -4,14 +4,17 @@ import { findingText, judgeFinding } from "./finding.ts";
 import { escape, listOf } from "./html.ts";
 import { describeFailures, type Evidence, type Learning, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
+import { longTable, originText } from "./origin.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
 import type { Results } from "./runs.ts";
+import { SAMPLES_PAGE } from "./samples_page.ts";
 import { STYLE } from "./style.ts";
 import { failureTable, runTable } from "./tables.ts";
 import { looks, THEME } from "./theme.ts";
 import { headline, meansText, muted, readingText, warnings } from "./words.ts";
+import { zerosOf, zeroTable } from "./zeros.ts";
 
 /** A part of the page: its pictures, an explanation before them, and what comes behind. */
 interface Part {
@@ -29,25 +32,35 @@ const LARGEST = 1_000_000;
  * its maps are links to their files.
  *
  * @param files The kinds of files that the pictures have beside it.
+ * @param linkOf How the page links a run's CSV.
  */
 export function makePage(
   results: Results,
   pictures: readonly Picture[],
   files: readonly string[] = ["svg"],
+  linkOf: (csv: string) => string = (csv) => csv,
 ): string {
-  const whole = layPage(results, pictures, { files });
+  const whole = layPage(results, pictures, { files, linkOf });
   return new TextEncoder().encode(whole).length <= LARGEST
     ? whole
-    : layPage(results, pictures, { files, linked: "depth" });
+    : layPage(results, pictures, { files, linkOf, linked: "depth" });
+}
+
+/** How a page is laid out. */
+interface Layout extends Pick<Switches, "files" | "linked"> {
+  readonly linkOf: (csv: string) => string;
 }
 
 function layPage(
   results: Results,
   pictures: readonly Picture[],
-  how: Pick<Switches, "files" | "linked">,
+  { linkOf, ...how }: Layout,
 ): string {
-  const { runs, models, rows, failures } = results;
+  const { runs, models, failures } = results;
   const look = looks(models);
+  const zeros = zerosOf(results);
+  const long = longTable(results);
+  const hasSamples = [...results.samples.values()].some(({ size }) => size > 0);
   const { learning, claimed } = weigh(results);
   const switches: Switches = {
     ...how,
@@ -80,19 +93,20 @@ ${board.inputs}
 <h1>${escape(headline(results))}</h1>
 <p class="muted">${runs.length === 1 ? "Sweep" : "Sweeps"} ${
     escape(listOf(runs.map((run) => `“${run}”`)))
-  }, Lengthwise ${escape(listOf(different(rows, "version")))}, on ${
-    escape(listOf(different(rows, "adapter")))
   }</p>
+<div class="muted">${originText(results, linkOf)}</div>
 ${warnings(results, learning)}
 ${failedNote(failures)}
 <nav>${
     [
       ...sections.map(({ name, title }) => [name, title]),
+      ...(zeros.length > 0 ? [["zeros", "Where accuracy is 0"]] : []),
       ...(failures.length > 0 ? [["failed", "Without a result"]] : []),
       ["run", "What was run"],
+      ...(long === "" ? [] : [["long", "What took long"]]),
     ]
       .map(([name, title]) => `<a href="#section-${name}">${title}</a>`).join("")
-  }</nav>
+  }${hasSamples ? `<a href="${SAMPLES_PAGE}">Samples and replies</a>` : ""}</nav>
 </header>
 ${board.menu}
 ${claims(results)}
@@ -103,12 +117,21 @@ ${
       }${behind}</section>`
     ).join("\n")
   }
+${
+    zeros.length === 0 ? "" : `<section id="section-zeros"><h2>Where accuracy is 0</h2>
+${zeroTable(zeros)}
+${hasSamples ? `<p><a href="${SAMPLES_PAGE}">The replies themselves</a></p>` : ""}</section>`
+  }
 ${failed(failures)}
 <section id="section-run"><h2>What was run</h2>
 ${runTable(results, look)}
 </section>
+${
+    long === "" ? "" : `<section id="section-long"><h2>What took long</h2>
+${long}</section>`
+  }
 <section><h2>How to read it</h2>
-${readingText(rows)}
+${readingText(results.rows)}
 </section>
 </main>
 </body>
@@ -197,7 +220,7 @@ function partsOf(
       title: "Time and memory",
       before: muted(
         `On logarithmic axes. The exponents are fitted over the ${FITTED_POINTS} longest lengths: L^1 is linear, L^0 does not grow. Times are the least of a length’s cells, on ${
-          escape(listOf(different(rows, "adapter")))
+          escape(listOf(adapters(rows)))
         }.`,
       ),
     },
@@ -235,6 +258,6 @@ ${failureTable(failures)}
 </section>`;
 }
 
-function different(rows: readonly Row[], column: "adapter" | "version"): string[] {
-  return [...new Set(rows.map((row) => row[column]))];
+function adapters(rows: readonly Row[]): string[] {
+  return [...new Set(rows.map(({ adapter }) => adapter))];
 }

@@ -2,6 +2,7 @@ import { basename, dirname, resolve } from "@std/path";
 import { visible } from "../names.ts";
 import { FAILED, type Row } from "../sweep/rows.ts";
 import { TUNING_SEED, variantName } from "../sweep/trainings.ts";
+import { digestKey, type SampleDigest } from "./samples.ts";
 
 /** A sweep's results under the name of its folder. */
 export interface Run {
@@ -9,7 +10,18 @@ export interface Run {
   readonly name: string;
   /** The lines of its `sweep.csv`. */
   readonly rows: readonly Row[];
+  /** The file of its results, which the report links. */
+  readonly csv?: string;
+  /** The commands that it was run by, one for each shard that was run by another. */
+  readonly commands?: readonly string[];
+  /** The machines that it was run on, in words. */
+  readonly machines?: readonly string[];
+  /** What became of its samples, where they were logged. */
+  readonly samples?: readonly SampleDigest[];
 }
+
+/** What is known of how a run was made, besides its rows. */
+export type RunOrigin = Pick<Run, "name" | "csv" | "commands" | "machines">;
 
 /** A model as a report compares it: in one run, asked in one prompt template. */
 export interface ReportModel {
@@ -44,6 +56,10 @@ export interface Results {
   readonly rows: readonly Row[];
   /** The rows of the cells that were tried and have no result. */
   readonly failures: readonly Row[];
+  /** How each run was made, in their order. */
+  readonly origins: readonly RunOrigin[];
+  /** What became of each run's samples, where they were logged, by {@linkcode digestKey}. */
+  readonly samples: ReadonlyMap<string, ReadonlyMap<string, SampleDigest>>;
 }
 
 /**
@@ -54,7 +70,8 @@ export interface Results {
  * @throws {Error} where two runs have one name, or there are no rows at all.
  */
 export function joinRuns(found: readonly Run[]): Results {
-  const runs = found.map(({ name, rows }) => ({
+  const runs = found.map(({ name, rows, ...origin }) => ({
+    ...origin,
     name: visible(name),
     rows: rows.filter(({ seed }) => seed !== TUNING_SEED)
       .map((row) => visibleRow({ ...row, model: variantName(row.model, row.train_seed) })),
@@ -109,7 +126,27 @@ export function joinRuns(found: readonly Run[]): Results {
     models: [...models.values()],
     rows: joined.filter(({ metric }) => metric !== FAILED),
     failures: joined.filter(({ metric }) => metric === FAILED),
+    origins: runs.map(({ name, csv, commands = [], machines = [] }) => ({
+      name,
+      ...(csv === undefined ? {} : { csv }),
+      commands: commands.map(visible),
+      machines: machines.map(visible),
+    })),
+    samples: new Map(runs.map(({ name, samples = [] }) => [name, bySample(samples)])),
   };
+}
+
+function bySample(samples: readonly SampleDigest[]): ReadonlyMap<string, SampleDigest> {
+  return new Map(samples.map((digest) => {
+    const { model, task, template } = digest;
+    const shown = {
+      ...digest,
+      model: visible(model),
+      task: visible(task),
+      ...(template === undefined ? {} : { template: visible(template) }),
+    };
+    return [digestKey(shown), shown];
+  }));
 }
 
 /** A row whose names can be put on a screen and into XML, whoever gave them. */

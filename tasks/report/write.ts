@@ -1,7 +1,8 @@
-import { join } from "@std/path";
+import { join, relative } from "@std/path";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import type { RecallChoice } from "./recall.ts";
 import { joinRuns, type Run } from "./runs.ts";
+import { makeSamplesPage, SAMPLES_PAGE } from "./samples_page.ts";
 
 /** What {@linkcode writeReport} wrote. */
 export interface ReportFiles {
@@ -56,7 +57,9 @@ export async function writeReport(
   const page = join(folder, "report.html");
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await replaceFile(page, makePage(results, pictures, ["svg", ...files]));
+    await replaceFile(page, makePage(results, pictures, ["svg", ...files], pathFrom(folder)));
+    const samples = makeSamplesPage(results);
+    if (samples !== undefined) await replaceFile(join(folder, SAMPLES_PAGE), samples);
     const written: string[] = [];
     for (const picture of pictures) {
       const svg = standAlone(picture);
@@ -72,4 +75,12 @@ export async function writeReport(
       { cause: error },
     );
   }
+}
+
+/** A file's path from a folder, as a link has it. */
+function pathFrom(folder: string): (file: string) => string {
+  return (file) => {
+    const path = relative(folder, file);
+    return Deno.build.os === "windows" ? path.replaceAll("\\", "/") : path;
+  };
 }

@@ -14,6 +14,10 @@ export interface JournalHeader {
   readonly configuration: SweepConfiguration;
   /** Which share of it, where it is swept in shards. */
   readonly shard?: Shard;
+  /** The command that began it, where it was one. */
+  readonly command?: string;
+  /** The machine that began it, in words. */
+  readonly machine?: string;
 }
 
 /** Any other line: what became of a cell. */
@@ -81,6 +85,8 @@ const HEADER = v.strictObject({
     samples: v.number(),
   }),
   shard: v.optional(v.object({ index: COUNT, count: COUNT })),
+  command: v.optional(v.string()),
+  machine: v.optional(v.string()),
 });
 
 /**

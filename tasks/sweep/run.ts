@@ -5,6 +5,7 @@ import type { Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { messageOf, reasonOf } from "../errors.ts";
 import { commitHere } from "../commit.ts";
 import { fingerprintPath } from "../fingerprint.ts";
+import { machineHere } from "../machine.ts";
 import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
 import { CellRunner, type SequenceCost } from "./cell_runner.ts";
@@ -59,6 +60,8 @@ export interface SweepOptions {
   readonly now?: AbortSignal;
   /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
   readonly onDamage?: (lines: readonly number[]) => void;
+  /** The command that runs it, for its report. */
+  readonly command?: string;
   /** Writes each sample with its answer into `samples.jsonl`. @default false */
   readonly logSamples?: boolean;
   /** Stops the sweep after the cell in which so many minutes have passed. */
@@ -124,7 +127,14 @@ export async function runSweep(
   const hash = await sweepHash(configuration, cards);
   using journal = await Journal.open(
     options.out,
-    { lengthwise: VERSION, hash, configuration, ...(shard === undefined ? {} : { shard }) },
+    {
+      lengthwise: VERSION,
+      hash,
+      configuration,
+      ...(shard === undefined ? {} : { shard }),
+      ...(options.command === undefined ? {} : { command: options.command }),
+      machine: machineHere(),
+    },
     { resume: options.resume ?? false },
   );
   if (journal.damaged.length > 0) options.onDamage?.(journal.damaged);

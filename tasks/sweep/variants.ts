@@ -37,24 +37,33 @@ export function bestRates(
   }));
 }
 
+/** The trained models that stand for their variants, those at the best learning rates, by their names. */
+export function chosenModels(
+  trainings: readonly Training[],
+  rows: readonly Row[],
+): ReadonlyMap<string, TrainedModel> {
+  const rates = [...bestRates(trainings, rows)];
+  const chosen = trainedModels(trainings).filter(({ variant, recipe }) =>
+    rates.some(([name, rate]) =>
+      (variant === name || variant.startsWith(`${name}+`)) && rate === recipe.learningRate
+    )
+  );
+  return new Map(chosen.map((model) => [model.name, model]));
+}
+
 /**
  * The rows of a sweep's trained models as rows of its variants, each at its best learning rate: a row's
  * model is the variant, and its `train_seed` tells the trainings of one apart. Rows of other models
  * stay, those by which rates were chosen go.
  */
 export function variantRows(trainings: readonly Training[], rows: readonly Row[]): Row[] {
-  const rates = bestRates(trainings, rows);
-  const models = new Map(trainedModels(trainings).map((model) => [model.name, model]));
-  const isChosen = ({ variant, recipe }: TrainedModel): boolean =>
-    [...rates].some(([name, rate]) =>
-      (variant === name || variant.startsWith(`${name}+`)) && rate === recipe.learningRate
-    );
+  const chosen = chosenModels(trainings, rows);
+  const trained = new Set(trainedModels(trainings).map(({ name }) => name));
   return rows.filter(({ seed }) => seed !== TUNING_SEED).flatMap((row): Row[] => {
-    const model = models.get(row.model);
-    if (model === undefined) return [row];
+    if (!trained.has(row.model)) return [row];
+    const model = chosen.get(row.model);
+    if (model === undefined) return [];
     const { seed, learningRate } = model.recipe;
-    return isChosen(model)
-      ? [{ ...row, model: model.variant, train_seed: seed, learning_rate: learningRate }]
-      : [];
+    return [{ ...row, model: model.variant, train_seed: seed, learning_rate: learningRate }];
   });
 }

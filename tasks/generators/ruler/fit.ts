@@ -14,6 +14,8 @@ interface Room {
 const FIRST_STEP = 64;
 /** A further step is at most so many times as long: the rate may be another there. */
 const GROWTH = 32;
+/** So many pieces more without a token more are no accident. */
+const CUT_PIECES = 1024;
 /** Steps after which the search halves instead of interpolating. */
 const INTERPOLATIONS = 12;
 
@@ -22,14 +24,16 @@ const INTERPOLATIONS = 12;
  * whole, so that there are few: the rate of the last two extrapolates, then the two counts around the
  * room interpolate. Nothing but the arguments enters, so that the same draws give the same prompt.
  *
- * @returns What `make` gives for them, and whether there were no more pieces.
+ * @returns What `make` gives for them; whether there were no more pieces; and whether it is cut: more
+ * pieces give no more tokens.
  */
 export function fit<Made extends { readonly tokens: ArrayLike<number> }>(
   make: (pieces: number) => Made,
   { room, slack, fewest, most = Infinity }: Room,
-): Made & { exhausted: boolean } {
+): Made & { exhausted: boolean; cut: boolean } {
   let low = fewest;
   let best = make(low);
+  const fewestTokens = best.tokens.length;
   let rate = 0; // tokens a piece, of the last step that fitted
   let high = most + 1; // fits no more, or is not there
   let tokensAtHigh = Infinity;
@@ -48,10 +52,12 @@ export function fit<Made extends { readonly tokens: ArrayLike<number> }>(
     const made = make(next);
     if (made.tokens.length > room) {
       [high, tokensAtHigh] = [next, made.tokens.length];
+    } else if (next - fewest >= CUT_PIECES && made.tokens.length <= fewestTokens) {
+      return { ...best, exhausted: false, cut: true };
     } else {
       rate = (made.tokens.length - best.tokens.length) / (next - low);
       [low, best] = [next, made];
     }
   }
-  return { ...best, exhausted: low === most };
+  return { ...best, exhausted: low === most, cut: false };
 }

@@ -150,13 +150,18 @@ export function questionTask(kind: QuestionKind, wording: Wording): QuestionTask
         }
         question = kind.draw(random, at, attempt);
       }
-      const { tokens, prompt, exhausted } = fit(
+      const { tokens, prompt, exhausted, cut } = fit(
         (pieces) => {
           const prompt = question.prompt(pieces);
           return { prompt, tokens: encode(question, prompt) };
         },
         { room, slack: Math.floor(length * LEFT_OVER), ...question },
       );
+      if (cut) {
+        throw new RangeError(
+          `Cannot ask ${name} in ${length} tokens as its prompt takes ${tokens.length} however long the text is: the template ${template.name} or the tokenizer cuts it`,
+        );
+      }
       if (exhausted && tokens.length + budget < LEAST_USED * length) {
         throw new RangeError(
           `Cannot ask ${name} in ${length} tokens as there are only ${question.most} ${kind.piece}, which take ${tokens.length}`,

@@ -1,0 +1,79 @@
+import { join } from "@std/path";
+import { digestSamples, type SampleDigest } from "../report/samples.ts";
+import type { Run } from "../report/runs.ts";
+import type { Row } from "../sweep/rows.ts";
+import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
+import { RESULTS } from "../sweep/run.ts";
+import { readSamples, SAMPLES } from "../sweep/sample_log.ts";
+import type { SampleRecord } from "../sweep/samples.ts";
+import { trainedModels, type Training, TUNING_SEED } from "../sweep/trainings.ts";
+import { chosenModels } from "../sweep/variants.ts";
+
+/** A sweep's results as a report is made of them. */
+export interface FolderResults {
+  /** The name of the run. */
+  readonly name: string;
+  /** What is compared. */
+  readonly rows: readonly Row[];
+  /** The rows of all cells, by which learning rates are chosen. @default `rows` */
+  readonly all?: readonly Row[];
+  /** What the sweep trained. */
+  readonly trainings?: readonly Training[];
+}
+
+/**
+ * A run of a report, with what its folder tells besides its rows: how it was made, and its samples.
+ *
+ * @param options.journals The folder's, where they were read. @default they are read
+ * @param options.samples Whether the samples are read. @default true
+ */
+export async function runOf(
+  folder: string,
+  { name, rows, all = rows, trainings = [] }: FolderResults,
+  { journals, samples = true }: {
+    readonly journals?: readonly FoundJournal[];
+    readonly samples?: boolean;
+  } = {},
+): Promise<Run> {
+  const found = journals ?? await journalsIn(folder);
+  const headers = found.map(({ header }) => header);
+  const different = (values: readonly (string | undefined)[]): string[] =>
+    [...new Set(values)].filter((value) => value !== undefined);
+  const digests = samples
+    ? await samplesOf([folder, ...found.map(({ folder }) => folder)], all, trainings)
+    : [];
+  return {
+    name,
+    rows,
+    csv: join(folder, RESULTS),
+    commands: different(headers.map(({ command }) => command)),
+    machines: different(headers.map(({ machine }) => machine)),
+    ...(digests.length === 0 ? {} : { samples: digests }),
+  };
+}
+
+/** What became of the samples in folders; a sweep that trained its models is told by its variants. */
+async function samplesOf(
+  folders: readonly string[],
+  rows: readonly Row[],
+  trainings: readonly Training[],
+): Promise<SampleDigest[]> {
+  const chosen = chosenModels(trainings, rows);
+  const trained = new Set(trainedModels(trainings).map(({ name }) => name));
+  const nameOf = (model: string): string | undefined =>
+    trained.has(model) ? chosen.get(model)?.variant : model;
+  return await digestSamples(samplesIn([...new Set(folders)]), nameOf);
+}
+
+/** The samples in folders, those that several have once: a merged folder's shards hold the same. */
+export async function* samplesIn(folders: readonly string[]): AsyncGenerator<SampleRecord> {
+  const seen = new Set<string>();
+  for (const folder of folders) {
+    for await (const record of readSamples(join(folder, SAMPLES))) {
+      const key = JSON.stringify([record.cell, record.index]);
+      if (seen.has(key) || record.cell.seed === TUNING_SEED) continue;
+      seen.add(key);
+      yield record;
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import type { Row } from "../sweep/rows.ts";
+import { escape, listOf, table } from "./html.ts";
+import type { Results } from "./runs.ts";
+import { digestKey, type SampleDigest } from "./samples.ts";
+import { tokens } from "./theme.ts";
+
+/** A model that answers nothing rightly, in a task and at a length. */
+export interface Zero {
+  /** The model's label. */
+  readonly model: string;
+  /** The task's name. */
+  readonly task: string;
+  /** Tokens in a sample. */
+  readonly length: number;
+  /** How much was to be remembered, in tasks that have a load. */
+  readonly load?: number;
+  /** Why, as far as the results tell; each a sentence's part. */
+  readonly why: readonly string[];
+}
+
+/**
+ * Where the accuracy is 0 over all seeds and depths, and why: from the samples where they were logged,
+ * otherwise from what the CSV says. A model that computes NaN has no accuracy: its cells have failed.
+ */
+export function zerosOf({ rows, models, samples }: Results): Zero[] {
+  const nameOf = new Map(models.map(({ model, name, run }) => [model, { name, run }]));
+  const key = ({ model, task, length, load }: Row): string =>
+    JSON.stringify([model, task, length, load ?? null]);
+  const zeros: Zero[] = [];
+  for (const group of Map.groupBy(rows, key).values()) {
+    const main = group.filter(({ metric }) => metric === "accuracy");
+    if (main.length === 0 || main.some(({ value }) => value > 0)) continue;
+    const [{ model, task, template, length, load }] = main;
+    const { name, run } = nameOf.get(model)!;
+    const digest = samples.get(run)?.get(
+      digestKey({ model: name, task, template, length, load }),
+    );
+    zeros.push({
+      ...{ model, task, length },
+      ...(load === undefined ? {} : { load }),
+      why: reasonsOf(group, digest),
+    });
+  }
+  return zeros;
+}
+
+function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): string[] {
+  const main = rows.filter(({ metric }) => metric === "accuracy");
+  const [{ length, train_length, template }] = main;
+  const all = main.reduce((sum, { samples }) => sum + samples, 0);
+  const faults = digest?.faults;
+  const isEmpty = faults?.empty ??
+    main.reduce((sum, { replies_empty = 0 }) => sum + replies_empty, 0);
+  const of = (count: number, samples = digest?.samples ?? all): string =>
+    count === samples ? `all ${samples}` : `${count} of ${samples}`;
+  const chat = template === "base" ? ": is it a chat model? Try --template chat" : "";
+  const reasons: string[] = [];
+  const say = (count: number | undefined, text: (count: number) => string): void => {
+    if (count !== undefined && count > 0) reasons.push(text(count));
+  };
+  say(
+    faults?.cut,
+    (count) =>
+      `${of(count)} prompts do not hold their answer: the template or the tokenizer cuts them`,
+  );
+  say(isEmpty, (count) => `${of(count)} replies are empty${chat}`);
+  say(
+    faults?.short,
+    (count) =>
+      `${of(count)} replies ended too early for an answer, after ${
+        digest!.longestShort
+      } tokens at most${chat}`,
+  );
+  say(
+    faults?.thought,
+    (count) =>
+      `${of(count)} replies begin with thoughts, which use up their ${digest!.budget} tokens`,
+  );
+  say(
+    faults?.marked,
+    (count) => `${of(count)} replies hold the marks of another template than ${template ?? "base"}`,
+  );
+  say(
+    faults?.unreached,
+    (count) => `${of(count)} answers stand farther back than the model’s attention reaches`,
+  );
+  if (faults === undefined) {
+    const law = rows.find(({ metric }) => metric === "stacked_law") ??
+      rows.find(({ metric }) => metric === "window_law");
+    const chance = rows.find(({ metric }) => metric === "chance")?.value ?? 0;
+    if (law !== undefined && law.value <= chance) {
+      reasons.push("the answers stand farther back than the model’s attention reaches");
+    }
+  }
+  if (train_length !== undefined && length > train_length) {
+    const times = Number((length / train_length).toPrecision(2));
+    reasons.push(
+      `it was trained at ${tokens(train_length)} tokens: this is ${times} times as long`,
+    );
+  }
+  if (reasons.length > 0) return reasons;
+  return [
+    digest === undefined
+      ? "nothing tells: --log-samples shows the replies"
+      : "the replies are as long as they may be, and wrong",
+  ];
+}
+
+/** Where the accuracy is 0, those alike but for the length in one line. */
+export function zeroTable(zeros: readonly Zero[]): string {
+  const groups = Map.groupBy(
+    zeros,
+    ({ model, task, load, why }) =>
+      JSON.stringify([model, task, load, why.map((reason) => reason.replace(/[\d.,]+/g, "#"))]),
+  );
+  return table([...groups.values()], [
+    { head: "model", cell: ([{ model }]) => escape(model), text: "short" },
+    {
+      head: "task",
+      cell: ([{ task, load }]) => escape(load === undefined ? task : `${task}, load ${load}`),
+      text: "short",
+    },
+    { head: "lengths", cell: (group) => group.map(({ length }) => tokens(length)).join(", ") },
+    {
+      head: "why",
+      cell: (group) =>
+        escape(group.at(-1)!.why.join("; ")) + (group.length > 1 ? " (the last)" : ""),
+      text: "long",
+    },
+  ]);
+}
+
+/** More than so many are counted. */
+const TOLD = 6;
+
+/** Where the accuracy is 0, as lines of text. */
+export function zeroLines(zeros: readonly Zero[]): string[] {
+  if (zeros.length === 0) return [];
+  const told = zeros.slice(0, TOLD).map(({ model, task, length, why }) =>
+    `  ${model}, ${task}, ${length} tokens: ${listOf(why)}`
+  );
+  return [
+    "accuracy 0:",
+    ...told,
+    ...(zeros.length > TOLD ? [`  and ${zeros.length - TOLD} more: see the report`] : []),
+  ];
+}
