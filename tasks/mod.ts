@@ -93,6 +93,9 @@ export {
 export { SWEEPS } from "./experiments/mod.ts";
 export type { RecallChoice } from "./report/recall.ts";
 export type { Run } from "./report/runs.ts";
+export type { SampleDigest, SampleFault } from "./report/samples.ts";
+export { readSamples } from "./sweep/sample_log.ts";
+export type { SampleRecord } from "./sweep/samples.ts";
 export {
   PICTURE_FILES,
   type PictureFile,

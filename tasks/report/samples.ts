@@ -28,29 +28,28 @@ export interface SampleDigest {
   readonly budget: number;
 }
 
-/** What can be wrong with a sample, seen from it alone. */
-export type SampleFault = keyof typeof FAULTS;
+/**
+ * What can be wrong with a sample, seen from it alone: an answer that is due stands nowhere in the
+ * prompt (`cut`); the reply is `empty`; it ended by itself before the shortest answer could stand in it
+ * (`short`); it holds a template's marks (`marked`); it begins with thoughts, which take its tokens
+ * (`thought`); all that an answer rests on stands farther back than attention reaches (`unreached`).
+ */
+export type SampleFault = "cut" | "empty" | "short" | "marked" | "thought" | "unreached";
 
 /** What chat templates put around turns, and models that think before they answer. */
 const MARKS = /<\|[\w ]+\|>|\[\/?INST\]|<\/?(?:start|end)_of_turn>|<\/?s>|<\/?(?:user|assistant)>/i;
 const THOUGHT = /^\s*<think(?:ing)?>/i;
 
-const FAULTS = {
-  /** An answer that is due stands nowhere in the prompt, as something cut it out. */
+const FAULTS: Readonly<Record<SampleFault, (record: SampleRecord) => boolean>> = {
   cut: ({ missing = 0 }) => missing > 0,
-  /** The reply is empty but for white space. */
   empty: ({ reply_budget, pred }) => reply_budget !== undefined && pred.trim() === "",
-  /** The reply ended by itself before the shortest answer could stand in it. */
   short: ({ reply_budget = 0, reply_tokens = Infinity, pred, outputs }) =>
     pred.trim() !== "" && reply_tokens < reply_budget &&
     pred.trim().length < Math.min(...outputs.map(({ length }) => length)),
-  /** The reply holds a template's marks. */
   marked: ({ reply_budget, pred }) => reply_budget !== undefined && MARKS.test(pred),
-  /** The reply begins with thoughts, which take its tokens. */
   thought: ({ reply_budget, pred }) => reply_budget !== undefined && THOUGHT.test(pred),
-  /** All that an answer rests on stands farther back than the model's attention reaches. */
   unreached: ({ reached = 1 }) => reached === 0,
-} satisfies Record<string, (record: SampleRecord) => boolean>;
+};
 
 /** How many samples are the best few. */
 const FEW = 3;
