@@ -18,3 +18,4 @@ export * from "./optimizer/mod.ts";
 export * from "./position/mod.ts";
 export * from "./sampling/mod.ts";
 export * from "./scan/mod.ts";
+export * from "./storage/mod.ts";

@@ -4,6 +4,7 @@ import folded from "./folded.wgsl" with { type: "text" };
 import hyperbolic_tangent from "./hyperbolic_tangent.wgsl" with { type: "text" };
 import lanes from "./lanes.wgsl" with { type: "text" };
 import numbers from "./numbers.wgsl" with { type: "text" };
+import quantized from "./quantized.wgsl" with { type: "text" };
 import resize_rows from "./resize_rows.wgsl" with { type: "text" };
 import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
@@ -14,6 +15,7 @@ export const COMMON = shaders("common", {
   hyperbolic_tangent,
   lanes,
   numbers,
+  quantized,
   resize_rows,
   sum_axis,
 });

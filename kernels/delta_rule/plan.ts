@@ -186,7 +186,7 @@ function limitsOf(
   workspaceBytes: number,
 ): Limits {
   const { heads, keyDim, blocks, keyQuads, valueQuads, planes } = extents;
-  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+  const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
   const bytes = BYTES_PER_BLOCK * heads * Math.max(
     planes.panels * blocks * keyQuads,
     planes.pairs * blocks ** 2,
@@ -200,7 +200,7 @@ function limitsOf(
   return {
     sequences: maxComputeWorkgroupsPerDimension,
     slots: Math.min(
-      Math.floor(Math.min(workspaceBytes, maxStorageBufferBindingSize) / bytes),
+      Math.floor(Math.min(workspaceBytes, gpu.bindingLimit) / bytes),
       maxComputeWorkgroupsPerDimension,
     ),
     chunks: Math.floor((LOOP_ITERATIONS - keyQuads - keyDim - 8) / loops),

@@ -1,4 +1,6 @@
+import { type Matrix, quantizedBits, QuantizedMatrix } from "../common/quantized_matrix.ts";
 import {
+  type AnyTensor,
   checkOption,
   checkOptions,
   checkRank,
@@ -30,8 +32,11 @@ function bucketCount(gpu: Gpu, vocabulary: number): number {
 export interface EmbeddingInputs {
   /** `[...]`, u32. */
   readonly tokens: Tensor<"u32">;
-  /** `[vocabulary, width]`, f32 or f16. */
-  readonly weight: Tensor;
+  /**
+   * `[vocabulary, width]`, f32, f16 or quantized; or a list: its rows in several tensors, in their order,
+   * where they are more than one binding may have.
+   */
+  readonly weight: Matrix | readonly Matrix[];
 }
 
 /** What {@linkcode embedding} returns. */
@@ -47,20 +52,46 @@ export interface EmbeddingOutputs extends Disposable {
  */
 export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): EmbeddingOutputs {
   checkTensor("embedding", "tokens", tokens, tokens.shape, "u32");
-  checkRank("embedding", "weight", weight, ["vocabulary", "width"]);
-  checkTensor("embedding", "weight", weight, weight.shape, FLOATS);
-  const [vocabulary, width] = weight.shape;
+  const blocks = weight instanceof Array ? weight : [weight];
+  const width = blocks[0]?.shape?.[1] ?? 0;
+  blocks.forEach((block, i) =>
+    checkWeight(block === weight ? "weight" : `weight[${i}]`, block, width)
+  );
+  const vocabulary = blocks.reduce((sum, { shape: [rows] }) => sum + rows, 0);
   const output = gpu.empty([...tokens.shape, width]);
   const elements = width % 4 === 0 ? 4 : 1;
-  const { f32: Element, [weight.dtype as "f32" | "f16"]: Stored } = ELEMENT[elements];
-  gpu.dispatch(EMBEDDING_LOOKUP, {
-    constants: { Element, Stored },
-    uniform: { count: tokens.size, vocabulary, width: width / elements },
-    read: { tokens, weight },
-    write: { output },
-    workgroups: Math.ceil(output.size / elements / 64),
-  });
+  let first = 0;
+  for (const block of blocks) {
+    const { f32: Element, [block.dtype === "f16" ? "f16" : "f32"]: Stored } = ELEMENT[elements];
+    const [rows] = block.shape;
+    if (rows === 0 && first + rows < vocabulary) continue;
+    gpu.dispatch(EMBEDDING_LOOKUP, {
+      constants: { FOURS: elements === 4, Element, Stored, BITS: quantizedBits(block) },
+      uniform: { count: tokens.size, vocabulary, width: width / elements, first, rows },
+      read: { tokens, ...storedWeight(block) },
+      write: { output },
+      workgroups: Math.ceil(output.size / elements / 64),
+    });
+    first += rows;
+  }
   return results({ output });
+}
+
+function checkWeight(name: string, weight: Matrix, width: number): void {
+  if (weight instanceof QuantizedMatrix) {
+    if (weight.shape[1] === width) return;
+    throw new RangeError(
+      `Cannot run embedding() as ${name} must have ${width} columns: current shape is [${weight.shape}]`,
+    );
+  }
+  checkRank("embedding", name, weight, ["vocabulary", "width"]);
+  checkTensor("embedding", name, weight, [weight.shape[0], width], FLOATS);
+}
+
+function storedWeight(weight: Matrix): { weight: AnyTensor; scales?: AnyTensor } {
+  return weight instanceof QuantizedMatrix
+    ? { weight: weight.values, scales: weight.scales }
+    : { weight };
 }
 
 /** What {@linkcode embeddingBackward} takes. */
@@ -73,8 +104,10 @@ export interface EmbeddingBackwardInputs {
 
 /** Options of {@linkcode embeddingBackward}. */
 export interface EmbeddingBackwardOptions {
-  /** The rows that `weight` has. */
+  /** The rows that `weight` has; or of several blocks of rows one. */
   readonly vocabulary: number;
+  /** The token that the first of these rows is of. @default 0 */
+  readonly firstToken?: number;
 }
 
 /** What {@linkcode embeddingBackward} returns. */
@@ -85,7 +118,7 @@ export interface EmbeddingGradients extends Disposable {
 
 /**
  * The gradient of {@linkcode embedding}: each row of `weight` gets the sum of the gradients of the
- * tokens that name it, added in their order. A token past the vocabulary is passed over.
+ * tokens that name it, added in their order. A token that none of the rows is of is passed over.
  *
  * @throws {RangeError} where a shape or a data type does not fit.
  */
@@ -94,8 +127,8 @@ export function embeddingBackward(
   { tokens, outputGradient }: EmbeddingBackwardInputs,
   options: EmbeddingBackwardOptions,
 ): EmbeddingGradients {
-  const { vocabulary } = options;
-  checkOptions("embeddingBackward", options, { vocabulary: integer(0) });
+  const { vocabulary, firstToken = 0 } = options;
+  checkOptions("embeddingBackward", options, { vocabulary: integer(0), firstToken: integer(0) });
   checkOption("embeddingBackward", "vocabulary", vocabulary, integer(0));
   const width = outputGradient.shape.at(-1) ?? 1;
   checkTensor("embeddingBackward", "tokens", tokens, tokens.shape, "u32");
@@ -109,7 +142,7 @@ export function embeddingBackward(
     const last = Math.min(first + LOOP_ITERATIONS, tokens.size);
     gpu.dispatch(EMBEDDING_BACKWARD, {
       constants: { Element: ELEMENT[elements].f32, LANES: lanes },
-      uniform: { vocabulary, width: columns, buckets, first, last },
+      uniform: { firstToken, vocabulary, width: columns, buckets, first, last },
       read: { tokens, outputGradient },
       write: { weightGradient },
       workgroups: [buckets, Math.ceil(columns / lanes)],

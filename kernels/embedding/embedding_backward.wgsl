@@ -1,5 +1,5 @@
-// weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = v, added into zeros.
-// A workgroup owns the tokens v with v % buckets = its bucket, so every row has one writer, which
+// weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = first token + v, added into
+// zeros. A workgroup owns the rows v with v % buckets = its bucket, so every row has one writer, which
 // adds in the order of i: no atomics, and the same result each time.
 // Dispatch: x = buckets, y = ceil(width / LANES); one invocation a column.
 // Counted in Elements.
@@ -10,7 +10,8 @@ alias Element = f32; // or vec4f, where a row is whole vec4s
 override LANES: u32 = 64u;
 
 struct Shape {
-  vocabulary: u32,
+  first_token: u32, // of the rows
+  vocabulary: u32, // rows
   width: u32,
   buckets: u32,
   first: u32, // of the tokens of this dispatch
@@ -32,9 +33,9 @@ fn embedding_backward(
     return;
   }
   for (var i = shape.first; i < shape.last; i++) {
-    let token = tokens[i];
-    if (token % shape.buckets == workgroup.x && token < shape.vocabulary) {
-      weight_gradient[token * shape.width + column] += output_gradient[i * shape.width + column];
+    let row = tokens[i] - shape.first_token; // past the rows where the token is before the first
+    if (row % shape.buckets == workgroup.x && row < shape.vocabulary) {
+      weight_gradient[row * shape.width + column] += output_gradient[i * shape.width + column];
     }
   }
 }

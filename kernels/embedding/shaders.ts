@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import embedding from "./embedding.wgsl" with { type: "text" };
 import embedding_backward from "./embedding_backward.wgsl" with { type: "text" };
@@ -6,4 +7,4 @@ import embedding_backward from "./embedding_backward.wgsl" with { type: "text" }
 export const EMBEDDING = shaders("embedding", {
   embedding,
   embedding_backward,
-});
+}, COMMON);

@@ -98,14 +98,20 @@ export class Bindings {
   /**
    * Nothing is made yet.
    *
-   * @param flush Submits what is queued, before buffers are freed.
+   * @param options.limit The most bytes in one binding.
+   * @param options.flush Submits what is queued, before buffers are freed.
    */
-  constructor(device: GPUDevice, pool: BufferPool, faults: Faults, flush: () => void) {
+  constructor(
+    device: GPUDevice,
+    pool: BufferPool,
+    faults: Faults,
+    { limit, flush }: { readonly limit: number; readonly flush: () => void },
+  ) {
     this.#device = device;
     this.#pool = pool;
     this.#faults = faults;
     this.#flush = flush;
-    this.#bindingLimit = device.limits.maxStorageBufferBindingSize;
+    this.#bindingLimit = limit;
   }
 
   /**

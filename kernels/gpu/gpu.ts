@@ -45,6 +45,8 @@ export class Gpu implements AsyncDisposable {
   readonly device: GPUDevice;
   /** The adapter, as results name it. */
   readonly adapter: Adapter;
+  /** The most bytes of a tensor that a kernel may have before it. */
+  readonly bindingLimit: number;
   readonly #poison: boolean;
   readonly #ownsDevice: boolean;
   readonly #memoryLimit: number | undefined;
@@ -60,13 +62,16 @@ export class Gpu implements AsyncDisposable {
   constructor(
     device: GPUDevice,
     adapter: Adapter,
-    options: { poison: boolean; owns: boolean; memory?: number },
+    options: { poison: boolean; owns: boolean; memory?: number; binding?: number },
   ) {
     this.device = device;
     this.adapter = adapter;
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;
     this.#memoryLimit = options.memory;
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+    const { binding = Infinity } = options;
+    this.bindingLimit = Math.min(maxBufferSize, maxStorageBufferBindingSize, binding);
     this.#workgroupLimit = device.limits.maxComputeWorkgroupsPerDimension;
     this.#queue = new Queue(device);
     const faults = this.#faults = new Faults(device);
@@ -75,7 +80,10 @@ export class Gpu implements AsyncDisposable {
         if (error) faults.fail(error);
       }));
     });
-    this.#bindings = new Bindings(device, this.#pool, faults, () => this.flush());
+    this.#bindings = new Bindings(device, this.#pool, faults, {
+      limit: this.bindingLimit,
+      flush: () => this.flush(),
+    });
   }
 
   /** Whether shaders may store and compute with 16-bit floats. */
@@ -117,8 +125,7 @@ export class Gpu implements AsyncDisposable {
    * @throws {RangeError} with the bytes needed and the limit.
    */
   checkBinding(bytes: number, what: string, takes: string): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const { bindingLimit: limit } = this;
     if (bytes > limit) {
       throw new RangeError(
         `Cannot ${what} as ${takes} ${bytes} bytes: ${this.adapter.name} allows ${limit} in one binding (maxStorageBufferBindingSize)`,

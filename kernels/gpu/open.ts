@@ -12,6 +12,12 @@ export interface GpuOptions {
    * in its memory (a software adapter), and no limit else, as WebGPU does not tell a GPU's memory.
    */
   memory?: number;
+  /**
+   * Bytes of a tensor that a kernel may have before it, at most; weights that take more are cut.
+   *
+   * @default what the adapter allows
+   */
+  binding?: number;
   /** Fill every output with NaN before its kernel runs, so that a missing write shows. For tests. */
   poison?: boolean;
 }
@@ -30,13 +36,13 @@ export interface GpuOptions {
  * @throws {Error} where there is no adapter, saying how to get one.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { device, powerPreference = "high-performance", poison = false } = options;
+  const { device, powerPreference = "high-performance", poison = false, binding } = options;
   const owns = device === undefined;
   const opened = device
     ? { device, adapter: describeAdapter(device.adapterInfo) }
     : await requestDevice({ powerPreference });
   const { memory = opened.adapter.software ? freeMemory() : undefined } = options;
-  return new Gpu(opened.device, opened.adapter, { poison, owns, memory });
+  return new Gpu(opened.device, opened.adapter, { poison, owns, memory, binding });
 }
 
 /** What the machine has free, where the program may ask for it (--allow-sys). */

@@ -113,7 +113,7 @@ function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBy
   if (gpu.adapter.software) {
     return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
   }
-  const bytes = Math.min(2 ** 28, gpu.device.limits.maxStorageBufferBindingSize);
+  const bytes = Math.min(2 ** 28, gpu.bindingLimit);
   return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
 }
 

@@ -1,4 +1,6 @@
+import { type Matrix, quantizedBits, QuantizedMatrix } from "../common/quantized_matrix.ts";
 import {
+  type AnyTensor,
   anything,
   checkOptions,
   checkTensor,
@@ -9,7 +11,7 @@ import {
   type Gpu,
   oneOf,
   results,
-  type Tensor,
+  Tensor,
 } from "../gpu/mod.ts";
 import { MATMUL as SHADERS } from "./shaders.ts";
 import {
@@ -33,8 +35,12 @@ const REGISTER_WORKGROUP = 8;
 export interface MatmulInputs {
   /** `[..., M, K]`, or `[..., K, M]` with `transposeA`; f32 or f16. */
   readonly a: Tensor;
-  /** `[K, N]`, or `[N, K]` with `transposeB`: one for all batches; or with the leading axes of `a`; f32 or f16. */
-  readonly b: Tensor;
+  /**
+   * `[K, N]`, or `[N, K]` with `transposeB`: one for all batches; or with the leading axes of `a`; f32 or
+   * f16. With `transposeB` also a quantized matrix, or a list: its rows in several tensors, in their
+   * order, where they are more than one binding may have.
+   */
+  readonly b: Matrix | readonly Matrix[];
   /** Added to every row of the product: `[N]`; f32 or f16. */
   readonly bias?: Tensor;
 }
@@ -69,7 +75,7 @@ export interface MatmulOutputs extends Disposable {
 
 interface Product extends MatmulShape {
   readonly a: Tensor;
-  readonly b: Tensor;
+  readonly b: Matrix;
   readonly bias: Tensor | undefined;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
@@ -78,6 +84,9 @@ interface Product extends MatmulShape {
   /** Elements from one matrix of `b` to the next; 0 where all batches share it. */
   readonly bStride: number;
   readonly accumulate: boolean;
+  /** Columns of the output, of which the product's are those from `cFirst` on. */
+  readonly cWidth: number;
+  readonly cFirst: number;
 }
 
 /**
@@ -105,14 +114,20 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   const { a, b, bias } = inputs;
   const { transposeA = false, transposeB = false, accumulateInto } = options;
   checkMatrices("a", a, transposeA ? "K, M" : "M, K");
-  checkMatrices("b", b, transposeB ? "N, K" : "K, N");
   const axes = a.shape.slice(0, -2);
   const [rows, reduction] = lastTwo(a, transposeA);
-  const [columns] = lastTwo(b, !transposeB);
-  const matrix = transposeB ? [columns, reduction] : [reduction, columns];
-  const shared = b.shape.length === 2;
   checkTensor("matmul", "a", a, a.shape, FLOATS);
-  checkTensor("matmul", "b", b, shared ? matrix : [...axes, ...matrix], FLOATS);
+  const blocks = b instanceof Array ? b : [b];
+  blocks.forEach((block, i) =>
+    checkB(b === block ? "b" : `b[${i}]`, block, {
+      axes,
+      reduction,
+      transposeB,
+      listed: b !== block,
+    })
+  );
+  const columns = blocks.reduce((sum, block) => sum + lastTwo(block, !transposeB)[0], 0);
+  const shared = blocks.every(({ shape }) => shape.length === 2);
   if (bias) checkTensor("matmul", "bias", bias, [columns], FLOATS);
   const shape = [...axes, rows, columns];
   if (accumulateInto) {
@@ -123,26 +138,81 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
 
   const batches = elementCount(axes);
   const folded = shared && !transposeA;
-  let product: Product = {
-    a,
-    b,
-    bias,
-    transposeA,
-    transposeB,
-    batches: folded ? 1 : batches,
-    rows: folded ? batches * rows : rows,
-    columns,
-    reduction,
-    aStride: rows * reduction,
-    bStride: shared ? 0 : reduction * columns,
-    accumulate: accumulateInto !== undefined,
-  };
-  if (product.columns === 1 && product.rows > 1 && !bias) product = transposed(product);
-  const tiling = matmulTiling(gpu.adapter.software, product, options.algorithm);
+  let cFirst = 0;
+  for (const block of blocks) {
+    const [blockColumns] = lastTwo(block, !transposeB);
+    runProduct(
+      gpu,
+      {
+        a,
+        b: block,
+        bias,
+        transposeA,
+        transposeB,
+        batches: folded ? 1 : batches,
+        rows: folded ? batches * rows : rows,
+        columns: blockColumns,
+        reduction,
+        aStride: rows * reduction,
+        bStride: shared ? 0 : reduction * blockColumns,
+        accumulate: accumulateInto !== undefined,
+        cWidth: columns,
+        cFirst,
+      },
+      output,
+      options.algorithm,
+    );
+    cFirst += blockColumns;
+  }
+  return results({ output });
+}
+
+function runProduct(
+  gpu: Gpu,
+  product: Product,
+  output: Tensor,
+  algorithm: MatmulAlgorithm | undefined,
+): void {
+  if (product.columns === 0) return;
+  const { b, rows, bias, cWidth } = product;
+  if (cWidth === 1 && rows > 1 && !bias && !(b instanceof QuantizedMatrix)) {
+    product = transposed({ ...product, b });
+  }
+  const tiling = matmulTiling(gpu.adapter.software, product, algorithm);
   if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
   else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
   else vectorProduct(gpu, product, output);
-  return results({ output });
+}
+
+/** Checks b, or one of its blocks. @throws {RangeError} where it does not fit. */
+function checkB(
+  name: string,
+  b: Matrix,
+  { axes, reduction, transposeB, listed }: {
+    readonly axes: readonly number[];
+    readonly reduction: number;
+    readonly transposeB: boolean;
+    readonly listed: boolean;
+  },
+): void {
+  const isQuantized = b instanceof QuantizedMatrix;
+  if ((isQuantized || listed) && !transposeB) {
+    throw new RangeError(
+      `Cannot run matmul() as ${
+        isQuantized ? "quantized weights" : "a list of weights"
+      } must be [N, K]: set transposeB`,
+    );
+  }
+  if (b instanceof Tensor) checkMatrices(name, b, transposeB ? "N, K" : "K, N");
+  const [columns] = lastTwo(b, !transposeB);
+  const matrix = transposeB ? [columns, reduction] : [reduction, columns];
+  const shape = listed || b.shape.length === 2 ? matrix : [...axes, ...matrix];
+  if (!isQuantized) return checkTensor("matmul", name, b, shape, FLOATS);
+  if (`${b.shape}` !== `${shape}`) {
+    throw new RangeError(
+      `Cannot run matmul() as ${name} must have shape [${shape}]: current shape is [${b.shape}]`,
+    );
+  }
 }
 
 function checkMatrices(name: string, { shape }: Tensor, axes: string): void {
@@ -153,13 +223,13 @@ function checkMatrices(name: string, { shape }: Tensor, axes: string): void {
 }
 
 /** The last two extents of a tensor, in the other order where `swap`. */
-function lastTwo({ shape }: Tensor, swap: boolean): [number, number] {
+function lastTwo({ shape }: Matrix, swap: boolean): [number, number] {
   const [first, second] = shape.slice(-2);
   return swap ? [second, first] : [first, second];
 }
 
 /** Cᵀ = op(B)ᵀ op(A)ᵀ: a column of C is a row of Cᵀ with the same elements in memory. */
-function transposed(product: Product): Product {
+function transposed(product: Product & { readonly b: Tensor }): Product {
   return {
     ...product,
     a: product.b,
@@ -170,11 +240,12 @@ function transposed(product: Product): Product {
     columns: product.rows,
     aStride: product.bStride,
     bStride: product.aStride,
+    cWidth: product.rows,
   };
 }
 
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
-  const { a, b, bias, batches, rows, columns, reduction } = product;
+  const { a, bias, batches, rows, columns, reduction } = product;
   const tiling = vectorTiling(gpu.adapter.software, product);
   gpu.dispatch(MATMUL_VECTOR, {
     constants: {
@@ -185,7 +256,7 @@ function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
       ALIGNED: columns % 4 === 0 && reduction % 4 === 0,
     },
     uniform: { ...shapeFields(product), splits: 1, splitLength: reduction },
-    read: { a, b, bias },
+    read: { a, ...storedB(product.b), bias },
     write: { c: output },
     workgroups: batches * rows * Math.ceil(columns / (4 * tiling.GROUPS)),
   });
@@ -208,10 +279,11 @@ function workgroupProduct(
     },
     uniform: {
       ...shapeFields(product),
+      ...(partial && whole(columns)),
       splits: tiling.splits,
       splitLength: tiling.splitLength,
     },
-    read: { a: product.a, b: product.b, bias: direct ? product.bias : undefined },
+    read: { a: product.a, ...storedB(product.b), bias: direct ? product.bias : undefined },
     write: { c: partial ?? output },
     workgroups: tileWorkgroups(tiling, product, 1),
   });
@@ -224,7 +296,7 @@ function registerProduct(
   tiling: MatmulTiling,
   output: Tensor,
 ): void {
-  const { batches, rows, columns, reduction, transposeA, transposeB } = product;
+  const { batches, rows, columns, reduction, transposeA, transposeB, cWidth, cFirst } = product;
   const paddedReduction = roundUp4(reduction);
   const paddedColumns = roundUp4(columns);
   const paddedRows = transposeA ? roundUp4(rows) : rows;
@@ -235,14 +307,15 @@ function registerProduct(
     transposeA ? [reduction, rows] : [rows, reduction],
     transposeA ? [paddedReduction, paddedRows] : [rows, paddedReduction],
   );
-  using b = padded(
+  using b = product.b instanceof QuantizedMatrix ? undefined : padded(
     gpu,
     product.b,
     product.bStride === 0 ? 1 : batches,
     transposeB ? [columns, reduction] : [reduction, columns],
     transposeB ? [paddedColumns, paddedReduction] : [paddedReduction, paddedColumns],
   );
-  const direct = tiling.splits === 1 && paddedColumns === columns && paddedRows === rows;
+  const isAligned = paddedColumns === columns && cWidth % 4 === 0 && cFirst % 4 === 0;
+  const direct = tiling.splits === 1 && isAligned && paddedRows === rows;
   using partial = direct ? undefined : gpu.empty([
     tiling.splits,
     batches,
@@ -263,10 +336,12 @@ function registerProduct(
       reduction: paddedReduction,
       aStride: product.aStride === 0 ? 0 : paddedRows * paddedReduction,
       bStride: product.bStride === 0 ? 0 : paddedReduction * paddedColumns,
+      bWidth: reduction,
+      ...(partial ? whole(paddedColumns) : { cWidth, cFirst }),
       splits: tiling.splits,
       splitLength: tiling.splitLength,
     },
-    read: { a, b, bias: direct ? product.bias : undefined },
+    read: { a, ...(b ? { b } : storedB(product.b)), bias: direct ? product.bias : undefined },
     write: { c: partial ?? output },
     workgroups: tileWorkgroups(tiling, product, REGISTER_WORKGROUP),
   });
@@ -296,14 +371,14 @@ function padded(
 /** Second pass of a product whose K is split, or whose extents were padded. */
 function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor): void {
   const [splits, , partialRows, partialColumns] = partial.shape;
-  const { batches, rows, columns } = product;
+  const { batches, rows, columns, cWidth, cFirst } = product;
   const { ElementBias, ElementC } = elements(product, output);
   gpu.dispatch(MATMUL_SUM, {
     constants: { ElementBias, ElementC, ACCUMULATE: product.accumulate },
-    uniform: { splits, batches, rows, columns, partialRows, partialColumns },
+    uniform: { splits, batches, rows, columns, partialRows, partialColumns, cWidth, cFirst },
     read: { partial, bias: product.bias },
     write: { c: output },
-    workgroups: Math.ceil(output.size / 64),
+    workgroups: Math.ceil(batches * rows * columns / 64),
   });
 }
 
@@ -311,10 +386,11 @@ function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor)
 function elements(
   { a, b, bias }: Product,
   written: Tensor,
-): Record<"ElementA" | "ElementB" | "ElementBias" | "ElementC", DataType> {
+): Record<"ElementA" | "ElementB" | "ElementBias" | "ElementC", DataType> & { BITS: number } {
   return {
     ElementA: a.dtype,
-    ElementB: b.dtype,
+    ElementB: b instanceof QuantizedMatrix ? "f32" : b.dtype,
+    BITS: quantizedBits(b),
     ElementBias: bias?.dtype ?? "f32",
     ElementC: written.dtype,
   };
@@ -325,8 +401,17 @@ function flags({ transposeA, transposeB }: Product): Record<string, boolean> {
 }
 
 function shapeFields(product: Product): Record<string, number> {
-  const { batches, rows, columns, reduction, aStride, bStride } = product;
-  return { batches, rows, columns, reduction, aStride, bStride };
+  const { batches, rows, columns, reduction, aStride, bStride, cWidth, cFirst } = product;
+  return { batches, rows, columns, reduction, aStride, bStride, bWidth: reduction, cWidth, cFirst };
+}
+
+/** Where a product goes that is the whole of what it is written to. */
+function whole(columns: number): { cWidth: number; cFirst: number } {
+  return { cWidth: columns, cFirst: 0 };
+}
+
+function storedB(b: Matrix): { b: AnyTensor; scales?: AnyTensor } {
+  return b instanceof QuantizedMatrix ? { b: b.values, scales: b.scales } : { b };
 }
 
 function roundUp4(extent: number): number {

@@ -3,7 +3,8 @@
 // An invocation holds 16 × 16 of C in registers, as blocks of 4 × 4, and reads A and B straight from
 // storage: at each 4 steps of K four blocks of A and four of B, of which each serves four blocks of C.
 // Dispatch: one invocation a tile of C and a split of K, column tiles fastest.
-// K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it.
+// K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. So are the place and
+// the width of C.
 
 import package::matmul::product::{
   ACCUMULATE,
@@ -15,14 +16,17 @@ import package::matmul::product::{
   TRANSPOSE_A,
   TRANSPOSE_B,
 };
+@if(HAS_SCALES)
+import package::matmul::quantized_b::quantized_b;
 
 override WORKGROUP_SIZE: u32 = 8u;
 
 @group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
+@if(!HAS_SCALES)
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)
-@group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, N]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [c_width]
+@group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, c_width]
 
 const BLOCKS = 4u; // in a tile's rows and columns
 const TILE_ROWS = 4u * BLOCKS;
@@ -53,6 +57,7 @@ fn block_a(start: u32, row: u32, k: u32) -> mat4x4f {
 }
 
 // Four rows of B as it is stored.
+@if(!HAS_SCALES)
 fn stored_b(i: u32, width: u32) -> mat4x4f {
   return mat4x4f(
     vec4f(b[i]),
@@ -63,6 +68,17 @@ fn stored_b(i: u32, width: u32) -> mat4x4f {
 }
 
 // Four steps of K of op(B) at four columns, the steps as the matrix's columns.
+@if(HAS_SCALES) // and B is transposed
+fn block_b(_start: u32, k: u32, column: u32) -> mat4x4f {
+  // Past the last column there are columns of a padded C, which are not stored.
+  return transpose(mat4x4f(
+    quantized_b(k, column),
+    quantized_b(k, column + 1u),
+    quantized_b(k, column + 2u),
+    quantized_b(k, column + 3u),
+  ));
+}
+@else
 fn block_b(start: u32, k: u32, column: u32) -> mat4x4f {
   if (TRANSPOSE_B) {
     let width = shape.reduction / 4u;
@@ -96,10 +112,10 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   if (row >= shape.rows || column >= shape.columns) {
     return;
   }
-  let i = start + (row * shape.columns + column) / 4u;
+  let i = start + (row * shape.c_width + column) / 4u;
   var total = value;
   @if(HAS_BIAS)
-  total += vec4f(bias[column / 4u]);
+  total += vec4f(bias[(shape.c_first + column) / 4u]);
   if (ACCUMULATE) {
     total += vec4f(c[i]);
   }
@@ -151,7 +167,7 @@ fn matmul_register(
     }
   }
 
-  let c_start = matrix * (shape.rows * shape.columns / 4u);
+  let c_start = (matrix * shape.rows * shape.c_width + shape.c_first) / 4u;
   @unroll
   for (var i = 0u; i < BLOCKS; i++) {
     @unroll

@@ -1,6 +1,6 @@
 // Sums the products of the splits of K, in their order: C = sum over splits of partial; where told,
 // + C before, + bias.
-// Dispatch: one invocation an element of C.
+// Dispatch: one invocation an element of the columns of C that are written.
 
 import package::matmul::product::{ACCUMULATE, ElementBias, ElementC};
 
@@ -13,13 +13,15 @@ struct Shape {
   columns: u32,
   partial_rows: u32, // of which those past `rows` are padding
   partial_columns: u32,
+  c_width: u32, // columns of the whole of C
+  c_first: u32, // the first that is written
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<f32>; // [splits, batches, partial_rows, partial_columns]
 @if(HAS_BIAS)
-@group(0) @binding(2) var<storage, read> bias: array<ElementBias>; // [columns]
-@group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, columns]
+@group(0) @binding(2) var<storage, read> bias: array<ElementBias>; // [c_width]
+@group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, c_width]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_sum(
@@ -41,9 +43,10 @@ fn matmul_sum(
     i += shape.batches * shape.partial_rows * shape.partial_columns;
   }
   @if(HAS_BIAS)
-  sum += f32(bias[column]);
+  sum += f32(bias[shape.c_first + column]);
+  let place = (batch * shape.rows + row) * shape.c_width + shape.c_first + column;
   if (ACCUMULATE) {
-    sum += f32(c[index]);
+    sum += f32(c[place]);
   }
-  c[index] = ElementC(sum);
+  c[place] = ElementC(sum);
 }

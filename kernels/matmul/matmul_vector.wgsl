@@ -16,18 +16,20 @@ import package::matmul::product::{
   TRANSPOSE_A,
   TRANSPOSE_B,
 };
+@if(HAS_SCALES)
+import package::matmul::quantized_b::quantized_b;
 
 override GROUPS: u32 = 8u;
 override LANES: u32 = 1u; // a power of two
 
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
-@if(ALIGNED) // N and K are multiples of 4
+@if(!HAS_SCALES && ALIGNED) // N and K are multiples of 4
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
-@else
+@elif(!HAS_SCALES)
 @group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)
-@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [batches, M, N]
+@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [c_width]
+@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [batches, M, c_width]
 
 var<workgroup> partial: array<vec4f, GROUPS * LANES>;
 
@@ -39,7 +41,7 @@ fn a_at(start: u32, row: u32, k: u32) -> f32 {
   return f32(a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)]);
 }
 
-@if(!ALIGNED)
+@if(!HAS_SCALES && !ALIGNED)
 fn b_at(start: u32, k: u32, column: u32) -> f32 {
   if (k >= shape.reduction || column >= shape.columns) {
     return 0.0;
@@ -48,7 +50,11 @@ fn b_at(start: u32, k: u32, column: u32) -> f32 {
 }
 
 // Four columns of op(B) at a step of K; or, where B is transposed, four steps of K of a column.
-@if(ALIGNED)
+@if(HAS_SCALES) // and B is transposed
+fn b_four(_start: u32, k: u32, column: u32) -> vec4f {
+  return quantized_b(k, min(column, shape.columns - 1u));
+}
+@elif(ALIGNED)
 fn b_four(start: u32, k: u32, column: u32) -> vec4f {
   if (TRANSPOSE_B) {
     return vec4f(b[(start + min(column, shape.columns - 1u) * shape.reduction + k) / 4u]);
@@ -132,10 +138,10 @@ fn matmul_vector(
     return;
   }
   for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
-    let i = (batch * shape.rows + row) * shape.columns + column + j;
+    let i = (batch * shape.rows + row) * shape.c_width + shape.c_first + column + j;
     var value = total[j];
     @if(HAS_BIAS)
-    value += f32(bias[column + j]);
+    value += f32(bias[shape.c_first + column + j]);
     if (ACCUMULATE) {
       value += f32(c[i]);
     }

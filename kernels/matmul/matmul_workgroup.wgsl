@@ -15,12 +15,15 @@ import package::matmul::product::{
   TRANSPOSE_A,
   TRANSPOSE_B,
 };
+@if(HAS_SCALES)
+import package::matmul::quantized_b::quantized_b;
 
 @group(0) @binding(1) var<storage, read> a: array<ElementA>; // [batches, M, K] or [batches, K, M]
+@if(!HAS_SCALES)
 @group(0) @binding(2) var<storage, read> b: array<ElementB>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)
-@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [N]
-@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [splits, batches, M, N]
+@group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [c_width]
+@group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [splits, batches, M, c_width]
 
 const TILE = 64u; // rows and columns of C
 const STEPS = 16u; // of K
@@ -36,6 +39,14 @@ fn a_at(start: u32, row: u32, k: u32, last: u32) -> f32 {
   return f32(a[start + select(row * shape.reduction + k, k * shape.rows + row, TRANSPOSE_A)]);
 }
 
+@if(HAS_SCALES) // and B is transposed: four steps of K
+fn b_four(k: u32, column: u32, last: u32) -> vec4f {
+  if (column >= shape.columns || k >= last) {
+    return vec4f();
+  }
+  return quantized_b(k, column);
+}
+@else
 fn b_at(start: u32, k: u32, column: u32, last: u32) -> f32 {
   if (column >= shape.columns || k >= last) {
     return 0.0;
@@ -48,10 +59,10 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
     return;
   }
   for (var j = 0u; j < 4u && column + j < shape.columns; j++) {
-    let i = start + row * shape.columns + column + j;
+    let i = start + row * shape.c_width + column + j;
     var total = value[j];
     @if(HAS_BIAS)
-    total += f32(bias[column + j]);
+    total += f32(bias[shape.c_first + column + j]);
     if (ACCUMULATE) {
       total += f32(c[i]);
     }
@@ -97,12 +108,32 @@ fn matmul_workgroup(
         a_at(a_start, row + 2u, k + step, last),
         a_at(a_start, row + 3u, k + step, last),
       );
-      b_tile[step][group] = vec4f(
-        b_at(b_start, k + step, column, last),
-        b_at(b_start, k + step, column + 1u, last),
-        b_at(b_start, k + step, column + 2u, last),
-        b_at(b_start, k + step, column + 3u, last),
-      );
+      @if(!HAS_SCALES) {
+        b_tile[step][group] = vec4f(
+          b_at(b_start, k + step, column, last),
+          b_at(b_start, k + step, column + 1u, last),
+          b_at(b_start, k + step, column + 2u, last),
+          b_at(b_start, k + step, column + 3u, last),
+        );
+      }
+    }
+    @if(HAS_SCALES) {
+      // A word holds steps of K of one column: an invocation takes four of four.
+      for (var i = local; i < STEPS * TILE / 16u; i += INVOCATIONS) {
+        let step = i / (TILE / 4u) * 4u;
+        let group = i % (TILE / 4u);
+        let column = first_column + group * 4u;
+        let steps = transpose(mat4x4f(
+          b_four(k + step, column, last),
+          b_four(k + step, column + 1u, last),
+          b_four(k + step, column + 2u, last),
+          b_four(k + step, column + 3u, last),
+        ));
+        b_tile[step][group] = steps[0];
+        b_tile[step + 1u][group] = steps[1];
+        b_tile[step + 2u][group] = steps[2];
+        b_tile[step + 3u][group] = steps[3];
+      }
     }
     workgroupBarrier();
     for (var step = 0u; step < STEPS; step++) {
@@ -121,7 +152,7 @@ fn matmul_workgroup(
     workgroupBarrier();
   }
 
-  let c_start = matrix * shape.rows * shape.columns;
+  let c_start = matrix * shape.rows * shape.c_width + shape.c_first;
   let row = first_row + row_group * 4u;
   let column = first_column + column_group * 4u;
   store_row(c_start, row, column, upper[0]);

@@ -23,6 +23,9 @@ struct Shape {
   b_stride: u32,
   splits: u32, // of K, each summed on its own
   split_length: u32, // of K
+  b_width: u32, // elements of a row of B as it is stored, where it is quantized
+  c_width: u32, // columns of the whole of C, where these N are some of them
+  c_first: u32, // the first of them
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -426,8 +426,8 @@ function appendTime(tape: Tape, cache: Variable, segment: Variable, length: numb
 }
 
 /** Time steps of a cache that is to hold some: an eighth more, where a binding can be as large. */
-function roomFor({ device }: Gpu, time: number, bytesOfStep: number): number {
-  const most = Math.floor(device.limits.maxStorageBufferBindingSize / bytesOfStep);
+function roomFor({ bindingLimit }: Gpu, time: number, bytesOfStep: number): number {
+  const most = Math.floor(bindingLimit / bytesOfStep);
   return Math.max(time, Math.min(most, Math.ceil(time * (1 + CACHE_ROOM))));
 }
 
