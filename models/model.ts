@@ -1,6 +1,7 @@
-import { type Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
+import type { Matrix } from "../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import { Generation, type TokenReader, TOKENS_PER_READ } from "./generation.ts";
 import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
@@ -16,6 +17,7 @@ import {
   rmsNorm,
   scale,
 } from "./operations.ts";
+import { writeBlocks } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
 import { scoped, uniformSource } from "./parameters.ts";
 import { type Batch, cut, type Due, type Scores, sortScores } from "./scoring.ts";
@@ -66,15 +68,15 @@ export class Model implements Disposable {
   #readingBytes: ReadingBytes | undefined;
 
   /**
-   * A model over given parameter values, or freshly initialised from a seed. Values that are
-   * tensors of the parameters' shapes are taken over.
+   * A model over given parameter values, or freshly initialised from a seed. Values that are on the GPU
+   * already, one or several of a matrix's rows, are taken over.
    *
    * @throws {RangeError} where the configuration names an unknown mixer.
    */
   constructor(
     gpu: Gpu,
     configuration: ModelConfiguration,
-    values: { seed: number } | ReadonlyMap<string, Float32Array | Tensor>,
+    values: { seed: number } | ReadonlyMap<string, Float32Array | readonly Matrix[]>,
   ) {
     this.gpu = gpu;
     this.configuration = configuration;
@@ -84,16 +86,33 @@ export class Model implements Disposable {
         const count = shape.reduce((product, extent) => product * extent, 1);
         const data = "seed" in values
           ? initial(count, uniformSource(values.seed, name))
-          : (values as ReadonlyMap<string, Float32Array | Tensor>).get(name);
-        const tensor = data instanceof Tensor ? data : gpu.tensor(shape, data);
-        return [name, new Variable(tensor, tensor.dtype === "f32")];
+          : (values as ReadonlyMap<string, Float32Array | readonly Matrix[]>).get(name);
+        const matrices = data === undefined || data instanceof Float32Array
+          ? writeBlocks(gpu, { name, shape, dtype: "f32" }, data)
+          : data;
+        const blocks = matrices.map((matrix) => new Variable(matrix, matrix.dtype === "f32"));
+        return [name, blocks.length === 1 ? blocks[0] : new Variable(blocks)];
       }),
+    );
+  }
+
+  /**
+   * The tensors that its parameters are in, each a leaf of its own: those of a matrix in several blocks
+   * of rows as `name/0`, `name/1`.
+   */
+  get leaves(): ReadonlyMap<string, Variable> {
+    return new Map(
+      [...this.parameters].flatMap(([name, variable]) =>
+        variable.blocks.map((block, index) =>
+          [block === variable ? name : `${name}/${index}`, block] as const
+        )
+      ),
     );
   }
 
   /** Number of parameters. */
   get parameterCount(): number {
-    return [...this.parameters.values()].reduce((sum, { tensor }) => sum + tensor.size, 0);
+    return [...this.parameters.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
@@ -309,7 +328,9 @@ export class Model implements Disposable {
 
   /** Frees the parameters. */
   [Symbol.dispose](): void {
-    for (const { tensor } of this.parameters.values()) tensor[Symbol.dispose]();
+    for (const { matrices } of this.parameters.values()) {
+      for (const matrix of matrices) matrix[Symbol.dispose]();
+    }
   }
 
   /**

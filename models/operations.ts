@@ -32,7 +32,7 @@ import {
   flashAttentionStep,
 } from "../kernels/attention/mod.ts";
 import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embedding/mod.ts";
-import type { Tensor } from "../kernels/gpu/mod.ts";
+import { results, type Tensor } from "../kernels/gpu/mod.ts";
 import { matmul as matmulKernel } from "../kernels/matmul/mod.ts";
 import {
   layerNorm as layerNormKernel,
@@ -46,19 +46,35 @@ import { type Tape, Variable } from "./tape.ts";
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
   const { gpu } = tape;
-  const [outputs, inputs] = weight.shape;
-  const { output } = matmulKernel(gpu, { a: x.tensor, b: weight.tensor }, { transposeB: true });
+  const [, inputs] = weight.shape;
+  const { output } = matmulKernel(gpu, { a: x.tensor, b: weight.matrices }, { transposeB: true });
   const rows = x.tensor.size / inputs;
-  return tape.record([x, weight], [output], ([gradient]) => {
-    const xGradient = x.requiresGradient
-      ? matmulKernel(gpu, { a: gradient!, b: weight.tensor }).output
-      : undefined;
-    if (!weight.requiresGradient) return [xGradient];
-    using gradientRows = gradient!.reshape([rows, outputs]);
+  return tape.record([x, ...weight.blocks], [output], ([gradient]) => {
     using xRows = x.tensor.reshape([rows, inputs]);
-    const weightGradient = matmulKernel(gpu, { a: gradientRows, b: xRows }, { transposeA: true });
-    return [xGradient, weightGradient.output];
+    using parts = gradientParts(tape, gradient!, weight);
+    let xGradient: Tensor | undefined;
+    const weightGradients = weight.blocks.map((block, index) => {
+      const part = parts.outputs[index];
+      if (x.requiresGradient) {
+        const options = { accumulateInto: xGradient };
+        xGradient = matmulKernel(gpu, { a: part, b: block.tensor }, options).output;
+      }
+      if (!block.requiresGradient) return undefined;
+      using partRows = part.reshape([rows, block.shape[0]]);
+      return matmulKernel(gpu, { a: partRows, b: xRows }, { transposeA: true }).output;
+    });
+    return [xGradient, ...weightGradients];
   })[0];
+}
+
+/** The gradient of a linear map's output, cut as its weight is. */
+function gradientParts(
+  { gpu }: Tape,
+  gradient: Tensor,
+  { blocks }: Variable,
+): { readonly outputs: readonly Tensor[] } & Disposable {
+  if (blocks.length === 1) return results({ outputs: [gradient.reshape(gradient.shape)] });
+  return splitKernel(gpu, { x: gradient }, { sizes: blocks.map(({ shape }) => shape[0]) });
 }
 
 /** `a + b`, where `b` may be broadcast. */
@@ -245,14 +261,19 @@ export function layerNorm(
 
 /** Rows of `weight` for tokens: `[...] → [..., width]`. */
 export function embedding(tape: Tape, tokens: Tensor<"u32">, weight: Variable): Variable {
-  const { output } = embeddingKernel(tape.gpu, { tokens, weight: weight.tensor });
-  return tape.record([weight], [output], ([gradient]) => [
-    embeddingBackward(
-      tape.gpu,
-      { tokens, outputGradient: gradient! },
-      { vocabulary: weight.shape[0] },
-    ).weightGradient,
-  ])[0];
+  const { output } = embeddingKernel(tape.gpu, { tokens, weight: weight.matrices });
+  return tape.record(weight.blocks, [output], ([gradient]) => {
+    let firstToken = 0;
+    return weight.blocks.map(({ shape: [vocabulary] }) => {
+      const { weightGradient } = embeddingBackward(
+        tape.gpu,
+        { tokens, outputGradient: gradient! },
+        { vocabulary, firstToken },
+      );
+      firstToken += vocabulary;
+      return weightGradient;
+    });
+  })[0];
 }
 
 /**

@@ -1,24 +1,66 @@
 import { add } from "../kernels/arithmetic/mod.ts";
-import type { AnyTensor, DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import { type AnyTensor, type DataType, type Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import type { Matrix } from "../kernels/storage/mod.ts";
 
-/** A tensor in a computation that a {@linkcode Tape} can differentiate. */
+/**
+ * A tensor in a computation that a {@linkcode Tape} can differentiate; or a matrix of weights that is
+ * quantized, or in several tensors of rows, which `linearMap()` and `embedding()` take.
+ */
 export class Variable {
-  /** The value. */
-  readonly tensor: Tensor;
   /** Whether a gradient is wanted for it. */
   readonly requiresGradient: boolean;
-  /** The loss's gradient, once {@linkcode Tape.backward} has run; of a leaf it belongs to the caller. */
+  /**
+   * The loss's gradient, once {@linkcode Tape.backward} has run; of a leaf it belongs to the caller. That
+   * of a variable in several blocks is theirs.
+   */
   gradient: Tensor | undefined;
+  readonly #value: Matrix | readonly Variable[];
 
-  /** A variable over a tensor; a leaf where it is made by hand. */
-  constructor(tensor: Tensor, requiresGradient = false) {
-    this.tensor = tensor;
-    this.requiresGradient = requiresGradient;
+  /** A variable over a tensor; a leaf where it is made by hand. Over several: their rows in order. */
+  constructor(value: Matrix | readonly Variable[], requiresGradient = false) {
+    this.#value = value;
+    this.requiresGradient = value instanceof Array
+      ? value.some((block) => block.requiresGradient)
+      : requiresGradient;
   }
 
-  /** The tensor's shape. */
+  /** The value. @throws {Error} where it is not one tensor of floats. */
+  get tensor(): Tensor {
+    if (this.#value instanceof Tensor) return this.#value;
+    throw new Error(
+      `Cannot use the weights of shape [${this.shape}] as a tensor as they are ${
+        this.#value instanceof Array ? "in several" : `in ${this.#value.dtype}`
+      }: linearMap() and embedding() take them`,
+    );
+  }
+
+  /** What it is made of, one block of rows after the other: itself, where it is one. */
+  get blocks(): readonly Variable[] {
+    return this.#value instanceof Array ? this.#value : [this];
+  }
+
+  /** The blocks as kernels take them. */
+  get matrices(): readonly Matrix[] {
+    return this.#value instanceof Array
+      ? this.#value.flatMap((block) => block.matrices)
+      : [this.#value];
+  }
+
+  /** The extents. */
   get shape(): readonly number[] {
-    return this.tensor.shape;
+    if (!(this.#value instanceof Array)) return this.#value.shape;
+    const rows = this.#value.reduce((sum, { shape }) => sum + shape[0], 0);
+    return [rows, ...this.#value[0].shape.slice(1)];
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return this.matrices.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** The bytes of the elements. */
+  get bytes(): number {
+    return this.matrices.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Takes the gradient away, where there is one. */

@@ -74,8 +74,6 @@ export {
   type ModelEntry,
   type ModelOrigin,
   type ModelSettings,
-  WEIGHT_TYPES,
-  type WeightType,
 } from "./subjects/description.ts";
 export type { KnownCheckpoint } from "./subjects/known.ts";
 export { ModelSubject } from "./subjects/model_subject.ts";

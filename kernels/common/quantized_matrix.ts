@@ -3,6 +3,9 @@ import { elementCount, type Gpu, type Tensor } from "../gpu/mod.ts";
 /** How the weights of a quantized matrix are stored: as integers of so many bits. */
 export type QuantizedType = "int8" | "int4";
 
+/** Every {@linkcode QuantizedType}. */
+export const QUANTIZED_TYPES: readonly QuantizedType[] = ["int8", "int4"];
+
 /** Neighbours in a row that have one scale. */
 export const GROUP = 32;
 

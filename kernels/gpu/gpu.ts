@@ -105,14 +105,17 @@ export class Gpu implements AsyncDisposable {
    * Checks that so many more bytes can be held, before any of them is asked for.
    *
    * @param what What takes them, for the error: "load model.safetensors".
+   * @param options.otherwise What would take fewer, for the error: "1024 in f16".
    * @throws {RangeError} with the bytes needed and the limit.
    */
-  checkRoom(bytes: number, what: string): void {
+  checkRoom(bytes: number, what: string, options: { otherwise?: string } = {}): void {
     const { current, limit } = this.memory;
     if (limit !== undefined && current + bytes > limit) {
       const held = current === 0 ? "" : ` beside the ${current} that are held`;
       throw new RangeError(
-        `Cannot ${what} as it takes ${bytes} bytes of GPU memory${held}: the limit of ${this.adapter.name} is ${limit}`,
+        `Cannot ${what} as it takes ${bytes} bytes of GPU memory${held}: the limit of ${this.adapter.name} is ${limit}${
+          options.otherwise === undefined ? "" : `; it takes ${options.otherwise}`
+        }`,
       );
     }
   }

@@ -7,6 +7,8 @@ export * from "./storage.ts";
 export {
   GROUP,
   type Matrix,
+  QUANTIZED_TYPES,
   QuantizedMatrix,
   type QuantizedType,
+  quantizedWords,
 } from "../common/quantized_matrix.ts";

@@ -37,7 +37,9 @@ export function quantizeReference(
       const scale = new Float16Array([exact])[0];
       largest[row * groups + g] = scale;
       for (let i = first; i < last; i++) {
-        const nearest = scale === 0 ? 0 : roundToEven(Math.fround(Math.fround(x[i] * most) / scale));
+        const nearest = scale === 0
+          ? 0
+          : roundToEven(Math.fround(Math.fround(x[i] * most) / scale));
         integers[i] = Math.min(most, Math.max(-most, nearest));
         values[i] = integers[i] * scale / most;
       }

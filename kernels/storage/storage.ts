@@ -1,5 +1,6 @@
 import { QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
 import {
+  checkOption,
   checkOptions,
   checkRank,
   checkTensor,
@@ -20,6 +21,10 @@ export type StoredFloat = "f32" | "f16" | "bf16";
 const STORED: readonly StoredFloat[] = ["f32", "f16", "bf16"];
 /** Elements in a word of 4 bytes. */
 const PER_WORD = { f32: 1, f16: 2, bf16: 2 } as const;
+
+const PLACE = integer(0);
+const CONVERT_RULES = { from: oneOf(STORED), elements: PLACE, first: PLACE, flag: PLACE };
+const QUANTIZE_RULES = { from: oneOf(STORED), rows: PLACE, firstRow: PLACE, flag: PLACE };
 
 /** What {@linkcode convert} takes. */
 export interface ConvertInputs {
@@ -50,14 +55,11 @@ export interface ConvertOptions {
  * @throws {RangeError} where the elements do not fit, or an option is not what it must be.
  */
 export function convert(gpu: Gpu, inputs: ConvertInputs, options: ConvertOptions): void {
-  checkOptions("convert", options, {
-    from: oneOf(STORED),
-    elements: integer(0),
-    first: integer(0),
-    flag: integer(0),
-  });
   const { stored, output, flags } = inputs;
   const { from, elements, first = 0, flag = 0 } = options;
+  checkOptions("convert", options, CONVERT_RULES);
+  checkOption("convert", "from", from, CONVERT_RULES.from);
+  checkOption("convert", "elements", elements, CONVERT_RULES.elements);
   checkStored("convert", stored, from, elements);
   checkTensor("convert", "output", output, output.shape, ["f32", "f16"]);
   checkFlags("convert", flags, flag);
@@ -108,14 +110,11 @@ export interface QuantizeOptions {
  * @throws {RangeError} where the rows do not fit, or an option is not what it must be.
  */
 export function quantize(gpu: Gpu, inputs: QuantizeInputs, options: QuantizeOptions): void {
-  checkOptions("quantize", options, {
-    from: oneOf(STORED),
-    rows: integer(0),
-    firstRow: integer(0),
-    flag: integer(0),
-  });
   const { stored, output, flags } = inputs;
   const { from, rows, firstRow = 0, flag = 0 } = options;
+  checkOptions("quantize", options, QUANTIZE_RULES);
+  checkOption("quantize", "from", from, QUANTIZE_RULES.from);
+  checkOption("quantize", "rows", rows, QUANTIZE_RULES.rows);
   const [allRows, columns] = output.shape;
   checkStored("quantize", stored, from, rows * columns);
   checkFlags("quantize", flags, flag);

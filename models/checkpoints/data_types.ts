@@ -25,9 +25,6 @@ export const STORED_BYTES: Readonly<Record<StoredDataType, number>> = {
   BOOL: 1,
 };
 
-/** The least that rounds to no finite 16-bit float. */
-const HALF_OVERFLOW = 65520;
-
 /** Whether a name is that of a data type that can be read. */
 export function isStoredDataType(name: string): name is StoredDataType {
   return Object.hasOwn(STORED_BYTES, name);
@@ -77,17 +74,6 @@ export function toFloats(
       convert(new Uint8Array(buffer, byteOffset, elements), floats);
   }
   return floats;
-}
-
-/** 32-bit floats as 16-bit ones. Returns whether these hold every finite one. */
-export function toHalves(floats: Float32Array, halves: Float16Array): boolean {
-  let held = true;
-  for (let i = 0; i < floats.length; i++) {
-    const value = floats[i];
-    halves[i] = value;
-    held &&= Math.abs(value) < HALF_OVERFLOW || !Number.isFinite(value);
-  }
-  return held;
 }
 
 // Loops: `from()` with a function, and `set()` from another type, are up to fifty times slower.

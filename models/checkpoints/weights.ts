@@ -1,11 +1,12 @@
 import { basename, dirname, join } from "@std/path";
-import { type DataType, elementCount, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
+import { elementCount, type FloatType, type Gpu, type Tensor } from "../../kernels/gpu/mod.ts";
 import { type ByteSource, openFile, readBytes } from "./byte_source.ts";
-import { STORED_BYTES, toFloats, toHalves } from "./data_types.ts";
+import { STORED_BYTES, toFloats } from "./data_types.ts";
 import { requireDeno } from "../platform.ts";
 import { showNames } from "../schema.ts";
 import { readBoundedText } from "../text_file.ts";
 import { LARGEST_INDEX, parseIndex } from "./index_file.ts";
+import { Loader, type StoredElements } from "./loader.ts";
 import { locateSafetensors } from "./safetensors.ts";
 import type { TensorDescription, TensorLocation } from "./tensor_location.ts";
 import { locateTorch } from "./torch.ts";
@@ -22,10 +23,8 @@ export interface OpenWeightsOptions {
   openFile?: (path: string) => Promise<ByteSource>;
 }
 
-/** Elements that {@linkcode Weights.load} reads at a time. */
+/** Elements that {@linkcode Weights.areEqual} compares at a time. */
 const PIECE = 2 ** 19;
-/** Bytes written to the GPU before {@linkcode Weights.load} waits for it to have taken them. */
-const BYTES_IN_FLIGHT = 64 * 2 ** 20;
 
 /**
  * A checkpoint's tensors, none of which is read before it is asked for. Holds its files open:
@@ -36,7 +35,6 @@ export class Weights implements Disposable {
   readonly path: string;
   readonly #files: readonly ByteSource[];
   readonly #locations: ReadonlyMap<string, TensorLocation>;
-  #bytesInFlight = 0;
 
   /** Made by {@linkcode openWeights}. */
   constructor(
@@ -83,41 +81,59 @@ export class Weights implements Disposable {
   async load(
     gpu: Gpu,
     name: string,
-    options: { dtype?: Exclude<DataType, "u32"> } = {},
+    options: { dtype?: FloatType } = {},
   ): Promise<Tensor> {
     const { dtype = "f32" } = options;
-    const location = this.#locate(name);
-    const convert = this.#converter(name, location, dtype);
-    const tensor = gpu.empty(location.shape, dtype);
-    try {
-      for await (const [offset, bytes] of this.#pieces(name, location)) {
-        const values = convert(bytes);
-        gpu.write(tensor, values, { offset });
-        this.#bytesInFlight += values.byteLength;
-        if (this.#bytesInFlight >= BYTES_IN_FLIGHT) {
-          await gpu.sync();
-          this.#bytesInFlight = 0;
+    const stored = this.elements(name);
+    const { shape } = this.#locate(name);
+    using loader = new Loader(gpu, this.path, { tensors: 1 });
+    using loaded = new DisposableStack();
+    const [tensor] = await loader.load({ name, shape, dtype }, stored, { whole: true });
+    loaded.use(tensor);
+    await loader.finish();
+    loaded.move();
+    return tensor as Tensor;
+  }
+
+  /**
+   * A tensor's elements, which are read as they are asked for.
+   *
+   * @param from The element that is the first of them.
+   * @throws {Error} where there is none of that name.
+   */
+  elements(name: string, from: number = 0): StoredElements {
+    const { source, dtype, offset, strides } = this.#locate(name);
+    const width = STORED_BYTES[dtype];
+    let piece = new Uint8Array(0);
+    let whole: Uint8Array<ArrayBuffer> | undefined;
+    return {
+      dtype,
+      read: async (first, last): Promise<Uint8Array<ArrayBuffer>> => {
+        const [start, end] = [(from + first) * width, (from + last) * width];
+        if (strides) {
+          whole ??= (await this.read(name)).bytes;
+          return whole.subarray(start, end);
         }
-      }
-      return tensor;
-    } catch (error) {
-      tensor[Symbol.dispose]();
-      throw error;
-    }
+        if (piece.length < end - start) piece = new Uint8Array(end - start);
+        const bytes = piece.subarray(0, end - start);
+        await source.read(offset + start, bytes);
+        return bytes;
+      },
+    };
   }
 
   /** Whether two tensors have one shape and the same elements, as 32-bit floats; read piece by piece. */
   async areEqual(one: string, other: string): Promise<boolean> {
     const [left, right] = [this.#locate(one), this.#locate(other)];
     if (`${left.shape}` !== `${right.shape}`) return false;
-    const others = this.#pieces(other, right);
-    for await (const [, bytes] of this.#pieces(one, left)) {
-      const values = toFloats(bytes, left.dtype);
-      const { value } = await others.next();
-      const compared = toFloats(value![1], right.dtype);
-      if (!values.every((element, index) => Object.is(element, compared[index]))) {
-        await others.return(undefined);
-        return false;
+    const [ours, theirs] = [this.elements(one), this.elements(other)];
+    const size = elementCount(left.shape);
+    for (let first = 0; first < size; first += PIECE) {
+      const last = Math.min(first + PIECE, size);
+      const values = toFloats(await ours.read(first, last), left.dtype);
+      const compared = toFloats(await theirs.read(first, last), right.dtype);
+      for (let i = 0; i < values.length; i++) {
+        if (!Object.is(values[i], compared[i])) return false;
       }
     }
     return true;
@@ -132,49 +148,6 @@ export class Weights implements Disposable {
     const location = this.#locations.get(name);
     if (location) return location;
     throw new Error(`Cannot read ${name} from ${this.path} as it holds no tensor of that name`);
-  }
-
-  /** Pieces of a tensor, each with the number of its first element, good until the next is asked for. */
-  async *#pieces(
-    name: string,
-    { source, shape, dtype, offset, strides }: TensorLocation,
-  ): AsyncGenerator<[first: number, bytes: Uint8Array<ArrayBuffer>]> {
-    const width = STORED_BYTES[dtype];
-    const elements = elementCount(shape);
-    const whole = strides && (await this.read(name)).bytes;
-    const piece = new Uint8Array(whole ? 0 : Math.min(PIECE, elements) * width);
-    for (let first = 0; first < elements; first += PIECE) {
-      const last = Math.min(first + PIECE, elements);
-      const bytes = whole
-        ? whole.subarray(first * width, last * width)
-        : piece.subarray(0, (last - first) * width);
-      if (!whole) await source.read(offset + first * width, bytes);
-      yield [first, bytes];
-    }
-  }
-
-  /** Turns a tensor's pieces into what the GPU takes, each good until the next. */
-  #converter(
-    name: string,
-    { shape, dtype }: TensorLocation,
-    wanted: "f32" | "f16",
-  ): (bytes: Uint8Array<ArrayBuffer>) => Float32Array | Float16Array {
-    const width = STORED_BYTES[dtype];
-    const length = Math.min(PIECE, elementCount(shape));
-    if (wanted === "f16" && dtype === "F16") {
-      return (bytes) => new Float16Array(bytes.buffer, bytes.byteOffset, bytes.length / width);
-    }
-    const floats = new Float32Array(length);
-    if (wanted === "f32") return (bytes) => toFloats(bytes, dtype, floats);
-    const halves = new Float16Array(length);
-    return (bytes) => {
-      if (!toHalves(toFloats(bytes, dtype, floats), halves)) {
-        throw new RangeError(
-          `Cannot load ${name} from ${this.path} as f16 as elements of it are past 65504: load it as f32`,
-        );
-      }
-      return halves.subarray(0, bytes.length / width);
-    };
   }
 }
 

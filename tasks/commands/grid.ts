@@ -1,12 +1,8 @@
 import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
-import {
-  type ModelEntry,
-  type ModelSettings,
-  WEIGHT_TYPES,
-  type WeightType,
-} from "../subjects/description.ts";
+import { WEIGHT_TYPES, type WeightType } from "../../models/mod.ts";
+import type { ModelEntry, ModelSettings } from "../subjects/description.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
   listOf,

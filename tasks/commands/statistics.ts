@@ -45,10 +45,10 @@ export async function measureStatistics(
 ): Promise<ModelStatistics> {
   const { model } = subject;
   const weightBytes = [...model.parameters.values()]
-    .reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+    .reduce((sum, { bytes }) => sum + bytes, 0);
   // Of an embedding that is not the head too, a step reads one row.
   const { tiedHead } = model.configuration;
-  const embedding = model.parameters.get("embedding.weight")!.tensor;
+  const embedding = model.parameters.get("embedding.weight")!;
   const readBytes = weightBytes - (tiedHead ? 0 : embedding.bytes);
   const copyBytesPerSecond = await measureCopyBandwidth(model.gpu);
   const measured: LengthStatistics[] = [];

@@ -1,14 +1,6 @@
-import type { LoadModelOptions } from "../../models/mod.ts";
+import type { WeightType } from "../../models/mod.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { KnownCheckpoint } from "./known.ts";
-
-/** How weights may be kept on the GPU. */
-export const WEIGHT_TYPES = ["f32", "f16"] as const satisfies readonly NonNullable<
-  LoadModelOptions["dtype"]
->[];
-
-/** One of {@linkcode WEIGHT_TYPES}. */
-export type WeightType = typeof WEIGHT_TYPES[number];
 
 /** What a model's own files do not say, or say otherwise. */
 export interface ModelSettings {

@@ -1,6 +1,7 @@
+import type { WeightType } from "../../models/mod.ts";
 import { canonical } from "../canonical.ts";
 import { parseTokens } from "../sizes.ts";
-import { type AskedModel, nameOf, type WeightType } from "../subjects/description.ts";
+import { type AskedModel, nameOf } from "../subjects/description.ts";
 import type { Metric } from "../task.ts";
 import { checkTrainings, type Training } from "./trainings.ts";
 

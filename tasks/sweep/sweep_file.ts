@@ -14,9 +14,10 @@ import {
   type Schema,
   TEXT,
 } from "../../models/schema.ts";
+import { WEIGHT_TYPES } from "../../models/mod.ts";
 import { readNamed } from "../errors.ts";
 import { TASK_NAMES } from "../registry.ts";
-import { type AskedModel, type ModelEntry, WEIGHT_TYPES } from "../subjects/description.ts";
+import type { AskedModel, ModelEntry } from "../subjects/description.ts";
 import { OPTIONS, readRecipe, RECIPE, SEED, TOKENS, wholeRecipe } from "../training/recipe_file.ts";
 import {
   type Length,

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { storeParameters } from "../../models/checkpoints/checkpoint.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
+import { overwrite } from "../../models/matrices.ts";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import {
   type MixerState,
@@ -161,7 +162,9 @@ export async function restoreCheckpoint(
     if (stored === undefined) throw new Error(`Cannot resume from ${path} as it lacks ${name}`);
     target.write(stored.data);
   };
-  for (const [name, { tensor }] of trainer.model.parameters) load(name, tensor);
+  for (const [name, variable] of trainer.model.parameters) {
+    load(name, { write: (data) => overwrite(variable, data) });
+  }
   for (const [name, { first, second }] of trainer.moments) {
     load(`first_moment.${name}`, first);
     load(`second_moment.${name}`, second);

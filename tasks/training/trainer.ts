@@ -59,7 +59,7 @@ export class Trainer implements Disposable {
       parameterSpecifications(recipe.model).map(({ name, decays }) => [name, decays]),
     );
     this.moments = new Map(
-      [...this.model.parameters].map(([name, { shape }]) => [
+      [...this.model.leaves].map(([name, { shape }]) => [
         name,
         { first: gpu.tensor(shape), second: gpu.tensor(shape) },
       ]),
@@ -148,7 +148,7 @@ export class Trainer implements Disposable {
   }
 
   #update(step: number, learningRate: number): void {
-    const entries = [...this.model.parameters].filter(([, { gradient }]) => gradient);
+    const entries = [...this.model.leaves].filter(([, { gradient }]) => gradient);
     const { norm, scale } = gradientNorm(
       this.#gpu,
       { gradients: entries.map(([, { gradient }]) => gradient!) },
@@ -185,7 +185,7 @@ export class Trainer implements Disposable {
         beta1: OPTIMIZER.beta1,
         beta2: OPTIMIZER.beta2,
         epsilon: OPTIMIZER.epsilon,
-        weightDecay: this.#decays.get(name) ? weightDecay : 0,
+        weightDecay: this.#decays.get(name.replace(/\/\d+$/, "")) ? weightDecay : 0,
         step: step + 1,
       },
     );

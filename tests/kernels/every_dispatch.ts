@@ -10,6 +10,7 @@ import {
   causalConvolutionStep,
   concatenate,
   concatenateTime,
+  convert,
   copyWork,
   crossEntropy,
   crossEntropyBackward,
@@ -37,6 +38,9 @@ import {
   matmul,
   multiply,
   multiplyBackward,
+  quantize,
+  QUANTIZED_TYPES,
+  QuantizedMatrix,
   rgLru,
   rgLruBackward,
   rgLruStep,
@@ -226,6 +230,10 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const tokens = make.integers(5);
       embedding(gpu, { tokens, weight: make(10, width) });
       embedding(gpu, { tokens, weight: make.halves(10, width) });
+      for (const dtype of QUANTIZED_TYPES) {
+        using weight = new QuantizedMatrix(gpu, [10, width], dtype);
+        embedding(gpu, { tokens, weight });
+      }
       embeddingBackward(gpu, { tokens, outputGradient: make(5, width) }, { vocabulary: 10 });
     }
   },
@@ -307,6 +315,11 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const accumulateInto = make.when(added, 2, m, n);
       const bias = make.when(biased, n);
       matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
+      if (!transposeB) continue;
+      for (const dtype of QUANTIZED_TYPES) {
+        using b = new QuantizedMatrix(gpu, [n, k], dtype);
+        matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
+      }
     }
   },
 
@@ -474,6 +487,21 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }, { deltaSoftplus });
       const step = { ...inputs(1), state: make(1, channels, state) };
       selectiveScanStep(gpu, step, { deltaSoftplus });
+    }
+  },
+
+  storage(gpu): void {
+    const make = makerOf(gpu);
+    const flags = make.integers(1);
+    const stored = make.integers(40);
+    for (const from of ["f32", "f16", "bf16"] as const) {
+      for (const output of [make(40), ...gpu.supportsF16 ? [make.halves(40)] : []]) {
+        convert(gpu, { stored, output, flags }, { from, elements: 40 });
+      }
+      for (const dtype of QUANTIZED_TYPES) {
+        using output = new QuantizedMatrix(gpu, [4, 10], dtype);
+        quantize(gpu, { stored, output, flags }, { from, rows: 4 });
+      }
     }
   },
 };

@@ -7,6 +7,7 @@ import {
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
+  convert,
   crossEntropyBackward,
   deltaRule,
   deltaRuleBackward,
@@ -25,6 +26,8 @@ import {
   linearAttentionRecurrent,
   linearAttentionStep,
   matmul,
+  quantize,
+  QuantizedMatrix,
   rgLru,
   rgLruBackward,
   rgLruStep,
@@ -52,7 +55,7 @@ import { testGpu } from "../testing.ts";
 const NO_NUMBERS = [NaN, Infinity, -Infinity, "2", null, {}];
 const NO_INTEGERS = [...NO_NUMBERS, 1.5];
 const NO_COUNTS = [...NO_INTEGERS, -1];
-const NO_SIZES = [...NO_COUNTS, 0];
+const NO_SIZES = NO_COUNTS;
 const NO_FLAGS = [0, 1, "true", null];
 const NO_POSITIVES = [...NO_NUMBERS, 0, -1];
 const NO_BETAS = [...NO_NUMBERS, 1, 1.5, -0.1];
@@ -389,9 +392,40 @@ const OPS: Record<string, Row> = {
       const inputs = { tokens, outputGradient: rows(gpu, 3, 4) };
       return embeddingBackward(gpu, inputs, options as Any);
     },
-    good: { vocabulary: 5 },
-    bad: { vocabulary: NO_COUNTS },
+    good: { vocabulary: 5, firstToken: 3 },
+    bad: { vocabulary: NO_COUNTS, firstToken: NO_COUNTS },
     needed: ["vocabulary"],
+  },
+  convert: {
+    call: (gpu, options) => {
+      const stored = gpu.tensor([8], undefined, "u32");
+      const flags = gpu.tensor([2], undefined, "u32");
+      convert(gpu, { stored, output: rows(gpu, 8), flags }, options as Any);
+    },
+    good: { from: "f16", elements: 4, first: 2, flag: 1 },
+    bad: {
+      from: ["u32", "F16", null],
+      elements: NO_COUNTS,
+      first: NO_COUNTS,
+      flag: NO_COUNTS,
+    },
+    needed: ["from", "elements"],
+  },
+  quantize: {
+    call: (gpu, options) => {
+      const stored = gpu.tensor([8], undefined, "u32");
+      const flags = gpu.tensor([2], undefined, "u32");
+      const output = new QuantizedMatrix(gpu, [4, 2], "int8");
+      quantize(gpu, { stored, output, flags }, options as Any);
+    },
+    good: { from: "bf16", rows: 2, firstRow: 1, flag: 1 },
+    bad: {
+      from: ["u32", "F16", null],
+      rows: NO_COUNTS,
+      firstRow: NO_COUNTS,
+      flag: NO_COUNTS,
+    },
+    needed: ["from", "rows"],
   },
   matmul: {
     call: (gpu, options) => matmul(gpu, { a: rows(gpu, 4, 4), b: rows(gpu, 4, 4) }, options),

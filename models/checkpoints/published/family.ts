@@ -1,11 +1,15 @@
-import {
-  BYTES_PER_ELEMENT,
-  elementCount,
-  type Gpu,
-  type Tensor,
-} from "../../../kernels/gpu/mod.ts";
+import { elementCount, type Gpu } from "../../../kernels/gpu/mod.ts";
+import type { Matrix } from "../../../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "../../configuration.ts";
-import { parameterSpecifications } from "../../layers.ts";
+import {
+  blockRows,
+  type KeptParameter,
+  keptParameters,
+  WEIGHT_TYPES,
+  weightBytes,
+  type WeightType,
+} from "../../matrices.ts";
+import { Loader, type StoredElements } from "../loader.ts";
 import type { Weights } from "../weights.ts";
 import { type Schema, showNames } from "../../schema.ts";
 import type { CheckpointConfig } from "./config.ts";
@@ -14,7 +18,6 @@ import type { CheckpointTensors } from "./tensors.ts";
 
 export type { ParameterSource };
 
-const LARGEST_F16 = 65504;
 const MISSHAPEN_SHOWN = 8;
 
 /** What a family makes of a checkpoint's `config.json`. */
@@ -149,7 +152,7 @@ export function rowsOf(
   [from, to]: readonly [from: number, to: number],
 ): ParameterSource {
   const size = elementCount(shape.slice(1));
-  return { name, shape, map: (values) => values.slice(from * size, to * size) };
+  return { name, shape, range: [from * size, to * size] };
 }
 
 /**
@@ -157,72 +160,86 @@ export function rowsOf(
  *
  * @param options How the weights of linear maps and of the embedding are kept on the GPU; all else is f32, and so are they
  * by default.
+ * @returns By name one tensor; of a matrix that takes more than the adapter allows in one binding, its
+ * rows in several.
  * @throws {Error} that lists what is missing, extra or misshapen, before anything is loaded.
- * @throws {RangeError} where a parameter takes more than the adapter allows in one binding, or all of
- * them more than there is memory.
+ * @throws {RangeError} where all of them take more than there is memory.
  */
 export async function loadParameters(
   gpu: Gpu,
   weights: Weights,
   model: PublishedModel,
-  options: { dtype?: "f32" | "f16" } = {},
-): Promise<Map<string, Tensor>> {
+  options: { dtype?: WeightType } = {},
+): Promise<Map<string, Matrix[]>> {
   const planned = planParameters(weights, model, options.dtype ?? "f32");
-  checkFit(
-    gpu,
-    weights.path,
-    planned.map(({ source, ...planned }) => ({ ...planned, name: source.name })),
-  );
+  checkModelFits(gpu, weights.path, model.configuration, options);
+  using loader = new Loader(gpu, weights.path, { tensors: planned.length });
   using loaded = new DisposableStack();
-  const tensors = new Map<string, Tensor>();
-  for (const parameter of planned) {
-    tensors.set(parameter.name, loaded.use(await loadParameter(gpu, weights, parameter)));
+  const parameters = new Map<string, Matrix[]>();
+  for (const { source, ...kept } of planned) {
+    const stored = { ...kept, name: source.name };
+    const matrices = await loader.load(stored, await storedElements(weights, kept.shape, source));
+    for (const matrix of matrices) loaded.use(matrix);
+    parameters.set(kept.name, matrices);
   }
+  await loader.finish();
   loaded.move();
-  return tensors;
+  return parameters;
+}
+
+/** A parameter's elements. */
+async function storedElements(
+  weights: Weights,
+  shape: readonly number[],
+  { name, range, map }: ParameterSource,
+): Promise<StoredElements> {
+  if (map === undefined) return weights.elements(name, range?.[0]);
+  const all = await weights.readFloats(name);
+  const values = map(range ? all.subarray(...range) : all);
+  if (values.length !== elementCount(shape)) {
+    throw new Error(`${name} gives ${values.length} elements for a parameter of shape [${shape}]`);
+  }
+  const { buffer, byteOffset } = values;
+  return {
+    dtype: "F32",
+    read: (first, last) =>
+      Promise.resolve(
+        new Uint8Array(buffer as ArrayBuffer, byteOffset + 4 * first, 4 * (last - first)),
+      ),
+  };
 }
 
 /**
  * Checks that a model's parameters fit the GPU, from its configuration alone.
  *
  * @param name The checkpoint, for errors.
- * @throws {RangeError} where a parameter takes more than the adapter allows in one binding, or all of
- * them more than there is memory.
+ * @throws {RangeError} where they take more memory than there is: with what they take in each form.
  */
 export function checkModelFits(
   gpu: Gpu,
   name: string,
   configuration: ModelConfiguration,
-  options: { dtype?: "f32" | "f16" } = {},
+  options: { dtype?: WeightType } = {},
 ): void {
-  checkFit(gpu, name, planTensors(configuration, options.dtype ?? "f32"));
-}
-
-interface PlannedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: "f32" | "f16";
-}
-
-interface Planned extends PlannedTensor {
-  readonly source: ParameterSource;
-}
-
-function planTensors(configuration: ModelConfiguration, matrices: "f32" | "f16"): PlannedTensor[] {
-  return parameterSpecifications(configuration).map(({ name, shape, decays }) => {
-    // Those that decay are the linear maps' weights.
-    const isMatrix = decays || name === "embedding.weight";
-    return { name, shape, dtype: isMatrix ? matrices : "f32" };
+  const { dtype = "f32" } = options;
+  for (const kept of keptParameters(configuration, dtype)) blockRows(gpu, kept);
+  const others = WEIGHT_TYPES.filter((type) => type !== dtype);
+  gpu.checkRoom(weightBytes(configuration, dtype), `load ${name} in ${dtype}`, {
+    otherwise: others.map((type) => `${weightBytes(configuration, type)} in ${type}`).join(", "),
   });
+}
+
+interface Planned extends KeptParameter {
+  readonly source: ParameterSource;
 }
 
 function planParameters(
   weights: Weights,
   { configuration, sources, otherSources = [], besides }: PublishedModel,
-  matrices: "f32" | "f16",
+  dtype: WeightType,
 ): Planned[] {
   const planWith = (sources: ReadonlyMap<string, ParameterSource>): Planned[] =>
-    planTensors(configuration, matrices).map((tensor): Planned => {
+    keptParameters(configuration, dtype).map((tensor): Planned => {
       const source = sources.get(tensor.name);
       if (source === undefined) throw new Error(`No source tells where ${tensor.name} is stored`);
       return { ...tensor, source };
@@ -264,42 +281,4 @@ function planParameters(
     );
   }
   return planned;
-}
-
-function checkFit(gpu: Gpu, name: string, tensors: readonly PlannedTensor[]): void {
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
-  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  let sum = 0;
-  for (const { name: tensor, shape, dtype } of tensors) {
-    const bytes = elementCount(shape) * BYTES_PER_ELEMENT[dtype];
-    if (bytes > limit) {
-      const halved = dtype === "f32" && gpu.supportsF16 && bytes / 2 <= limit;
-      throw new RangeError(
-        `Cannot load ${name} as ${tensor} takes ${bytes} bytes on the GPU: the adapter allows ${limit} in one binding${
-          halved ? '; load it with dtype "f16"' : ""
-        }`,
-      );
-    }
-    sum += bytes;
-  }
-  gpu.checkRoom(sum, `load ${name}`);
-}
-
-async function loadParameter(
-  gpu: Gpu,
-  weights: Weights,
-  { shape, dtype, source: { name, map } }: Planned,
-): Promise<Tensor> {
-  if (map === undefined) {
-    using stored = await weights.load(gpu, name, { dtype });
-    return stored.reshape(shape);
-  }
-  const values = map(await weights.readFloats(name));
-  if (values.length !== elementCount(shape)) {
-    throw new Error(`${name} gives ${values.length} elements for a parameter of shape [${shape}]`);
-  }
-  if (dtype === "f16" && values.some((value) => Math.abs(value) > LARGEST_F16)) {
-    throw new RangeError(`Cannot load ${name} from ${weights.path} as f16: load it as f32`);
-  }
-  return gpu.tensor(shape, values, dtype);
 }

@@ -87,13 +87,13 @@ for (const dtype of ["int8", "int4"] as const) {
 }
 
 /** Cuts rows where they fit no tile and no vec4, where they do, and into one and none. */
-const CUTS = [[16, 32, 17], [5, 60], [1, 64], [64, 0, 1], [65]];
+const CUTS = [[16, 32, 17], [5, 60], [64, 0, 1]];
 
 for (const algorithm of ALGORITHMS) {
   testKernel(
     `matmul() by ${algorithm} of rows in several tensors has the bits of one`,
     async () => {
-      for (const [rows, reduction] of [[1, 40], [19, 33], [4, 2048]]) {
+      for (const [rows, reduction] of [[1, 40], [19, 33]]) {
         const bValues = normals(2, 65 * reduction);
         for (const [tiling, gpu] of await testTilings()) {
           using a = gpu.tensor([1, rows, reduction], normals(1, rows * reduction));

@@ -1,0 +1,133 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
+import {
+  architecture,
+  loadModel,
+  Model,
+  type ModelConfiguration,
+  saveModel,
+  Tape,
+} from "../../models/mod.ts";
+import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
+import { gatherRows, reshape } from "../../models/operations.ts";
+import { assertClose, inFolder, testGpu, uniforms } from "../testing.ts";
+
+/** Bytes that a binding has: embedding and head are cut, and the perceptrons' projections too. */
+const BINDING = 24 * 1024;
+const VOCABULARY = 1003;
+const TIME = 5;
+/** What another order of sums costs. */
+const BOUND = 1e-5;
+
+/** A GPU whose bindings are small; it shares the device of the others. */
+async function smallGpu(): Promise<Gpu> {
+  const { device } = await testGpu();
+  return await openGpu({ device, binding: BINDING, poison: true });
+}
+
+function configurationOf(tiedHead: boolean): ModelConfiguration {
+  const configuration = architecture("transformer", { vocabulary: VOCABULARY, width: 48 });
+  const layers = configuration.layers.map((layer) => ({
+    ...layer,
+    channelMixer: { kind: "swiglu", hidden: 300 } as const,
+  }));
+  return { ...configuration, layers, tiedHead };
+}
+
+function tokensOf(count: number): Uint32Array {
+  return Uint32Array.from(uniforms(1, count, 0, VOCABULARY), (token) => token % VOCABULARY);
+}
+
+for (const tiedHead of [false, true]) {
+  const kind = tiedHead ? "tied" : "own";
+  Deno.test(`a model whose weights are cut gives the logits, losses and tokens of one whose are not, ${kind} head`, async () => {
+    const gpu = await smallGpu();
+    const configuration = configurationOf(tiedHead);
+    using cut = new Model(gpu, configuration, { seed: 1 });
+    using whole = new Model(await testGpu(), configuration, { seed: 1 });
+    const names = [...cut.leaves.keys()].filter((name) => name.includes("/1"));
+    assertEquals(names, [
+      "embedding.weight/1",
+      ...[0, 1].flatMap((layer) =>
+        ["gate", "up", "down"].map((name) => `layers.${layer}.channel_mixer.${name}.weight/1`)
+      ),
+      ...(tiedHead ? [] : ["head.weight/1"]),
+    ]);
+    assertEquals(cut.parameterCount, whole.parameterCount);
+    for (const count of [1, TIME]) {
+      const tokens = tokensOf(count);
+      using logits = cut.forward(tokens);
+      using expected = whole.forward(tokens);
+      assertClose(await logits.read(), await expected.read(), BOUND, `logits of ${count} tokens`);
+    }
+    const batch = {
+      batch: 1,
+      time: TIME,
+      tokens: tokensOf(TIME),
+      labels: tokensOf(2 * TIME).slice(TIME),
+    };
+    const scores = await cut.score(batch);
+    const expected = await whole.score(batch);
+    assertClose(scores.nll, expected.nll, BOUND, "losses");
+    assertEquals(scores.correct, expected.correct);
+    const options = { maxTokens: 12 };
+    const prompt = tokensOf(4);
+    assertEquals(await cut.generate(prompt, options), await whole.generate(prompt, options));
+  });
+
+  Deno.test(`gradients of cut weights are those of whole ones, ${kind} head`, async () => {
+    const configuration = configurationOf(tiedHead);
+    using cut = new Model(await smallGpu(), configuration, { seed: 1 });
+    using whole = new Model(await testGpu(), configuration, { seed: 1 });
+    for (const model of [cut, whole]) backward(model);
+    for (const [name, variable] of whole.parameters) {
+      const parts = cut.parameters.get(name)!.blocks.map(({ gradient }) => gradient!);
+      const values = await cut.gpu.read(parts);
+      const joined = values.flatMap((part) => Array.from(part));
+      assertClose(joined, await variable.gradient!.read(), BOUND, name);
+    }
+    for (const model of [cut, whole]) {
+      for (const leaf of model.leaves.values()) leaf.dropGradient();
+    }
+  });
+
+  Deno.test(`a model whose weights are cut is saved whole, and loaded cut where it must be, ${kind} head`, () =>
+    inFolder(async (folder) => {
+      using cut = new Model(await smallGpu(), configurationOf(tiedHead), { seed: 1 });
+      await saveModel(cut, folder);
+      using whole = await loadModel(await testGpu(), folder);
+      assert(whole.leaves.has("embedding.weight"));
+      using again = await loadModel(cut.gpu, folder);
+      assertEquals([...again.leaves.keys()], [...cut.leaves.keys()]);
+      using expected = whole.forward(tokensOf(3));
+      using logits = again.forward(tokensOf(3));
+      assertClose(await logits.read(), await expected.read(), BOUND, "logits");
+    }));
+}
+
+/** The gradients of a loss at every token. */
+function backward(model: Model): void {
+  const { gpu, configuration: { width } } = model;
+  using tape = new Tape(gpu, { recording: true });
+  using tokens = gpu.tensor([1, TIME], tokensOf(TIME), "u32");
+  using labels = gpu.tensor([TIME], tokensOf(2 * TIME).slice(TIME), "u32");
+  using indices = gpu.tensor([TIME], [0, 1, 2, 3, 4], "u32");
+  const { hidden } = model.read(tape, tokens);
+  const rows = gatherRows(tape, reshape(tape, hidden, [TIME, width]), indices);
+  const logits = model.head(tape, rows);
+  using loss = crossEntropy(gpu, { logits: logits.tensor, labels });
+  const inputs = { logits: logits.tensor, labels, logSumExp: loss.logSumExp };
+  const { logitsGradient } = crossEntropyBackward(gpu, inputs);
+  tape.backward([{ variable: logits, gradient: logitsGradient }]);
+}
+
+Deno.test("a matrix of which not even a few rows fit in a binding is refused by name", async () => {
+  const { device } = await testGpu();
+  const gpu = await openGpu({ device, binding: 2048 });
+  const configuration = configurationOf(false);
+  await assertRejects(
+    () => Promise.resolve().then(() => new Model(gpu, configuration, { seed: 1 })),
+    RangeError,
+    "Cannot keep embedding.weight of shape [1003,48] as 16 rows of it take 3072 bytes",
+  );
+});
