@@ -1,4 +1,4 @@
-import { QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
+import { type QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
 import {
   checkOption,
   checkOptions,

@@ -12,7 +12,12 @@ const BITS = { int8: 8, int4: 4 } as const;
 /** As the bound of products of floats: what the integers stand for is the same on both sides. */
 const BOUND = 1e-5;
 
-function quantized(gpu: Gpu, values: Float32Array, rows: number, dtype: QuantizedType) {
+function quantized(
+  gpu: Gpu,
+  values: Float32Array,
+  rows: number,
+  dtype: QuantizedType,
+): QuantizedMatrix {
   using stored = gpu.tensor([values.length], new Uint32Array(values.buffer), "u32");
   using flags = gpu.tensor([1], undefined, "u32");
   const output = new QuantizedMatrix(gpu, [rows, values.length / rows], dtype);
