@@ -1,13 +1,11 @@
-import { join } from "@std/path";
 import { visible } from "../names.ts";
-import type { SubjectSource } from "../subject.ts";
+import type { SubjectCard, SubjectSource } from "../subject.ts";
 import { cellKey, describeCell, enumerateCells, textsOf } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
 import { readJournal } from "../sweep/journal.ts";
 import { findModels } from "../sweep/models.ts";
 import { type Shard, takeShard } from "../sweep/shards.ts";
-import { trainedModels } from "../sweep/trainings.ts";
 import { isFinished } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
@@ -46,8 +44,7 @@ export async function dryRun(
   const estimate = await estimateSweep(left, configuration, source);
   print(estimateTable(estimate));
   for (const text of textsOf(left)) print(visible(text));
-  const chosen = new Set(left.map(({ card }) => card.name));
-  const told = await trainingLine(configuration, models, chosen);
+  const told = await trainingLine(left.map(({ card }) => card));
   if (told !== undefined) print(told);
   if (shards !== undefined) {
     const costs = new Map(estimate.cells.map((cell) => [cellKey(cell.cell), cell.milliseconds]));
@@ -68,23 +65,20 @@ export async function dryRun(
 }
 
 /** What is still to be trained before such models are asked. */
-async function trainingLine(
-  { trainings = [] }: SweepConfiguration,
-  folder: string,
-  chosen: ReadonlySet<string>,
-): Promise<string | undefined> {
-  const wanted = trainedModels(trainings).filter(({ name }) => chosen.has(name));
-  const recipes = [...new Map(wanted.map(({ recipe }) => [recipe.name, recipe])).values()];
-  const missing: Recipe[] = [];
-  for (const recipe of recipes) {
-    if (!await isFinished(join(folder, recipe.name))) missing.push(recipe);
+async function trainingLine(cards: readonly SubjectCard[]): Promise<string | undefined> {
+  const recipes = new Map<string, Recipe>(); // by their folders: interventions share one
+  for (const { description } of cards) {
+    if (description?.kind === "recipe") recipes.set(description.folder, description.recipe);
   }
+  const missing: Recipe[] = [];
+  for (const [folder, recipe] of recipes) if (!await isFinished(folder)) missing.push(recipe);
   if (missing.length === 0) return undefined;
   const most = missing.reduce(
     (sum, { steps, batch, length }) => sum + steps * batch * length,
     0,
   );
-  return `besides, ${missing.length} models are trained first: at most ${
+  const models = missing.length === 1 ? "a model is" : `${missing.length} models are`;
+  return `besides, ${models} trained first: at most ${
     missing.reduce((sum, { steps }) => sum + steps, 0).toLocaleString("en")
   } steps of ${most.toLocaleString("en")} tokens; their time is not in this estimate`;
 }

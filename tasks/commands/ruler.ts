@@ -28,6 +28,7 @@ export const RULER: CommandSpecification = {
   options: {
     tasks: {
       takes: "NAME,…",
+      alias: "task",
       help: `of ${
         RULER_TASKS.join(", ")
       }, niah_<haystack>_<key>_<value>; all whose files are named by default`,

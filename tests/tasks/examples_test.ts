@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { parseRows, type Row } from "../../tasks/mod.ts";
+import { resolveModel } from "../../tasks/subjects/resolve.ts";
+import { readSweep } from "../../tasks/sweep/sweep_file.ts";
 import { inFolder } from "../testing.ts";
 import { type Ending, ending, ROOT, script } from "./process.ts";
 import { writeLlama } from "./tiny_llama.ts";
@@ -56,6 +58,19 @@ Deno.test("each example is run by a test, and named in their README", async () =
     const { $schema } = JSON.parse(await Deno.readTextFile(join(ROOT, EXAMPLES, name)));
     assert((await Deno.stat(join(ROOT, EXAMPLES, $schema))).isFile, name);
   }
+});
+
+Deno.test("the question that README shows is one", async () => {
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const [, question] = /```json\n(.*?)```/s.exec(readme)!;
+  await inFolder(async (folder) => {
+    const path = join(folder, "mine.json");
+    await Deno.writeTextFile(path, question);
+    const { name, models, lengths } = await readSweep(path);
+    assertEquals([name, lengths], ["mine", ["1x", "4x", 1000, 2048]]);
+    const kinds = await Promise.all(models.map(async (model) => (await resolveModel(model)).kind));
+    assertEquals(kinds, ["committed", "committed", "recipe"]);
+  });
 });
 
 Deno.test("examples: a hybrid of one's own is trained, and its folder is a model to ask", () =>

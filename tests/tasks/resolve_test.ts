@@ -5,7 +5,9 @@ import type { ModelDescription } from "../../tasks/subjects/description.ts";
 import { resolveModel } from "../../tasks/subjects/resolve.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
 import { readJournal } from "../../tasks/sweep/journal.ts";
+import { hashOf } from "../../tasks/sweep/configuration.ts";
 import { sweepHash } from "../../tasks/sweep/run.ts";
+import { VERSION } from "../../tasks/version.ts";
 import { findRecipe } from "../../tasks/training/recipe.ts";
 import { inFolder, inNewFolder } from "../testing.ts";
 import { TOKENIZER, VOCABULARY, writeLlama } from "./tiny_llama.ts";
@@ -149,6 +151,22 @@ Deno.test("checkpoints side by side, each with its own template, tokenizer and t
       `is listed twice: give one of them another "name"`,
     );
   }));
+
+Deno.test("a sweep that names its models plainly has the hash that it had before", async () => {
+  const source = new ModelSource();
+  const models = ["transformer-mixture"];
+  const configuration: SweepConfiguration = {
+    ...{ name: "old", models, tasks: ["mqar"], lengths: ["1x"], depths: [], loads: [] },
+    ...{ seeds: [0], samples: 2 },
+  };
+  const [card] = await source.find(models);
+  const { name, family, parameters, trainLength, window, fingerprint } = card;
+  const identity = [name, family, parameters, trainLength, window, fingerprint];
+  const before = await hashOf([configuration, VERSION, [identity], []]);
+  assertEquals(await sweepHash(configuration, [card]), before);
+  // How weights are kept was said beside the sweep, and stood in the fingerprint alone.
+  assertEquals(await sweepHash({ ...configuration, dtype: "f16" }, [card]), before);
+});
 
 Deno.test("lengths that are given need no training length, multiples of it do", () =>
   inNewFolder(async (folder) => {
