@@ -54,7 +54,7 @@ export async function runCommandLine(
 function overview(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ specification }) => specification.name.length));
   return [
-    "usage: deno task <command> [options]",
+    "usage: ./run <command> [options]",
     "",
     ...commands.map(({ specification: { name, summary } }) =>
       `  ${name.padEnd(width)}  ${summary}`

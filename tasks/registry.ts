@@ -146,7 +146,7 @@ export const TEXT_TASKS = ["text", "forgetting-curve", "context-gain"] as const;
 export function checkTaskName(name: string): asserts name is TaskName {
   if (!Object.hasOwn(TASKS, name)) {
     throw new RangeError(
-      didYouMean("task", name, TASK_NAMES, "deno task sweep --help lists all"),
+      didYouMean("task", name, TASK_NAMES, "./run sweep --help lists all"),
     );
   }
 }

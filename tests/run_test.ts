@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import configuration from "../deno.json" with { type: "json" };
 
 /** A made-up machine: its own folder with `run`, its own PATH, its own drivers. */
 class Machine implements Disposable {
@@ -104,6 +105,38 @@ function test(name: string, fn: (machine: Machine) => void): void {
   });
 }
 
+/** Gives the machine this repository's deno.json. */
+function withTasks(machine: Machine): void {
+  const file = fromFileUrl(new URL("../deno.json", import.meta.url));
+  Deno.copyFileSync(file, join(machine.project, "deno.json"));
+}
+
+test("without a task it lists all of them, a line each", (machine) => {
+  withTasks(machine);
+  const { code, output } = machine.run([]);
+  assertEquals(code, 0);
+  const listed = [...output.matchAll(/^ {2}\.\/run (\S+) +(\S.*)$/gm)];
+  assertEquals(
+    listed.map(([, name, about]) => [name, about]),
+    Object.entries(configuration.tasks).map(([name, { description }]) => [name, description]),
+  );
+});
+
+test("a mistyped task gets a suggestion, and nothing is installed", (machine) => {
+  withTasks(machine);
+  for (
+    const [typed, said] of [
+      ["sweeep", "run: Unknown task sweeep. Did you mean ./run sweep?\n"],
+      ["docs-check", "run: Unknown task docs-check. Did you mean ./run docs:check?\n"],
+      ["everything", "run: Unknown task everything: ./run lists all\n"],
+    ]
+  ) {
+    const { code, output, errors } = machine.run([typed]);
+    assertEquals([code, output, errors], [1, "", said]);
+  }
+  assertEquals(machine.calls("apt-get"), []);
+});
+
 test("without a task it tells its usage and installs nothing", (machine) => {
   machine.noDriver();
   for (const args of [[], ["--help"]]) {
@@ -144,17 +177,13 @@ test("a task that is one `deno run` is run as that, which fetches no more than i
       "deno 2.9.6: run --quiet --allow-read --allow-env=A,B tasks/main.ts sweep --out a b *\n",
     );
   }
-  for (const task of ["ok", "none", "s"]) {
-    assertStringIncludes(machine.run([task]).output, `task --config ${config} ${task}\n`);
-  }
+  assertStringIncludes(machine.run(["ok"]).output, `task --config ${config} ok\n`);
+  for (const task of ["none", "s"]) assertEquals(machine.run([task]).code, 1);
 });
 
 test("the tasks of deno.json that a new machine runs are one `deno run` each", (machine) => {
   machine.command("deno", Machine.deno("2.9.6"));
-  Deno.copyFileSync(
-    fromFileUrl(new URL("../deno.json", import.meta.url)),
-    join(machine.project, "deno.json"),
-  );
+  withTasks(machine);
   for (const task of ["sweep", "eval", "train", "merge", "ruler", "report"]) {
     assertMatch(
       machine.run([task]).output,

@@ -35,7 +35,7 @@ export const ZOO: readonly string[] = [
 export function zooDirectory(name: string): URL {
   if (!ZOO.includes(name)) {
     throw new RangeError(
-      didYouMean("committed model", name, ZOO, "deno task sweep --help lists all"),
+      didYouMean("committed model", name, ZOO, "./run sweep --help lists all"),
     );
   }
   return new URL(`./${name}/`, import.meta.url);

@@ -14,6 +14,7 @@ import {
   minutesOf,
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
+  taskLines,
 } from "./grid.ts";
 import {
   bytesOf,
@@ -38,18 +39,20 @@ export const EVAL: CommandSpecification = {
     stats: {
       help: "print parameters, bytes, prefill and step time at each length, and ask nothing",
     },
-    out: { takes: "FOLDER", help: "where results go (default: results/eval/<model>)" },
+    out: { takes: "FOLDER", help: "where results go", default: "results/eval/<model>" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     minutes: MINUTES,
     "log-samples": LOG_SAMPLES,
   },
   details:
-    `  deno task eval --model hf:HuggingFaceTB/SmolLM-135M --task niah_single_1 --lengths 512,1k,2k
-  deno task eval --model models/my-llama --task text --text book.txt --lengths 1k,4k
-  deno task eval --model hf:state-spaces/mamba2-130m --stats --lengths 1k,8k,64k
+    `  ./run eval --model hf:HuggingFaceTB/SmolLM-135M --task niah_single_1 --lengths 512,1k,2k
+  ./run eval --model models/my-llama --task text --text book.txt --lengths 1k,4k
+  ./run eval --model hf:state-spaces/mamba2-130m --stats --lengths 1k,8k,64k
 
 A download goes on where it was ended. It is kept in the cache of $HF_HOME or $XDG_CACHE_HOME;
-HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated models.`,
+HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated models.
+
+${taskLines()}`,
 };
 
 /** What is asked by default: enough for an interval, in minutes. */
@@ -96,7 +99,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   }
   const configuration = changeGrid(EVALUATION, command);
   if (configuration.models.length !== 1) {
-    throw new UsageError(`eval takes one model: deno task sweep --models ${model} takes several`);
+    throw new UsageError(`eval takes one model: ./run sweep --models ${model} takes several`);
   }
   await using source = new ModelSource(modelSourceOptions(command));
   if (switches.has("stats")) return await printStatistics(source, configuration);

@@ -1,7 +1,8 @@
 import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
-import { RULER_TASKS } from "../generators/ruler/names.ts";
 import { WEIGHT_TYPES, type WeightType } from "../../models/mod.ts";
+import { aboutTask } from "../about.ts";
+import { formatOf, HAYSTACK_KINDS, NEEDLE_KINDS, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { ModelEntry, ModelSettings } from "../subjects/description.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
@@ -18,19 +19,25 @@ import {
 export const RULER_FILES: Readonly<Record<string, Option>> = {
   haystack: {
     takes: "FILE",
-    help: "essays for RULER's needles, in place of the State of the Union",
+    help: "essays for RULER's needles",
+    default: "the State of the Union",
   },
-  squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1" },
-  hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2" },
+  squad: { takes: "FILE", help: "SQuAD v2's published JSON, for qa_1", default: "no qa_1" },
+  hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2", default: "no qa_2" },
 };
 
-/** The help of an option that takes tasks. */
-const TASKS_HELP = `of ${
-  TASK_NAMES.filter((name) => !WORD_TASKS.includes(name)).join(", ")
-}; in words: ${
-  WORD_TASKS.filter((name) => !name.startsWith("niah_") || !/_(word|uuid|number)_/.test(name))
-    .join(", ")
-}, and niah_<haystack>_<key>_<value>; all a model knows by default`;
+/** What each task asks, a line a task, for the help. */
+export function taskLines(): string {
+  const shown = TASK_NAMES.filter((name) => formatOf(name) === undefined);
+  const width = Math.max(...shown.map(({ length }) => length));
+  return [
+    "Tasks:",
+    ...shown.map((name) => `  ${name.padEnd(width)}  ${aboutTask(name)}`),
+    `  niah_<haystack>_<key>_<value>, of ${HAYSTACK_KINDS.join(", ")} and of ${
+      NEEDLE_KINDS.join(", ")
+    }: a needle in any format.`,
+  ].join("\n");
+}
 
 /** Options that say what is asked of which models. */
 export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
@@ -39,43 +46,71 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     alias: "model",
     help:
       "committed models, folders, files of weights, recipes, hf:owner/name; each also with changes: +yarn8",
+    default: "those of the sweep",
   },
-  tasks: { takes: "NAME,…", alias: "task", help: TASKS_HELP },
+  tasks: {
+    takes: "NAME,…",
+    alias: "task",
+    help: "what is asked, as listed below",
+    default: "all that a model was trained on; of a published one, RULER's",
+  },
   lengths: {
     takes: "LENGTH,…",
     help: "tokens (512, 4k) or multiples of the training length (8x)",
+    default: "those of the sweep; of eval 1x",
   },
-  depths: { takes: "D,…", help: "where the needle goes, from 0 to 1 (default: anywhere)" },
-  loads: { takes: "N,…", help: "how much is to be remembered, such as mqar's pairs" },
-  seeds: { takes: "N,…", help: "seeds of the samples (default: 0,1,2)" },
-  samples: { takes: "N", help: "samples in a cell" },
+  depths: { takes: "D,…", help: "where the needle goes, from 0 to 1", default: "anywhere" },
+  loads: {
+    takes: "N,…",
+    help: "how much is to be remembered, such as mqar's pairs",
+    default: "the task's own",
+  },
+  seeds: { takes: "N,…", help: "seeds of the samples", default: "0,1,2" },
+  samples: { takes: "N", help: "samples in a cell", default: "those of the sweep; of eval 20" },
   template: {
     takes: "NAME,…",
     help: "prompt templates of tasks in words: base, chat (the model's own), or Jinja files",
+    default: "base",
   },
   ...RULER_FILES,
   set: {
     takes: "FOLDER",
-    help: "RULER's samples as its own scripts or deno task ruler made them, in place of ours",
+    help: "RULER's samples as its own scripts or ./run ruler made them",
+    default: "ours",
   },
   text: {
     takes: "FILE",
-    help: `the text of ${TEXT_TASKS.join(", ")}, in place of Moby-Dick`,
+    help: `the text that ${TEXT_TASKS.join(", ")} ask for`,
+    default: "Moby-Dick",
   },
   evaluator: {
     takes: "MODEL",
-    help: "the model that says which tokens context-gain is about (default: each model itself)",
+    help: "the model that says which tokens context-gain is about",
+    default: "each model itself",
   },
-  "train-length": { takes: "LENGTH", help: "stands in for each model's own training length" },
+  "train-length": {
+    takes: "LENGTH",
+    help: "the length that models were trained at",
+    default: "as their files say",
+  },
 };
 
 /** Options that say how published checkpoints are loaded. */
 export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
-  dtype: { takes: WEIGHT_TYPES.join("|"), help: "how weights are kept on the GPU (default: f32)" },
-  tokenizer: { takes: "FOLDER", help: "its folder or hf:owner/name, where a checkpoint has none" },
+  dtype: {
+    takes: WEIGHT_TYPES.join("|"),
+    help: "how weights are kept on the GPU",
+    default: "f32",
+  },
+  tokenizer: {
+    takes: "FOLDER",
+    help: "a tokenizer's folder or hf:owner/name",
+    default: "the checkpoint's own",
+  },
   memory: {
     takes: "BYTES",
     help: "GPU memory that may be used, such as 8GB: WebGPU does not say it",
+    default: "no limit",
   },
 };
 
@@ -83,6 +118,7 @@ export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
 export const MINUTES: Option = {
   takes: "N",
   help: "stop after so many minutes, with as many samples as were asked until then",
+  default: "no limit",
 };
 
 /** The option that keeps samples. */

@@ -15,12 +15,12 @@ export const MERGE: CommandSpecification = {
   operands: "FOLDER…",
   options: {
     ...MODEL_OPTIONS,
-    out: { takes: "FOLDER", help: "where the whole goes: into the folder, where there is one" },
+    out: { takes: "FOLDER", help: "where the whole goes", default: "the folder, if it is one" },
   },
   details:
     `A folder counts with the shards in it (FOLDER/shards/). What is missing, failed, answered in two ways
 or of another sweep is reported, and makes the exit code 1; what was run twice with one answer does not.
-deno task sweep --resume --out FOLDER runs what is missing.`,
+./run sweep --resume --out FOLDER runs what is missing.`,
 };
 
 /** How many cells are told one by one. */
@@ -73,7 +73,7 @@ function tellFaults(result: MergeResult, out: string): boolean {
     foreign.map(({ folder, hash, reason }) => `${folder} (${hash.slice(0, 12)}): ${reason}`),
   );
   if (missing.length + failed.length > 0) {
-    printError(`deno task sweep --resume --out ${shellWord(out)} runs what is missing`);
+    printError(`./run sweep --resume --out ${shellWord(out)} runs what is missing`);
   }
   return [missing, failed, contradictions, foreign].some(({ length }) => length > 0);
 }

@@ -9,6 +9,8 @@ export interface Option {
   readonly takes?: string;
   /** What it does, in a line. */
   readonly help: string;
+  /** What holds without it, in words; every option that takes a value says so. */
+  readonly default?: string;
   /** Another name for it: `model` of `models`. */
   readonly alias?: string;
   /** Whether its value may begin with a dash. */
@@ -89,7 +91,7 @@ export function parseCommand(
           "option",
           arg.replace(/=.*/s, ""),
           names.map((option) => `--${option}`),
-          `deno task ${name} --help lists all`,
+          `./run ${name} --help lists all`,
         ),
       );
     },
@@ -118,24 +120,24 @@ export function commandLine({ words }: Pick<ParsedCommand, "words">): string {
   const kept = words.filter((word, i) =>
     word !== "--resume" && !/^--shard(=|$)/.test(word) && words[i - 1] !== "--shard"
   );
-  return ["deno", "task", ...kept].map(shellWord).join(" ");
+  return ["./run", ...kept].map(shellWord).join(" ");
 }
 
 /** A command's help. */
 export function helpOf(command: CommandSpecification): string {
   const all = Object.entries({ ...command.options, ...COMMON }).map((
-    [name, { alias, takes, help }],
+    [name, { alias, takes, help, default: otherwise }],
   ) => ({
     left: `--${name}${alias === undefined ? "" : `, --${alias}`}${
       takes === undefined ? "" : ` ${takes}`
     }`,
-    help,
+    help: otherwise === undefined ? help : `${help} (default: ${otherwise})`,
   }));
   const width = Math.max(...all.map(({ left }) => left.length));
   return [
     `${command.summary}`,
     "",
-    `usage: deno task ${command.name}${
+    `usage: ./run ${command.name}${
       command.operands === undefined ? "" : ` ${command.operands}`
     } [options]`,
     "",

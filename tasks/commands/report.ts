@@ -23,16 +23,18 @@ export const REPORT: CommandSpecification = {
   options: {
     out: {
       takes: "FOLDER",
-      help:
-        "where the report goes: beside the CSV by default; that of a and b into a+b beside them",
+      help: "where the report goes",
+      default: "beside the CSV; that of a and b into a+b beside them",
     },
     recall: {
       takes: "TASK",
       help: "compare recall and state sizes in this task (its title in the report: 'mqar, load 4')",
+      default: "where models differ most",
     },
     "recall-length": {
       takes: "N",
       help: "compare them at this length: 512, 4k",
+      default: "where models differ most",
     },
     predictions: {
       help:

@@ -29,27 +29,28 @@ export const RULER: CommandSpecification = {
     tasks: {
       takes: "NAME,…",
       alias: "task",
-      help: `of ${
-        RULER_TASKS.join(", ")
-      }, niah_<haystack>_<key>_<value>; all whose files are named by default`,
+      help: `of ${RULER_TASKS.join(", ")}, niah_<haystack>_<key>_<value>`,
+      default: "all whose files are named",
     },
-    lengths: { takes: "LENGTH,…", help: "tokens of prompt and reply: 512, 4k (default: 4k)" },
-    samples: { takes: "N", help: "samples of each task and length (default: 500)" },
-    seed: { takes: "N", help: "their seed (default: 0)" },
-    depth: { takes: "D", help: "where the needle goes, from 0 to 1 (default: anywhere)" },
+    lengths: { takes: "LENGTH,…", help: "tokens of prompt and reply: 512, 4k", default: "4k" },
+    samples: { takes: "N", help: "samples of each task and length", default: "500" },
+    seed: { takes: "N", help: "their seed", default: "0" },
+    depth: { takes: "D", help: "where the needle goes, from 0 to 1", default: "anywhere" },
     tokenizer: {
       takes: "FOLDER",
-      help: "of the model that is to be asked, or hf:owner/name (default: bytes)",
+      help: "of the model that is to be asked, or hf:owner/name",
+      default: "bytes",
     },
     template: {
       takes: "NAME",
       help: "base, chat (that in the tokenizer's folder) or a Jinja file",
+      default: "base",
     },
     ...RULER_FILES,
-    out: { takes: "FOLDER", help: "where they go (default: results/ruler)" },
+    out: { takes: "FOLDER", help: "where they go", default: "results/ruler" },
   },
   details:
-    `  deno task ruler --tokenizer hf:EleutherAI/gpt-neox-20b --tasks vt,fwe --lengths 1k,2k --samples 50
+    `  ./run ruler --tokenizer hf:EleutherAI/gpt-neox-20b --tasks vt,fwe --lengths 1k,2k --samples 50
 
 A set is <out>/<length>/data/<task>/validation.jsonl, as RULER's run.sh has it, which then makes none
 of its own. Sweeps read a set, ours or RULER's, with --set FOLDER.`,
@@ -115,7 +116,7 @@ function* linesOf(
 function checkRulerName(name: string): asserts name is RulerName {
   if (!(RULER_NAMES as readonly string[]).includes(name)) {
     throw new UsageError(
-      didYouMean("RULER task", name, RULER_NAMES, "deno task ruler --help lists all"),
+      didYouMean("RULER task", name, RULER_NAMES, "./run ruler --help lists all"),
     );
   }
 }

@@ -22,6 +22,7 @@ import {
   minutesOf,
   MODEL_OPTIONS,
   QUESTION_OPTIONS,
+  taskLines,
   withModelOptions,
 } from "./grid.ts";
 import {
@@ -44,46 +45,57 @@ export const SWEEP: CommandSpecification = {
   options: {
     ...QUESTION_OPTIONS,
     ...MODEL_OPTIONS,
-    out: { takes: "FOLDER", help: "where results go (default: results/<sweep>)" },
+    out: { takes: "FOLDER", help: "where results go", default: "results/<sweep>" },
     resume: { help: "go on with the results that are in the folder, if there are" },
     minutes: MINUTES,
     "log-samples": LOG_SAMPLES,
     shard: {
       takes: "I/N",
-      help:
-        "run one of N shares, from 0/N to (N-1)/N, in FOLDER/shards/; then deno task merge FOLDER",
+      help: "run one of N shares, from 0/N to (N-1)/N, in FOLDER/shards/; then ./run merge FOLDER",
+      default: "the whole",
     },
     slurm: { help: "submit a Slurm job array that runs the shards, and a job that merges them" },
     "slurm-options": {
       takes: "OPTIONS",
-      help: 'of sbatch, such as "--partition=gpu --gres=gpu:1 --time=8:00:00"',
+      help: 'options of sbatch, such as "--partition=gpu --gres=gpu:1 --time=8:00:00"',
+      default: "none",
       verbatim: true,
     },
     kubernetes: {
       takes: "IMAGE",
       help: "print an Indexed Job that runs the shards in a container of this repository",
+      default: "run here",
     },
     claim: {
       takes: "NAME",
-      help: "the job's persistent volume claim for results (default: lengthwise-results)",
+      help: "the job's persistent volume claim for results",
+      default: "lengthwise-results",
     },
     shards: {
       takes: "N",
-      help: "how many shards (default: as many as there are, or one for each model)",
+      help: "how many shards the jobs run",
+      default: "as many as there are, or one for each model",
     },
-    steps: { takes: "N", help: "at most so many steps of each model that it trains first" },
+    steps: {
+      takes: "N",
+      help: "at most so many steps of each model that it trains first",
+      default: "as its recipe says",
+    },
     print: { help: "print the sweep as JSON, as a file that sweep reads, and do no more" },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
     },
   },
-  details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")}.
+  details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")} (default: default).
 Committed models: ${ZOO.join(", ")}.
 A cell is one model, task, length, depth, load and seed; its result is on the disk before the next
-begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into FOLDER/models, and is trained once; -small fits a
-machine without a GPU. The folder holds sweep.csv, journal.jsonl, report.html and its pictures.
-Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.`,
+begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into
+FOLDER/models, and is trained once; -small fits a machine without a GPU. The folder holds sweep.csv,
+journal.jsonl, report.html and its pictures.
+Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.
+
+${taskLines()}`,
 };
 
 /** Options that change what is swept. */
@@ -200,7 +212,7 @@ async function namedConfiguration({ operands }: ParsedCommand): Promise<SweepCon
   if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
     const known = [...Object.keys(SWEEPS), ...Object.keys(TUNING_SWEEPS)];
-    throw new UsageError(didYouMean("sweep", name, known, "deno task sweep --help lists all"));
+    throw new UsageError(didYouMean("sweep", name, known, "./run sweep --help lists all"));
   }
   return SWEEPS[name];
 }

@@ -27,18 +27,24 @@ export const TRAIN: CommandSpecification = {
   options: {
     out: {
       takes: "FOLDER",
-      help: "where model, log and checkpoints go (default: results/train/<recipe>)",
+      help: "where model, log and checkpoints go",
+      default: "results/train/<recipe>",
     },
     resume: { help: "go on from the folder's checkpoint; what is finished stays as it is" },
     overwrite: { help: "begin anew where the folder holds a finished model or a checkpoint" },
-    steps: { takes: "N", help: "at most this many steps" },
-    seed: { takes: "N", help: "another seed of the initial values and the data" },
-    length: { takes: "LENGTH", help: "another training length in tokens" },
-    batch: { takes: "N", help: "sequences a step" },
-    "learning-rate": { takes: "RATE", help: "another peak learning rate" },
+    steps: { takes: "N", help: "at most so many steps", default: "the recipe's" },
+    seed: {
+      takes: "N",
+      help: "seed of the initial values and the data",
+      default: "the recipe's",
+    },
+    length: { takes: "LENGTH", help: "training length in tokens", default: "the recipe's" },
+    batch: { takes: "N", help: "sequences per step", default: "the recipe's" },
+    "learning-rate": { takes: "RATE", help: "peak learning rate", default: "the recipe's" },
     "learning-rates": {
       takes: "RATE,…",
       help: "train once with each, in folders beside one another, and compare",
+      default: "one training",
     },
     zoo: {
       help: "make every committed model, in its own folder (with --overwrite) or below --out",
@@ -86,7 +92,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
   const [name, ...rest] = operands;
   if (name === undefined || rest.length > 0) {
     throw new UsageError(
-      "train takes one recipe, by its name or its file: deno task train --list prints all",
+      "train takes one recipe, by its name or its file: ./run train --list prints all",
     );
   }
   const recipe = flags.recipe(await readRecipe(name));

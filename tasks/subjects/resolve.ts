@@ -19,7 +19,7 @@ import { knownCheckpoint } from "./known.ts";
 const WEIGHT_FILES = /\.(safetensors|bin|pth|pt)$/;
 /** What a model may be, for errors. */
 const KINDS =
-  "the path of a folder that holds what deno task train wrote, or a published checkpoint with its config.json; a file of weights or a recipe; or hf:owner/name";
+  "the path of a folder that holds what ./run train wrote, or a published checkpoint with its config.json; a file of weights or a recipe; or hf:owner/name";
 
 /**
  * Says what a model is that is asked for, and how it is opened: the one place where its name is taken
@@ -93,7 +93,7 @@ async function originOf(
   if (files.includes("recipe.json")) {
     if (files.includes("model.safetensors")) return { kind: "trained", folder: path };
     throw new Error(
-      `Cannot find a model in ${path} as its training has not come to an end: go on with deno task train and --resume`,
+      `Cannot find a model in ${path} as its training has not come to an end: go on with ./run train and --resume`,
     );
   }
   if (files.some((file) => file === "config.json" || WEIGHT_FILES.test(file))) {
@@ -116,12 +116,12 @@ function namedOrigin(model: string, options: FindOptions): ModelOrigin {
   if (isPath(model)) {
     const hint = /^\w[\w.-]*\/[\w.-]+$/.test(model) ? `: on the hub it would be hf:${model}` : "";
     throw new Error(
-      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is a name that deno task sweep --help lists, ${KINDS}`,
+      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is a name that ./run sweep --help lists, ${KINDS}`,
     );
   }
   const known = [...recipes.map(({ name }) => name), ...ZOO, ...RECIPES.keys()];
   throw new RangeError(
-    didYouMean("model", model, known, "deno task sweep --help says what a model may be"),
+    didYouMean("model", model, known, "./run sweep --help says what a model may be"),
   );
 }
 

@@ -177,7 +177,7 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
   const value = parseJson(await readNamed(path, "the sweep"), path);
   if (isRecipe(value)) {
     throw new Error(
-      `Cannot sweep ${path} as it is a recipe: deno task train ${path} trains it, and deno task sweep --models ${path} trains it and asks it`,
+      `Cannot sweep ${path} as it is a recipe: ./run train ${path} trains it, and ./run sweep --models ${path} trains it and asks it`,
     );
   }
   const { $schema: _, hash: __, trainings, ...sweep } = check(SWEEP, value, path);

@@ -238,7 +238,7 @@ export function findRecipe(name: string): Recipe {
   const recipe = RECIPES.get(name);
   if (recipe === undefined) {
     throw new RangeError(
-      didYouMean("recipe", name, RECIPES.keys(), "deno task train --list prints all"),
+      didYouMean("recipe", name, RECIPES.keys(), "./run train --list prints all"),
     );
   }
   return recipe;

@@ -210,7 +210,7 @@ export async function readRecipe(name: string): Promise<Recipe> {
   const value = parseJson(await readNamed(name, "the recipe"), name);
   if (isSweep(value)) {
     throw new Error(
-      `Cannot train ${name} as it is a sweep: deno task sweep ${name} runs it`,
+      `Cannot train ${name} as it is a sweep: ./run sweep ${name} runs it`,
     );
   }
   return wholeRecipe(check(RECIPE, value, name), name, basename(name, ".json"));

@@ -11,7 +11,7 @@ export const SHARES: Readonly<Record<string, number>> = {
   kills: 3,
 };
 
-const USAGE = `Usage: deno task fuzz --seconds N [--seed S] [--only KIND,...] [--first I] [--most M]
+const USAGE = `Usage: ./run fuzz --seconds N [--seed S] [--only KIND,...] [--first I] [--most M]
 
   --seconds N   how long in all
   --seed S      what all cases follow from; by default another one each time
@@ -25,7 +25,7 @@ function print(text: string): void {
 
 /** How to run a case again. */
 function again({ kind, index }: FuzzFailure, seed: number): string {
-  return `deno task fuzz --seconds 600 --seed ${seed} --only ${kind} --first ${index} --most 1`;
+  return `./run fuzz --seconds 600 --seed ${seed} --only ${kind} --first ${index} --most 1`;
 }
 
 /** Values as JSON, in which no control character is raw, cut short. */

@@ -24,7 +24,7 @@ Deno.test("the real command line: help for every command, errors in one line", a
   for (const name of ["sweep", "eval", "train", "merge", "ruler", "report"]) {
     const { code, stdout } = await run("tasks/main.ts", [name, "--help"]);
     assertEquals(code, 0);
-    assert(stdout.includes(`usage: deno task ${name}`) && stdout.includes("--verbose"), stdout);
+    assert(stdout.includes(`usage: ./run ${name}`) && stdout.includes("--verbose"), stdout);
   }
   const overview = await run("tasks/main.ts", ["--help"]);
   assertEquals(overview.code, 0);
@@ -48,7 +48,7 @@ for (
     [["--slurm", "--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--slurm", "--dry-run", "--slurm-options", "--a\n--b"], "more than a line"],
     [["paper"], 'Unknown sweep "paper". Did you mean "paper-length"?'],
-    [["everything"], 'Unknown sweep "everything": deno task sweep --help lists all'],
+    [["everything"], 'Unknown sweep "everything": ./run sweep --help lists all'],
     [["mqar-small"], "as these models are not trained by recipes"],
     [["--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--models", "reader", "--text", "/nowhere.txt"], "Cannot read the text file /nowhere.txt"],
@@ -183,7 +183,7 @@ Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code t
     const [, missing] = /^(\d+) of 30 cells are missing:\n +\w+, \w+, \d+ tokens/m.exec(
       gap.stderr,
     )!;
-    assert(gap.stderr.includes(`deno task sweep --resume --out ${out} runs what is missing`));
+    assert(gap.stderr.includes(`./run sweep --resume --out ${out} runs what is missing`));
     // Without options, a shard is of the sweep that the other shards are of.
     const last = await oracle("sweep", "--out", out, "--shard", "1/3", "--resume");
     assertEquals(last.code, 0, last.stderr);

@@ -7,9 +7,8 @@ import { type Ending, ending, ROOT } from "./process.ts";
 
 /** Runs a task of deno.json with the permissions that it has there, and with no other. */
 function task(name: string, args: readonly string[], env = {}): Promise<Ending> {
-  const [deno, run, ...words] = configuration.tasks[name as keyof typeof configuration.tasks].split(
-    " ",
-  );
+  const { command } = configuration.tasks[name as keyof typeof configuration.tasks];
+  const [deno, run, ...words] = command.split(" ");
   assertEquals([deno, run], ["deno", "run"]);
   return ending(
     new Deno.Command(Deno.execPath(), {
@@ -23,12 +22,12 @@ function task(name: string, args: readonly string[], env = {}): Promise<Ending> 
 }
 
 Deno.test("no task but the tests asks for every permission", () => {
-  for (const [name, command] of Object.entries(configuration.tasks)) {
+  for (const [name, { command }] of Object.entries(configuration.tasks)) {
     if (name === "test" || name === "fuzz") continue; // which bring a browser, a Slurm, another WebGPU
     assert(!/(^| )(-A|--allow-all)( |$)/.test(command), `${name}: ${command}`);
     assert(!/--allow-(ffi|import|sys( |$))/.test(command), `${name}: ${command}`);
   }
-  const variables = /--allow-env=(\S+)/.exec(configuration.tasks.sweep)![1].split(",");
+  const variables = /--allow-env=(\S+)/.exec(configuration.tasks.sweep.command)![1].split(",");
   assertEquals(variables, [...ENVIRONMENT]);
   assertStringIncludes(SHARD_PERMISSIONS, variables.join());
 });

@@ -103,7 +103,7 @@ Deno.test("a mistake in a file is told with its field", async () => {
   await refuses({ models: [{ model: "a", trainLength: "2 k" }] }, '"trainLength" must be tokens');
   await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
   await refuses({ depths: [2] }, '"depths": item 0 must be from 0 to 1');
-  await refuses(findRecipe("gla-mixture"), "is a recipe: deno task train");
+  await refuses(findRecipe("gla-mixture"), "is a recipe: ./run train");
   await refuses({ trainings: [{ recipe: "gla-mixtur" }] }, 'Did you mean "gla-mixture"?');
   await refuses(
     { trainings: [{ recipe: { ...findRecipe("gla-mixture"), steps: 0 } }] },
@@ -114,7 +114,7 @@ Deno.test("a mistake in a file is told with its field", async () => {
   await inFolder(async (folder) => {
     const path = join(folder, "sweep.json");
     await Deno.writeTextFile(path, JSON.stringify(SWEEPS.default));
-    await assertRejects(() => readRecipe(path), Error, "is a sweep: deno task sweep");
+    await assertRejects(() => readRecipe(path), Error, "is a sweep: ./run sweep");
   });
 });
 

@@ -86,7 +86,7 @@ export function setTask(name: string, set: string, wording: Wording): Task {
         throw new RangeError(
           `Cannot ask sample ${index} of ${file} in ${length} tokens as it takes ${
             tokens.length + budget
-          } with this tokenizer and template: make a set for them with deno task ruler`,
+          } with this tokenizer and template: make a set for them with ./run ruler`,
         );
       }
       const evidence = name.startsWith("niah_")
