@@ -224,7 +224,8 @@ export function checkModelFits(
   const { dtype = "f32" } = options;
   for (const kept of keptParameters(configuration, dtype)) blockRows(gpu, kept);
   const others = WEIGHT_TYPES.filter((type) => type !== dtype);
-  gpu.checkRoom(weightBytes(configuration, dtype), `load ${name} in ${dtype}`, {
+  const what = dtype === "f32" ? name : `${name} in ${dtype}`;
+  gpu.checkRoom(weightBytes(configuration, dtype), `load ${what}`, {
     otherwise: others.map((type) => `${weightBytes(configuration, type)} in ${type}`).join(", "),
   });
 }
