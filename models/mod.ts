@@ -19,6 +19,7 @@ export {
 } from "./checkpoints/safetensors.ts";
 export type { ModelFiles, WeightsContent } from "./checkpoints/place.ts";
 export { type ByteSource } from "./checkpoints/byte_source.ts";
+export type { StoredElements } from "./checkpoints/loader.ts";
 export { DownloadError, type DownloadProgress } from "./checkpoints/download.ts";
 export {
   cacheFolder,

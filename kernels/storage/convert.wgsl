@@ -1,43 +1,30 @@
 // Stored elements as 32-bit or as 16-bit floats, into a part of a tensor.
-// Dispatch: four words of what is written an invocation, folded past 65,535 workgroups.
+// Dispatch: eight elements an invocation, folded past 65,535 workgroups.
 
 @if(TO_F16)
-import package::storage::halves::{half_of, is_past_halves};
-import package::storage::stored::stored_at;
+import package::storage::halves::{are_past_halves, halves_of};
+import package::storage::stored::stored_eight;
 
 struct Shape {
   elements: u32,
-  first_word: u32, // of the tensor, that is written
+  first: u32, // of the tensor, that is written; a multiple of 8
   flag: u32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(2) var<storage, read_write> target_words: array<u32>; // f32; or f16, two a word
+@group(0) @binding(2) var<storage, read_write> target_words: array<vec4u>; // f32; or f16, two a word
 @if(TO_F16)
 @group(0) @binding(3) var<storage, read_write> flags: array<atomic<u32>>; // 1: a number is past 16 bits
 
-@if(TO_F16)
-const PER_WORD = 2u;
-@else
-const PER_WORD = 1u;
-
-@if(TO_F16)
-fn half_at(index: u32) -> u32 {
-  if (index >= shape.elements) {
-    return 0u;
+// Writes the first so many of four words.
+fn write(index: u32, words: vec4u, count: u32) {
+  if (count >= 4u) {
+    target_words[index] = words;
+    return;
   }
-  let value = stored_at(index);
-  if (is_past_halves(value)) {
-    atomicMax(&flags[shape.flag], 1u);
+  for (var i = 0u; i < count; i++) {
+    target_words[index][i] = words[i];
   }
-  return half_of(value);
-}
-
-fn word_at(word: u32) -> u32 {
-  @if(TO_F16)
-  return half_at(2u * word) | (half_at(2u * word + 1u) << 16u);
-  @else
-  return bitcast<u32>(stored_at(word));
 }
 
 @compute @workgroup_size(64)
@@ -46,9 +33,30 @@ fn convert(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let words = (shape.elements + PER_WORD - 1u) / PER_WORD;
-  let first = 4u * ((workgroup.x + workgroup.y * workgroups.x) * 64u + lane);
-  for (var word = first; word < min(first + 4u, words); word++) {
-    target_words[shape.first_word + word] = word_at(word);
+  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + lane;
+  if (8u * index >= shape.elements) {
+    return;
+  }
+  let count = shape.elements - 8u * index;
+  let values = stored_eight(index);
+  let place = shape.first / 8u + index;
+  @if(TO_F16) {
+    // Past the last element there may be anything.
+    let first = select(vec4f(), values[0], vec4u(0u, 1u, 2u, 3u) < vec4u(count));
+    let second = select(vec4f(), values[1], vec4u(4u, 5u, 6u, 7u) < vec4u(count));
+    if (any(are_past_halves(first) | are_past_halves(second))) {
+      atomicMax(&flags[shape.flag], 1u);
+    }
+    let low = halves_of(first);
+    let high = halves_of(second);
+    let even = vec4u(low.x, low.z, high.x, high.z);
+    let odd = vec4u(low.y, low.w, high.y, high.w);
+    write(place, even | (odd << vec4u(16u)), (count + 1u) / 2u);
+  }
+  @if(!TO_F16) {
+    write(2u * place, bitcast<vec4u>(values[0]), count);
+    if (count > 4u) {
+      write(2u * place + 1u, bitcast<vec4u>(values[1]), count - 4u);
+    }
   }
 }

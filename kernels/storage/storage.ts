@@ -1,10 +1,9 @@
-import { type QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
+import { GROUP, type QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
 import {
   checkOption,
   checkOptions,
   checkRank,
   checkTensor,
-  type FloatType,
   type Gpu,
   integer,
   oneOf,
@@ -42,7 +41,7 @@ export interface ConvertOptions {
   readonly from: StoredFloat;
   /** How many there are. */
   readonly elements: number;
-  /** The first element of the output that is written, even where it is f16. @default 0 */
+  /** The first element of the output that is written, a multiple of 8. @default 0 */
   readonly first?: number;
   /** Which of the flags is set. @default 0 */
   readonly flag?: number;
@@ -63,20 +62,19 @@ export function convert(gpu: Gpu, inputs: ConvertInputs, options: ConvertOptions
   checkStored("convert", stored, from, elements);
   checkTensor("convert", "output", output, output.shape, ["f32", "f16"]);
   checkFlags("convert", flags, flag);
-  const perWord = PER_WORD[output.dtype as FloatType];
-  if (first % perWord !== 0 || first + elements > output.size) {
+  if (first % 8 !== 0 || first + elements > output.size) {
     throw new RangeError(
       `Cannot run convert() as elements ${first} to ${
         first + elements
-      } must lie in the output and begin at a whole word: current output is ${output.dtype}[${output.shape}]`,
+      } must lie in the output and begin at a multiple of 8: current output is ${output.dtype}[${output.shape}]`,
     );
   }
   gpu.dispatch(CONVERT, {
     constants: { ...storedAs(from), TO_F16: output.dtype === "f16" },
-    uniform: { elements, firstWord: first / perWord, flag },
+    uniform: { elements, first, flag },
     read: { stored },
     write: { targetWords: output, flags },
-    workgroups: Math.ceil(elements / perWord / 4 / 64),
+    workgroups: Math.ceil(elements / 8 / 64),
   });
 }
 
@@ -127,7 +125,11 @@ export function quantize(gpu: Gpu, inputs: QuantizeInputs, options: QuantizeOpti
   }
   const { values, scales, dtype } = output;
   gpu.dispatch(QUANTIZE, {
-    constants: { ...storedAs(from), BITS: dtype === "int8" ? 8 : 4 },
+    constants: {
+      ...storedAs(from),
+      BITS: dtype === "int8" ? 8 : 4,
+      ALIGNED: columns % GROUP === 0,
+    },
     uniform: { rows, columns, firstRow, flag },
     read: { stored },
     write: { values, scales, flags },

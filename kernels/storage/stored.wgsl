@@ -1,30 +1,40 @@
 // Elements as a file stores them: 32-bit floats; or two a word, 16-bit floats (STORED_F16) or the upper
 // halves of 32-bit ones (STORED_BF16).
 
-@group(0) @binding(1) var<storage, read> stored: array<u32>; // [⌈elements / elements in a word⌉]
+@group(0) @binding(1) var<storage, read> stored: array<vec4u>; // words
 
+// Eight elements, from 8 * index on.
 @if(STORED_F16 || STORED_BF16)
-fn stored_at(index: u32) -> f32 {
-  let half = (stored[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
-  @if(STORED_BF16)
-  return bitcast<f32>(half << 16u);
-  @else
-  return float_of(half);
+fn stored_eight(index: u32) -> mat2x4f {
+  let words = stored[index];
+  @if(STORED_BF16) {
+    let even = bitcast<vec4f>(words << vec4u(16u));
+    let odd = bitcast<vec4f>(words & vec4u(0xffff0000u));
+    return mat2x4f(even.x, odd.x, even.y, odd.y, even.z, odd.z, even.w, odd.w);
+  }
+  @if(STORED_F16) {
+    let even = floats_of(words & vec4u(0xffffu));
+    let odd = floats_of(words >> vec4u(16u));
+    return mat2x4f(even.x, odd.x, even.y, odd.y, even.z, odd.z, even.w, odd.w);
+  }
 }
 @else
-fn stored_at(index: u32) -> f32 {
-  return bitcast<f32>(stored[index]);
+fn stored_eight(index: u32) -> mat2x4f {
+  return mat2x4f(bitcast<vec4f>(stored[2u * index]), bitcast<vec4f>(stored[2u * index + 1u]));
 }
 
-// A 16-bit float. By its bits, as unpack2x16float() may lose the least ones.
+fn stored_at(index: u32) -> f32 {
+  return stored_eight(index / 8u)[index / 4u % 2u][index % 4u];
+}
+
+// 16-bit floats. By their bits, as unpack2x16float() may lose the least ones.
 @if(STORED_F16)
-fn float_of(half: u32) -> f32 {
-  let sign = (half >> 15u) << 31u;
-  let magnitude = half & 0x7fffu;
-  if (magnitude < 0x400u) { // a multiple of 2^-24
-    return bitcast<f32>(sign | bitcast<u32>(f32(magnitude) * 0x1p-24f));
-  }
+fn floats_of(halves: vec4u) -> vec4f {
+  let signs = (halves >> vec4u(15u)) << vec4u(31u);
+  let magnitudes = halves & vec4u(0x7fffu);
   // Infinity and NaN have the largest exponent there too.
-  let exponent = select(112u, 224u, magnitude >= 0x7c00u) << 23u;
-  return bitcast<f32>(sign | ((magnitude << 13u) + exponent));
+  let exponents = select(vec4u(112u), vec4u(224u), magnitudes >= vec4u(0x7c00u)) << vec4u(23u);
+  let normal = (magnitudes << vec4u(13u)) + exponents;
+  let subnormal = bitcast<vec4u>(vec4f(magnitudes) * 0x1p-24f);
+  return bitcast<vec4f>(signs | select(normal, subnormal, magnitudes < vec4u(0x400u)));
 }

@@ -113,7 +113,7 @@ export class Loader implements Disposable {
     const from = STORED_FLOATS[stored.dtype] ?? "f32";
     const isSame = from === block.dtype;
     // A piece of a quantized matrix is of whole rows.
-    const piece = Math.min(PIECE, 2 * Math.floor(this.#gpu.bindingLimit / 8));
+    const piece = Math.min(PIECE, 8 * Math.floor(this.#gpu.bindingLimit / 32));
     const atOnce = isQuantized ? Math.max(1, Math.floor(piece / columns)) * columns : piece;
     const flag = isSame || block.dtype === "f32" ? 0 : this.#flagFor(name, block.dtype);
     for (let start = 0; start < block.size; start += atOnce) {

@@ -499,8 +499,10 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         convert(gpu, { stored, output, flags }, { from, elements: 40 });
       }
       for (const dtype of QUANTIZED_TYPES) {
-        using output = new QuantizedMatrix(gpu, [4, 10], dtype);
-        quantize(gpu, { stored, output, flags }, { from, rows: 4 });
+        for (const columns of [10, 32]) {
+          using output = new QuantizedMatrix(gpu, [1, columns], dtype);
+          quantize(gpu, { stored, output, flags }, { from, rows: 1 });
+        }
       }
     }
   },

@@ -402,7 +402,7 @@ const OPS: Record<string, Row> = {
       const flags = gpu.tensor([2], undefined, "u32");
       convert(gpu, { stored, output: rows(gpu, 8), flags }, options as Any);
     },
-    good: { from: "f16", elements: 4, first: 2, flag: 1 },
+    good: { from: "f16", elements: 4, first: 0, flag: 1 },
     bad: {
       from: ["u32", "F16", null],
       elements: NO_COUNTS,

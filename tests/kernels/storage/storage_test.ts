@@ -46,13 +46,13 @@ for (const from of ["f32", "f16", "bf16"] as const) {
       const values = Float32Array.from([...EDGES, ...normals(1, 1000)]);
       const { stored, exact } = store(gpu, values, from);
       using flags = gpu.tensor([3], undefined, "u32");
-      using output = gpu.tensor([values.length + 7], undefined, to);
+      using output = gpu.tensor([values.length + 11], undefined, to);
       const elements = values.length;
-      convert(gpu, { stored, output, flags }, { from, elements, first: 4, flag: 1 });
+      convert(gpu, { stored, output, flags }, { from, elements, first: 8, flag: 1 });
       const read = await output.read();
       const expected = to === "f32" ? exact : new Float16Array(exact);
-      assertEquals([...read.subarray(4, 4 + elements)], [...expected]);
-      assertEquals([...read.subarray(0, 4), ...read.subarray(5 + elements)].filter(Boolean), []);
+      assertEquals([...read.subarray(8, 8 + elements)], [...expected]);
+      assertEquals([...read.subarray(0, 8), ...read.subarray(9 + elements)].filter(Boolean), []);
       assertEquals([...await flags.read()], [0, 0, 0]);
       stored[Symbol.dispose]();
     });
@@ -187,7 +187,7 @@ Deno.test("convert() and quantize() refuse what does not fit", async () => {
     [() => convert(gpu, into, { from: "bf16", elements: 20, first: 1 }), "must lie in the output"],
     [
       () => convert(gpu, { ...into, output: halves }, { from: "f16", elements: 2, first: 1 }),
-      "begin at a whole word",
+      "begin at a multiple of 8",
     ],
     [() => convert(gpu, into, { from: "f32", elements: 1, flag: 1 }), "flag must be one of the 1"],
     [
