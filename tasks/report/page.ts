@@ -8,6 +8,7 @@ import { longTable, originText } from "./origin.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
+import { publishedText } from "./published.ts";
 import type { Results } from "./runs.ts";
 import { SAMPLES_PAGE } from "./samples_page.ts";
 import { STYLE } from "./style.ts";
@@ -154,13 +155,19 @@ function claims({ runs, models, rows }: Results): string {
 
 /** The parts of the page, a picture being what comes first. */
 function partsOf(
-  { models, rows }: Results,
+  results: Results,
   { learning, claimed }: Evidence,
   pictures: readonly Picture[],
 ): readonly Part[] {
+  const { models, rows } = results;
   const look = looks(models);
   const means = taskMeans(claimed.rows);
   const drawn = pictures.some(({ section }) => section === "mean");
+  const published: Part = {
+    name: "published",
+    title: "Beside the published figures",
+    behind: publishedText(results, look),
+  };
   const mean: Part = {
     name: "mean",
     title: drawn ? "Mean over tasks" : "Accuracy in numbers",
@@ -174,7 +181,7 @@ function partsOf(
     ) + unlearned(learning, pictures),
   };
   return [
-    ...(drawn ? [mean, accuracy] : [accuracy, mean]),
+    ...(drawn ? [mean, published, accuracy] : [published, accuracy, mean]),
     {
       name: "distance",
       title: "Accuracy by distance",

@@ -1,5 +1,6 @@
 import { downloadModel, type DownloadProgress, isHubModel } from "../../models/mod.ts";
 import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
+import { PUBLISHED_TEMPLATES } from "../published_templates.ts";
 import { TEXT_TASKS } from "../registry.ts";
 import { isTemplateFile, loadTemplateFile } from "../templates.ts";
 import type { PromptTemplate } from "../wording.ts";
@@ -32,11 +33,12 @@ export async function findTemplate(
   folders: readonly string[] = [],
 ): Promise<PromptTemplate> {
   if (isTemplateFile(name)) return await loadTemplateFile(name, folders);
-  const template = templates.find((template) => template.name === name);
+  const known = [...templates, ...PUBLISHED_TEMPLATES];
+  const template = known.find((template) => template.name === name);
   if (template === undefined) {
     throw new RangeError(
       `Cannot ask ${model} in the template ${name}: it has ${
-        templates.map((template) => template.name).join(", ")
+        known.map((template) => template.name).join(", ")
       }`,
     );
   }

@@ -2,7 +2,7 @@ import { Random } from "../../random.ts";
 import type { Wording } from "../../wording.ts";
 import { essayHaystack, type Essays, loadEssays } from "./essays.ts";
 import { fill, type Haystack, linesHaystack, NOISE_HAYSTACK } from "./haystack.ts";
-import type { HaystackKind, NeedleKind } from "./names.ts";
+import { type HaystackKind, NEEDLE_KINDS, type NeedleKind } from "./names.ts";
 import { type Needle, NeedleDraws, needleSentence } from "./needles.ts";
 import { type Prompt, type Question, type QuestionTask, questionTask } from "./question.ts";
 import { nameWords } from "./words.ts";
@@ -26,6 +26,8 @@ export interface NeedleOptions {
    * RULER's `PaulGrahamEssays.json`.
    */
   readonly essays?: string;
+  /** What values are, in place of what the task's name says. */
+  readonly value?: NeedleKind;
 }
 
 const DEFAULT_LOAD = 4;
@@ -56,16 +58,24 @@ const DEPTHS = 40;
 export async function needleTask(
   name: string,
   format: NeedleFormat,
-  { essays: file }: NeedleOptions,
+  { essays: file, value }: NeedleOptions,
   wording: Wording,
 ): Promise<QuestionTask> {
-  const { haystack: kind, key: keys = "word", value: values = "number", load: counted } = format;
+  const { haystack: kind, key: keys = "word", load: counted } = format;
+  const values = value ?? format.value ?? "number";
+  if (!NEEDLE_KINDS.includes(values)) {
+    throw new RangeError(
+      `Cannot ask ${name} as value must be one of ${
+        NEEDLE_KINDS.join(", ")
+      }: current value is ${values}`,
+    );
+  }
   const names = await nameWords();
   const essays = kind === "essay" ? await loadEssays(file) : undefined;
 
   return questionTask({
     name,
-    options: { essays: file },
+    options: { essays: file, ...(value === undefined ? {} : { value }) },
     chance: 0,
     depths: true,
     piece: "words",

@@ -3,7 +3,7 @@ import type { Wording } from "../../wording.ts";
 import { commonWordsTask } from "./common_words.ts";
 import { HOTPOTQA, SQUAD } from "./documents.ts";
 import { frequentWordsTask } from "./frequent_words.ts";
-import { formatOf, NEEDLE_FORMATS, RULER_TASKS, type RulerName } from "./names.ts";
+import { formatOf, NEEDLE_FORMATS, type NeedleKind, RULER_TASKS, type RulerName } from "./names.ts";
 import { type NeedleFormat, needleTask } from "./niah.ts";
 import type { QuestionTask } from "./question.ts";
 import { questionAnsweringTask } from "./question_answering.ts";
@@ -17,6 +17,8 @@ export interface RulerOptions {
    * RULER's `PaulGrahamEssays.json`.
    */
   readonly essays?: string;
+  /** What a needle's values are, in place of what the task's name says. */
+  readonly value?: NeedleKind;
   /** SQuAD 2.0 for `qa_1`: `dev-v2.0.json` as published. */
   readonly squad?: string;
   /** HotpotQA for `qa_2`: `hotpot_dev_distractor_v1.json` as published. */

@@ -71,6 +71,7 @@ export interface Picture extends Drawing {
 /** A part of the report. */
 export type Section =
   | "mean"
+  | "published"
   | "state"
   | "accuracy"
   | "distance"
