@@ -44,6 +44,10 @@ export interface SubjectCard {
   readonly reach?: number;
   /** How large its state is after `length` tokens, in bytes, where that is known beforehand. */
   stateBytes?(length: number): number;
+  /** Bytes that its weights take on the GPU, where that is known beforehand. */
+  readonly weightBytes?: number;
+  /** Whether its weights are not on this machine: it cannot be opened as it is. */
+  readonly isAbsent?: boolean;
   /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
   readonly fingerprint?: string;
   /** The template that it is asked in, in place of those of a sweep. */
@@ -116,6 +120,13 @@ export interface FindOptions {
   readonly folder?: string;
   /** Whether they are trained: otherwise they are opened as they are before. @default true */
   readonly train?: boolean;
+  /** A folder that may hold checkpoints which are named as on the hub, by `owner/name` or `name`. */
+  readonly checkpoints?: string;
+  /**
+   * Whether the weights of models on the hub are downloaded: otherwise their cards alone can be had,
+   * from their configurations. @default true
+   */
+  readonly weights?: boolean;
   /** Settings of the models that have none of their own; a tokenizer concerns published checkpoints. */
   readonly settings?: ModelSettings;
 }

@@ -1,11 +1,24 @@
 import { visible } from "../names.ts";
 import type { SubjectCard, SubjectSource } from "../subject.ts";
-import { cellKey, describeCell, enumerateCells, textsOf } from "../sweep/cells.ts";
-import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
+import {
+  cellKey,
+  describeCell,
+  enumerateCells,
+  type ModelCells,
+  taskKey,
+  textsOf,
+} from "../sweep/cells.ts";
+import {
+  checkConfiguration,
+  gridOf,
+  samplesOf,
+  type SweepConfiguration,
+} from "../sweep/configuration.ts";
+import { controlsOf } from "../sweep/controls.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
 import { readJournal } from "../sweep/journal.ts";
 import { findModels } from "../sweep/models.ts";
-import { type Shard, takeShard } from "../sweep/shards.ts";
+import { cellCost, type Shard, takeShard } from "../sweep/shards.ts";
 import { isFinished } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
@@ -31,7 +44,8 @@ export async function dryRun(
   { shard, shards, models, resumed }: DryRunOptions,
 ): Promise<number> {
   checkConfiguration(configuration);
-  const cards = await findModels(configuration, source, { folder: models, train: false });
+  const where = { folder: models, train: false, weights: false };
+  const cards = await findModels(configuration, source, where);
   const grid = await enumerateCells(configuration, cards);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);
   const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
@@ -41,8 +55,13 @@ export async function dryRun(
       cells: model.cells.filter((cell) => !finished.has(cellKey(cell))),
     }))
     .filter(({ cells }) => cells.length > 0);
-  const estimate = await estimateSweep(left, configuration, source);
-  print(estimateTable(estimate));
+  const here = left.filter(({ card }) => card.isAbsent !== true);
+  const absent = left.filter(({ card }) => card.isAbsent === true);
+  const estimate = here.length === 0 && absent.length > 0
+    ? { adapter: "", cells: [] }
+    : await estimateSweep(here, configuration, source);
+  if (absent.length === 0 || here.length > 0) print(estimateTable(estimate));
+  if (absent.length > 0) print(absentTable(absent, configuration));
   for (const text of textsOf(left)) print(visible(text));
   const told = await trainingLine(left.map(({ card }) => card));
   if (told !== undefined) print(told);
@@ -62,6 +81,56 @@ export async function dryRun(
     );
   }
   return 0;
+}
+
+/** What an adapter is taken to do in a second where nothing was measured: 10 TFLOP. */
+const ASSUMED_FLOPS = 1e13;
+const F32_BYTES = 4;
+/** A multiplication and an addition. */
+const FLOP_PER_WEIGHT = 2;
+
+/** What is known of models whose weights are not on this machine: nothing is measured. */
+function absentTable(
+  models: readonly ModelCells[],
+  configuration: SweepConfiguration,
+): string {
+  const lines = models.map(({ card, tasks, cells }) => {
+    const { weightBytes: weights = F32_BYTES * card.parameters } = card;
+    const states = cells.map(({ length }) => card.stateBytes?.(length) ?? 0);
+    const tokens = cells.reduce((sum, cell) => {
+      const task = tasks.get(taskKey(cell))!;
+      const count = samplesOf(gridOf(configuration, cell.task), task.metric, cell.length);
+      const control = controlsOf(task, cell.length);
+      return sum + count * (cell.length + control.count * control.length);
+    }, 0);
+    const work = cells.reduce(
+      (sum, cell) =>
+        sum + FLOP_PER_WEIGHT * cellCost(card, cell, configuration, tasks.get(taskKey(cell))!),
+      0,
+    );
+    return { name: card.name, cells: cells.length, tokens, weights, states, work };
+  });
+  const gigabytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
+  const hours = (work: number): string => (work / ASSUMED_FLOPS / 3600).toFixed(1);
+  const total = lines.reduce((sum, { work }) => sum + work, 0);
+  return [
+    "models whose weights are not on this machine: what their configurations say",
+    aligned([
+      ["", "cells", "tokens", "weights, GiB", "largest state, GiB", "PFLOP", "hours"],
+      ...lines.map(({ name, cells, tokens, weights, states, work }) => [
+        name,
+        String(cells),
+        tokens.toLocaleString("en"),
+        gigabytes(weights),
+        gigabytes(states.reduce((a, b) => Math.max(a, b), 0)),
+        (work / 1e15).toPrecision(3),
+        hours(work),
+      ]),
+    ]),
+    `hours are those of an adapter that does 10 TFLOP/s, ${
+      hours(total)
+    } in all, without the tokens of replies; once the weights are here, --dry-run measures`,
+  ].join("\n");
 }
 
 /** What is still to be trained before such models are asked. */

@@ -2,8 +2,10 @@ import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { WEIGHT_TYPES, type WeightType } from "../../models/mod.ts";
 import { aboutTask } from "../about.ts";
+import { CONFOUNDS } from "../experiments/paper.ts";
 import { formatOf, HAYSTACK_KINDS, NEEDLE_KINDS, RULER_TASKS } from "../generators/ruler/names.ts";
-import type { ModelEntry, ModelSettings } from "../subjects/description.ts";
+import { PUBLISHED_TEMPLATES } from "../published_templates.ts";
+import { type AskedModel, type ModelEntry, nameOf } from "../subjects/description.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
   listOf,
@@ -69,7 +71,9 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
   samples: { takes: "N", help: "samples in a cell", default: "those of the sweep; of eval 20" },
   template: {
     takes: "NAME,…",
-    help: "prompt templates of tasks in words: base, chat (the model's own), or Jinja files",
+    help: `prompt templates of tasks in words: base, chat (the model's own), ${
+      PUBLISHED_TEMPLATES.map(({ name }) => name).join(", ")
+    }, or Jinja files`,
     default: "base",
   },
   ...RULER_FILES,
@@ -93,6 +97,12 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     help: "the length that models were trained at",
     default: "as their files say",
   },
+  confounds: {
+    takes: "NAME,…",
+    help: `what a paper does that blurs what it shows: ${
+      Object.keys(CONFOUNDS).join(", ")
+    } (of paper-depth and paper-format: fixed-depth UUIDs ask for numbers)`,
+  },
 };
 
 /** Options that say how published checkpoints are loaded. */
@@ -106,6 +116,10 @@ export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
     takes: "FOLDER",
     help: "a tokenizer's folder or hf:owner/name",
     default: "the checkpoint's own",
+  },
+  checkpoints: {
+    takes: "FOLDER",
+    help: "where checkpoints are that are named hf:owner/name: owner/name or name in it",
   },
   memory: {
     takes: "BYTES",
@@ -148,7 +162,11 @@ export function changeGrid(
   return {
     ...rest,
     ...(points === undefined || OF_POINTS.some((option) => values.has(option)) ? {} : { points }),
-    models: either("models", listOf(values.get("models")), rest.models),
+    models: either(
+      "models",
+      listOf(values.get("models")).map((name) => namedAs(name, rest.models)),
+      rest.models,
+    ),
     tasks: either("tasks", tasks, named.tasks),
     lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
     depths: either("depths", numbersOf("depths", values.get("depths")), named.depths),
@@ -168,6 +186,12 @@ export function changeGrid(
   };
 }
 
+/** One of a sweep's models, with its settings, by its name or the last part of it; or another model. */
+function namedAs(name: string, models: readonly AskedModel[]): AskedModel {
+  return models.find((asked) => nameOf(asked) === name || nameOf(asked).endsWith(`/${name}`)) ??
+    name;
+}
+
 /**
  * A sweep whose models are loaded as the options say, in place of what it says of all or of each.
  *
@@ -179,11 +203,13 @@ export function withModelOptions(
 ): SweepConfiguration {
   const dtype = dtypeOf(values.get("dtype"));
   const tokenizer = values.get("tokenizer");
-  const without: readonly (keyof ModelSettings)[] = [
+  const checkpoints = values.get("checkpoints");
+  const without: readonly (keyof ModelEntry)[] = [
     ...(dtype === undefined ? [] : ["dtype"] as const),
     ...(tokenizer === undefined ? [] : ["tokenizer"] as const),
     ...(values.has("train-length") ? ["trainLength"] as const : []),
     ...(values.has("template") ? ["template"] as const : []),
+    ...(values.has("lengths") ? ["lengths"] as const : []),
   ];
   return {
     ...sweep,
@@ -192,12 +218,13 @@ export function withModelOptions(
     ),
     ...(dtype === undefined ? {} : { dtype }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...(checkpoints === undefined ? {} : { checkpoints }),
   };
 }
 
-function leaveOut(asked: ModelEntry, setting: keyof ModelSettings): ModelEntry {
+function leaveOut(asked: ModelEntry, setting: keyof ModelEntry): ModelEntry {
   const { [setting]: _, ...rest } = asked;
-  return rest;
+  return { ...rest, model: asked.model };
 }
 
 /** How weights are kept, where that is said. @throws {UsageError} for a type that there is not. */
@@ -231,7 +258,7 @@ function gridsBut(
 /** The files that tasks are made of. */
 function taskOptions(
   values: ReadonlyMap<string, string>,
-): Record<string, Record<string, string>> {
+): Record<string, Record<string, unknown>> {
   const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
     ["text", "file", TEXT_TASKS],
     ["evaluator", "evaluator", ["context-gain"]],
@@ -240,11 +267,21 @@ function taskOptions(
     ["hotpotqa", "hotpotqa", ["qa_2"]],
     ["haystack", "essays", WORD_TASKS.filter((name) => name.startsWith("niah_"))],
   ];
-  const options: Record<string, Record<string, string>> = {};
+  const options: Record<string, Record<string, unknown>> = {};
   for (const [option, key, tasks] of files) {
     const file = values.get(option);
     if (file === undefined) continue;
     for (const task of tasks) options[task] = { ...options[task], [key]: file };
+  }
+  for (const name of listOf(values.get("confounds"))) {
+    if (!Object.hasOwn(CONFOUNDS, name)) {
+      throw new UsageError(
+        `--confounds takes ${Object.keys(CONFOUNDS).join(", ")}: current value is ${name}`,
+      );
+    }
+    for (const [task, of] of Object.entries(CONFOUNDS[name])) {
+      options[task] = { ...options[task], ...of };
+    }
   }
   return options;
 }

@@ -26,6 +26,8 @@ export interface ModelEntry extends ModelSettings {
   readonly model: string;
   /** What results call it. @default `model` */
   readonly name?: string;
+  /** Its lengths, in place of the sweep's: tokens, or multiples of its training length. */
+  readonly lengths?: readonly (number | `${number}x`)[];
 }
 
 /** A model as it is asked for: by name alone, or with settings of its own. */

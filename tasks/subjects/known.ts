@@ -12,19 +12,22 @@ const STATE_SPACES: KnownCheckpoint = {
   tokenizer: "hf:EleutherAI/gpt-neox-20b",
 };
 
+/** By `owner/name`, or by `name` alone where it is a folder. */
 const KNOWN: readonly (readonly [name: RegExp, known: KnownCheckpoint])[] = [
-  [/^state-spaces\/(mamba|mamba2|mamba2attn|transformerpp)-[\w.]+$/, STATE_SPACES],
-  [/^(RWKV|BlinkDL)\/rwkv-?[67]-world/i, { trainLength: 4096 }],
-  [/^google\/recurrentgemma-/, { trainLength: 8192 }],
+  [/^(state-spaces\/)?(mamba|mamba2|mamba2attn|transformerpp)-[\d.]+[mb]$/, STATE_SPACES],
+  [/^((RWKV|BlinkDL)\/)?rwkv-?[67]-world/i, { trainLength: 4096 }],
+  [/^(google\/)?recurrentgemma-/, { trainLength: 8192 }],
 ];
 
 /**
- * What is known of a published checkpoint by its name on the hub: Gu & Dao 2023, section 4.2; Dao & Gu
- * 2024, section 9; Peng et al. 2024, section 5; Botev et al. 2024, section 2.
+ * What is known of a published checkpoint by its name: Gu & Dao 2023, section 4.2; Dao & Gu 2024,
+ * section 9; Peng et al. 2024, section 5; Botev et al. 2024, section 2.
  *
- * @param name `hf:owner/name`, with a revision and a file or not.
+ * @param name `hf:owner/name`, with a revision and a file or not; or a folder, by its last part.
  */
 export function knownCheckpoint(name: string): KnownCheckpoint | undefined {
-  const repository = name.replace(/^hf:/, "").replace(/[@:].*$/, "");
+  const repository = name.startsWith("hf:")
+    ? name.slice("hf:".length).replace(/[@:].*$/, "")
+    : name.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
   return KNOWN.find(([pattern]) => pattern.test(repository))?.[1];
 }

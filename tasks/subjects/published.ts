@@ -1,10 +1,12 @@
-import { basename, dirname } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import {
   describeModel,
   downloadModel,
   holdsTokenizer,
   isHubModel,
   loadTokenizer,
+  parseHubModel,
+  weightBytes,
 } from "../../models/mod.ts";
 import type { DownloadProgress, Tokenizer } from "../../models/mod.ts";
 import { fingerprint } from "../fingerprint.ts";
@@ -36,6 +38,8 @@ export interface PublishedOptions {
   readonly onDescribed?: (folder: string) => Promise<void>;
   /** Called at the begin of each file of a download and as its bytes arrive. */
   readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Whether the weights of one on the hub are downloaded. @default true */
+  readonly weights?: boolean;
 }
 
 /** A published checkpoint on this machine's disk. */
@@ -61,13 +65,16 @@ export async function findPublished(
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
   const { name, place, known, dtype = "f32" } = description;
-  const { onProgress, onDescribed } = options;
-  const path = isHubModel(place) ? await downloadModel(place, { onProgress, onDescribed }) : place;
+  const { onProgress, onDescribed, weights = true } = options;
+  const path = isHubModel(place)
+    ? await downloadedPath(place, { onProgress, onDescribed, weights })
+    : place;
   const { configuration, trainedLength } = await describeModel(path);
   const file = (await Deno.stat(path)).isFile ? basename(path) : undefined;
   const folder = file === undefined ? path : dirname(path);
   const trainLength = description.trainLength ?? trainedLength ?? known?.trainLength;
-  const elsewhere = description.tokenizer ?? known?.tokenizer;
+  const elsewhere = description.tokenizer ??
+    (await holdsTokenizer(folder) ? undefined : await besideOrOnHub(folder, known?.tokenizer));
   const words = elsewhere === undefined ? folder : await tokenizerFolder(elsewhere, onProgress);
   const isThere = elsewhere !== undefined || await holdsTokenizer(folder);
   const tokenizer = isThere ? await loadTokenizer(words) : undefined;
@@ -87,6 +94,8 @@ export async function findPublished(
       name,
       description,
       trainLength,
+      weightBytes: weightBytes(configuration, dtype),
+      isAbsent: !weights && file === undefined && !await holdsWeights(folder),
       template: description.template,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task)) : [],
@@ -103,6 +112,36 @@ export async function findPublished(
       },
     },
   };
+}
+
+/** Where a model on the hub is in the cache; without its weights, they may be there all the same. */
+async function downloadedPath(
+  place: string,
+  options: Parameters<typeof downloadModel>[1],
+): Promise<string> {
+  const path = await downloadModel(place, options);
+  const { file } = parseHubModel(place);
+  if (options?.weights !== false || file === undefined) return path;
+  const whole = join(path, file);
+  return await Deno.stat(whole).then(() => whole, () => path);
+}
+
+/** Where a tokenizer on the hub is: in a folder beside the checkpoint's, where there is one, or there. */
+async function besideOrOnHub(
+  folder: string,
+  tokenizer: string | undefined,
+): Promise<string | undefined> {
+  if (tokenizer === undefined) return undefined;
+  const [owner, name] = parseHubModel(tokenizer).repository.split("/");
+  for (const beside of [join("..", name), join("..", owner, name), join("..", "..", owner, name)]) {
+    const place = join(folder, beside);
+    if (await Deno.stat(place).then(({ isDirectory }) => isDirectory, () => false)) return place;
+  }
+  return tokenizer;
+}
+
+async function holdsWeights(folder: string): Promise<boolean> {
+  return (await modelFiles(folder)).some((name) => /\.(safetensors|bin|pth)$/.test(name));
 }
 
 /** @throws {Error} always: that there is no tokenizer, and where to get one. */

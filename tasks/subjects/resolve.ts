@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { didYouMean } from "../../models/did_you_mean.ts";
-import { intervene, isHubModel, type ModelConfiguration } from "../../models/mod.ts";
+import { intervene, isHubModel, type ModelConfiguration, parseHubModel } from "../../models/mod.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import type { FindOptions } from "../subject.ts";
 import { type Recipe, RECIPES } from "../training/recipe.ts";
@@ -69,7 +69,21 @@ async function findOrigin(
     if (origin !== undefined) return { origin, changes: parts.slice(count) };
   }
   const [model, ...changes] = parts;
-  return { origin: namedOrigin(model, options), changes };
+  const origin = isHubModel(model) ? await hubOrigin(model, options) : namedOrigin(model, options);
+  return { origin, changes };
+}
+
+/** A checkpoint that is named as on the hub: in the folder of checkpoints, or there. */
+async function hubOrigin(model: string, { checkpoints }: FindOptions): Promise<ModelOrigin> {
+  const onHub = published(model);
+  if (checkpoints === undefined || onHub.kind !== "published") return onHub;
+  const { repository, file } = parseHubModel(model);
+  const inside = file === undefined ? [] : [file];
+  for (const folder of [repository.split("/"), repository.split("/").slice(1)]) {
+    const place = join(checkpoints, ...folder, ...inside);
+    if (await Deno.stat(place).then(() => true, () => false)) return { ...onHub, place };
+  }
+  return onHub;
 }
 
 function isNamed(name: string, { recipes = [] }: FindOptions): boolean {
@@ -106,7 +120,6 @@ async function originOf(
 
 /** What has a name, where it is no path. */
 function namedOrigin(model: string, options: FindOptions): ModelOrigin {
-  if (isHubModel(model)) return published(model);
   const { recipes = [] } = options;
   const learned = recipes.find(({ name }) => name === model);
   if (learned !== undefined) return recipeOrigin(learned, options);

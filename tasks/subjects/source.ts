@@ -62,16 +62,20 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     const settings = { tokenizer, dtype, ...options.settings };
     const cards: SubjectCard[] = [];
     for (const asked of models.length === 0 ? ZOO : models) {
-      cards.push(await this.describe(await resolveModel(asked, { ...options, settings })));
+      const description = await resolveModel(asked, { ...options, settings });
+      cards.push(await this.describe(description, options));
     }
     return cards;
   }
 
   /** What a sweep must know of a model; of one on the hub, its files are downloaded for that. */
-  async describe(description: ModelDescription): Promise<SubjectCard> {
+  async describe(
+    description: ModelDescription,
+    { weights }: Pick<FindOptions, "weights"> = {},
+  ): Promise<SubjectCard> {
     switch (description.kind) {
       case "published":
-        return (await this.#findPublished(description)).card;
+        return (await this.#findPublished(description, weights)).card;
       case "recipe":
         // Training is a function of the recipe: what it made need not be there to be told apart.
         return recipeCard(description, description.recipe, await hashOf(description.recipe));
@@ -134,13 +138,16 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     await gpu?.[Symbol.asyncDispose]();
   }
 
-  #findPublished(description: PublishedDescription): Promise<PublishedCheckpoint> {
+  #findPublished(
+    description: PublishedDescription,
+    weights?: boolean,
+  ): Promise<PublishedCheckpoint> {
     let found = this.#published.get(description);
     if (found === undefined) {
       const { place, dtype } = description;
       const onDescribed = async (folder: string): Promise<void> =>
         await checkDescribed(await this.gpu(), folder, { name: place, dtype });
-      found = findPublished(description, { onDescribed, ...this.#options });
+      found = findPublished(description, { onDescribed, ...this.#options, weights });
       this.#published.set(description, found);
     }
     return found;

@@ -1,4 +1,5 @@
 import type { SubjectCard } from "../subject.ts";
+import { nameOf } from "../subjects/description.ts";
 import { checkLength, type Task } from "../task.ts";
 import { gridOf, type Length, type SweepConfiguration, tokensOf } from "./configuration.ts";
 import { tunedModels, TUNING_SEED } from "./trainings.ts";
@@ -141,11 +142,13 @@ async function cellsOf(
       tasks.set(key, task);
     }
   }
+  const asked = configuration.models.find((asked) => nameOf(asked) === card.name);
+  const own = typeof asked === "object" && asked.lengths ? { lengths: asked.lengths } : {};
   const isTuned = tunedModels(configuration.trainings ?? []).has(card.name);
   const longest = configuration.longest?.[card.family] ?? Infinity;
   const cells = [...tasks.values()]
     .flatMap((task) => {
-      const grid = gridOf(configuration, task.name);
+      const grid = { ...gridOf(configuration, task.name), ...own };
       const cells = cellsOfTask(grid, card, task);
       return isTuned ? [...tuningCells(cells, card.trainLength ?? 0), ...cells] : cells;
     })

@@ -15,6 +15,10 @@ export type Length = number | `${number}x`;
 export interface SweepConfiguration {
   /** Names the results' folder. */
   readonly name: string;
+  /** The publication that it reproduces. */
+  readonly source?: string;
+  /** What differs from that, and what of it is not known for sure, a sentence or more each. */
+  readonly differences?: readonly string[];
   /** Whether it is of the published size, or of one that fits a machine without a GPU. */
   readonly scale?: "published" | "small";
   /** Models that are trained first; what is there already is not trained again. */
@@ -51,6 +55,11 @@ export interface SweepConfiguration {
   readonly tokenizer?: string;
   /** How weights are kept on the GPU. @default "f32" */
   readonly dtype?: WeightType;
+  /**
+   * A folder that may hold checkpoints which are named as on the hub: `hf:owner/name` is `owner/name`
+   * or `name` in it, where there is one.
+   */
+  readonly checkpoints?: string;
   /** What of the grid is different for a task, by the task's name. */
   readonly grids?: Readonly<Record<string, TaskGrid>>;
   /** Options of tasks by their name, over those the model was trained with. */

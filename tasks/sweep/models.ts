@@ -11,6 +11,8 @@ export interface FindModelsOptions {
   readonly folder: string;
   /** Whether they are trained when they are opened. @default true */
   readonly train?: boolean;
+  /** Whether the weights of those on the hub are downloaded. @default true */
+  readonly weights?: boolean;
 }
 
 /**
@@ -19,12 +21,12 @@ export interface FindModelsOptions {
  * @throws {Error} where the source cannot train what is to be trained, or there is no such model.
  */
 export async function findModels(
-  { models, trainings = [], trainLength, tokenizer, dtype }: Pick<
+  { models, trainings = [], trainLength, tokenizer, dtype, checkpoints }: Pick<
     SweepConfiguration,
-    "models" | "trainings" | "trainLength" | "tokenizer" | "dtype"
+    "models" | "trainings" | "trainLength" | "tokenizer" | "dtype" | "checkpoints"
   >,
   source: Pick<SubjectSource, "find" | "trains">,
-  { folder, train = true }: FindModelsOptions,
+  { folder, train = true, weights = true }: FindModelsOptions,
 ): Promise<readonly SubjectCard[]> {
   if (trainings.length > 0 && !source.trains) {
     throw new Error(
@@ -41,6 +43,8 @@ export async function findModels(
     recipes: recipesOf(trainings),
     folder,
     train,
+    weights,
     settings,
+    ...(checkpoints === undefined ? {} : { checkpoints }),
   });
 }

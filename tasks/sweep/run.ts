@@ -183,6 +183,9 @@ export async function runSweep(
   };
 }
 
+/** Fields of a sweep that change no result, or whose effect is in a model's fingerprint. */
+const NOT_ASKED = ["tokenizer", "dtype", "checkpoints", "source", "differences"] as const;
+
 /**
  * Says of two journals whether they are of one sweep: of one grid, of models with the same weights, of
  * tasks made from the same files.
@@ -192,7 +195,10 @@ export async function sweepHash(
   cards: readonly SubjectCard[],
 ): Promise<string> {
   // How a checkpoint is kept and read is in its fingerprint.
-  const { tokenizer: _tokenizer, dtype: _dtype, ...asked } = configuration;
+  const asked = NOT_ASKED.reduce<Partial<SweepConfiguration>>(
+    (rest, field) => ({ ...rest, [field]: undefined }),
+    configuration,
+  );
   const templates = [...configuration.templates ?? [], ...cards.map(({ template }) => template)];
   const files = Object.values(configuration.taskOptions ?? {}).flatMap(Object.values)
     .concat(templates.filter((name) => name !== undefined && isTemplateFile(name)))

@@ -80,6 +80,7 @@ const ASKED: Schema<AskedModel> = v.union([
     ),
     trainLength: optional(described(TOKENS, "The length that it was trained at.")),
     dtype: optional(DTYPE),
+    lengths: optional(described(LENGTHS, "Its lengths, in place of the sweep's.")),
   }),
 ], "a name, or an object with a model's name and settings of its own");
 
@@ -98,6 +99,10 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
   hash: optional(described(TEXT, "What --print adds; it is not read.")),
   name: optional(
     described(TEXT, "Names the results' folder; by default the file's own name."),
+  ),
+  source: optional(described(TEXT, "The publication that it reproduces.")),
+  differences: optional(
+    described(listOf(TEXT), "What differs from that, and what of it is not known for sure."),
   ),
   scale: optional(oneOf(["published", "small"])),
   trainings: optional(
@@ -152,6 +157,9 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
     described(TEXT, "Of published checkpoints that are given none here: a folder, hf:owner/name."),
   ),
   dtype: optional(DTYPE),
+  checkpoints: optional(
+    described(TEXT, "A folder in which hf:owner/name may be as owner/name or name."),
+  ),
   grids: optional(
     described(
       byTask(GRID),
