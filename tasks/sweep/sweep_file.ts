@@ -16,7 +16,8 @@ import {
 } from "../../models/schema.ts";
 import { WEIGHT_TYPES } from "../../models/mod.ts";
 import { readNamed } from "../errors.ts";
-import { TASK_NAMES } from "../registry.ts";
+import { checkOptionNames } from "../option_names.ts";
+import { TASK_NAMES, type TaskName } from "../registry.ts";
 import type { AskedModel, ModelEntry } from "../subjects/description.ts";
 import { OPTIONS, readRecipe, RECIPE, SEED, TOKENS, wholeRecipe } from "../training/recipe_file.ts";
 import {
@@ -189,6 +190,9 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
     );
   }
   const { $schema: _, hash: __, trainings, ...sweep } = check(SWEEP, value, path);
+  for (const [task, options] of Object.entries(sweep.taskOptions ?? {})) {
+    checkOptionNames(task as TaskName, options, `${path}, "taskOptions", "${task}"`);
+  }
   return {
     name: basename(path, ".json"),
     ...SWEEP_DEFAULTS,

@@ -19,14 +19,8 @@ import {
   TEXT,
 } from "../../models/schema.ts";
 import { readNamed } from "../errors.ts";
-import {
-  SMALL_TASK_NAMES,
-  smallLayout,
-  type SmallTaskName,
-  TASK_NAMES,
-  type TaskName,
-  type TaskOptions,
-} from "../registry.ts";
+import { checkOptionNames, isSmall } from "../option_names.ts";
+import { smallLayout, TASK_NAMES, type TaskOptions } from "../registry.ts";
 import { schemaAddress } from "../schema_address.ts";
 import { parseTokens, TOKENS_TEXT } from "../sizes.ts";
 import {
@@ -193,10 +187,12 @@ export function wholeRecipe(
     ...RECIPE_DEFAULTS,
     ...recipe,
     length,
-    tasks: recipe.tasks.map(({ name, options }) => ({
-      name,
-      options: options ?? (isSmall(name) ? smallLayout(name, isMixture) : {}),
-    })),
+    tasks: recipe.tasks.map(({ name, options }, i) => {
+      if (options !== undefined) {
+        checkOptionNames(name, { ...options }, `${source}, "tasks" item ${i}, "options"`);
+      }
+      return { name, options: options ?? (isSmall(name) ? smallLayout(name, isMixture) : {}) };
+    }),
   };
 }
 
@@ -225,8 +221,4 @@ function isSweep(value: unknown): boolean {
 /** A recipe as its file has it. @param file Where it goes, for the way to its schema. */
 export function recipeText(recipe: Recipe, file: string): string {
   return JSON.stringify({ $schema: schemaAddress("recipe", file), ...recipe }, undefined, 2) + "\n";
-}
-
-function isSmall(name: TaskName): name is SmallTaskName {
-  return (SMALL_TASK_NAMES as readonly string[]).includes(name);
 }

@@ -102,6 +102,19 @@ Deno.test("a mistake in a file is told with its field", async () => {
   await refuses({ models: [{ name: "a" }] }, '"models" item 0: it must give "model"');
   await refuses({ models: [{ model: "a", trainLength: "2 k" }] }, '"trainLength" must be tokens');
   await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
+  await refuses(
+    { taskOptions: { mqar: { pair: 4 } } },
+    '"taskOptions", "mqar": Unknown option of mqar "pair". Did you mean "pairs"?',
+  );
+  await refuses({ taskOptions: { vt: { file: "x" } } }, 'known are "essays", "squad"');
+  await refuses(
+    {
+      trainings: [{
+        recipe: { ...findRecipe("gla-mixture"), tasks: [{ name: "mqar", options: { key: 1 } }] },
+      }],
+    },
+    '"recipe", "tasks" item 0, "options": Unknown option of mqar "key". Did you mean "keys"?',
+  );
   await refuses({ depths: [2] }, '"depths": item 0 must be from 0 to 1');
   await refuses(findRecipe("gla-mixture"), "is a recipe: ./run train");
   await refuses({ trainings: [{ recipe: "gla-mixtur" }] }, 'Did you mean "gla-mixture"?');
