@@ -55,7 +55,7 @@ const SMALL: { readonly [Name in SmallTaskName]: Names<TaskOptions[Name]> } = {
 };
 
 const RULER: Names<RulerOptions> = {
-  ...{ essays: true, squad: true, hotpotqa: true, recipe: true, set: true },
+  ...{ essays: true, squad: true, hotpotqa: true, recipe: true, set: true, value: true },
 };
 
 /** The names of a task's options. */
