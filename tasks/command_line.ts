@@ -46,9 +46,14 @@ export async function runCommandLine(
     return await command.run(parsed);
   } catch (error) {
     if (verbose || !(error instanceof Error)) printError(Deno.inspect(error));
-    else printError(`error: ${error.message}`);
+    else printError(`error: ${plain(error.message)}`);
     return 1;
   }
+}
+
+/** A message without what the system adds to it: its errors' numbers, and the call. */
+function plain(message: string): string {
+  return message.replace(/ \(os error \d+\)(?:: \w+ '[^']*'(?: -> '[^']*')?)?/g, "");
 }
 
 function overview(commands: readonly Command[]): string {

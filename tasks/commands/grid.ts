@@ -232,7 +232,7 @@ export function dtypeOf(text: string | undefined): WeightType | undefined {
   if (text === undefined) return undefined;
   const dtype = WEIGHT_TYPES.find((type) => type === text);
   if (dtype !== undefined) return dtype;
-  throw new UsageError(`--dtype takes ${WEIGHT_TYPES.join(" or ")}: current value is ${text}`);
+  throw new UsageError(`--dtype takes one of ${WEIGHT_TYPES.join(", ")}: current value is ${text}`);
 }
 
 /** Options in whose place a sweep may have lengths with their loads. */

@@ -76,8 +76,10 @@ export function parseCommand(
       /^--([\w-]+)/,
       (dashed, option) => aliases.has(option) ? `--${aliases.get(option)}` : dashed,
     );
-    const last = joined.at(-1);
-    if (last !== undefined && all[last.slice(2)]?.verbatim) joined.push(`${joined.pop()}=${arg}`);
+    const last = all[joined.at(-1)?.slice(2) ?? ""];
+    // A value may begin with a dash where it is a number, to be told that it is wrong.
+    const isValue = last?.verbatim || (last?.takes !== undefined && /^-[\d.]/.test(arg));
+    if (isValue) joined.push(`${joined.pop()}=${arg}`);
     else joined.push(arg);
   }
   const parsed = parseArgs(joined, {
@@ -100,7 +102,9 @@ export function parseCommand(
   for (const option of valued) {
     if (parsed[option] === undefined) continue;
     if (parsed[option] === "") {
-      throw new UsageError(`--${option} takes ${all[option].takes}: ${all[option].help}`);
+      throw new UsageError(
+        `--${option} takes ${all[option].takes}, and there is none: ${all[option].help}`,
+      );
     }
     values.set(option, String(parsed[option]));
   }

@@ -2,6 +2,7 @@ import { dirname, join } from "@std/path";
 import { exists } from "../../models/checkpoints/download.ts";
 import { nameRuns, type Run } from "../report/runs.ts";
 import { writeReport } from "../report/write.ts";
+import { reasonOf } from "../errors.ts";
 import { fileName, visible } from "../names.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import { FAILED, parseRows, type Row } from "../sweep/rows.ts";
@@ -13,6 +14,7 @@ import { variantRows, VARIANTS } from "../sweep/variants.ts";
 import { type CommandSpecification, type ParsedCommand, UsageError } from "./options.ts";
 import { PREDICTIONS, writePredictions } from "./predictions.ts";
 import { runOf, samplesIn } from "./run_folder.ts";
+import { tellLeft } from "./running.ts";
 import { print } from "./terminal.ts";
 
 /** Command-line interface of `deno task report`. */
@@ -68,8 +70,9 @@ export async function reportCommand(
   };
   const out = values.get("out") ?? folderFor(operands, names);
   if (switches.has("predictions")) await exportPredictions(operands, out);
-  const { page, pictures } = await writeReport(out, runs, { recall });
-  print(`${visible(page)}, with ${pictures.length} pictures beside it`);
+  const files = await writeReport(out, runs, { recall });
+  print(`${visible(files.page)}, with ${files.pictures.length} pictures beside it`);
+  tellLeft(files);
   return 0;
 }
 
@@ -112,7 +115,10 @@ async function readRun(folder: string, name: string): Promise<Run> {
     return await run(parseRows(await Deno.readTextFile(variants), variants));
   }
   if (typeof csv === "string") return await run(all);
-  throw new UsageError(`Cannot read ${path}: ${csv.message}`, { cause: csv });
+  throw new UsageError(
+    `Cannot read ${path}: ${reasonOf(csv)}; name the folder of a sweep, such as results/default`,
+    { cause: csv },
+  );
 }
 
 /** A run's rows with those that its journals alone hold; undefined if they hold none. */

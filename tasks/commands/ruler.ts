@@ -13,11 +13,13 @@ import { BASE_TEMPLATE, type Wording } from "../wording.ts";
 import { RULER_FILES } from "./grid.ts";
 import {
   type CommandSpecification,
+  countOf,
   listOf,
   numberOf,
   type ParsedCommand,
   UsageError,
 } from "./options.ts";
+import { reasonOf } from "../errors.ts";
 import { visible } from "../names.ts";
 import { print } from "./terminal.ts";
 
@@ -62,7 +64,7 @@ const LENGTH = "4k";
 /** Runs `deno task ruler`. @returns The exit code. */
 export async function rulerCommand({ values }: ParsedCommand): Promise<number> {
   const out = values.get("out") ?? join("results", "ruler");
-  const samples = numberOf("samples", values.get("samples")) ?? SAMPLES;
+  const samples = countOf("samples", values.get("samples")) ?? SAMPLES;
   const seed = numberOf("seed", values.get("seed")) ?? 0;
   const depth = numberOf("depth", values.get("depth"));
   const lengths = listOf(values.get("lengths") ?? LENGTH).map(tokensOf);
@@ -90,12 +92,18 @@ export async function rulerCommand({ values }: ParsedCommand): Promise<number> {
       } as const;
       task.ask({ ...coordinates, index: 0 }); // what does not fit leaves no file
       const folder = join(out, String(length), "data", name);
-      await Deno.mkdir(folder, { recursive: true });
       const path = join(folder, "validation.jsonl");
-      await Deno.writeTextFile(
-        path,
-        ReadableStream.from(linesOf(task, coordinates, samples, wording)),
-      );
+      const lines = linesOf(task, coordinates, samples, wording);
+      try {
+        await Deno.mkdir(folder, { recursive: true });
+        await Deno.writeTextFile(path, ReadableStream.from(lines));
+      } catch (error) {
+        if (!(error instanceof Error) || error instanceof RangeError) throw error;
+        throw new Error(
+          `Cannot write ${path}: ${reasonOf(error)}; name another folder with --out`,
+          { cause: error },
+        );
+      }
       print(`${visible(path)}  ${samples} samples`);
     }
   }

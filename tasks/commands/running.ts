@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import { visible } from "../names.ts";
 import { findingLines, judgeFinding } from "../report/finding.ts";
 import { joinRuns } from "../report/runs.ts";
-import { type ReportOptions, writeReport } from "../report/write.ts";
+import { type ReportFiles, type ReportOptions, writeReport } from "../report/write.ts";
 import { zeroLines, zerosOf } from "../report/zeros.ts";
 import type { SubjectSource } from "../subject.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
@@ -118,6 +118,14 @@ export async function tellResults(
     );
   }
   print(`${visible(files.page)}  the report, with ${files.pictures.length} pictures beside it`);
+  tellLeft(files);
+}
+
+/** Tells which kinds of pictures' files could not be made. */
+export function tellLeft({ left }: Pick<ReportFiles, "left">): void {
+  for (const { kind, reason } of left) {
+    printError(`no ${kind.toUpperCase()} files: ${reason.split("\n")[0]}`);
+  }
 }
 
 /**

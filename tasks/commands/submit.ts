@@ -76,7 +76,12 @@ async function sbatch([command, ...args]: readonly string[]): Promise<string> {
   }
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
   if (!output.success) {
-    throw new UsageError(`Cannot submit by ${command} ${args.join(" ")}: ${text(output.stderr)}`);
+    const reason = text(output.stderr).replace(/\s*\n\s*/g, "; ");
+    throw new UsageError(
+      `Cannot submit by ${command} ${
+        args.join(" ")
+      }: ${reason}; --slurm --dry-run prints the script alone`,
+    );
   }
   return text(output.stdout).split(";")[0]; // behind a semicolon the cluster's name, where it has one
 }

@@ -10,6 +10,8 @@ export interface ReportFiles {
   readonly page: string;
   /** The pictures as SVG files; those of other kinds lie beside them. */
   readonly pictures: readonly string[];
+  /** The kinds of files that could not be made, as what draws them may not be read, each with why. */
+  readonly left: readonly { readonly kind: PictureFile; readonly reason: string }[];
 }
 
 /** The kinds of files that a picture may have. */
@@ -57,7 +59,9 @@ export async function writeReport(
   const page = join(folder, "report.html");
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await replaceFile(page, makePage(results, pictures, ["svg", ...files], pathFrom(folder)));
+    const left = pictures.length === 0 ? [] : await notDrawn(files, standAlone(pictures[0]));
+    const drawn = files.filter((kind) => left.every((other) => other.kind !== kind));
+    await replaceFile(page, makePage(results, pictures, ["svg", ...drawn], pathFrom(folder)));
     const samples = makeSamplesPage(results);
     if (samples !== undefined) await replaceFile(join(folder, SAMPLES_PAGE), samples);
     const written: string[] = [];
@@ -65,16 +69,33 @@ export async function writeReport(
       const svg = standAlone(picture);
       const file = (kind: PictureFile): string => join(folder, `${picture.name}.${kind}`);
       await replaceFile(file("svg"), svg);
-      for (const kind of files) await replaceFile(file(kind), await RENDERERS[kind](svg));
+      for (const kind of drawn) await replaceFile(file(kind), await RENDERERS[kind](svg));
       written.push(file("svg"));
     }
-    return { page, pictures: written };
+    return { page, pictures: written, left };
   } catch (error) {
     throw new Error(
       `Cannot write the report into ${folder}: ${error instanceof Error ? error.message : error}`,
       { cause: error },
     );
   }
+}
+
+/** The kinds that cannot be drawn, as a package's file is not among those that may be read. */
+async function notDrawn(
+  kinds: readonly Exclude<PictureFile, "svg">[],
+  svg: string,
+): Promise<{ kind: PictureFile; reason: string }[]> {
+  const left: { kind: PictureFile; reason: string }[] = [];
+  for (const kind of kinds) {
+    try {
+      await RENDERERS[kind](svg);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      left.push({ kind, reason: error.message });
+    }
+  }
+  return left;
 }
 
 /** A file's path from a folder, as a link has it. */

@@ -101,7 +101,10 @@ async function originOf(
     if (path.endsWith(".json")) {
       return recipeOrigin(await readRecipe(path), options);
     }
-    return published(path);
+    if (WEIGHT_FILES.test(path)) return published(path);
+    throw new Error(
+      `Cannot find a model in ${path}: a file of weights ends in .safetensors, .bin, .pth or .pt, a recipe in .json`,
+    );
   }
   const files = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
   if (files.includes("recipe.json")) {

@@ -1,3 +1,4 @@
+import { formatOf } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
 import { nameOf } from "../subjects/description.ts";
 import { checkLength, type Task } from "../task.ts";
@@ -66,16 +67,27 @@ export async function enumerateCells(
   cards: readonly SubjectCard[],
 ): Promise<readonly ModelCells[]> {
   const known = [...new Set(cards.flatMap(tasksOf))];
+  const shown = known.filter((name) => formatOf(name) === undefined);
   for (const name of configuration.tasks) {
     if (!known.includes(name)) {
       throw new RangeError(
         `Cannot ask ${name} as no chosen model can answer it: those they know are ${
-          known.join(", ")
-        }`,
+          shown.join(", ")
+        }${known.length > shown.length ? " and niah_<haystack>_<key>_<value>" : ""}`,
       );
     }
   }
   const grid = await Promise.all(cards.map((card) => cellsOf(configuration, card)));
+  const { templates = [] } = configuration;
+  const other = templates.find((template) => template !== "base");
+  const inWords = grid.some(({ tasks }) =>
+    [...tasks.values()].some(({ template }) => template !== undefined)
+  );
+  if (other !== undefined && !inWords) {
+    throw new RangeError(
+      `Cannot ask in the template ${other} as none of the tasks is in words: leave the template out, or name such tasks`,
+    );
+  }
   return grid.filter(({ cells }) => cells.length > 0);
 }
 

@@ -91,7 +91,11 @@ export async function mergeSweep(
 ): Promise<MergeResult> {
   const found = await journalsIn(...folders, out);
   if (found.length === 0) {
-    throw new Error(`Cannot merge as there is no journal in ${folders.join(", ")}`);
+    throw new Error(
+      `Cannot merge as there is no journal in ${
+        folders.join(", ")
+      }: name the folder of a sweep, such as results/default`,
+    );
   }
   const { configuration, hash } = leading(found, out);
   const cards = await findModels(configuration, source, { folder: join(out, MODELS) });

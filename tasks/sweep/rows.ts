@@ -234,7 +234,9 @@ function readCsv(csv: string, source: string): string[][] {
     if (records.length > 0) return records;
   } catch (error) {
     throw new Error(
-      `Cannot read ${source} as CSV: ${error instanceof Error ? error.message : error}`,
+      `Cannot read ${source} as CSV: ${
+        error instanceof Error ? error.message : error
+      }; its sweep's --resume writes it again`,
       { cause: error },
     );
   }

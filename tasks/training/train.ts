@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
+import { exists } from "../../models/checkpoints/download.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { saveModel } from "../../models/mod.ts";
 import { canonical } from "../canonical.ts";
@@ -89,6 +90,7 @@ export async function trainInto(
   const { path } = folder;
   if (overwrite) await clear(path);
   if (await isFinished(path)) return await finishedBefore(path, recipe, resume);
+  await refuseStrayFiles(path, recipe.name, overwrite);
   if (!resume && await isUnfinished(path)) {
     throw new Error(
       `Cannot train ${recipe.name} into ${path} as it holds a checkpoint of a training: go on from it with --resume, begin anew with --overwrite, or name another folder with --out`,
@@ -107,6 +109,20 @@ export async function trainInto(
   await saveModel(trainer.model, path);
   await Deno.remove(join(path, CHECKPOINT)).catch(() => {});
   return last;
+}
+
+/** Files that a training writes besides the model, and that may be somebody's own. */
+const WRITTEN = ["config.json", "log.csv"];
+
+/** @throws {Error} where files that are no training's would be written over. */
+async function refuseStrayFiles(path: string, name: string, overwrite: boolean): Promise<void> {
+  if (overwrite || await exists(join(path, RECIPE)) || await isUnfinished(path)) return;
+  for (const file of WRITTEN) {
+    if (!await exists(join(path, file))) continue;
+    throw new Error(
+      `Cannot train ${name} into ${path} as its ${file} is of no training, and would be lost: name another folder with --out, or have it replaced with --overwrite`,
+    );
+  }
 }
 
 /** Takes away what a training before has left, its model first: none is there that is not whole. */

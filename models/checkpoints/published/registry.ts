@@ -83,9 +83,9 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
   const { architectures, model_type, format } = config.values;
   refuseParts(config);
   return config.fail(
-    `it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}: current values are ${
+    `it is of no family that loads here, as it says ${
       JSON.stringify({ architectures, model_type, format })
-    }`,
+    }: it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}`,
   );
 }
 
