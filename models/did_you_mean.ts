@@ -1,5 +1,5 @@
 import { closestMatch } from "leven";
-import { showValue } from "./schema.ts";
+import { showValue } from "./show.ts";
 
 /** So many names are listed where none is near. */
 const FEW = 6;
@@ -30,7 +30,7 @@ export function didYouMean(
 }
 
 /** A name with at most a third of its letters wrong; else the first that begins like it. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (name: string): string => name.toLowerCase().replaceAll("_", "-");
   const written = plain(name);
   if (written.length > 100) return undefined;

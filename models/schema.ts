@@ -5,18 +5,15 @@
  * @module
  */
 import * as v from "valibot";
+import { nearest } from "./did_you_mean.ts";
+import { showNames, showValue } from "./show.ts";
+
+export { showNames, showValue } from "./show.ts";
 
 /** What checks a value and gives it a type. */
 export type Schema<Output> = v.GenericSchema<unknown, Output>;
 
 const MOST_LAYERS = 4096;
-/** Characters of a value in an error. */
-const SHOWN = 80;
-/** Names of a list in an error. */
-const NAMES_SHOWN = 8;
-/** Control characters, which a terminal would obey, and halves of a character. */
-const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
-
 /** An integer within bounds. */
 export function integer(least: number, most: number): Schema<number> {
   const expected = least === 1
@@ -76,7 +73,17 @@ export function described<Output>(schema: Schema<Output>, text: string): Schema<
 
 /** One of some names. */
 export function oneOf<const Name extends string>(names: readonly Name[]): Schema<Name> {
-  return v.picklist(names, `one of ${names.join(", ")}`);
+  const listed = names.length > MOST_LISTED ? showNames(names) : names.join(", ");
+  return v.picklist(names, ({ input }) => `one of ${listed}${hint(input, names)}`);
+}
+
+/** So many names are listed whole in an error. */
+const MOST_LISTED = 30;
+
+/** The name that somebody may have meant, in brackets; nothing where none is near. */
+function hint(input: unknown, names: readonly string[]): string {
+  const near = typeof input === "string" ? nearest(input, names) : undefined;
+  return near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
 }
 
 /** The names of a table, for {@linkcode oneOf}. */
@@ -113,7 +120,12 @@ export type Fields<Type> = { readonly [Key in keyof Type]-?: Schema<Type[Key]> }
 
 /** An object of a type, with no other fields than its own. */
 export function exactly<Type extends object>(fields: Fields<Type>): Schema<Type> {
-  return v.strictObject(fields, "an object") as unknown as Schema<Type>;
+  const names = Object.keys(fields);
+  return v.strictObject(
+    fields,
+    // Of a key that is none of its own, the path's last part is that key.
+    ({ expected, path }) => expected === "never" ? hint(path?.at(-1)?.key, names) : "an object",
+  ) as unknown as Schema<Type>;
 }
 
 /** An object of one of several types, which its `kind` tells apart. */
@@ -126,7 +138,7 @@ export function byKind<Type extends { readonly kind: string }>(
   return v.variant(
     "kind",
     options,
-    (issue) => issue.expected === "Object" ? "an object" : expected,
+    (issue) => issue.expected === "Object" ? "an object" : `${expected}${hint(issue.input, kinds)}`,
   ) as unknown as Schema<Type>;
 }
 
@@ -185,28 +197,6 @@ export function parsePythonJson(text: string, source: string): unknown {
   }
 }
 
-/** A value as JSON, cut where it is long. */
-export function showValue(value: unknown): string {
-  // JSON has no infinities: they would read as null.
-  const text = typeof value === "number" ? `${value}` : JSON.stringify(value) ?? `${value}`;
-  const shown = text.slice(0, SHOWN).replace(CONTROL, escape);
-  return text.length > SHOWN ? `${shown}…` : shown;
-}
-
-function escape(character: string): string {
-  return `\\u{${character.codePointAt(0)!.toString(16)}}`;
-}
-
-/** Names in an error: the first of them, each cut where it is long, and how many more there are. */
-export function showNames(names: readonly string[]): string {
-  const shown = names.slice(0, NAMES_SHOWN).map((name) => {
-    const printable = name.slice(0, SHOWN).replace(CONTROL, escape);
-    return name.length > SHOWN ? `${printable}…` : printable;
-  });
-  const rest = names.length - shown.length;
-  return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
-}
-
 /** What may be a name or an object, as an issue calls it. */
 const NAME_OR_OBJECT = "(string | Object)";
 
@@ -231,7 +221,7 @@ function describeIssue(issue: v.BaseIssue<unknown>, begin: string, isReadAs: boo
   const name = typeof field === "number" ? `item ${field}` : quote(field);
   // An object reports the keys that it lacks, and those that are none of its own.
   if (issue.type === "strict_object" && issue.expected === "never") {
-    return new Error(`${where}: ${name} is none of its fields`);
+    return new Error(`${where}: ${name} is none of its fields${issue.message}`);
   }
   const isMissing = /object/.test(issue.type) && issue.expected !== "Object" ||
     issue.input === null && typeof field === "string";

@@ -153,6 +153,23 @@ export function checkLength(task: Task, length: number, load?: number): void {
   }
 }
 
+/**
+ * Checks that a model knows all tokens of a task.
+ *
+ * @param model The model's name, for errors.
+ * @throws {RangeError} where its vocabulary is too small.
+ */
+export function checkVocabulary(
+  { name, vocabulary }: Pick<Task, "name" | "vocabulary">,
+  model: string,
+  known: number,
+): void {
+  if (vocabulary <= known) return;
+  throw new RangeError(
+    `Cannot ask ${model} ${name} as its vocabulary must have at least ${vocabulary} tokens: current number is ${known}`,
+  );
+}
+
 /** Checks a depth. @throws {RangeError} where it is not from 0 to 1. */
 export function checkDepth(task: Task, depth: number | undefined): void {
   if (depth !== undefined && !(depth >= 0 && depth <= 1)) {

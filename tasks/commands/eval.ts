@@ -119,7 +119,8 @@ async function printStatistics(
   source: ModelSource,
   configuration: SweepConfiguration,
 ): Promise<number> {
-  const [card] = await findModels(configuration, source, { folder: MODELS });
+  // A recipe's model costs the same before its training.
+  const [card] = await findModels(configuration, source, { folder: MODELS, train: false });
   const lengths = configuration.lengths.map((length) => modelLength(card, length));
   await using subject: ModelSubject = await source.load(card);
   print(statisticsTable(card, await measureStatistics(subject, lengths)));

@@ -208,7 +208,7 @@ async function namedConfiguration({ operands }: ParsedCommand): Promise<SweepCon
     throw new UsageError(`sweep takes one name: current arguments are ${operands.join(" ")}`);
   }
   const [name = "default"] = operands;
-  if (name.endsWith(".json")) return await readSweep(name);
+  if (/\.json$|[\\/]/.test(name)) return await readSweep(name);
   if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
     const known = [...Object.keys(SWEEPS), ...Object.keys(TUNING_SWEEPS)];

@@ -4,6 +4,7 @@ import { BYTE_TOKENIZER, type ModelConfiguration, type Tokenizer } from "../../m
 import { reasonOf } from "../errors.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import type { SubjectCard } from "../subject.ts";
+import { checkVocabulary } from "../task.ts";
 import { tokensTrained } from "../training/batch.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { parseRecipe } from "../training/recipe_file.ts";
@@ -83,11 +84,13 @@ export function recipeCard(
       const given = { ...memoryOptions(taskName, trainLength), ...options };
       if (trained || !tokenizer) {
         const whole = trained !== undefined && isOtherText(trained.options, options);
-        return await createTask(taskName, {
+        const task = await createTask(taskName, {
           ...trained?.options,
           ...(whole ? { heldOut: 1 } : {}),
           ...given,
         });
+        checkVocabulary(task, name, model.vocabulary);
+        return task;
       }
       const wording = { tokenizer, template: await findTemplate(name, template, [BASE_TEMPLATE]) };
       return await createTask(taskName, given, wording);

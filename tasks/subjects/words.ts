@@ -38,7 +38,7 @@ export async function findTemplate(
   if (template === undefined) {
     throw new RangeError(
       `Cannot ask ${model} in the template ${name}: it has ${
-        known.map((template) => template.name).join(", ")
+        templates.map((template) => template.name).join(", ")
       }`,
     );
   }

@@ -5,7 +5,7 @@ import { replaceFile } from "../../models/checkpoints/replace_file.ts";
 import { saveModel } from "../../models/mod.ts";
 import { canonical } from "../canonical.ts";
 import { createTask } from "../registry.ts";
-import type { Task } from "../task.ts";
+import { checkVocabulary, type Task } from "../task.ts";
 import { type TrainingBatch, trainingBatch } from "./batch.ts";
 import {
   checkFinite,
@@ -99,6 +99,7 @@ export async function trainInto(
   const tasks = await Promise.all(
     recipe.tasks.map(({ name, options }) => createTask(name, options)),
   );
+  for (const task of tasks) checkVocabulary(task, recipe.name, recipe.model.vocabulary);
   using trainer = new Trainer(gpu, recipe);
   const restored = resume ? await restoreCheckpoint(path, recipe, trainer) : undefined;
   await replaceFile(join(path, RECIPE), recipeText(recipe, join(path, RECIPE)));

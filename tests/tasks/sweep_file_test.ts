@@ -95,12 +95,13 @@ Deno.test("a mistake in a file is told with its field", async () => {
     await assertRejects(() => read(value), Error, message);
   };
   await refuses("{", "as it is not valid JSON");
-  await refuses({ lenghts: [64] }, '"lenghts" is none of its fields');
+  await refuses({ lenghts: [64] }, '"lenghts" is none of its fields (did you mean "lengths"?)');
   await refuses({ lengths: ["twice"] }, '"lengths": item 0 must be tokens (512, "4k")');
   await refuses({ models: [7] }, '"models": item 0 must be a name, or an object');
   await refuses({ models: [{ model: "a", dtype: "f8" }] }, '"dtype" must be one of f32, f16');
   await refuses({ models: [{ name: "a" }] }, '"models" item 0: it must give "model"');
   await refuses({ models: [{ model: "a", trainLength: "2 k" }] }, '"trainLength" must be tokens');
+  await refuses({ tasks: ["mqra"] }, 'and 52 more (did you mean "mqar"?): current value is "mqra"');
   await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
   await refuses(
     { taskOptions: { mqar: { pair: 4 } } },

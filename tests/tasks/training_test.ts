@@ -41,6 +41,18 @@ async function losses(folder: string): Promise<string[][]> {
   return rows.map(([step, loss]) => [step, loss]);
 }
 
+Deno.test("a task whose tokens the model does not know is refused before anything is written", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const model = architecture("gla", { vocabulary: 60, width: 16, layers: 1 });
+    await assertRejects(
+      () => train(gpu, { ...RECIPE, model }, { directory: folder }),
+      RangeError,
+      "Cannot ask test induction as its vocabulary must have at least 64 tokens: current number is 60",
+    );
+    assertEquals(Array.from(Deno.readDirSync(folder), ({ name }) => name), ["training.lock"]);
+  }));
+
 Deno.test("training lowers the loss, and leaves a model with its recipe and log", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
