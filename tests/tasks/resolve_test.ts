@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { runSweep, type SweepConfiguration } from "../../tasks/mod.ts";
+import { parseRows, runSweep, type SweepConfiguration, writeReport } from "../../tasks/mod.ts";
 import type { ModelDescription } from "../../tasks/subjects/description.ts";
 import { resolveModel } from "../../tasks/subjects/resolve.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
@@ -184,6 +184,12 @@ Deno.test("lengths that are given need no training length, multiples of it do", 
     await using source = new ModelSource();
     const { rows } = await runSweep(configuration, source, { out: join(folder, "a") });
     assertEquals(rows[0].train_length, undefined);
+    const csv = parseRows(await Deno.readTextFile(join(folder, "a", "sweep.csv")), "a");
+    assertEquals(csv[0].train_length, undefined);
+    const { page } = await writeReport(join(folder, "a"), [{ name: "a", rows: csv }], {
+      files: [],
+    });
+    assertStringIncludes(await Deno.readTextFile(page), "trained at");
     await assertRejects(
       () => runSweep({ ...configuration, lengths: ["2x"] }, source, { out: join(folder, "b") }),
       Error,

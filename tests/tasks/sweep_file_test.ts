@@ -5,7 +5,7 @@ import { architecture } from "../../models/mod.ts";
 import { parseCommand, UsageError } from "../../tasks/commands/options.ts";
 import { SWEEP } from "../../tasks/commands/sweep.ts";
 import { EVAL } from "../../tasks/commands/eval.ts";
-import { SWEEPS } from "../../tasks/mod.ts";
+import { parseRows, SWEEPS } from "../../tasks/mod.ts";
 import { smallLayout } from "../../tasks/registry.ts";
 import { parseBytes, parseTokens } from "../../tasks/sizes.ts";
 import { hashOf } from "../../tasks/sweep/configuration.ts";
@@ -14,6 +14,7 @@ import { findRecipe, RECIPE_DEFAULTS, RECIPES } from "../../tasks/training/recip
 import { parseRecipe, readRecipe, recipeText } from "../../tasks/training/recipe_file.ts";
 import { inFolder } from "../testing.ts";
 import { type Ending, ending, ROOT, script } from "./process.ts";
+import { writeLlama } from "./tiny_llama.ts";
 
 function main(...args: string[]): Promise<Ending> {
   return ending(script("tasks/main.ts", args));
@@ -182,3 +183,42 @@ Deno.test("eval and sweep take the same words", () => {
   }
   assertThrows(() => parseCommand(EVAL, ["--modell", "a"]), UsageError, "Did you mean");
 });
+
+Deno.test("a file's sweep runs in shards, merges and goes on, with its models' own settings", () =>
+  inFolder(async (folder) => {
+    const model = join(folder, "tiny");
+    await writeLlama(model);
+    const template = join(folder, "turns.jinja");
+    await Deno.writeTextFile(template, "Q: {{ messages[0].content }} A:");
+    const file = join(folder, "mine.json");
+    const sweep = {
+      models: ["gla-mixture", { model, name: "turns", template, trainLength: "1k" }],
+      tasks: ["mqar", "niah_single_1"],
+      ...{ lengths: ["1x"], seeds: [0], samples: 1 },
+    };
+    await Deno.writeTextFile(file, JSON.stringify(sweep));
+    const out = join(folder, "out");
+    for (const shard of ["0/2", "1/2"]) {
+      const { code, stderr } = await main("sweep", file, "--shard", shard, "--out", out);
+      assertEquals(code, 0, stderr);
+    }
+    const merged = await main("merge", out);
+    assertEquals([merged.code, merged.stderr], [0, ""]);
+    assert(merged.stdout.includes("2 of 2 cells, from 2 journals"), merged.stdout);
+    const rows = parseRows(await Deno.readTextFile(join(out, "sweep.csv")), "sweep.csv")
+      .filter(({ metric }) => metric === "accuracy");
+    assertEquals(
+      rows.map((row) => [row.model, row.task, row.template, row.length, row.train_length]),
+      [["gla-mixture", "mqar", undefined, 64, 64], ["turns", "niah_single_1", "turns", 1024, 1024]],
+    );
+    // Without the file, and with it: it is the same sweep. With another template it is not.
+    for (const args of [[], [file]]) {
+      const again = await main("sweep", ...args, "--resume", "--out", out);
+      assertEquals(again.code, 0, again.stderr);
+      assert(again.stdout.includes("2 of 2 cells were there already"), again.stdout);
+    }
+    await Deno.writeTextFile(template, "{{ messages[0].content }}");
+    const other = await main("sweep", "--resume", "--out", out);
+    assertEquals(other.code, 1);
+    assert(other.stderr.includes("the files of its tasks or the version"), other.stderr);
+  }));
