@@ -22,6 +22,7 @@ import { cellCost, type Shard, takeShard } from "../sweep/shards.ts";
 import { isFinished } from "../training/once.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { duration } from "./progress.ts";
+import { tellLeftOut } from "./running.ts";
 import { aligned } from "./table.ts";
 import { print } from "./terminal.ts";
 
@@ -44,7 +45,7 @@ export async function dryRun(
   { shard, shards, models, resumed }: DryRunOptions,
 ): Promise<number> {
   checkConfiguration(configuration);
-  const where = { folder: models, train: false, weights: false };
+  const where = { folder: models, train: false, weights: false, onLeftOut: tellLeftOut };
   const cards = await findModels(configuration, source, where);
   const grid = await enumerateCells(configuration, cards);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);

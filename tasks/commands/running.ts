@@ -36,11 +36,17 @@ export async function runShown(
       now: stop.now,
       onDamage: (lines) => printError(describeDamage(options.out, lines)),
       onResults: (table) => showResults(table, configuration, options.out),
+      onLeftOut: tellLeftOut,
       onProgress: (progress) => view.show(progress),
     });
   } finally {
     view.close();
   }
+}
+
+/** Says that a sweep goes on without a model. */
+export function tellLeftOut(name: string, reason: string): void {
+  printError(visible(`without ${name}: ${reason}`));
 }
 
 /** Writes the report of a sweep that is running, without the pictures that take long to draw. */

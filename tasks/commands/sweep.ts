@@ -33,7 +33,7 @@ import {
   UsageError,
 } from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
-import { conclude, runShown } from "./running.ts";
+import { conclude, runShown, tellLeftOut } from "./running.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
 import { print } from "./terminal.ts";
 
@@ -169,7 +169,7 @@ async function submit(
   }
   checkConfiguration(configuration);
   const folder = join(out, MODELS);
-  const cards = await findModels(configuration, source, { folder });
+  const cards = await findModels(configuration, source, { folder, onLeftOut: tellLeftOut });
   const grid = await enumerateCells(configuration, cards); // what cannot be swept fails here
   const image = values.get("kubernetes");
   const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine

@@ -5,6 +5,7 @@
  */
 import { SWEEP_DEFAULTS, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { FINDING_SWEEPS } from "./findings/mod.ts";
+import { MATCHED_SWEEPS } from "./matched.ts";
 import { INDUCTION_PUBLISHED, INDUCTION_SMALL } from "./induction.ts";
 import { INTERVENTIONS, INTERVENTIONS_SMALL } from "./interventions.ts";
 import { MQAR_PUBLISHED, MQAR_SMALL } from "./mqar.ts";
@@ -21,6 +22,7 @@ export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
   },
   ...PAPER_SWEEPS,
+  ...MATCHED_SWEEPS,
   ...FINDING_SWEEPS,
   "mqar-published": MQAR_PUBLISHED,
   "mqar-small": MQAR_SMALL,

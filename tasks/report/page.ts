@@ -211,6 +211,13 @@ function partsOf(
       ) + key(),
     },
     {
+      name: "matched",
+      title: "By mixer and by share of attention",
+      before: muted(
+        "Models that share their size, their data and their tokens. A picture holds the mixer and shows the ratios of its layers to those of attention, or holds the ratio and shows the mixers.",
+      ),
+    },
+    {
       name: "memory",
       title: "Memory without a prompt",
       before: muted(

@@ -8,6 +8,7 @@ import { costPictures } from "./pictures/cost.ts";
 import { depthPictures } from "./pictures/depth.ts";
 import { distancePictures } from "./pictures/distance.ts";
 import { formatPictures } from "./pictures/formats.ts";
+import { matchedPictures } from "./pictures/matched.ts";
 import { memoryPictures } from "./pictures/memory.ts";
 import { loadPictures } from "./pictures/load.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
@@ -37,6 +38,7 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
     ...distancePictures(claimed, look),
     ...formatPictures(claimed),
     ...depthPictures(claimed),
+    ...matchedPictures(claimed, look),
     ...memoryPictures(results, look),
     ...perplexityPictures(results, look),
     ...costPictures(results, look),

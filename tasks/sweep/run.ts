@@ -52,6 +52,8 @@ export interface SweepOptions {
   readonly resume?: boolean;
   /** Where the models are that it trains. @default `models` in the results' folder */
   readonly models?: string;
+  /** Called with a model that the sweep goes on without, and why it cannot be found. */
+  readonly onLeftOut?: (name: string, reason: string) => void;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
   /** Stops the sweep after the cell that is running; a training stops at a checkpoint. */
@@ -119,7 +121,8 @@ export async function runSweep(
 ): Promise<SweepResult> {
   checkConfiguration(configuration);
   const folder = options.models ?? join(options.out, MODELS);
-  const cards = await findModels(configuration, source, { folder });
+  const { onLeftOut } = options;
+  const cards = await findModels(configuration, source, { folder, onLeftOut });
   const whole = await enumerateCells(configuration, cards);
   const { shard } = options;
   const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);

@@ -4,6 +4,7 @@ import {
   check,
   described,
   exactly,
+  FLAG,
   integer,
   listOf,
   NOT_NEGATIVE,
@@ -81,6 +82,9 @@ const ASKED: Schema<AskedModel> = v.union([
     ),
     trainLength: optional(described(TOKENS, "The length that it was trained at.")),
     dtype: optional(DTYPE),
+    optional: optional(
+      described(FLAG, "Whether the sweep goes on without it where it cannot be found."),
+    ),
     lengths: optional(described(LENGTHS, "Its lengths, in place of the sweep's.")),
   }),
 ], "a name, or an object with a model's name and settings of its own");

@@ -22,14 +22,14 @@ export async function writeTokenizer(folder: string): Promise<void> {
  *
  * @param layout Its folder in `tests/golden/checkpoints/published`.
  * @param options.tokenizer Whether its tokenizer stands beside it.
- * @param options.config Fields of its config that are different.
+ * @param options.attention A layer of flash-linear-attention's that is attention in place of its mixer.
  */
 export async function writeStandIn(
   layout: string,
   folder: string,
-  { tokenizer = true, config = {} }: {
+  { tokenizer = true, attention }: {
     readonly tokenizer?: boolean;
-    readonly config?: Readonly<Record<string, unknown>>;
+    readonly attention?: number;
   } = {},
 ): Promise<void> {
   const golden = join(GOLDEN, "published", layout);
@@ -40,7 +40,9 @@ export async function writeStandIn(
   const tensors = new Map<string, StoredTensor>();
   let state = 1;
   const next = (): number => (state = Math.imul(state, 48271) >>> 0) / 2 ** 32 - 0.5;
+  const mixer = `model.layers.${attention}.attn.`;
   for (const [name, { shape }] of weights.tensors) {
+    if (name.startsWith(mixer)) continue;
     // The embedding and the head, whose first axis is the vocabulary.
     const isOfTokens = shape.length === 2 && /embed|(^|\.)(lm_)?head\.weight$/.test(name);
     tensors.set(name, {
@@ -50,11 +52,22 @@ export async function writeStandIn(
         : await weights.readFloats(name),
     });
   }
+  const heads = 4;
+  const { hidden_size: width } = described;
+  if (attention !== undefined) {
+    for (const name of ["q_proj", "k_proj", "v_proj", "o_proj"]) {
+      const data = Float32Array.from({ length: width * width }, next);
+      tensors.set(`${mixer}${name}.weight`, { shape: [width, width], data });
+    }
+  }
+  const hybrid = attention === undefined
+    ? {}
+    : { attn: { layers: [attention], num_heads: heads, num_kv_heads: heads, window_size: null } };
   if (tokenizer) await writeTokenizer(folder);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(
     join(folder, "config.json"),
-    JSON.stringify({ ...described, vocab_size: VOCABULARY, ...config }),
+    JSON.stringify({ ...described, vocab_size: VOCABULARY, ...hybrid }),
   );
   // Half of the tokens end a reply: what models of random weights say is not worth waiting for.
   const ends = Array.from({ length: VOCABULARY / 2 }, (_, i) => 2 * i);

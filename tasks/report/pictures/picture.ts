@@ -77,6 +77,7 @@ export type Section =
   | "distance"
   | "formats"
   | "depth"
+  | "matched"
   | "memory"
   | "perplexity"
   | "cost";
