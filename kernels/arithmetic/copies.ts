@@ -18,7 +18,7 @@ const COPY_COLUMNS = ARITHMETIC.kernel("copy_columns");
 const GATHER_ROWS = ARITHMETIC.kernel("gather_rows");
 const GATHER_ROWS_BACKWARD = ARITHMETIC.kernel("gather_rows_backward");
 /** What an invocation copies, by its number of 32-bit elements of any kind. */
-const ELEMENT = { 1: "u32", 4: "vec4u" } as const;
+const BITS = { 1: "u32", 4: "vec4u" } as const;
 
 /** One matrix's part in a copy: how wide it is, and where the copied columns start. */
 interface Columns {
@@ -36,7 +36,7 @@ function copyColumns(
   const counts = [columns, x.width, x.start, output.width, output.start];
   const elements = counts.every((count) => count % 4 === 0) ? 4 : 1;
   gpu.dispatch(COPY_COLUMNS, {
-    constants: { Element: ELEMENT[elements] },
+    constants: { Bits: BITS[elements] },
     uniform: {
       rows,
       columns: columns / elements,
@@ -305,7 +305,7 @@ function moveRows(
   const count = read.indices.size;
   const elements = columns % 4 === 0 ? 4 : 1;
   gpu.dispatch(kernel, {
-    constants: { Element: ELEMENT[elements] },
+    constants: { Bits: BITS[elements] },
     uniform: { rows, columns: columns / elements, count },
     read,
     write,

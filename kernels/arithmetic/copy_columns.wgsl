@@ -1,9 +1,9 @@
 // Copies a block of columns: output[row, output_start + column] = x[row, x_start + column].
 // Dispatch: one invocation an element, folded past 65,535 workgroups.
-// Counted in Elements.
+// Counted in Bits.
 
 @link
-alias Element = u32; // or vec4u, where all counts are whole vec4s
+alias Bits = u32; // of numbers of any type; or vec4u, where all counts are whole vec4s
 
 struct Shape {
   rows: u32,
@@ -15,8 +15,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, x_columns]
-@group(0) @binding(2) var<storage, read_write> output: array<Element>; // [rows, output_columns]
+@group(0) @binding(1) var<storage, read> x: array<Bits>; // [rows, x_columns]
+@group(0) @binding(2) var<storage, read_write> output: array<Bits>; // [rows, output_columns]
 
 @compute @workgroup_size(64)
 fn copy_columns(

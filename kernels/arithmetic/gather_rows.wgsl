@@ -1,9 +1,9 @@
 // output[i] = x[indices[i]], a row of zeros where the index is past the last row.
 // Dispatch: one invocation an element, folded past 65,535 workgroups.
-// Counted in Elements.
+// Counted in Bits.
 
 @link
-alias Element = u32; // or vec4u, where a row is whole vec4s
+alias Bits = u32; // of numbers of any type; or vec4u, where a row is whole vec4s
 
 struct Shape {
   rows: u32,
@@ -12,9 +12,9 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<Bits>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> indices: array<u32>; // [count]
-@group(0) @binding(3) var<storage, read_write> output: array<Element>; // [count, columns]
+@group(0) @binding(3) var<storage, read_write> output: array<Bits>; // [count, columns]
 
 @compute @workgroup_size(64)
 fn gather_rows(
@@ -30,6 +30,6 @@ fn gather_rows(
   if (row < shape.rows) {
     output[index] = x[row * shape.columns + index % shape.columns];
   } else {
-    output[index] = Element();
+    output[index] = Bits();
   }
 }

@@ -1,9 +1,9 @@
 // x_gradient[indices[i]] = output_gradient[i] into zeros; no two indices are equal.
 // Dispatch: one invocation an element, folded past 65,535 workgroups.
-// Counted in Elements.
+// Counted in Bits.
 
 @link
-alias Element = u32; // or vec4u, where a row is whole vec4s
+alias Bits = u32; // of numbers of any type; or vec4u, where a row is whole vec4s
 
 struct Shape {
   rows: u32,
@@ -12,9 +12,9 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> output_gradient: array<Element>; // [count, columns]
+@group(0) @binding(1) var<storage, read> output_gradient: array<Bits>; // [count, columns]
 @group(0) @binding(2) var<storage, read> indices: array<u32>; // [count]
-@group(0) @binding(3) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> x_gradient: array<Bits>; // [rows, columns]
 
 @compute @workgroup_size(64)
 fn gather_rows_backward(

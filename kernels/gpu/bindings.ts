@@ -38,12 +38,26 @@ export interface Resolved {
  */
 class Branch<Leaf> {
   readonly #branches = new Map<unknown, Branch<Leaf>>();
+  readonly #without = new Map<string, Branch<Leaf>>();
+  #next: Branch<Leaf> | undefined;
   leaf: Leaf | undefined;
 
   at(key: unknown): Branch<Leaf> {
     let branch = this.#branches.get(key);
     if (branch === undefined) this.#branches.set(key, branch = new Branch<Leaf>());
     return branch;
+  }
+
+  /** Where a name is given without a value. */
+  without(name: string): Branch<Leaf> {
+    let branch = this.#without.get(name);
+    if (branch === undefined) this.#without.set(name, branch = new Branch<Leaf>());
+    return branch;
+  }
+
+  /** Where the next part of a dispatch begins. */
+  next(): Branch<Leaf> {
+    return this.#next ??= new Branch<Leaf>();
   }
 }
 
@@ -76,11 +90,6 @@ function tensorsOf({ read, write }: Dispatch): AnyTensor[] {
   return [...Object.values(read ?? {}), ...Object.values(write)]
     .filter((tensor) => tensor !== undefined);
 }
-
-/** Between the parts of a dispatch. */
-const UNIFORM = Symbol("uniform");
-const READ = Symbol("read");
-const WRITE = Symbol("write");
 
 /** The compiled kernels, uniform blocks and bind groups of a device, each made once. */
 export class Bindings {
@@ -127,11 +136,11 @@ export class Bindings {
     const { read, write } = dispatch;
     for (const name in read) {
       const tensor = read[name];
-      if (tensor !== undefined) branch = branch.at(tensor.allocation.id);
+      if (tensor !== undefined) branch = branch.at(tensor.binding);
     }
     for (const name in write) {
       const tensor = write[name];
-      if (tensor !== undefined) branch = branch.at(tensor.allocation.id);
+      if (tensor !== undefined) branch = branch.at(tensor.binding);
     }
     return branch.leaf ??= this.#bind(kernel.label, site, block, dispatch);
   }
@@ -181,12 +190,16 @@ export class Bindings {
     let branch = this.#kernels.get(kernel);
     if (branch === undefined) this.#kernels.set(kernel, branch = new Branch());
     for (const name in constants) branch = branch.at(name).at(constants[name]);
-    branch = branch.at(UNIFORM);
+    branch = branch.next();
     for (const name in uniform) branch = branch.at(name);
-    branch = branch.at(READ);
-    for (const name in read) if (read[name] !== undefined) branch = branch.at(name);
-    branch = branch.at(WRITE);
-    for (const name in write) if (write[name] !== undefined) branch = branch.at(name);
+    branch = branch.next();
+    for (const name in read) {
+      branch = read[name] === undefined ? branch.without(name) : branch.at(name);
+    }
+    branch = branch.next();
+    for (const name in write) {
+      branch = write[name] === undefined ? branch.without(name) : branch.at(name);
+    }
     return branch.leaf ??= this.#open(kernel, dispatch, branch);
   }
 
@@ -270,14 +283,19 @@ export class Bindings {
     }, block.allocation && { buffer: block.allocation.buffer });
     const prepared = { pipeline, bindGroup };
     let branch = block.groups;
-    for (const { allocation } of tensors) branch = branch.at(allocation.id);
+    for (const { binding } of tensors) branch = branch.at(binding);
     return branch.leaf = prepared;
   }
 
   #checkTensors(label: string, slots: readonly Slot[], tensors: readonly AnyTensor[]): void {
     const seen = new Map<number, Slot>();
-    tensors.forEach(({ allocation }, at) => {
+    tensors.forEach(({ allocation, dtype }, at) => {
       const slot = slots[at];
+      if (slot.dtype !== undefined && slot.dtype !== dtype) {
+        throw new KernelError(
+          `Cannot run ${label} as its shader takes ${slot.name} as ${slot.dtype}: current data type is ${dtype}`,
+        );
+      }
       if (allocation.bytes > this.#bindingLimit) {
         throw new RangeError(
           `Cannot run ${label} as ${slot.name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${this.#bindingLimit} (maxStorageBufferBindingSize); split the batch or the sequence`,

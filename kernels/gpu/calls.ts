@@ -1,8 +1,9 @@
 import { KernelError } from "./errors.ts";
 import { type Binding, type Field, shaderName } from "./interface.ts";
 import type { Dispatch } from "./kernel.ts";
-import { type Settings, valueProblem } from "./linker/linker.ts";
+import { valueProblem } from "./linker/linker.ts";
 import type { Kernel, Variant } from "./shaders.ts";
+import type { DataType } from "./tensor.ts";
 
 /** A tensor's place in a bind group. */
 export interface Slot {
@@ -12,6 +13,8 @@ export interface Slot {
   readonly number: number | undefined;
   /** Whether the shader writes it. */
   readonly written: boolean;
+  /** The data type that the shader takes it as; undefined where any will do. */
+  readonly dtype: DataType | undefined;
 }
 
 /** What a dispatch comes to, from its names alone: worked out once for each way a kernel is called. */
@@ -34,15 +37,19 @@ export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
     throw new KernelError(`Cannot run ${kernel.label} as ${problem}`);
   };
   const given = { ...kernel.settings, ...dispatch.constants };
-  const { names } = kernel;
-  const tensors = [
+  const names = linking(kernel, () => kernel.names);
+  const all = [
     ...Object.entries(dispatch.read ?? {}).map(([name, tensor]) => ({
       name,
       tensor,
       written: false,
     })),
     ...Object.entries(dispatch.write).map(([name, tensor]) => ({ name, tensor, written: true })),
-  ].filter(({ tensor }) => tensor !== undefined);
+  ];
+  for (const { name } of all) {
+    if (!names.bindings.has(shaderName(name))) fail(unknown("binding", name, [...names.bindings]));
+  }
+  const tensors = all.filter(({ tensor }) => tensor !== undefined);
   const bound = new Set(tensors.map(({ name }) => shaderName(name)));
   const settings: Record<string, number | boolean | string> = {};
   const constants: Record<string, number | boolean> = {};
@@ -65,7 +72,7 @@ export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
     if (names.conditions.has(name) || names.linked.has(name)) settings[name] = value;
     else if (override === undefined) fail(unknown("constant", name, settable(names)));
   }
-  const variant = linkVariant(kernel, settings);
+  const variant = linking(kernel, () => kernel.variant(settings));
   const { interface: { uniform, fields, bindings, overrides } } = variant;
   for (const name of Object.keys(constants)) if (!overrides.has(name)) delete constants[name];
   return {
@@ -73,13 +80,14 @@ export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
     constants,
     uniform,
     fields: matchFields(fields, dispatch.uniform ?? {}, fail),
-    slots: matchSlots(bindings, names.bindings, tensors, fail),
+    slots: matchSlots(bindings, tensors, fail),
   };
 }
 
-function linkVariant(kernel: Kernel, settings: Settings): Variant {
+/** What parsing or linking a kernel gives. @throws {KernelError} with the kernel and the place. */
+function linking<Result>(kernel: Kernel, link: () => Result): Result {
   try {
-    return kernel.variant(settings);
+    return link();
   } catch (error) {
     const { message } = error as Error;
     throw new KernelError(`Cannot link ${kernel.label}: ${message}`, { cause: error });
@@ -121,18 +129,13 @@ function matchFields(
 
 function matchSlots(
   bindings: readonly Binding[],
-  declared: ReadonlySet<string>,
   tensors: readonly { name: string; written: boolean }[],
   fail: (problem: string) => never,
 ): Slot[] {
   const slots = tensors.map(({ name, written }) => {
     const binding = bindings.find((binding) => binding.name === shaderName(name));
-    if (binding === undefined) {
-      const isUnused = declared.has(shaderName(name));
-      return isUnused
-        ? { name, number: undefined, written }
-        : fail(unknown("binding", name, [...declared]));
-    }
+    // Declared, but not used under these conditions.
+    if (binding === undefined) return { name, number: undefined, written, dtype: undefined };
     if (binding.written !== written) {
       return fail(
         `its shader ${binding.written ? "writes" : "only reads"} ${name}: give it in ${
@@ -140,7 +143,7 @@ function matchSlots(
         }`,
       );
     }
-    return { name, number: binding.number, written };
+    return { name, number: binding.number, written, dtype: binding.dtype };
   });
   const missing = bindings.filter(({ number }) => !slots.some((slot) => slot.number === number));
   if (missing.length > 0) {
@@ -159,7 +162,7 @@ export function packUniform(
   const floats = new Float32Array(packed.buffer);
   fields.forEach(({ name, type, word }, at) => {
     const value = values[at];
-    if (type === "f32" && typeof value === "number") {
+    if (type === "f32" && typeof value === "number" && !Number.isNaN(value)) {
       floats[word] = value;
       return;
     }

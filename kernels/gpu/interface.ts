@@ -1,4 +1,5 @@
 import type { LinkedDeclaration } from "./linker/linker.ts";
+import type { DataType } from "./tensor.ts";
 
 /** A storage buffer of a linked shader. */
 export interface Binding {
@@ -8,6 +9,8 @@ export interface Binding {
   readonly number: number;
   /** Whether the shader writes it. */
   readonly written: boolean;
+  /** The data type of its tensor; undefined where any will do. */
+  readonly dtype: DataType | undefined;
 }
 
 /** A field of a linked shader's `struct Shape`. */
@@ -48,10 +51,39 @@ export function interfaceOf(path: string, declarations: readonly LinkedDeclarati
       uniform = number;
       fields = fieldsOf(path, declarations.find(({ name }) => name === type));
     } else {
-      bindings.push({ name, number, written: words[space + 2] === "read_write" });
+      const type = words.slice(words.indexOf(":", space) + 1);
+      const written = words[space + 2] === "read_write";
+      bindings.push({ name, number, written, dtype: dataTypeOf(type, declarations) });
     }
   }
   return { uniform, fields, bindings, overrides };
+}
+
+/** WGSL's scalars, vectors and matrices; the last letter of short names is the scalar's. */
+const SCALARS: Readonly<Record<string, DataType>> = { f: "f32", h: "f16", u: "u32", i: "u32" };
+
+/**
+ * The data type of what a storage buffer's type is made of; of a struct, its first field's. What is
+ * only copied or looked at bit by bit is a `Bits` in a shader: any type will do.
+ */
+function dataTypeOf(
+  type: readonly string[],
+  declarations: readonly LinkedDeclaration[],
+): DataType | undefined {
+  for (const word of type) {
+    if (word === "Bits") return undefined;
+    if (/^(?:[fui]32|f16)$/.test(word)) return word === "f16" ? word : SCALARS[word[0]];
+    const short = /^(?:vec\d|mat\dx\d)([fhui])$/.exec(word);
+    if (short !== null) return SCALARS[short[1]];
+    const declared = declarations.find(({ keyword, name }) =>
+      name === word && (keyword === "alias" || keyword === "struct")
+    );
+    if (declared === undefined) continue;
+    const words = declared.tokens.map(({ text }) => text);
+    const begin = words.indexOf(declared.keyword === "alias" ? "=" : ":");
+    return dataTypeOf(words.slice(begin + 1), declarations);
+  }
+  return undefined;
 }
 
 function fieldsOf(path: string, struct: LinkedDeclaration | undefined): Field[] {

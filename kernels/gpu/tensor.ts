@@ -10,6 +10,8 @@ export type Elements<Type extends DataType> = Type extends "u32" ? Uint32Array :
 /** Bytes an element of each data type takes. */
 export const BYTES_PER_ELEMENT: Readonly<Record<DataType, number>> = { f32: 4, f16: 2, u32: 4 };
 
+const DATA_TYPES = Object.keys(BYTES_PER_ELEMENT) as DataType[];
+
 /** A GPU buffer that tensors share; it goes back to its {@linkcode Gpu} when the last one is disposed of. */
 export interface Allocation {
   /** Different for each allocation of a program. */
@@ -58,6 +60,7 @@ export class Tensor<Type extends DataType = FloatType> implements Disposable {
   readonly dtype: Type;
   readonly #owner: TensorOwner;
   #allocation: Allocation | undefined;
+  readonly #binding: number;
 
   /** Made by {@linkcode Gpu.tensor} and {@linkcode Gpu.empty}; takes over one reference. */
   constructor(owner: TensorOwner, shape: readonly number[], dtype: Type, allocation: Allocation) {
@@ -65,6 +68,7 @@ export class Tensor<Type extends DataType = FloatType> implements Disposable {
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
     this.#allocation = allocation;
+    this.#binding = 4 * allocation.id + DATA_TYPES.indexOf(dtype);
   }
 
   /** The number of elements. */
@@ -90,6 +94,16 @@ export class Tensor<Type extends DataType = FloatType> implements Disposable {
       );
     }
     return this.#allocation;
+  }
+
+  /**
+   * A number that tensors share whose memory and data type are the same.
+   *
+   * @throws {Error} where the tensor has been disposed of.
+   * @internal
+   */
+  get binding(): number {
+    return this.#allocation === undefined ? this.allocation.id : this.#binding;
   }
 
   /** Reads the elements back. Waits about 10 ms however small they are: read several with `gpu.read`. */

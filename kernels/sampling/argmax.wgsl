@@ -8,6 +8,8 @@ import package::sampling::first_largest_subgroups::first_largest;
 import package::sampling::first_largest::first_largest;
 import package::sampling::no_token::NO_TOKEN;
 
+alias Bits = vec4u; // of floats
+
 struct Shape {
   rows: u32,
   vocabulary: u32,
@@ -15,7 +17,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> logits: array<vec4u>; // [rows, vocabulary]: the bits of floats
+@group(0) @binding(1) var<storage, read> logits: array<Bits>; // [rows, vocabulary]
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>; // [rows]
 @if(HAS_POSITION)
 @group(0) @binding(3) var<storage, read_write> position: array<u32>; // [1]: of the row, then of its token

@@ -128,6 +128,18 @@ Deno.test("every kernel that is defined is among those that two compilers get", 
   assertEquals(missing.map(({ path }) => path), []);
 });
 
+Deno.test("every binding of every kernel has a data type, or is one of bits", async () => {
+  await everyVariant();
+  const untyped = definedKernels().flatMap(({ path, variants }) =>
+    variants.flatMap(({ code, interface: { bindings } }) =>
+      bindings.filter(({ name, dtype }) =>
+        dtype === undefined && !code.includes(` ${name}: array<Bits>;`)
+      ).map(({ name }) => `${path}: ${name}`)
+    )
+  );
+  assertEquals(untyped, []);
+});
+
 Deno.test("all that a shader file declares is part of a kernel that two compilers get", async () => {
   await everyVariant();
   const linked = definedKernels().flatMap(({ variants }) =>

@@ -304,7 +304,7 @@ function assemble(
       const text = found.pieces.map((piece) => piece.text).join("");
       const { keyword, name } = declaration;
       if (keyword === "alias" && /= (?:f16|vec\dh);/.test(text)) directives.add("enable f16;");
-      const tokens = keyword === "var" || keyword === "struct" ? tokensOf(text) : [];
+      const tokens = ["alias", "struct", "var"].includes(keyword) ? tokensOf(text) : [];
       declarations.push({ keyword, name, tokens });
       (keyword === "override" ? overrides : pieces).push(...found.pieces, {
         text: "\n",

@@ -1,5 +1,11 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Dispatch, KernelError, shaders } from "../../../kernels/gpu/mod.ts";
+import {
+  type DataType,
+  type Dispatch,
+  KernelError,
+  shaders,
+  type Tensor,
+} from "../../../kernels/gpu/mod.ts";
 import { testGpu } from "../../testing.ts";
 
 const AXPY = shaders("made_up", {
@@ -57,6 +63,8 @@ Deno.test("what does not match the shader is refused with the kernel and the nam
   using x = gpu.tensor([4]);
   using y = gpu.tensor([4]);
   using other = gpu.tensor([4]);
+  using whole = gpu.tensor([4], [1, 2, 3, 4], "u32");
+  using half = gpu.empty([4], "f16");
   const right = {
     uniform: { count: 4, shift: 0, scale: 1 },
     read: { x },
@@ -77,6 +85,13 @@ Deno.test("what does not match the shader is refused with the kernel and the nam
     ],
     [{ uniform: { count: 4, shift: 0, scale: true } }, "field scale must be a finite number"],
     [{ read: { x, z: other } }, "no binding z: there are x, old_value, y"],
+    [{ read: { x, oldvalue: undefined } }, "no binding oldvalue: there are x, old_value, y"],
+    [{ write: { y, z: undefined } }, "no binding z: there are x, old_value, y"],
+    [{ read: { x: undefined } }, "binds x too"],
+    [{ read: { x: whole } }, "takes x as f32: current data type is u32"],
+    [{ read: { x, oldValue: half } }, "takes oldValue as f32: current data type is f16"],
+    [{ write: { y: whole } }, "takes y as f32: current data type is u32"],
+    [{ uniform: { count: 4, shift: 0, scale: NaN } }, "field scale must be a finite number"],
     [{ read: {} }, "binds x too"],
     [{ read: { x, y: other }, write: {} }, "writes y: give it in write"],
     [{ read: {}, write: { x, y } }, "only reads x: give it in read"],
@@ -101,7 +116,60 @@ Deno.test("what does not match the shader is refused with the kernel and the nam
     assertThrows(refused, error, "Cannot run axpy as");
   }
   gpu.dispatch(AXPY, { ...right, read: { x, oldValue: x } }); // reading twice is no conflict
+  // What a dispatch that is known is looked up by tells a data type and a missing value too.
+  for (let time = 0; time < 2; time++) gpu.dispatch(AXPY, right);
+  for (const read of [{ x, oldvalue: undefined }, { x: whole }]) {
+    assertThrows(() => gpu.dispatch(AXPY, { ...right, read }), KernelError, "Cannot run axpy as");
+  }
+  // The same memory, which held floats before.
+  y[Symbol.dispose]();
+  using reused = gpu.empty([4], "u32");
+  assertThrows(
+    () => gpu.dispatch(AXPY, { ...right, write: { y: reused } }),
+    KernelError,
+    "takes y as f32: current data type is u32",
+  );
   await gpu.sync();
+});
+
+Deno.test("bits are taken of any type, and vectors, matrices and structs are of their scalar", async () => {
+  const gpu = await testGpu();
+  const kernel = shaders("made_up", {
+    types: `
+@link
+alias Bits = u32;
+alias Pair = array<vec2i, 1>;
+
+struct Term {
+  sum: f32,
+  end: u32,
+}
+
+@group(0) @binding(0) var<storage, read> bits: array<Bits>;
+@group(0) @binding(1) var<storage, read> pairs: array<Pair>;
+@group(0) @binding(2) var<storage, read> terms: array<Term>;
+@group(0) @binding(3) var<storage, read_write> y: array<mat2x2f>;
+
+@compute @workgroup_size(1)
+fn types() {
+  y[0][0][0] = bitcast<f32>(bits[0]) + f32(pairs[0][0].x) + terms[0].sum;
+}
+`,
+  }).kernel("types");
+  using floats = gpu.tensor([4], [1, 2, 3, 4]);
+  using others = gpu.tensor([4], [5, 6, 7, 8]);
+  using wholes = gpu.tensor([4], [16, 2, 3, 4], "u32");
+  using y = gpu.tensor([4]);
+  const dispatch = (
+    bits: Tensor<DataType>,
+    pairs: Tensor<DataType>,
+    terms: Tensor<DataType>,
+  ): void => gpu.dispatch(kernel, { read: { bits, pairs, terms }, write: { y }, workgroups: 1 });
+  dispatch(floats, wholes, others);
+  assertEquals((await y.read())[0], 22);
+  dispatch(wholes, wholes, others);
+  assertThrows(() => dispatch(floats, others, floats), KernelError, "takes pairs as u32: current");
+  assertThrows(() => dispatch(floats, wholes, wholes), KernelError, "takes terms as f32: current");
 });
 
 Deno.test("an error in the middle of a call leaves no error scope open", async () => {
