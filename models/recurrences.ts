@@ -68,10 +68,10 @@ interface RecurrenceKernels<Inputs extends Variables> {
     tensors: Tensors<Inputs>,
     context: {
       initialState: Tensor | undefined;
-      output: Tensor;
       outputGradient: Tensor;
       finalStateGradient: Tensor | undefined;
     },
+    output: Tensor,
   ): Gradients<Inputs>;
 }
 
@@ -105,10 +105,9 @@ function recurrence<Inputs extends Variables>(
       using zeros = outputGradient ? undefined : tape.gpu.tensor(result.output.shape);
       const gradients = kernels.backward(tensors, {
         initialState,
-        output: result.output,
         outputGradient: outputGradient ?? zeros!,
         finalStateGradient,
-      }) as Readonly<Record<string, Tensor | undefined>>;
+      }, result.output) as Readonly<Record<string, Tensor | undefined>>;
       return [...names, "initialState"].map((name) => gradients[`${name}Gradient`]);
     },
   );
@@ -228,7 +227,8 @@ export function rgLru(
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },
     forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }, options),
-    backward: (tensors, context) => rgLruBackward(gpu, { ...tensors, ...context }, options),
+    backward: (tensors, context, output) =>
+      rgLruBackward(gpu, { ...tensors, ...context, output }, options),
   });
 }
 
@@ -245,7 +245,7 @@ export function scan(
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },
     forward: (tensors, initialState) => scanKernel(gpu, { ...tensors, initialState }),
-    backward: ({ decay }, context) => scanBackward(gpu, { decay, ...context }),
+    backward: ({ decay }, context, output) => scanBackward(gpu, { decay, ...context, output }),
   });
 }
 

@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOption,
   checkOptions,
   checkTensor,
@@ -68,6 +69,12 @@ function run(
   return written;
 }
 
+/** Names of inputs; an op and its gradients may be handed the same. */
+const ACTIVATION_INPUTS = ["x", "outputGradient"];
+
+/** Names of inputs; an op and its gradients may be handed the same. */
+const GATED_INPUTS = ["gate", "x", "outputGradient"];
+
 /** What {@linkcode activation} takes. */
 export interface ActivationInputs {
   /** `[...]`. */
@@ -83,9 +90,11 @@ export interface ActivationOutputs extends Disposable {
 /** `kind(x)`, element by element. @throws {RangeError} where the kind is unknown. */
 export function activation(
   gpu: Gpu,
-  { x }: ActivationInputs,
+  inputs: ActivationInputs,
   options: ActivationOptions,
 ): ActivationOutputs {
+  checkNames("activation", inputs, ACTIVATION_INPUTS);
+  const { x } = inputs;
   const [output] = run(gpu, "activation", ACTIVATION, options, { x }, ["output"]);
   return results({ output });
 }
@@ -109,9 +118,11 @@ export interface ActivationGradients extends Disposable {
  */
 export function activationBackward(
   gpu: Gpu,
-  { x, outputGradient }: ActivationBackwardInputs,
+  inputs: ActivationBackwardInputs,
   options: ActivationOptions,
 ): ActivationGradients {
+  checkNames("activationBackward", inputs, ACTIVATION_INPUTS);
+  const { x, outputGradient } = inputs;
   const read = { x, outputGradient };
   const [xGradient] = run(gpu, "activationBackward", ACTIVATION_BACKWARD, options, read, [
     "xGradient",
@@ -134,9 +145,11 @@ export interface GatedActivationInputs {
  */
 export function gatedActivation(
   gpu: Gpu,
-  { gate, x }: GatedActivationInputs,
+  inputs: GatedActivationInputs,
   options: ActivationOptions,
 ): ActivationOutputs {
+  checkNames("gatedActivation", inputs, GATED_INPUTS);
+  const { gate, x } = inputs;
   const read = { gate, x };
   const [output] = run(gpu, "gatedActivation", GATED_ACTIVATION, options, read, ["output"]);
   return results({ output });
@@ -163,9 +176,11 @@ export interface GatedActivationGradients extends Disposable {
  */
 export function gatedActivationBackward(
   gpu: Gpu,
-  { gate, x, outputGradient }: GatedActivationBackwardInputs,
+  inputs: GatedActivationBackwardInputs,
   options: ActivationOptions,
 ): GatedActivationGradients {
+  checkNames("gatedActivationBackward", inputs, GATED_INPUTS);
+  const { gate, x, outputGradient } = inputs;
   const [gateGradient, xGradient] = run(
     gpu,
     "gatedActivationBackward",

@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOption,
   checkOptions,
   checkTensor,
@@ -97,6 +98,9 @@ function sumAround(
   return sumAround(gpu, { x: rest }, { outer: outerBlocks, extent, inner: innerBlocks }, shape);
 }
 
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = ["a", "b", "outputGradient"];
+
 /** What {@linkcode add} and {@linkcode multiply} take. */
 export interface BroadcastInputs {
   /** `[...]`. */
@@ -119,6 +123,7 @@ export interface BroadcastOutputs extends Disposable {
  * @throws {RangeError} where `b` does not repeat along `a` in this way.
  */
 export function add(gpu: Gpu, inputs: BroadcastInputs): BroadcastOutputs {
+  checkNames("add", inputs, INPUTS);
   return combine(gpu, "add", inputs);
 }
 
@@ -128,6 +133,7 @@ export function add(gpu: Gpu, inputs: BroadcastInputs): BroadcastOutputs {
  * @throws {RangeError} where `b` does not repeat along `a` in this way.
  */
 export function multiply(gpu: Gpu, inputs: BroadcastInputs): BroadcastOutputs {
+  checkNames("multiply", inputs, INPUTS);
   return combine(gpu, "multiply", inputs);
 }
 
@@ -151,6 +157,7 @@ export interface MultiplyGradients extends Disposable {
  * @throws {RangeError} where a shape does not fit `a`.
  */
 export function multiplyBackward(gpu: Gpu, inputs: MultiplyBackwardInputs): MultiplyGradients {
+  checkNames("multiplyBackward", inputs, INPUTS);
   const { a, b, outputGradient } = inputs;
   checkTensor("multiplyBackward", "a", a, a.shape);
   checkTensor("multiplyBackward", "b", b, b.shape);
@@ -186,7 +193,9 @@ export interface SumToOutputs extends Disposable {
  *
  * @throws {RangeError} where `shape` does not repeat along `x`.
  */
-export function sumTo(gpu: Gpu, { x }: SumToInputs, options: SumToOptions): SumToOutputs {
+export function sumTo(gpu: Gpu, inputs: SumToInputs, options: SumToOptions): SumToOutputs {
+  checkNames("sumTo", inputs, ["x"]);
+  const { x } = inputs;
   const { shape } = options;
   checkOptions("sumTo", options, { shape: integers() });
   checkOption("sumTo", "shape", shape, integers());
@@ -208,7 +217,9 @@ export interface ScaleOptions {
 }
 
 /** `x * factor`. @throws {RangeError} where `x` is not f32. */
-export function scale(gpu: Gpu, { x }: ScaleInputs, options: ScaleOptions): BroadcastOutputs {
+export function scale(gpu: Gpu, inputs: ScaleInputs, options: ScaleOptions): BroadcastOutputs {
+  checkNames("scale", inputs, ["x"]);
+  const { x } = inputs;
   const { factor } = options;
   checkOptions("scale", options, { factor: finite });
   checkOption("scale", "factor", factor, finite);

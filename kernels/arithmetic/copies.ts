@@ -1,5 +1,6 @@
 import {
   type AnyTensor,
+  checkNames,
   checkOption,
   checkOptions,
   checkRank,
@@ -17,6 +18,9 @@ import { ARITHMETIC } from "./shaders.ts";
 const COPY_COLUMNS = ARITHMETIC.kernel("copy_columns");
 const GATHER_ROWS = ARITHMETIC.kernel("gather_rows");
 const GATHER_ROWS_BACKWARD = ARITHMETIC.kernel("gather_rows_backward");
+/** Names of inputs; an op and its gradients may be handed the same. */
+const GATHER_INPUTS = ["x", "indices", "outputGradient"];
+
 /** What an invocation copies, by its number of 32-bit elements of any kind. */
 const BITS = { 1: "u32", 4: "vec4u" } as const;
 
@@ -116,7 +120,9 @@ export interface SplitOutputs extends Disposable {
  *
  * @throws {RangeError} where the sizes do not sum to the last axis.
  */
-export function split(gpu: Gpu, { x }: SplitInputs, options: SplitOptions): SplitOutputs {
+export function split(gpu: Gpu, inputs: SplitInputs, options: SplitOptions): SplitOutputs {
+  checkNames("split", inputs, ["x"]);
+  const { x } = inputs;
   const { sizes } = options;
   checkOptions("split", options, { sizes: integers() });
   checkOption("split", "sizes", sizes, integers());
@@ -156,8 +162,9 @@ export interface ConcatenateOutputs extends Disposable {
  *
  * @throws {RangeError} where there is no input or another axis differs.
  */
-export function concatenate(gpu: Gpu, { inputs }: ConcatenateInputs): ConcatenateOutputs {
-  return join(gpu, "concatenate", inputs, -1);
+export function concatenate(gpu: Gpu, inputs: ConcatenateInputs): ConcatenateOutputs {
+  checkNames("concatenate", inputs, ["inputs"]);
+  return join(gpu, "concatenate", inputs.inputs, -1);
 }
 
 /**
@@ -165,8 +172,9 @@ export function concatenate(gpu: Gpu, { inputs }: ConcatenateInputs): Concatenat
  *
  * @throws {RangeError} where there is no input or another axis differs.
  */
-export function concatenateTime(gpu: Gpu, { inputs }: ConcatenateInputs): ConcatenateOutputs {
-  return join(gpu, "concatenateTime", inputs, 1);
+export function concatenateTime(gpu: Gpu, inputs: ConcatenateInputs): ConcatenateOutputs {
+  checkNames("concatenateTime", inputs, ["inputs"]);
+  return join(gpu, "concatenateTime", inputs.inputs, 1);
 }
 
 /** What {@linkcode sliceTime} takes. */
@@ -196,9 +204,11 @@ export interface SliceTimeOutputs extends Disposable {
  */
 export function sliceTime(
   gpu: Gpu,
-  { x }: SliceTimeInputs,
+  inputs: SliceTimeInputs,
   options: SliceTimeOptions,
 ): SliceTimeOutputs {
+  checkNames("sliceTime", inputs, ["x"]);
+  const { x } = inputs;
   const { start, length } = options;
   checkOptions("sliceTime", options, { start: integer(0), length: integer(0) });
   checkOption("sliceTime", "start", start, integer(0));
@@ -240,7 +250,9 @@ export interface GatherRowsOutputs extends Disposable {
  *
  * @throws {RangeError} where a shape or a data type does not fit.
  */
-export function gatherRows(gpu: Gpu, { x, indices }: GatherRowsInputs): GatherRowsOutputs {
+export function gatherRows(gpu: Gpu, inputs: GatherRowsInputs): GatherRowsOutputs {
+  checkNames("gatherRows", inputs, GATHER_INPUTS);
+  const { x, indices } = inputs;
   checkWord("gatherRows", "x", x);
   checkRank("gatherRows", "x", x, ["rows", "columns"]);
   checkTensor("gatherRows", "indices", indices, [indices.size], "u32");
@@ -278,9 +290,11 @@ export interface GatherRowsGradients extends Disposable {
  */
 export function gatherRowsBackward(
   gpu: Gpu,
-  { outputGradient, indices }: GatherRowsBackwardInputs,
+  inputs: GatherRowsBackwardInputs,
   options: GatherRowsBackwardOptions,
 ): GatherRowsGradients {
+  checkNames("gatherRowsBackward", inputs, GATHER_INPUTS);
+  const { outputGradient, indices } = inputs;
   const { rows } = options;
   checkOptions("gatherRowsBackward", options, { rows: integer(0) });
   checkOption("gatherRowsBackward", "rows", rows, integer(0));

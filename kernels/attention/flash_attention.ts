@@ -1,4 +1,11 @@
-import { type AnyTensor, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import {
+  type AnyTensor,
+  checkNames,
+  checkTensor,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import {
   type AttentionInputs,
   type AttentionOptions,
@@ -26,6 +33,9 @@ const KERNELS = {
 };
 const ROW_TERMS = ATTENTION.kernel("flash_row_terms");
 const ROW_TERMS_WORKGROUP_SIZE = 64;
+
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = ["query", "key", "value", "output", "logSumExp", "outputGradient"];
 
 /** What {@linkcode flashAttention} returns. */
 export interface AttentionOutputs extends Disposable {
@@ -58,6 +68,7 @@ export function flashAttention(
   inputs: AttentionInputs,
   options: AttentionOptions = {},
 ): AttentionOutputs {
+  checkNames("flashAttention", inputs, INPUTS);
   const plan = planAttention("flashAttention", inputs, options);
   using scope = new DisposableStack();
   const query = wholeVectors(gpu, scope, inputs.query);
@@ -108,6 +119,7 @@ export function flashAttentionBackward(
   inputs: AttentionBackwardInputs,
   options: AttentionOptions = {},
 ): AttentionGradients {
+  checkNames("flashAttentionBackward", inputs, INPUTS);
   const op = "flashAttentionBackward";
   const plan = planAttention(op, inputs, options);
   const { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim } = plan;

@@ -1,4 +1,4 @@
-import { checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkNames, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
@@ -41,6 +41,7 @@ export function flashAttentionStep(
   inputs: AttentionStepInputs,
   options: AttentionStepOptions = {},
 ): AttentionStepOutputs {
+  checkNames("flashAttentionStep", inputs, ["query", "key", "value", "position"]);
   const op = "flashAttentionStep";
   const { position } = inputs;
   const followed = position ? ["queryOffset", "keyLength"] as const : [];

@@ -49,11 +49,22 @@ fn flash_row_terms(
     }
     delta += sum;
   }
-  if (!is_finite(delta)) {
-    delta = as_nan(delta); // as infinities of both signs would be
+  if (!is_finite(delta) && !is_finite_row(row)) {
+    delta = as_nan(delta); // as dy * value, of one sign or the other with each key, would be
   }
   var segment = vec2i(0, shape.key_length);
   @if(HAS_SEGMENTS)
   segment = segments[time];
   terms[index] = Terms(log_sum_exp[index], 0.0, delta, segment.x, segment.y);
+}
+
+// Whether all of a row of dy is finite; y is not, where a value is infinite.
+fn is_finite_row(row: u32) -> bool {
+  for (var d = 0u; d < VALUE; d++) {
+    let dy = vec4f(y_gradient[row + d]);
+    if (!(is_finite(dy.x) && is_finite(dy.y) && is_finite(dy.z) && is_finite(dy.w))) {
+      return false;
+    }
+  }
+  return true;
 }

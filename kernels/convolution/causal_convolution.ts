@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -21,6 +22,9 @@ const WORKGROUP_SIZE = 64;
 const STEPS = 8;
 /** Steps that one invocation of the weight gradient sums. */
 const BLOCK = 128;
+
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = ["x", "weight", "bias", "initialTail", "outputGradient", "finalTailGradient"];
 
 /** What {@linkcode causalConvolution} takes. */
 export interface CausalConvolutionInputs {
@@ -61,6 +65,7 @@ export function causalConvolution(
   inputs: CausalConvolutionInputs,
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionOutputs {
+  checkNames("causalConvolution", inputs, INPUTS);
   checkOptions("causalConvolution", options, RULES);
   const { batch, time, channels, width } = checkInputs("causalConvolution", inputs);
   const { x, initialTail } = inputs;
@@ -107,6 +112,7 @@ export function causalConvolutionBackward(
   inputs: CausalConvolutionBackwardInputs,
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionGradients {
+  checkNames("causalConvolutionBackward", inputs, INPUTS);
   const op = "causalConvolutionBackward";
   checkOptions(op, options, RULES);
   const { batch, time, channels, width } = checkInputs(op, inputs);
@@ -181,6 +187,7 @@ export function causalConvolutionStep(
   inputs: CausalConvolutionStepInputs,
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionOutputs {
+  checkNames("causalConvolutionStep", inputs, ["x", "weight", "bias", "tail"]);
   const op = "causalConvolutionStep";
   checkOptions(op, options, RULES);
   const { x, weight, bias, tail } = inputs;

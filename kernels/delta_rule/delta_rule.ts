@@ -1,5 +1,6 @@
 import {
   anything,
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -19,6 +20,11 @@ import {
 import { workTokenByToken } from "./recurrent.ts";
 
 export type { DeltaRuleOptions };
+
+/** Names of inputs that have a row per token. */
+const TOKENS = ["query", "key", "value", "beta", "logDecay"];
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = [...TOKENS, "initialState", "outputGradient", "finalStateGradient"];
 
 /** What {@linkcode deltaRule} takes. */
 export interface DeltaRuleInputs {
@@ -71,6 +77,7 @@ export function deltaRule(
   inputs: DeltaRuleInputs,
   options: DeltaRuleOptions = {},
 ): DeltaRuleOutputs {
+  checkNames("deltaRule", inputs, INPUTS);
   const plan = checkInputs("deltaRule", gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workForward(gpu, plan, inputs, outputs);
@@ -111,6 +118,7 @@ export function deltaRuleBackward(
   inputs: DeltaRuleBackwardInputs,
   options: DeltaRuleOptions = {},
 ): DeltaRuleGradients {
+  checkNames("deltaRuleBackward", inputs, INPUTS);
   const op = "deltaRuleBackward";
   const plan = checkInputs(op, gpu, inputs, options);
   const { query, key, value, beta, logDecay, initialState } = inputs;
@@ -151,6 +159,7 @@ export function deltaRuleRecurrent(
   inputs: DeltaRuleInputs,
   options: { readonly scale?: number } = {},
 ): DeltaRuleOutputs {
+  checkNames("deltaRuleRecurrent", inputs, INPUTS);
   return recurrent("deltaRuleRecurrent", gpu, inputs, options);
 }
 
@@ -180,6 +189,7 @@ export function deltaRuleStep(
   inputs: DeltaRuleStepInputs,
   options: { readonly scale?: number } = {},
 ): DeltaRuleOutputs {
+  checkNames("deltaRuleStep", inputs, [...TOKENS, "state"]);
   const { state, ...tokens } = inputs;
   const { value } = inputs;
   checkRank("deltaRuleStep", "value", value, ["batch", "1", "heads", "valueDim"]);

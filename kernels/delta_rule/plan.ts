@@ -144,6 +144,12 @@ export function planChunks(
       `Cannot run ${op}() as workspaceBytes must be greater than 0: current value is ${workspaceBytes}`,
     );
   }
+  const mostHeads = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+  if (heads > mostHeads) {
+    throw new RangeError(
+      `Cannot run ${op}() as value must have at most ${mostHeads} heads (the adapter's maxComputeWorkgroupsPerDimension): current number is ${heads}; run some heads at a time`,
+    );
+  }
   const sequences = sequencesOf(op, batch, time, segments);
   const stateShape = [sequences.length, heads, keyDim, valueDim];
   if (initialState) checkTensor(op, "initialState", initialState, stateShape);

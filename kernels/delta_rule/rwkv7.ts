@@ -1,5 +1,6 @@
 import {
   anything,
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -18,6 +19,11 @@ import {
   planChunks,
 } from "./plan.ts";
 import { workTokenByToken } from "./recurrent.ts";
+
+/** Names of inputs that have a row per token. */
+const TOKENS = ["receptance", "logDecay", "key", "value", "a", "b"];
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = [...TOKENS, "initialState", "outputGradient", "finalStateGradient"];
 
 /** What {@linkcode rwkv7} takes. */
 export interface Rwkv7Inputs {
@@ -73,6 +79,7 @@ export type Rwkv7Outputs = DeltaRuleOutputs;
  * @throws {RangeError} where a shape does not fit, or chunkSize or segments are not as said.
  */
 export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {}): Rwkv7Outputs {
+  checkNames("rwkv7", inputs, INPUTS);
   const plan = checkInputs("rwkv7", gpu, inputs, options);
   const outputs = openOutputs(gpu, plan, inputs);
   workForward(gpu, plan, rows(inputs), outputs);
@@ -115,6 +122,7 @@ export function rwkv7Backward(
   inputs: Rwkv7BackwardInputs,
   options: Rwkv7Options = {},
 ): Rwkv7Gradients {
+  checkNames("rwkv7Backward", inputs, INPUTS);
   const op = "rwkv7Backward";
   const plan = checkInputs(op, gpu, inputs, options);
   const { key, value, initialState, outputGradient, finalStateGradient } = inputs;
@@ -156,6 +164,7 @@ export function rwkv7Recurrent(
   inputs: Rwkv7Inputs,
   options: { readonly scale?: number } = {},
 ): Rwkv7Outputs {
+  checkNames("rwkv7Recurrent", inputs, INPUTS);
   return recurrent("rwkv7Recurrent", gpu, inputs, options);
 }
 
@@ -187,6 +196,7 @@ export function rwkv7Step(
   inputs: Rwkv7StepInputs,
   options: { readonly scale?: number } = {},
 ): Rwkv7Outputs {
+  checkNames("rwkv7Step", inputs, [...TOKENS, "state"]);
   const { state, ...tokens } = inputs;
   const { value } = inputs;
   checkRank("rwkv7Step", "value", value, ["batch", "1", "heads", "valueDim"]);

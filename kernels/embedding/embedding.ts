@@ -1,6 +1,7 @@
 import { type Matrix, quantizedBits, QuantizedMatrix } from "../common/quantized_matrix.ts";
 import {
   type AnyTensor,
+  checkNames,
   checkOption,
   checkOptions,
   checkRank,
@@ -16,6 +17,9 @@ import { EMBEDDING } from "./shaders.ts";
 
 const EMBEDDING_LOOKUP = EMBEDDING.kernel("embedding");
 const EMBEDDING_BACKWARD = EMBEDDING.kernel("embedding_backward");
+
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = ["tokens", "weight", "outputGradient"];
 
 /** What an invocation takes of a row, by its number of floats and how they are stored. */
 const ELEMENT = { 1: { f32: "f32", f16: "f16" }, 4: { f32: "vec4f", f16: "vec4h" } } as const;
@@ -50,7 +54,9 @@ export interface EmbeddingOutputs extends Disposable {
  *
  * @throws {RangeError} where a shape or a data type does not fit.
  */
-export function embedding(gpu: Gpu, { tokens, weight }: EmbeddingInputs): EmbeddingOutputs {
+export function embedding(gpu: Gpu, inputs: EmbeddingInputs): EmbeddingOutputs {
+  checkNames("embedding", inputs, INPUTS);
+  const { tokens, weight } = inputs;
   checkTensor("embedding", "tokens", tokens, tokens.shape, "u32");
   const blocks = weight instanceof Array ? weight : [weight];
   const width = blocks[0]?.shape?.[1] ?? 0;
@@ -124,9 +130,11 @@ export interface EmbeddingGradients extends Disposable {
  */
 export function embeddingBackward(
   gpu: Gpu,
-  { tokens, outputGradient }: EmbeddingBackwardInputs,
+  inputs: EmbeddingBackwardInputs,
   options: EmbeddingBackwardOptions,
 ): EmbeddingGradients {
+  checkNames("embeddingBackward", inputs, INPUTS);
+  const { tokens, outputGradient } = inputs;
   const { vocabulary, firstToken = 0 } = options;
   checkOptions("embeddingBackward", options, { vocabulary: integer(0), firstToken: integer(0) });
   checkOption("embeddingBackward", "vocabulary", vocabulary, integer(0));

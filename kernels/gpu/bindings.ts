@@ -298,7 +298,7 @@ export class Bindings {
       }
       if (allocation.bytes > this.#bindingLimit) {
         throw new RangeError(
-          `Cannot run ${label} as ${slot.name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${this.#bindingLimit} (maxStorageBufferBindingSize); split the batch or the sequence`,
+          `Cannot run ${label} as ${slot.name} takes ${allocation.bytes} bytes in one binding: the adapter allows ${this.#bindingLimit} (maxStorageBufferBindingSize); run fewer sequences, time steps or heads at once`,
         );
       }
       const other = seen.get(allocation.id);

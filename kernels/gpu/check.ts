@@ -133,10 +133,26 @@ export function checkOptions<Options extends object>(
     if (value === undefined) continue;
     if (!known.includes(name)) {
       throw new RangeError(
-        `Cannot run ${op}() as it has no option ${name}: ${suggestion(name, known)}`,
+        `Cannot run ${op}() as it has no option ${name}: ${suggestion(name, "options", known)}`,
       );
     }
     checkOption(op, name, value, rules[name as keyof Options]);
+  }
+}
+
+/**
+ * Checks the names of an op's inputs, those too whose value is undefined.
+ *
+ * @param names Those of the op, and of its gradients: both may be handed the same tensors.
+ * @throws {RangeError} for a name that is neither's.
+ */
+export function checkNames(op: string, inputs: object, names: readonly string[]): void {
+  for (const name in inputs) {
+    if (!names.includes(name)) {
+      throw new RangeError(
+        `Cannot run ${op}() as it has no input ${name}: ${suggestion(name, "inputs", names)}`,
+      );
+    }
   }
 }
 
@@ -155,12 +171,12 @@ function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** The option that is nearest to a misspelt one, or all. */
-function suggestion(name: string, known: readonly string[]): string {
+/** The name that is nearest to a misspelt one, or all. */
+function suggestion(name: string, what: string, known: readonly string[]): string {
   if (known.length === 0) return "it has none";
   const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
   const near = known.find((each) => distance(plain(each), plain(name)) <= 2);
-  return near === undefined ? `its options are ${known.join(", ")}` : `did you mean ${near}?`;
+  return near === undefined ? `its ${what} are ${known.join(", ")}` : `did you mean ${near}?`;
 }
 
 /** How many letters must be changed, added or taken away to make one word of the other. */

@@ -49,7 +49,7 @@ export function workgroupCounts(
       throw new RangeError(
         `Cannot run ${label} as it needs ${
           counts.join(" × ")
-        } workgroups: the adapter allows ${limit} in a dimension (maxComputeWorkgroupsPerDimension); split the work along its batch`,
+        } workgroups: the adapter allows ${limit} in a dimension (maxComputeWorkgroupsPerDimension); run fewer sequences, time steps or heads at once`,
       );
     }
   }

@@ -8,6 +8,7 @@ export {
   aboveZero,
   anything,
   belowOne,
+  checkNames,
   checkOption,
   checkOptions,
   checkRank,

@@ -1,3 +1,4 @@
+import { checkOptions, flag, oneOf, type OptionRule } from "./check.ts";
 import { describeAdapter, requestDevice } from "./device.ts";
 import { Gpu } from "./gpu.ts";
 
@@ -5,7 +6,7 @@ import { Gpu } from "./gpu.ts";
 export interface GpuOptions {
   /** A device to share; left out, the machine's adapter is opened with all the limits it has. */
   device?: GPUDevice;
-  /** Which adapter to prefer where there are several; `"high-performance"` by default. */
+  /** Which adapter to prefer where there are several. @default "high-performance" */
   powerPreference?: GPUPowerPreference;
   /**
    * Bytes that tensors may take in all; left out, what the machine has free where the adapter computes
@@ -22,6 +23,22 @@ export interface GpuOptions {
   poison?: boolean;
 }
 
+/** That a value which is given is an object. */
+const object: OptionRule = (value) =>
+  typeof value === "object" && value !== null ? undefined : "a GPUDevice";
+
+/** Bytes, as they are told: a number greater than 0. */
+const bytes: OptionRule = (value) =>
+  typeof value === "number" && value > 0 ? undefined : "a number of bytes greater than 0";
+
+const RULES = {
+  device: object,
+  powerPreference: oneOf(["high-performance", "low-power"]),
+  memory: bytes,
+  binding: bytes,
+  poison: flag,
+};
+
 /**
  * Opens the machine's GPU, or shares one that is open.
  *
@@ -33,9 +50,11 @@ export interface GpuOptions {
  * console.log(await ones.read());
  * ```
  *
+ * @throws {RangeError} for an unknown option, or a value that it cannot have.
  * @throws {Error} where there is no adapter, saying how to get one.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  checkOptions("openGpu", options, RULES);
   const { device, powerPreference = "high-performance", poison = false, binding } = options;
   const owns = device === undefined;
   const opened = device

@@ -1,4 +1,4 @@
-import { type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkNames, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -7,7 +7,12 @@ import {
   queryKeyScores,
   takeBorder,
 } from "./passes.ts";
-import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
+import {
+  INPUTS,
+  type LinearAttentionInputs,
+  type LinearAttentionOptions,
+  prepare,
+} from "./problem.ts";
 
 /** What {@linkcode linearAttention} returns. */
 export interface LinearAttentionOutputs extends Disposable {
@@ -43,6 +48,7 @@ export function linearAttention(
   inputs: LinearAttentionInputs,
   options: LinearAttentionOptions = {},
 ): LinearAttentionOutputs {
+  checkNames("linearAttention", inputs, INPUTS);
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
   const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);

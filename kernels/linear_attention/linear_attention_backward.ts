@@ -1,5 +1,5 @@
 import { sumAxis } from "../common/sum_axis.ts";
-import { checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkNames, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -11,6 +11,7 @@ import {
   takeBorder,
 } from "./passes.ts";
 import {
+  INPUTS,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,
@@ -60,6 +61,7 @@ export function linearAttentionBackward(
   inputs: LinearAttentionBackwardInputs,
   options: LinearAttentionOptions = {},
 ): LinearAttentionGradients {
+  checkNames("linearAttentionBackward", inputs, INPUTS);
   const op = "linearAttentionBackward";
   using problem = prepare(gpu, op, inputs, options, "backward");
   const { heads, keyDim, valueDim, sequences, value } = problem;

@@ -1,7 +1,12 @@
 import { sumAxis } from "../common/sum_axis.ts";
-import { type Gpu, LOOP_ITERATIONS, results } from "../gpu/mod.ts";
+import { checkNames, type Gpu, LOOP_ITERATIONS, results } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
-import { type LinearAttentionInputs, type LinearAttentionOptions, prepare } from "./problem.ts";
+import {
+  INPUTS,
+  type LinearAttentionInputs,
+  type LinearAttentionOptions,
+  prepare,
+} from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 
 const LINEAR_ATTENTION_RECURRENT = LINEAR_ATTENTION.kernel("linear_attention_recurrent");
@@ -21,6 +26,7 @@ export function linearAttentionRecurrent(
   inputs: LinearAttentionInputs,
   options: Omit<LinearAttentionOptions, "chunkSize"> = {},
 ): LinearAttentionOutputs {
+  checkNames("linearAttentionRecurrent", inputs, INPUTS);
   using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;

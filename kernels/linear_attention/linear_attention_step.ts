@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -8,7 +9,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
-import { checkInputs, workgroupsFor } from "./problem.ts";
+import { checkInputs, ROWS, workgroupsFor } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 
 const LINEAR_ATTENTION_STEP = LINEAR_ATTENTION.kernel("linear_attention_step");
@@ -45,6 +46,7 @@ export function linearAttentionStep(
   inputs: LinearAttentionStepInputs,
   options: LinearAttentionStepOptions = {},
 ): LinearAttentionOutputs {
+  checkNames("linearAttentionStep", inputs, [...ROWS, "state"]);
   const op = "linearAttentionStep";
   checkOptions(op, options, { scale: finite });
   const { query, key, value, logDecay, bonus, state } = inputs;

@@ -21,6 +21,11 @@ const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
 const TILE = 8;
 
+/** Names of inputs that have a row per token or per head. */
+export const ROWS = ["query", "key", "value", "logDecay", "bonus"];
+/** Names of inputs; an op and its gradients may be handed the same. */
+export const INPUTS = [...ROWS, "initialState", "outputGradient", "finalStateGradient"];
+
 /** What {@linkcode linearAttention} takes: query, key and value all stored as f32 or all as f16, the rest as f32. */
 export interface LinearAttentionInputs {
   /** `[batch, time, groups, keyDim]`; `heads / groups` heads share a group. */

@@ -1,5 +1,6 @@
 import { rowTiling } from "../common/rows.ts";
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -15,6 +16,9 @@ const CROSS_ENTROPY_BACKWARD = LOSS.kernel("cross_entropy_backward");
 
 /** The label of a position that is not scored. */
 export const IGNORED = 0xffffffff;
+
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = ["logits", "labels", "rowWeights", "loss", "correct", "logSumExp"];
 
 /** What {@linkcode crossEntropy} takes. */
 export interface CrossEntropyInputs {
@@ -52,6 +56,7 @@ function checkInputs(op: string, { logits, labels, rowWeights }: CrossEntropyInp
  * @throws {RangeError} where a shape or a data type does not fit.
  */
 export function crossEntropy(gpu: Gpu, inputs: CrossEntropyInputs): CrossEntropyOutputs {
+  checkNames("crossEntropy", inputs, INPUTS);
   const [rows, vocabulary] = checkInputs("crossEntropy", inputs);
   const { logits, labels, rowWeights } = inputs;
   const loss = gpu.empty([rows]);
@@ -99,6 +104,7 @@ export function crossEntropyBackward(
   inputs: CrossEntropyBackwardInputs,
   options: CrossEntropyBackwardOptions = {},
 ): CrossEntropyGradients {
+  checkNames("crossEntropyBackward", inputs, INPUTS);
   checkOptions("crossEntropyBackward", options, { scale: finite });
   const [rows, vocabulary] = checkInputs("crossEntropyBackward", inputs);
   const { logits, labels, logSumExp, rowWeights } = inputs;

@@ -2,6 +2,7 @@ import { type Matrix, quantizedBits, QuantizedMatrix } from "../common/quantized
 import {
   type AnyTensor,
   anything,
+  checkNames,
   checkOptions,
   checkTensor,
   type DataType,
@@ -110,6 +111,7 @@ interface Product extends MatmulShape {
  * @throws {RangeError} where a shape or a data type does not fit.
  */
 export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = {}): MatmulOutputs {
+  checkNames("matmul", inputs, ["a", "b", "bias"]);
   checkOptions("matmul", options, RULES);
   const { a, b, bias } = inputs;
   const { transposeA = false, transposeB = false, accumulateInto } = options;

@@ -1,5 +1,6 @@
 import { sumRows } from "../common/sum_axis.ts";
 import {
+  checkNames,
   checkOptions,
   checkTensor,
   type Gpu,
@@ -13,6 +14,9 @@ import { NORM } from "./shaders.ts";
 const LAYER_NORM = NORM.kernel("layer_norm");
 const LAYER_NORM_BACKWARD = NORM.kernel("layer_norm_backward", { Sum: "vec2f" });
 const LAYER_NORM_PARAMETER_GRADIENTS = NORM.kernel("layer_norm_parameter_gradients");
+
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = ["x", "weight", "bias", "mean", "inverseDeviation", "output", "outputGradient"];
 
 /** What {@linkcode layerNorm} takes. */
 export interface LayerNormInputs {
@@ -48,9 +52,11 @@ export interface LayerNormOutputs extends Disposable {
  */
 export function layerNorm(
   gpu: Gpu,
-  { x, weight, bias }: LayerNormInputs,
+  inputs: LayerNormInputs,
   options: LayerNormOptions = {},
 ): LayerNormOutputs {
+  checkNames("layerNorm", inputs, INPUTS);
+  const { x, weight, bias } = inputs;
   checkOptions("layerNorm", options, { epsilon: notNegative });
   const { epsilon = 1e-5 } = options;
   const width = x.shape.at(-1) ?? 1;
@@ -98,6 +104,7 @@ export interface LayerNormGradients extends Disposable {
  * @throws {RangeError} where a shape does not fit `x`.
  */
 export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): LayerNormGradients {
+  checkNames("layerNormBackward", inputs, INPUTS);
   const { x, weight, bias, mean, inverseDeviation, outputGradient } = inputs;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;

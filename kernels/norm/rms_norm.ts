@@ -1,5 +1,6 @@
 import { sumRows } from "../common/sum_axis.ts";
 import {
+  checkNames,
   checkOptions,
   checkTensor,
   type Gpu,
@@ -13,6 +14,9 @@ import { NORM } from "./shaders.ts";
 const RMS_NORM = NORM.kernel("rms_norm");
 const RMS_NORM_BACKWARD = NORM.kernel("rms_norm_backward");
 const RMS_NORM_WEIGHT_GRADIENT = NORM.kernel("rms_norm_weight_gradient");
+
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = ["x", "weight", "inverseRms", "output", "outputGradient"];
 
 /** What {@linkcode rmsNorm} takes. */
 export interface RmsNormInputs {
@@ -57,6 +61,7 @@ export function rmsNorm(
   inputs: RmsNormInputs,
   options: RmsNormOptions = {},
 ): RmsNormOutputs {
+  checkNames("rmsNorm", inputs, INPUTS);
   const { x, weight } = inputs;
   checkOptions("rmsNorm", options, { epsilon: notNegative });
   const { epsilon = 1e-5 } = options;
@@ -98,6 +103,7 @@ export interface RmsNormGradients extends Disposable {
  * @throws {RangeError} where a shape does not fit `x`.
  */
 export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNormGradients {
+  checkNames("rmsNormBackward", inputs, INPUTS);
   const { x, weight, inverseRms, outputGradient } = inputs;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;

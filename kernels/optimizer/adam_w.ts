@@ -1,6 +1,7 @@
 import {
   anything,
   belowOne,
+  checkNames,
   checkOption,
   checkOptions,
   checkTensor,
@@ -61,6 +62,14 @@ export interface AdamWOptions {
  * @throws {RangeError} where the shapes differ or the step is not an integer from 1.
  */
 export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): void {
+  checkNames("adamW", inputs, [
+    "parameter",
+    "gradient",
+    "firstMoment",
+    "secondMoment",
+    "gradientScale",
+    "decayMask",
+  ]);
   checkOptions("adamW", options, RULES);
   checkOption("adamW", "learningRate", options.learningRate, notNegative);
   const { parameter, gradientScale, decayMask } = inputs;

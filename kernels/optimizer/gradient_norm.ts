@@ -1,5 +1,6 @@
 import {
   aboveZero,
+  checkNames,
   checkOption,
   checkOptions,
   checkTensor,
@@ -42,9 +43,11 @@ export interface GradientNormOutputs extends Disposable {
  */
 export function gradientNorm(
   gpu: Gpu,
-  { gradients }: GradientNormInputs,
+  inputs: GradientNormInputs,
   options: GradientNormOptions,
 ): GradientNormOutputs {
+  checkNames("gradientNorm", inputs, ["gradients"]);
+  const { gradients } = inputs;
   const { maximum } = options;
   checkOptions("gradientNorm", options, { maximum: aboveZero });
   checkOption("gradientNorm", "maximum", maximum, aboveZero);

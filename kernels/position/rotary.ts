@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -11,6 +12,9 @@ import {
 import { POSITION } from "./shaders.ts";
 
 const ROTARY = POSITION.kernel("rotary");
+
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = ["x", "frequencies", "positions", "outputGradient"];
 
 /** What {@linkcode rotary} takes. */
 export interface RotaryInputs {
@@ -55,6 +59,7 @@ export function rotary(
   inputs: RotaryInputs,
   options: RotaryOptions = {},
 ): RotaryOutputs {
+  checkNames("rotary", inputs, INPUTS);
   return results({ output: run(gpu, "rotary", "x", inputs, options) });
 }
 
@@ -78,14 +83,19 @@ export interface RotaryGradients extends Disposable {
  */
 export function rotaryBackward(
   gpu: Gpu,
-  { outputGradient, frequencies, positions }: RotaryBackwardInputs,
+  inputs: RotaryBackwardInputs,
   options: RotaryOptions = {},
 ): RotaryGradients {
+  checkNames("rotaryBackward", inputs, INPUTS);
+  const { outputGradient, frequencies, positions } = inputs;
   checkOptions("rotaryBackward", options, RULES);
-  const inputs = { x: outputGradient, frequencies, positions };
   const inverse = !options.inverse;
   return results({
-    xGradient: run(gpu, "rotaryBackward", "outputGradient", inputs, { ...options, inverse }),
+    xGradient: run(gpu, "rotaryBackward", "outputGradient", {
+      x: outputGradient,
+      frequencies,
+      positions,
+    }, { ...options, inverse }),
   });
 }
 

@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -10,6 +11,9 @@ import {
 import { POSITION } from "./shaders.ts";
 
 const ROTARY_APPEND = POSITION.kernel("rotary_append");
+
+/** Names of inputs. */
+const INPUTS = ["query", "key", "value", "keyCache", "valueCache", "frequencies", "position"];
 
 /** What {@linkcode rotaryAppend} takes. */
 export interface RotaryAppendInputs {
@@ -57,6 +61,7 @@ export function rotaryAppend(
   options: RotaryAppendOptions = {},
 ): RotaryAppendOutputs {
   const op = "rotaryAppend";
+  checkNames(op, inputs, INPUTS);
   const { query, key, value, keyCache, valueCache, frequencies, position } = inputs;
   checkRank(op, "keyCache", keyCache, ["batch", "rows", "keyHeads", "dim"]);
   checkRank(op, "valueCache", valueCache, ["batch", "rows", "keyHeads", "valueDim"]);

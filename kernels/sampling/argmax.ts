@@ -1,5 +1,5 @@
 import { rowTiling } from "../common/rows.ts";
-import { checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkNames, checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { SAMPLING } from "./shaders.ts";
 
 const ARGMAX = SAMPLING.kernel("argmax");
@@ -40,6 +40,7 @@ export interface ArgmaxOutputs extends Disposable {
  * does not fit.
  */
 export function argmax(gpu: Gpu, inputs: ArgmaxInputs): ArgmaxOutputs {
+  checkNames("argmax", inputs, ["logits", "into", "position", "history"]);
   const { logits, into, position, history } = inputs;
   checkRank("argmax", "logits", logits, ["rows", "vocabulary"]);
   checkTensor("argmax", "logits", logits, logits.shape);

@@ -1,5 +1,6 @@
 import {
   anything,
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -17,6 +18,18 @@ const RG_LRU_GATES = SCAN.kernel("rg_lru_gates");
 const RG_LRU_GATES_BACKWARD = SCAN.kernel("rg_lru_gates_backward");
 const RG_LRU_DECAY_PARAMETER = SCAN.kernel("rg_lru_decay_parameter");
 const BLOCK = 64;
+
+/** Names of inputs besides the state. */
+const GATES = ["input", "recurrenceGate", "inputGate", "decayParameter"];
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = [
+  ...GATES,
+  "initialState",
+  "output",
+  "finalState",
+  "outputGradient",
+  "finalStateGradient",
+];
 
 /** What {@linkcode rgLru} takes. */
 export interface RgLruInputs {
@@ -49,6 +62,7 @@ export interface RgLruOptions extends ScanOptions {
  * @throws {RangeError} where a shape does not fit `input`.
  */
 export function rgLru(gpu: Gpu, inputs: RgLruInputs, options: RgLruOptions = {}): ScanOutputs {
+  checkNames("rgLru", inputs, INPUTS);
   checkOptions("rgLru", options, RULES);
   checkInputs("rgLru", inputs);
   using gates = rgLruGates(gpu, inputs, options);
@@ -79,8 +93,8 @@ export interface RgLruGradients extends Disposable {
   readonly inputGateGradient: Tensor;
   /** `[channels]`. */
   readonly decayParameterGradient: Tensor;
-  /** `[batch, channels]`. */
-  readonly initialStateGradient: Tensor;
+  /** `[batch, channels]`, where there is an `initialState`. */
+  readonly initialStateGradient?: Tensor;
 }
 
 /**
@@ -94,6 +108,7 @@ export function rgLruBackward(
   inputs: RgLruBackwardInputs,
   options: RgLruOptions = {},
 ): RgLruGradients {
+  checkNames("rgLruBackward", inputs, INPUTS);
   checkOptions("rgLruBackward", options, RULES);
   checkInputs("rgLruBackward", inputs);
   const { input, recurrenceGate, inputGate, decayParameter, output, initialState } = inputs;
@@ -140,7 +155,7 @@ export function rgLruBackward(
     recurrenceGateGradient: decayGradient,
     inputGateGradient,
     decayParameterGradient,
-    initialStateGradient,
+    ...initialStateGradient && { initialStateGradient },
   });
 }
 
@@ -160,6 +175,7 @@ export function rgLruStep(
   inputs: RgLruStepInputs,
   options: Pick<RgLruOptions, "resetFirst"> = {},
 ): { finalState: Tensor } {
+  checkNames("rgLruStep", inputs, [...GATES, "state"]);
   checkOptions<RgLruOptions>("rgLruStep", options, RULES, ["chunkSize"]);
   const { state } = inputs;
   checkRank("rgLruStep", "state", state, ["batch", "channels"]);

@@ -1,5 +1,6 @@
 import {
   anything,
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -23,6 +24,17 @@ const SCAN_OUTPUT = SCAN.kernel("scan_output");
 const SCAN_BACKWARD_CHUNK = SCAN.kernel("scan_backward_chunk");
 const SCAN_BACKWARD_OUTPUT = SCAN.kernel("scan_backward_output");
 const SCAN_STEP = SCAN.kernel("scan_step");
+
+/** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
+const INPUTS = [
+  "decay",
+  "input",
+  "initialState",
+  "output",
+  "finalState",
+  "outputGradient",
+  "finalStateGradient",
+];
 
 /** What {@linkcode scan} takes. */
 export interface ScanInputs {
@@ -58,6 +70,7 @@ export interface ScanOutputs extends Disposable {
  * @throws {RangeError} where a shape does not fit `decay`.
  */
 export function scan(gpu: Gpu, inputs: ScanInputs, options: ScanOptions = {}): ScanOutputs {
+  checkNames("scan", inputs, INPUTS);
   checkOptions("scan", options, RULES);
   const { decay, input, initialState } = inputs;
   checkRank("scan", "decay", decay, ["batch", "time", "channels"]);
@@ -110,8 +123,8 @@ export interface ScanGradients extends Disposable {
   readonly decayGradient: Tensor;
   /** `[batch, time, channels]`. */
   readonly inputGradient: Tensor;
-  /** `[batch, channels]`. */
-  readonly initialStateGradient: Tensor;
+  /** `[batch, channels]`, where there is an `initialState`. */
+  readonly initialStateGradient?: Tensor;
 }
 
 /**
@@ -125,6 +138,7 @@ export function scanBackward(
   inputs: ScanBackwardInputs,
   options: ScanOptions = {},
 ): ScanGradients {
+  checkNames("scanBackward", inputs, INPUTS);
   checkOptions("scanBackward", options, RULES);
   const { decay, output, initialState, outputGradient, finalStateGradient } = inputs;
   checkRank("scanBackward", "decay", decay, ["batch", "time", "channels"]);
@@ -140,8 +154,11 @@ export function scanBackward(
   const decayGradient = gpu.empty(decay.shape);
   const inputGradient = gpu.empty(decay.shape);
   if (time === 0) {
-    const initialStateGradient = copyOf(gpu, finalStateGradient, state);
-    return results({ decayGradient, inputGradient, initialStateGradient });
+    return results({
+      decayGradient,
+      inputGradient,
+      ...initialState && { initialStateGradient: copyOf(gpu, finalStateGradient, state) },
+    });
   }
 
   const plan = planChunks(gpu, "scanBackward", decay.shape, options);
@@ -155,13 +172,17 @@ export function scanBackward(
         write: { product, sum },
       }),
   );
-  const initialStateGradient = gpu.empty(state);
+  const initialStateGradient = initialState && gpu.empty(state);
   gpu.dispatch(SCAN_BACKWARD_OUTPUT, {
     ...plan.grid,
     read: { decay, output, initialState, outputGradient, carry },
     write: { decayGradient, inputGradient, initialStateGradient },
   });
-  return results({ decayGradient, inputGradient, initialStateGradient });
+  return results({
+    decayGradient,
+    inputGradient,
+    ...initialStateGradient && { initialStateGradient },
+  });
 }
 
 /** What {@linkcode scanStep} takes. */
@@ -180,6 +201,7 @@ export interface ScanStepInputs {
  * @throws {RangeError} where a shape does not fit `state`.
  */
 export function scanStep(gpu: Gpu, inputs: ScanStepInputs): { finalState: Tensor } {
+  checkNames("scanStep", inputs, ["decay", "input", "state"]);
   const { decay, input, state } = inputs;
   checkRank("scanStep", "state", state, ["batch", "channels"]);
   const [batch, channels] = state.shape;

@@ -1,6 +1,6 @@
 // The gradients inside each chunk, backwards from the gradient r of the state that leaves it:
 //   input_gradient = output_gradient + r,  decay_gradient = input_gradient * h[t - 1],
-//   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient.
+//   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient, where there is a state.
 // Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
 
 import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
@@ -15,6 +15,7 @@ import package::scan::lane::{FOUR_STEPS, Lane, add, multiply};
 @group(0) @binding(5) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]; else no gradient enters from behind
 @group(0) @binding(6) var<storage, read_write> decay_gradient: array<Lane>; // [batch, time, channels]
 @group(0) @binding(7) var<storage, read_write> input_gradient: array<Lane>; // [batch, time, channels]
+@if(HAS_INITIAL_STATE)
 @group(0) @binding(8) var<storage, read_write> initial_state_gradient: array<Lane>; // [batch, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -69,6 +70,7 @@ fn scan_backward_output(
     input_gradient[behind] = g;
     r = multiply(decay[behind], g);
   }
+  @if(HAS_INITIAL_STATE)
   if (chunk.number == 0u) {
     initial_state_gradient[state] = r;
   }

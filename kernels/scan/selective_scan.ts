@@ -1,6 +1,7 @@
 import { sumRows } from "../common/sum_axis.ts";
 import {
   anything,
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -41,6 +42,11 @@ const BACKWARD_STEPS = 16;
 const SHARED_CHANNELS = 32;
 /** Rows that one invocation sums for the gradients of skip and delta bias. */
 const BLOCK = 64;
+
+/** Names of inputs besides the state. */
+const ARRAYS = ["input", "delta", "a", "b", "c", "skip", "gate", "deltaBias"];
+/** Names of inputs; an op and its gradients may be handed the same. */
+const INPUTS = [...ARRAYS, "initialState", "outputGradient", "finalStateGradient"];
 
 /** What {@linkcode selectiveScan} takes. */
 export interface SelectiveScanInputs {
@@ -92,6 +98,7 @@ export function selectiveScan(
   inputs: SelectiveScanInputs,
   options: SelectiveScanOptions = {},
 ): SelectiveScanOutputs {
+  checkNames("selectiveScan", inputs, INPUTS);
   checkOptions("selectiveScan", options, RULES);
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
@@ -182,8 +189,8 @@ export interface SelectiveScanGradients extends Disposable {
   readonly gateGradient?: Tensor;
   /** `[channels]`; there where a delta bias is. */
   readonly deltaBiasGradient?: Tensor;
-  /** `[batch, channels, state]`. */
-  readonly initialStateGradient: Tensor;
+  /** `[batch, channels, state]`, where there is an `initialState`. */
+  readonly initialStateGradient?: Tensor;
 }
 
 /**
@@ -197,6 +204,7 @@ export function selectiveScanBackward(
   inputs: SelectiveScanBackwardInputs,
   options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
 ): SelectiveScanGradients {
+  checkNames("selectiveScanBackward", inputs, INPUTS);
   const op = "selectiveScanBackward";
   checkOptions<SelectiveScanOptions>(op, options, RULES);
   const { batch, time, channels, state } = checkInputs(op, inputs);
@@ -301,11 +309,8 @@ export function selectiveScanBackward(
   }
   using aPartial = carry.reshape([chunks * batch, channels * state]);
   using aTotal = sumRows(gpu, aPartial);
-  const initialStateGradient = copyOf(
-    gpu,
-    time > 0 ? gradientCarry : finalStateGradient,
-    stateShape,
-  );
+  const initialStateGradient = initialState &&
+    copyOf(gpu, time > 0 ? gradientCarry : finalStateGradient, stateShape);
   return results({
     inputGradient,
     deltaGradient,
@@ -314,7 +319,7 @@ export function selectiveScanBackward(
     cGradient,
     ...parameterGradients(gpu, inputs, step, deltaGradient),
     ...gateGradient && { gateGradient },
-    initialStateGradient,
+    ...initialStateGradient && { initialStateGradient },
   });
 }
 
@@ -334,14 +339,16 @@ export function selectiveScanStep(
   inputs: SelectiveScanStepInputs,
   options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
 ): SelectiveScanOutputs {
+  checkNames("selectiveScanStep", inputs, [...ARRAYS, "state"]);
   checkOptions<SelectiveScanOptions>("selectiveScanStep", options, RULES);
-  const { input, state } = inputs;
+  const { state, ...rest } = inputs;
+  const { input } = inputs;
   checkRank("selectiveScanStep", "state", state, ["batch", "channels", "state"]);
   const [batch, channels] = state.shape;
   checkTensor("selectiveScanStep", "input", input, [batch, 1, channels]);
   checkInputs("selectiveScanStep", inputs);
   const { deltaSoftplus } = options;
-  return selectiveScan(gpu, { ...inputs, initialState: state }, { deltaSoftplus });
+  return selectiveScan(gpu, { ...rest, initialState: state }, { deltaSoftplus });
 }
 
 interface Extents {

@@ -5,6 +5,8 @@
 import package::storage::halves::{are_past_halves, halves_of};
 import package::storage::stored::stored_eight;
 
+alias Bits = vec4u; // four words
+
 struct Shape {
   elements: u32,
   first: u32, // of the tensor, that is written; a multiple of 8
@@ -12,7 +14,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(2) var<storage, read_write> target_words: array<vec4u>; // f32; or f16, two a word
+@group(0) @binding(2) var<storage, read_write> target_words: array<Bits>; // f32; or f16, two a word
 @if(TO_F16)
 @group(0) @binding(3) var<storage, read_write> flags: array<atomic<u32>>; // 1: a number is past 16 bits
 

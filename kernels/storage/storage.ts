@@ -1,5 +1,6 @@
 import { GROUP, type QuantizedMatrix, quantizedWords } from "../common/quantized_matrix.ts";
 import {
+  checkNames,
   checkOption,
   checkOptions,
   checkRank,
@@ -21,6 +22,7 @@ const STORED: readonly StoredFloat[] = ["f32", "f16", "bf16"];
 /** Elements in a word of 4 bytes. */
 const PER_WORD = { f32: 1, f16: 2, bf16: 2 } as const;
 
+const INPUTS = ["stored", "output", "flags"];
 const PLACE = integer(0);
 const CONVERT_RULES = { from: oneOf(STORED), elements: PLACE, first: PLACE, flag: PLACE };
 const QUANTIZE_RULES = { from: oneOf(STORED), rows: PLACE, firstRow: PLACE, flag: PLACE };
@@ -54,6 +56,7 @@ export interface ConvertOptions {
  * @throws {RangeError} where the elements do not fit, or an option is not what it must be.
  */
 export function convert(gpu: Gpu, inputs: ConvertInputs, options: ConvertOptions): void {
+  checkNames("convert", inputs, INPUTS);
   const { stored, output, flags } = inputs;
   const { from, elements, first = 0, flag = 0 } = options;
   checkOptions("convert", options, CONVERT_RULES);
@@ -108,6 +111,7 @@ export interface QuantizeOptions {
  * @throws {RangeError} where the rows do not fit, or an option is not what it must be.
  */
 export function quantize(gpu: Gpu, inputs: QuantizeInputs, options: QuantizeOptions): void {
+  checkNames("quantize", inputs, INPUTS);
   const { stored, output, flags } = inputs;
   const { from, rows, firstRow = 0, flag = 0 } = options;
   checkOptions("quantize", options, QUANTIZE_RULES);

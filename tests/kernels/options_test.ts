@@ -49,6 +49,7 @@ import {
   split,
   sumTo,
 } from "../../kernels/mod.ts";
+import * as kernels from "../../kernels/mod.ts";
 import { testGpu } from "../testing.ts";
 
 /** What is not a number of a kind, whatever the option means. */
@@ -503,8 +504,34 @@ for (const [op, { call, good, bad, needed = [] }] of Object.entries(OPS)) {
   });
 }
 
-Deno.test("a misspelt option is told what it may have meant", async () => {
+Deno.test("every op checks the names of its inputs, those without a value too", async () => {
   const gpu = await testGpu();
+  const ops = Object.entries(kernels).flatMap(([name, op]) => {
+    const [, second] = /^function \w+\(gpu, (\w+|\{)/.exec(`${op}`) ?? [];
+    assert(second !== "{", `${name}() takes its inputs apart before their names are checked`);
+    return second === "inputs" ? [[name, op as Any] as const] : [];
+  });
+  assert(ops.length > 50, `only ${ops.length} ops found`);
+  for (const [name, op] of ops) {
+    for (const wrong of [{ ouput: gpu.tensor([1]) }, { Query: undefined }]) {
+      const message = `Cannot run ${name}() as it has no input ${Object.keys(wrong)}: `;
+      assertThrows(() => op(gpu, wrong, {}), RangeError, message);
+    }
+  }
+});
+
+Deno.test("a misspelt option or input is told what it may have meant", async () => {
+  const gpu = await testGpu();
+  assertThrows(
+    () => scan(gpu, wide(gpu, "decay", "inptu")),
+    RangeError,
+    "Cannot run scan() as it has no input inptu: did you mean input?",
+  );
+  assertThrows(
+    () => matmul(gpu, wide(gpu, "a", "b", "weight")),
+    RangeError,
+    "Cannot run matmul() as it has no input weight: its inputs are a, b, bias",
+  );
   const wrong = { chunksize: 4 } as object;
   assertThrows(
     () => scan(gpu, wide(gpu, "decay", "input"), wrong),

@@ -132,6 +132,24 @@ testKernel(
   },
 );
 
+testKernel(
+  "an infinity in a value gives the gradients infinities of the reference's sign",
+  async () => {
+    // So few keys that no probability is 0 in f32.
+    const shape = { batch: 1, queryTime: 20, keyTime: 20, heads: 2, keyHeads: 1, ...DIMS };
+    for (const infinity of [Infinity, -Infinity]) {
+      const elements = elementsOf(shape);
+      elements.value[5 * DIMS.valueDim + 3] = infinity;
+      for (
+        const [output, [actual, expected]] of Object.entries(await computed(elements, shape, {}))
+      ) {
+        const signs = Array.from(expected, (x) => Number.isFinite(x) ? 0 : x);
+        assertEquals(Array.from(actual, (x) => Number.isFinite(x) ? 0 : x), signs, output);
+      }
+    }
+  },
+);
+
 testKernel("attention masks by position: logits of −1e38 and −Infinity are logits", async () => {
   const shape = { ...SHAPE, ...DIMS, scale: 1 };
   const elements = elementsOf(shape);

@@ -79,7 +79,7 @@ testKernel("deltaRule() refuses what does not fit", async () => {
     RangeError,
     "Cannot run deltaRuleBackward() as outputGradient must have shape [1,4,3,6]",
   );
-  const { initialState: state, ...tokens } = tensors;
+  const { initialState: state, outputGradient: _, finalStateGradient: __, ...tokens } = tensors;
   assertThrows(
     () => step(gpu, { ...tokens, state }),
     RangeError,

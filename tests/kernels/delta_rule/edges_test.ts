@@ -36,12 +36,26 @@ for (const { title, rule, form } of FORMS) {
     );
   }
 
+  testKernel(`${title} refuses more heads than a dispatch has, and says so`, async () => {
+    const gpu = await testGpu();
+    const heads = gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
+    const problem = makeProblem(rule, { ...small, batch: 1, heads, keyHeads: heads, time: 1 });
+    const tensors = upload(gpu, problem);
+    assertThrows(
+      () => rule.forward(gpu, tensors),
+      RangeError,
+      `() as value must have at most ${heads - 1} heads`,
+    );
+    release(tensors);
+  });
+
   testKernel(`${title} takes a step with a batch of more than 65,535`, async () => {
     const gpu = await testGpu();
     const problem = makeProblem(rule, { ...small, batch: 70_000, heads: 1, time: 1 });
-    const { initialState: state, ...tokens } = upload(gpu, problem);
+    const tensors = upload(gpu, problem);
+    const { initialState: state, outputGradient: _, finalStateGradient: __, ...tokens } = tensors;
     const next = await take(gpu, rule.step(gpu, { ...tokens, state }));
-    release({ ...tokens, state });
+    release(tensors);
     const expected = rule.reference(problem);
     for (const [name, data] of Object.entries(next)) assertClose(data, expected[name], 1e-5, name);
   });

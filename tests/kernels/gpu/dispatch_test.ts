@@ -132,6 +132,26 @@ Deno.test("what does not match the shader is refused with the kernel and the nam
   await gpu.sync();
 });
 
+Deno.test("an import that leads nowhere is an error with the kernel and the place", async () => {
+  const gpu = await testGpu();
+  using y = gpu.tensor([4]);
+  const lost = `import package::made_up::nowhere::twice;
+
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(1)
+fn lost() {
+  y[0] = twice(1.0);
+}
+`;
+  const kernel = shaders("made_up", { lost }).kernel("lost");
+  assertThrows(
+    () => gpu.dispatch(kernel, { write: { y }, workgroups: 1 }),
+    KernelError,
+    "Cannot link lost: made_up/lost.wgsl:1: there is no shader made_up/nowhere",
+  );
+});
+
 Deno.test("bits are taken of any type, and vectors, matrices and structs are of their scalar", async () => {
   const gpu = await testGpu();
   const kernel = shaders("made_up", {

@@ -111,6 +111,21 @@ Deno.test("an output that no kernel wrote is NaN in tests, and a new tensor is z
   assertEquals([...await zeros.read()], [0, 0, 0]);
 });
 
+Deno.test("openGpu() checks its options by name and range", async () => {
+  const cases: [options: object, message: string][] = [
+    [{ poisn: true }, "Cannot run openGpu() as it has no option poisn: did you mean poison?"],
+    [{ power: "low" }, "its options are device, powerPreference, memory, binding, poison"],
+    [{ poison: 1 }, "poison must be true or false: current value is 1"],
+    [{ powerPreference: "low" }, "powerPreference must be one of high-performance, low-power"],
+    [{ memory: 0 }, "memory must be a number of bytes greater than 0: current value is 0"],
+    [{ memory: NaN }, "memory must be a number of bytes greater than 0: current value is NaN"],
+    [{ device: null }, "device must be a GPUDevice: current value is null"],
+  ];
+  for (const [options, message] of cases) {
+    await assertRejects(() => openGpu(options), RangeError, message);
+  }
+});
+
 Deno.test("memory is counted, and given back when the last view is disposed of", async () => {
   await using gpu = await openGpu();
   const tensor = gpu.tensor([1000]);

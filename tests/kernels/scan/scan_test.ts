@@ -64,7 +64,7 @@ async function run(
     finalState,
     gradients.decayGradient,
     gradients.inputGradient,
-    gradients.initialStateGradient,
+    gradients.initialStateGradient!,
   ];
   const read = await gpu.read(results);
   for (const tensor of results) tensor[Symbol.dispose]();
@@ -140,6 +140,7 @@ testKernel(
     using decay = gpu.tensor(shape, values.decay);
     using input = gpu.tensor(shape, values.input);
     using outputGradient = gpu.tensor(shape, values.outputGradient);
+    using zeros = gpu.tensor([2, 4]);
     const forward = scanReference(dims, values.decay, values.input);
     const backward = scanBackwardReference(
       dims,
@@ -149,13 +150,17 @@ testKernel(
     );
     for (const chunkSize of [8, 37]) {
       const { output, finalState } = scan(gpu, { decay, input }, { chunkSize });
-      const gradients = scanBackward(gpu, { decay, output, outputGradient }, { chunkSize });
+      const inputs = { decay, output, outputGradient };
+      const gradients = scanBackward(gpu, inputs, { chunkSize });
+      assertEquals("initialStateGradient" in gradients, false);
+      // That of a state which is zeros, as one that is left out is.
+      const asked = scanBackward(gpu, { ...inputs, initialState: zeros }, { chunkSize });
       const actual = await gpu.read([
         output,
         finalState,
         gradients.decayGradient,
         gradients.inputGradient,
-        gradients.initialStateGradient,
+        asked.initialStateGradient!,
       ]) as Float32Array[];
       assertResults(
         actual,
@@ -209,14 +214,16 @@ testKernel("scan() segment by segment and scanStep() equal the whole", async () 
 testKernel("scanBackward() of no steps hands the gradient through", async () => {
   const gpu = await testGpu();
   using none = gpu.tensor([1, 0, 3]);
+  using initialState = gpu.tensor([1, 3]);
   using finalStateGradient = gpu.tensor([1, 3], [1, 2, 3]);
   const { initialStateGradient } = scanBackward(gpu, {
     decay: none,
     output: none,
+    initialState,
     outputGradient: none,
     finalStateGradient,
   });
-  assertEquals([...await initialStateGradient.read()], [1, 2, 3]);
+  assertEquals([...await initialStateGradient!.read()], [1, 2, 3]);
 });
 
 testKernel("scan() stays right over 65,536 steps, cut as it suits the adapter", async () => {

@@ -160,14 +160,13 @@ testKernel("selectiveScan() with nothing but what it must have", async () => {
   const delta = gpu.tensor([2, 21, 6], softplus);
   const outputGradient = gpu.tensor([2, 21, 6], values.outputGradient);
   const gradients = selectiveScanBackward(gpu, { input, delta, a, b, c, outputGradient });
-  assertEquals(Object.keys(gradients), [
-    "inputGradient",
-    "deltaGradient",
-    "aGradient",
-    "bGradient",
-    "cGradient",
-    "initialStateGradient",
-  ]);
+  const names = ["inputGradient", "deltaGradient", "aGradient", "bGradient", "cGradient"];
+  assertEquals(Object.keys(gradients), names);
+  const asked = selectiveScanBackward(gpu, {
+    ...{ input, delta, a, b, c, outputGradient },
+    initialState: gpu.tensor([2, 6, 8]),
+  });
+  assertEquals(Object.keys(asked), [...names, "initialStateGradient"]);
   const expected = selectiveScanBackwardReference(
     shape,
     bare,
@@ -177,10 +176,12 @@ testKernel("selectiveScan() with nothing but what it must have", async () => {
   // The reference's gradient is that of delta before the softplus.
   const slopes = Float64Array.from(values.delta, (x) => 1 + Math.exp(-x));
   expected.deltaGradient = expected.deltaGradient.map((gradient, i) => gradient * slopes[i]);
-  const read = await gpu.read(Object.values(gradients));
-  Object.keys(gradients).forEach((name, i) =>
-    assertClose(read[i], expected[name as keyof typeof expected], 1e-3, name)
-  );
+  for (const found of [gradients, asked]) {
+    const read = await gpu.read(Object.values(found));
+    Object.keys(found).forEach((name, i) =>
+      assertClose(read[i], expected[name as keyof typeof expected], 1e-3, name)
+    );
+  }
   for (const chunkSize of [4, 21]) {
     const { output, finalState } = selectiveScan(gpu, { input, delta, a, b, c }, { chunkSize });
     const forward = selectiveScanReference(shape, bare);
@@ -211,7 +212,7 @@ testKernel("selectiveScan() by segments and selectiveScanStep() equal the whole"
   let state = gpu.tensor([2, 5, 16], values.initialState);
   const outputs: [from: number, output: Tensor][] = [];
   for (const [from, to] of [[0, 9], [9, 28], [28, 29], [29, 30]]) {
-    const inputs = tensors(gpu, shape, values, from, to);
+    const { initialState: _, ...inputs } = tensors(gpu, shape, values, from, to);
     const { output, finalState } = from < 28
       ? selectiveScan(gpu, { ...inputs, initialState: state }, {
         deltaSoftplus: true,
@@ -264,8 +265,9 @@ testKernel("selectiveScan() refuses shapes that do not fit", async () => {
     RangeError,
     "Cannot run selectiveScan() as b must have shape [2,5,8]: current shape is [2,5,7]",
   );
+  const { initialState: state, ...tokens } = inputs;
   assertThrows(
-    () => selectiveScanStep(gpu, { ...inputs, state: inputs.initialState }),
+    () => selectiveScanStep(gpu, { ...tokens, state }),
     RangeError,
     "Cannot run selectiveScanStep() as input must have shape [2,1,4]: current shape is [2,5,4]",
   );
