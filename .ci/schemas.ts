@@ -7,8 +7,8 @@
  */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import { fromFileUrl } from "@std/path";
-import { SWEEP } from "../tasks/sweep/sweep_file.ts";
-import { RECIPE } from "../tasks/training/recipe_file.ts";
+import { RULER_OPTIONS, SWEEP } from "../tasks/sweep/sweep_file.ts";
+import { OPTION, RECIPE } from "../tasks/training/recipe_file.ts";
 
 /** The JSON schemas by the files that hold them, from the repository's root. */
 export function schemas(): Record<string, unknown> {
@@ -27,9 +27,12 @@ function schemaOf(schema: typeof SWEEP | typeof RECIPE, title: string): unknown 
       schema === SWEEP && valibotSchema === RECIPE
         ? { $ref: "../training/recipe.schema.json" }
         : undefined,
+    definitions: { option: OPTION, ruler: RULER_OPTIONS },
   });
-  if (schema === SWEEP) delete made.$defs; // they are the recipe's
-  return { ...made, title };
+  const used = JSON.stringify(made.properties);
+  const definitions = Object.entries(made.$defs ?? {})
+    .filter(([name]) => schema === RECIPE ? name !== "ruler" : used.includes(`#/$defs/${name}"`));
+  return { ...made, title, $defs: Object.fromEntries(definitions) };
 }
 
 if (import.meta.main) {

@@ -17,10 +17,10 @@ import {
 } from "../../models/schema.ts";
 import { WEIGHT_TYPES } from "../../models/mod.ts";
 import { readNamed } from "../errors.ts";
-import { checkOptionNames } from "../option_names.ts";
-import { TASK_NAMES, type TaskName } from "../registry.ts";
+import { isSmall, optionNames } from "../option_names.ts";
+import { TASK_NAMES } from "../registry.ts";
 import type { AskedModel, ModelEntry } from "../subjects/description.ts";
-import { OPTIONS, readRecipe, RECIPE, SEED, TOKENS, wholeRecipe } from "../training/recipe_file.ts";
+import { OPTION, readRecipe, RECIPE, SEED, TOKENS, wholeRecipe } from "../training/recipe_file.ts";
 import {
   type Length,
   parseLength,
@@ -67,6 +67,27 @@ function byTask<Value>(value: Schema<Value>): Schema<Readonly<Record<string, Val
   const name = v.picklist(TASK_NAMES, "by tasks' names");
   return v.record(name, value, "an object by the names of tasks") as Schema<Record<string, Value>>;
 }
+
+/** An object with some fields, each of which may be left out. */
+function fieldsOf<Value>(fields: Record<string, Schema<Value>>): Schema<Record<string, Value>> {
+  const optionals = Object.entries(fields).map(([name, schema]) => [name, optional(schema)]);
+  return exactly<Record<string, Value>>(Object.fromEntries(optionals));
+}
+
+function optionsOf(names: readonly string[]): Schema<Record<string, unknown>> {
+  return fieldsOf(Object.fromEntries(names.map((name) => [name, OPTION])));
+}
+
+/** The options of RULER's tasks. */
+export const RULER_OPTIONS: Schema<Record<string, unknown>> = optionsOf(optionNames("vt"));
+
+/** Options by the names of the tasks that have them. */
+const TASK_OPTIONS = fieldsOf(
+  Object.fromEntries(TASK_NAMES.map((name) => [
+    name,
+    isSmall(name) ? optionsOf(optionNames(name)) : RULER_OPTIONS,
+  ])),
+);
 
 const ASKED: Schema<AskedModel> = v.union([
   TEXT,
@@ -173,7 +194,7 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
   ),
   taskOptions: optional(
     described(
-      byTask(OPTIONS),
+      TASK_OPTIONS,
       'Options of tasks by their names: { "text": { "file": "book.txt" }, "vt": { "set": "results/ruler" } }.',
     ),
   ),
@@ -194,9 +215,6 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
     );
   }
   const { $schema: _, hash: __, trainings, ...sweep } = check(SWEEP, value, path);
-  for (const [task, options] of Object.entries(sweep.taskOptions ?? {})) {
-    checkOptionNames(task as TaskName, options, `${path}, "taskOptions", "${task}"`);
-  }
   return {
     name: basename(path, ".json"),
     ...SWEEP_DEFAULTS,

@@ -48,8 +48,8 @@ export const TOKENS: Schema<number> = v.pipe(
   v.number('tokens, such as 512 or "4k"'),
 );
 
-/** A task's options: which of them a task has is its own to check. */
-const OPTION = v.union([
+/** An option of a task: which values it takes is the task's own to check. */
+export const OPTION: Schema<unknown> = v.union([
   integer(0, 2 ** 31 - 1),
   NUMBER,
   TEXT,
@@ -57,8 +57,7 @@ const OPTION = v.union([
   v.pipe(listOf(integer(0, 2 ** 31 - 1)), v.maxLength(64)),
 ], "a number, a text, true or false, or a list of up to 64 integers");
 
-/** The options of a task. */
-export const OPTIONS: Schema<Record<string, unknown>> = v.record(v.string(), OPTION, "an object");
+const OPTIONS: Schema<Record<string, unknown>> = v.record(v.string(), OPTION, "an object");
 
 /** A task of a recipe as a file has it: its options may be left out. */
 type TaskInFile = Pick<RecipeTask, "name"> & {

@@ -106,9 +106,13 @@ Deno.test("a mistake in a file is told with its field", async () => {
   await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
   await refuses(
     { taskOptions: { mqar: { pair: 4 } } },
-    '"taskOptions", "mqar": Unknown option of mqar "pair". Did you mean "pairs"?',
+    '"taskOptions", "mqar": "pair" is none of its fields (did you mean "pairs"?)',
   );
-  await refuses({ taskOptions: { vt: { file: "x" } } }, 'known are "essays", "squad"');
+  await refuses({ taskOptions: { vt: { file: "x" } } }, '"vt": "file" is none of its fields');
+  await refuses(
+    { taskOptions: { mqra: {} } },
+    '"mqra" is none of its fields (did you mean "mqar"?)',
+  );
   await refuses(
     {
       trainings: [{
