@@ -117,3 +117,13 @@ for (const name of ["induction-small", "mqar-small"]) {
     }
   });
 }
+
+Deno.test("the page of experiments says what each of them takes", async () => {
+  const page = await Deno.readTextFile(
+    new URL("../../tasks/experiments/README.md", import.meta.url),
+  );
+  const missing = Object.keys(SWEEPS)
+    .filter((name) => name !== "default" && !/-small$|^finding-/.test(name))
+    .filter((name) => !page.includes(`| \`${name}\` `));
+  assertEquals(missing, [], "add a row to tasks/experiments/README.md");
+});
