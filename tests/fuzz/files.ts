@@ -4,6 +4,8 @@ import { readPublished } from "../../models/checkpoints/published/registry.ts";
 import { readSafetensors } from "../../models/checkpoints/safetensors.ts";
 import { openWeights } from "../../models/mod.ts";
 import { loadTokenizer } from "../../models/tokenizers/mod.ts";
+import { checkConfiguration } from "../../tasks/sweep/configuration.ts";
+import { readSweep } from "../../tasks/sweep/sweep_file.ts";
 import { readStopTokens } from "../../tasks/subjects/stop_tokens.ts";
 import { createTask } from "../../tasks/mod.ts";
 import { loadChatTemplate } from "../../tasks/templates.ts";
@@ -15,6 +17,7 @@ import { strictSafetensors } from "./strict_safetensors.ts";
 
 const GOLDEN = fromFileUrl(new URL("../golden/checkpoints/", import.meta.url));
 const ZOO = fromFileUrl(new URL("../../models/zoo/", import.meta.url));
+const EXAMPLES = fromFileUrl(new URL("../../tasks/examples/", import.meta.url));
 /** Where the mutated files stand; the process has one of its own. */
 const FOLDER = await Deno.makeTempDir();
 /** Files larger than this say nothing that smaller ones do not. */
@@ -33,6 +36,7 @@ const SAFETENSORS = filesBelow(GOLDEN, /\.safetensors$/);
 const PICKLES = filesBelow(GOLDEN, /\.(pth|bin)$/);
 const CONFIGS = [...filesBelow(GOLDEN, /^config.*\.json$/), ...filesBelow(ZOO, /^config\.json$/)];
 const RECIPES = filesBelow(ZOO, /^recipe\.json$/);
+const SWEEPS = filesBelow(EXAMPLES, /\.json$/).filter((path) => !path.endsWith("hybrid.json"));
 const TOKENIZERS = ["tokenizer_bytelevel", "tokenizer_llama"].map((name) => join(GOLDEN, name));
 
 /** Runs a loader on what was mutated: what it takes must pass `check`. */
@@ -183,6 +187,16 @@ const CASES: Record<string, FuzzCase> = {
       for (const { name, options } of recipe.tasks) await createTask(name, options);
       return recipe;
     }, (recipe) => checkSane(recipe));
+  },
+
+  async sweep(draws): Promise<Outcome> {
+    const bytes = mutateJsonFile(draws.option("file", SWEEPS), draws);
+    const folder = folderWith({ "a.json": bytes });
+    return await taken(async () => {
+      const sweep = await readSweep(join(folder, "a.json"));
+      checkConfiguration(sweep);
+      return sweep;
+    }, (sweep) => checkSane(sweep));
   },
 
   async stop_tokens(draws): Promise<Outcome> {
