@@ -5,6 +5,8 @@ import { fileName } from "../names.ts";
 import { modelLength } from "../sweep/cells.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
+import { dryRun } from "./estimate.ts";
+import { printSweep } from "./print_sweep.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import {
   changeGrid,
@@ -13,6 +15,7 @@ import {
   MINUTES,
   minutesOf,
   MODEL_OPTIONS,
+  PRINT,
   QUESTION_OPTIONS,
   taskLines,
 } from "./grid.ts";
@@ -41,6 +44,8 @@ export const EVAL: CommandSpecification = {
     },
     out: { takes: "FOLDER", help: "where results go", default: "results/eval/<model>" },
     resume: { help: "go on with the results that are in the folder, if there are" },
+    print: PRINT,
+    "dry-run": { help: "print the cells, their time and memory as a short calibration has it" },
     minutes: MINUTES,
     "log-samples": LOG_SAMPLES,
   },
@@ -101,10 +106,15 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   if (configuration.models.length !== 1) {
     throw new UsageError(`eval takes one model: ./run sweep --models ${model} takes several`);
   }
+  if (switches.has("print")) return await printSweep(configuration);
   await using source = new ModelSource(modelSourceOptions(command));
   if (switches.has("stats")) return await printStatistics(source, configuration);
   const out = values.get("out") ?? join("results", "eval", fileName(model));
   const resume = switches.has("resume");
+  if (switches.has("dry-run")) {
+    const resumed = resume ? out : undefined;
+    return await dryRun(configuration, source, { models: join(out, MODELS), resumed });
+  }
   const result = await runShown(configuration, source, {
     out,
     resume,

@@ -140,6 +140,11 @@ export const LOG_SAMPLES: Option = {
   help: "write each sample's prompt, reply, references and score into samples.jsonl",
 };
 
+/** The option that prints what would be asked. */
+export const PRINT: Option = {
+  help: "print the sweep as JSON, as a file that sweep reads, and do no more",
+};
+
 /** How many minutes a sweep has, where that is said. @throws {UsageError} where it is no such number. */
 export function minutesOf({ values }: Pick<ParsedCommand, "values">): number | undefined {
   const minutes = numberOf("minutes", values.get("minutes"));

@@ -4,10 +4,9 @@ import { INTERVENTION_NAMES, ZOO } from "../../models/mod.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
 import { fileName } from "../names.ts";
-import { schemaAddress } from "../schema_address.ts";
 import type { SubjectSource } from "../subject.ts";
 import { enumerateCells } from "../sweep/cells.ts";
-import { checkConfiguration, hashOf, type SweepConfiguration } from "../sweep/configuration.ts";
+import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
@@ -21,6 +20,7 @@ import {
   MINUTES,
   minutesOf,
   MODEL_OPTIONS,
+  PRINT,
   QUESTION_OPTIONS,
   taskLines,
   withModelOptions,
@@ -34,8 +34,8 @@ import {
 } from "./options.ts";
 import { shellWord } from "../sweep/slurm.ts";
 import { conclude, runShown, tellLeftOut } from "./running.ts";
+import { printSweep } from "./print_sweep.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
-import { print } from "./terminal.ts";
 
 /** Command-line interface of `deno task sweep`. */
 export const SWEEP: CommandSpecification = {
@@ -81,13 +81,14 @@ export const SWEEP: CommandSpecification = {
       help: "at most so many steps of each model that it trains first",
       default: "as its recipe says",
     },
-    print: { help: "print the sweep as JSON, as a file that sweep reads, and do no more" },
+    print: PRINT,
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
     },
   },
-  details: `Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")} (default: default).
+  details: `FILE.json holds a question of your own, as --print writes it: tasks/examples/ has five.
+Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")} (default: default).
 Committed models: ${ZOO.join(", ")}.
 A cell is one model, task, length, depth, load and seed; its result is on the disk before the next
 begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into
@@ -116,7 +117,7 @@ export async function sweepCommand(
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
   const out = shard === undefined ? base : shardFolder(base, shard);
   const configuration = await chosenConfiguration(command, named, [out, base]);
-  if (command.switches.has("print")) return await printConfiguration(configuration);
+  if (command.switches.has("print")) return await printSweep(configuration);
   const models = join(base, MODELS);
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
@@ -137,23 +138,6 @@ export async function sweepCommand(
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
   return await conclude(result, configuration, out, `--resume --out ${shellWord(base)}${share}`);
-}
-
-/** Prints a sweep. @returns The exit code. */
-async function printConfiguration(configuration: SweepConfiguration): Promise<number> {
-  checkConfiguration(configuration);
-  print(
-    JSON.stringify(
-      {
-        $schema: schemaAddress("sweep", "sweep.json"), // as it is from here
-        hash: await hashOf(configuration),
-        ...configuration,
-      },
-      undefined,
-      2,
-    ),
-  );
-  return 0;
 }
 
 /** Has the sweep run elsewhere. */

@@ -52,8 +52,9 @@ export const TRAIN: CommandSpecification = {
     list: { help: "print the recipes" },
     print: { help: "print the recipe as JSON, as a file that train reads, and do no more" },
   },
-  details:
-    `A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
+  details: `FILE.json holds a recipe of your own, as --print and every training write it:
+tasks/examples/hybrid.json is one.
+A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
 A checkpoint is written every minute, and by Ctrl-C and SIGTERM: a run that was ended goes on with
 --resume, to the same losses.`,
 };

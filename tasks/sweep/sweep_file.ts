@@ -226,7 +226,7 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
 }
 
 /** Whether a file's value is a recipe: a list of layers stands in no sweep. */
-export function isRecipe(value: unknown): boolean {
+function isRecipe(value: unknown): boolean {
   return typeof value === "object" && value !== null && "model" in value;
 }
 

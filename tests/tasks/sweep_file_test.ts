@@ -162,6 +162,13 @@ Deno.test("what --print prints is what sweep and train read; options come before
       sweep.trainings.every(({ recipe }: { recipe: { steps: number } }) => recipe.steps === 7),
     );
 
+    const words = ["--model", "gla-text", "--task", "text", "--lengths", "1k", "--dtype", "f16"];
+    const evaluation = await main("eval", ...words, "--print");
+    assertEquals(evaluation.code, 0, evaluation.stderr);
+    await Deno.writeTextFile(printed, evaluation.stdout);
+    const { models: [one], lengths, dtype } = await readSweep(printed);
+    assertEquals([one, lengths, dtype], ["gla-text", [1024], "f16"]);
+
     const recipe = await main("train", "gla-mixture", "--print", "--length", "1k", "--seed", "5");
     assertEquals(recipe.code, 0, recipe.stderr);
     await Deno.writeTextFile(printed, recipe.stdout);
