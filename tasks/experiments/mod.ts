@@ -14,12 +14,18 @@ import { PAPER_SWEEPS } from "./paper.ts";
 /** Five depths of a needle, of fewer samples each, as they are more together. */
 const NEEDLES: TaskGrid = { depths: [0, 0.25, 0.5, 0.75, 1], samples: 6 };
 
+/** Half of the lengths, as each sample is read twice or more. */
+const MEMORY: TaskGrid = { lengths: ["1x", "4x", "16x"], samples: 4 };
+
 /** The sweeps that have a name. */
 export const SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
   default: {
     ...SWEEP_DEFAULTS,
     name: "default",
-    grids: { "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
+    grids: {
+      ...{ "niah-needles": NEEDLES, "niah-noise": NEEDLES, "niah-essay": NEEDLES },
+      ...{ "forgetting-curve": MEMORY, "context-gain": MEMORY },
+    },
   },
   ...PAPER_SWEEPS,
   ...MATCHED_SWEEPS,

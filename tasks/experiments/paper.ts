@@ -1,4 +1,4 @@
-import { RULER_TASKS } from "../generators/ruler/names.ts";
+import { NEEDLE_FORMATS, RULER_TASKS } from "../generators/ruler/names.ts";
 import type { ModelEntry } from "../subjects/description.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 
@@ -56,6 +56,11 @@ const PAPER = {
 /** A number in noise, a number in essays, a UUID in essays: the formats of tables 2 to 4. */
 const FORMATS = ["niah_single_1", "niah_single_2", "niah_single_3"];
 
+/** Every haystack with every kind of value, and of key but for numbers. */
+const ALL_FORMATS: readonly string[] = NEEDLE_FORMATS.filter((name) =>
+  !/^niah_[a-z]+_number_/.test(name)
+);
+
 /** The training length and twice it, but for RecurrentGemma, which is asked at neither. */
 const DEPTH_MODELS: readonly ModelEntry[] = MODELS.map((entry) => ({
   ...entry,
@@ -103,6 +108,19 @@ export const PAPER_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     differences: [
       ...DIFFERENCES,
       "UUIDs are asked for as UUIDs; the paper's repository asks for numbers where the depth is fixed (--confounds uuid-numbers).",
+    ],
+  },
+  /** Beyond table 4: the whole grid that its formats are of. */
+  "paper-format-grid": {
+    ...PAPER,
+    name: "paper-format-grid",
+    models: DEPTH_MODELS,
+    tasks: ALL_FORMATS,
+    lengths: ["1x", "2x"],
+    depths: [0, 0.2, 0.4, 0.5, 0.6, 0.8, 1],
+    differences: [
+      ...DIFFERENCES,
+      "Not an experiment of the paper's, whose formats are three: each haystack with each kind of key and value, at table 2 and 3's lengths and depths.",
     ],
   },
 };
