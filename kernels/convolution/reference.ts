@@ -30,8 +30,8 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 /** `y_t = activation(bias + Σ_j weight_j · x_{t − width + 1 + j})`, the tail being x before step 0. */
 export function causalConvolutionReference(
-  { batch, time, channels, width, activation }: CausalConvolutionShape,
   { x, weight, bias, initialTail }: CausalConvolutionArrays,
+  { batch, time, channels, width, activation }: CausalConvolutionShape,
 ): { output: Float64Array; finalTail: Float64Array } {
   const output = new Float64Array(batch * time * channels);
   const finalTail = new Float64Array(batch * (width - 1) * channels);
@@ -56,16 +56,20 @@ export function causalConvolutionReference(
 
 /** The gradients of {@linkcode causalConvolutionReference}, each product handing its share back. */
 export function causalConvolutionBackwardReference(
+  arrays: CausalConvolutionArrays & {
+    /** `[batch, time, channels]`. */
+    outputGradient: ArrayLike<number>;
+    /** `[batch, width − 1, channels]`. */
+    finalTailGradient: ArrayLike<number>;
+  },
   { batch, time, channels, width, activation }: CausalConvolutionShape,
-  { x, weight, bias, initialTail }: CausalConvolutionArrays,
-  outputGradient: ArrayLike<number>,
-  finalTailGradient: ArrayLike<number>,
 ): {
   xGradient: Float64Array;
   weightGradient: Float64Array;
   biasGradient: Float64Array;
   initialTailGradient: Float64Array;
 } {
+  const { x, weight, bias, initialTail, outputGradient, finalTailGradient } = arrays;
   const xGradient = new Float64Array(batch * time * channels);
   const weightGradient = new Float64Array(channels * width);
   const biasGradient = new Float64Array(channels);

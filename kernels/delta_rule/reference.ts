@@ -23,8 +23,8 @@ export interface DeltaRuleArrays {
 
 /** `S̃ = exp(g_t) * S_{t-1}`, `S_t = S̃ + β_t k_t (v_t − k_tᵀ S̃)ᵀ`, `o_t = scale · q_tᵀ S_t`. */
 export function deltaRuleReference(
-  shape: DeltaRuleShape,
   arrays: DeltaRuleArrays,
+  shape: DeltaRuleShape,
   scale: number,
 ): { output: Float64Array; finalState: Float64Array } {
   const { heads, keyDim, valueDim, sequences, at, decay } = index(shape, arrays);
@@ -58,11 +58,11 @@ export function deltaRuleReference(
 
 /** The gradients of {@linkcode deltaRuleReference}: its steps undone one by one, from the last. */
 export function deltaRuleBackwardReference(
-  shape: DeltaRuleShape,
   arrays: DeltaRuleArrays & {
     readonly outputGradient: ArrayLike<number>;
     readonly finalStateGradient?: ArrayLike<number>;
   },
+  shape: DeltaRuleShape,
   scale: number,
 ): {
   queryGradient: Float64Array;
@@ -160,8 +160,8 @@ export interface Rwkv7Arrays {
 
 /** `S_t = exp(w_t) * S_{t-1} + b_t (a_tᵀ S_{t-1}) + k_t v_tᵀ`, `o_t = scale · r_tᵀ S_t`. */
 export function rwkv7Reference(
-  shape: DeltaRuleShape,
   arrays: Rwkv7Arrays,
+  shape: DeltaRuleShape,
   scale = 1,
 ): { output: Float64Array; finalState: Float64Array } {
   const { receptance, logDecay, key, value, a, b, initialState } = arrays;
@@ -193,11 +193,11 @@ export function rwkv7Reference(
 
 /** The gradients of {@linkcode rwkv7Reference}: its steps undone one by one, from the last. */
 export function rwkv7BackwardReference(
-  shape: DeltaRuleShape,
   arrays: Rwkv7Arrays & {
     readonly outputGradient: ArrayLike<number>;
     readonly finalStateGradient?: ArrayLike<number>;
   },
+  shape: DeltaRuleShape,
   scale = 1,
 ): {
   receptanceGradient: Float64Array;

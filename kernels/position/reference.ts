@@ -2,20 +2,22 @@
 
 /** Rotary position embedding of `x`, `[places, heads, dim]`, at the position of each place. */
 export function rotaryReference(
-  x: ArrayLike<number>,
-  { heads, dim }: { heads: number; dim: number },
-  positions: ArrayLike<number>,
-  frequencies: ArrayLike<number>,
-  options: { interleaved?: boolean; inverse?: boolean } = {},
+  { x, frequencies, positions }: Record<"x" | "frequencies" | "positions", ArrayLike<number>>,
+  { heads, dim, interleaved, inverse }: {
+    heads: number;
+    dim: number;
+    interleaved?: boolean;
+    inverse?: boolean;
+  },
 ): Float64Array {
   const output = Float64Array.from(x);
   const pairs = frequencies.length;
   for (let row = 0; row < positions.length * heads; row++) {
     const position = positions[Math.floor(row / heads)];
     for (let i = 0; i < pairs; i++) {
-      const angle = position * frequencies[i] * (options.inverse ? -1 : 1);
-      const first = row * dim + (options.interleaved ? 2 * i : i);
-      const second = options.interleaved ? first + 1 : first + pairs;
+      const angle = position * frequencies[i] * (inverse ? -1 : 1);
+      const first = row * dim + (interleaved ? 2 * i : i);
+      const second = interleaved ? first + 1 : first + pairs;
       output[first] = x[first] * Math.cos(angle) - x[second] * Math.sin(angle);
       output[second] = x[first] * Math.sin(angle) + x[second] * Math.cos(angle);
     }

@@ -10,15 +10,32 @@ export interface ScanShape {
   channels: number;
 }
 
+/** What the scan reads, named as in `scan`. */
+export interface ScanArrays {
+  /** `[batch, time, channels]`. */
+  decay: ArrayLike<number>;
+  /** `[batch, time, channels]`. */
+  input: ArrayLike<number>;
+  /** `[batch, channels]`; left out, 0. */
+  initialState?: ArrayLike<number>;
+}
+
+/** What gradients begin with, named as in `scanBackward`. */
+export interface OuterGradients {
+  /** `[batch, time, channels]`. */
+  outputGradient: ArrayLike<number>;
+  /** Of the state's shape; left out, 0. */
+  finalStateGradient?: ArrayLike<number>;
+}
+
 /** `h_t = decay_t · h_{t−1} + input_t`. */
 export function scanReference(
+  { decay, input, initialState }: ScanArrays,
   { batch, time, channels }: ScanShape,
-  decay: ArrayLike<number>,
-  input: ArrayLike<number>,
-  initialState: ArrayLike<number> = new Float64Array(batch * channels),
 ): { output: Float64Array; finalState: Float64Array } {
   const output = new Float64Array(batch * time * channels);
-  const state = Float64Array.from(initialState);
+  const state = new Float64Array(batch * channels);
+  if (initialState) state.set(initialState);
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < time; t++) {
       for (let c = 0; c < channels; c++) {
@@ -33,26 +50,24 @@ export function scanReference(
 
 /** The gradients of {@linkcode scanReference}, from the last step to the first. */
 export function scanBackwardReference(
+  arrays: Omit<ScanArrays, "input"> & OuterGradients & { output: ArrayLike<number> },
   { batch, time, channels }: ScanShape,
-  decay: ArrayLike<number>,
-  output: ArrayLike<number>,
-  outputGradient: ArrayLike<number>,
-  initialState: ArrayLike<number> = new Float64Array(batch * channels),
-  finalStateGradient: ArrayLike<number> = new Float64Array(batch * channels),
 ): {
   decayGradient: Float64Array;
   inputGradient: Float64Array;
   initialStateGradient: Float64Array;
 } {
+  const { decay, output, outputGradient, initialState, finalStateGradient } = arrays;
   const decayGradient = new Float64Array(batch * time * channels);
   const inputGradient = new Float64Array(batch * time * channels);
-  const stateGradient = Float64Array.from(finalStateGradient);
+  const stateGradient = new Float64Array(batch * channels);
+  if (finalStateGradient) stateGradient.set(finalStateGradient);
   for (let b = 0; b < batch; b++) {
     for (let t = time - 1; t >= 0; t--) {
       for (let c = 0; c < channels; c++) {
         const at = (b * time + t) * channels + c;
         const state = b * channels + c;
-        const before = t > 0 ? output[at - channels] : initialState[state];
+        const before = t > 0 ? output[at - channels] : initialState?.[state] ?? 0;
         stateGradient[state] += outputGradient[at];
         inputGradient[at] = stateGradient[state];
         decayGradient[at] = stateGradient[state] * before;
@@ -82,8 +97,8 @@ export interface RgLruArrays {
 
 /** `h_t = a_t · h_{t−1} + √(1 − a_t²) · σ(inputGate_t) · x_t`, `a_t = exp(−8 · softplus(Λ) · σ(recurrenceGate_t))`. */
 export function rgLruReference(
-  { batch, time, channels }: ScanShape,
   { input, recurrenceGate, inputGate, decayParameter, initialState }: RgLruArrays,
+  { batch, time, channels }: ScanShape,
   resetFirst = false,
 ): { output: Float64Array; finalState: Float64Array } {
   const output = new Float64Array(batch * time * channels);
@@ -107,10 +122,8 @@ export function rgLruReference(
 
 /** The gradients of {@linkcode rgLruReference}; d√x/dx is at most 1000. */
 export function rgLruBackwardReference(
+  arrays: RgLruArrays & Required<OuterGradients>,
   shape: ScanShape,
-  arrays: RgLruArrays,
-  outputGradient: ArrayLike<number>,
-  finalStateGradient: ArrayLike<number>,
   resetFirst = false,
 ): {
   inputGradient: Float64Array;
@@ -121,7 +134,8 @@ export function rgLruBackwardReference(
 } {
   const { batch, time, channels } = shape;
   const { input, recurrenceGate, inputGate, decayParameter, initialState } = arrays;
-  const { output } = rgLruReference(shape, arrays, resetFirst);
+  const { outputGradient, finalStateGradient } = arrays;
+  const { output } = rgLruReference(arrays, shape, resetFirst);
   const inputGradient = new Float64Array(batch * time * channels);
   const recurrenceGateGradient = new Float64Array(batch * time * channels);
   const inputGateGradient = new Float64Array(batch * time * channels);
@@ -193,8 +207,8 @@ export interface SelectiveScanArrays {
 
 /** `h_t = exp(Δ_t A) · h_{t−1} + Δ_t u_t B_t`, `y_t = (C_t · h_t + D u_t) · silu(z_t)`, `Δ = softplus(delta + deltaBias)`. */
 export function selectiveScanReference(
-  { batch, time, channels, state }: SelectiveScanShape,
   arrays: SelectiveScanArrays,
+  { batch, time, channels, state }: SelectiveScanShape,
 ): { output: Float64Array; finalState: Float64Array } {
   const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = arrays;
   const output = new Float64Array(batch * time * channels);
@@ -220,11 +234,10 @@ export function selectiveScanReference(
 
 /** The gradients of {@linkcode selectiveScanReference}, from the last step to the first; every state is kept. */
 export function selectiveScanBackwardReference(
+  arrays: SelectiveScanArrays & Required<OuterGradients>,
   { batch, time, channels, state }: SelectiveScanShape,
-  arrays: SelectiveScanArrays,
-  outputGradient: ArrayLike<number>,
-  finalStateGradient: ArrayLike<number>,
 ): Record<`${keyof SelectiveScanArrays}Gradient`, Float64Array> {
+  const { outputGradient, finalStateGradient } = arrays;
   const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = arrays;
   const gradients = {
     inputGradient: new Float64Array(batch * time * channels),

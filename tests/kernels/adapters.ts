@@ -81,17 +81,16 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
       { decay: [batch, time, channels] },
     ): Results<ArrayLike<number>> {
       const shape = { batch, time, channels };
-      const forward = scans.scanReference(shape, decay, input, initialState);
+      const forward = scans.scanReference({ decay, input, initialState }, shape);
       return {
         ...forward,
-        ...scans.scanBackwardReference(
-          shape,
+        ...scans.scanBackwardReference({
           decay,
-          forward.output,
-          outputGradient,
+          output: forward.output,
           initialState,
+          outputGradient,
           finalStateGradient,
-        ),
+        }, shape),
       };
     },
   },
@@ -102,10 +101,9 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
     },
     reference(arrays, { input: [batch, time, channels] }): Results<ArrayLike<number>> {
       const shape = { batch, time, channels };
-      const { outputGradient, finalStateGradient } = arrays;
       return {
-        ...scans.rgLruReference(shape, arrays),
-        ...scans.rgLruBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+        ...scans.rgLruReference(arrays, shape),
+        ...scans.rgLruBackwardReference(arrays, shape),
       };
     },
   },
@@ -122,10 +120,12 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
       { input: [batch, time, channels], a: [, state] },
     ): Results<ArrayLike<number>> {
       const shape = { batch, time, channels, state };
-      const { outputGradient, finalStateGradient } = arrays;
       return {
-        ...scans.selectiveScanReference(shape, arrays),
-        ...scans.selectiveScanBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+        ...scans.selectiveScanReference(arrays, shape),
+        ...scans.selectiveScanBackwardReference(
+          arrays,
+          shape,
+        ),
       };
     },
   },
@@ -151,8 +151,8 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
     reference(arrays, { key, value }): Results<ArrayLike<number>> {
       const scale = 1 / Math.sqrt(key[3]);
       return {
-        ...delta.deltaRuleReference({ key, value }, arrays, scale),
-        ...delta.deltaRuleBackwardReference({ key, value }, arrays, scale),
+        ...delta.deltaRuleReference(arrays, { key, value }, scale),
+        ...delta.deltaRuleBackwardReference(arrays, { key, value }, scale),
       };
     },
   },
@@ -162,8 +162,8 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
       ...kernels.rwkv7Backward(gpu, tensors),
     }),
     reference: (arrays, { key, value }) => ({
-      ...delta.rwkv7Reference({ key, value }, arrays),
-      ...delta.rwkv7BackwardReference({ key, value }, arrays),
+      ...delta.rwkv7Reference(arrays, { key, value }),
+      ...delta.rwkv7BackwardReference(arrays, { key, value }),
     }),
   },
   causalConvolution: {
@@ -181,8 +181,11 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
       const shape = { batch, time, channels, width, activation: "silu" } as const;
       const tail = new Float64Array(batch * (width - 1) * channels);
       return {
-        output: causalConvolutionReference(shape, arrays).output,
-        ...causalConvolutionBackwardReference(shape, arrays, arrays.outputGradient, tail),
+        output: causalConvolutionReference(arrays, shape).output,
+        ...causalConvolutionBackwardReference({
+          ...arrays,
+          finalTailGradient: tail,
+        }, shape),
       };
     },
   },
@@ -280,7 +283,7 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
     ): Results<ArrayLike<number>> {
       const positions = Array.from({ length: batch * time }, (_, row) => row % time);
       const rotate = (x: ArrayLike<number>, inverse: boolean): Float64Array =>
-        rotaryReference(x, { heads, dim }, positions, angles(dim), { inverse });
+        rotaryReference({ x, frequencies: angles(dim), positions }, { heads, dim, inverse });
       return { output: rotate(x, false), xGradient: rotate(outputGradient, true) };
     },
   },

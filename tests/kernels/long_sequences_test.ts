@@ -84,19 +84,18 @@ testKernel("scan() and its gradients are right after 65,536 steps", async () => 
   } satisfies Record<string, Sequence | undefined>;
   const { decay, input, initialState, outputGradient, finalStateGradient } = elementsOf(sequences);
   const tensors = tensorsOf(gpu, sequences);
-  const expected = scanReference(shape, decay, input, initialState);
+  const expected = scanReference({ decay, input, initialState }, shape);
   const outputs = scan(gpu, tensors);
   const gradients = scanBackward(gpu, { ...tensors, output: outputs.output });
   await assertEnds(gpu, { ...outputs, ...gradients }, {
     ...expected,
-    ...scanBackwardReference(
-      shape,
+    ...scanBackwardReference({
       decay,
-      expected.output,
-      outputGradient,
+      output: expected.output,
       initialState,
+      outputGradient,
       finalStateGradient,
-    ),
+    }, shape),
   }, bounds(1e-4));
 });
 
@@ -117,10 +116,9 @@ testKernel("rgLru() and its gradients are right after 65,536 steps", async () =>
   const tensors = tensorsOf(gpu, sequences);
   const outputs = rgLru(gpu, tensors);
   const gradients = rgLruBackward(gpu, { ...tensors, output: outputs.output });
-  const { outputGradient, finalStateGradient } = arrays;
   await assertEnds(gpu, { ...outputs, ...gradients }, {
-    ...rgLruReference(shape, arrays),
-    ...rgLruBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+    ...rgLruReference(arrays, shape),
+    ...rgLruBackwardReference(arrays, shape),
   }, bounds(1e-4));
 });
 
@@ -153,10 +151,9 @@ testKernel("selectiveScan() and its gradients are right after 65,536 steps", asy
   const outputs = selectiveScan(gpu, tensors, options);
   const gradients = selectiveScanBackward(gpu, tensors, options);
   const shape = { batch: 1, time: TIME, channels, state };
-  const { outputGradient, finalStateGradient } = arrays;
   await assertEnds(gpu, { ...outputs, ...gradients }, {
-    ...selectiveScanReference(shape, arrays),
-    ...selectiveScanBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+    ...selectiveScanReference(arrays, shape),
+    ...selectiveScanBackwardReference(arrays, shape),
   }, bounds(1e-4));
 });
 
@@ -168,7 +165,7 @@ testKernel(
     const sequences = selectiveScanSequences(channels, state);
     const outputs = selectiveScan(gpu, tensorsOf(gpu, sequences), { deltaSoftplus: true });
     const shape = { batch: 1, time: TIME, channels, state };
-    const expected = selectiveScanReference(shape, elementsOf(sequences));
+    const expected = selectiveScanReference(elementsOf(sequences), shape);
     await assertEnds(gpu, { ...outputs }, { ...expected }, bounds(1e-4));
   },
 );
@@ -232,8 +229,8 @@ for (const [name, logDecay] of Object.entries(DECAYS)) {
     const gradients = deltaRuleBackward(gpu, tensors);
     const extents = { key: shape, value: shape };
     await assertEnds(gpu, { ...outputs, ...gradients }, {
-      ...deltaRuleReference(extents, arrays, SCALE),
-      ...deltaRuleBackwardReference(extents, arrays, SCALE),
+      ...deltaRuleReference(arrays, extents, SCALE),
+      ...deltaRuleBackwardReference(arrays, extents, SCALE),
     }, bounds(5e-4));
   });
 }
@@ -260,8 +257,8 @@ testKernel("rwkv7() and its gradients are right after 65,536 steps", async () =>
   const gradients = rwkv7Backward(gpu, tensors);
   const extents = { key: shape, value: shape };
   await assertEnds(gpu, { ...outputs, ...gradients }, {
-    ...rwkv7Reference(extents, arrays),
-    ...rwkv7BackwardReference(extents, arrays),
+    ...rwkv7Reference(arrays, extents),
+    ...rwkv7BackwardReference(arrays, extents),
   }, bounds(5e-4));
 });
 

@@ -113,19 +113,18 @@ for (const [time, chunkSize] of [[70_000, 1], [300_000, 300_000]]) {
     const tensors = tensorsOf(gpu, sequences);
     const shape = { batch: 1, time, channels: 1 };
     const { decay, input, initialState, outputGradient, finalStateGradient } = arrays;
-    const expected = scanReference(shape, decay, input, initialState);
+    const expected = scanReference({ decay, input, initialState }, shape);
     const outputs = scan(gpu, tensors, { chunkSize });
     const gradients = scanBackward(gpu, { ...tensors, output: outputs.output }, { chunkSize });
     await assertEnds(gpu, { ...outputs, ...gradients }, {
       ...expected,
-      ...scanBackwardReference(
-        shape,
+      ...scanBackwardReference({
         decay,
-        expected.output,
-        outputGradient,
+        output: expected.output,
         initialState,
+        outputGradient,
         finalStateGradient,
-      ),
+      }, shape),
     }, { bound: (name) => name.endsWith("Gradient") ? 1e-3 : 1e-4 });
   });
 }
@@ -149,13 +148,12 @@ Deno.test("selectiveScanBackward() sums the gradient of a over 66,560 chunks", a
     finalStateGradient: [[batch, 1, 1], normals(10, batch)],
   } satisfies Record<string, Sequence>;
   const arrays = elementsOf(sequences);
-  const { outputGradient, finalStateGradient } = arrays;
   const tensors = tensorsOf(gpu, sequences);
   const gradients = selectiveScanBackward(gpu, tensors, { deltaSoftplus: true });
   await assertEnds(
     gpu,
     { ...gradients },
-    selectiveScanBackwardReference(shape, arrays, outputGradient, finalStateGradient),
+    selectiveScanBackwardReference(arrays, shape),
     { bound: () => 1e-3 },
   );
 });

@@ -374,8 +374,9 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     const places = placed ? drawn : by(batch * time, (i) => offset + i % time);
     const given = placed ? { frequencies, positions } : { frequencies };
     const options = { interleaved, ...(placed ? {} : { offset }) };
+    const arrays = { x: data, frequencies: angles, positions: places };
     const of = (inverse: boolean): Float64Array =>
-      rotaryReference(data, { heads, dim }, places, angles, { interleaved, inverse });
+      rotaryReference(arrays, { heads, dim, interleaved, inverse });
     await compare(gpu, {
       ...rotary(gpu, { x, ...given }, options),
       ...rotaryBackward(gpu, { outputGradient: x, ...given }, options),

@@ -177,7 +177,7 @@ const delta = (how: "chunked" | "recurrent" | "step"): KernelCase => async (gpu,
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
   const shape = { key: keys, value: shapes.value, segments };
-  const expected = deltaRuleReference(shape, arrays, scale);
+  const expected = deltaRuleReference(arrays, shape, scale);
   const bounds = { value: 5e-4 };
   if (how === "step") {
     const outputs = deltaRuleStep(gpu, { ...inputs, state: initialState }, { scale });
@@ -198,7 +198,7 @@ const delta = (how: "chunked" | "recurrent" | "step"): KernelCase => async (gpu,
     initialState,
     ...upload(gpu, scope, shapes, outer),
   }, options);
-  const wanted = deltaRuleBackwardReference(shape, { ...arrays, ...outer }, scale);
+  const wanted = deltaRuleBackwardReference({ ...arrays, ...outer }, shape, scale);
   await compare(gpu, { ...gradients }, wanted);
 };
 
@@ -239,7 +239,7 @@ const rwkv = (how: "chunked" | "recurrent" | "step"): KernelCase => async (gpu, 
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
   const shape = { key: keys, value: values, segments };
-  const expected = rwkv7Reference(shape, arrays, scale);
+  const expected = rwkv7Reference(arrays, shape, scale);
   const bounds = { value: 5e-4 };
   if (how === "step") {
     const outputs = rwkv7Step(gpu, { ...inputs, state: initialState }, { scale });
@@ -260,7 +260,7 @@ const rwkv = (how: "chunked" | "recurrent" | "step"): KernelCase => async (gpu, 
     initialState,
     ...upload(gpu, scope, shapes, outer),
   }, options);
-  const wanted = rwkv7BackwardReference(shape, { ...arrays, ...outer }, scale);
+  const wanted = rwkv7BackwardReference({ ...arrays, ...outer }, shape, scale);
   await compare(gpu, { ...gradients }, wanted);
 };
 

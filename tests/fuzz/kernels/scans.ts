@@ -68,7 +68,7 @@ const elementwise = (step: boolean): KernelCase => async (gpu, draws) => {
   draws.poison(arrays);
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
-  const expected = scanReference(shape, arrays.decay, arrays.input, arrays.initialState);
+  const expected = scanReference(arrays, shape);
   if (step) {
     const { finalState } = scanStep(gpu, { ...inputs, state: initialState });
     return await compare(gpu, { finalState }, expected);
@@ -87,14 +87,7 @@ const elementwise = (step: boolean): KernelCase => async (gpu, draws) => {
     initialState,
     ...upload(gpu, scope, shapes, outer),
   }, options);
-  const wanted = scanBackwardReference(
-    shape,
-    arrays.decay,
-    expected.output,
-    outer.outputGradient,
-    arrays.initialState,
-    outer.finalStateGradient,
-  );
+  const wanted = scanBackwardReference({ ...arrays, ...outer, output: expected.output }, shape);
   await compare(gpu, { ...gradients }, wanted);
 };
 
@@ -122,7 +115,7 @@ const griffin = (step: boolean): KernelCase => async (gpu, draws) => {
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
   const resetFirst = draws.option("resetFirst", [false, true]);
-  const expected = rgLruReference(shape, arrays, resetFirst);
+  const expected = rgLruReference(arrays, shape, resetFirst);
   if (step) {
     const { finalState } = rgLruStep(gpu, { ...inputs, state: initialState }, { resetFirst });
     return await compare(gpu, { finalState }, expected);
@@ -142,10 +135,8 @@ const griffin = (step: boolean): KernelCase => async (gpu, draws) => {
     ...upload(gpu, scope, shapes, outer),
   }, options);
   const wanted = rgLruBackwardReference(
+    { ...arrays, ...outer },
     shape,
-    arrays,
-    outer.outputGradient,
-    outer.finalStateGradient,
     resetFirst,
   );
   await compare(gpu, { ...gradients }, wanted);
@@ -186,7 +177,7 @@ const selective = (step: boolean): KernelCase => async (gpu, draws) => {
   if (endless >= 0) delta[endless] = NaN;
   using scope = new DisposableStack();
   const { initialState, ...inputs } = upload(gpu, scope, shapes, arrays);
-  const expected = selectiveScanReference(shape, arrays);
+  const expected = selectiveScanReference(arrays, shape);
   const deltaSoftplus = true;
   if (step) {
     const outputs = selectiveScanStep(gpu, { ...inputs, state: initialState }, { deltaSoftplus });
@@ -199,12 +190,7 @@ const selective = (step: boolean): KernelCase => async (gpu, draws) => {
     outputGradient: draws.normals(count(whole)),
     finalStateGradient: draws.normals(count(shapes.finalStateGradient)),
   };
-  const wanted = selectiveScanBackwardReference(
-    shape,
-    arrays,
-    outer.outputGradient,
-    outer.finalStateGradient,
-  );
+  const wanted = selectiveScanBackwardReference({ ...arrays, ...outer }, shape);
   const gradients = selectiveScanBackward(
     gpu,
     { ...all, ...upload(gpu, scope, shapes, outer) },
@@ -236,7 +222,7 @@ const convolution = (step: boolean): KernelCase => async (gpu, draws) => {
   draws.poison({ x, bias, tail }); // a weight that is NaN leaves nothing of its channel
   using scope = new DisposableStack();
   const { initialTail, ...inputs } = upload(gpu, scope, shapes, arrays);
-  const expected = causalConvolutionReference(shape, arrays);
+  const expected = causalConvolutionReference(arrays, shape);
   if (step) {
     const outputs = causalConvolutionStep(gpu, { ...inputs, tail: initialTail }, { activation });
     return await compare(gpu, { ...outputs }, expected);
@@ -253,12 +239,11 @@ const convolution = (step: boolean): KernelCase => async (gpu, draws) => {
     { activation },
   );
   const { outputGradient, finalTailGradient } = outer;
-  const wanted = causalConvolutionBackwardReference(
-    shape,
-    arrays,
+  const wanted = causalConvolutionBackwardReference({
+    ...arrays,
     outputGradient,
     finalTailGradient,
-  );
+  }, shape);
   await compare(gpu, { ...gradients }, wanted);
 };
 

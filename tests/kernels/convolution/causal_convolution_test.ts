@@ -93,13 +93,8 @@ testKernel("causalConvolution() and its gradients equal the reference", async ()
   for (const dims of SHAPES) {
     const values = arrays(dims);
     const expected = {
-      ...causalConvolutionReference(dims, values),
-      ...causalConvolutionBackwardReference(
-        dims,
-        values,
-        values.outputGradient,
-        values.finalTailGradient,
-      ),
+      ...causalConvolutionReference(values, dims),
+      ...causalConvolutionBackwardReference(values, dims),
     };
     assertResults(await run(gpu, dims, values), expected, JSON.stringify(dims));
   }
@@ -142,13 +137,12 @@ testKernel("causalConvolution() without bias and tail starts from 0", async () =
     gradients.xGradient,
     gradients.weightGradient,
   ]);
-  const forward = causalConvolutionReference(dims, bare);
-  const backward = causalConvolutionBackwardReference(
-    dims,
-    bare,
-    values.outputGradient,
-    new Float64Array(2 * 3 * 6),
-  );
+  const forward = causalConvolutionReference(bare, dims);
+  const backward = causalConvolutionBackwardReference({
+    ...bare,
+    outputGradient: values.outputGradient,
+    finalTailGradient: new Float64Array(2 * 3 * 6),
+  }, dims);
   assertClose(y, forward.output, 1e-5, "output");
   assertClose(tail, forward.finalTail, 1e-5, "finalTail");
   assertClose(dx, backward.xGradient, 1e-4, "xGradient");
@@ -177,7 +171,7 @@ testKernel(
       tail = finalTail;
     }
     const read = await gpu.read([...outputs, tail]);
-    const expected = causalConvolutionReference(dims, values);
+    const expected = causalConvolutionReference(values, dims);
     assertClose(read.at(-1)!, expected.finalTail, 1e-6, "finalTail");
     assertClose(read.slice(0, -1).flatMap((data) => [...data]), expected.output, 1e-5, "output");
   },

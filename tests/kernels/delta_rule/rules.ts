@@ -124,10 +124,10 @@ type Arrays = DeltaRuleArrays & Rwkv7Arrays & { readonly outputGradient: Float32
 /** The arguments of the references; their types ask for arrays of one rule, which are there. */
 function referenceArguments(
   { rule, shapes, arrays, options }: Problem,
-): [DeltaRuleShape, Arrays, number] {
+): [Arrays, DeltaRuleShape, number] {
   const { segments, scale = rule.name === "rwkv7" ? 1 : shapes.key[3] ** -0.5 } = options;
   const extents = { key: shapes.key, value: shapes.value, segments };
-  return [extents, arrays as unknown as Arrays, scale];
+  return [arrays as unknown as Arrays, extents, scale];
 }
 
 /** Each way in which the family decays, with the part of a {@linkcode Case} that asks for it. */

@@ -94,13 +94,14 @@ for (
         }
         return all;
       };
-      const turnedKey = rotaryReference(data.key, { heads: keyHeads, dim }, places, angles);
+      const turning = { frequencies: angles, positions: places };
+      const turnedKey = rotaryReference({ x: data.key, ...turning }, { heads: keyHeads, dim });
       const [keys, values] = await gpu.read([keyCache, valueCache]);
       assertClose(keys, expected(data.keyCache, turnedKey, keyHeads * dim), 1e-6, "keyCache");
       assertClose(values, expected(data.valueCache, data.value, keyHeads * valueDim), 0, "values");
       assertEquals(turned.query === undefined, !turns);
       if (turned.query) {
-        const expectedQuery = rotaryReference(data.query, { heads, dim }, places, angles);
+        const expectedQuery = rotaryReference({ x: data.query, ...turning }, { heads, dim });
         assertClose(await turned.query.read(), expectedQuery, 1e-6, "query");
       }
     },

@@ -41,7 +41,10 @@ for (
           .xGradient,
       ]);
       const expect = (at: Uint32Array, inverse: boolean): Float64Array =>
-        rotaryReference(data, { heads, dim }, at, angles, { interleaved, inverse });
+        rotaryReference(
+          { x: data, frequencies: angles, positions: at },
+          { heads, dim, interleaved, inverse },
+        );
       assertClose(y, expect(steps, false), 1e-6, "output");
       assertClose(dx, expect(steps, true), 1e-6, "xGradient");
       assertClose(placed, expect(places, false), 1e-6, "output at positions");
@@ -59,7 +62,10 @@ testKernel("rotary() is as precise at position 1,000,000 as at 1, and past 2³¹
   for (const [offset, bound] of [[1, 2e-7], [1_000_000, 2e-7], [3_000_000_000, 2e-6]]) {
     using output = rotary(gpu, { x, frequencies }, { offset }).output;
     const positions = Array.from({ length: 64 }, (_, t) => offset + t);
-    const expected = rotaryReference(data, { heads: 1, dim: 64 }, positions, angles);
+    const expected = rotaryReference(
+      { x: data, frequencies: angles, positions },
+      { heads: 1, dim: 64 },
+    );
     assertClose(await output.read(), expected, bound, `position ${offset}`);
   }
 });

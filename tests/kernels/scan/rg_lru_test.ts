@@ -86,14 +86,8 @@ testKernel("rgLru() and its gradients equal the reference", async () => {
     const values = arrays(shape);
     for (const resetFirst of [false, true]) {
       const expected = {
-        ...rgLruReference(shape, values, resetFirst),
-        ...rgLruBackwardReference(
-          shape,
-          values,
-          values.outputGradient,
-          values.finalStateGradient,
-          resetFirst,
-        ),
+        ...rgLruReference(values, shape, resetFirst),
+        ...rgLruBackwardReference(values, shape, resetFirst),
       };
       const actual = await run(gpu, shape, values, { resetFirst, chunkSize: 32 });
       assertResults(actual, expected, `[${[batch, time, channels]}], resetFirst ${resetFirst}`);
@@ -132,8 +126,8 @@ testKernel(
     const actual = await run(gpu, shape, values, {});
     assert(Object.values(actual).every((data) => data.every(Number.isFinite)));
     const expected = {
-      ...rgLruReference(shape, values),
-      ...rgLruBackwardReference(shape, values, values.outputGradient, values.finalStateGradient),
+      ...rgLruReference(values, shape),
+      ...rgLruBackwardReference(values, shape),
     };
     assertResults(actual, expected, "decays near 1");
     // Each channel on its own, as the large ones would hide an error in the small.
@@ -180,7 +174,7 @@ testKernel("rgLruStep() and segments equal the whole", async () => {
     outputs.push(state);
   }
   const read = (await gpu.read(outputs)).flatMap((data) => [...data]);
-  assertClose(read, rgLruReference(shape, values, true).output, 1e-5, "output");
+  assertClose(read, rgLruReference(values, shape, true).output, 1e-5, "output");
 });
 
 testKernel("rgLru() stays right over 65,536 steps", async () => {
@@ -196,7 +190,7 @@ testKernel("rgLru() stays right over 65,536 steps", async () => {
     decayParameter: gpu.tensor([4], values.decayParameter),
     initialState: gpu.tensor([1, 4], values.initialState),
   }, { chunkSize: 256 });
-  const expected = rgLruReference(shape, values);
+  const expected = rgLruReference(values, shape);
   assertClose(await finalState.read(), expected.finalState, 1e-4, "finalState");
 });
 

@@ -90,15 +90,18 @@ testKernel("scan() and its gradients equal the reference, whatever the chunk", a
     const [batch, time, channels] = dims;
     const values = arrays(...dims);
     const shape = { batch, time, channels };
-    const forward = scanReference(shape, values.decay, values.input, values.initialState);
-    const backward = scanBackwardReference(
-      shape,
-      values.decay,
-      forward.output,
-      values.outputGradient,
-      values.initialState,
-      values.finalStateGradient,
-    );
+    const forward = scanReference({
+      decay: values.decay,
+      input: values.input,
+      initialState: values.initialState,
+    }, shape);
+    const backward = scanBackwardReference({
+      decay: values.decay,
+      output: forward.output,
+      initialState: values.initialState,
+      outputGradient: values.outputGradient,
+      finalStateGradient: values.finalStateGradient,
+    }, shape);
     const expected = [...Object.values(forward), ...Object.values(backward)];
     for (const chunkSize of [undefined, 1, 7, 16, 64]) {
       const actual = await run(gpu, dims, values, chunkSize ? { chunkSize } : {});
@@ -141,13 +144,12 @@ testKernel(
     using input = gpu.tensor(shape, values.input);
     using outputGradient = gpu.tensor(shape, values.outputGradient);
     using zeros = gpu.tensor([2, 4]);
-    const forward = scanReference(dims, values.decay, values.input);
-    const backward = scanBackwardReference(
-      dims,
-      values.decay,
-      forward.output,
-      values.outputGradient,
-    );
+    const forward = scanReference({ decay: values.decay, input: values.input }, dims);
+    const backward = scanBackwardReference({
+      decay: values.decay,
+      output: forward.output,
+      outputGradient: values.outputGradient,
+    }, dims);
     for (const chunkSize of [8, 37]) {
       const { output, finalState } = scan(gpu, { decay, input }, { chunkSize });
       const inputs = { decay, output, outputGradient };
@@ -181,12 +183,11 @@ testKernel("scan() segment by segment and scanStep() equal the whole", async () 
       [batch, to - from, channels],
       twice(data.subarray(from * channels, to * channels)),
     );
-  const whole = scanReference(
-    { batch: 1, time, channels },
-    values.decay,
-    values.input,
-    values.initialState,
-  );
+  const whole = scanReference({
+    decay: values.decay,
+    input: values.input,
+    initialState: values.initialState,
+  }, { batch: 1, time, channels });
   let state: Tensor = gpu.tensor([batch, channels], twice(values.initialState));
   const outputs: Tensor[] = [];
   for (const [from, to] of [[0, 17], [17, 17], [17, 18], [18, 39]]) {
@@ -235,7 +236,7 @@ testKernel("scan() stays right over 65,536 steps, cut as it suits the adapter", 
   using inputTensor = gpu.tensor([1, dims.time, dims.channels], input);
   const { output, finalState } = scan(gpu, { decay: decayTensor, input: inputTensor });
   const [h, last] = await gpu.read([output, finalState]);
-  const expected = scanReference(dims, decay, input);
+  const expected = scanReference({ decay, input }, dims);
   assertClose(h, expected.output, 1e-4, "output");
   assertClose(last, expected.finalState, 1e-4, "finalState");
 });

@@ -105,13 +105,8 @@ testKernel(
       const shape = { batch, time, channels, state };
       const values = arrays(shape);
       const expected = {
-        ...selectiveScanReference(shape, values),
-        ...selectiveScanBackwardReference(
-          shape,
-          values,
-          values.outputGradient,
-          values.finalStateGradient,
-        ),
+        ...selectiveScanReference(values, shape),
+        ...selectiveScanBackwardReference(values, shape),
       };
       for (const chunkSize of [8, 1000]) {
         const actual = await run(gpu, shape, values, chunkSize);
@@ -167,12 +162,11 @@ testKernel("selectiveScan() with nothing but what it must have", async () => {
     initialState: gpu.tensor([2, 6, 8]),
   });
   assertEquals(Object.keys(asked), [...names, "initialStateGradient"]);
-  const expected = selectiveScanBackwardReference(
-    shape,
-    bare,
-    values.outputGradient,
-    new Float64Array(2 * 6 * 8),
-  );
+  const expected = selectiveScanBackwardReference({
+    ...bare,
+    outputGradient: values.outputGradient,
+    finalStateGradient: new Float64Array(2 * 6 * 8),
+  }, shape);
   // The reference's gradient is that of delta before the softplus.
   const slopes = Float64Array.from(values.delta, (x) => 1 + Math.exp(-x));
   expected.deltaGradient = expected.deltaGradient.map((gradient, i) => gradient * slopes[i]);
@@ -184,7 +178,7 @@ testKernel("selectiveScan() with nothing but what it must have", async () => {
   }
   for (const chunkSize of [4, 21]) {
     const { output, finalState } = selectiveScan(gpu, { input, delta, a, b, c }, { chunkSize });
-    const forward = selectiveScanReference(shape, bare);
+    const forward = selectiveScanReference(bare, shape);
     const [y, h] = await gpu.read([output, finalState]);
     assertClose(y, forward.output, 1e-4, "output");
     assertClose(h, forward.finalState, 1e-4, "finalState");
@@ -200,7 +194,7 @@ testKernel("selectiveScan() adds a bias to a delta that has no softplus", async 
   const less = steps.map((x, i) => x - values.deltaBias[i % 3]);
   const { output } = selectiveScan(gpu, { ...inputs, delta: gpu.tensor([1, 20, 3], less) });
   const before = steps.map((x, i) => Math.log(Math.expm1(x)) - values.deltaBias[i % 3]);
-  const expected = selectiveScanReference(shape, { ...values, delta: before });
+  const expected = selectiveScanReference({ ...values, delta: before }, shape);
   assertClose(await output.read(), expected.output, 1e-4, "output");
 });
 
@@ -208,7 +202,7 @@ testKernel("selectiveScan() by segments and selectiveScanStep() equal the whole"
   const gpu = await testGpu();
   const shape = { batch: 2, time: 30, channels: 5, state: 16 };
   const values = arrays(shape);
-  const whole = selectiveScanReference(shape, values);
+  const whole = selectiveScanReference(values, shape);
   let state = gpu.tensor([2, 5, 16], values.initialState);
   const outputs: [from: number, output: Tensor][] = [];
   for (const [from, to] of [[0, 9], [9, 28], [28, 29], [29, 30]]) {
@@ -250,7 +244,7 @@ testKernel("selectiveScan() stays right over 65,536 steps", async () => {
     deltaSoftplus: true,
   });
   const [y, h] = await gpu.read([output, finalState]);
-  const expected = selectiveScanReference(shape, values);
+  const expected = selectiveScanReference(values, shape);
   assertClose(y.subarray(-200), expected.output.subarray(-200), 1e-4, "the last outputs");
   assertClose(h, expected.finalState, 1e-4, "finalState");
 });
