@@ -1,4 +1,5 @@
 import type { WeightType } from "../../models/mod.ts";
+import { visible } from "../names.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { KnownCheckpoint } from "./known.ts";
 
@@ -35,9 +36,9 @@ export interface ModelEntry extends ModelSettings {
 /** A model as it is asked for: by name alone, or with settings of its own. */
 export type AskedModel = string | ModelEntry;
 
-/** What results call a model that is asked for. */
+/** What results call a model that is asked for; what cannot be seen in a path is spelled out. */
 export function nameOf(asked: AskedModel): string {
-  return typeof asked === "string" ? asked : asked.name ?? asked.model;
+  return visible(typeof asked === "string" ? asked : asked.name ?? asked.model);
 }
 
 /**

@@ -80,6 +80,20 @@ Deno.test("the command line tells what is wrong with a name without obeying it",
     }
   }));
 
+Deno.test("what cannot be seen in a model's path is spelled out in its results", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "x\x1b[31m");
+    await Deno.mkdir(path);
+    for (const file of ["recipe.json", "model.safetensors", "config.json"]) {
+      await Deno.copyFile(join(ROOT, "models/zoo/gla-mixture", file), join(path, file));
+    }
+    const [card] = await new ModelSource().find([path]);
+    assertEquals(card.name, join(folder, "x\\u001b[31m"));
+    await using source = new ModelSource();
+    await using subject = await source.open((await source.find([path]))[0]);
+    assert(!CONTROL.test(subject.name));
+  }));
+
 Deno.test("a model's path that is longer than a file's name may be has a folder of results all the same", () =>
   inFolder(async (folder) => {
     const long = join(folder, ...Array.from({ length: 30 }, () => "a-folder-in-a-folder"));
