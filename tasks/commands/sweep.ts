@@ -78,7 +78,7 @@ export const SWEEP: CommandSpecification = {
     },
     steps: {
       takes: "N",
-      help: "at most so many steps of each model that it trains first",
+      help: "at most so many steps of each of the sweep's trainings",
       default: "as its recipe says",
     },
     print: PRINT,
