@@ -102,6 +102,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
     help: `what a paper does that blurs what it shows: ${
       Object.keys(CONFOUNDS).join(", ")
     } (of paper-depth and paper-format: fixed-depth UUIDs ask for numbers)`,
+    default: "none",
   },
 };
 
@@ -120,6 +121,7 @@ export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
   checkpoints: {
     takes: "FOLDER",
     help: "where checkpoints are that are named hf:owner/name: owner/name or name in it",
+    default: "the hub's cache",
   },
   memory: {
     takes: "BYTES",
