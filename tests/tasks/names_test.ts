@@ -7,7 +7,8 @@ import { fileName, visible, visibleText } from "../../tasks/names.ts";
 import { writeReport } from "../../tasks/report/write.ts";
 import { type JobArray, slurmScript } from "../../tasks/sweep/slurm.ts";
 import { exampleRows } from "./example_rows.ts";
-import { ending, script } from "./process.ts";
+import { ModelSource } from "../../tasks/subjects/source.ts";
+import { ending, ROOT, script } from "./process.ts";
 import { inFolder, inNewFolder } from "../testing.ts";
 
 // deno-lint-ignore no-control-regex
