@@ -87,7 +87,7 @@ export function chatTemplate(source: string, options: ChatTemplateOptions = {}):
   const times = render(MARK).split(MARK).length - 1;
   if (times !== 1) {
     throw new Error(
-      `Cannot use a chat template as it must hold the question once: current number is ${times}`,
+      `Cannot use a chat template as it must hold the question once: current number is ${times}; the question is {{ messages[0].content }}`,
     );
   }
   return {

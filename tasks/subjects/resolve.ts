@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import { didYouMean } from "../../models/did_you_mean.ts";
 import { intervene, isHubModel, type ModelConfiguration, parseHubModel } from "../../models/mod.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
+import { canonical } from "../canonical.ts";
 import type { FindOptions } from "../subject.ts";
 import { type Recipe, RECIPES } from "../training/recipe.ts";
 import { readRecipe } from "../training/recipe_file.ts";
@@ -43,6 +44,26 @@ export async function resolveModel(
   const { tokenizer, ...shared } = options.settings ?? {};
   const settings = { ...shared, ...(isPublished ? { tokenizer } : {}), ...entry };
   return { name, changes, ...origin, ...settingsOf(settings) };
+}
+
+/**
+ * Checks that recipes that are trained into one folder are one recipe.
+ *
+ * @throws {Error} where two are not.
+ */
+export function checkFolders(descriptions: readonly ModelDescription[]): void {
+  const recipes = new Map<string, string>();
+  for (const description of descriptions) {
+    if (description.kind !== "recipe") continue;
+    const { folder, recipe } = description;
+    const text = canonical(recipe);
+    if ((recipes.get(folder) ?? text) !== text) {
+      throw new Error(
+        `Cannot train two recipes that are called ${recipe.name} into ${folder}: give one of them another "name"`,
+      );
+    }
+    recipes.set(folder, text);
+  }
 }
 
 /** Those settings that are given. */

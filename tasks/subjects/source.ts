@@ -14,7 +14,7 @@ import {
   type PublishedDescription,
   type PublishedOptions,
 } from "./published.ts";
-import { changed, resolveModel } from "./resolve.ts";
+import { changed, checkFolders, resolveModel } from "./resolve.ts";
 import { readTrainedCard, recipeCard, trainedTokenizer, withTokens } from "./trained.ts";
 
 /** How models are found and loaded. */
@@ -60,11 +60,13 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   ): Promise<readonly SubjectCard[]> {
     const { tokenizer, dtype } = this.#options;
     const settings = { tokenizer, dtype, ...options.settings };
-    const cards: SubjectCard[] = [];
+    const descriptions: ModelDescription[] = [];
     for (const asked of models.length === 0 ? ZOO : models) {
-      const description = await resolveModel(asked, { ...options, settings });
-      cards.push(await this.describe(description, options));
+      descriptions.push(await resolveModel(asked, { ...options, settings }));
     }
+    checkFolders(descriptions);
+    const cards: SubjectCard[] = [];
+    for (const description of descriptions) cards.push(await this.describe(description, options));
     return cards;
   }
 

@@ -152,7 +152,10 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
     ),
   ),
   models: optional(
-    described(listOf(ASKED), "By default those that are trained first, or all committed ones."),
+    described(
+      listOf(ASKED),
+      "By default those that are trained first, or all committed ones. Those that are trained first are called by their recipe and seed: hybrid-s1.",
+    ),
   ),
   tasks: optional(described(listOf(TASK), "By default those that each model was trained on.")),
   lengths: optional(

@@ -95,6 +95,25 @@ Deno.test("what is no model is told as what it is", () =>
     await fails(join(folder, "x.json"), "it is not valid JSON");
   }));
 
+Deno.test("two recipes of one name are told before anything is trained", () =>
+  inFolder(async (folder) => {
+    const recipe = findRecipe("gla-mixture");
+    const files = ["a.json", "b.json"].map((name) => join(folder, name));
+    const source = new ModelSource();
+    await Deno.writeTextFile(files[0], JSON.stringify(recipe));
+    await Deno.writeTextFile(files[1], JSON.stringify({ ...recipe, seed: 2 }));
+    await assertRejects(
+      () => source.find(files, { folder }),
+      Error,
+      `Cannot train two recipes that are called gla-mixture into ${join(folder, "gla-mixture")}`,
+    );
+    const twice = [files[0], { model: files[0], name: "changed", trainLength: 32 }];
+    assertEquals((await source.find(twice, { folder })).map(({ name }) => name), [
+      files[0],
+      "changed",
+    ]);
+  }));
+
 Deno.test("a description that was written down opens the model", async () => {
   await using source = new ModelSource();
   const [card] = await source.find(["transformer-mixture+window16"]);
