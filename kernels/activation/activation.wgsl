@@ -1,7 +1,7 @@
 // output = kind(x).
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
-import package::activation::kinds::activate;
+import package::common::activation_kinds::activate;
 
 struct Shape {
   vectors: u32, // of four elements

@@ -1,7 +1,7 @@
 // x_gradient = kind'(x) * output_gradient.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
-import package::activation::kinds::activation_slope;
+import package::common::activation_kinds::activation_slope;
 
 struct Shape {
   vectors: u32, // of four elements

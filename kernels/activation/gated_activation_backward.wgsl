@@ -1,7 +1,7 @@
 // gate_gradient = kind'(gate) * x * output_gradient, x_gradient = kind(gate) * output_gradient.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
-import package::activation::kinds::{activate, activation_slope};
+import package::common::activation_kinds::{activate, activation_slope};
 
 struct Shape {
   vectors: u32, // of four elements

@@ -4,3 +4,4 @@
  * @module
  */
 export * from "./activation.ts";
+export { ACTIVATION_KINDS, type ActivationKind } from "../common/activation_kinds.ts";

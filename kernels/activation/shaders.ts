@@ -4,7 +4,6 @@ import activation from "./activation.wgsl" with { type: "text" };
 import activation_backward from "./activation_backward.wgsl" with { type: "text" };
 import gated_activation from "./gated_activation.wgsl" with { type: "text" };
 import gated_activation_backward from "./gated_activation_backward.wgsl" with { type: "text" };
-import kinds from "./kinds.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const ACTIVATION = shaders("activation", {
@@ -12,5 +11,4 @@ export const ACTIVATION = shaders("activation", {
   activation_backward,
   gated_activation,
   gated_activation_backward,
-  kinds,
 }, COMMON);

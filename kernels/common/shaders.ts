@@ -1,4 +1,5 @@
 import { shaders } from "../gpu/mod.ts";
+import activation_kinds from "./activation_kinds.wgsl" with { type: "text" };
 import exponential from "./exponential.wgsl" with { type: "text" };
 import folded from "./folded.wgsl" with { type: "text" };
 import hyperbolic_tangent from "./hyperbolic_tangent.wgsl" with { type: "text" };
@@ -10,6 +11,7 @@ import sum_axis from "./sum_axis.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const COMMON = shaders("common", {
+  activation_kinds,
   exponential,
   folded,
   hyperbolic_tangent,

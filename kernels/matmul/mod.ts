@@ -5,3 +5,10 @@
  */
 export { matmul, type MatmulInputs, type MatmulOptions, type MatmulOutputs } from "./matmul.ts";
 export { type MatmulAlgorithm } from "./tiling.ts";
+export {
+  project,
+  type ProjectInputs,
+  type Projection,
+  type ProjectOptions,
+  type ProjectOutputs,
+} from "./project.ts";

@@ -42,3 +42,39 @@ export function matmulReference(
   }
   return c;
 }
+
+/**
+ * `output = activation(x' weightᵀ + bias) · factor + addend` of the rows of `x`, or of their RMS norm where
+ * that has a weight.
+ */
+export function projectReference(
+  x: ArrayLike<number>,
+  { rows, columns, reduction }: { rows: number; columns: number; reduction: number },
+  { weight, bias, normWeight, addend }: {
+    weight: ArrayLike<number>;
+    bias?: ArrayLike<number>;
+    normWeight?: ArrayLike<number>;
+    addend?: ArrayLike<number>;
+  },
+  { epsilon = 1e-5, factor = 1, activation = (value) => value }: {
+    epsilon?: number;
+    factor?: number;
+    activation?: (value: number) => number;
+  },
+): Float64Array {
+  const output = new Float64Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    let squares = 0;
+    for (let k = 0; k < reduction; k++) squares += x[row * reduction + k] ** 2;
+    const scale = 1 / Math.sqrt(squares / reduction + epsilon);
+    for (let n = 0; n < columns; n++) {
+      let sum = bias?.[n] ?? 0;
+      for (let k = 0; k < reduction; k++) {
+        const value = x[row * reduction + k] * (normWeight ? scale * normWeight[k] : 1);
+        sum += value * weight[n * reduction + k];
+      }
+      output[row * columns + n] = activation(sum) * factor + (addend?.[row * columns + n] ?? 0);
+    }
+  }
+  return output;
+}

@@ -7,6 +7,7 @@ import matmul_vector from "./matmul_vector.wgsl" with { type: "text" };
 import matmul_workgroup from "./matmul_workgroup.wgsl" with { type: "text" };
 import product from "./product.wgsl" with { type: "text" };
 import quantized_b from "./quantized_b.wgsl" with { type: "text" };
+import project from "./project.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const MATMUL = shaders("matmul", {
@@ -17,4 +18,5 @@ export const MATMUL = shaders("matmul", {
   matmul_workgroup,
   product,
   quantized_b,
+  project,
 }, COMMON);

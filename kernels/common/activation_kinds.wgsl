@@ -43,7 +43,11 @@ fn normal_cdf4(x: vec4f) -> vec4f {
 }
 
 fn activate(x: vec4f) -> vec4f {
-  switch (KIND) {
+  return activate_as(KIND, x);
+}
+
+fn activate_as(kind: u32, x: vec4f) -> vec4f {
+  switch (kind) {
     case 0u: { // silu
       return x * sigmoid4(x);
     }
