@@ -1,0 +1,179 @@
+/**
+ * What is not computed until its value is asked for, so that one kernel may do it with what follows: a
+ * norm inside the products behind it, products that share their input in one dispatch, with their bias,
+ * activation, gate and the residual that is added. For a few rows (generated tokens) and no gradients,
+ * where a dispatch costs more than its arithmetic.
+ *
+ * @module
+ */
+import type { ActivationKind } from "../kernels/activation/mod.ts";
+import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import { isFewRows, project, type Projection } from "../kernels/matmul/mod.ts";
+import { rmsNorm } from "../kernels/norm/mod.ts";
+import { type Tape, Variable } from "./tape.ts";
+
+/** Products that a dispatch takes. */
+const MOST_PRODUCTS = 6;
+
+/** A variable that is computed when its tensor is asked for. */
+export class Deferred extends Variable {
+  readonly #shape: readonly number[];
+  readonly #compute: () => Tensor;
+  #tensor: Tensor | undefined;
+
+  /**
+   * A value that is yet to come.
+   *
+   * @param compute Makes it, in the care of a tape.
+   */
+  constructor(shape: readonly number[], compute: () => Tensor) {
+    super(undefined as unknown as Tensor);
+    this.#shape = shape;
+    this.#compute = compute;
+  }
+
+  /** The value, computed by now. */
+  override get tensor(): Tensor {
+    return this.#tensor ?? this.#compute();
+  }
+
+  override get shape(): readonly number[] {
+    return this.#shape;
+  }
+
+  /** Whether it has been computed. */
+  get isComputed(): boolean {
+    return this.#tensor !== undefined;
+  }
+
+  /** Gives it its value. */
+  resolve(tensor: Tensor): Tensor {
+    return this.#tensor = tensor;
+  }
+}
+
+/** The RMS norm of a few rows. */
+export class DeferredNorm extends Deferred {
+  /** Of this, */
+  readonly x: Variable;
+  /** with this weight, */
+  readonly weight: Variable;
+  /** and this added to the mean square. */
+  readonly epsilon: number;
+
+  /** A norm that is yet to come. */
+  constructor(tape: Tape, x: Variable, weight: Variable, epsilon: number) {
+    super(x.shape, () => {
+      const inputs = { x: x.tensor, weight: weight.tensor };
+      const { output, inverseRms } = rmsNorm(tape.gpu, inputs, { epsilon });
+      tape.own(inverseRms);
+      return this.resolve(tape.own(output));
+    });
+    this.x = x;
+    this.weight = weight;
+    this.epsilon = epsilon;
+  }
+}
+
+/** What becomes of an input: `activation(x · weightᵀ + bias) · factor`, times another's where it gates. */
+interface Product {
+  readonly weight: Variable;
+  readonly bias?: Variable;
+  readonly activation?: ActivationKind;
+  readonly factor?: number;
+  readonly gates?: Product;
+}
+
+/** A linear map of a few rows. */
+export class DeferredProduct extends Deferred {
+  /** The input. */
+  readonly x: Variable;
+  /** What becomes of it. */
+  readonly product: Product;
+  readonly #tape: Tape;
+
+  /** A product that is yet to come. */
+  constructor(tape: Tape, x: Variable, product: Product) {
+    super([...x.shape.slice(0, -1), product.weight.shape[0]], () => {
+      const some = this.#together();
+      const outputs = run(tape, x, some.map(({ product }) => product));
+      some.forEach((each, i) => each.resolve(outputs[i]));
+      return outputs[0];
+    });
+    this.x = x;
+    this.product = product;
+    this.#tape = tape;
+    productsOf(x).add(this);
+  }
+
+  /** This with something more behind it, in its place. */
+  with(more: Partial<Product>): DeferredProduct {
+    productsOf(this.x).delete(this);
+    return new DeferredProduct(this.#tape, this.x, { ...this.product, ...more });
+  }
+
+  /** The sum with a residual stream. */
+  plus(residual: Variable): Tensor {
+    productsOf(this.x).delete(this);
+    return run(this.#tape, this.x, [this.product], residual)[0];
+  }
+
+  /** This and what is computed with it: other products of its input that nothing stands behind yet. */
+  #together(): DeferredProduct[] {
+    const all = productsOf(this.x);
+    all.delete(this);
+    const alone = ({ product }: DeferredProduct): boolean =>
+      product.gates !== undefined || product.factor !== undefined;
+    if (alone(this)) return [this];
+    const { dtype } = this.product.weight.tensor;
+    const others = [...all]
+      .filter((other) => !alone(other) && other.product.weight.tensor.dtype === dtype)
+      .slice(0, MOST_PRODUCTS - 1);
+    for (const other of others) all.delete(other);
+    return [this, ...others];
+  }
+}
+
+const PRODUCTS = new WeakMap<Variable, Set<DeferredProduct>>();
+
+/** The products of an input that are yet to come. */
+function productsOf(x: Variable): Set<DeferredProduct> {
+  let products = PRODUCTS.get(x);
+  if (products === undefined) PRODUCTS.set(x, products = new Set());
+  return products;
+}
+
+function run(tape: Tape, x: Variable, products: readonly Product[], addend?: Variable): Tensor[] {
+  const norm = x instanceof DeferredNorm && !x.isComputed ? x : undefined;
+  const [{ factor, gates }] = products;
+  const projection = ({ weight, bias, activation }: Product): Projection => ({
+    weight: weight.tensor,
+    bias: bias?.tensor,
+    activation,
+  });
+  const { outputs } = project(tape.gpu, {
+    x: norm ? norm.x.tensor : x.tensor,
+    normWeight: norm?.weight.tensor,
+    projections: [...products, ...(gates ? [gates] : [])].map(projection),
+    addend: addend?.tensor,
+  }, { epsilon: norm?.epsilon, factor, gated: gates !== undefined });
+  return outputs.map((output) => tape.own(output));
+}
+
+/** Whether operations on these rows may wait for what follows. */
+export function defers(tape: Tape, x: Variable): boolean {
+  const columns = x.shape[x.shape.length - 1];
+  const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
+  return !tape.recording && columns % 4 === 0 && rows > 0 && isFewRows(tape.gpu, rows) &&
+    (x instanceof Deferred || x.tensor.dtype === "f32");
+}
+
+/** A product that nothing has asked for yet. */
+export function asProduct(x: Variable): DeferredProduct | undefined {
+  return x instanceof DeferredProduct && !x.isComputed ? x : undefined;
+}
+
+/** Whether a weight's rows can be read by the kernel of deferred products. */
+export function isProjected({ supportsF16: _ }: Gpu, weight: Variable): boolean {
+  return weight.shape.length === 2;
+}
