@@ -7,7 +7,7 @@
  * @module
  */
 import type { ActivationKind } from "../kernels/activation/mod.ts";
-import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import { elementCount, Tensor } from "../kernels/gpu/mod.ts";
 import { isFewRows, project, type Projection } from "../kernels/matmul/mod.ts";
 import { rmsNorm } from "../kernels/norm/mod.ts";
 import { type Tape, Variable } from "./tape.ts";
@@ -34,11 +34,19 @@ export class Deferred extends Variable {
 
   /** The value, computed by now. */
   override get tensor(): Tensor {
-    return this.#tensor ?? this.#compute();
+    return this.#tensor ??= this.#compute();
   }
 
   override get shape(): readonly number[] {
     return this.#shape;
+  }
+
+  override get matrices(): readonly Tensor[] {
+    return [this.tensor];
+  }
+
+  override get size(): number {
+    return elementCount(this.#shape);
   }
 
   /** Whether it has been computed. */
@@ -112,6 +120,21 @@ export class DeferredProduct extends Deferred {
     return new DeferredProduct(this.#tape, this.x, { ...this.product, ...more });
   }
 
+  /** This with an activation, times another product of the same input, where that can be one. */
+  gating(
+    other: DeferredProduct | undefined,
+    activation: ActivationKind,
+  ): DeferredProduct | undefined {
+    const plain = ({ activation, factor, gates }: Product): boolean =>
+      (activation ?? factor ?? gates) === undefined;
+    if (other === undefined || other.x !== this.x) return undefined;
+    if (!plain(this.product) || !plain(other.product)) return undefined;
+    const [mine, its] = [this.product.weight.tensor, other.product.weight.tensor];
+    if (mine.dtype !== its.dtype || mine.shape[0] !== its.shape[0]) return undefined;
+    productsOf(this.x).delete(other);
+    return this.with({ activation, gates: other.product });
+  }
+
   /** The sum with a residual stream. */
   plus(residual: Variable): Tensor {
     productsOf(this.x).delete(this);
@@ -163,7 +186,7 @@ function run(tape: Tape, x: Variable, products: readonly Product[], addend?: Var
 /** Whether operations on these rows may wait for what follows. */
 export function defers(tape: Tape, x: Variable): boolean {
   const columns = x.shape[x.shape.length - 1];
-  const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
+  const rows = elementCount(x.shape.slice(0, -1));
   return !tape.recording && columns % 4 === 0 && rows > 0 && isFewRows(tape.gpu, rows) &&
     (x instanceof Deferred || x.tensor.dtype === "f32");
 }
@@ -173,7 +196,7 @@ export function asProduct(x: Variable): DeferredProduct | undefined {
   return x instanceof DeferredProduct && !x.isComputed ? x : undefined;
 }
 
-/** Whether a weight's rows can be read by the kernel of deferred products. */
-export function isProjected({ supportsF16: _ }: Gpu, weight: Variable): boolean {
-  return weight.shape.length === 2;
+/** Whether weights are floats in one tensor, as the kernel of deferred products takes them. */
+export function isPlain({ matrices }: Variable): boolean {
+  return matrices.length === 1 && matrices[0] instanceof Tensor;
 }

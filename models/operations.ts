@@ -41,11 +41,13 @@ import {
   rmsNormBackward,
 } from "../kernels/norm/mod.ts";
 import { rotary as rotaryKernel, rotaryAppend, rotaryBackward } from "../kernels/position/mod.ts";
+import { asProduct, Deferred, DeferredNorm, DeferredProduct, defers, isPlain } from "./deferred.ts";
 import { type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
   const { gpu } = tape;
+  if (defers(tape, x) && isPlain(weight)) return new DeferredProduct(tape, x, { weight });
   const [, inputs] = weight.shape;
   const { output } = matmulKernel(gpu, { a: x.tensor, b: weight.matrices }, { transposeB: true });
   const rows = x.tensor.size / inputs;
@@ -79,11 +81,29 @@ function gradientParts(
 
 /** `a + b`, where `b` may be broadcast. */
 export function add(tape: Tape, a: Variable, b: Variable): Variable {
+  const sum = biased(a, b) ?? joined(tape, a, b);
+  if (sum !== undefined) return sum;
   const { output } = addKernel(tape.gpu, { a: a.tensor, b: b.tensor });
   return tape.record([a, b], [output], ([gradient]) => [
     gradient!.reshape(a.shape),
     b.requiresGradient ? sumTo(tape.gpu, { x: gradient! }, { shape: b.shape }).output : undefined,
   ])[0];
+}
+
+/** A product that is yet to come, with its bias. */
+function biased(a: Variable, bias: Variable): Variable | undefined {
+  const product = asProduct(a);
+  const { weight, bias: before, activation, factor } = product?.product ?? {};
+  if (weight === undefined || (before ?? activation ?? factor) !== undefined) return undefined;
+  if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) return undefined;
+  return bias.tensor.dtype === weight.tensor.dtype ? product!.with({ bias }) : undefined;
+}
+
+/** The sum of a residual stream and a product that is yet to come. */
+function joined(tape: Tape, residual: Variable, b: Variable): Variable | undefined {
+  const product = asProduct(b);
+  if (product === undefined || residual.shape.join() !== b.shape.join()) return undefined;
+  return new Variable(product.plus(residual));
 }
 
 /** `a · b` elementwise, where `b` may be broadcast. */
@@ -101,6 +121,8 @@ export function multiply(tape: Tape, a: Variable, b: Variable): Variable {
 
 /** `factor · x`. */
 export function scale(tape: Tape, x: Variable, factor: number): Variable {
+  const product = asProduct(x);
+  if (product && product.product.factor === undefined) return product.with({ factor });
   const { output } = scaleKernel(tape.gpu, { x: x.tensor }, { factor });
   return tape.record([x], [output], ([gradient]) => [
     scaleKernel(tape.gpu, { x: gradient! }, { factor }).output,
@@ -109,6 +131,9 @@ export function scale(tape: Tape, x: Variable, factor: number): Variable {
 
 /** The same elements under another shape. */
 export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
+  if (x instanceof Deferred && !x.isComputed) {
+    return new Deferred(shape, () => tape.own(x.tensor.reshape(shape)));
+  }
   return tape.record(
     [x],
     [x.tensor.reshape(shape)],
@@ -196,6 +221,10 @@ export function clamp(
 
 /** An activation function elementwise. */
 export function activation(tape: Tape, x: Variable, kind: ActivationKind): Variable {
+  const product = asProduct(x);
+  if (product && product.product.activation === undefined && product.product.factor === undefined) {
+    return product.with({ activation: kind });
+  }
   const { output } = activationKernel(tape.gpu, { x: x.tensor }, { kind });
   return tape.record([x], [output], ([gradient]) => [
     activationBackward(tape.gpu, { x: x.tensor, outputGradient: gradient! }, { kind }).xGradient,
@@ -209,6 +238,8 @@ export function gatedActivation(
   x: Variable,
   kind: ActivationKind,
 ): Variable {
+  const gates = asProduct(gate)?.gating(asProduct(x), kind);
+  if (gates !== undefined) return gates;
   const inputs = { gate: gate.tensor, x: x.tensor };
   const { output } = gatedActivationKernel(tape.gpu, inputs, { kind });
   return tape.record([gate, x], [output], ([gradient]) => {
@@ -223,6 +254,9 @@ export function gatedActivation(
 
 /** RMS norm along the last axis. */
 export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: number): Variable {
+  if (weight.shape.length === 1 && defers(tape, x)) {
+    return new DeferredNorm(tape, x, weight, epsilon);
+  }
   const inputs = { x: x.tensor, weight: weight.tensor };
   const { output, inverseRms } = rmsNormKernel(tape.gpu, inputs, { epsilon });
   tape.own(inverseRms);

@@ -4,7 +4,7 @@
  * @module
  */
 export { matmul, type MatmulInputs, type MatmulOptions, type MatmulOutputs } from "./matmul.ts";
-export { type MatmulAlgorithm } from "./tiling.ts";
+export { isFewRows, type MatmulAlgorithm } from "./tiling.ts";
 export {
   project,
   type ProjectInputs,

@@ -1,4 +1,4 @@
-import { LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
 /** Which kernel computes a product: see README.md. */
 export type MatmulAlgorithm = "register" | "workgroup" | "vector";
@@ -52,6 +52,11 @@ export function vectorTiling(
     return { GROUPS: Math.min(8, 256 / LANES), LANES };
   }
   return transposeB ? { GROUPS: 4, LANES: 32 } : { GROUPS: 8, LANES: 16 };
+}
+
+/** Whether a product of so many rows reads its weight once for each of them, as for generated tokens. */
+export function isFewRows({ adapter: { software } }: Gpu, rows: number): boolean {
+  return rows <= ADAPTERS[software ? "software" : "gpu"].vectorRows;
 }
 
 /** The one place that says which adapter gets which kernel, and when K is split. */

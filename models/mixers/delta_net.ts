@@ -26,6 +26,7 @@ import {
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
+  outputGate,
   readOut,
   readOutParameters,
   runStreams,
@@ -96,10 +97,10 @@ export function deltaNetMixer(
 ): Mixer {
   const { kind, heads, keyDim, valueDim, convolution: taps = 4 } = configuration;
   const { keyHeads = heads, activation: keyActivation = "silu", normEpsilon } = configuration;
-  const { fixedStrength = false, outputGate = kind === "gated_delta_net" } = configuration;
+  const { fixedStrength = false, outputGate: gated = kind === "gated_delta_net" } = configuration;
   const decays = kind === "gated_delta_net";
   const { steps = 1 } = configuration;
-  const beta = configuration.negativeEigenvalues ? 2 : 1;
+  const mostBeta = configuration.negativeEigenvalues ? 2 : 1;
   const streams: Stream[] = [
     { name: "query", heads: keyHeads, dim: keyDim, activation: keyActivation },
     { name: "key", heads: steps * keyHeads, dim: keyDim, activation: keyActivation },
@@ -116,12 +117,15 @@ export function deltaNetMixer(
           free("decay.bias", [heads], LOG_UNIFORM_STEP),
         ]
         : []),
-      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated, outputGain }),
     ],
     recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
+      const gate = outputGate(tape, parameters, x, { gated });
+      const beta = strength();
+      const decay = decays ? linearMap(tape, x, parameters("decay.weight")) : undefined;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
       const stepwise = (x: Variable, rest: readonly number[]): Variable =>
@@ -133,13 +137,13 @@ export function deltaNetMixer(
         ]),
         key: stepwise(unitLength(tape, key), [keyHeads, keyDim]),
         value: stepwise(value, [heads, valueDim]),
-        beta: stepwise(strength(), [heads]),
-        logDecay: decays ? stepwise(atStep(tape, logDecay(), 0, steps), [heads]) : undefined,
+        beta: stepwise(beta, [heads]),
+        logDecay: decay && stepwise(atStep(tape, logDecay(decay), 0, steps), [heads]),
         state: state?.tensors.state,
       }, { steps });
       const read = reshape(tape, lastStep(tape, output, steps), [batch, time, heads, valueDim]);
       return {
-        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
+        output: readOut(tape, parameters, read, { gate, normEpsilon }),
         state: {
           position: (state?.position ?? 0) + x.shape[1],
           tensors: { ...tails, state: finalState },
@@ -149,19 +153,15 @@ export function deltaNetMixer(
       function strength(): Variable {
         if (fixedStrength) {
           const shape = [batch, time, steps * heads];
-          const values = new Float32Array(shape[0] * shape[1] * shape[2]).fill(beta);
+          const values = new Float32Array(shape[0] * shape[1] * shape[2]).fill(mostBeta);
           return new Variable(tape.own(tape.gpu.tensor(shape, values)));
         }
         const free = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
-        return beta === 1 ? free : scale(tape, free, beta);
+        return mostBeta === 1 ? free : scale(tape, free, mostBeta);
       }
 
-      function logDecay(): Variable {
-        const step = activation(
-          tape,
-          add(tape, linearMap(tape, x, parameters("decay.weight")), parameters("decay.bias")),
-          "softplus",
-        );
+      function logDecay(x: Variable): Variable {
+        const step = activation(tape, add(tape, x, parameters("decay.bias")), "softplus");
         const rate = scale(tape, activation(tape, parameters("decay.rate"), "exp"), -1);
         return multiply(tape, step, rate);
       }

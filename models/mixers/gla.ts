@@ -17,6 +17,7 @@ import {
 import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
+  outputGate,
   readOut,
   readOutParameters,
   repeatHeads,
@@ -80,7 +81,7 @@ export function glaMixer(
 ): Mixer {
   const { heads, keyDim, valueDim, gateRank = 16, convolution: taps = 4 } = configuration;
   const { keyHeads = heads, featureMap, lowestLogDecay } = configuration;
-  const { outputGate = true, normEpsilon } = configuration;
+  const { outputGate: gated = true, normEpsilon } = configuration;
   const keys = keyHeads * keyDim;
   const streams = [
     { name: "query", heads, dim: keyDim },
@@ -93,21 +94,22 @@ export function glaMixer(
       linear("decay.down.weight", gateRank, width),
       linear("decay.up.weight", keys, gateRank),
       free("decay.bias", [keys], constant(0)),
-      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated, outputGain }),
     ],
     recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
+      const gate = outputGate(tape, parameters, x, { gated });
+      const low = linearMap(tape, x, parameters("decay.down.weight"));
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
-      const low = linearMap(tape, x, parameters("decay.down.weight"));
-      const gate = add(
+      const decay = add(
         tape,
         linearMap(tape, low, parameters("decay.up.weight")),
         parameters("decay.bias"),
       );
-      const unbounded = scale(tape, activation(tape, gate, "log_sigmoid"), 1 / GATE_NORMALIZER);
+      const unbounded = scale(tape, activation(tape, decay, "log_sigmoid"), 1 / GATE_NORMALIZER);
       const logDecay = clamp(tape, unbounded, { low: lowestLogDecay });
       const features = (x: Variable): Variable =>
         featureMap === undefined ? x : activation(tape, x, featureMap);
@@ -120,7 +122,7 @@ export function glaMixer(
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
+        output: readOut(tape, parameters, read, { gate, normEpsilon }),
         state: {
           position: (state?.position ?? 0) + time,
           tensors: { ...tails, state: finalState },

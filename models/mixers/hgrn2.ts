@@ -108,9 +108,7 @@ export function hgrn2Mixer(
         state: state?.tensors.state,
       }, together ? {} : { scale: 1 });
       return {
-        output: together
-          ? normTogether(read)
-          : readOut(tape, parameters, x, read, { gated: false, normEpsilon }),
+        output: together ? normTogether(read) : readOut(tape, parameters, read, { normEpsilon }),
         state: {
           position: (state?.position ?? 0) + time,
           tensors: { ...tails, state: finalState },

@@ -59,7 +59,7 @@ export function linearAttentionMixer(
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated: false }),
+        output: readOut(tape, parameters, read),
         state: {
           position: (state?.position ?? 0) + x.shape[1],
           tensors: { state: finalState },

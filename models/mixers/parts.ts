@@ -75,10 +75,11 @@ export function runStreams(
   state: MixerState | undefined,
 ): { outputs: Variable[]; tails: Record<string, Variable> } {
   const tails: Record<string, Variable> = {};
-  const outputs = streams.map((stream) => {
+  const projected = streams.map(({ name }) => linearMap(tape, x, parameters(`${name}.weight`)));
+  const outputs = streams.map((stream, index) => {
     const { name, heads, dim, activation: kind = taps > 0 ? "silu" : "none" } = stream;
     const fused = taps > 0 && kind === "silu";
-    let output = linearMap(tape, x, parameters(`${name}.weight`));
+    let output = projected[index];
     if (taps > 0) {
       const convolved = convolution(tape, {
         x: output,
@@ -116,22 +117,27 @@ export function readOutParameters(
   ];
 }
 
+/** The output's gate before its activation, `[batch, time, heads · valueDim]`, where there is one. */
+export function outputGate(
+  tape: Tape,
+  parameters: Parameters,
+  x: Variable,
+  { gated }: { gated: boolean },
+): Variable | undefined {
+  return gated ? linearMap(tape, x, parameters("gate.weight")) : undefined;
+}
+
 /** From what a state gave, `[batch, time, heads, valueDim]`, to the output: norm a head, gate, projection. */
 export function readOut(
   tape: Tape,
   parameters: Parameters,
-  x: Variable,
   read: Variable,
-  options: { gated: boolean; normEpsilon?: number },
+  { gate, normEpsilon = NORM_EPSILON }: { gate?: Variable; normEpsilon?: number } = {},
 ): Variable {
-  const { gated, normEpsilon = NORM_EPSILON } = options;
   const [batch, time, heads, valueDim] = read.shape;
   const normed = rmsNorm(tape, read, parameters("norm.weight"), normEpsilon);
-  let output = reshape(tape, normed, [batch, time, heads * valueDim]);
-  if (gated) {
-    const gate = linearMap(tape, x, parameters("gate.weight"));
-    output = gatedActivation(tape, gate, output, "silu");
-  }
+  const flat = reshape(tape, normed, [batch, time, heads * valueDim]);
+  const output = gate === undefined ? flat : gatedActivation(tape, gate, flat, "silu");
   return linearMap(tape, output, parameters("output.weight"));
 }
 

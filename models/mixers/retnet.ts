@@ -15,6 +15,7 @@ import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import {
+  outputGate,
   readOut,
   readOutParameters,
   repeatHeads,
@@ -67,7 +68,7 @@ export function retNetMixer(
   outputGain: number,
 ): Mixer {
   const { heads, keyDim, valueDim } = configuration;
-  const { keyHeads = heads, featureMap, outputGate = true, normEpsilon } = configuration;
+  const { keyHeads = heads, featureMap, outputGate: gated = true, normEpsilon } = configuration;
   const streams: Stream[] = [
     { name: "query", heads, dim: keyDim, activation: featureMap },
     { name: "key", heads: keyHeads, dim: keyDim, activation: featureMap },
@@ -80,7 +81,7 @@ export function retNetMixer(
   return {
     parameters: [
       ...streamParameters(width, streams, 0),
-      ...readOutParameters(width, heads, valueDim, { gated: outputGate, outputGain }),
+      ...readOutParameters(width, heads, valueDim, { gated, outputGain }),
     ],
     recordable: true,
     stateBytes: () => F32_BYTES * heads * keyDim * valueDim,
@@ -88,6 +89,7 @@ export function retNetMixer(
       const [batch, time] = x.shape;
       const position = state?.position ?? 0;
       const place = state?.place ?? position;
+      const gate = outputGate(tape, parameters, x, { gated });
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
       const frequencies = rotaryTable(tape, { dim: keyDim, base: ROTARY_BASE });
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
@@ -101,7 +103,7 @@ export function retNetMixer(
         state: state?.tensors.state,
       }, {});
       return {
-        output: readOut(tape, parameters, x, read, { gated: outputGate, normEpsilon }),
+        output: readOut(tape, parameters, read, { gate, normEpsilon }),
         state: { position: position + time, tensors: { state: finalState } },
       };
     },
