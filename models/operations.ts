@@ -10,6 +10,8 @@ import {
   type ActivationKind,
   gatedActivation as gatedActivationKernel,
   gatedActivationBackward,
+  softplusDecay as softplusDecayKernel,
+  softplusDecayBackward,
 } from "../kernels/activation/mod.ts";
 import {
   add as addKernel,
@@ -249,6 +251,28 @@ export function gatedActivation(
       { kind },
     );
     return [gradients.gateGradient, gradients.xGradient];
+  })[0];
+}
+
+/**
+ * A log decay, `−exp(rate) · softplus(x + bias)` over the last axis; each rate is of as many channels in a
+ * row as there are.
+ */
+export function softplusDecay(
+  tape: Tape,
+  x: Variable,
+  { bias, rate }: { bias: Variable; rate: Variable },
+): Variable {
+  const { gpu } = tape;
+  const inputs = { x: x.tensor, bias: bias.tensor, rate: rate.tensor };
+  const { output } = softplusDecayKernel(gpu, inputs);
+  return tape.record([x, bias, rate], [output], ([gradient]) => {
+    const backward = softplusDecayBackward(gpu, { ...inputs, outputGradient: gradient! });
+    using terms = backward.rateTerms;
+    using runs = terms.reshape([x.size / bias.size, rate.size, bias.size / rate.size]);
+    using sums = sumTo(gpu, { x: runs }, { shape: [rate.size, 1] }).output;
+    const { output: biasGradient } = sumTo(gpu, { x: backward.xGradient }, { shape: bias.shape });
+    return [backward.xGradient, biasGradient, sums.reshape(rate.shape)];
   })[0];
 }
 

@@ -8,6 +8,7 @@ import {
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
+  causalConvolutionSteps,
 } from "../kernels/convolution/mod.ts";
 import {
   deltaRule as deltaRuleKernel,
@@ -152,6 +153,29 @@ export function convolution(
       return { ...gradients, initialStateGradient: initialTailGradient };
     },
   });
+}
+
+/** Several convolutions; one token's in one dispatch, where they have one width. */
+export function convolutions(
+  tape: Tape,
+  inputs: readonly Parameters<typeof convolution>[1][],
+  activation: "silu" | "none",
+): Recurrence[] {
+  const [first] = inputs;
+  const steps = inputs.map(({ x, weight, bias, tail }) =>
+    tail && x.shape[1] === 1 && weight.shape[1] === first.weight.shape[1]
+      ? { x: x.tensor, weight: weight.tensor, bias: bias?.tensor, tail: tail.tensor }
+      : undefined
+  ).filter((step) => step !== undefined);
+  if (steps.length < inputs.length || tape.differentiates(inputs.flatMap(Object.values))) {
+    return inputs.map((each) => convolution(tape, each, activation));
+  }
+  return causalConvolutionSteps(tape.gpu, steps, { activation }).map(
+    ({ output, finalTail }) => {
+      const [result, finalState] = tape.record([], [output, finalTail], () => []);
+      return { output: result, finalState };
+    },
+  );
 }
 
 /** Linear attention with a matrix state; see the kernel for shapes. */

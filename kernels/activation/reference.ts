@@ -52,3 +52,26 @@ export const ACTIVATION_SLOPE_REFERENCE: Readonly<Record<string, (x: number) => 
   elu_plus_one: (x) => x > 0 ? 1 : Math.exp(x),
   relu: (x) => x > 0 ? 1 : 0,
 };
+
+/** `−exp(rate) · softplus(x + bias)` of `[..., channels]`, and its gradients for a gradient of the output. */
+export function softplusDecayReference(
+  x: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  rate: ArrayLike<number>,
+  outputGradient: ArrayLike<number>,
+): Record<"output" | "xGradient" | "biasGradient" | "rateGradient", Float64Array> {
+  const output = new Float64Array(x.length);
+  const xGradient = new Float64Array(x.length);
+  const biasGradient = new Float64Array(bias.length);
+  const rateGradient = new Float64Array(rate.length);
+  for (let i = 0; i < x.length; i++) {
+    const channel = i % bias.length;
+    const run = Math.floor(channel * rate.length / bias.length);
+    const z = x[i] + bias[channel];
+    output[i] = -Math.exp(rate[run]) * Math.log1p(Math.exp(z));
+    xGradient[i] = -Math.exp(rate[run]) / (1 + Math.exp(-z)) * outputGradient[i];
+    biasGradient[channel] += xGradient[i];
+    rateGradient[run] += output[i] * outputGradient[i];
+  }
+  return { output, xGradient, biasGradient, rateGradient };
+}

@@ -17,6 +17,8 @@ const CAUSAL_CONVOLUTION_BACKWARD = CONVOLUTION.kernel("causal_convolution_backw
 const CAUSAL_CONVOLUTION_WEIGHT_GRADIENT = CONVOLUTION.kernel("causal_convolution_weight_gradient");
 const CAUSAL_CONVOLUTION_WEIGHT_SUM = CONVOLUTION.kernel("causal_convolution_weight_sum");
 
+/** Convolutions whose steps share a dispatch. */
+const MOST_STEPS = 3;
 const WORKGROUP_SIZE = 64;
 /** Steps that one invocation of the convolution and of its input gradient computes. */
 const STEPS = 8;
@@ -190,20 +192,87 @@ export function causalConvolutionStep(
   checkNames("causalConvolutionStep", inputs, ["x", "weight", "bias", "tail"]);
   const op = "causalConvolutionStep";
   checkOptions(op, options, RULES);
-  const { x, weight, bias, tail } = inputs;
-  const { batch, channels, width } = checkInputs(op, inputs);
+  return step(gpu, [{ ...inputs, ...checkStep(op, inputs) }], options)[0];
+}
+
+/**
+ * One step of several convolutions of one width, for the fewest dispatches: three in one, where the
+ * adapter's bindings allow.
+ *
+ * @throws {RangeError} where a shape does not fit, or they differ in batch or width.
+ */
+export function causalConvolutionSteps(
+  gpu: Gpu,
+  inputs: readonly CausalConvolutionStepInputs[],
+  options: CausalConvolutionOptions = {},
+): CausalConvolutionOutputs[] {
+  const op = "causalConvolutionSteps";
+  checkOptions(op, options, RULES);
+  const checked = inputs.map((each) => ({ ...each, ...checkStep(op, each) }));
+  const other = checked.find(({ batch, width }) =>
+    batch !== checked[0].batch || width !== checked[0].width
+  );
+  if (other) {
+    throw new RangeError(
+      `Cannot run ${op}() as all must have one batch and one width: current weights have shapes [${
+        checked[0].weight.shape
+      }] and [${other.weight.shape}]`,
+    );
+  }
+  const { maxStorageBuffersPerShaderStage: bindings } = gpu.device.limits;
+  const most = Math.max(1, Math.min(MOST_STEPS, Math.floor(bindings / 6)));
+  const outputs: CausalConvolutionOutputs[] = [];
+  for (let start = 0; start < checked.length; start += most) {
+    outputs.push(...step(gpu, checked.slice(start, start + most), options));
+  }
+  return outputs;
+}
+
+function checkStep(op: string, inputs: CausalConvolutionStepInputs): Extents {
+  const { x, tail } = inputs;
+  const extents = checkInputs(op, inputs);
+  const { batch, channels, width } = extents;
   checkTensor(op, "x", x, [batch, 1, channels]);
   checkTensor(op, "tail", tail, [batch, width - 1, channels]);
-  const output = gpu.empty(x.shape);
-  const finalTail = gpu.empty(tail.shape);
+  return extents;
+}
+
+function step(
+  gpu: Gpu,
+  inputs: readonly (CausalConvolutionStepInputs & Extents)[],
+  options: CausalConvolutionOptions,
+): CausalConvolutionOutputs[] {
+  const [{ batch, width }] = inputs;
+  const outputs = inputs.map(({ x, tail }) => ({
+    output: gpu.empty(x.shape),
+    finalTail: gpu.empty(tail.shape),
+  }));
+  const numbered = <Value extends object, Name extends keyof Value & string>(
+    values: readonly Value[],
+    names: readonly Name[],
+  ): Record<string, Value[Name]> =>
+    Object.fromEntries(
+      values.flatMap((value, i) => names.map((name) => [`${name}${i}`, value[name]])),
+    );
+  const channels = inputs.map(({ channels }) => channels);
   gpu.dispatch(CAUSAL_CONVOLUTION_STEP, {
-    constants: { WORKGROUP_SIZE, SILU: options.activation === "silu" },
-    uniform: { batch, channels, width },
-    read: { x, weight, bias, tail },
-    write: { output, finalTail },
-    workgroups: Math.ceil(batch * channels / WORKGROUP_SIZE),
+    constants: {
+      WORKGROUP_SIZE,
+      SILU: options.activation === "silu",
+      CONVOLUTIONS: inputs.length,
+    },
+    uniform: {
+      batch,
+      width,
+      channels0: channels[0],
+      channels1: channels[1] ?? 0,
+      channels2: channels[2] ?? 0,
+    },
+    read: numbered(inputs, ["x", "weight", "bias", "tail"]),
+    write: numbered(outputs, ["output", "finalTail"]),
+    workgroups: Math.ceil(batch * channels.reduce((sum, each) => sum + each, 0) / WORKGROUP_SIZE),
   });
-  return results({ output, finalTail });
+  return outputs.map((each) => results(each));
 }
 
 interface Extents {

@@ -1,12 +1,11 @@
 import { ACTIVATION_KINDS, type ActivationKind } from "../../kernels/activation/mod.ts";
 import {
   activation,
-  add,
   concatenate,
   linearMap,
-  multiply,
   reshape,
   scale,
+  softplusDecay,
   split,
 } from "../operations.ts";
 import { free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
@@ -128,6 +127,10 @@ export function deltaNetMixer(
       const decay = decays ? linearMap(tape, x, parameters("decay.weight")) : undefined;
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
+      const logDecay = decay && softplusDecay(tape, decay, {
+        bias: parameters("decay.bias"),
+        rate: parameters("decay.rate"),
+      });
       const stepwise = (x: Variable, rest: readonly number[]): Variable =>
         reshape(tape, x, [batch, time * steps, ...rest]);
       const { output, finalState } = deltaRule(tape, {
@@ -138,7 +141,7 @@ export function deltaNetMixer(
         key: stepwise(unitLength(tape, key), [keyHeads, keyDim]),
         value: stepwise(value, [heads, valueDim]),
         beta: stepwise(beta, [heads]),
-        logDecay: decay && stepwise(atStep(tape, logDecay(decay), 0, steps), [heads]),
+        logDecay: logDecay && stepwise(atStep(tape, logDecay, 0, steps), [heads]),
         state: state?.tensors.state,
       }, { steps });
       const read = reshape(tape, lastStep(tape, output, steps), [batch, time, heads, valueDim]);
@@ -158,12 +161,6 @@ export function deltaNetMixer(
         }
         const free = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
         return mostBeta === 1 ? free : scale(tape, free, mostBeta);
-      }
-
-      function logDecay(x: Variable): Variable {
-        const step = activation(tape, add(tape, x, parameters("decay.bias")), "softplus");
-        const rate = scale(tape, activation(tape, parameters("decay.rate"), "exp"), -1);
-        return multiply(tape, step, rate);
       }
     },
   };

@@ -24,7 +24,7 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "../parameters.ts";
-import { convolution } from "../recurrences.ts";
+import { convolution, convolutions } from "../recurrences.ts";
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type MixerState } from "./mixer.ts";
 
@@ -74,24 +74,29 @@ export function runStreams(
   taps: number,
   state: MixerState | undefined,
 ): { outputs: Variable[]; tails: Record<string, Variable> } {
-  const tails: Record<string, Variable> = {};
   const projected = streams.map(({ name }) => linearMap(tape, x, parameters(`${name}.weight`)));
-  const outputs = streams.map((stream, index) => {
-    const { name, heads, dim, activation: kind = taps > 0 ? "silu" : "none" } = stream;
-    const fused = taps > 0 && kind === "silu";
-    let output = projected[index];
-    if (taps > 0) {
-      const convolved = convolution(tape, {
-        x: output,
-        weight: parameters(`${name}_convolution.weight`),
-        tail: state?.tensors[`${name}Tail`],
-      }, fused ? "silu" : "none");
-      output = convolved.output;
-      tails[`${name}Tail`] = convolved.finalState;
-    }
-    if (!fused && kind !== "none") output = activation(tape, output, kind);
-    return reshape(tape, output, [...x.shape.slice(0, 2), heads, dim]);
+  const kinds = streams.map(({ activation = taps > 0 ? "silu" : "none" }) => activation);
+  const fused = kinds.map((kind) => taps > 0 && kind === "silu");
+  const inputs = taps === 0 ? [] : streams.map(({ name }, index) => ({
+    x: projected[index],
+    weight: parameters(`${name}_convolution.weight`),
+    tail: state?.tensors[`${name}Tail`],
+  }));
+  const acts = (index: number): "silu" | "none" => fused[index] ? "silu" : "none";
+  const convolved = taps === 0
+    ? []
+    : fused.every((each) => each === fused[0])
+    ? convolutions(tape, inputs, acts(0))
+    : inputs.map((input, index) => convolution(tape, input, acts(index)));
+  const outputs = streams.map(({ heads, dim }, index) => {
+    const output = convolved[index]?.output ?? projected[index];
+    const kind = fused[index] ? "none" : kinds[index];
+    const active = kind === "none" ? output : activation(tape, output, kind);
+    return reshape(tape, active, [...x.shape.slice(0, 2), heads, dim]);
   });
+  const tails = Object.fromEntries(
+    convolved.map(({ finalState }, index) => [`${streams[index].name}Tail`, finalState]),
+  );
   return { outputs, tails };
 }
 

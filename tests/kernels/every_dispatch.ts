@@ -8,6 +8,7 @@ import {
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
+  causalConvolutionSteps,
   concatenate,
   concatenateTime,
   convert,
@@ -38,6 +39,7 @@ import {
   matmul,
   multiply,
   multiplyBackward,
+  project,
   quantize,
   QUANTIZED_TYPES,
   QuantizedMatrix,
@@ -62,6 +64,8 @@ import {
   selectiveScanBackward,
   selectiveScanStep,
   sliceTime,
+  softplusDecay,
+  softplusDecayBackward,
   split,
   sumTo,
   type Tensor,
@@ -99,6 +103,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       gatedActivation(gpu, { gate, x }, { kind });
       gatedActivationBackward(gpu, { gate, x, outputGradient }, { kind });
     }
+    const [bias, rate] = [make(6), make(3)];
+    softplusDecay(gpu, { x: make(3, 6), bias, rate });
+    softplusDecayBackward(gpu, { x: make(3, 6), bias, rate, outputGradient: make(3, 6) });
   },
 
   arithmetic(gpu): void {
@@ -188,6 +195,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }, options);
       const step = { ...inputs, x: make(2, 1, channels), tail: make(2, width - 1, channels) };
       causalConvolutionStep(gpu, step, options);
+      causalConvolutionSteps(gpu, [step, step, step], options);
     }
   },
 
@@ -319,6 +327,26 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       for (const dtype of QUANTIZED_TYPES) {
         using b = new QuantizedMatrix(gpu, [n, k], dtype);
         matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
+      }
+    }
+    for (
+      const { count, normed, biased, added } of combinations({
+        count: [1, 2, 3, 4, 5, 6],
+        normed: BOTH,
+        biased: BOTH,
+        added: BOTH,
+      })
+    ) {
+      const projections = Array.from({ length: count }, (_, i) => ({
+        weight: make(7 + i, 8),
+        bias: make.when(biased, 7 + i),
+        activation: ACTIVATION_KINDS[i],
+      }));
+      const inputs = { x: make(2, 8), normWeight: make.when(normed, 8) };
+      project(gpu, { ...inputs, projections, addend: make.when(added, 2, 7) });
+      const gate = { weight: make(7, 8), bias: make.when(biased, 7) };
+      if (count === 1) {
+        project(gpu, { ...inputs, projections: [...projections, gate] }, { gated: true });
       }
     }
   },

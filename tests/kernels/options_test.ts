@@ -7,6 +7,7 @@ import {
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
+  causalConvolutionSteps,
   convert,
   crossEntropyBackward,
   deltaRule,
@@ -26,6 +27,7 @@ import {
   linearAttentionRecurrent,
   linearAttentionStep,
   matmul,
+  project,
   quantize,
   QuantizedMatrix,
   rgLru,
@@ -277,6 +279,20 @@ const OPS: Record<string, Row> = {
   causalConvolutionStep: {
     call: (gpu, options) =>
       causalConvolutionStep(gpu, { ...convolved(gpu, 1), tail: rows(gpu, B, 2, 6) }, options),
+    good: { activation: "silu" },
+    bad: CONVOLUTION,
+  },
+  project: {
+    call: (gpu, options) => {
+      const [x, weight] = [rows(gpu, 2, 8), rows(gpu, 3, 8)];
+      return project(gpu, { x, projections: [{ weight }, { weight }] }, options);
+    },
+    good: { epsilon: 0, factor: -2, gated: true },
+    bad: { epsilon: NO_NUMBERS, factor: NO_NUMBERS, gated: NO_FLAGS },
+  },
+  causalConvolutionSteps: {
+    call: (gpu, options) =>
+      causalConvolutionSteps(gpu, [{ ...convolved(gpu, 1), tail: rows(gpu, B, 2, 6) }], options),
     good: { activation: "silu" },
     bad: CONVOLUTION,
   },

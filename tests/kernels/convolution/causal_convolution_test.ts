@@ -3,6 +3,7 @@ import {
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
+  causalConvolutionSteps,
 } from "../../../kernels/convolution/mod.ts";
 import {
   type CausalConvolutionArrays,
@@ -208,3 +209,41 @@ testKernel("causalConvolution() refuses shapes that do not fit", async () => {
     "Cannot run causalConvolutionStep() as x must have shape [2,1,6]: current shape is [2,5,6]",
   );
 });
+
+for (const activation of ["silu", "none"] as const) {
+  testKernel(
+    `steps of several convolutions have the bits of steps of one, ${activation}`,
+    async () => {
+      const gpu = await testGpu();
+      using scope = new DisposableStack();
+      const make = (seed: number, ...shape: number[]): Tensor =>
+        scope.use(gpu.tensor(shape, normals(seed, shape.reduce((a, b) => a * b))));
+      const inputs = [5, 64, 3, 130].map((channels, i) => ({
+        x: make(i, 2, 1, channels),
+        weight: make(10 + i, channels, 4),
+        bias: i % 2 === 0 ? make(20 + i, channels) : undefined,
+        tail: make(30 + i, 2, 3, channels),
+      }));
+      for (
+        const [index, together] of causalConvolutionSteps(gpu, inputs, { activation }).entries()
+      ) {
+        using both = together;
+        using alone = causalConvolutionStep(gpu, inputs[index], { activation });
+        const [a, b, c, d] = await gpu.read([
+          both.output,
+          alone.output,
+          both.finalTail,
+          alone.finalTail,
+        ]);
+        assertEquals([a, c], [b, d]);
+      }
+      using wide = gpu.tensor([5, 2]);
+      using tail = gpu.tensor([2, 1, 5]);
+      assertThrows(
+        () => causalConvolutionSteps(gpu, [inputs[0], { x: inputs[0].x, weight: wide, tail }]),
+        RangeError,
+        "must have one batch and one width",
+      );
+    },
+  );
+}
