@@ -83,6 +83,21 @@ export class DeferredNorm extends Deferred {
   }
 }
 
+/** A token's rows of unit length, which the step of a recurrence may make of them itself. */
+export class DeferredUnits extends Deferred {
+  /** The rows, */
+  readonly x: Variable;
+  /** and what is added to their squared lengths. */
+  readonly epsilon: number;
+
+  /** Rows that are yet to come. */
+  constructor(x: Variable, epsilon: number, compute: () => Tensor) {
+    super(x.shape, compute);
+    this.x = x;
+    this.epsilon = epsilon;
+  }
+}
+
 /** What becomes of an input: `activation(x · weightᵀ + bias) · factor`, times another's where it gates. */
 interface Product {
   readonly weight: Variable;

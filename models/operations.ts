@@ -37,6 +37,7 @@ import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embe
 import { results, type Tensor } from "../kernels/gpu/mod.ts";
 import { matmul as matmulKernel } from "../kernels/matmul/mod.ts";
 import {
+  gatedRmsNorm,
   layerNorm as layerNormKernel,
   layerNormBackward,
   rmsNorm as rmsNormKernel,
@@ -134,6 +135,7 @@ export function scale(tape: Tape, x: Variable, factor: number): Variable {
 /** The same elements under another shape. */
 export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
   if (x instanceof Deferred && !x.isComputed) {
+    if (shape.join() === x.shape.join()) return x;
     return new Deferred(shape, () => tape.own(x.tensor.reshape(shape)));
   }
   return tape.record(
@@ -292,6 +294,57 @@ export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: numb
     });
     return [gradients.xGradient, gradients.weightGradient];
   })[0];
+}
+
+/** What {@linkcode gatedNorm} takes. */
+export interface GatedNormInputs {
+  /** What a state gave, `[batch, time, channels]`. */
+  readonly read: Variable;
+  /** `[channels / groups]` or `[channels]`; left out, nothing is normed. */
+  readonly weight?: Variable;
+  /** Before its activation; `[batch, time, channels]`, or more columns of which these are the first. */
+  readonly gate?: Variable;
+  /** What passes the state by, `[batch, time, channels]`, and what it is multiplied by, `[heads]`. */
+  readonly skipped?: { readonly values: Variable; readonly skip: Variable };
+}
+
+/**
+ * From what a state gave to what is projected out: `read + skip · values`, an RMS norm of each group of
+ * channels, and a gate before the norm or behind it.
+ */
+export function gatedNorm(
+  tape: Tape,
+  { read, weight, gate, skipped }: GatedNormInputs,
+  options: { groups: number; epsilon: number; activation: ActivationKind; gateFirst: boolean },
+): Variable {
+  const { groups, epsilon, activation, gateFirst } = options;
+  const { values, skip } = skipped ?? {};
+  if (!tape.differentiates([read, weight, gate, values, skip])) {
+    const { output } = gatedRmsNorm(tape.gpu, {
+      x: read.tensor,
+      weight: weight?.tensor,
+      gate: gate?.tensor,
+      values: values?.tensor,
+      skip: skip?.tensor,
+    }, options);
+    return tape.record([], [output], () => [])[0];
+  }
+  const [batch, time, channels] = read.shape;
+  const gated = (x: Variable): Variable =>
+    gate === undefined ? x : gatedActivation(tape, gate, x, activation);
+  const normed = (x: Variable): Variable => {
+    if (weight === undefined) return x;
+    const parts = reshape(tape, x, [batch, time, groups, channels / groups]);
+    return reshape(tape, rmsNorm(tape, parts, weight, epsilon), x.shape);
+  };
+  let joined = read;
+  if (values !== undefined && skip !== undefined) {
+    const heads = skip.shape[0];
+    const byHead = reshape(tape, values, [batch, time, heads, channels / heads]);
+    const passed = multiply(tape, byHead, reshape(tape, skip, [heads, 1]));
+    joined = add(tape, read, reshape(tape, passed, read.shape));
+  }
+  return gateFirst ? normed(gated(joined)) : gated(normed(joined));
 }
 
 /** Layer norm along the last axis. */

@@ -36,6 +36,7 @@ import {
   selectiveScanBackward,
   selectiveScanStep,
 } from "../kernels/scan/mod.ts";
+import { DeferredUnits } from "./deferred.ts";
 import { add, multiply } from "./operations.ts";
 import { type Tape, Variable } from "./tape.ts";
 
@@ -206,6 +207,7 @@ export function linearAttention(
  * The delta rule, with a decay or without; see the kernel for shapes.
  *
  * @param options.steps How many time steps a token has: one token's are walked one after another.
+ * @param options.unitLength For one token: what is added to squared lengths, which its step divides by.
  */
 export function deltaRule(
   tape: Tape,
@@ -217,17 +219,27 @@ export function deltaRule(
     logDecay?: Variable;
     state?: Variable;
   },
-  { steps = 1, ...options }: { scale?: number; steps?: number },
+  { steps = 1, ...options }: { scale?: number; steps?: number; unitLength?: number },
 ): Recurrence {
-  const { state, ...rest } = inputs;
   const { gpu } = tape;
-  return recurrence(tape, rest, state, inputs.query.shape[1] / steps, {
+  const { query, key, state } = inputs;
+  const isStep = state !== undefined && query.shape[1] === steps && !tape.recording;
+  const [q, k] = [query, key].map((x) =>
+    x instanceof DeferredUnits && !x.isComputed ? x : undefined
+  );
+  if (isStep && q && k && q.epsilon === k.epsilon) {
+    const raw = { ...inputs, query: q.x, key: k.x };
+    return deltaRule(tape, raw, { ...options, steps, unitLength: q.epsilon });
+  }
+  const { unitLength, ...whole } = options;
+  const { state: _, ...rest } = inputs;
+  return recurrence(tape, rest, state, query.shape[1] / steps, {
     step: (tensors, state) =>
       steps === 1
-        ? deltaRuleStep(gpu, { ...tensors, state }, options)
-        : deltaRuleRecurrent(gpu, { ...tensors, initialState: state }, options),
-    forward: (tensors, initialState) => deltaRuleKernel(gpu, { ...tensors, initialState }, options),
-    backward: (tensors, context) => deltaRuleBackward(gpu, { ...tensors, ...context }, options),
+        ? deltaRuleStep(gpu, { ...tensors, state }, { ...whole, unitLength })
+        : deltaRuleRecurrent(gpu, { ...tensors, initialState: state }, { ...whole, unitLength }),
+    forward: (tensors, initialState) => deltaRuleKernel(gpu, { ...tensors, initialState }, whole),
+    backward: (tensors, context) => deltaRuleBackward(gpu, { ...tensors, ...context }, whole),
   });
 }
 

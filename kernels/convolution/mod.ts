@@ -4,3 +4,4 @@
  * @module
  */
 export * from "./causal_convolution.ts";
+export * from "./mamba2_inputs.ts";

@@ -101,3 +101,80 @@ export function causalConvolutionBackwardReference(
   }
   return { xGradient, weightGradient, biasGradient, initialTailGradient };
 }
+
+/** Arrays of {@linkcode mamba2InputsReference}, by the names of the op. */
+export interface Mamba2InputsArrays {
+  readonly x: ArrayLike<number>;
+  readonly weight: ArrayLike<number>;
+  readonly bias?: ArrayLike<number>;
+  readonly initialTail?: ArrayLike<number>;
+  readonly stepBias: ArrayLike<number>;
+  readonly decay: ArrayLike<number>;
+}
+
+/** What Mamba-2's state takes, from its projection: token by token and channel by channel. */
+export function mamba2InputsReference(
+  arrays: Mamba2InputsArrays,
+  shape: {
+    batch: number;
+    time: number;
+    heads: number;
+    headDim: number;
+    shared: number;
+    width: number;
+    start: number;
+    low: number;
+    high: number;
+  },
+): Record<"values" | "input" | "key" | "query" | "logDecay" | "finalTail", Float64Array> {
+  const { x, weight, bias, initialTail, stepBias, decay } = arrays;
+  const { batch, time, heads, headDim, shared, width, start, low, high } = shape;
+  const inner = heads * headDim;
+  const channels = inner + 2 * shared;
+  const stride = start + channels + heads;
+  const before = width - 1;
+  const output = {
+    values: new Float64Array(batch * time * inner),
+    input: new Float64Array(batch * time * inner),
+    key: new Float64Array(batch * time * shared),
+    query: new Float64Array(batch * time * shared),
+    logDecay: new Float64Array(batch * time * heads),
+    finalTail: new Float64Array(batch * before * channels),
+  };
+  const at = (b: number, t: number, channel: number): number =>
+    t >= 0
+      ? x[(b * time + t) * stride + start + channel]
+      : initialTail?.[(b * before + before + t) * channels + channel] ?? 0;
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < time; t++) {
+      const row = b * time + t;
+      const steps = Array.from({ length: heads }, (_, head) => {
+        const free = x[row * stride + start + channels + head] + stepBias[head];
+        return Math.min(high, Math.max(low, Math.log1p(Math.exp(free))));
+      });
+      steps.forEach((step, head) => {
+        output.logDecay[row * heads + head] = -Math.exp(decay[head]) * step;
+      });
+      for (let channel = 0; channel < channels; channel++) {
+        let z = bias?.[channel] ?? 0;
+        for (let tap = 0; tap < width; tap++) {
+          z += weight[channel * width + tap] * at(b, t - before + tap, channel);
+        }
+        const y = z / (1 + Math.exp(-z));
+        if (channel < inner) {
+          output.values[row * inner + channel] = y;
+          output.input[row * inner + channel] = y * steps[Math.floor(channel / headDim)];
+        } else if (channel < inner + shared) {
+          output.key[row * shared + channel - inner] = y;
+        } else {
+          output.query[row * shared + channel - inner - shared] = y;
+        }
+      }
+    }
+    for (let i = 0; i < before * channels; i++) {
+      const step = Math.floor(i / channels);
+      output.finalTail[b * before * channels + i] = at(b, time - before + step, i % channels);
+    }
+  }
+  return output;
+}

@@ -10,6 +10,7 @@ import causal_convolution_weight_gradient from "./causal_convolution_weight_grad
 import causal_convolution_weight_sum from "./causal_convolution_weight_sum.wgsl" with {
   type: "text",
 };
+import mamba2_inputs from "./mamba2_inputs.wgsl" with { type: "text" };
 import sequence from "./sequence.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
@@ -20,5 +21,6 @@ export const CONVOLUTION = shaders("convolution", {
   causal_convolution_tail,
   causal_convolution_weight_gradient,
   causal_convolution_weight_sum,
+  mamba2_inputs,
   sequence,
 }, COMMON);

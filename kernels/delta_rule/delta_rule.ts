@@ -5,6 +5,7 @@ import {
   checkRank,
   checkTensor,
   type Gpu,
+  notNegative,
   results,
   type Tensor,
 } from "../gpu/mod.ts";
@@ -148,6 +149,17 @@ export function deltaRuleBackward(
   });
 }
 
+/** Options of {@linkcode deltaRuleRecurrent} and {@linkcode deltaRuleStep}. */
+export interface DeltaRuleStepOptions {
+  /** Multiplies the query. @default 1/√keyDim */
+  readonly scale?: number;
+  /**
+   * Where it is given, each query and key is divided by its length first, `x / √(|x|² + unitLength)`, as
+   * DeltaNet does (Yang et al. 2024, section 3).
+   */
+  readonly unitLength?: number;
+}
+
 /**
  * {@linkcode deltaRule} token by token: one invocation a column of the state. Faster for a token or
  * two, and what the chunked form is compared with.
@@ -157,7 +169,7 @@ export function deltaRuleBackward(
 export function deltaRuleRecurrent(
   gpu: Gpu,
   inputs: DeltaRuleInputs,
-  options: { readonly scale?: number } = {},
+  options: DeltaRuleStepOptions = {},
 ): DeltaRuleOutputs {
   checkNames("deltaRuleRecurrent", inputs, INPUTS);
   return recurrent("deltaRuleRecurrent", gpu, inputs, options);
@@ -187,7 +199,7 @@ export interface DeltaRuleStepInputs {
 export function deltaRuleStep(
   gpu: Gpu,
   inputs: DeltaRuleStepInputs,
-  options: { readonly scale?: number } = {},
+  options: DeltaRuleStepOptions = {},
 ): DeltaRuleOutputs {
   checkNames("deltaRuleStep", inputs, [...TOKENS, "state"]);
   const { state, ...tokens } = inputs;
@@ -201,12 +213,14 @@ function recurrent(
   op: string,
   gpu: Gpu,
   inputs: DeltaRuleInputs,
-  options: { readonly scale?: number },
+  options: DeltaRuleStepOptions,
 ): DeltaRuleOutputs {
-  checkOptions(op, options, { scale: anything }); // no segments here: its value is checked below
-  const plan = checkInputs(op, gpu, inputs, options);
+  // No segments here; the scale's value is checked below.
+  checkOptions(op, options, { scale: anything, unitLength: notNegative });
+  const { unitLength, ...rest } = options;
+  const plan = checkInputs(op, gpu, inputs, rest);
   const outputs = openOutputs(gpu, plan, inputs);
-  workTokenByToken(gpu, plan, inputs, outputs);
+  workTokenByToken(gpu, plan, inputs, outputs, unitLength);
   return results(outputs);
 }
 

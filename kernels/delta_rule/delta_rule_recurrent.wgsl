@@ -2,6 +2,7 @@
 //   delta rule: S̃ = D * S, S' = S̃ + k (beta (v - kᵀ S̃))ᵀ
 //   with LOW_RANK: S' = D * S + b (aᵀ S) + k vᵀ
 //   o = scale * qᵀ S'
+// with UNIT, q and k are divided by their lengths first: q * inverseSqrt(qᵀ q + unit_epsilon).
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per column of the state.
 
 import package::common::exponential::exponential;
@@ -18,6 +19,7 @@ struct Shape {
   key_dim: u32,
   value_dim: u32,
   scale: f32,
+  unit_epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -48,6 +50,15 @@ fn delta_rule_recurrent(
     let entry = row * shape.heads + head;
     let k = (row * shape.key_heads + head / (shape.heads / shape.key_heads)) * shape.key_dim;
     let v = value[entry * shape.value_dim + column];
+    var lengths = vec2f(1.0); // one over those of query and key
+    @if(UNIT) {
+      var squares = vec2f();
+      for (var d = 0u; d < shape.key_dim; d++) {
+        let both = vec2f(query[k + d], key[k + d]);
+        squares += both * both;
+      }
+      lengths = inverseSqrt(squares + shape.unit_epsilon);
+    }
     var seen = 0.0;
     @if(DECAYED && !PER_CHANNEL) let decay = exponential(log_decay[entry]);
     for (var d = 0u; d < shape.key_dim; d++) {
@@ -60,7 +71,7 @@ fn delta_rule_recurrent(
         seen += key[k + d] * decayed;
       }
     }
-    @if(!LOW_RANK) let update = beta[entry] * (v - seen);
+    @if(!LOW_RANK) let update = beta[entry] * (v - lengths.y * seen) * lengths.y;
     var sum = 0.0;
     for (var d = 0u; d < shape.key_dim; d++) {
       let before = state[s + d * shape.value_dim];
@@ -69,6 +80,6 @@ fn delta_rule_recurrent(
       state[s + d * shape.value_dim] = after;
       sum += query[k + d] * after;
     }
-    output[entry * shape.value_dim + column] = shape.scale * sum;
+    output[entry * shape.value_dim + column] = shape.scale * lengths.x * sum;
   }
 }

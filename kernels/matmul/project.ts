@@ -1,6 +1,5 @@
 import { ACTIVATION_KINDS, type ActivationKind } from "../common/activation_kinds.ts";
 import {
-  anything,
   checkOption,
   checkOptions,
   checkTensor,

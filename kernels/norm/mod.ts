@@ -3,5 +3,6 @@
  *
  * @module
  */
+export * from "./gated_rms_norm.ts";
 export * from "./layer_norm.ts";
 export * from "./rms_norm.ts";

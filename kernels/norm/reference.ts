@@ -99,3 +99,38 @@ export function layerNormBackwardReference(
   }
   return { xGradient, weightGradient, biasGradient };
 }
+
+/**
+ * With `u = x + skip · values`, times `gate` where it comes first: `u / √(mean(u²) + ε) · weight` over each
+ * group of channels, times `gate` where it comes last. The gate has its activation already.
+ */
+export function gatedRmsNormReference(
+  { x, weight, gate, values, skip }: {
+    x: ArrayLike<number>;
+    weight?: ArrayLike<number>;
+    gate?: ArrayLike<number>;
+    values?: ArrayLike<number>;
+    skip?: ArrayLike<number>;
+  },
+  { channels, groups, gateFirst, epsilon }: {
+    channels: number;
+    groups: number;
+    gateFirst: boolean;
+    epsilon: number;
+  },
+): Float64Array {
+  const width = channels / groups;
+  const u = Float64Array.from(x, (value, i) => {
+    const head = skip ? Math.floor(i % channels * skip.length / channels) : 0;
+    const whole = value + (values && skip ? skip[head] * values[i] : 0);
+    return whole * (gate && gateFirst ? gate[i] : 1);
+  });
+  return u.map((value, i) => {
+    const start = i - i % width;
+    let squares = 0;
+    for (let c = 0; c < width; c++) squares += u[start + c] ** 2;
+    const weightAt = weight?.[i % weight.length] ?? 1;
+    const normed = weight ? value / Math.sqrt(squares / width + epsilon) * weightAt : value;
+    return normed * (gate && !gateFirst ? gate[i] : 1);
+  });
+}

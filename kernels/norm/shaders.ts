@@ -1,6 +1,7 @@
 import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import element from "./element.wgsl" with { type: "text" };
+import gated_rms_norm from "./gated_rms_norm.wgsl" with { type: "text" };
 import grouped_rows from "./grouped_rows.wgsl" with { type: "text" };
 import layer_norm from "./layer_norm.wgsl" with { type: "text" };
 import layer_norm_backward from "./layer_norm_backward.wgsl" with { type: "text" };
@@ -17,6 +18,7 @@ import sum_lanes_subgroups from "./sum_lanes_subgroups.wgsl" with { type: "text"
 /** The shader files of this folder. */
 export const NORM = shaders("norm", {
   element,
+  gated_rms_norm,
   grouped_rows,
   layer_norm,
   layer_norm_backward,

@@ -1,13 +1,4 @@
-import {
-  activation,
-  add,
-  gatedActivation,
-  linearMap,
-  multiply,
-  reshape,
-  rmsNorm,
-  scale,
-} from "../operations.ts";
+import { activation, add, gatedNorm, linearMap, multiply, reshape, scale } from "../operations.ts";
 import { constant, free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
 import { deltaRule } from "../recurrences.ts";
 import {
@@ -126,13 +117,11 @@ export function kdaMixer(
         logDecay: logDecay(),
         state: state?.tensors.state,
       }, {});
-      const normed = rmsNorm(tape, output, parameters("norm.weight"), normEpsilon);
-      const read = gatedActivation(
-        tape,
-        add(tape, lowRank("gate"), parameters("gate.up.bias")),
-        reshape(tape, normed, [batch, time, values]),
-        "sigmoid",
-      );
+      const read = gatedNorm(tape, {
+        read: reshape(tape, output, [batch, time, values]),
+        weight: parameters("norm.weight"),
+        gate: add(tape, lowRank("gate"), parameters("gate.up.bias")),
+      }, { groups: heads, epsilon: normEpsilon, activation: "sigmoid", gateFirst: false });
       return {
         output: linearMap(tape, read, parameters("output.weight")),
         state: {

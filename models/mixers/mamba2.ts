@@ -1,24 +1,7 @@
 import { affine, affineParameters } from "../affine.ts";
-import {
-  activation,
-  add,
-  clamp,
-  gatedActivation,
-  multiply,
-  reshape,
-  rmsNorm,
-  scale,
-  split,
-} from "../operations.ts";
-import {
-  constant,
-  free,
-  fromUniform,
-  LOG_UNIFORM_STEP,
-  normal,
-  type Parameters,
-} from "../parameters.ts";
-import { convolution, linearAttention } from "../recurrences.ts";
+import { gatedNorm, reshape } from "../operations.ts";
+import { constant, free, fromUniform, LOG_UNIFORM_STEP, normal } from "../parameters.ts";
+import { linearAttention } from "../recurrences.ts";
 import {
   exactly,
   FLAG,
@@ -30,9 +13,8 @@ import {
   type Schema,
   SIZE,
 } from "../schema.ts";
-import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { unitSquare } from "./parts.ts";
+import { selectInputs } from "./mamba2_inputs.ts";
 
 /** Mamba-2's state-space duality layer. */
 export interface Mamba2Configuration {
@@ -117,32 +99,35 @@ export function mamba2Mixer(
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
       const projected = affine(tape, parameters, "input", x, { bias });
-      const [gate, convolved, stepInput] = split(tape, projected, [inner, channels, heads]);
-      const { output: mixed, finalState: tail } = convolution(tape, {
-        x: convolved,
+      const { gate, values, input, key, query, logDecay, tail } = selectInputs(tape, {
+        projected,
         weight: parameters("convolution.weight"),
         bias: convolutionBias ? parameters("convolution.bias") : undefined,
         tail: state?.tensors.tail,
-      }, "silu");
-      const [input, key, query] = split(tape, mixed, [inner, shared, shared]);
-      const free = activation(tape, add(tape, stepInput, parameters("step_bias")), "softplus");
-      const step = clamp(tape, free, stepLimit);
-      const rate = scale(tape, activation(tape, parameters("decay"), "exp"), -1);
-      const values = reshape(tape, input, [batch, time, heads, headDim]);
+        stepBias: parameters("step_bias"),
+        decay: parameters("decay"),
+      }, { headDim, limit: stepLimit });
       const { output: read, finalState } = linearAttention(tape, {
         query: reshape(tape, query, [batch, time, groups, stateDim]),
         key: reshape(tape, key, [batch, time, groups, stateDim]),
-        value: multiply(tape, values, reshape(tape, step, [batch, time, heads, 1])),
-        logDecay: multiply(tape, step, rate),
+        value: input,
+        logDecay,
         state: state?.tensors.state,
       }, { scale: 1 });
-      const skipped = multiply(tape, values, reshape(tape, parameters("skip"), [heads, 1]));
-      const joined = reshape(tape, add(tape, read, skipped), [batch, time, inner]);
-      const norm = (x: Variable): Variable =>
-        groupedNorm(tape, parameters, x, normGroups, normEpsilon);
-      const gated = normBeforeGate
-        ? gatedActivation(tape, gate, norm(joined), "silu")
-        : norm(gatedActivation(tape, gate, joined, "silu"));
+      const gated = gatedNorm(tape, {
+        read: reshape(tape, read, [batch, time, inner]),
+        weight: normGroups === 0 ? undefined : parameters("norm.weight"),
+        gate,
+        skipped: {
+          values: reshape(tape, values, [batch, time, inner]),
+          skip: parameters("skip"),
+        },
+      }, {
+        groups: Math.max(1, normGroups),
+        epsilon: normEpsilon,
+        activation: "silu",
+        gateFirst: !normBeforeGate,
+      });
       return {
         output: affine(tape, parameters, "output", gated, { bias: outputBias }),
         state: {
@@ -152,22 +137,4 @@ export function mamba2Mixer(
       };
     },
   };
-}
-
-/** RMS norm of `[batch, time, channels]`, each of `groups` runs of channels on its own; none for 0. */
-function groupedNorm(
-  tape: Tape,
-  parameters: Parameters,
-  x: Variable,
-  groups: number,
-  epsilon: number,
-): Variable {
-  if (groups === 0) return x;
-  const weight = parameters("norm.weight");
-  if (groups === 1) return rmsNorm(tape, x, weight, epsilon);
-  const [batch, time, channels] = x.shape;
-  const size = channels / groups;
-  const parts = reshape(tape, x, [batch, time, groups, size]);
-  const normed = unitSquare(tape, parts, epsilon);
-  return multiply(tape, reshape(tape, normed, x.shape), weight);
 }

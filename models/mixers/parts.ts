@@ -8,7 +8,7 @@ import {
   activation,
   add,
   concatenate,
-  gatedActivation,
+  gatedNorm,
   layerNorm,
   linearMap,
   multiply,
@@ -24,6 +24,7 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "../parameters.ts";
+import { DeferredUnits } from "../deferred.ts";
 import { convolution, convolutions } from "../recurrences.ts";
 import { type Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type MixerState } from "./mixer.ts";
@@ -140,9 +141,11 @@ export function readOut(
   { gate, normEpsilon = NORM_EPSILON }: { gate?: Variable; normEpsilon?: number } = {},
 ): Variable {
   const [batch, time, heads, valueDim] = read.shape;
-  const normed = rmsNorm(tape, read, parameters("norm.weight"), normEpsilon);
-  const flat = reshape(tape, normed, [batch, time, heads * valueDim]);
-  const output = gate === undefined ? flat : gatedActivation(tape, gate, flat, "silu");
+  const output = gatedNorm(tape, {
+    read: reshape(tape, read, [batch, time, heads * valueDim]),
+    weight: parameters("norm.weight"),
+    gate,
+  }, { groups: heads, epsilon: normEpsilon, activation: "silu", gateFirst: false });
   return linearMap(tape, output, parameters("output.weight"));
 }
 
@@ -153,7 +156,9 @@ export function readOut(
  */
 export function unitLength(tape: Tape, x: Variable, epsilon: number = 1e-6): Variable {
   const dim = x.shape.at(-1)!;
-  return uniformNorm(tape, x, 1 / Math.sqrt(dim), epsilon / dim);
+  const units = (): Variable => uniformNorm(tape, x, 1 / Math.sqrt(dim), epsilon / dim);
+  const isToken = !tape.recording && x.shape[1] === 1;
+  return isToken ? new DeferredUnits(x, epsilon, () => units().tensor) : units();
 }
 
 /**

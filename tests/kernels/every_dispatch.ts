@@ -26,6 +26,7 @@ import {
   flashAttentionStep,
   gatedActivation,
   gatedActivationBackward,
+  gatedRmsNorm,
   gatherRows,
   gatherRowsBackward,
   type Gpu,
@@ -36,6 +37,7 @@ import {
   linearAttentionBackward,
   linearAttentionRecurrent,
   linearAttentionStep,
+  mamba2Inputs,
   matmul,
   multiply,
   multiplyBackward,
@@ -196,6 +198,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const step = { ...inputs, x: make(2, 1, channels), tail: make(2, width - 1, channels) };
       causalConvolutionStep(gpu, step, options);
       causalConvolutionSteps(gpu, [step, step, step], options);
+      const steps = { stepBias: make(1), decay: make(1) };
+      const projected = { ...inputs, ...steps, x: make(2, 9, channels + 1), initialTail };
+      if (channels % 2 === 0) mamba2Inputs(gpu, projected, { headDim: 2 });
     }
   },
 
@@ -229,6 +234,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }
       deltaRuleRecurrent(gpu, { ...inputs(5), initialState });
       deltaRuleStep(gpu, { ...inputs(1), state: make(1, 2, keyDim, valueDim) });
+      deltaRuleRecurrent(gpu, { ...inputs(5), initialState }, { unitLength: 1e-6 });
     }
   },
 
@@ -367,6 +373,21 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const outputGradient = make(70, columns);
       layerNormBackward(gpu, { ...inputs, ...layerNorm(gpu, inputs), outputGradient });
       rmsNormBackward(gpu, { ...inputs, ...rmsNorm(gpu, inputs), outputGradient });
+    }
+    for (
+      const { channels, weighted, gated, skipped, gateFirst } of combinations({
+        channels: [6, 64, 1024],
+        weighted: BOTH,
+        gated: BOTH,
+        skipped: BOTH,
+        gateFirst: BOTH,
+      })
+    ) {
+      const x = make(5, channels);
+      const weight = make.when(weighted, channels);
+      const gate = make.when(gated, 5, 2 * channels);
+      const [values, skip] = [make.when(skipped, 5, channels), make.when(skipped, 2)];
+      gatedRmsNorm(gpu, { x, weight, gate, values, skip }, { gateFirst });
     }
   },
 

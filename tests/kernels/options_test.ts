@@ -18,6 +18,7 @@ import {
   flashAttentionBackward,
   flashAttentionStep,
   gatedActivation,
+  gatedRmsNorm,
   gatherRowsBackward,
   type Gpu,
   gradientNorm,
@@ -26,6 +27,7 @@ import {
   linearAttentionBackward,
   linearAttentionRecurrent,
   linearAttentionStep,
+  mamba2Inputs,
   matmul,
   project,
   quantize,
@@ -193,8 +195,8 @@ const OPS: Record<string, Row> = {
   },
   deltaRuleStep: {
     call: (gpu, options) => deltaRuleStep(gpu, { ...beta(gpu, 1), state: state(gpu) }, options),
-    good: { scale: 2 },
-    bad: { scale: DELTA.scale },
+    good: { scale: 2, unitLength: 0 },
+    bad: { scale: DELTA.scale, unitLength: [...NO_NUMBERS, -1] },
   },
   rwkv7: {
     call: (gpu, options) => rwkv7(gpu, receptance(gpu), options),
@@ -282,13 +284,39 @@ const OPS: Record<string, Row> = {
     good: { activation: "silu" },
     bad: CONVOLUTION,
   },
+  gatedRmsNorm: {
+    call: (gpu, options) =>
+      gatedRmsNorm(gpu, { x: rows(gpu, 2, 6), gate: rows(gpu, 2, 8) }, options),
+    good: { groups: 3, epsilon: 0, activation: "relu", gateFirst: true, gateStart: 2 },
+    bad: {
+      groups: NO_SIZES,
+      epsilon: [...NO_NUMBERS, -1],
+      activation: ["swish", 1],
+      gateFirst: NO_FLAGS,
+      gateStart: NO_COUNTS,
+    },
+  },
+  mamba2Inputs: {
+    call: (gpu, options) => {
+      const [x, weight, stepBias] = [rows(gpu, 1, 3, 8), rows(gpu, 6, 4), rows(gpu, 2)];
+      const inputs = { x, weight, stepBias, decay: stepBias };
+      const { headDim = 1, ...rest } = options as { headDim?: number };
+      return mamba2Inputs(gpu, inputs, { headDim, ...rest });
+    },
+    good: { headDim: 1, low: 0, high: 0.1 },
+    bad: {
+      headDim: NO_SIZES,
+      low: [...NO_NUMBERS, -1],
+      high: [...NO_NUMBERS, -1],
+    },
+  },
   project: {
     call: (gpu, options) => {
       const [x, weight] = [rows(gpu, 2, 8), rows(gpu, 3, 8)];
       return project(gpu, { x, projections: [{ weight }, { weight }] }, options);
     },
     good: { epsilon: 0, factor: -2, gated: true },
-    bad: { epsilon: NO_NUMBERS, factor: NO_NUMBERS, gated: NO_FLAGS },
+    bad: { epsilon: [...NO_NUMBERS, -1], factor: NO_NUMBERS, gated: NO_FLAGS },
   },
   causalConvolutionSteps: {
     call: (gpu, options) =>

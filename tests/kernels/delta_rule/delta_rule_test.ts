@@ -1,5 +1,6 @@
 import { assertThrows } from "@std/assert";
-import { testGpu, testKernel } from "../../testing.ts";
+import { deltaRuleRecurrent, deltaRuleStep } from "../../../kernels/delta_rule/mod.ts";
+import { assertClose, normals, testGpu, testKernel, uniforms } from "../../testing.ts";
 import {
   assertEqualsReference,
   type Case,
@@ -87,3 +88,44 @@ testKernel("deltaRule() refuses what does not fit", async () => {
   );
   release(tensors);
 });
+
+testKernel(
+  "queries and keys that a step brings to unit length are those that the host does",
+  async () => {
+    const gpu = await testGpu();
+    const [heads, keyHeads, keyDim, valueDim] = [4, 2, 9, 7];
+    const unit = (values: Float32Array): Float32Array => {
+      const rows = values.slice();
+      for (let start = 0; start < rows.length; start += keyDim) {
+        const row = rows.subarray(start, start + keyDim);
+        const length = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0.01));
+        row.forEach((x, i) => row[i] = x / length);
+      }
+      return rows;
+    };
+    for (const time of [1, 5]) {
+      const [queries, keys] = [1, 2].map((seed) => normals(seed, time * keyHeads * keyDim));
+      using value = gpu.tensor([1, time, heads, valueDim], normals(3, time * heads * valueDim));
+      using beta = gpu.tensor([1, time, heads], uniforms(4, time * heads));
+      using logDecay = gpu.tensor([1, time, heads], uniforms(5, time * heads, -1, 0));
+      using state = gpu.tensor([1, heads, keyDim, valueDim], normals(6, heads * keyDim * valueDim));
+      const walked = (
+        q: Float32Array,
+        k: Float32Array,
+        unitLength?: number,
+      ): Promise<Float32Array[]> => {
+        using query = gpu.tensor([1, time, keyHeads, keyDim], q);
+        using key = gpu.tensor([1, time, keyHeads, keyDim], k);
+        const tokens = { query, key, value, beta, logDecay };
+        using result = time === 1
+          ? deltaRuleStep(gpu, { ...tokens, state }, { unitLength })
+          : deltaRuleRecurrent(gpu, { ...tokens, initialState: state }, { unitLength });
+        return gpu.read([result.output, result.finalState]);
+      };
+      const [output, finalState] = await walked(queries, keys, 0.01);
+      const [expected, expectedState] = await walked(unit(queries), unit(keys));
+      assertClose(output, expected, 1e-6, "output");
+      assertClose(finalState, expectedState, 1e-6, "finalState");
+    }
+  },
+);

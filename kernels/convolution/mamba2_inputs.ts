@@ -1,0 +1,117 @@
+import {
+  checkOptions,
+  checkRank,
+  checkTensor,
+  type Gpu,
+  notNegative,
+  positiveInteger,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
+import { CONVOLUTION } from "./shaders.ts";
+
+const MAMBA2_INPUTS = CONVOLUTION.kernel("mamba2_inputs");
+const WORKGROUP_SIZE = 64;
+/** Time steps that an invocation takes. */
+const STEPS = 8;
+/** Bounds of step sizes that have none: a softplus is greater than 0. */
+const [LOWEST, HIGHEST] = [0, 3.4028234663852886e38];
+
+/** What {@linkcode mamba2Inputs} takes; `inner` is heads · headDim, `channels` is inner + 2 · shared. */
+export interface Mamba2InputsInputs {
+  /** The projection, `[batch, time, start + channels + heads]`: input, keys, queries, step sizes. */
+  readonly x: Tensor;
+  /** `[channels, width]`. */
+  readonly weight: Tensor;
+  /** `[channels]`; left out, 0. */
+  readonly bias?: Tensor;
+  /** The last `width − 1` inputs of the convolution: `[batch, width − 1, channels]`; left out, 0. */
+  readonly initialTail?: Tensor;
+  /** `[heads]`. */
+  readonly stepBias: Tensor;
+  /** The logarithm of the decay's rate: `[heads]`. */
+  readonly decay: Tensor;
+}
+
+/** Options of {@linkcode mamba2Inputs}. */
+export interface Mamba2InputsOptions {
+  /** Size of a head. */
+  readonly headDim: number;
+  /** The least step size. @default 0 */
+  readonly low?: number;
+  /** The largest step size. @default there is none */
+  readonly high?: number;
+}
+
+/** What {@linkcode mamba2Inputs} returns. */
+export interface Mamba2InputsOutputs extends Disposable {
+  /** The convolved input, `[batch, time, heads, headDim]`. */
+  readonly values: Tensor;
+  /** That times the step sizes, `[batch, time, heads, headDim]`. */
+  readonly input: Tensor;
+  /** B, `[batch, time, shared]`. */
+  readonly key: Tensor;
+  /** C, `[batch, time, shared]`. */
+  readonly query: Tensor;
+  /** `[batch, time, heads]`. */
+  readonly logDecay: Tensor;
+  /** `[batch, width − 1, channels]`. */
+  readonly finalTail: Tensor;
+}
+
+/**
+ * What Mamba-2 does between its projection and its state (Dao & Gu 2024, section 7), in one pass: the short
+ * causal convolution with a SiLU over input, B and C; `Δ = softplus(δ + bias)` within its bounds;
+ * `log a = −exp(decay) · Δ`; the input times Δ.
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
+ */
+export function mamba2Inputs(
+  gpu: Gpu,
+  inputs: Mamba2InputsInputs,
+  options: Mamba2InputsOptions,
+): Mamba2InputsOutputs {
+  const op = "mamba2Inputs";
+  checkOptions(op, options, { headDim: positiveInteger, low: notNegative, high: notNegative });
+  const { x, weight, bias, initialTail, stepBias, decay } = inputs;
+  const { headDim, low = LOWEST, high = HIGHEST } = options;
+  checkRank(op, "x", x, ["batch", "time", "columns"]);
+  checkRank(op, "weight", weight, ["channels", "width"]);
+  const [batch, time, stride] = x.shape;
+  const [channels, width] = weight.shape;
+  const heads = stepBias.size;
+  const shared = (channels - heads * headDim) / 2;
+  const start = stride - channels - heads;
+  checkTensor(op, "x", x, x.shape);
+  checkTensor(op, "weight", weight, [channels, Math.max(1, width)]);
+  checkTensor(op, "stepBias", stepBias, [heads]);
+  checkTensor(op, "decay", decay, [heads]);
+  if (bias) checkTensor(op, "bias", bias, [channels]);
+  if (initialTail) checkTensor(op, "initialTail", initialTail, [batch, width - 1, channels]);
+  if (!Number.isInteger(shared) || shared < 0 || start < 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as ${heads} heads of ${headDim} and as many keys as queries must fill the ${channels} channels, and these and the step sizes the ${stride} columns: change headDim, weight or x`,
+    );
+  }
+  const outputs = {
+    values: gpu.empty([batch, time, heads, headDim]),
+    input: gpu.empty([batch, time, heads, headDim]),
+    key: gpu.empty([batch, time, shared]),
+    query: gpu.empty([batch, time, shared]),
+    logDecay: gpu.empty([batch, time, heads]),
+  };
+  if (time === 0) {
+    const finalTail = gpu.tensor([batch, width - 1, channels]);
+    if (initialTail) gpu.copy(initialTail, finalTail);
+    return results({ ...outputs, finalTail });
+  }
+  const finalTail = gpu.empty([batch, width - 1, channels]);
+  gpu.dispatch(MAMBA2_INPUTS, {
+    constants: { WORKGROUP_SIZE },
+    uniform: { batch, time, heads, headDim, keys: shared, width, stride, start, low, high },
+    read: { x, weight, bias, tail: initialTail, stepBias, decay },
+    write: { ...outputs, finalTail },
+    workgroups: Math.ceil((channels + heads) / WORKGROUP_SIZE) * Math.ceil(time / STEPS) * batch,
+  });
+  return results({ ...outputs, finalTail });
+}
