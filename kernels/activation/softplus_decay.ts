@@ -1,4 +1,4 @@
-import { checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { checkNames, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { ACTIVATION } from "./shaders.ts";
 
 const SOFTPLUS_DECAY = ACTIVATION.kernel("softplus_decay");
@@ -74,8 +74,10 @@ export function softplusDecayBackward(
 
 function checkInputs(
   op: string,
-  { x, bias, rate }: SoftplusDecayInputs,
+  inputs: SoftplusDecayInputs,
 ): { size: number; channels: number; run: number } {
+  checkNames(op, inputs, ["x", "bias", "rate", "outputGradient"]);
+  const { x, bias, rate } = inputs;
   const channels = x.shape.at(-1) ?? 0;
   const rates = rate.size;
   checkTensor(op, "x", x, x.shape);

@@ -189,7 +189,6 @@ export function causalConvolutionStep(
   inputs: CausalConvolutionStepInputs,
   options: CausalConvolutionOptions = {},
 ): CausalConvolutionOutputs {
-  checkNames("causalConvolutionStep", inputs, ["x", "weight", "bias", "tail"]);
   const op = "causalConvolutionStep";
   checkOptions(op, options, RULES);
   return step(gpu, [{ ...inputs, ...checkStep(op, inputs) }], options)[0];
@@ -229,6 +228,7 @@ export function causalConvolutionSteps(
 }
 
 function checkStep(op: string, inputs: CausalConvolutionStepInputs): Extents {
+  checkNames(op, inputs, ["x", "weight", "bias", "tail"]);
   const { x, tail } = inputs;
   const extents = checkInputs(op, inputs);
   const { batch, channels, width } = extents;

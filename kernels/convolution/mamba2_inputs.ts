@@ -1,4 +1,5 @@
 import {
+  checkNames,
   checkOptions,
   checkRank,
   checkTensor,
@@ -16,6 +17,15 @@ const WORKGROUP_SIZE = 64;
 const STEPS = 8;
 /** Bounds of step sizes that have none: a softplus is greater than 0. */
 const [LOWEST, HIGHEST] = [0, 3.4028234663852886e38];
+
+/** Tensors that the kernel binds. */
+const BINDINGS = 12;
+const NAMES = ["x", "weight", "bias", "initialTail", "stepBias", "decay"];
+
+/** Whether an adapter allows as many bindings as {@linkcode mamba2Inputs} has. */
+export function hasMamba2Inputs(gpu: Gpu): boolean {
+  return gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
+}
 
 /** What {@linkcode mamba2Inputs} takes; `inner` is heads · headDim, `channels` is inner + 2 · shared. */
 export interface Mamba2InputsInputs {
@@ -64,7 +74,7 @@ export interface Mamba2InputsOutputs extends Disposable {
  * causal convolution with a SiLU over input, B and C; `Δ = softplus(δ + bias)` within its bounds;
  * `log a = −exp(decay) · Δ`; the input times Δ.
  *
- * @throws {RangeError} where a shape or an option does not fit.
+ * @throws {RangeError} where a shape or an option does not fit, or the adapter allows too few bindings.
  */
 export function mamba2Inputs(
   gpu: Gpu,
@@ -73,6 +83,12 @@ export function mamba2Inputs(
 ): Mamba2InputsOutputs {
   const op = "mamba2Inputs";
   checkOptions(op, options, { headDim: positiveInteger, low: notNegative, high: notNegative });
+  checkNames(op, inputs, NAMES);
+  if (!hasMamba2Inputs(gpu)) {
+    throw new RangeError(
+      `Cannot run ${op}() as it has ${BINDINGS} bindings: the adapter allows ${gpu.device.limits.maxStorageBuffersPerShaderStage} (maxStorageBuffersPerShaderStage)`,
+    );
+  }
   const { x, weight, bias, initialTail, stepBias, decay } = inputs;
   const { headDim, low = LOWEST, high = HIGHEST } = options;
   checkRank(op, "x", x, ["batch", "time", "columns"]);

@@ -1,5 +1,6 @@
 import { ACTIVATION_KINDS, type ActivationKind } from "../common/activation_kinds.ts";
 import {
+  checkNames,
   checkOption,
   checkOptions,
   checkTensor,
@@ -16,6 +17,7 @@ import { MATMUL } from "./shaders.ts";
 import { vectorTiling } from "./tiling.ts";
 
 const PROJECT = MATMUL.kernel("project");
+const NAMES = ["x", "projections", "normWeight", "addend"];
 /** Weights that the shader has bindings for. */
 const MOST_WEIGHTS = 6;
 /** The shader's kind of no activation. */
@@ -96,6 +98,7 @@ export function project(
 ): ProjectOutputs {
   const op = "project";
   checkOptions(op, options, RULES);
+  checkNames(op, inputs, NAMES);
   const { x, projections, normWeight, addend } = inputs;
   const { epsilon = 1e-5, factor = 1, gated = false } = options;
   const reduction = x.shape[x.shape.length - 1] ?? 0;

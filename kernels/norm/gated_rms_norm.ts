@@ -1,5 +1,6 @@
 import { ACTIVATION_KINDS, type ActivationKind } from "../common/activation_kinds.ts";
 import {
+  checkNames,
   checkOptions,
   checkTensor,
   flag,
@@ -16,6 +17,7 @@ import { NORM } from "./shaders.ts";
 
 const GATED_RMS_NORM = NORM.kernel("gated_rms_norm");
 
+const NAMES = ["x", "weight", "gate", "values", "skip"];
 /** What {@linkcode gatedRmsNorm} takes. */
 export interface GatedRmsNormInputs {
   /** `[..., channels]`. */
@@ -72,6 +74,7 @@ export function gatedRmsNorm(
 ): GatedRmsNormOutputs {
   const op = "gatedRmsNorm";
   checkOptions(op, options, RULES);
+  checkNames(op, inputs, NAMES);
   const { x, weight, gate, values, skip } = inputs;
   const { groups = 1, epsilon = 1e-5, gateFirst = false, gateStart = 0 } = options;
   const { activation = "silu" } = options;

@@ -1,4 +1,4 @@
-import { mamba2Inputs } from "../../kernels/convolution/mod.ts";
+import { hasMamba2Inputs, mamba2Inputs } from "../../kernels/convolution/mod.ts";
 import { activation, add, clamp, multiply, reshape, scale, split } from "../operations.ts";
 import { convolution } from "../recurrences.ts";
 import type { Tape, Variable } from "../tape.ts";
@@ -53,7 +53,7 @@ export function selectInputs(
   const inner = heads * headDim;
   const channels = weight.shape[0];
   const shared = (channels - inner) / 2;
-  if (!tape.differentiates(Object.values(inputs))) {
+  if (!tape.differentiates(Object.values(inputs)) && hasMamba2Inputs(tape.gpu)) {
     const { finalTail, ...outputs } = mamba2Inputs(tape.gpu, {
       x: projected.tensor,
       weight: weight.tensor,

@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { basename, extname, fromFileUrl, join } from "@std/path";
 import { create } from "webgpu";
-import { Gpu } from "../../kernels/gpu/mod.ts";
+import { Gpu, openGpu } from "../../kernels/gpu/mod.ts";
 import { parseModule } from "../../kernels/gpu/linker/module.ts";
 import { definedKernels } from "../../kernels/gpu/shaders.ts";
 import { testGpu } from "../testing.ts";
@@ -16,6 +16,8 @@ interface Variant {
   readonly label: string;
   readonly code: string;
   readonly constants: Record<string, number>;
+  /** Whether it has more bindings than every device allows: it is compiled, but makes no pipeline. */
+  readonly wide?: boolean;
 }
 
 /** Kernels are picked by them: a GPU with subgroups gets others than one without. */
@@ -34,16 +36,18 @@ async function openTint(requiredFeatures = FEATURES[1]): Promise<GPUDevice> {
 /** What is wrong with a shader, in the compiler's words. */
 async function compile(
   device: GPUDevice,
-  { label, code, constants }: Variant,
+  { label, code, constants, wide }: Variant,
 ): Promise<string | undefined> {
   device.pushErrorScope("validation");
   device.pushErrorScope("internal");
   const module = device.createShaderModule({ label, code });
-  device.createComputePipeline({
-    label,
-    layout: "auto",
-    compute: { module, entryPoint: label, constants },
-  });
+  if (!wide) {
+    device.createComputePipeline({
+      label,
+      layout: "auto",
+      compute: { module, entryPoint: label, constants },
+    });
+  }
   const internal = await device.popErrorScope();
   const error = await device.popErrorScope() ?? internal;
   if (error === null) return undefined;
@@ -89,6 +93,14 @@ function everyVariant(): Promise<Variant[]> {
         await gpu.sync().catch((error) => refusal ??= error);
       }
       device.destroy();
+    }
+    const wide = new Map<string, Variant>();
+    await using gpu = await openGpu();
+    recordVariants(gpu.device, wide);
+    EVERY_DISPATCH.wide(gpu);
+    await gpu.sync();
+    for (const [key, variant] of wide) {
+      if (!variants.has(key)) variants.set(key, { ...variant, wide: true });
     }
     const benches = (await shadersUnder("bench")).map(async (path) => ({
       label: basename(path, ".wgsl"),

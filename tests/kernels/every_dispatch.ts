@@ -31,6 +31,7 @@ import {
   gatherRowsBackward,
   type Gpu,
   gradientNorm,
+  hasMamba2Inputs,
   layerNorm,
   layerNormBackward,
   linearAttention,
@@ -198,9 +199,6 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const step = { ...inputs, x: make(2, 1, channels), tail: make(2, width - 1, channels) };
       causalConvolutionStep(gpu, step, options);
       causalConvolutionSteps(gpu, [step, step, step], options);
-      const steps = { stepBias: make(1), decay: make(1) };
-      const projected = { ...inputs, ...steps, x: make(2, 9, channels + 1), initialTail };
-      if (channels % 2 === 0) mamba2Inputs(gpu, projected, { headDim: 2 });
     }
   },
 
@@ -335,26 +333,35 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
       }
     }
+    const gates = [{ weight: make(7, 8), bias: make(7) }, { weight: make(7, 8), bias: make(7) }];
     for (
-      const { count, normed, biased, added } of combinations({
-        count: [1, 2, 3, 4, 5, 6],
-        normed: BOTH,
-        biased: BOTH,
-        added: BOTH,
-      })
+      const { normed, biased, added } of combinations({ normed: BOTH, biased: BOTH, added: BOTH })
     ) {
-      const projections = Array.from({ length: count }, (_, i) => ({
-        weight: make(7 + i, 8),
-        bias: make.when(biased, 7 + i),
-        activation: ACTIVATION_KINDS[i],
-      }));
-      const inputs = { x: make(2, 8), normWeight: make.when(normed, 8) };
-      project(gpu, { ...inputs, projections, addend: make.when(added, 2, 7) });
-      const gate = { weight: make(7, 8), bias: make.when(biased, 7) };
-      if (count === 1) {
-        project(gpu, { ...inputs, projections: [...projections, gate] }, { gated: true });
+      const inputs = {
+        x: make(2, 8),
+        normWeight: make.when(normed, 8),
+        addend: make.when(added, 2, 7),
+      };
+      const projections = biased ? gates : gates.map(({ weight }) => ({ weight }));
+      for (const activation of ACTIVATION_KINDS) {
+        project(gpu, { ...inputs, projections: [{ ...projections[0], activation }] });
       }
+      project(gpu, { ...inputs, projections });
+      project(gpu, { ...inputs, projections }, { gated: true });
     }
+  },
+
+  /** What takes more bindings than every device allows, where one allows them. */
+  wide(gpu): void {
+    const make = makerOf(gpu);
+    const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
+    project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
+    const step = { x: make(2, 1, 5), weight: make(5, 3), bias: make(5), tail: make(2, 2, 5) };
+    causalConvolutionSteps(gpu, [step, step, step]);
+    const x = make(1, 9, 9);
+    const [weight, bias, initialTail, stepBias] = [make(8, 3), make(8), make(1, 2, 8), make(1)];
+    const inputs = { x, weight, bias, initialTail, stepBias, decay: make(1) };
+    if (hasMamba2Inputs(gpu)) mamba2Inputs(gpu, inputs, { headDim: 2 });
   },
 
   norm(gpu): void {
@@ -372,7 +379,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       };
       const outputGradient = make(70, columns);
       layerNormBackward(gpu, { ...inputs, ...layerNorm(gpu, inputs), outputGradient });
-      rmsNormBackward(gpu, { ...inputs, ...rmsNorm(gpu, inputs), outputGradient });
+      const rms = { x: inputs.x, weight: inputs.weight };
+      rmsNormBackward(gpu, { ...rms, ...rmsNorm(gpu, rms), outputGradient });
     }
     for (
       const { channels, weighted, gated, skipped, gateFirst } of combinations({
