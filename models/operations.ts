@@ -84,7 +84,7 @@ function gradientParts(
 
 /** `a + b`, where `b` may be broadcast. */
 export function add(tape: Tape, a: Variable, b: Variable): Variable {
-  const sum = biased(a, b) ?? joined(tape, a, b);
+  const sum = biased(a, b) ?? joined(a, b);
   if (sum !== undefined) return sum;
   const { output } = addKernel(tape.gpu, { a: a.tensor, b: b.tensor });
   return tape.record([a, b], [output], ([gradient]) => [
@@ -103,7 +103,7 @@ function biased(a: Variable, bias: Variable): Variable | undefined {
 }
 
 /** The sum of a residual stream and a product that is yet to come. */
-function joined(tape: Tape, residual: Variable, b: Variable): Variable | undefined {
+function joined(residual: Variable, b: Variable): Variable | undefined {
   const product = asProduct(b);
   if (product === undefined || residual.shape.join() !== b.shape.join()) return undefined;
   return new Variable(product.plus(residual));
