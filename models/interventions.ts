@@ -5,8 +5,8 @@ import type { AttentionConfiguration } from "./mixers/attention.ts";
 
 /** What {@linkcode intervene} must know of a model besides its configuration. */
 export interface InterventionContext {
-  /** The longest length that it was trained at, in tokens. */
-  readonly trainLength: number;
+  /** The longest length that it was trained at, in tokens, which YaRN alone needs. */
+  readonly trainLength?: number;
 }
 
 type Change = (
@@ -77,6 +77,11 @@ const INTERVENTIONS: Readonly<Record<string, Intervention>> = {
     help: "YaRN, with its scale of the attention (Peng et al. 2023)",
     takes: "factor",
     change(attention, factor, { trainLength }): AttentionConfiguration {
+      if (trainLength === undefined) {
+        throw new RangeError(
+          `Cannot change a model with yarn${factor} as its files do not say at which length it was trained: give that (--train-length)`,
+        );
+      }
       const { headDim, rotaryDim = headDim, rotaryGain = 1, scale = headDim ** -0.5 } = attention;
       const gain = 0.1 * Math.log(factor) + 1;
       return {
@@ -116,8 +121,9 @@ export const INTERVENTION_NAMES: readonly string[] = Object.entries(INTERVENTION
  * console.log(longer.layers[0].mixer);
  * ```
  *
- * @param changes In their order, such as `["yarn8"]` or `["window64", "sinks4"]`.
- * @throws {RangeError} for an unknown intervention, and for a model that has no attention.
+ * @param changes In their order, such as `["yarn8"]`, `["window64", "sinks4"]` or `["window4k"]`.
+ * @throws {RangeError} for an unknown intervention, for a model that has no attention, and for YaRN
+ * where it is not known at which length the model was trained.
  */
 export function intervene(
   configuration: ModelConfiguration,
@@ -145,11 +151,12 @@ export function intervene(
 }
 
 function parseIntervention(text: string): { change: Change; value: number } {
-  const [, name, number] = /^([a-z]+)(\d+(?:\.\d+)?)?$/.exec(text) ?? [];
+  const [, name, number, unit] = /^([a-z]+)(?:(\d+(?:\.\d+)?)(k)?)?$/.exec(text) ?? [];
   const intervention = Object.hasOwn(INTERVENTIONS, name ?? "") ? INTERVENTIONS[name] : undefined;
   const fits = intervention !== undefined &&
-    (intervention.takes === undefined) === (number === undefined);
-  const value = Number(number);
+    (intervention.takes === undefined) === (number === undefined) &&
+    (unit === undefined || intervention.takes === "tokens");
+  const value = Number(number) * (unit === undefined ? 1 : 2 ** 10);
   if (!fits) {
     // With the number that was given, or the word for one: "yarm8" is near "yarn8".
     const known = Object.entries(INTERVENTIONS).map(([name, { takes }]) =>

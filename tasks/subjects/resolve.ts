@@ -185,14 +185,8 @@ function recipeOrigin(
  */
 export function changed(
   configuration: ModelConfiguration,
-  { name, changes }: Pick<ModelDescription, "name" | "changes">,
+  { changes }: Pick<ModelDescription, "changes">,
   trainLength: number | undefined,
 ): ModelConfiguration {
-  if (changes.length === 0) return configuration;
-  if (trainLength === undefined) {
-    throw new RangeError(
-      `Cannot change ${name} as its files do not say at which length it was trained: give it with --train-length`,
-    );
-  }
-  return intervene(configuration, changes, { trainLength });
+  return changes.length === 0 ? configuration : intervene(configuration, changes, { trainLength });
 }

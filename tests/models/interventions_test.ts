@@ -245,6 +245,11 @@ Deno.test("attention beside another mixer is changed, and its window counts", ()
     { kind: "attention", heads: 2, headDim: 8, window: 5 },
   ]);
   assertEquals(changed.layers[1], model.layers[1]);
+  assertEquals(sightOf(intervene(model, ["window4k", "sinks1k"], {}))?.window, 4096);
+  assertThrows(() => intervene(model, ["yarn8"], {}), RangeError, "(--train-length)");
+  for (const wrong of ["nopek", "yarn2k", "windowk", "window1.0001k"]) {
+    assertThrows(() => intervene(model, [wrong], { trainLength: 16 }), RangeError);
+  }
   const without = { ...model, layers: model.layers.slice(1) };
   assertThrows(() => intervene(without, ["nope"], { trainLength: 16 }), RangeError, "no attention");
 });
