@@ -109,6 +109,7 @@ export {
   type MergeResult,
   mergeSweep,
 } from "./sweep/merge.ts";
+export { readSweep } from "./sweep/sweep_file.ts";
 export { type TrainedModel, trainedModels, type Training } from "./sweep/trainings.ts";
 export { bestRates, variantRows } from "./sweep/variants.ts";
 export {
@@ -118,6 +119,7 @@ export {
   type RecipeTask,
   type TrainingPoint,
 } from "./training/recipe.ts";
+export { readRecipe } from "./training/recipe_file.ts";
 export { DivergedError } from "./training/checkpoint.ts";
 export { train, type TrainingProgress, type TrainOptions } from "./training/train.ts";
 export { COLUMNS, formatRows, parseRows, type Row } from "./sweep/rows.ts";
