@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import { digestSamples, type SampleDigest } from "../report/samples.ts";
 import type { Run } from "../report/runs.ts";
 import type { Row } from "../sweep/rows.ts";
+import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { readSamples, SAMPLES } from "../sweep/sample_log.ts";
@@ -48,7 +49,18 @@ export async function runOf(
     csv: join(folder, RESULTS),
     commands: different(headers.map(({ command }) => command)),
     machines: different(headers.map(({ machine }) => machine)),
+    ...sourceOf(headers[0]?.configuration),
     ...(digests.length === 0 ? {} : { samples: digests }),
+  };
+}
+
+/** What a sweep reproduces, and what differs. */
+function sourceOf(
+  { source, differences }: Partial<SweepConfiguration> = {},
+): Pick<Run, "source" | "differences"> {
+  return {
+    ...(source === undefined ? {} : { source }),
+    ...(differences === undefined ? {} : { differences }),
   };
 }
 

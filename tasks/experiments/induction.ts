@@ -101,16 +101,17 @@ function published(variants: readonly Variant[], steps: number): Training[] {
  * Mamba of width 64 (68K); trained at 256 in batches of 8 at a constant rate without weight decay, the
  * better of 2e-4 and 1e-3, for 204,800 steps, attention with rotary positions for 409,600; asked from 64
  * to 1,048,576.
- *
- * Different from the published: AdamW's momenta of 0.9 and 0.98, gradients clipped at norm 1, three
- * trainings; absolute positions, xPos, H3 and Hyena are not here; attention is asked up to 65,536 where
- * the table ends at 16,384. Not in the published table: NoPE, ALiBi, Mamba-2, GLA, gated DeltaNet and
- * the hybrid.
  */
 export const INDUCTION_PUBLISHED: SweepConfiguration = {
   ...NO_AXES,
   name: "induction-published",
   scale: "published",
+  source: "Gu & Dao 2023 (Mamba, arXiv 2312.00752), section 4.1.2, table 2 and appendix E.1",
+  differences: [
+    "AdamW's momenta of 0.9 and 0.98, gradients clipped at norm 1, three trainings.",
+    "Absolute positions, xPos, H3 and Hyena are not here; not in the published table are NoPE, ALiBi, Mamba-2, GLA, gated DeltaNet and the hybrid.",
+    "Attention is asked up to 65,536 tokens, where the table ends at 16,384.",
+  ],
   trainings: [
     ...published([ROPE], 2 * STEPS),
     ...published([MAMBA, ...BESIDE], STEPS),

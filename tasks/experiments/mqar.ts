@@ -78,16 +78,18 @@ function convolvedAttention({ vocabulary, width }: ArchitectureOptions): ModelCo
  * configurations of the repository HazyResearch/zoology): random tokens between pairs and queries, the
  * training mixture, the test grid, the widths, the state sizes and the learning rates; two mixers
  * without perceptrons, attention with one head of the model's width behind a short convolution.
- *
- * Different from the published: fresh examples in place of 180,000 that are read 32 times, in as many
- * steps (22,500) without an early end; the convolution before attention is a layer of its own, gated,
- * of 3 taps; AdamW's momenta of 0.9 and 0.98, gradients clipped at norm 1, a rate that is constant for
- * three quarters and then falls linearly, where theirs follows a cosine; three trainings.
  */
 export const MQAR_PUBLISHED: SweepConfiguration = {
   ...NO_AXES,
   name: "mqar-published",
   scale: "published",
+  source:
+    "Arora et al. 2023 (Zoology) and 2024 (Based, figure 2); the configurations of HazyResearch/zoology",
+  differences: [
+    "Fresh examples in place of 180,000 that are read 32 times, in as many steps (22,500) without an early end.",
+    "The convolution before attention is a layer of its own, gated, of 3 taps.",
+    "AdamW's momenta of 0.9 and 0.98, gradients clipped at norm 1; a rate that is constant for three quarters and then falls linearly, where theirs follows a cosine; three trainings.",
+  ],
   trainings: trainings(
     [
       { family: "transformer", widths: [64, 128], model: convolvedAttention },

@@ -25,6 +25,20 @@ export function originText(results: Results, linkOf: (csv: string) => string): s
   }).join("\n");
 }
 
+/** What runs reproduce, and what differs from that. */
+export function sourceText({ origins }: Pick<Results, "origins">): string {
+  return origins.flatMap(({ name, source, differences = [] }) => {
+    if (source === undefined && differences.length === 0) return [];
+    const whose = origins.length === 1 ? "" : `${escape(name)}: `;
+    const list = differences.map((text) => `<li>${escape(text)}</li>`).join("");
+    return [
+      `<h3>${whose}what it reproduces, and what differs</h3><p>${escape(source ?? "")}</p>${
+        list === "" ? "" : `<ul>${list}</ul>`
+      }`,
+    ];
+  }).join("\n");
+}
+
 function sentences(
   { csv, commands = [], machines = [] }: RunOrigin,
   rows: readonly Row[],

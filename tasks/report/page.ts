@@ -4,7 +4,7 @@ import { findingText, judgeFinding } from "./finding.ts";
 import { escape, listOf } from "./html.ts";
 import { describeFailures, type Evidence, type Learning, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
-import { longTable, originText } from "./origin.ts";
+import { longTable, originText, sourceText } from "./origin.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
@@ -126,6 +126,7 @@ ${hasSamples ? `<p><a href="${SAMPLES_PAGE}">The replies themselves</a></p>` : "
 ${failed(failures)}
 <section id="section-run"><h2>What was run</h2>
 ${runTable(results, look)}
+${sourceText(results)}
 </section>
 ${
     long === "" ? "" : `<section id="section-long"><h2>What took long</h2>

@@ -16,12 +16,16 @@ export interface Run {
   readonly commands?: readonly string[];
   /** The machines that it was run on, in words. */
   readonly machines?: readonly string[];
+  /** The publication that it reproduces. */
+  readonly source?: string;
+  /** What differs from that, and what of it is not known for sure. */
+  readonly differences?: readonly string[];
   /** What became of its samples, where they were logged. */
   readonly samples?: readonly SampleDigest[];
 }
 
 /** What is known of how a run was made, besides its rows. */
-export type RunOrigin = Pick<Run, "name" | "csv" | "commands" | "machines">;
+export type RunOrigin = Omit<Run, "rows" | "samples">;
 
 /** A model as a report compares it: in one run, asked in one prompt template. */
 export interface ReportModel {
@@ -126,9 +130,11 @@ export function joinRuns(found: readonly Run[]): Results {
     models: [...models.values()],
     rows: joined.filter(({ metric }) => metric !== FAILED),
     failures: joined.filter(({ metric }) => metric === FAILED),
-    origins: runs.map(({ name, csv, commands = [], machines = [] }) => ({
+    origins: runs.map(({ name, csv, commands = [], machines = [], source, differences = [] }) => ({
       name,
       ...(csv === undefined ? {} : { csv }),
+      ...(source === undefined ? {} : { source: visible(source) }),
+      differences: differences.map(visible),
       commands: commands.map(visible),
       machines: machines.map(visible),
     })),

@@ -118,6 +118,13 @@ for (const name of ["induction-small", "mqar-small"]) {
   });
 }
 
+Deno.test("an experiment that bears a published name says what it reproduces, and what differs", () => {
+  for (const [name, { source, differences = [] }] of Object.entries(SWEEPS)) {
+    if (!/published|^paper-|^matched-/.test(name)) continue;
+    assert(source !== undefined && differences.length > 0, name);
+  }
+});
+
 Deno.test("the page of experiments says what each of them takes", async () => {
   const page = await Deno.readTextFile(
     new URL("../../tasks/experiments/README.md", import.meta.url),

@@ -230,6 +230,10 @@ Deno.test("paper-length, paper-depth and paper-format run from end to end, of ch
       assertEquals(lengths.get("recurrentgemma-2b"), 8192);
       const page = await Deno.readTextFile(join(out, "report.html"));
       assertEquals(page.includes("Beside the published figures"), name === "paper-length");
+      assertMatch(
+        page,
+        /what it reproduces, and what differs.*2407\.08112.*Unverified: which revision/s,
+      );
     }
   }));
 
