@@ -9,7 +9,7 @@ import type { Row } from "../sweep/rows.ts";
 import { groupBy, poolTrainings } from "./curves.ts";
 import { escape, table } from "./html.ts";
 import type { ReportModel, Results } from "./runs.ts";
-import { callNames, type Look, tokens, withInterval } from "./theme.ts";
+import { callNames, type Look, tokens } from "./theme.ts";
 
 /** A published figure beside one's own. */
 export interface Comparison {
@@ -57,7 +57,7 @@ export function compareWithPublished(
       const ours = ownFigure(byModel.get(model) ?? [], figure);
       if (ours === undefined) return [];
       const theirs = publishedEstimate(figure);
-      return [{ figure, model, theirs, ours, difference: differenceOf(ours, theirs, figure.to) }];
+      return [{ figure, model, theirs, ours, difference: differenceOf(ours, figure) }];
     })
   );
 }
@@ -82,13 +82,16 @@ function publishedEstimate({ value, to = value, samples }: PublishedFigure): Est
 }
 
 /** The ends' distances add in squares (Zou & Donner 2008). */
-function differenceOf(ours: Estimate, theirs: Estimate, to: number = theirs.value): Estimate {
-  const near = Math.min(Math.max(ours.value, theirs.value), to);
-  const value = ours.value - near;
+function differenceOf(
+  ours: Estimate,
+  { value: from, to = from, samples }: PublishedFigure,
+): Estimate {
+  const near = wilson(Math.min(Math.max(ours.value, from), to), samples);
+  const value = ours.value - near.value;
   return {
     value,
-    low: value - Math.hypot(ours.value - ours.low, theirs.high - to),
-    high: value + Math.hypot(ours.high - ours.value, theirs.value - theirs.low),
+    low: value - Math.hypot(ours.value - ours.low, near.high - near.value),
+    high: value + Math.hypot(ours.high - ours.value, near.value - near.low),
   };
 }
 
@@ -97,13 +100,24 @@ export function differs({ difference: { low, high } }: Comparison): boolean {
   return low > 0 || high < 0;
 }
 
+function inPercent(value: number): string {
+  return (100 * value).toFixed(1);
+}
+
+function percent({ value, low, high }: Estimate): string {
+  return low <= high
+    ? `${inPercent(value)} [${inPercent(low)}, ${inPercent(high)}]`
+    : inPercent(value);
+}
+
 /** The comparison as the report shows it; empty where there is nothing to compare. */
 export function publishedText(results: Results, look: ReadonlyMap<string, Look>): string {
   const compared = compareWithPublished(results);
   if (compared.length === 0) return "";
   const names = callNames(results.models.map(({ model }: ReportModel) => model), look);
-  const percent = (estimate: Estimate): string =>
-    withInterval(estimate, (value) => (100 * value).toFixed(1));
+  const notes = compared.flatMap(({ figure: { table, note } }) =>
+    note === undefined ? [] : [`Table ${table}: ${note}`]
+  );
   const off = compared.filter(differs).length;
   return `<p>${compared.length} published figures have one of ours beside them; ${
     off === 0 ? "none differs" : off === 1 ? "one differs" : `${off} differ`
@@ -115,12 +129,15 @@ export function publishedText(results: Results, look: ReadonlyMap<string, Look>)
       { head: "length", cell: ({ figure }) => tokens(figure.length) },
       {
         head: "depth",
-        cell: ({ figure }) => figure.depth === undefined ? "–" : `${100 * figure.depth}%`,
+        cell: ({ figure }) =>
+          figure.depth === undefined ? "–" : `${Math.round(100 * figure.depth)}%`,
       },
       {
         head: "published, %",
         cell: ({ figure, theirs }) =>
-          figure.to === undefined ? percent(theirs) : `${100 * figure.value} to ${100 * figure.to}`,
+          figure.to === undefined
+            ? percent(theirs)
+            : `${inPercent(figure.value)} to ${inPercent(figure.to)}`,
       },
       { head: "here, %", cell: ({ ours }) => percent(ours) },
       {
@@ -131,7 +148,7 @@ export function publishedText(results: Results, look: ReadonlyMap<string, Look>)
   }<p class="muted">${
     escape(
       `${HUANG_2025.source}. Published figures come without intervals: theirs are Wilson’s, of as many independent answers as there were samples. A difference’s interval has the ends of both, added in squares. Only figures that are known here are listed. ${
-        HUANG_2025.notes.join(" ")
+        [...new Set(notes)].join(" ")
       }`,
     )
   }</p>`;

@@ -28,14 +28,14 @@ export interface PublishedFigure {
   readonly to?: number;
   /** How many answers it is of. */
   readonly samples: number;
+  /** What is to be known of it. */
+  readonly note?: string;
 }
 
 /** Figures with where they were published. */
 export interface PublishedTables {
   /** The publication. */
   readonly source: string;
-  /** What is to be known of the tables, a sentence or more each. */
-  readonly notes: readonly string[];
   /** The figures. */
   readonly figures: readonly PublishedFigure[];
 }
@@ -65,10 +65,7 @@ export function readTables(data: unknown, source: string): PublishedTables {
   const { source: published, tables } = check(TABLES, data, source);
   return {
     source: published,
-    notes: tables.flatMap(({ table, note }) =>
-      note === undefined ? [] : [`Table ${table}: ${note}`]
-    ),
-    figures: tables.flatMap(({ table, tasks, samples, depth, lengths, percent }) =>
+    figures: tables.flatMap(({ table, tasks, samples, note, depth, lengths, percent }) =>
       Object.entries(percent).flatMap(([model, values]) =>
         values.flatMap((value, i): PublishedFigure[] => {
           if (value === null) return [];
@@ -83,6 +80,7 @@ export function readTables(data: unknown, source: string): PublishedTables {
             value: low,
             ...(high === undefined ? {} : { to: high }),
             samples,
+            ...(note === undefined ? {} : { note }),
           }];
         })
       )
