@@ -1,11 +1,13 @@
 import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { WEIGHT_TYPES, type WeightType } from "../../models/mod.ts";
+import { ZOO } from "../../models/zoo/mod.ts";
 import { aboutTask } from "../about.ts";
 import { CONFOUNDS } from "../experiments/paper.ts";
 import { formatOf, HAYSTACK_KINDS, NEEDLE_KINDS, RULER_TASKS } from "../generators/ruler/names.ts";
 import { PUBLISHED_TEMPLATES } from "../published_templates.ts";
-import { type AskedModel, type ModelEntry, nameOf } from "../subjects/description.ts";
+import { type AskedModel, inForm, type ModelEntry, nameOf } from "../subjects/description.ts";
+import { trainedModels } from "../sweep/trainings.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
   listOf,
@@ -110,7 +112,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
 export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
   dtype: {
     takes: WEIGHT_TYPES.join("|"),
-    help: "how weights are kept on the GPU",
+    help: "how weights are kept on the GPU; sweep takes several, f32,int8, and compares them",
     default: "f32",
   },
   tokenizer: {
@@ -169,10 +171,14 @@ export function changeGrid(
   return {
     ...rest,
     ...(points === undefined || OF_POINTS.some((option) => values.has(option)) ? {} : { points }),
-    models: either(
-      "models",
-      listOf(values.get("models")).map((name) => namedAs(name, rest.models)),
-      rest.models,
+    models: inForms(
+      either(
+        "models",
+        listOf(values.get("models")).map((name) => namedAs(name, rest.models)),
+        rest.models,
+      ),
+      named,
+      dtypesOf(values.get("dtype")),
     ),
     tasks: either("tasks", tasks, named.tasks),
     lengths: either("lengths", listOf(values.get("lengths")).map(parseLength), named.lengths),
@@ -208,7 +214,9 @@ export function withModelOptions(
   { models, ...sweep }: SweepConfiguration,
   { values }: Pick<ParsedCommand, "values">,
 ): SweepConfiguration {
-  const dtype = dtypeOf(values.get("dtype"));
+  const dtypes = dtypesOf(values.get("dtype"));
+  // Several are an axis: see changeGrid().
+  const dtype = dtypes.length === 1 ? dtypes[0] : undefined;
   const tokenizer = values.get("tokenizer");
   const checkpoints = values.get("checkpoints");
   const without: readonly (keyof ModelEntry)[] = [
@@ -234,12 +242,38 @@ function leaveOut(asked: ModelEntry, setting: keyof ModelEntry): ModelEntry {
   return { ...rest, model: asked.model };
 }
 
-/** How weights are kept, where that is said. @throws {UsageError} for a type that there is not. */
+/** How weights are kept, where that is said once. @throws {UsageError} for a type that there is not. */
 export function dtypeOf(text: string | undefined): WeightType | undefined {
-  if (text === undefined) return undefined;
-  const dtype = WEIGHT_TYPES.find((type) => type === text);
-  if (dtype !== undefined) return dtype;
-  throw new UsageError(`--dtype takes one of ${WEIGHT_TYPES.join(", ")}: current value is ${text}`);
+  const dtypes = dtypesOf(text);
+  if (dtypes.length < 2) return dtypes[0];
+  throw new UsageError(
+    `--dtype takes one of ${
+      WEIGHT_TYPES.join(", ")
+    } here: deno task sweep --dtype ${text} compares them`,
+  );
+}
+
+/** The ways in which weights are kept. @throws {UsageError} for a type that there is not. */
+function dtypesOf(text: string | undefined): readonly WeightType[] {
+  return listOf(text).map((name) => {
+    const dtype = WEIGHT_TYPES.find((type) => type === name);
+    if (dtype !== undefined) return dtype;
+    throw new UsageError(
+      `--dtype takes one of ${WEIGHT_TYPES.join(", ")}: current value is ${name}`,
+    );
+  });
+}
+
+/** Each model in each of several forms; the models are those that are meant where none is named. */
+function inForms(
+  models: readonly AskedModel[],
+  { trainings = [] }: Pick<SweepConfiguration, "trainings">,
+  dtypes: readonly WeightType[],
+): readonly AskedModel[] {
+  if (dtypes.length < 2) return models;
+  const trained = trainedModels(trainings).map(({ name }) => name);
+  const meant = models.length > 0 ? models : trained.length > 0 ? trained : ZOO;
+  return meant.flatMap((asked) => dtypes.map((dtype) => inForm(asked, dtype)));
 }
 
 /** Options in whose place a sweep may have lengths with their loads. */

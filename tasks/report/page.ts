@@ -1,6 +1,7 @@
 import type { Row } from "../sweep/rows.ts";
 import { figures, switchBoard, type Switches } from "./figures.ts";
 import { findingText, judgeFinding } from "./finding.ts";
+import { formText } from "./forms.ts";
 import { escape, listOf } from "./html.ts";
 import { describeFailures, type Evidence, type Learning, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
@@ -217,6 +218,11 @@ function partsOf(
       before: muted(
         "Models that share their size, their data and their tokens. A picture holds the mixer and shows the ratios of its layers to those of attention, or holds the ratio and shows the mixers.",
       ),
+    },
+    {
+      name: "forms",
+      title: "What fewer bits cost, by length",
+      behind: formText(rows),
     },
     {
       name: "memory",

@@ -36,6 +36,22 @@ export interface ModelEntry extends ModelSettings {
 /** A model as it is asked for: by name alone, or with settings of its own. */
 export type AskedModel = string | ModelEntry;
 
+/** A model with its weights kept in a form, whose name says so unless it is the exact one. */
+export function inForm(asked: AskedModel, dtype: WeightType): ModelEntry {
+  const entry: ModelEntry = typeof asked === "string" ? { model: asked } : asked;
+  const name = dtype === "f32" ? entry.name : `${nameOf(asked)}${formMark(dtype)}`;
+  return { ...entry, ...(name === undefined ? {} : { name }), dtype };
+}
+
+/** The name of a model without what {@linkcode inForm} says of its form. */
+export function nameWithoutForm(name: string, dtype: string | undefined): string {
+  return dtype === undefined ? name : name.replace(formMark(dtype), "");
+}
+
+function formMark(dtype: string): string {
+  return ` in ${dtype}`;
+}
+
 /** What results call a model that is asked for; what cannot be seen in a path is spelled out. */
 export function nameOf(asked: AskedModel): string {
   return visible(typeof asked === "string" ? asked : asked.name ?? asked.model);

@@ -3,6 +3,7 @@ import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts
 import { SEGMENT_TOKENS } from "../../models/model.ts";
 import type { AnswerOptions, Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
+import type { ModelDescription } from "./description.ts";
 
 /** Steps that are timed together, as a submission is of many. */
 const TIMED_STEPS = 8;
@@ -12,6 +13,7 @@ const TIMED_ROUNDS = 3;
 /** A loaded model as a subject of sweeps. */
 export class ModelSubject implements Subject, AsyncDisposable {
   readonly name: string;
+  readonly description: ModelDescription | undefined;
   readonly family: string;
   readonly parameters: number;
   readonly trainLength: number | undefined;
@@ -44,6 +46,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     this.#tokenizer = tokenizer;
     this.model = model;
     this.name = card.name;
+    this.description = card.description;
     this.family = card.family;
     this.parameters = card.parameters;
     this.trainLength = card.trainLength;

@@ -101,7 +101,8 @@ export class CellRunner {
     { cell, task, samples, answers, controls, cost }: AskedCell,
     keys: readonly Uint8Array[] | undefined,
   ): Row[] {
-    const { name, family, parameters, trainLength, training, window, sinks, reach } = this.#subject;
+    const { name, description, family, parameters, trainLength, training } = this.#subject;
+    const { window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
     const count = samples.length;
@@ -111,6 +112,7 @@ export class CellRunner {
       model: name,
       family,
       parameters,
+      dtype: description?.dtype,
       state_bytes: this.#subject.stateBytes(length),
       train_length: trainLength,
       train_seed: training?.seed,

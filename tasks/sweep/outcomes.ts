@@ -81,6 +81,7 @@ function failedRow(
     model: card.name,
     family: card.family,
     parameters: card.parameters,
+    ...(card.description?.dtype === undefined ? {} : { dtype: card.description.dtype }),
     state_bytes: card.stateBytes?.(length) ?? 0,
     train_length: card.trainLength,
     ...(card.training === undefined ? {} : {

@@ -5,6 +5,7 @@ export const COLUMNS = [
   "model",
   "family",
   "parameters",
+  "dtype",
   "state_bytes",
   "train_length",
   "train_seed",
@@ -41,6 +42,7 @@ const TRAINING_SEEDS = "training_seeds";
 const TEXTS = [
   "model",
   "family",
+  "dtype",
   "task",
   "template",
   "distance",
@@ -52,6 +54,7 @@ const TEXTS = [
   "version",
 ] as const;
 const OPTIONAL = [
+  "dtype",
   "train_length",
   "train_seed",
   "train_tokens",
@@ -95,6 +98,8 @@ export interface Row {
   readonly family: string;
   /** How many weights it has. */
   readonly parameters: number;
+  /** How its weights are kept on the GPU, where that was asked for; f32 else. */
+  readonly dtype?: string;
   /** How large its state is after `length` tokens. */
   readonly state_bytes: number;
   /** The length that it was trained at, where that is known. */

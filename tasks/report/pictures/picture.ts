@@ -78,6 +78,7 @@ export type Section =
   | "formats"
   | "depth"
   | "matched"
+  | "forms"
   | "memory"
   | "perplexity"
   | "cost";
