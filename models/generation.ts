@@ -17,11 +17,12 @@ export interface TokenReader {
   readonly mixers: readonly (Mixer | undefined)[];
   /**
    * Queues one token: its logits `[1, vocabulary]`, and the states after it. The states before it are
-   * the caller's.
+   * the caller's, and may be overwritten where `inPlace`.
    */
   read(
     token: Tensor<"u32">,
     states: readonly MixerState[],
+    options: { readonly inPlace: boolean },
   ): { logits: Tensor; states: readonly MixerState[] };
 }
 
@@ -136,7 +137,7 @@ export class Generation implements Disposable {
   /** One token; where tokens follow their position, its state is left where the one before was. */
   #step(): void {
     using token = this.#token.reshape([1, 1]);
-    const { logits, states } = this.#reader.read(token, this.#states);
+    const { logits, states } = this.#reader.read(token, this.#states, { inPlace: this.#follows });
     this.#choose(logits);
     if (!this.#follows) {
       disposeStates(this.#states);

@@ -281,7 +281,7 @@ export class Model implements Disposable {
     { record = true }: Pick<GenerateOptions, "record">,
   ): Generation {
     const mixers = this.#layers.map(({ mixer }) => mixer);
-    const reader: TokenReader = { mixers, read: (token, states) => this.#advance(token, states) };
+    const reader: TokenReader = { mixers, read: (...token) => this.#advance(...token) };
     const { position } = state;
     return new Generation(this.gpu, reader, { logits, states: state.take(), position }, { record });
   }
@@ -370,7 +370,7 @@ export class Model implements Disposable {
   #advance(
     tokens: Tensor<"u32">,
     before: readonly MixerState[] | undefined,
-    options: { disposing?: boolean } = {},
+    options: { disposing?: boolean; inPlace?: boolean } = {},
   ): { logits: Tensor; states: MixerState[] } {
     const { hidden, states } = this.#read(tokens, before, options);
     using tape = new Tape(this.gpu);
@@ -383,15 +383,16 @@ export class Model implements Disposable {
    * Reads a segment without recording, a tape a layer, so that only one layer's values are held.
    *
    * @param options.disposing Whether the states before it are freed, each as soon as it is used.
+   * @param options.inPlace Whether they may be overwritten.
    */
   #read(
     tokens: Tensor<"u32">,
     before: readonly MixerState[] | undefined,
-    { disposing = false }: { disposing?: boolean },
+    { disposing = false, inPlace = false }: { disposing?: boolean; inPlace?: boolean },
   ): { hidden: Tensor; states: MixerState[] } {
     const { gpu } = this;
     const on = <T>(compute: (tape: Tape) => T): T => {
-      using tape = new Tape(gpu);
+      using tape = new Tape(gpu, { inPlace });
       return compute(tape);
     };
     let x = on((tape) => tape.keep(this.#embed(tape, tokens)));

@@ -129,7 +129,7 @@ export function convolution(
       const { output, finalTail } = causalConvolutionStep(
         gpu,
         { ...tensors, tail },
-        { activation },
+        { activation, inPlace: tape.inPlace },
       );
       return { output, finalState: finalTail };
     },
@@ -171,7 +171,7 @@ export function convolutions(
   if (steps.length < inputs.length || tape.differentiates(inputs.flatMap(Object.values))) {
     return inputs.map((each) => convolution(tape, each, activation));
   }
-  return causalConvolutionSteps(tape.gpu, steps, { activation }).map(
+  return causalConvolutionSteps(tape.gpu, steps, { activation, inPlace: tape.inPlace }).map(
     ({ output, finalTail }) => {
       const [result, finalState] = tape.record([], [output, finalTail], () => []);
       return { output: result, finalState };
@@ -195,7 +195,8 @@ export function linearAttention(
   const { state, ...rest } = inputs;
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.query.shape[1], {
-    step: (tensors, state) => linearAttentionStep(gpu, { ...tensors, state }, options),
+    step: (tensors, state) =>
+      linearAttentionStep(gpu, { ...tensors, state }, { ...options, inPlace: tape.inPlace }),
     forward: (tensors, initialState) =>
       linearAttentionKernel(gpu, { ...tensors, initialState }, options),
     backward: (tensors, context) =>
@@ -233,11 +234,12 @@ export function deltaRule(
   }
   const { unitLength, ...whole } = options;
   const { state: _, ...rest } = inputs;
+  const stepOptions = { ...whole, unitLength, inPlace: tape.inPlace };
   return recurrence(tape, rest, state, query.shape[1] / steps, {
     step: (tensors, state) =>
       steps === 1
-        ? deltaRuleStep(gpu, { ...tensors, state }, { ...whole, unitLength })
-        : deltaRuleRecurrent(gpu, { ...tensors, initialState: state }, { ...whole, unitLength }),
+        ? deltaRuleStep(gpu, { ...tensors, state }, stepOptions)
+        : deltaRuleRecurrent(gpu, { ...tensors, initialState: state }, stepOptions),
     forward: (tensors, initialState) => deltaRuleKernel(gpu, { ...tensors, initialState }, whole),
     backward: (tensors, context) => deltaRuleBackward(gpu, { ...tensors, ...context }, whole),
   });

@@ -90,12 +90,15 @@ export class Tape implements Disposable {
   readonly gpu: Gpu;
   /** Whether operations are recorded; a tape that does not record only owns. */
   readonly recording: boolean;
+  /** Whether a token's step may overwrite the state that it is given. */
+  readonly inPlace: boolean;
   readonly #owned = new Set<AnyTensor>();
   #entries: Entry[] = [];
 
   /** A new tape. */
-  constructor(gpu: Gpu, options: { recording?: boolean } = {}) {
+  constructor(gpu: Gpu, options: { recording?: boolean; inPlace?: boolean } = {}) {
     this.gpu = gpu;
+    this.inPlace = options.inPlace ?? false;
     this.recording = options.recording ?? false;
   }
 

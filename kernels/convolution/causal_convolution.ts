@@ -3,6 +3,7 @@ import {
   checkOptions,
   checkRank,
   checkTensor,
+  flag,
   type Gpu,
   oneOf,
   results,
@@ -44,6 +45,12 @@ export interface CausalConvolutionInputs {
 export interface CausalConvolutionOptions {
   /** What the sum goes through; `"none"` by default. */
   readonly activation?: "silu" | "none";
+}
+
+/** Options of {@linkcode causalConvolutionStep} and {@linkcode causalConvolutionSteps}. */
+export interface CausalConvolutionStepOptions extends CausalConvolutionOptions {
+  /** Whether the tail is overwritten: `finalTail` is its memory then. @default false */
+  readonly inPlace?: boolean;
 }
 
 const RULES = { activation: oneOf(["silu", "none"]) };
@@ -187,10 +194,10 @@ export interface CausalConvolutionStepInputs {
 export function causalConvolutionStep(
   gpu: Gpu,
   inputs: CausalConvolutionStepInputs,
-  options: CausalConvolutionOptions = {},
+  options: CausalConvolutionStepOptions = {},
 ): CausalConvolutionOutputs {
   const op = "causalConvolutionStep";
-  checkOptions(op, options, RULES);
+  checkOptions(op, options, { ...RULES, inPlace: flag });
   return step(gpu, [{ ...inputs, ...checkStep(op, inputs) }], options)[0];
 }
 
@@ -203,10 +210,10 @@ export function causalConvolutionStep(
 export function causalConvolutionSteps(
   gpu: Gpu,
   inputs: readonly CausalConvolutionStepInputs[],
-  options: CausalConvolutionOptions = {},
+  options: CausalConvolutionStepOptions = {},
 ): CausalConvolutionOutputs[] {
   const op = "causalConvolutionSteps";
-  checkOptions(op, options, RULES);
+  checkOptions(op, options, { ...RULES, inPlace: flag });
   const checked = inputs.map((each) => ({ ...each, ...checkStep(op, each) }));
   const other = checked.find(({ batch, width }) =>
     batch !== checked[0].batch || width !== checked[0].width
@@ -240,12 +247,13 @@ function checkStep(op: string, inputs: CausalConvolutionStepInputs): Extents {
 function step(
   gpu: Gpu,
   inputs: readonly (CausalConvolutionStepInputs & Extents)[],
-  options: CausalConvolutionOptions,
+  options: CausalConvolutionStepOptions,
 ): CausalConvolutionOutputs[] {
   const [{ batch, width }] = inputs;
+  const { inPlace = false } = options;
   const outputs = inputs.map(({ x, tail }) => ({
     output: gpu.empty(x.shape),
-    finalTail: gpu.empty(tail.shape),
+    finalTail: inPlace ? tail.reshape(tail.shape) : gpu.empty(tail.shape),
   }));
   const numbered = <Value extends object, Name extends keyof Value & string>(
     values: readonly Value[],
@@ -268,7 +276,7 @@ function step(
       channels1: channels[1] ?? 0,
       channels2: channels[2] ?? 0,
     },
-    read: numbered(inputs, ["x", "weight", "bias", "tail"]),
+    read: numbered(inputs, ["x", "weight", "bias", ...(inPlace ? [] : ["tail" as const])]),
     write: numbered(outputs, ["output", "finalTail"]),
     workgroups: Math.ceil(batch * channels.reduce((sum, each) => sum + each, 0) / WORKGROUP_SIZE),
   });

@@ -23,7 +23,8 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> weight0: array<f32>; // [channels0, width]
 @if(HAS_BIAS0)
 @group(0) @binding(3) var<storage, read> bias0: array<f32>; // [channels0]; else 0
-@group(0) @binding(4) var<storage, read> tail0: array<f32>; // [batch, width - 1, channels0]
+@if(HAS_TAIL0)
+@group(0) @binding(4) var<storage, read> tail0: array<f32>; // [batch, width - 1, channels0]; else final_tail0 holds it
 @if(HAS_X1)
 @group(0) @binding(5) var<storage, read> x1: array<f32>; // [batch, 1, channels1]
 @if(HAS_WEIGHT1)
@@ -31,7 +32,7 @@ struct Shape {
 @if(HAS_BIAS1)
 @group(0) @binding(7) var<storage, read> bias1: array<f32>; // [channels1]; else 0
 @if(HAS_TAIL1)
-@group(0) @binding(8) var<storage, read> tail1: array<f32>; // [batch, width - 1, channels1]
+@group(0) @binding(8) var<storage, read> tail1: array<f32>; // [batch, width - 1, channels1]; else final_tail1 holds it
 @if(HAS_X2)
 @group(0) @binding(9) var<storage, read> x2: array<f32>; // [batch, 1, channels2]
 @if(HAS_WEIGHT2)
@@ -39,7 +40,7 @@ struct Shape {
 @if(HAS_BIAS2)
 @group(0) @binding(11) var<storage, read> bias2: array<f32>; // [channels2]; else 0
 @if(HAS_TAIL2)
-@group(0) @binding(12) var<storage, read> tail2: array<f32>; // [batch, width - 1, channels2]
+@group(0) @binding(12) var<storage, read> tail2: array<f32>; // [batch, width - 1, channels2]; else final_tail2 holds it
 @group(0) @binding(13) var<storage, read_write> output0: array<f32>; // [batch, 1, channels0]
 @group(0) @binding(14) var<storage, read_write> final_tail0: array<f32>; // [batch, width - 1, channels0]
 @if(HAS_OUTPUT1)
@@ -85,9 +86,16 @@ fn bias_at(which: u32, channel: u32) -> f32 {
 fn tail_at(which: u32, at: u32) -> f32 {
   @if(HAS_TAIL1)
   if (which == 1u) { return tail1[at]; }
+  @elif(HAS_FINAL_TAIL1)
+  if (which == 1u) { return final_tail1[at]; }
   @if(HAS_TAIL2)
   if (which == 2u) { return tail2[at]; }
+  @elif(HAS_FINAL_TAIL2)
+  if (which == 2u) { return final_tail2[at]; }
+  @if(HAS_TAIL0)
   return tail0[at];
+  @else
+  return final_tail0[at];
 }
 
 fn store_output(which: u32, at: u32, value: f32) {

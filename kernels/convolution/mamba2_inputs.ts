@@ -3,6 +3,7 @@ import {
   checkOptions,
   checkRank,
   checkTensor,
+  flag,
   type Gpu,
   notNegative,
   positiveInteger,
@@ -51,6 +52,8 @@ export interface Mamba2InputsOptions {
   readonly low?: number;
   /** The largest step size. @default there is none */
   readonly high?: number;
+  /** Whether one token's tail is overwritten: `finalTail` is its memory then. @default false */
+  readonly inPlace?: boolean;
 }
 
 /** What {@linkcode mamba2Inputs} returns. */
@@ -82,7 +85,12 @@ export function mamba2Inputs(
   options: Mamba2InputsOptions,
 ): Mamba2InputsOutputs {
   const op = "mamba2Inputs";
-  checkOptions(op, options, { headDim: positiveInteger, low: notNegative, high: notNegative });
+  checkOptions(op, options, {
+    headDim: positiveInteger,
+    low: notNegative,
+    high: notNegative,
+    inPlace: flag,
+  });
   checkNames(op, inputs, NAMES);
   if (!hasMamba2Inputs(gpu)) {
     throw new RangeError(
@@ -90,7 +98,7 @@ export function mamba2Inputs(
     );
   }
   const { x, weight, bias, initialTail, stepBias, decay } = inputs;
-  const { headDim, low = LOWEST, high = HIGHEST } = options;
+  const { headDim, low = LOWEST, high = HIGHEST, inPlace = false } = options;
   checkRank(op, "x", x, ["batch", "time", "columns"]);
   checkRank(op, "weight", weight, ["channels", "width"]);
   const [batch, time, stride] = x.shape;
@@ -109,6 +117,11 @@ export function mamba2Inputs(
       `Cannot run ${op}() as ${heads} heads of ${headDim} and as many keys as queries must fill the ${channels} channels, and these and the step sizes the ${stride} columns: change headDim, weight or x`,
     );
   }
+  if (inPlace && (time !== 1 || initialTail === undefined)) {
+    throw new RangeError(
+      `Cannot run ${op}() with inPlace but for one token with an initialTail: current time is ${time}`,
+    );
+  }
   const outputs = {
     values: gpu.empty([batch, time, heads, headDim]),
     input: gpu.empty([batch, time, heads, headDim]),
@@ -121,11 +134,13 @@ export function mamba2Inputs(
     if (initialTail) gpu.copy(initialTail, finalTail);
     return results({ ...outputs, finalTail });
   }
-  const finalTail = gpu.empty([batch, width - 1, channels]);
+  const finalTail = inPlace
+    ? initialTail!.reshape(initialTail!.shape)
+    : gpu.empty([batch, width - 1, channels]);
   gpu.dispatch(MAMBA2_INPUTS, {
-    constants: { WORKGROUP_SIZE },
+    constants: { WORKGROUP_SIZE, IN_PLACE: inPlace },
     uniform: { batch, time, heads, headDim, keys: shared, width, stride, start, low, high },
-    read: { x, weight, bias, tail: initialTail, stepBias, decay },
+    read: { x, weight, bias, tail: inPlace ? undefined : initialTail, stepBias, decay },
     write: { ...outputs, finalTail },
     workgroups: Math.ceil((channels + heads) / WORKGROUP_SIZE) * Math.ceil(time / STEPS) * batch,
   });

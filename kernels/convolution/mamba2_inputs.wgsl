@@ -32,7 +32,7 @@ struct Shape {
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]; else 0
 @if(HAS_TAIL)
-@group(0) @binding(4) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]; else 0
+@group(0) @binding(4) var<storage, read> tail: array<f32>; // [batch, width - 1, channels]; else final_tail holds it, or it is 0
 @group(0) @binding(5) var<storage, read> step_bias: array<f32>; // [heads]
 @group(0) @binding(6) var<storage, read> decay: array<f32>; // [heads]
 @group(0) @binding(7) var<storage, read_write> values: array<f32>; // [batch, time, heads, head_dim]
@@ -64,6 +64,8 @@ fn padded(batch: u32, step: u32, channel: u32) -> f32 {
   }
   @if(HAS_TAIL)
   return tail[(batch * before + step) * channels() + channel];
+  @elif(IN_PLACE)
+  return final_tail[(batch * before + step) * channels() + channel];
   @else
   return 0.0;
 }

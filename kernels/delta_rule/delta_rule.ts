@@ -4,6 +4,7 @@ import {
   checkOptions,
   checkRank,
   checkTensor,
+  flag,
   type Gpu,
   notNegative,
   results,
@@ -158,6 +159,8 @@ export interface DeltaRuleStepOptions {
    * DeltaNet does (Yang et al. 2024, section 3).
    */
   readonly unitLength?: number;
+  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
+  readonly inPlace?: boolean;
 }
 
 /**
@@ -216,10 +219,16 @@ function recurrent(
   options: DeltaRuleStepOptions,
 ): DeltaRuleOutputs {
   // No segments here; the scale's value is checked below.
-  checkOptions(op, options, { scale: anything, unitLength: notNegative });
-  const { unitLength, ...rest } = options;
+  checkOptions(op, options, { scale: anything, unitLength: notNegative, inPlace: flag });
+  const { unitLength, inPlace = false, ...rest } = options;
   const plan = checkInputs(op, gpu, inputs, rest);
-  const outputs = openOutputs(gpu, plan, inputs);
+  const { initialState } = inputs;
+  const outputs = inPlace && initialState
+    ? {
+      output: emptyFor(gpu, plan)(inputs.value),
+      finalState: initialState.reshape(plan.stateShape),
+    }
+    : openOutputs(gpu, plan, inputs);
   workTokenByToken(gpu, plan, inputs, outputs, unitLength);
   return results(outputs);
 }

@@ -4,6 +4,7 @@ import {
   checkRank,
   checkTensor,
   finite,
+  flag,
   type Gpu,
   results,
   type Tensor,
@@ -34,6 +35,8 @@ export interface LinearAttentionStepInputs {
 export interface LinearAttentionStepOptions {
   /** Multiplies the query. @default 1/√keyDim */
   readonly scale?: number;
+  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
+  readonly inPlace?: boolean;
 }
 
 /**
@@ -48,7 +51,7 @@ export function linearAttentionStep(
 ): LinearAttentionOutputs {
   checkNames("linearAttentionStep", inputs, [...ROWS, "state"]);
   const op = "linearAttentionStep";
-  checkOptions(op, options, { scale: finite });
+  checkOptions(op, options, { scale: finite, inPlace: flag });
   const { query, key, value, logDecay, bonus, state } = inputs;
   const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
   if (time !== 1) {
@@ -59,7 +62,8 @@ export function linearAttentionStep(
   checkRank(op, "state", state, ["batch", "heads", "keyDim", "valueDim"]);
   checkTensor(op, "state", state, [batch, heads, keyDim, valueDim]);
   const output = gpu.empty(value.shape, value.dtype);
-  const finalState = gpu.empty(state.shape);
+  const { inPlace = false } = options;
+  const finalState = inPlace ? state.reshape(state.shape) : gpu.empty(state.shape);
   gpu.dispatch(LINEAR_ATTENTION_STEP, {
     constants: { Element: query.dtype, PER_KEY: decay === "key" },
     uniform: {
@@ -70,7 +74,7 @@ export function linearAttentionStep(
       values: valueDim,
       scale: options.scale ?? 1 / Math.sqrt(Math.max(1, keyDim)),
     },
-    read: { query, key, value, logDecay, bonus, state },
+    read: { query, key, value, logDecay, bonus, state: inPlace ? undefined : state },
     write: { output, finalState },
     workgroups: workgroupsFor(batch * heads * valueDim),
   });

@@ -27,7 +27,8 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> log_decay: array<f32>; // [batch, heads, (keys)]; else 0
 @if(HAS_BONUS)
 @group(0) @binding(5) var<storage, read> bonus: array<f32>; // [heads, keys]
-@group(0) @binding(6) var<storage, read> state: array<f32>; // [batch, heads, keys, values]
+@if(HAS_STATE)
+@group(0) @binding(6) var<storage, read> state: array<f32>; // [batch, heads, keys, values]; else final_state holds it
 @group(0) @binding(7) var<storage, read_write> output: array<Element>; // [batch, heads, values]
 @group(0) @binding(8) var<storage, read_write> final_state: array<f32>; // [batch, heads, keys, values]
 
@@ -59,7 +60,10 @@ fn linear_attention_step(
       decay = exponential(log_decay[matrix * shape.keys + k]);
     }
     let cell = (matrix * shape.keys + k) * shape.values + column;
+    @if(HAS_STATE)
     let before = state[cell];
+    @else
+    let before = final_state[cell];
     let update = f32(key[row + k]) * v;
     let after = decay * before + update;
     final_state[cell] = after;

@@ -61,7 +61,7 @@ export function selectInputs(
       initialTail: tail?.tensor,
       stepBias: stepBias.tensor,
       decay: decay.tensor,
-    }, { headDim, ...limit });
+    }, { headDim, ...limit, inPlace: tape.inPlace && time === 1 && tail !== undefined });
     const { values, input, key, query, logDecay } = outputs;
     const all = tape.record([], [values, input, key, query, logDecay, finalTail], () => []);
     const [x, scaled, b, c, log, last] = all;

@@ -46,7 +46,7 @@ export interface Mixer {
   ): Mixed;
   /**
    * Whether a token can be recorded and replayed: nothing that the mixer does depends on the position
-   * but through `state.place`. @default false
+   * but through `state.place`, and it reads no state behind the step that takes it. @default false
    */
   readonly recordable?: boolean;
   /**

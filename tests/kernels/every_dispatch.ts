@@ -289,6 +289,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }
       linearAttentionRecurrent(gpu, { ...inputs(5), initialState });
       linearAttentionStep(gpu, { ...inputs(1), state });
+      linearAttentionStep(gpu, { ...inputs(1), state }, { inPlace: true });
     }
   },
 
@@ -358,6 +359,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
     const step = { x: make(2, 1, 5), weight: make(5, 3), bias: make(5), tail: make(2, 2, 5) };
     causalConvolutionSteps(gpu, [step, step, step]);
+    const tails = Array.from({ length: 3 }, () => ({ ...step, tail: make(2, 2, 5) }));
+    causalConvolutionSteps(gpu, tails, { inPlace: true });
     const x = make(1, 9, 9);
     const [weight, bias, initialTail, stepBias] = [make(8, 3), make(8), make(1, 2, 8), make(1)];
     const inputs = { x, weight, bias, initialTail, stepBias, decay: make(1) };

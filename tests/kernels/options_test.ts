@@ -179,8 +179,8 @@ const OPS: Record<string, Row> = {
   linearAttentionStep: {
     call: (gpu, options) =>
       linearAttentionStep(gpu, { ...qkv(gpu, 1), state: state(gpu) }, options),
-    good: { scale: 2 },
-    bad: { scale: NO_NUMBERS },
+    good: { scale: 2, inPlace: true },
+    bad: { scale: NO_NUMBERS, inPlace: NO_FLAGS },
   },
   deltaRule: {
     call: (gpu, options) => deltaRule(gpu, beta(gpu), options),
@@ -195,8 +195,8 @@ const OPS: Record<string, Row> = {
   },
   deltaRuleStep: {
     call: (gpu, options) => deltaRuleStep(gpu, { ...beta(gpu, 1), state: state(gpu) }, options),
-    good: { scale: 2, unitLength: 0 },
-    bad: { scale: DELTA.scale, unitLength: [...NO_NUMBERS, -1] },
+    good: { scale: 2, unitLength: 0, inPlace: true },
+    bad: { scale: DELTA.scale, unitLength: [...NO_NUMBERS, -1], inPlace: NO_FLAGS },
   },
   rwkv7: {
     call: (gpu, options) => rwkv7(gpu, receptance(gpu), options),
@@ -281,8 +281,8 @@ const OPS: Record<string, Row> = {
   causalConvolutionStep: {
     call: (gpu, options) =>
       causalConvolutionStep(gpu, { ...convolved(gpu, 1), tail: rows(gpu, B, 2, 6) }, options),
-    good: { activation: "silu" },
-    bad: CONVOLUTION,
+    good: { activation: "silu", inPlace: true },
+    bad: { ...CONVOLUTION, inPlace: NO_FLAGS },
   },
   gatedRmsNorm: {
     call: (gpu, options) =>
@@ -308,6 +308,7 @@ const OPS: Record<string, Row> = {
       headDim: NO_SIZES,
       low: [...NO_NUMBERS, -1],
       high: [...NO_NUMBERS, -1],
+      inPlace: NO_FLAGS,
     },
   },
   project: {
@@ -321,8 +322,8 @@ const OPS: Record<string, Row> = {
   causalConvolutionSteps: {
     call: (gpu, options) =>
       causalConvolutionSteps(gpu, [{ ...convolved(gpu, 1), tail: rows(gpu, B, 2, 6) }], options),
-    good: { activation: "silu" },
-    bad: CONVOLUTION,
+    good: { activation: "silu", inPlace: true },
+    bad: { ...CONVOLUTION, inPlace: NO_FLAGS },
   },
   rotary: {
     call: (gpu, options) => {
