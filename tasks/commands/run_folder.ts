@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import { digestSamples, type SampleDigest } from "../report/samples.ts";
 import type { Run } from "../report/runs.ts";
+import { askedInWords } from "../subjects/description.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
@@ -49,6 +50,7 @@ export async function runOf(
     csv: join(folder, RESULTS),
     commands: different(headers.map(({ command }) => command)),
     machines: different(headers.map(({ machine }) => machine)),
+    models: different(headers.flatMap(({ configuration }) => modelsInWords(configuration))),
     ...sourceOf(headers[0]?.configuration),
     ...(digests.length === 0 ? {} : { samples: digests }),
   };
@@ -62,6 +64,15 @@ function sourceOf(
     ...(source === undefined ? {} : { source }),
     ...(differences === undefined ? {} : { differences }),
   };
+}
+
+/** What a sweep's models are, where their names do not say it. */
+function modelsInWords({ models, tokenizer, dtype }: SweepConfiguration): (string | undefined)[] {
+  return [
+    ...models.map(askedInWords),
+    ...(tokenizer === undefined ? [] : [`all checkpoints with the tokenizer ${tokenizer}`]),
+    ...(dtype === undefined ? [] : [`all weights in ${dtype}`]),
+  ];
 }
 
 /** What became of the samples in folders; a sweep that trained its models is told by its variants. */

@@ -40,7 +40,7 @@ export function sourceText({ origins }: Pick<Results, "origins">): string {
 }
 
 function sentences(
-  { csv, commands = [], machines = [] }: RunOrigin,
+  { csv, commands = [], machines = [], models = [] }: RunOrigin,
   rows: readonly Row[],
   linkOf: (csv: string) => string,
 ): string[] {
@@ -59,6 +59,7 @@ function sentences(
         ? ""
         : `, ${commits.length === 1 ? "commit" : "commits"} ${listOf(commits.map(code))}`
     }, on ${escape(listOf([...different("adapter"), ...machines]))}.`,
+    ...(models.length === 0 ? [] : [`Of its models: ${models.map(escape).join("; ")}.`]),
     ...(csv === undefined ? [] : [`All numbers: ${link(linkOf(csv))}.`]),
   ];
 }

@@ -16,6 +16,8 @@ export interface Run {
   readonly commands?: readonly string[];
   /** The machines that it was run on, in words. */
   readonly machines?: readonly string[];
+  /** What its models are, where their names do not say it: `turns is results/train/mine, in int8`. */
+  readonly models?: readonly string[];
   /** The publication that it reproduces. */
   readonly source?: string;
   /** What differs from that, and what of it is not known for sure. */
@@ -130,13 +132,16 @@ export function joinRuns(found: readonly Run[]): Results {
     models: [...models.values()],
     rows: joined.filter(({ metric }) => metric !== FAILED),
     failures: joined.filter(({ metric }) => metric === FAILED),
-    origins: runs.map(({ name, csv, commands = [], machines = [], source, differences = [] }) => ({
+    origins: runs.map((
+      { name, csv, commands = [], machines = [], models = [], source, differences = [] },
+    ) => ({
       name,
       ...(csv === undefined ? {} : { csv }),
       ...(source === undefined ? {} : { source: visible(source) }),
       differences: differences.map(visible),
       commands: commands.map(visible),
       machines: machines.map(visible),
+      models: models.map(visible),
     })),
     samples: new Map(runs.map(({ name, samples = [] }) => [name, bySample(samples)])),
   };

@@ -57,6 +57,21 @@ export function nameOf(asked: AskedModel): string {
   return visible(typeof asked === "string" ? asked : asked.name ?? asked.model);
 }
 
+/** What a sweep says of a model besides its name, in words; undefined where that is nothing. */
+export function askedInWords(asked: AskedModel): string | undefined {
+  if (typeof asked === "string") return undefined;
+  const name = nameOf(asked);
+  const { model, template, tokenizer, trainLength, dtype } = asked;
+  const settings = [
+    ...(template === undefined ? [] : [`in the template ${template}`]),
+    ...(tokenizer === undefined ? [] : [`with the tokenizer ${tokenizer}`]),
+    ...(trainLength === undefined ? [] : [`trained at ${trainLength} tokens`]),
+    ...(dtype === undefined ? [] : [`its weights in ${dtype}`]),
+  ];
+  if (name !== model) return [`${name} is ${model}`, ...settings].join(", ");
+  return settings.length === 0 ? undefined : `${name}: ${settings.join(", ")}`;
+}
+
 /**
  * What a model is and how it is opened, as plain data: what a name came to when it was resolved. All
  * that follows goes by this, and no name is taken apart again.

@@ -132,6 +132,12 @@ Deno.test("examples: two checkpoints in three templates, and samples that were w
       HF_HOME: join(folder, "cache"),
     };
     const { rows } = await run("templates.json", join(folder, "templates"), { env });
+    const page = await Deno.readTextFile(join(folder, "templates", "report.html"));
+    assertStringIncludes(
+      page,
+      "instruct is hf:HuggingFaceTB/SmolLM-135M-Instruct, in the template chat; instruct-plain is hf:",
+    );
+    assertStringIncludes(page, "plain.jinja, trained at 2048 tokens, its weights in f32.");
     const scores = rows.filter(({ metric }) => metric === "accuracy");
     assertEquals(
       scores.map(({ model, template, train_length }) => [model, template, train_length]),
