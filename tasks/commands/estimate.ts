@@ -16,6 +16,7 @@ import {
 } from "../sweep/configuration.ts";
 import { controlsOf } from "../sweep/controls.ts";
 import { type CellEstimate, estimateSweep, type SweepEstimate } from "../sweep/estimate.ts";
+import { isJudged } from "../sweep/judges.ts";
 import { readJournal } from "../sweep/journal.ts";
 import { findModels } from "../sweep/models.ts";
 import { cellCost, type Shard, takeShard } from "../sweep/shards.ts";
@@ -64,6 +65,14 @@ export async function dryRun(
   if (absent.length === 0 || here.length > 0) print(estimateTable(estimate));
   if (absent.length > 0) print(absentTable(absent, configuration));
   for (const text of textsOf(left)) print(visible(text));
+  const judged = left.filter(isJudged);
+  if (judged.length > 0) {
+    print(
+      `besides, another model judges ${
+        judged.map(({ card }) => visible(card.name)).join(", ")
+      }: its time is not in this estimate`,
+    );
+  }
   const told = await trainingLine(left.map(({ card }) => card));
   if (told !== undefined) print(told);
   if (shards !== undefined) {

@@ -61,7 +61,7 @@ export function scoreForgetting(
   );
   const asked = own.correct.map(({ length }) => length);
   const language = clusteredProportion(predicted, asked);
-  const law = window === undefined ? undefined : windowLaw(samples, window, language.value);
+  const seen = window === undefined ? undefined : windowLaw(samples, window, 0);
   return [
     {
       metric: "forgetting_curve",
@@ -69,7 +69,7 @@ export function scoreForgetting(
     },
     { metric: "copy_accuracy", ...clusteredProportion(copied, asked) },
     { metric: "language_model_accuracy", ...language },
-    ...(law === undefined ? [] : [{ metric: "window_law", value: law - language.value }]),
+    ...(seen === undefined ? [] : [{ metric: "window_law", value: seen * (1 - language.value) }]),
   ];
 }
 

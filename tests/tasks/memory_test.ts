@@ -397,3 +397,34 @@ Deno.test("key tokens of one tokenizer are those of another that share a byte wi
       assertEquals(again.controls.length, Math.ceil((utf8.length - 1 - 20) / 5));
     }
   }));
+
+Deno.test("a tokenizer's begin token stands before each sample and each control", async () => {
+  const path = new URL("../golden/checkpoints/tokenizer_llama", import.meta.url).pathname;
+  const wording = { tokenizer: await loadTokenizer(path), template: BASE_TEMPLATE };
+  const begin = wording.tokenizer.beginning!;
+  const file = new URL("../../README.md", import.meta.url).pathname;
+  for (const length of [40, 41]) {
+    const copied = await forgettingCurve({ file }, wording);
+    const gained = await contextGain({ file, shortContext: 8 }, wording);
+    for (const task of [copied, gained]) {
+      const sample = task.sample({ ...AT, length });
+      assertEquals([sample.tokens.length, sample.tokens[0], sample.begins], [length, begin, true]);
+      const controls = task.controls!({ ...AT, length });
+      for (const { tokens } of controls) assertEquals(tokens[0], begin);
+      assertEquals(
+        controls.flatMap(({ labels }) => [...labels].filter((label) => label !== UNSCORED)),
+        [...sample.labels].filter((label) => label !== UNSCORED),
+      );
+      assertThrows(
+        () => task.sample({ ...AT, length: task.shortestLength() - 1 }),
+        RangeError,
+        "the smallest length that works is",
+      );
+      assert(scoredPositions(task.sample({ ...AT, length: task.shortestLength() })).length > 0);
+    }
+    const { tokens } = copied.sample({ ...AT, length });
+    const half = Math.floor((length - 1) / 2);
+    assertEquals(tokens.slice(length - 2 * half, length - half), tokens.slice(length - half));
+    for (const { tokens } of gained.controls!({ ...AT, length })) assertEquals(tokens.length, 9);
+  }
+});
