@@ -50,6 +50,7 @@ export async function runOf(
     csv: join(folder, RESULTS),
     commands: different(headers.map(({ command }) => command)),
     machines: different(headers.map(({ machine }) => machine)),
+    texts: different(headers.flatMap(({ texts = [] }) => texts)),
     models: different(headers.flatMap(({ configuration }) => modelsInWords(configuration))),
     ...sourceOf(headers[0]?.configuration),
     ...(digests.length === 0 ? {} : { samples: digests }),

@@ -40,7 +40,7 @@ export function sourceText({ origins }: Pick<Results, "origins">): string {
 }
 
 function sentences(
-  { csv, commands = [], machines = [], models = [] }: RunOrigin,
+  { csv, commands = [], machines = [], models = [], texts = [] }: RunOrigin,
   rows: readonly Row[],
   linkOf: (csv: string) => string,
 ): string[] {
@@ -60,6 +60,7 @@ function sentences(
         : `, ${commits.length === 1 ? "commit" : "commits"} ${listOf(commits.map(code))}`
     }, on ${escape(listOf([...different("adapter"), ...machines]))}.`,
     ...(models.length === 0 ? [] : [`Of its models: ${models.map(escape).join("; ")}.`]),
+    ...(texts.length === 0 ? [] : [`Texts that were asked: ${texts.map(escape).join("; ")}.`]),
     ...(csv === undefined ? [] : [`All numbers: ${link(linkOf(csv))}.`]),
   ];
 }

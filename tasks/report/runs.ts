@@ -18,6 +18,8 @@ export interface Run {
   readonly machines?: readonly string[];
   /** What its models are, where their names do not say it: `turns is results/train/mine, in int8`. */
   readonly models?: readonly string[];
+  /** Which texts were asked: "text: all of book.txt". */
+  readonly texts?: readonly string[];
   /** The publication that it reproduces. */
   readonly source?: string;
   /** What differs from that, and what of it is not known for sure. */
@@ -133,7 +135,16 @@ export function joinRuns(found: readonly Run[]): Results {
     rows: joined.filter(({ metric }) => metric !== FAILED),
     failures: joined.filter(({ metric }) => metric === FAILED),
     origins: runs.map((
-      { name, csv, commands = [], machines = [], models = [], source, differences = [] },
+      {
+        name,
+        csv,
+        commands = [],
+        machines = [],
+        models = [],
+        texts = [],
+        source,
+        differences = [],
+      },
     ) => ({
       name,
       ...(csv === undefined ? {} : { csv }),
@@ -142,6 +153,7 @@ export function joinRuns(found: readonly Run[]): Results {
       commands: commands.map(visible),
       machines: machines.map(visible),
       models: models.map(visible),
+      texts: texts.map(visible),
     })),
     samples: new Map(runs.map(({ name, samples = [] }) => [name, bySample(samples)])),
   };

@@ -18,6 +18,8 @@ export interface JournalHeader {
   readonly command?: string;
   /** The machine that began it, in words. */
   readonly machine?: string;
+  /** Which texts are asked, a line each: "text: all of book.txt". */
+  readonly texts?: readonly string[];
 }
 
 /** Any other line: what became of a cell. */
@@ -87,6 +89,7 @@ const HEADER = v.strictObject({
   shard: v.optional(v.object({ index: COUNT, count: COUNT })),
   command: v.optional(v.string()),
   machine: v.optional(v.string()),
+  texts: v.optional(NAMES),
 });
 
 /**

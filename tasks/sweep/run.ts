@@ -128,6 +128,7 @@ export async function runSweep(
   const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);
   await source.adapter(); // without one no cell can have a result: that is one error, not many
   const hash = await sweepHash(configuration, cards);
+  const texts = textsOf(grid);
   using journal = await Journal.open(
     options.out,
     {
@@ -137,6 +138,7 @@ export async function runSweep(
       ...(shard === undefined ? {} : { shard }),
       ...(options.command === undefined ? {} : { command: options.command }),
       machine: machineHere(),
+      ...(texts.length === 0 ? {} : { texts }),
     },
     { resume: options.resume ?? false },
   );
@@ -182,7 +184,7 @@ export async function runSweep(
     resumed: resumed.length,
     stopped,
     timeIsUp: stopped && options.signal?.aborted !== true,
-    texts: textsOf(grid),
+    texts,
   };
 }
 

@@ -77,4 +77,6 @@ Deno.test("which text was asked is told, and a sweep of before this is another o
     );
     assertEquals(code, 0, stderr);
     assertStringIncludes(stdout, `\ntext: all of ${file}\n`);
+    const page = await Deno.readTextFile(join(out, "report.html"));
+    assertStringIncludes(page, `Texts that were asked: text: all of ${file}.`);
   }));
