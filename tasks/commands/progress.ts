@@ -7,6 +7,10 @@ import type { SweepProgress } from "../sweep/run.ts";
 import { isMainMetric } from "../task.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { TrainingProgress } from "../training/train.ts";
+import { bar, duration, erasing, liveLine, modelsAndTime, TURN_MILLISECONDS } from "./live_line.ts";
+import { LiveThread } from "./live_thread.ts";
+
+export { duration } from "./live_line.ts";
 
 /** Where progress is shown: a terminal, or a log. */
 export interface Screen {
@@ -14,11 +18,20 @@ export interface Screen {
   readonly columns?: number;
   /** Writes text. */
   write(text: string): void;
+  /** Whether another thread of the process can write there too. @default false */
+  readonly threads?: boolean;
 }
 
 /** The process's standard error. */
 export function standardError(): Screen {
-  return screenOf(Deno.stderr);
+  const screen = screenOf(Deno.stderr);
+  return {
+    ...screen,
+    threads: screen.columns !== undefined,
+    get columns() {
+      return screen.columns;
+    },
+  };
 }
 
 /** The process's standard output. */
@@ -39,10 +52,6 @@ function screenOf(stream: typeof Deno.stdout | typeof Deno.stderr): Screen {
   };
 }
 
-/** How often the live line is drawn while a cell runs, and what turns in it then. */
-const TURN_MILLISECONDS = 250;
-const TURNS = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"] as const;
-
 /**
  * A line for each length that is done in a round; on a terminal they scroll by above a live line, in
  * which something moves while a cell runs.
@@ -54,6 +63,7 @@ export class ProgressView {
   #drawn = 0;
   #turn = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #thread: LiveThread | undefined;
 
   /** Shows progress on a screen. */
   constructor(screen: Screen) {
@@ -74,8 +84,10 @@ export class ProgressView {
       this.#writeLine(`failed: ${visible(what)}: ${visibleText(failed)}`);
     }
     this.#draw();
-    if (this.#screen.columns !== undefined && this.#timer === undefined) {
-      this.#timer = setInterval(() => {
+    if (this.#screen.columns === undefined) return;
+    if (this.#screen.threads) (this.#thread ??= new LiveThread()).show(progress);
+    else {
+      this.#timer ??= setInterval(() => {
         this.#turn++;
         this.#draw();
       }, TURN_MILLISECONDS);
@@ -86,6 +98,10 @@ export class ProgressView {
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    if (this.#thread !== undefined) {
+      this.#drawn = this.#thread.close();
+      this.#thread = undefined;
+    }
     if (this.#group) this.#closeGroup();
     this.#clear();
   }
@@ -93,27 +109,29 @@ export class ProgressView {
   #draw(): void {
     const { columns } = this.#screen;
     if (columns === undefined || this.#last === undefined) return;
-    const line = liveLine(this.#last, columns - 1, TURNS[this.#turn % TURNS.length]);
-    this.#screen.write(`${this.#erasing(columns)}${line}`);
-    this.#drawn = line.length;
+    const line = liveLine(this.#last, columns - 1, this.#turn);
+    this.#replace(columns, line, line.length);
   }
 
   #clear(): void {
     const { columns } = this.#screen;
-    if (columns === undefined) return;
-    this.#screen.write(this.#erasing(columns));
-    this.#drawn = 0;
-  }
-
-  /** What takes the live line away, of which a narrower screen has made several. */
-  #erasing(columns: number): string {
-    const above = Math.ceil(this.#drawn / columns) - 1;
-    return above > 0 ? `\x1b[${above}A\r\x1b[J` : "\r\x1b[K";
+    if (columns !== undefined) this.#replace(columns, "", 0);
   }
 
   #writeLine(line: string): void {
-    this.#clear();
-    this.#screen.write(`${line}\n`);
+    const { columns } = this.#screen;
+    if (columns === undefined) this.#screen.write(`${line}\n`);
+    else this.#replace(columns, `${line}\n`, 0);
+  }
+
+  /** Writes something in the place of the live line. */
+  #replace(columns: number, text: string, drawn: number): void {
+    const write = (before: number): number => {
+      this.#screen.write(`${erasing(before, columns)}${text}`);
+      return drawn;
+    };
+    if (this.#thread === undefined) this.#drawn = write(this.#drawn);
+    else this.#thread.exclusively(write);
   }
 
   #closeGroup(): void {
@@ -205,32 +223,4 @@ export function describeTraining(recipe: Recipe, progress: TrainingProgress): st
 
 function groupOf({ model, task, length }: Cell): string {
   return JSON.stringify([model, task, length]);
-}
-
-function liveLine(progress: SweepProgress, columns: number, turn: string): string {
-  const { cell, done, total, modelsLeft, millisecondsLeft } = progress;
-  const right = ` ${turn} ${done}/${total} · ${
-    visible(cell.model)
-  } · ${cell.task} · ${cell.length} tokens · ${modelsAndTime(modelsLeft, millisecondsLeft)}`;
-  return bar(done, total, right, columns);
-}
-
-function bar(done: number, total: number, right: string, columns: number): string {
-  const width = Math.max(0, Math.min(30, columns - right.length));
-  const filled = Math.round(width * Math.min(1, done / Math.max(1, total)));
-  return ("█".repeat(filled) + "░".repeat(width - filled) + right).slice(0, columns);
-}
-
-function modelsAndTime(models: number, milliseconds: number | undefined): string {
-  const left = `${models} ${models === 1 ? "model" : "models"} left`;
-  return milliseconds === undefined ? left : `${left}, ${duration(milliseconds)} to go`;
-}
-
-/** Milliseconds as minutes and seconds, or hours and minutes. */
-export function duration(milliseconds: number): string {
-  const seconds = Math.round(milliseconds / 1000);
-  const two = (count: number): string => String(count).padStart(2, "0");
-  return seconds < 3600
-    ? `${Math.floor(seconds / 60)}:${two(seconds % 60)} min`
-    : `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)} h`;
 }

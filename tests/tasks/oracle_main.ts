@@ -6,8 +6,9 @@ import { SWEEP, sweepCommand } from "../../tasks/commands/sweep.ts";
 import { oracles, windowOracle } from "./window_oracle.ts";
 
 const milliseconds = Number(Deno.env.get("ORACLE_MILLISECONDS") ?? 0);
+const blocks = Deno.env.has("ORACLE_BLOCKS");
 const source = oracles([
-  windowOracle("near", 32, ["mqar", "passkey"], { milliseconds }),
+  windowOracle("near", 32, ["mqar", "passkey"], { milliseconds, blocks }),
   windowOracle("far", 4096, ["mqar", "induction", "passkey"], { milliseconds }),
   windowOracle("broken", 64, ["passkey"], { nanAt: 128 }),
   windowOracle("reader", 64, ["text"]),

@@ -211,6 +211,8 @@ export interface Stumbles {
   readonly throwAt?: { readonly length: number; readonly error: Error };
   /** Wait so long in each batch. */
   readonly milliseconds?: number;
+  /** Hold the thread up meanwhile, as a GPU does that computes. */
+  readonly blocks?: boolean;
   /** Called with each batch. */
   readonly onAnswer?: (samples: readonly Sample[]) => void;
 }
@@ -249,7 +251,9 @@ export function windowOracle(
     async answer(samples): Promise<Answers> {
       stumbles.onAnswer?.(samples);
       const { length } = samples[0].tokens;
-      if (stumbles.milliseconds) {
+      if (stumbles.milliseconds && stumbles.blocks) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stumbles.milliseconds);
+      } else if (stumbles.milliseconds) {
         await new Promise((resolve) => setTimeout(resolve, stumbles.milliseconds));
       }
       if (stumbles.throwAt?.length === length) throw stumbles.throwAt.error;
