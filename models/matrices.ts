@@ -70,6 +70,12 @@ export function weightBytes(configuration: ModelConfiguration, dtype: WeightType
   return keptParameters(configuration, dtype).reduce((sum, kept) => sum + keptBytes(kept), 0);
 }
 
+/** What a model takes with its weights in each form, and so many bytes besides, for errors. */
+export function bytesInForms(configuration: ModelConfiguration, besides: number = 0): string {
+  return WEIGHT_TYPES.map((type) => `${weightBytes(configuration, type) + besides} in ${type}`)
+    .join(", ");
+}
+
 /**
  * The numbers of rows of the blocks that a parameter is cut into, each of which a kernel can have before
  * it; one where it is no matrix, or small enough.

@@ -17,7 +17,7 @@ import {
   rmsNorm,
   scale,
 } from "./operations.ts";
-import { writeBlocks } from "./matrices.ts";
+import { bytesInForms, writeBlocks } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
 import { scoped, uniformSource } from "./parameters.ts";
 import { type Batch, cut, type Due, type Scores, sortScores } from "./scoring.ts";
@@ -145,7 +145,10 @@ export class Model implements Disposable {
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
     const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
       Math.min(LOGIT_BYTES, F32_BYTES * vocabulary * segment);
-    gpu.checkRoom(Math.ceil(grown + fixed + ofToken * segment + logits), what);
+    const bytes = Math.ceil(grown + fixed + ofToken * segment + logits);
+    gpu.checkRoom(bytes, what, {
+      otherwise: `with its weights the model takes ${bytesInForms(this.configuration, bytes)}`,
+    });
   }
 
   /**

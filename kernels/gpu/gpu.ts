@@ -105,7 +105,7 @@ export class Gpu implements AsyncDisposable {
    * Checks that so many more bytes can be held, before any of them is asked for.
    *
    * @param what What takes them, for the error: "load model.safetensors".
-   * @param options.otherwise What would take fewer, for the error: "1024 in f16".
+   * @param options.otherwise What would take fewer, for the error: "it takes 1024 in f16".
    * @throws {RangeError} with the bytes needed and the limit.
    */
   checkRoom(bytes: number, what: string, options: { otherwise?: string } = {}): void {
@@ -114,7 +114,7 @@ export class Gpu implements AsyncDisposable {
       const held = current === 0 ? "" : ` beside the ${current} that are held`;
       throw new RangeError(
         `Cannot ${what} as it takes ${bytes} bytes of GPU memory${held}: the limit of ${this.adapter.name} is ${limit}${
-          options.otherwise === undefined ? "" : `; it takes ${options.otherwise}`
+          options.otherwise === undefined ? "" : `; ${options.otherwise}`
         }`,
       );
     }

@@ -1,4 +1,5 @@
 import { measureCopyBandwidth, timeWork } from "../../kernels/gpu/mod.ts";
+import { WEIGHT_TYPES, weightBytes as bytesOfWeights, type WeightType } from "../../models/mod.ts";
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import type { SubjectCard } from "../subject.ts";
 
@@ -11,6 +12,8 @@ export interface ModelStatistics {
   readonly adapter: string;
   /** Bytes of the weights on the GPU. */
   readonly weightBytes: number;
+  /** Bytes that the weights would take in each form, by its name. */
+  readonly forms: Readonly<Record<WeightType, number>>;
   /** Bytes that a copy reads and writes a second. */
   readonly copyBytesPerSecond: number;
   /** By length, in tokens. */
@@ -66,7 +69,11 @@ export async function measureStatistics(
       bandwidthShare: (readBytes + stateBytes) / (stepMilliseconds / 1000) / copyBytesPerSecond,
     });
   }
-  return { adapter: model.gpu.adapter.name, weightBytes, copyBytesPerSecond, lengths: measured };
+  const forms = Object.fromEntries(
+    WEIGHT_TYPES.map((type) => [type, bytesOfWeights(model.configuration, type)]),
+  ) as Record<WeightType, number>;
+  const adapter = model.gpu.adapter.name;
+  return { adapter, weightBytes, forms, copyBytesPerSecond, lengths: measured };
 }
 
 async function readTokens({ model }: ModelSubject, length: number): Promise<number> {
@@ -86,6 +93,14 @@ export function statisticsTable(card: SubjectCard, statistics: ModelStatistics):
     ["model", `${card.name} (${card.family})`],
     ["parameters", card.parameters.toLocaleString("en-US")],
     ["weights", bytes(statistics.weightBytes)],
+    ...Object.entries(statistics.forms).map(([form, weights]) => [
+      `in ${form}`,
+      `${bytes(weights)}; with the state ${
+        statistics.lengths.map(({ length, stateBytes }) =>
+          `${bytes(weights + stateBytes)} at ${length}`
+        ).join(", ")
+      }`,
+    ]),
     ["adapter", statistics.adapter],
     ["copy", `${bytes(statistics.copyBytesPerSecond)}/s, read and written by a kernel`],
   ];

@@ -7,9 +7,16 @@ import {
   type ModelConfiguration,
   saveModel,
   Tape,
+  WEIGHT_TYPES,
+  type WeightType,
 } from "../../models/mod.ts";
+import { blockRows } from "../../models/matrices.ts";
 import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
+import { restoreCheckpoint, saveCheckpoint } from "../../tasks/training/checkpoint.ts";
+import { findRecipe } from "../../tasks/training/recipe.ts";
+import { Schedule } from "../../tasks/training/schedule.ts";
+import { Trainer } from "../../tasks/training/trainer.ts";
 import { assertClose, inFolder, testGpu, uniforms } from "../testing.ts";
 
 /** Bytes that a binding has: embedding and head are cut, and the perceptrons' projections too. */
@@ -120,6 +127,51 @@ function backward(model: Model): void {
   const { logitsGradient } = crossEntropyBackward(gpu, inputs);
   tape.backward([{ variable: logits, gradient: logitsGradient }]);
 }
+
+Deno.test("256,000 × 2,560 is cut into blocks of 128 MiB at most: 20 in f32, 3 in int4", async () => {
+  const { device } = await testGpu();
+  const gpu = await openGpu({ device, binding: 2 ** 27 });
+  const shape = [256_000, 2560];
+  const count = (dtype: WeightType): number => {
+    const rows = blockRows(gpu, { name: "embedding.weight", shape, dtype });
+    assertEquals(rows.reduce((sum, part) => sum + part, 0), shape[0]);
+    assert(rows.slice(0, -1).every((part) => part % 16 === 0));
+    return rows.length;
+  };
+  assertEquals(WEIGHT_TYPES.map(count), [20, 10, 5, 3]);
+});
+
+Deno.test("training with cut weights is training with whole ones, from a checkpoint on too", () =>
+  inFolder(async (folder) => {
+    const recipe = { ...findRecipe("transformer-mixture"), model: configurationOf(true) };
+    using cut = new Trainer(await smallGpu(), recipe);
+    using whole = new Trainer(await testGpu(), recipe);
+    const batch = {
+      sequences: 1,
+      time: TIME,
+      tokens: tokensOf(TIME),
+      rows: Uint32Array.from({ length: TIME }, (_, row) => row),
+      labels: tokensOf(2 * TIME).slice(TIME),
+      weights: new Float32Array(TIME).fill(1 / TIME),
+      taskOf: new Uint32Array(TIME),
+    };
+    const step = async (trainer: Trainer, index: number): Promise<Float32Array> => {
+      const [{ losses, correct }] = trainer.step(batch, index, 1e-3);
+      using _held = { losses, [Symbol.dispose]: () => losses[Symbol.dispose]() };
+      correct[Symbol.dispose]();
+      return await losses.read();
+    };
+    for (const index of [0, 1]) {
+      assertClose(await step(cut, index), await step(whole, index), BOUND, `step ${index}`);
+    }
+    const progress = { step: 2, seconds: 1, schedule: new Schedule(recipe) };
+    await saveCheckpoint(folder, recipe, cut, progress);
+    using again = new Trainer(cut.model.gpu, recipe);
+    await restoreCheckpoint(folder, recipe, again);
+    const expected = await step(cut, 2);
+    assertClose(await step(again, 2), expected, 0, "from the checkpoint");
+    assertClose(await step(whole, 2), expected, 1e-4, "step 2");
+  }));
 
 Deno.test("a matrix of which not even a few rows fit in a binding is refused by name", async () => {
   const { device } = await testGpu();

@@ -145,6 +145,8 @@ Deno.test("eval --stats prints what a checkpoint costs", () =>
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /parameters\s+7,408\n/);
     assertMatch(stdout, /weights\s+29\.6 KB\n/);
+    assertMatch(stdout, /in f32\s+29\.6 KB; with the state 37\.8 KB at 64, 161 KB at 1024\n/);
+    assertMatch(stdout, /in int4\s+[\d.]+ KB; with the state/);
     assertMatch(stdout, /copy\s+[\d.]+ GB\/s/);
     const rows = stdout.trimEnd().split("\n").slice(-2).map((line) => line.trim().split(/ {2,}/));
     assertEquals(rows.map(([length, state]) => [length, state]), [
@@ -248,7 +250,8 @@ Deno.test("a model on a hub that does not fit is refused before its weights are 
     const layer = 4 * 2048 * 2048 + 3 * 2048 * 5632 + 2 * 2048;
     const bytes = 4 * (1400 * layer + 2 * 4096 * 2048 + 2048);
     assertStringIncludes(stderr, `Cannot load hf:owner/large as it takes ${bytes} bytes`);
-    assertStringIncludes(stderr, "is 80000000000");
+    assertStringIncludes(stderr, `is 80000000000; it takes ${bytes} in f32, `);
+    assertMatch(stderr, /\d+ in f16, \d+ in int8, \d+ in int4/);
     assert(asked.includes("config.json") && !asked.some((name) => name.startsWith("model.")));
 
     async function serve(request: Request): Promise<Response> {

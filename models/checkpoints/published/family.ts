@@ -3,9 +3,9 @@ import type { Matrix } from "../../../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "../../configuration.ts";
 import {
   blockRows,
+  bytesInForms,
   type KeptParameter,
   keptParameters,
-  WEIGHT_TYPES,
   weightBytes,
   type WeightType,
 } from "../../matrices.ts";
@@ -223,10 +223,9 @@ export function checkModelFits(
 ): void {
   const { dtype = "f32" } = options;
   for (const kept of keptParameters(configuration, dtype)) blockRows(gpu, kept);
-  const others = WEIGHT_TYPES.filter((type) => type !== dtype);
   const what = dtype === "f32" ? name : `${name} in ${dtype}`;
   gpu.checkRoom(weightBytes(configuration, dtype), `load ${what}`, {
-    otherwise: others.map((type) => `${weightBytes(configuration, type)} in ${type}`).join(", "),
+    otherwise: `it takes ${bytesInForms(configuration)}`,
   });
 }
 
