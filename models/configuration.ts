@@ -272,20 +272,19 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   }),
 };
 
-/** Architectures without a state whose size can be chosen: attention alone, or as large as a head. */
-const FIXED_STATES = ["transformer", "griffin", "hgrn", "lfm2", "rwkv6", "rwkv7"];
-
 /** An option that would change nothing is an error: a sweep over it would compare like with like. */
 function checkOptions(name: string, options: ArchitectureOptions, layers: number): void {
   const { stateDim, attentionLayers = [] } = options;
   const fail = (reason: string): never => {
     throw new RangeError(`Cannot build the architecture "${name}" as ${reason}`);
   };
-  if (stateDim !== undefined && FIXED_STATES.includes(name)) {
-    fail("it has no stateDim: leave it out");
-  }
-  if (stateDim !== undefined && !(Number.isInteger(stateDim) && stateDim > 0)) {
-    fail(`stateDim must be a positive integer: current value is ${stateDim}`);
+  if (stateDim !== undefined) {
+    const built = (stateDim: number): string =>
+      JSON.stringify(ARCHITECTURES[name]({ ...options, stateDim }));
+    if (built(16) === built(32)) fail("it has no stateDim: leave it out");
+    if (!(Number.isInteger(stateDim) && stateDim > 0)) {
+      fail(`stateDim must be a positive integer: current value is ${stateDim}`);
+    }
   }
   if (options.attentionLayers !== undefined && name !== "mamba2-attention") {
     fail("mamba2-attention alone has attentionLayers: leave them out");

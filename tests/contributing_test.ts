@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { SMALL_TASK_NAMES } from "../tasks/mod.ts";
 
 // The recipes of .github/CONTRIBUTING.md: for everything of its kind, each file that has to be touched.
 
@@ -38,6 +39,7 @@ Deno.test("every family of kernels has all that the recipe names", async () => {
   const missing: string[] = [];
   const exported = await textOf("kernels/mod.ts");
   const dispatched = await textOf("tests/kernels/every_dispatch.ts");
+  const optioned = await textOf("tests/kernels/options_test.ts");
   const tests = await namesIn("tests/kernels");
   for (const family of families) {
     const folder = `kernels/${family}`;
@@ -66,10 +68,24 @@ Deno.test("every family of kernels has all that the recipe names", async () => {
         missing.push(`${folder}/${name}: say at its top how it is dispatched`);
       }
     }
-    for (const operation of Object.keys(await import(`../${folder}/mod.ts`))) {
-      if (!/(Backward|Step|Recurrent)$/.test(operation)) continue;
-      if (!new RegExp(`\\b${operation}\\(`).test(dispatched)) {
+    const tested = await Promise.all(
+      own.filter((name) => name.endsWith(".ts")).map((name) =>
+        textOf(`tests/kernels/${family}/${name}`)
+      ),
+    );
+    for (const [operation, op] of Object.entries(await import(`../${folder}/mod.ts`))) {
+      if (!/^function \w+\(gpu, inputs\b/.test(`${op}`)) continue;
+      const isCalled = (text: string): boolean => new RegExp(`\\b${operation}\\b`).test(text);
+      if (!isCalled(dispatched)) {
         missing.push(`tests/kernels/every_dispatch.ts: call ${operation}()`);
+      }
+      if (!tested.some((text) => isCalled(text) && text.includes(`/${family}/reference.ts"`))) {
+        missing.push(
+          `tests/kernels/${family}/: hold ${operation}() to its definition in ${folder}/reference.ts`,
+        );
+      }
+      if (/\boptions\b/.test(`${op}`.slice(0, `${op}`.indexOf("{\n"))) && !isCalled(optioned)) {
+        missing.push(`tests/kernels/options_test.ts: a row of the options of ${operation}()`);
       }
     }
   }
@@ -113,7 +129,14 @@ Deno.test("every task has all that the recipe names", async () => {
       missing.push(`tasks/mod.ts: export ./generators/${name}.ts`);
     }
   }
-  assertNothingMissing(missing); // about.ts and the small layout are held by their types
+  const oracle = await textOf("tests/tasks/window_oracle.ts");
+  for (const name of SMALL_TASK_NAMES) {
+    if (!oracle.includes(`case "${name}":`)) {
+      missing.push(`tests/tasks/window_oracle.ts: say how the last tokens alone answer ${name}`);
+    }
+  }
+  // about.ts, option_names.ts and the small layout are held by their types, schemas by sweep_file_test.ts.
+  assertNothingMissing(missing);
 });
 
 Deno.test("every checkpoint family has all that the recipe names", async () => {

@@ -12,12 +12,14 @@ import {
   crossEntropyBackward,
   deltaRule,
   deltaRuleBackward,
+  deltaRuleRecurrent,
   deltaRuleStep,
   embeddingBackward,
   flashAttention,
   flashAttentionBackward,
   flashAttentionStep,
   gatedActivation,
+  gatedActivationBackward,
   gatedRmsNorm,
   gatherRowsBackward,
   type Gpu,
@@ -42,6 +44,7 @@ import {
   rotaryFrequencies,
   rwkv7,
   rwkv7Backward,
+  rwkv7Recurrent,
   rwkv7Step,
   scale,
   scan,
@@ -193,6 +196,11 @@ const OPS: Record<string, Row> = {
     good: { scale: 2 },
     bad: DELTA,
   },
+  deltaRuleRecurrent: {
+    call: (gpu, options) => deltaRuleRecurrent(gpu, beta(gpu), options),
+    good: { scale: 2 },
+    bad: { scale: DELTA.scale },
+  },
   deltaRuleStep: {
     call: (gpu, options) => deltaRuleStep(gpu, { ...beta(gpu, 1), state: state(gpu) }, options),
     good: { scale: 2, unitLength: 0, inPlace: true },
@@ -208,6 +216,11 @@ const OPS: Record<string, Row> = {
       rwkv7Backward(gpu, { ...receptance(gpu), outputGradient: rows(gpu, B, T, H, D) }, options),
     good: { scale: 2 },
     bad: DELTA,
+  },
+  rwkv7Recurrent: {
+    call: (gpu, options) => rwkv7Recurrent(gpu, receptance(gpu), options),
+    good: { scale: 2 },
+    bad: { scale: DELTA.scale },
   },
   rwkv7Step: {
     call: (gpu, options) => rwkv7Step(gpu, { ...receptance(gpu, 1), state: state(gpu) }, options),
@@ -396,6 +409,15 @@ const OPS: Record<string, Row> = {
   gatedActivation: {
     call: (gpu, options) =>
       gatedActivation(gpu, { x: rows(gpu, 3), gate: rows(gpu, 3) }, options as Any),
+    good: { kind: "silu" },
+    bad: { kind: ["swish", "", null, 0] },
+    needed: ["kind"],
+  },
+  gatedActivationBackward: {
+    call: (gpu, options) => {
+      const inputs = { x: rows(gpu, 3), gate: rows(gpu, 3), outputGradient: rows(gpu, 3) };
+      return gatedActivationBackward(gpu, inputs, options as Any);
+    },
     good: { kind: "silu" },
     bad: { kind: ["swish", "", null, 0] },
     needed: ["kind"],

@@ -1,4 +1,10 @@
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   architecture,
   ARCHITECTURES,
@@ -160,10 +166,16 @@ Deno.test("an option of an architecture changes its state, or is refused", () =>
       stateBytesOf(architecture(name, { ...options, stateDim }))(64);
     if (["transformer", "griffin", "hgrn", "lfm2", "rwkv6", "rwkv7"].includes(name)) {
       assertThrows(() => bytes(8), RangeError, "it has no stateDim");
-    } else {
-      assert(bytes(24) > bytes(8), name);
-      sized++;
+      continue;
     }
+    try {
+      bytes(8);
+    } catch (error) { // an architecture that is newer than this list
+      assertStringIncludes((error as Error).message, "it has no stateDim");
+      continue;
+    }
+    assert(bytes(24) > bytes(8), name);
+    sized++;
   }
   assert(sized >= 8);
   assertThrows(

@@ -6,7 +6,7 @@ import { parseCommand, UsageError } from "../../tasks/commands/options.ts";
 import { SWEEP } from "../../tasks/commands/sweep.ts";
 import { EVAL } from "../../tasks/commands/eval.ts";
 import { parseRows, SWEEPS } from "../../tasks/mod.ts";
-import { smallLayout } from "../../tasks/registry.ts";
+import { smallLayout, TASK_NAMES } from "../../tasks/registry.ts";
 import { parseBytes, parseTokens } from "../../tasks/sizes.ts";
 import { hashOf } from "../../tasks/sweep/configuration.ts";
 import { readSweep } from "../../tasks/sweep/sweep_file.ts";
@@ -102,7 +102,11 @@ Deno.test("a mistake in a file is told with its field", async () => {
   await refuses({ models: [{ model: "a", dtype: "f8" }] }, '"dtype" must be one of f32, f16');
   await refuses({ models: [{ name: "a" }] }, '"models" item 0: it must give "model"');
   await refuses({ models: [{ model: "a", trainLength: "2 k" }] }, '"trainLength" must be tokens');
-  await refuses({ tasks: ["mqra"] }, 'and 52 more (did you mean "mqar"?): current value is "mqra"');
+  const more = TASK_NAMES.length - 8;
+  await refuses(
+    { tasks: ["mqra"] },
+    `and ${more} more (did you mean "mqar"?): current value is "mqra"`,
+  );
   await refuses({ tasks: ["chess"] }, '"tasks": item 0 must be one of mqar, induction');
   await refuses(
     { taskOptions: { mqar: { pair: 4 } } },
