@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { CheckpointConfig } from "../models/checkpoints/published/config.ts";
+import type { PublishedFamily } from "../models/checkpoints/published/family.ts";
 import { SMALL_TASK_NAMES } from "../tasks/mod.ts";
 
 // The recipes of .github/CONTRIBUTING.md: for everything of its kind, each file that has to be touched.
@@ -161,6 +163,24 @@ Deno.test("every checkpoint family has all that the recipe names", async () => {
     }
     if (!readme.includes(`\`${name}.ts\``)) {
       missing.push(`models/checkpoints/published/README.md: a row for \`${name}.ts\``);
+    }
+  }
+  const configs = await Promise.all(
+    folders.filter((name) => name.endsWith("/")).map(async (name) => {
+      const path = `tests/golden/checkpoints/published/${name}config.json`;
+      const text = await textOf(path).catch(() => "{}"); // some have none
+      return CheckpointConfig.parse(text, path);
+    }),
+  );
+  for (const name of families) {
+    const module: object = await import(`../models/checkpoints/published/${name}.ts`);
+    for (const [exported, family] of Object.entries(module as Record<string, PublishedFamily>)) {
+      if (typeof family.matches !== "function") continue;
+      if (!configs.some((config) => family.matches(config))) {
+        missing.push(
+          `tests/golden/published*.py: a checkpoint that ${exported} of ${name}.ts reads`,
+        );
+      }
     }
   }
   for (const folder of folders.filter((name) => name.endsWith("/"))) {

@@ -1,4 +1,4 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { loadModel, type Model } from "../../models/mod.ts";
 import { assertClose, testGpu } from "../testing.ts";
 import {
@@ -11,41 +11,42 @@ import {
   RWKV_7,
 } from "./published_checkpoints.ts";
 
-for (
-  const name of [
-    "llama",
-    "llama_tied",
-    "mamba",
-    "mamba_biased",
-    "mamba2",
-    "mamba2_biased",
-    "mamba_ssm",
-    "mamba2_ssm",
-    "mamba2attn_ssm",
-    "transformerpp_ssm",
-    "recurrent_gemma",
-    "recurrent_gemma_biased",
-    "qwen2",
-    "qwen3",
-    "mistral",
-    "smollm3",
-    "gemma2",
-    "gemma3_text",
-    "gemma3",
-    "qwen3_5_text",
-    "qwen3_5",
-    "olmo_hybrid",
-    "olmo_hybrid_rotary",
-    "granitemoehybrid",
-    "granitemoehybrid_rotary",
-    "bamba",
-    "falcon_mamba",
-    "falcon_h1",
-    "falcon_h1_normed",
-    "nemotron_h",
-    "lfm2",
-  ]
-) {
+/** Checkpoints of transformers' and mamba_ssm's models. */
+const OF_TRANSFORMERS = [
+  "llama",
+  "llama_tied",
+  "mamba",
+  "mamba_biased",
+  "mamba2",
+  "mamba2_biased",
+  "mamba_ssm",
+  "mamba2_ssm",
+  "mamba2attn_ssm",
+  "transformerpp_ssm",
+  "recurrent_gemma",
+  "recurrent_gemma_biased",
+  "qwen2",
+  "qwen3",
+  "mistral",
+  "smollm3",
+  "gemma2",
+  "gemma3_text",
+  "gemma3",
+  "qwen3_5_text",
+  "qwen3_5",
+  "olmo_hybrid",
+  "olmo_hybrid_rotary",
+  "granitemoehybrid",
+  "granitemoehybrid_rotary",
+  "bamba",
+  "falcon_mamba",
+  "falcon_h1",
+  "falcon_h1_normed",
+  "nemotron_h",
+  "lfm2",
+];
+
+for (const name of OF_TRANSFORMERS) {
   Deno.test(`${name}: logits and greedy generation are those of the reference`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${name}`);
@@ -55,15 +56,16 @@ for (
   });
 }
 
-for (
-  const [name, path] of [
-    ["rwkv6", RWKV_6],
-    ["rwkv7", RWKV_7],
-    ["rwkv6_hf", "rwkv6_hf"],
-    ["rwkv6_fla", "rwkv6_fla"],
-    ["rwkv7_fla", "rwkv7_fla"],
-  ]
-) {
+/** RWKV's. */
+const OF_RWKV = [
+  ["rwkv6", RWKV_6],
+  ["rwkv7", RWKV_7],
+  ["rwkv6_hf", "rwkv6_hf"],
+  ["rwkv6_fla", "rwkv6_fla"],
+  ["rwkv7_fla", "rwkv7_fla"],
+];
+
+for (const [name, path] of OF_RWKV) {
   Deno.test(`${name}: logits and greedy generation are those of the papers' formulas, up to 2000 tokens`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${path}`);
@@ -73,27 +75,28 @@ for (
   });
 }
 
-for (
-  const name of [
-    "gated_deltanet",
-    "gated_deltanet_hybrid",
-    "gla",
-    "gla_varied",
-    "retnet",
-    "retnet_varied",
-    "delta_net",
-    "delta_net_varied",
-    "hgrn2",
-    "gated_deltaproduct",
-    "gated_deltaproduct_varied",
-    "kda",
-    "kda_varied",
-    "hgrn",
-    "hgrn_varied",
-    "transformer_fla",
-    "mamba_fla",
-  ]
-) {
+/** Those of fla. */
+const OF_FLA = [
+  "gated_deltanet",
+  "gated_deltanet_hybrid",
+  "gla",
+  "gla_varied",
+  "retnet",
+  "retnet_varied",
+  "delta_net",
+  "delta_net_varied",
+  "hgrn2",
+  "gated_deltaproduct",
+  "gated_deltaproduct_varied",
+  "kda",
+  "kda_varied",
+  "hgrn",
+  "hgrn_varied",
+  "transformer_fla",
+  "mamba_fla",
+];
+
+for (const name of OF_FLA) {
   Deno.test(`${name}: logits and greedy generation are those of fla's models over its naive functions`, async () => {
     const gpu = await testGpu();
     using model = await loadModel(gpu, `${FOLDER}/${name}`);
@@ -102,6 +105,15 @@ for (
     if (expected.long) await assertLong(model, expected.long);
   });
 }
+
+Deno.test("every checkpoint there is among them", async () => {
+  const folders = await Array.fromAsync(
+    Deno.readDir(FOLDER),
+    ({ name, isDirectory }) => isDirectory ? [name] : [],
+  );
+  const asked = [...OF_TRANSFORMERS, ...OF_RWKV.map(([name]) => name), ...OF_FLA];
+  assertEquals(folders.flat().sort(), asked.sort(), "the lists in tests/models/published_test.ts");
+});
 
 for (const scaling of ["linear", "dynamic", "yarn", "llama3"]) {
   Deno.test(`llama with ${scaling} rotary scaling: logits and greedy generation are those of the reference`, async () => {
