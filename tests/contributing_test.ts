@@ -98,6 +98,7 @@ Deno.test("every mixer has all that the recipe names", async () => {
   const mixers = await modulesIn("models/mixers", [
     "alibi",
     "configuration",
+    "mamba2_inputs",
     "mixer",
     "parts",
     "registry",
