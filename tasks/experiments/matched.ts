@@ -81,7 +81,7 @@ const FLA_SET = [
 
 /** A checkpoint that a sweep goes on without where it is not there. */
 function optional(model: string): ModelEntry {
-  return { model, optional: true, trainLength: 2048 };
+  return { model, optional: true };
 }
 
 /**
@@ -101,7 +101,7 @@ export const MATCHED_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     ],
     models: [
       ...FLA_SET.map((name): ModelEntry => ({ model: `hf:fla-hub/${name}`, trainLength: 2048 })),
-      optional("hf:fla-hub/rwkv6-1.3B-100B"),
+      { ...optional("hf:fla-hub/rwkv6-1.3B-100B"), trainLength: 2048 },
     ],
   },
   "matched-hybrid": {
@@ -113,7 +113,7 @@ export const MATCHED_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
       `Unverified, of the pattern of the others: the names ${
         HYBRIDS.filter((name) => !isVerified(name)).join(", ")
       }. The sweep goes on without those that are not there.`,
-      "Unverified: that all were trained at 2,048 tokens.",
+      "The training length is what the checkpoints' configurations say; unverified whether all were trained at it.",
       "The set's transformers without a linear mixer are not among them.",
       "One training of each: what is seen is of these checkpoints, and says of their architectures what one training can.",
     ],

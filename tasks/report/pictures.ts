@@ -1,6 +1,6 @@
 import { weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
-import { chooseRecall, type RecallChoice } from "./recall.ts";
+import { chooseMemory, chooseRecall, type RecallChoice } from "./recall.ts";
 import type { Results } from "./runs.ts";
 import { looks } from "./theme.ts";
 import { accuracyPictures, meanPictures } from "./pictures/accuracy.ts";
@@ -13,7 +13,7 @@ import { memoryPictures } from "./pictures/memory.ts";
 import { loadPictures } from "./pictures/load.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
 import type { Picture } from "./pictures/picture.ts";
-import { meanStatePicture, recallPicture } from "./pictures/state.ts";
+import { meanStatePicture, memoryStatePicture, recallPicture } from "./pictures/state.ts";
 
 export { type Picture, standAlone } from "./pictures/picture.ts";
 
@@ -27,10 +27,12 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
   const { learning, claimed } = weigh(results);
   const means = taskMeans(claimed.rows);
   const recall = chooseRecall(claimed.rows, choice);
+  const memory = chooseMemory(claimed.rows);
   const ofMeans = meanPictures(claimed, means, look);
   return named([
     ...ofMeans,
     ...(recall === undefined ? [] : [recallPicture(recall, look)]),
+    ...(memory === undefined ? [] : [memoryStatePicture(memory, look)]),
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)
       .flatMap((mean) => meanStatePicture(results, mean, look)),
     ...accuracyPictures(claimed, { look, learning, differences: ofMeans.length === 0 }),

@@ -48,7 +48,7 @@ export function chooseRecall(
     );
   }
   const candidates = all.filter(({ title }) => task === undefined || title === task)
-    .flatMap(recallsOf);
+    .flatMap((panel) => recallsOf(panel, "accuracy"));
   const lengths = [...new Set(candidates.map((candidate) => candidate.length))];
   if (length !== undefined && lengths.length > 0 && !lengths.includes(length)) {
     throw new RangeError(
@@ -64,19 +64,34 @@ export function chooseRecall(
     const comparable = chosen.filter((candidate) =>
       pattern.test(candidate.task) && candidate.points.length > 1
     );
-    if (comparable.length === 0) continue;
-    return comparable.reduce((best, candidate) =>
-      (candidate.points.length - best.points.length || spread(candidate) - spread(best)) > 0
-        ? candidate
-        : best
-    );
+    if (comparable.length > 0) return farthestApart(comparable);
   }
   return undefined;
 }
 
+/**
+ * The same of the forgetting curve: the length that the most models were asked, and there the one where
+ * they lie farthest apart. Undefined where no two models were asked the same.
+ */
+export function chooseMemory(rows: readonly Row[]): Recall | undefined {
+  const comparable = panels(rows, "forgetting_curve")
+    .flatMap((panel) => recallsOf(panel, "forgetting_curve"))
+    .filter(({ points }) => points.length > 1);
+  return comparable.length === 0 ? undefined : farthestApart(comparable);
+}
+
+/** Of some, the one with the most models, and of those where they differ the most. */
+function farthestApart(candidates: readonly Recall[]): Recall {
+  return candidates.reduce((best, candidate) =>
+    (candidate.points.length - best.points.length || spread(candidate) - spread(best)) > 0
+      ? candidate
+      : best
+  );
+}
+
 /** A panel at each of its lengths. */
-function recallsOf({ title, load, rows }: Panel): Recall[] {
-  const curves = curvesOf(rows, "accuracy");
+function recallsOf({ title, load, rows }: Panel, metric: string): Recall[] {
+  const curves = curvesOf(rows, metric);
   const states = new Map(
     costsOf(rows, "state_bytes").map(({ model, points }) => [
       model,

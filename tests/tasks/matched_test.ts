@@ -106,8 +106,13 @@ Deno.test("each mixer is drawn by its share of attention, and each share by the 
       }))
     )
   );
-  const pictures = makePictures(joinRuns([{ name: "run", rows }]))
-    .filter(({ section }) => section === "matched");
+  const all = makePictures(joinRuns([{ name: "run", rows }]));
+  assert(
+    all.some(({ title }) =>
+      /^forgetting-curve, at \d+K tokens: memory of text against the size of the state$/.test(title)
+    ),
+  );
+  const pictures = all.filter(({ section }) => section === "matched");
   assertEquals(
     pictures.map(({ group, legend = [] }) => [
       group!.caption,

@@ -68,7 +68,7 @@ export function perplexityScale(curves: readonly Curve[]): Partial<Plot.ScaleOpt
 }
 
 /** From where to where differences go, with 0 between. */
-export function spanOf(curves: readonly Curve[]): [low: number, high: number] {
+export function spanOf(curves: readonly Pick<Curve, "points">[]): [low: number, high: number] {
   const values = [0, ...endsOf(curves)];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = 0.02 * (high - low || 1);
@@ -76,7 +76,7 @@ export function spanOf(curves: readonly Curve[]): [low: number, high: number] {
 }
 
 /** The values of curves, and the ends of their intervals. */
-function endsOf(curves: readonly Curve[]): number[] {
+function endsOf(curves: readonly Pick<Curve, "points">[]): number[] {
   return curves.flatMap(({ points }) =>
     points.flatMap(({ value, low, high }) => low <= high ? [low, value, high] : [value])
   );

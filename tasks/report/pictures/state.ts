@@ -7,15 +7,46 @@ import { bytes, type Look, tokens, withInterval } from "../theme.ts";
 import { drawChart } from "./chart.ts";
 import { dots } from "./marks.ts";
 import type { Picture } from "./picture.ts";
-import { byteTicks } from "./scales.ts";
+import { byteTicks, spanOf } from "./scales.ts";
 
 const ACROSS = { type: "log", base: 2, label: "bytes of the state" } as const;
 
 /** Recall at one task, load and length: a point a model, with its interval, at its state's size. */
 export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): Picture {
-  const { task, load, length, points } = recall;
+  return pointsPicture(recall, look, {
+    name: "recall-state",
+    what: "recall",
+    y: { label: "accuracy", domain: [0, 1] },
+  });
+}
+
+/** The same of the forgetting curve. */
+export function memoryStatePicture(recall: Recall, look: ReadonlyMap<string, Look>): Picture {
+  const { points } = recall;
+  return pointsPicture(recall, look, {
+    name: "memory-state",
+    what: "memory of text",
+    y: {
+      label: "accuracy of copying less that of predicting",
+      domain: spanOf([{ points: points.map((point) => ({ ...point, ...NOWHERE })) }]),
+    },
+  });
+}
+
+/** Of a point whose length and samples do not matter. */
+const NOWHERE = { length: 0, samples: 0 };
+
+function pointsPicture(
+  { task, load, length, points }: Recall,
+  look: ReadonlyMap<string, Look>,
+  { name, what, y }: {
+    readonly name: string;
+    readonly what: string;
+    readonly y: Plot.ScaleOptions;
+  },
+): Picture {
   const loaded = load === undefined || task.includes(", load ") ? task : `${task}, load ${load}`;
-  const title = `${loaded}, at ${tokens(length)} tokens: recall against the size of the state`;
+  const title = `${loaded}, at ${tokens(length)} tokens: ${what} against the size of the state`;
   const drawing = drawChart({
     look,
     title,
@@ -34,7 +65,7 @@ export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): 
       dots([{ x: stateBytes, y: value }], look.get(model)!, 5),
     ]),
     x: { ...ACROSS, ...byteTicks(points.map(({ stateBytes }) => stateBytes)) },
-    y: { label: "accuracy", domain: [0, 1] },
+    y,
     values: points.map((point) => ({
       model: point.model,
       x: point.stateBytes,
@@ -43,7 +74,7 @@ export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): 
     })),
     place: bytes,
   });
-  return { ...drawing, name: "recall-state", section: "state", title };
+  return { ...drawing, name, section: "state", title };
 }
 
 /** A mean accuracy against the size of the state: a curve a model, a point a length. */
