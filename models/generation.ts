@@ -147,8 +147,8 @@ export class Generation implements Disposable {
     states.forEach(({ tensors }, layer) => {
       for (const [name, { tensor }] of Object.entries(this.#states[layer].tensors)) {
         const next = tensors[name].tensor;
-        if (next.allocation === tensor.allocation) continue;
-        this.#gpu.copy(next, tensor);
+        if (next === tensor) continue;
+        if (next.allocation !== tensor.allocation) this.#gpu.copy(next, tensor);
         next[Symbol.dispose]();
       }
     });
