@@ -146,9 +146,9 @@ Deno.test("sweep: killed at any moment, it loses no cell and repeats none", () =
 Deno.test("sweep: a full disk in the middle of a cell's line loses no cell before it", () =>
   inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
-    // A file may not grow beyond 8 KiB, and a line that would is written in part, as on a full disk.
+    // A file may not grow beyond 16 KiB, and a line that would is written in part, as on a full disk.
     const limited = new Deno.Command("sh", {
-      args: ["-c", `ulimit -f 16; trap '' XFSZ; exec "$@"`, "sh", Deno.execPath()].concat(
+      args: ["-c", `ulimit -f 32; trap '' XFSZ; exec "$@"`, "sh", Deno.execPath()].concat(
         ["run", "-A", "--quiet", "--no-check", join(ROOT, ORACLE)],
         [...args, "--out", out],
       ),
