@@ -80,10 +80,17 @@ function timeOf(cells: readonly TimedCell[]): string[] {
     0,
   );
   return [
-    `Run from ${moment(first)} to ${moment(last)} UTC; its ${
-      cells.length.toLocaleString("en")
-    } cells took ${lasting(seconds)}.`,
+    `Run on ${period(first, last)} UTC; its ${cells.length.toLocaleString("en")} cells took ${
+      lasting(seconds)
+    }.`,
   ];
+}
+
+/** From one moment to another: of one day, the day once. */
+function period(first: number, last: number): string {
+  const [from, to] = [moment(first), moment(last)];
+  const [day, clock] = to.split(" ");
+  return from.startsWith(day) ? `${from} to ${clock}` : `${from} to ${to}`;
 }
 
 function moment(milliseconds: number): string {

@@ -62,6 +62,7 @@ body{font-size:15px}
 h2{margin-top:28px}
 table{font-size:.8rem}
 th,td{padding-right:10px}
+td.long{min-width:26ch}
 td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:9rem;max-width:44vw}
 .pictures{gap:18px}
 .tip,.tip.west{left:0;right:0;top:auto;bottom:100%;white-space:normal}

@@ -53,7 +53,7 @@ function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): stri
     main.reduce((sum, { replies_empty = 0 }) => sum + replies_empty, 0);
   const of = (count: number, samples = digest?.samples ?? all): string =>
     count === samples ? `all ${samples}` : `${count} of ${samples}`;
-  const chat = template === "base" ? ": is it a chat model? Try --template chat" : "";
+  const chat = template === "base" ? " (of a chat model: try --template chat)" : "";
   const reasons: string[] = [];
   const say = (count: number | undefined, text: (count: number) => string): void => {
     if (count !== undefined && count > 0) reasons.push(text(count));
@@ -92,13 +92,11 @@ function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): stri
       reasons.push("the answers stand farther back than the model’s attention reaches");
     }
   }
+  if (reasons.length > 0) return reasons;
   if (train_length !== undefined && length > train_length) {
     const times = Number((length / train_length).toPrecision(2));
-    reasons.push(
-      `it was trained at ${tokens(train_length)} tokens: this is ${times} times as long`,
-    );
+    return [`it is ${times} times as long as it was trained at`];
   }
-  if (reasons.length > 0) return reasons;
   return [
     digest === undefined
       ? "nothing tells: --log-samples shows the replies"
@@ -106,27 +104,42 @@ function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): stri
   ];
 }
 
-/** Where the accuracy is 0, those alike but for the length in one line. */
+/** Zeros that are alike: of one model, for the same reasons. */
+interface ZeroGroup {
+  readonly model: string;
+  readonly tasks: readonly string[];
+  readonly lengths: readonly number[];
+  /** Of the longest. */
+  readonly why: readonly string[];
+}
+
+/** Zeros that differ in their length alone, or in their task alone, are one. */
+function groupZeros(zeros: readonly Zero[]): ZeroGroup[] {
+  const reason = ({ why }: Pick<Zero, "why">): string =>
+    why.map((text) => text.replace(/[\d.,]+[KM]?/g, "#")).join();
+  const lines = [
+    ...Map.groupBy(
+      zeros,
+      (zero) => JSON.stringify([zero.model, zero.task, zero.load, reason(zero)]),
+    ).values(),
+  ].map((group) => {
+    const [{ model, task, load }] = group;
+    const title = load === undefined ? task : `${task}, load ${load}`;
+    return { model, title, lengths: group.map(({ length }) => length), why: group.at(-1)!.why };
+  });
+  return [
+    ...Map.groupBy(lines, (line) => JSON.stringify([line.model, line.lengths, reason(line)]))
+      .values(),
+  ].map((group) => ({ ...group[0], tasks: group.map(({ title }) => title) }));
+}
+
+/** Where the accuracy is 0, and why. */
 export function zeroTable(zeros: readonly Zero[]): string {
-  const groups = Map.groupBy(
-    zeros,
-    ({ model, task, load, why }) =>
-      JSON.stringify([model, task, load, why.map((reason) => reason.replace(/[\d.,]+/g, "#"))]),
-  );
-  return table([...groups.values()], [
-    { head: "model", cell: ([{ model }]) => escape(model), text: "short" },
-    {
-      head: "task",
-      cell: ([{ task, load }]) => escape(load === undefined ? task : `${task}, load ${load}`),
-      text: "short",
-    },
-    { head: "lengths", cell: (group) => group.map(({ length }) => tokens(length)).join(", ") },
-    {
-      head: "why",
-      cell: (group) =>
-        escape(group.at(-1)!.why.join("; ")) + (group.length > 1 ? " (the last)" : ""),
-      text: "long",
-    },
+  return table(groupZeros(zeros), [
+    { head: "model", cell: ({ model }) => escape(model), text: "short" },
+    { head: "why", cell: ({ why }) => escape(why.join("; ")), text: "long" },
+    { head: "lengths", cell: ({ lengths }) => lengths.map(tokens).join(", "), text: "short" },
+    { head: "tasks", cell: ({ tasks }) => escape(tasks.join(", ")), text: "long" },
   ]);
 }
 
@@ -136,12 +149,13 @@ const TOLD = 6;
 /** Where the accuracy is 0, as lines of text. */
 export function zeroLines(zeros: readonly Zero[]): string[] {
   if (zeros.length === 0) return [];
-  const told = zeros.slice(0, TOLD).map(({ model, task, length, why }) =>
-    `  ${model}, ${task}, ${length} tokens: ${listOf(why)}`
+  const groups = groupZeros(zeros);
+  const told = groups.slice(0, TOLD).map(({ model, tasks, lengths, why }) =>
+    `  ${model}, ${listOf(tasks)}, ${listOf(lengths.map(String))} tokens: ${why.join("; ")}`
   );
   return [
     "accuracy 0:",
     ...told,
-    ...(zeros.length > TOLD ? [`  and ${zeros.length - TOLD} more: see the report`] : []),
+    ...(groups.length > TOLD ? [`  and ${groups.length - TOLD} more: see the report`] : []),
   ];
 }

@@ -116,7 +116,15 @@ Deno.test("a template that gives no more tokens for a longer text is an error th
   );
 });
 
-Deno.test("why an accuracy is 0: evidence past the window, and past what was trained", () =>
+Deno.test("why an accuracy is 0: longer than it was trained at, where nothing else tells", () =>
+  inFolder(async (out) => {
+    const liar = wordsOracle("liar", TASK, never("on and on ".repeat(60)));
+    const { table } = await runSweep({ ...GRID, lengths: [4096] }, oracles([liar]), { out });
+    const text = await printed(() => tellResults(table, [], out, { files: [] }));
+    assertStringIncludes(text, "4096 tokens: it is 4 times as long as it was trained at");
+  }));
+
+Deno.test("why an accuracy is 0: evidence past the window", () =>
   inFolder(async (out) => {
     const near = wordsOracle("near", TASK, { ...never("one two three".repeat(40)), window: 4 });
     const configuration = { ...GRID, lengths: [1024, 4096] };
@@ -125,7 +133,6 @@ Deno.test("why an accuracy is 0: evidence past the window, and past what was tra
       const { table } = await runSweep(configuration, oracles([near]), { out: folder, logSamples });
       const text = await printed(() => tellResults(table, [], folder, { files: [] }));
       assertStringIncludes(text, "answers stand farther back than the model’s attention reaches");
-      assertStringIncludes(text, "trained at 1K tokens: this is 4 times as long");
     }
   }));
 
