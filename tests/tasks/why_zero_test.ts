@@ -162,7 +162,7 @@ Deno.test("the report of a sweep shows the best and worst few of each cell, and 
     const head = report.querySelector("header")!;
     assertStringIncludes(head.textContent!, "deno task sweep --log-samples 'a <b>'");
     assert(
-      /Run from \d{4}-\d\d-\d\d \d\d:\d\d to .* UTC; its 6 cells took /.test(head.textContent!),
+      /Run on \d{4}-\d\d-\d\d \d\d:\d\d to .* UTC; its 6 cells took /.test(head.textContent!),
     );
     assert(/on no GPU and \w+ \w+, \d+ cores, Deno [\d.]+/.test(head.textContent!));
     const links = [...head.querySelectorAll("a")].map((link) => link.getAttribute("href"));
