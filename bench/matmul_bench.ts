@@ -5,6 +5,7 @@
  */
 import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { matmul } from "../kernels/matmul/mod.ts";
+import { quantize, QuantizedMatrix, type QuantizedType } from "../kernels/storage/mod.ts";
 import { fmaCeiling } from "./ceilings.ts";
 import { benchGroup, compare, type Contender } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
@@ -32,6 +33,8 @@ const token = [
   ...gpu.supportsF16
     ? [product(gpu, "A B", 1, 2048, 2048, "f16"), product(gpu, "A Bᵀ", 1, 2048, 2048, "f16")]
     : [],
+  quantizedProduct(gpu, 1, 2048, 2048, "int8"),
+  quantizedProduct(gpu, 1, 2048, 2048, "int4"),
 ];
 
 console.error(gpu.adapter.name);
@@ -76,6 +79,25 @@ function product(
     }`,
     flops: 2 * rows * columns * reduction,
     run: () => matmul(gpu, { a, b }, { transposeA, transposeB }).output[Symbol.dispose](),
+  };
+}
+
+function quantizedProduct(
+  gpu: Gpu,
+  rows: number,
+  columns: number,
+  reduction: number,
+  dtype: QuantizedType,
+): Contender {
+  const a = gpu.tensor([rows, reduction]);
+  const b = new QuantizedMatrix(gpu, [columns, reduction], dtype);
+  using stored = gpu.tensor([columns * reduction], undefined, "u32");
+  using flags = gpu.tensor([1], undefined, "u32");
+  quantize(gpu, { stored, output: b, flags }, { from: "f32", rows: columns });
+  return {
+    name: `matmul A Bᵀ, ${rows} × ${columns} × ${reduction}, B in ${dtype}`,
+    flops: 2 * rows * columns * reduction,
+    run: () => matmul(gpu, { a, b }, { transposeB: true }).output[Symbol.dispose](),
   };
 }
 
