@@ -1,12 +1,20 @@
 import type { LiveProgress } from "./live_line.ts";
 
-/** What both threads share: whether one writes, whether it is over, and how long the line is. */
-export const [LOCK, CLOSED, DRAWN] = [0, 1, 2] as const;
+/** What both threads share: whether one writes, whether the other rests, and how long the line is. */
+export const [LOCK, RESTS, DRAWN] = [0, 1, 2] as const;
 
 /** What the thread is told. */
 export type LiveMessage =
   | { readonly shared: Int32Array<SharedArrayBuffer> }
   | { readonly progress: LiveProgress };
+
+/** The thread that draws. */
+let current: LiveThread | undefined;
+
+/** Has the live line stand still until it is shown again: another is written in its place. */
+export function restLive(): void {
+  current?.rest();
+}
 
 /**
  * Draws the live line again and again on standard error while this thread is held up, as it is while a
@@ -19,11 +27,18 @@ export class LiveThread {
   constructor() {
     this.#worker.onerror = (event) => event.preventDefault(); // the line stands still then
     this.#tell({ shared: this.#shared });
+    current = this;
   }
 
   /** What the line says from now on. */
   show({ cell, done, total, modelsLeft, millisecondsLeft }: LiveProgress): void {
     this.#tell({ progress: { cell, done, total, modelsLeft, millisecondsLeft } });
+    exclusively(this.#shared, () => this.#shared[RESTS] = 0);
+  }
+
+  /** Has it stand still until it is shown again. */
+  rest(): void {
+    exclusively(this.#shared, () => this.#shared[RESTS] = 1);
   }
 
   /** Writes in the place of the line. @param write Takes the length of what is there, gives the new. */
@@ -33,7 +48,8 @@ export class LiveThread {
 
   /** Ends it. @returns The length of the line that it has left there. */
   close(): number {
-    exclusively(this.#shared, () => this.#shared[CLOSED] = 1);
+    this.rest();
+    current = undefined;
     this.#worker.terminate();
     return this.#shared[DRAWN];
   }

@@ -1,5 +1,5 @@
 import { erasing, liveLine, type LiveProgress, TURN_MILLISECONDS, turning } from "./live_line.ts";
-import { CLOSED, DRAWN, exclusively, type LiveMessage } from "./live_thread.ts";
+import { DRAWN, exclusively, type LiveMessage, RESTS } from "./live_thread.ts";
 
 let shared: Int32Array<SharedArrayBuffer> | undefined;
 let progress: LiveProgress | undefined;
@@ -18,7 +18,10 @@ setInterval(() => {
   const line = liveLine(progress, columns - 1, ++turn);
   const held = shared;
   exclusively(held, () => {
-    if (held[CLOSED] === 1) return;
+    if (held[RESTS] === 1) {
+      width = undefined; // the line is drawn anew
+      return;
+    }
     const same = columns === width && held[DRAWN] === line.length;
     const text = same ? turning(line) : `${erasing(held[DRAWN], columns)}${line}`;
     Deno.stderr.writeSync(encoder.encode(text));

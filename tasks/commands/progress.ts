@@ -8,7 +8,7 @@ import { isMainMetric } from "../task.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { TrainingProgress } from "../training/train.ts";
 import { bar, duration, erasing, liveLine, modelsAndTime, TURN_MILLISECONDS } from "./live_line.ts";
-import { LiveThread } from "./live_thread.ts";
+import { LiveThread, restLive } from "./live_thread.ts";
 
 export { duration } from "./live_line.ts";
 
@@ -158,6 +158,7 @@ export class ProgressView {
 /** A live line on a terminal; in a log, a line for each file that is there. */
 export class DownloadView {
   readonly #screen: Screen;
+  #drawn = 0;
 
   /** Shows progress on a screen. */
   constructor(screen: Screen) {
@@ -177,8 +178,10 @@ export class DownloadView {
     const right = ` ${megabytes(received)}${
       size === undefined ? "" : ` of ${megabytes(size)}`
     } · ${file}`;
-    this.#screen.write(`\r\x1b[K${bar(received, size ?? received, right, columns - 1)}`);
-    if (isThere) this.#screen.write("\n");
+    const line = bar(received, size ?? received, right, columns - 1);
+    restLive();
+    this.#screen.write(`${erasing(this.#drawn, columns)}${line}${isThere ? "\n" : ""}`);
+    this.#drawn = isThere ? 0 : line.length;
   }
 }
 
@@ -186,6 +189,7 @@ export class DownloadView {
 export class TrainingView {
   readonly #screen: Screen;
   #shown = -Infinity;
+  #drawn = 0;
 
   /** Shows progress on a screen. */
   constructor(screen: Screen) {
@@ -199,14 +203,18 @@ export class TrainingView {
     if (now - this.#shown < (columns === undefined ? 10_000 : 200)) return;
     this.#shown = now;
     const text = `${visible(recipe.name)}: ${describeTraining(recipe, progress)}`;
-    this.#screen.write(
-      columns === undefined ? `${text}\n` : `\r\x1b[K${text.slice(0, columns - 1)}`,
-    );
+    if (columns === undefined) return this.#screen.write(`${text}\n`);
+    const line = text.slice(0, columns - 1);
+    restLive();
+    this.#screen.write(`${erasing(this.#drawn, columns)}${line}`);
+    this.#drawn = line.length;
   }
 
   /** Takes the live line away. */
   close(): void {
-    if (this.#screen.columns !== undefined) this.#screen.write("\r\x1b[K");
+    const { columns } = this.#screen;
+    if (columns !== undefined) this.#screen.write(erasing(this.#drawn, columns));
+    this.#drawn = 0;
   }
 }
 
