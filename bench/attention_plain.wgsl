@@ -1,4 +1,4 @@
-// Causal softmax attention as one would first write it: an invocation a query, which stores its row of scores, then
+// Causal softmax attention as one would first write it: an invocation per query, which stores its row of scores, then
 // takes the softmax of it, then the mean of the values. Lavapipe ends an invocation's loops, silently, at the 65,536th
 // iteration of all of them together: by vectors of 4, it gets to 1900 tokens of 64 before.
 // Dispatch: x = ceil(time / 64), y = heads.

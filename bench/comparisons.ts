@@ -269,11 +269,11 @@ const TITLES: Readonly<Record<Form, string>> = {
   matmul: "matmul",
   attention: "attention",
   linear: "linear attention",
-  gated: "linear attention, a decay a head",
-  gated_by_key: "linear attention, a decay a key",
+  gated: "linear attention, a decay per head",
+  gated_by_key: "linear attention, a decay per key",
   delta: "delta rule",
-  gated_delta: "delta rule, a decay a head",
-  gated_delta_by_key: "delta rule, a decay a key",
+  gated_delta: "delta rule, a decay per head",
+  gated_delta_by_key: "delta rule, a decay per key",
 };
 
 function extents(time: number): string {

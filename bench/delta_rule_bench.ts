@@ -52,7 +52,7 @@ for (const time of [1024, 4096]) {
       "chunked, backward": () =>
         deltaRuleBackward(gpu, { ...inputs, logDecay: byHead, outputGradient: value }),
     },
-    "delta rule with a decay a channel": {
+    "delta rule with a decay per channel": {
       "token by token": () => deltaRuleRecurrent(gpu, { ...inputs, logDecay: byChannel }),
       "chunked": () => deltaRule(gpu, { ...inputs, logDecay: byChannel }),
       "chunked, backward": () =>

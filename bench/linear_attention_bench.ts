@@ -17,7 +17,7 @@ import { benchGroup, compare, type Contender, fittedExponent } from "./measure.t
 
 const HEADS = 4;
 const DIM = 64;
-const FORMS = ["no decay", "decay a head", "decay a key"] as const;
+const FORMS = ["no decay", "decay per head", "decay per key"] as const;
 
 const gpu = await openGpu();
 console.error(gpu.adapter.name);
@@ -55,8 +55,8 @@ function makeContenders(form: typeof FORMS[number], time: number): Contender[] {
     value: waves(rows, (i) => Math.sin(3 * i)),
     logDecay: {
       "no decay": undefined,
-      "decay a head": waves([1, time, HEADS], (i) => -0.1 * Math.sin(i) ** 2),
-      "decay a key": waves(rows, (i) => -0.1 * Math.sin(i) ** 2),
+      "decay per head": waves([1, time, HEADS], (i) => -0.1 * Math.sin(i) ** 2),
+      "decay per key": waves(rows, (i) => -0.1 * Math.sin(i) ** 2),
     }[form],
   };
   const contender = (name: string, op: () => object): Contender => ({

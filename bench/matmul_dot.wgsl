@@ -1,5 +1,5 @@
 // The plain matrix product that others are held against: C = A B, one dot product an invocation.
-// Dispatch: one invocation an element of C.
+// Dispatch: one invocation per element of C.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

@@ -1,5 +1,5 @@
 // The scan token by token, the baseline of the chunked one: h = decay * h + input.
-// Dispatch: one invocation a batch element and channel.
+// Dispatch: one invocation per batch element and channel.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

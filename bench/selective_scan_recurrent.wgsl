@@ -1,6 +1,6 @@
 // Mamba's selective scan token by token, the baseline of the chunked one:
 //   h = exp(delta * a) * h + delta * input * b,  output = sum over states of c * h.
-// Dispatch: one invocation a channel.
+// Dispatch: one invocation per channel.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

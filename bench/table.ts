@@ -100,7 +100,7 @@ async function comparedRows(
   return { rows, refusals };
 }
 
-/** One row a kernel, at four lengths each. */
+/** One row per kernel, at four lengths each. */
 async function grownRows(gpu: Gpu): Promise<string[][]> {
   const rows: string[][] = [];
   for await (const growth of measureGrowth(gpu)) {

@@ -36,7 +36,7 @@ function withoutPositions(attention: AttentionConfiguration): AttentionConfigura
   return rest;
 }
 
-/** Rotary positions stretched. @throws {RangeError} where there are none. */
+/** Rotary positions stretched. @throws {RangeError} if there are none. */
 function stretched(
   attention: AttentionConfiguration,
   rotaryScaling: AttentionConfiguration["rotaryScaling"],

@@ -78,7 +78,7 @@ export function bytesInForms(configuration: ModelConfiguration, besides: number 
 
 /**
  * The numbers of rows of the blocks that a parameter is cut into, each of which a kernel can have before
- * it; one where it is no matrix, or small enough.
+ * it; one where it is not a matrix, or small enough.
  *
  * @throws {RangeError} where not even a few rows are.
  */

@@ -14,7 +14,7 @@ export interface NotANumberPlace {
 
 /**
  * A model computed NaN, or infinity where a result needs a finite number. Its weights are broken, or a
- * kernel is at this length: whatever would be made of such numbers is no result.
+ * kernel is at this length: whatever would be made of such numbers is not a result.
  */
 export class NotANumberError extends Error {
   /** The error's name. */

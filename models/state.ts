@@ -1,7 +1,7 @@
 import type { MixerState } from "./mixers/mixer.ts";
 
 /**
- * What a model carries along a batch of sequences. It is used once: the call that goes on from it
+ * What a model carries along a batch of sequences. It is used once: the call that continues from it
  * takes it over and returns the next.
  */
 export class ModelState implements Disposable {
@@ -20,7 +20,7 @@ export class ModelState implements Disposable {
   /** Hands the layers' states over. @throws {Error} where that was done before. */
   take(): readonly MixerState[] {
     if (this.#layers === undefined) {
-      throw new Error("Cannot go on from a model state twice: keep the state of the last call");
+      throw new Error("Cannot continue from a model state twice: keep the state of the last call");
     }
     const layers = this.#layers;
     this.#layers = undefined;

@@ -70,7 +70,7 @@ export class Variable {
   }
 }
 
-/** From the outputs' gradients to the inputs'; undefined where there is none. */
+/** From the outputs' gradients to the inputs'; undefined if there is none. */
 export type Backward = (
   outputGradients: readonly (Tensor | undefined)[],
 ) => readonly (Tensor | undefined)[];

@@ -40,7 +40,7 @@ const ABOUT: Readonly<Record<Exclude<TaskName, RulerName> | RulerTask, string>> 
   "qa_2": "A question on two of many paragraphs (HotpotQA).",
 };
 
-/** One of RULER's tasks that is no format of a needle. */
+/** One of RULER's tasks other than the formats of a needle. */
 type RulerTask = Exclude<RulerName, `niah_${string}_${string}_${string}`>;
 
 /** What is asked in a task, in a line; undefined for a name that no task has. */

@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 
 /**
  * Characters that a terminal, a browser or XML does not show but acts on: control characters, marks
- * that turn the direction of a line, line separators, and what is no character at all.
+ * that turn the direction of a line, line separators, and what is not a character.
  */
 // deno-lint-ignore no-control-regex
 const UNSEEN = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/g;

@@ -6,7 +6,7 @@ import type { SampleCoordinates } from "./task.ts";
 /** A run of tokens, both ends included. */
 export type TokenRange = readonly [low: number, high: number];
 
-/** How many tokens a range holds. @throws {RangeError} where it is no pair of tokens. */
+/** How many tokens a range holds. @throws {RangeError} where it is not a pair of tokens. */
 export function rangeSize(range: TokenRange): number {
   if (!Array.isArray(range)) {
     throw new RangeError(`Cannot take ${range} for tokens from low to high: give a pair of tokens`);
@@ -77,7 +77,7 @@ export class Random {
  * word, and the mixing is a bijection: other coordinates are another state, so that a train stream
  * and a test stream never share one.
  *
- * @throws {RangeError} where a coordinate is no integer of 32 bits.
+ * @throws {RangeError} where a coordinate is not an integer of 32 bits.
  */
 export function randomAt(task: string, coordinates: SampleCoordinates): Random {
   const { length, seed, index, split, depth, load } = coordinates;

@@ -6,14 +6,14 @@ const BYTE_UNITS: readonly string[] = ["", "k", "m", "g", "t"];
 /** How tokens are typed: `512`, `4k`, `1m`. */
 export const TOKENS_TEXT = /^\d+[km]?$/i;
 
-/** Tokens as they are typed, `512`, `4k` or `1m`; undefined where that is no such number. */
+/** Tokens as they are typed, `512`, `4k` or `1m`; undefined for anything else. */
 export function parseTokens(text: string): number | undefined {
   if (!TOKENS_TEXT.test(text)) return undefined;
   const tokens = Number.parseInt(text) * TOKEN_UNITS[text.replace(/^\d+/, "").toLowerCase()];
   return tokens > 0 && tokens < 2 ** 31 ? tokens : undefined;
 }
 
-/** Bytes as they are typed, `8GB`, `512MiB` or `80e9`; undefined where that is no such number. */
+/** Bytes as they are typed, `8GB`, `512MiB` or `80e9`; undefined for anything else. */
 export function parseBytes(text: string): number | undefined {
   const match = /^([\d.]+(?:e\d+)?) ?([kmgt]?)(i?)b?$/i.exec(text);
   if (match === null) return undefined;

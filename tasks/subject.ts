@@ -48,7 +48,7 @@ export interface SubjectCard {
   readonly weightBytes?: number;
   /** Whether its weights are not on this machine: it cannot be opened as it is. */
   readonly isAbsent?: boolean;
-  /** Changes when the weights do, so that a sweep does not go on with another model's cells. */
+  /** Changes when the weights do, so that a sweep does not continue with another model's cells. */
   readonly fingerprint?: string;
   /** The template that it is asked in, in place of those of a sweep. */
   readonly template?: string;

@@ -49,7 +49,7 @@ const FOLDERS_FILES = "chat_template.jinja and tokenizer_config.json's chat_temp
  * ```
  *
  * @param source The template.
- * @throws {Error} where it is no Jinja, does not hold the question, or takes more than the limits; so
+ * @throws {Error} where it is not Jinja, does not hold the question, or takes more than the limits; so
  * does its `render()`.
  */
 export function chatTemplate(source: string, options: ChatTemplateOptions = {}): PromptTemplate {
@@ -102,7 +102,7 @@ export function chatTemplate(source: string, options: ChatTemplateOptions = {}):
  * `tokenizer_config.json`, of which a list holds several by name; `default` is taken.
  *
  * @returns Undefined where the folder has none: a base model.
- * @throws {Error} where what is there is no template.
+ * @throws {Error} where what is there is not a template.
  */
 export async function loadChatTemplate(
   folder: string,
@@ -128,7 +128,7 @@ export async function loadChatTemplate(
  * The templates that a model can be asked in: the plain one, and its chat template, where the first of
  * some folders has one that has any: the tokenizer's before the checkpoint's.
  *
- * @throws {Error} where what is there is no template.
+ * @throws {Error} where what is there is not a template.
  */
 export async function loadTemplates(...folders: readonly string[]): Promise<PromptTemplate[]> {
   for (const folder of folders) {

@@ -107,7 +107,7 @@ function codeOf(text: string): string {
   return text.replace(/^\s*(?:\/?\*|\/\/).*$/gm, "").replace(/\s\/\/ .*$/gm, "");
 }
 
-/** A circle of files that import each other, types included; none where there is none. */
+/** A circle of files that import each other, types included; none if there is none. */
 function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>();
   const path: string[] = [];
@@ -294,7 +294,7 @@ Deno.test("a violation is found", () => {
   }
 });
 
-Deno.test("what is allowed is no violation", () => {
+Deno.test("what is allowed is not a violation", () => {
   const cases: [path: string, text: string][] = [
     ["kernels/gpu/gpu.ts", 'import { Tensor } from "./tensor.ts";\nlet device: GPUDevice;'],
     ["kernels/scan/reference.ts", "export function scanReference(): void {}"],

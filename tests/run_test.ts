@@ -256,7 +256,7 @@ test("stand-ins for JSR only where it is not reached, asked for once", (machine)
   assertStringIncludes(given.output, "JSR_URL=https://jsr.example/ ");
 });
 
-test("a Vulkan driver is installed once where there is none", (machine) => {
+test("a Vulkan driver is installed once if there is none", (machine) => {
   machine.command("deno", Machine.deno("2.9.6"));
   const there = join(machine.root, "kept");
   Deno.renameSync(join(machine.system, "usr"), there);

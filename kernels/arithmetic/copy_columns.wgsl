@@ -1,5 +1,5 @@
 // Copies a block of columns: output[row, output_start + column] = x[row, x_start + column].
-// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Bits.
 
 @link

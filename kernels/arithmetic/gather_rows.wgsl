@@ -1,5 +1,5 @@
 // output[i] = x[indices[i]], a row of zeros where the index is past the last row.
-// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Bits.
 
 @link

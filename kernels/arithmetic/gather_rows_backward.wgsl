@@ -1,5 +1,5 @@
 // x_gradient[indices[i]] = output_gradient[i] into zeros; no two indices are equal.
-// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Bits.
 
 @link

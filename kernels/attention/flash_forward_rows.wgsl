@@ -16,7 +16,7 @@ import package::attention::visibility::{Visible, sees, sees_any, walk_of};
 import package::attention::workgroup::WORKGROUP_SIZE;
 import package::common::numbers::exp_of;
 
-@link const ROWS: u32 = 4u; // queries an invocation
+@link const ROWS: u32 = 4u; // queries per invocation
 
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]

@@ -14,7 +14,7 @@ import package::attention::terms::{terms, visible_to, y_gradient};
 import package::attention::visibility::sees;
 import package::attention::workgroup::WORKGROUP_SIZE;
 
-@link const ROWS: u32 = 4u; // keys an invocation
+@link const ROWS: u32 = 4u; // keys per invocation
 
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
 @group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]

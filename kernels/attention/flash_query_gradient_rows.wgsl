@@ -15,7 +15,7 @@ import package::attention::terms::{Terms, terms, visible_to, y_gradient};
 import package::attention::visibility::{Visible, sees, sees_any, walk_of};
 import package::attention::workgroup::WORKGROUP_SIZE;
 
-@link const ROWS: u32 = 4u; // queries an invocation
+@link const ROWS: u32 = 4u; // queries per invocation
 
 @group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
 @group(0) @binding(8) var<storage, read_write> normalized_terms: array<Terms>; // [batch, heads, query_time]

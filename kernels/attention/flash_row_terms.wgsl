@@ -1,7 +1,7 @@
 // What the backward kernels need of a query besides its rows: delta = sum over the head of dy * y, the
 // log-sum-exp, and the bounds of its segment. delta is summed as those kernels sum dy * value, so that the
 // two are equal where a query sees nothing but one value.
-// Dispatch: ceil(batch * heads * query_time / WORKGROUP_SIZE) workgroups, folded; one invocation a query.
+// Dispatch: ceil(batch * heads * query_time / WORKGROUP_SIZE) workgroups, folded; one invocation per query.
 
 import package::attention::logits::{BLOCK, dot_add};
 import package::attention::terms::Terms;

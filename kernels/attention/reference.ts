@@ -6,7 +6,7 @@ export interface AttentionReferenceOptions {
   batch: number;
   /** Queries a sequence. */
   queryTime: number;
-  /** Rows of keys and values a sequence. */
+  /** Rows of keys and values per sequence. */
   keyTime: number;
   /** Query heads. */
   heads: number;
@@ -24,7 +24,7 @@ export interface AttentionReferenceOptions {
   sinks?: number;
   /** Factor of a product. */
   scale?: number;
-  /** One slope a head. */
+  /** One slope per head. */
   alibiSlopes?: ArrayLike<number>;
   /** Bound of a scaled product. */
   softCap?: number;

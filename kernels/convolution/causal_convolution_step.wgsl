@@ -1,7 +1,7 @@
 // One step of up to three causal depthwise convolutions, each
 //   z = bias + sum over j < width - 1 of weight[j] * tail[j] + weight[width - 1] * x;
 //   output = z, or z * sigmoid(z) where SILU;  final_tail = the tail without its oldest, then x.
-// Dispatch: one invocation a batch element and channel, those of the first convolution first.
+// Dispatch: one invocation per batch element and channel, those of the first convolution first.
 
 import package::common::exponential::exponential;
 

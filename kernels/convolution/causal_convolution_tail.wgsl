@@ -1,5 +1,5 @@
 // The last width - 1 inputs, older ones being taken from the tail before them where time is shorter.
-// Dispatch: one invocation an element of the tail.
+// Dispatch: one invocation per element of the tail.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

@@ -166,7 +166,7 @@ class SpanWork implements Disposable {
     );
   }
 
-  /** Dispatches a kernel with `items` invocations a chunk and head, or whatever x and y are. */
+  /** Dispatches a kernel with `items` invocations per chunk and head, or whatever x and y are. */
   work(
     kernel: Kernel,
     items: number,
@@ -345,7 +345,7 @@ class SpanWork implements Disposable {
     });
   }
 
-  /** So many blocks a chunk and head. */
+  /** So many blocks per chunk and head. */
   #units(blocks: number): Tensor {
     return this.#gpu.empty([this.#chunks, this.plan.heads, blocks, BLOCK * BLOCK]);
   }

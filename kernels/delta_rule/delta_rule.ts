@@ -164,7 +164,7 @@ export interface DeltaRuleStepOptions {
 }
 
 /**
- * {@linkcode deltaRule} token by token: one invocation a column of the state. Faster for a token or
+ * {@linkcode deltaRule} token by token: one invocation per column of the state. Faster for a token or
  * two, and what the chunked form is compared with.
  *
  * @throws {RangeError} where a shape does not fit.

@@ -1,5 +1,5 @@
 /**
- * Matrix states with a delta update: DeltaNet, Gated DeltaNet, with a decay a key channel Kimi Delta
+ * Matrix states with a delta update: DeltaNet, Gated DeltaNet, with a decay per key channel Kimi Delta
  * Attention, and RWKV-7's diagonal-plus-low-rank form. Chunked with the WY form, forward and backward;
  * a step for generation.
  *

@@ -96,7 +96,7 @@ export interface Group {
 export interface Span {
   /** A row per chunk: first row, rows, slot of the state before it, 0. */
   readonly chunks: readonly number[];
-  /** A row per sequence that goes on: first chunk, chunks, first slot, which of the group. */
+  /** A row per sequence that continues: first chunk, chunks, first slot, which of the group. */
   readonly sequences: readonly number[];
 }
 

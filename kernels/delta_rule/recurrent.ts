@@ -6,7 +6,7 @@ import { DELTA_RULE } from "./shaders.ts";
 const RECURRENT = DELTA_RULE.kernel("delta_rule_recurrent");
 
 /**
- * Works token by token: one invocation a column of the state, a dispatch as long as loops may be.
+ * Works token by token: one invocation per column of the state, a dispatch as long as loops may be.
  * `finalState` is the initial state before.
  *
  * @param unitLength Where it is given, queries and keys are divided by their lengths, whose squares this is

@@ -16,7 +16,7 @@ export interface DeltaRuleArrays {
   readonly key: ArrayLike<number>;
   readonly value: ArrayLike<number>;
   readonly beta: ArrayLike<number>;
-  /** One a head, or one a head and key channel, told apart by length. */
+  /** One per head, or one per head and key channel, told apart by length. */
   readonly logDecay?: ArrayLike<number>;
   readonly initialState?: ArrayLike<number>;
 }

@@ -154,7 +154,7 @@ export function rwkv7Backward(
 }
 
 /**
- * {@linkcode rwkv7} token by token: one invocation a column of the state. Faster for a token or two,
+ * {@linkcode rwkv7} token by token: one invocation per column of the state. Faster for a token or two,
  * and what the chunked form is compared with.
  *
  * @throws {RangeError} where a shape does not fit.

@@ -7,7 +7,7 @@
 //   decay_gradients  [units, blocks, key_quads]           by rows;  carried: of vec4f, by blocks
 //   value, update, … [units, blocks, value_quads]
 //   states           [slots, heads, key_quads, value_quads]
-// With one decay a head, decays and spans have a single quad, of four equal numbers.
+// With one decay per head, decays and spans have a single quad, of four equal numbers.
 
 import package::delta_rule::blocks::shape;
 

@@ -1,7 +1,7 @@
 // output[i] = weight[tokens[i]], a row of zeros where the token is past the vocabulary.
 // Of a weight in several blocks of rows, a dispatch writes the rows of the tokens in its block; that of
 // the first one the zeros too.
-// Dispatch: one invocation an element, folded past 65,535 workgroups.
+// Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Elements.
 
 @if(HAS_SCALES)

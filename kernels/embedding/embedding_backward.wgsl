@@ -1,7 +1,7 @@
 // weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = first token + v, added into
 // zeros. A workgroup owns the rows v with v % buckets = its bucket, so every row has one writer, which
 // adds in the order of i: no atomics, and the same result each time.
-// Dispatch: x = buckets, y = ceil(width / LANES); one invocation a column.
+// Dispatch: x = buckets, y = ceil(width / LANES); one invocation per column.
 // Counted in Elements.
 
 @link

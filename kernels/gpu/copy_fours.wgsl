@@ -1,4 +1,4 @@
-// How fast memory can be: destination = source, four elements an invocation.
+// How fast memory can be: destination = source, four elements per invocation.
 // Dispatch: one invocation a vec4.
 
 override WORKGROUP_SIZE: u32 = 64u;

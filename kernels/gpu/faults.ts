@@ -65,7 +65,7 @@ export class Faults {
   throwIfLost(): void {
     if (this.#lost !== undefined) {
       throw new DeviceLostError(
-        `Cannot go on as the GPU was lost (${this.#lost}): open it again; a sweep goes on with --resume`,
+        `Cannot continue as the GPU was lost (${this.#lost}): open it again; a sweep continues with --resume`,
       );
     }
   }

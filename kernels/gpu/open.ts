@@ -27,7 +27,7 @@ export interface GpuOptions {
 const object: OptionRule = (value) =>
   typeof value === "object" && value !== null ? undefined : "a GPUDevice";
 
-/** Bytes, as they are told: a number greater than 0. */
+/** A number of bytes. */
 const bytes: OptionRule = (value) =>
   typeof value === "number" && value > 0 ? undefined : "a number of bytes greater than 0";
 

@@ -119,7 +119,7 @@ export class ShaderFamily<Name extends string = string> {
   }
 
   /**
-   * Names a compute shader of the family; a name that is no file of it is a type error.
+   * Names a compute shader of the family; a name that is not one of its files is a type error.
    *
    * @param settings Values of its constants, conditions and element types that all dispatches have.
    */

@@ -61,7 +61,7 @@ export function copyWork(gpu: Gpu): CopyWork {
 }
 
 /**
- * How many bytes a second a copy reads and writes: what no kernel surpasses that does so. Takes 64 MB
+ * How many bytes per second a copy reads and writes: what no kernel surpasses that does so. Takes 64 MB
  * of the GPU's memory meanwhile.
  */
 export async function measureCopyBandwidth(gpu: Gpu): Promise<number> {

@@ -1,7 +1,7 @@
 // Scores between the blocks of a chunk: score_ij = scale * sum over k of a_ik * m_k * b_jk for j ≤ i,
 // with m the decay of the blocks that lie between; 0 where j > i in one block.
 // Without INCLUDE_DIAGONAL, only blocks of i after the block of j: diagonal_scores does the rest.
-// Transposed, a second copy lies behind the first with i and j exchanged.
+// Transposed, a second copy follows the first with i and j exchanged.
 // Dispatch: one invocation per chunk, pair of blocks and head: a tile of 8 × 8 in registers.
 
 import package::linear_attention::tile::{BLOCK, Row};

@@ -27,8 +27,8 @@ export interface LinearAttentionOutputs extends Disposable {
  * `S_t = exp(g_t) * S_{t-1} + k_t v_tᵀ`, `o_t = scale · q_t S_t`; with a bonus u,
  * `o_t = scale · q_t (S_{t-1} + (u * k_t) v_tᵀ)`.
  *
- * Without decay it is linear attention (Katharopoulos et al. 2020, section 3.3); with a decay a head,
- * RetNet (Sun et al. 2023, eq. 6) and Mamba-2's SSD (Dao & Gu 2024, section 6); with a decay a key,
+ * Without decay it is linear attention (Katharopoulos et al. 2020, section 3.3); with a decay per head,
+ * RetNet (Sun et al. 2023, eq. 6) and Mamba-2's SSD (Dao & Gu 2024, section 6); with a decay per key,
  * GLA (Yang et al. 2024, section 4) and, with a bonus, RWKV-6 (Peng et al. 2024, section 4).
  *
  * ```ts

@@ -30,7 +30,7 @@ const BONUS_GRADIENT = LINEAR_ATTENTION.kernel("bonus_gradient");
 export interface LinearAttentionBackwardInputs extends LinearAttentionInputs {
   /** `[batch, time, heads, valueDim]`. */
   readonly outputGradient: Tensor;
-  /** Of the shape of the final state; zeros unless given. */
+  /** Of the shape of the final state; zeros by default. */
   readonly finalStateGradient?: Tensor;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Linear attention: a matrix state a head, without decay, with one a head or one a key, chunked.
+ * Linear attention: a matrix state per head, without decay, with one per head or one per key, chunked.
  *
  * @module
  */

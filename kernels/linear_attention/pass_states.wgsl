@@ -16,7 +16,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> sequences: array<vec4u>; // [sequences]: first chunk, end, number, begun before 1 | goes on 2
+@group(0) @binding(1) var<storage, read> sequences: array<vec4u>; // [sequences]: first chunk, end, number, begun before 1 | continues 2
 @if(HAS_DECAYS)
 @group(0) @binding(2) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @if(HAS_INITIAL)

@@ -154,7 +154,7 @@ function dispatchScores(
 
 /** Where the states of a slab begin, and where they go. */
 export interface StateEnds {
-  /** Of sequences that begin in the slab (`backward`: end); zeros where there is none: `[sequences, heads, keyDim, valueDim]`. */
+  /** Of sequences that begin in the slab (`backward`: end); zeros if there is none: `[sequences, heads, keyDim, valueDim]`. */
   readonly initial: Tensor | undefined;
   /** Of the one sequence that comes from the slab before (`backward`: after): `[heads, keyDim, valueDim]`. */
   readonly border: Tensor | undefined;

@@ -34,11 +34,11 @@ export interface LinearAttentionInputs {
   readonly key: Tensor;
   /** `[batch, time, heads, valueDim]`. */
   readonly value: Tensor;
-  /** g ≤ 0, one a head or one a key: `[batch, time, heads]` or `[batch, time, heads, keyDim]`. */
+  /** g ≤ 0, one per head or one per key: `[batch, time, heads]` or `[batch, time, heads, keyDim]`. */
   readonly logDecay?: Tensor;
   /** u of RWKV-6: `[heads, keyDim]`. */
   readonly bonus?: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; zeros unless given. */
+  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; zeros by default. */
   readonly initialState?: Tensor;
 }
 
@@ -88,7 +88,7 @@ export interface Problem extends Disposable {
   readonly slabs: readonly Slab[];
   /** Blocks of a chunk. */
   readonly blocks: number;
-  /** Whether `logDecay` has a value a key. */
+  /** Whether `logDecay` has a value per key. */
   readonly perKey: boolean;
   readonly query: Tensor;
   readonly key: Tensor;

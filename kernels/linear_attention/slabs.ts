@@ -18,14 +18,14 @@ export interface Slab {
   /** The number of its rows. */
   readonly rows: number;
   /**
-   * First chunk, end, number, and whether it comes from the slab before (1) or goes on in the next
+   * First chunk, end, number, and whether it comes from the slab before (1) or continues in the next
    * (2), of each sequence with tokens in this slab, and of empty ones: `[sequenceCount, 4]`, u32.
    */
   readonly sequences: Tensor<"u32">;
   readonly sequenceCount: number;
   /** The sequence that comes from the slab before, if one does. */
   readonly comesFrom: number | undefined;
-  /** The sequence that goes on in the next slab, if one does. */
+  /** The sequence that continues in the next slab, if one does. */
   readonly goesOn: number | undefined;
 }
 

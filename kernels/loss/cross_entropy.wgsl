@@ -2,7 +2,7 @@
 //   loss = (log(sum over c of exp(logits[c])) - logits[label]) * row_weight.
 // correct = 1 where the label is the first of the largest logits. A row whose label is not below the
 // vocabulary is not scored: all three are 0.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
 import package::common::exponential::{exponential, exponential_quad};
 import package::common::lanes::{LANES, ROWS};

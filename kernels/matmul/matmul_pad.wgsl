@@ -1,5 +1,5 @@
 // Copies matrices into larger ones; past the source there are zeros.
-// Dispatch: one invocation an element of the padded matrices.
+// Dispatch: one invocation per element of the padded matrices.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

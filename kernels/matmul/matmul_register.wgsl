@@ -2,7 +2,7 @@
 // C = op(A) op(B) + C before, + bias.
 // An invocation holds 16 × 16 of C in registers, as blocks of 4 × 4, and reads A and B straight from
 // storage: at each 4 steps of K four blocks of A and four of B, of which each serves four blocks of C.
-// Dispatch: one invocation a tile of C and a split of K, column tiles fastest.
+// Dispatch: one invocation per tile of C and a split of K, column tiles fastest.
 // K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. So are the place and
 // the width of C.
 

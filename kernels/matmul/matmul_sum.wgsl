@@ -1,6 +1,6 @@
 // Sums the products of the splits of K, in their order: C = sum over splits of partial; where told,
 // + C before, + bias.
-// Dispatch: one invocation an element of the columns of C that are written.
+// Dispatch: one invocation per element of the columns of C that are written.
 
 import package::matmul::product::{ACCUMULATE, ElementBias, ElementC};
 

@@ -3,7 +3,7 @@
 // A workgroup holds 64 × 64 of C. It brings 16 steps of K of A and B to workgroup memory at a time,
 // both with K as the outer axis, and each of its 8 × 16 invocations takes 8 rows (4 from each half)
 // and 4 columns from there.
-// Dispatch: one workgroup a tile of C and a split of K, column tiles fastest.
+// Dispatch: one workgroup per tile of C and a split of K, column tiles fastest.
 
 import package::matmul::product::{
   ACCUMULATE,

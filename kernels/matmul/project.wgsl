@@ -4,7 +4,7 @@
 // where GATED, output0 = kind0(x' weight0ᵀ + bias0) * (x' weight1ᵀ + bias1).
 // As in matmul_vector an invocation takes four columns of a row, in steps of four of K, and the LANES
 // that share columns add their sums up in workgroup memory.
-// Dispatch: 4 * GROUPS columns of a row a workgroup, those of the first weight first; folded.
+// Dispatch: 4 * GROUPS columns of a row per workgroup, those of the first weight first; folded.
 
 import package::common::activation_kinds::activate_as;
 

@@ -40,7 +40,7 @@ const ADAPTERS = {
 const LONGEST_PART = { register: 2 ** 17, workgroup: 2 ** 15 } as const;
 
 /**
- * Groups of four columns that a workgroup of the vector kernel takes, and invocations a group: one on
+ * Groups of four columns that a workgroup of the vector kernel takes, and invocations per group: one on
  * a software adapter, but for a sum that is longer than one may be.
  */
 export function vectorTiling(

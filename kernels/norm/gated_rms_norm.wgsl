@@ -2,7 +2,7 @@
 //   u = x (+ skip * values), times kind(gate) where GATE_FIRST,
 //   output = u * inverseSqrt(mean(u * u) + epsilon) * weight over each group (u where there is no weight),
 // times kind(gate) where there is a gate and it is not first.
-// Dispatch: ROWS groups a workgroup, LANES invocations a group, folded past 65,535 workgroups.
+// Dispatch: ROWS groups per workgroup, LANES invocations per group, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
 import package::common::activation_kinds::activate;

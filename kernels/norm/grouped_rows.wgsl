@@ -3,7 +3,7 @@
 struct Shape {
   rows: u32,
   columns: u32, // Elements a row
-  width: u32, // floats a row
+  width: u32, // floats per row
   groups: u32, // row r takes the weight of group r % groups
 }
 

@@ -1,6 +1,6 @@
 // Layer norm along the last axis, mean and deviation in passes of their own so that a large mean costs
 // no digits: output = (x - mean) * inverseSqrt(mean((x - mean)²) + EPSILON) * weight + bias.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
 import package::common::lanes::{LANES, ROWS};
@@ -15,7 +15,7 @@ override EPSILON: f32 = 1e-5;
 struct Shape {
   rows: u32,
   columns: u32,
-  width: u32, // floats a row
+  width: u32, // floats per row
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;

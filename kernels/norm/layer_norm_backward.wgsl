@@ -1,6 +1,6 @@
 // Input gradient of layer norm, with r = inverse_deviation, x̂ = (x - mean) * r and dŷ = dy * weight:
 //   dx = r * (dŷ - mean(dŷ) - x̂ * mean(dŷ * x̂)).
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
 import package::common::lanes::{LANES, ROWS};
@@ -13,7 +13,7 @@ import package::norm::sum_lanes::sum_lanes;
 struct Shape {
   rows: u32,
   columns: u32,
-  width: u32, // floats a row
+  width: u32, // floats per row
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;

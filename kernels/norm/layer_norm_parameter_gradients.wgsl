@@ -1,6 +1,6 @@
 // Parameter gradients of layer norm, summed over blocks of BLOCK rows:
 //   dw = sum over rows of dy * (x - mean) * inverse_deviation,  db = sum over rows of dy.
-// Dispatch: x = blocks of BLOCK rows, y = ceil(columns / LANES); one invocation a column.
+// Dispatch: x = blocks of BLOCK rows, y = ceil(columns / LANES); one invocation per column.
 // Columns are counted in Elements.
 
 import package::norm::element::Element;

@@ -1,5 +1,5 @@
 // RMS norm along the last axis: output = x * inverseSqrt(mean(x * x) + EPSILON) * weight.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
 import package::common::lanes::{LANES, ROWS};

@@ -1,6 +1,6 @@
 // Input gradient of RMS norm, with r = inverse_rms and dŷ = dy * weight:
 //   dx = r * (dŷ - x * r² * mean(dŷ * x)).
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
 import package::common::lanes::{LANES, ROWS};

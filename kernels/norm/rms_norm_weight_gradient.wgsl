@@ -1,6 +1,6 @@
 // Weight gradient of RMS norm, summed over blocks of BLOCK rows: dw = sum over rows of dy * x * r. The
 // groups of a row lie side by side.
-// Dispatch: x = blocks of BLOCK rows, y = ceil(groups * columns / LANES); one invocation a column.
+// Dispatch: x = blocks of BLOCK rows, y = ceil(groups * columns / LANES); one invocation per column.
 // Columns are counted in Elements.
 
 import package::norm::element::Element;

@@ -12,7 +12,7 @@ export function rowForm(width: number): { form: { FOURS: boolean }; columns: num
 
 /**
  * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep: as many
- * lanes read a row in whole vectors, where a row an invocation would gather. A GPU gives a row as
+ * lanes read a row in whole vectors, where a row per invocation would gather. A GPU gives a row as
  * many lanes as it has columns, up to 256; and so does a software adapter a row that would take 8
  * lanes more rounds than they may go.
  */

@@ -1,5 +1,5 @@
 // The index of the first of the largest logits of each row; a row that holds a NaN gives NO_TOKEN.
-// Dispatch: ROWS rows a workgroup, LANES invocations a row, folded past 65,535 workgroups.
+// Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
 import package::common::lanes::{LANES, ROWS};
 @if(SUBGROUPS)

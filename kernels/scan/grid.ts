@@ -34,7 +34,7 @@ export interface Tiling {
  * A software adapter computes eight invocations at a time, one eight after the other, each from its
  * first step to its last: what such an eight reads of a step should be a long piece of memory, or every
  * step is a new page and a cache line that nobody foresaw. So an invocation carries as many channels as
- * leave eight invocations a row. Cutting costs it a second reading of the inputs and pays only where
+ * leave eight invocations per row. Cutting costs it a second reading of the inputs and pays only where
  * there are fewer than eight invocations.
  */
 export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[]): Tiling {
@@ -70,12 +70,12 @@ export function selectiveTiling(gpu: Gpu, time: number, chains: number): Selecti
   return { chunkSize, atOnce: true, lanes: 64 };
 }
 
-/** The constants of `lane.wgsl` for so many channels an invocation. */
+/** The constants of `lane.wgsl` for so many channels per invocation. */
 export function laneForm(lanes: Lanes): { SCALAR: boolean; FOURS: number; FOUR_STEPS: boolean } {
   return { SCALAR: lanes === 1, FOURS: Math.ceil(lanes / 4), FOUR_STEPS: lanes <= 4 };
 }
 
-/** A new tensor with the first elements of `source`, or zeros where there is none. */
+/** A new tensor with the first elements of `source`, or zeros if there is none. */
 export function copyOf(gpu: Gpu, source: Tensor | undefined, shape: readonly number[]): Tensor {
   const copy = gpu.tensor(shape);
   if (source) gpu.copy(source, copy, { elements: copy.size });

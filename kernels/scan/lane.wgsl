@@ -9,7 +9,7 @@ alias Lane = f32;
 alias Lane = array<vec4f, FOURS>;
 
 @link
-const FOUR_STEPS: bool = true; // whether loops take four steps a turn: not where a Lane is many numbers
+const FOUR_STEPS: bool = true; // whether loops take four steps per turn: not where a Lane is many numbers
 
 fn multiply(x: Lane, y: Lane) -> Lane {
   @if(SCALAR)

@@ -1,6 +1,6 @@
 // Gradient of the decay parameter of RG-LRU, as rate = softplus(decay_parameter):
 //   decay_parameter_gradient = sigmoid(decay_parameter) * sum over blocks of partial.
-// Dispatch: one invocation a channel.
+// Dispatch: one invocation per channel.
 
 import package::common::exponential::exponential;
 

@@ -1,7 +1,7 @@
 // What a chunk does to the gradient of the state that leaves it, on the way back:
 //   entering_gradient = product * leaving_gradient + sum, with
 //   product = decay[first] * ... * decay[last],  sum: r = decay * (output_gradient + r) backwards from 0.
-// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
+// Dispatch: one invocation per batch element, chunk and Lane of channels, in that order.
 
 import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
 import package::scan::lane::{FOUR_STEPS, Lane, add, multiply};

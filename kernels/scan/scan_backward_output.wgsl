@@ -1,7 +1,7 @@
 // The gradients inside each chunk, backwards from the gradient r of the state that leaves it:
 //   input_gradient = output_gradient + r,  decay_gradient = input_gradient * h[t - 1],
 //   r = decay * input_gradient;  the first chunk leaves r = initial_state_gradient, where there is a state.
-// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
+// Dispatch: one invocation per batch element, chunk and Lane of channels, in that order.
 
 import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
 import package::scan::lane::{FOUR_STEPS, Lane, add, multiply};

@@ -1,6 +1,6 @@
 // Passes the state from chunk to chunk: carry = what enters each chunk,
 //   next = product * carry + sum;  from the last chunk to the first where REVERSE.
-// Dispatch: one invocation a batch element and Lane of channels.
+// Dispatch: one invocation per batch element and Lane of channels.
 
 import package::scan::lane::{Lane, multiply_add};
 

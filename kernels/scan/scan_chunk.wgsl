@@ -1,6 +1,6 @@
 // What a chunk does to the state that enters it: leaving = product * entering + sum, with
 //   product = decay[first] * ... * decay[last],  sum = the scan of the chunk from state 0.
-// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
+// Dispatch: one invocation per batch element, chunk and Lane of channels, in that order.
 
 import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
 import package::scan::lane::{FOUR_STEPS, Lane, multiply, multiply_add};

@@ -1,5 +1,5 @@
 // The scan inside each chunk from the state that enters it: h = decay * h + input.
-// Dispatch: one invocation a batch element, chunk and Lane of channels, in that order.
+// Dispatch: one invocation per batch element, chunk and Lane of channels, in that order.
 
 import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
 import package::scan::lane::{FOUR_STEPS, Lane, multiply_add};

@@ -1,5 +1,5 @@
 // One step of the scan: final_state = decay * state + input.
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

@@ -1,6 +1,6 @@
 // Passes the state of the selective scan from chunk to chunk: in place of each chunk's sum comes what
 // enters the chunk, next = exp(a * delta_sum) * carry + sum;  from the last to the first where REVERSE.
-// Dispatch: one invocation a batch element, channel and state.
+// Dispatch: one invocation per batch element, channel and state.
 
 import package::common::exponential::exponential;
 

@@ -1,6 +1,6 @@
 // From the gradients at each step to those of what the caller gave:
 //   input_gradient = step.y + skip * y_gradient,  delta_gradient = step.x * sigmoid(delta + bias) where SOFTPLUS.
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
 

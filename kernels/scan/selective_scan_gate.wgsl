@@ -1,5 +1,5 @@
 // The skip and the gate of the selective scan, in place: output = (output + skip * input) * gate * sigmoid(gate).
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
 

@@ -1,5 +1,5 @@
 // The gate's gradient: gate_gradient = output_gradient * (y + skip * input) * silu'(gate).
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
 

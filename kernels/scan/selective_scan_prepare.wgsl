@@ -1,6 +1,6 @@
 // Gathers what the backward pass reads at each step and channel:
 //   step = (delta, input, y_gradient, y_gradient),  y_gradient = output_gradient * gate * sigmoid(gate).
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
 

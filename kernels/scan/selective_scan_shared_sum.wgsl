@@ -1,5 +1,5 @@
 // Sums the partial gradients of b and c over the blocks of channels.
-// Dispatch: one invocation a batch element, step and one of 32: sixteen states of b, sixteen of c.
+// Dispatch: one invocation per batch element, step and one of 32: sixteen states of b, sixteen of c.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

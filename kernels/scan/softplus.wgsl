@@ -1,6 +1,6 @@
 // y = log(1 + exp(x + bias)), or x + bias where LINEAR; exact to the last bits for very negative x too:
 //   softplus(x) = max(x, 0) + log1p(e), e = exp(-|x|),  log1p(e) = 2 artanh(s), s = e / (2 + e) <= 1/3.
-// Dispatch: one invocation an element.
+// Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
 

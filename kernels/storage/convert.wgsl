@@ -1,5 +1,5 @@
 // Stored elements as 32-bit or as 16-bit floats, into a part of a tensor.
-// Dispatch: eight elements an invocation, folded past 65,535 workgroups.
+// Dispatch: eight elements per invocation, folded past 65,535 workgroups.
 
 @if(TO_F16)
 import package::storage::halves::{are_past_halves, halves_of};
@@ -14,7 +14,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(2) var<storage, read_write> target_words: array<Bits>; // f32; or f16, two a word
+@group(0) @binding(2) var<storage, read_write> target_words: array<Bits>; // f32; or f16, two per word
 @if(TO_F16)
 @group(0) @binding(3) var<storage, read_write> flags: array<atomic<u32>>; // 1: a number is past 16 bits
 

@@ -1,6 +1,6 @@
 // Rows in groups of integers with one scale each, from stored elements: a weight is the nearest of
 // integer * largest / (2^(BITS - 1) - 1), with the largest absolute value of its group in 16 bits.
-// Dispatch: two groups of a row an invocation, folded past 65,535 workgroups.
+// Dispatch: two groups of a row per invocation, folded past 65,535 workgroups.
 
 import package::common::quantized::{BITS, GROUP, LARGEST_INTEGER, words_of};
 import package::storage::halves::{are_past_halves, halves_of};

@@ -1,4 +1,4 @@
-// Elements as a file stores them: 32-bit floats; or two a word, 16-bit floats (STORED_F16) or the upper
+// Elements as a file stores them: 32-bit floats; or two per word, 16-bit floats (STORED_F16) or the upper
 // halves of 32-bit ones (STORED_BF16).
 
 @group(0) @binding(1) var<storage, read> stored: array<vec4u>; // words

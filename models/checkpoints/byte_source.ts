@@ -8,7 +8,7 @@ export interface ByteSource extends Disposable {
   read(offset: number, into: Uint8Array): Promise<void>;
 }
 
-/** Opens a file to read it by place. @throws {Deno.errors.NotFound} where there is none. */
+/** Opens a file to read it by place. @throws {Deno.errors.NotFound} if there is none. */
 export async function openFile(path: string): Promise<ByteSource> {
   const file = await Deno.open(path);
   try {

@@ -142,7 +142,7 @@ class Checkpoint implements Disposable {
   }
 
   /**
-   * What it holds. Its config says it; where there is none, its tensors, as they do where a file was
+   * What it holds. Its config says it; if there is none, its tensors, as they do where a file was
    * named that lies beside another model's config.
    */
   async read(): Promise<PublishedModel> {
@@ -180,7 +180,7 @@ export async function checkDescribed(
   if (config) checkModelFits(gpu, options.name, readPublished(config).configuration, options);
 }
 
-/** A checkpoint's config; undefined where there is none, or one that is empty. */
+/** A checkpoint's config; undefined if there is none, or one that is empty. */
 async function readConfig(place: Place): Promise<CheckpointConfig | undefined> {
   let described: Described | undefined;
   try {

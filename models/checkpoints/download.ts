@@ -97,7 +97,7 @@ export class Download implements Disposable {
   /**
    * Opens what an earlier try left, or begins; waits for another process that is at it.
    *
-   * @throws {DownloadError} where that one does not go on.
+   * @throws {DownloadError} where that one does not continue.
    */
   async open(model: string, signal?: AbortSignal): Promise<void> {
     this.#checkSize(model);
@@ -257,7 +257,7 @@ export class Download implements Disposable {
       if (now !== size) [size, since] = [now, performance.now()];
       if (performance.now() - since > STALLED * patience) {
         throw new DownloadError(
-          `Cannot download ${this.#file.name} of ${model} as another process downloads it and does not go on: end that one`,
+          `Cannot download ${this.#file.name} of ${model} as another process downloads it and does not continue: end that one`,
         );
       }
       await sleep(LOOK, signal);

@@ -50,7 +50,7 @@ export async function request(address: URL, options: RequestOptions = {}): Promi
 function target(from: URL, location: string): URL {
   const to = URL.parse(location, from);
   if (to === null || !["http:", "https:"].includes(to.protocol)) {
-    throw new BadAnswer(`${shown(from)} redirects to what is no address of the web`);
+    throw new BadAnswer(`${shown(from)} redirects to something other than a web address`);
   }
   if (from.protocol === "https:" && to.protocol === "http:") {
     throw new BadAnswer(`${shown(from)} redirects from https down to http`);

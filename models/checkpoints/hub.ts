@@ -36,7 +36,7 @@ export function isHubModel(model: string): boolean {
   return model.startsWith(PREFIX);
 }
 
-/** Takes `hf:owner/name[@revision][:file]` apart. @throws {RangeError} where it is no such name. */
+/** Takes `hf:owner/name[@revision][:file]` apart. @throws {RangeError} for a name of another form. */
 export function parseHubModel(model: string): HubModel {
   const parsed =
     /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?(?::([\w.-]+\.(?:pth|pt|bin|safetensors)))?$/.exec(

@@ -51,7 +51,7 @@ const BYTES_PER_TRY = 64 * 2 ** 20;
 /** Bytes of a list of files, and the files that it may hold. */
 const LARGEST_LIST = 64 * 2 ** 20;
 const MOST_FILES = 100_000;
-/** Bytes of what describes a model, and of its weights where nobody says how many there are. */
+/** Bytes of what describes a model, and of its weights if nothing says how many there are. */
 const LARGEST_DESCRIPTION = 512 * 2 ** 20;
 const LARGEST_WEIGHTS = 2 ** 42;
 
@@ -193,7 +193,7 @@ export class HubRepository {
   /**
    * Downloads the weights: the file that is named, the shards of an index, or a file.
    *
-   * @throws {DownloadError} where one fails, and where there are none or several models.
+   * @throws {DownloadError} where one fails, and if there are none or several models.
    */
   async fetchWeights(snapshot: Snapshot, folder: string, named?: string): Promise<void> {
     const listed = new Map(snapshot.files.map((file) => [file.name, file]));
@@ -268,7 +268,7 @@ export class HubRepository {
       throw new DownloadError(
         `Cannot download ${file.name} of ${this.#model} as ${
           full
-            ? `the disk of ${folder} is full: make room and go on, what came is kept`
+            ? `the disk of ${folder} is full: make room and continue, what came is kept`
             : `it cannot be written to ${path}: ${(error as Error).message}`
         }`,
         { cause: error },
@@ -365,7 +365,7 @@ export class HubRepository {
     const address = URL.parse(this.#endpoint + path);
     if (address === null || !/^https?:$/.test(address.protocol)) {
       throw new DownloadError(
-        `Cannot download ${this.#model} from ${this.#endpoint} as that is no address of the web: set HF_ENDPOINT to one, or unset it`,
+        `Cannot download ${this.#model} from ${this.#endpoint} as that is not a web address: set HF_ENDPOINT to one, or unset it`,
       );
     }
     let size: number | undefined;

@@ -16,7 +16,7 @@ const INDEX = v.object({
  * Which shard holds each tensor, by an index (`model.safetensors.index.json`).
  *
  * @param source The file's name, for errors.
- * @throws {Error} where it is no index, or names what is no file beside it.
+ * @throws {Error} where it is not an index, or names something other than a file beside it.
  */
 export function parseIndex(text: string, source: string): ReadonlyMap<string, string> {
   const parsed = v.safeParse(INDEX, parseJson(text, source), { abortEarly: true });

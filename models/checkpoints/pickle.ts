@@ -141,7 +141,7 @@ export function readTensorPickle(bytes: Uint8Array, source: string): Map<string,
     throw new Error(
       `Cannot read ${source} as its pickle holds ${
         showNames(others)
-      } which are no tensors: save model.state_dict() alone`,
+      } which are not tensors: save model.state_dict() alone`,
     );
   }
   return held;

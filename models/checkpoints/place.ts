@@ -35,7 +35,7 @@ export interface Place {
   readonly name: string;
   /** Whether it is one file of weights, which may lie beside another model's config. */
   readonly isFile: boolean;
-  /** The text of its config; undefined where there is none. */
+  /** The text of its config; undefined if there is none. */
   describe(): Promise<Described | undefined>;
   /** Opens its weights. */
   open(): Promise<Weights>;

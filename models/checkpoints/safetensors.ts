@@ -154,7 +154,7 @@ function parseJson(bytes: Uint8Array, source: string): Record<string, unknown> {
   if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
     return parsed as Record<string, unknown>;
   }
-  return fail(source, "its header is no object");
+  return fail(source, "its header is not an object");
 }
 
 function checkFilled(

@@ -18,7 +18,7 @@ const PICKLE_MAGIC = 0x80;
 
 /**
  * Finds the tensors of what `torch.save()` wrote since PyTorch 1.6: a zip of a pickle and, not
- * compressed, a file a storage. Reads the zip's directory and the pickle alone.
+ * compressed, a file per storage. Reads the zip's directory and the pickle alone.
  *
  * @throws {Error} where the file is truncated, foreign, or its pickle asks for more than tensors.
  */

@@ -262,13 +262,13 @@ function checkProtocol(version: number): void {
 }
 
 function append(items: readonly unknown[], list: unknown): void {
-  if (!Array.isArray(list)) throw new Error("Items are added to what is no list");
+  if (!Array.isArray(list)) throw new Error("Items are added to something that is not a list");
   for (const item of items) list.push(item);
 }
 
 function setItems(items: readonly unknown[], dictionary: unknown): Map<unknown, unknown> {
   if (!(dictionary instanceof Map) || items.length % 2 !== 0) {
-    throw new Error("Keys and values are set in what is no dictionary");
+    throw new Error("Keys and values are set in something that is not a dictionary");
   }
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i];

@@ -57,7 +57,7 @@ export class Weights implements Disposable {
     return this.#locations;
   }
 
-  /** Reads one tensor. @throws {Error} where there is none of that name. */
+  /** Reads one tensor. @throws {Error} if there is none of that name. */
   async read(name: string): Promise<StoredBytes> {
     const location = this.#locate(name);
     const { source, offset, shape, dtype, strides } = location;
@@ -66,7 +66,7 @@ export class Weights implements Disposable {
     return { shape, dtype, bytes };
   }
 
-  /** Reads one tensor as 32-bit floats. @throws {Error} where there is none of that name. */
+  /** Reads one tensor as 32-bit floats. @throws {Error} if there is none of that name. */
   async readFloats(name: string): Promise<Float32Array> {
     const { bytes, dtype } = await this.read(name);
     return toFloats(bytes, dtype);
@@ -76,7 +76,7 @@ export class Weights implements Disposable {
    * Reads one tensor into the GPU, piece by piece; the caller disposes of it.
    *
    * @param options The data type on the GPU, f32 by default.
-   * @throws {Error} where there is none of that name, or f16 cannot hold its elements.
+   * @throws {Error} if there is none of that name, or f16 cannot hold its elements.
    */
   async load(
     gpu: Gpu,
@@ -99,7 +99,7 @@ export class Weights implements Disposable {
    * A tensor's elements, which are read as they are asked for.
    *
    * @param from The element that is the first of them.
-   * @throws {Error} where there is none of that name.
+   * @throws {Error} if there is none of that name.
    */
   elements(name: string, from: number = 0): StoredElements {
     const { source, dtype, offset, strides } = this.#locate(name);

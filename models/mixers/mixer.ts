@@ -20,7 +20,7 @@ export interface MixerState {
 export interface Mixed {
   /** `[batch, time, width]`. */
   readonly output: Variable;
-  /** The state to go on from. */
+  /** The state to continue from. */
   readonly state: MixerState;
 }
 

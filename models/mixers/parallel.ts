@@ -16,7 +16,7 @@ export interface ParallelConfiguration {
  * Mixers side by side (Dong et al. 2024, "Hymba"; Falcon-H1, 2025): the sum of what they make of one
  * input.
  *
- * @throws {RangeError} where there is none.
+ * @throws {RangeError} if there is none.
  */
 export function parallelMixer(mixers: readonly Mixer[]): Mixer {
   if (mixers.length === 0) {

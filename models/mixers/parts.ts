@@ -40,7 +40,7 @@ export interface Stream {
   /** Size of a head. */
   readonly dim: number;
   /**
-   * What acts behind its convolution, or behind the projection where there is none; `silu` with a
+   * What acts behind its convolution, or behind the projection if there is none; `silu` with a
    * convolution and nothing without by default.
    */
   readonly activation?: ActivationKind | "none";

@@ -54,7 +54,7 @@ export function rgLruMixer(
   const { bias = false, gateBlocks, resetFirst = false } = configuration;
   const blocks = gateBlocks ?? 1;
   const blockWidth = recurrentWidth / blocks;
-  /** A gate's linear maps: one, or one a block. */
+  /** A gate's linear maps: one, or one per block. */
   const mapsOf = (gate: string): string[] =>
     gateBlocks === undefined
       ? [gate]

@@ -11,7 +11,7 @@ const JSON_FILE = "tokenizer.json";
 /** Bytes of a file of a tokenizer; those of vocabularies of a quarter million tokens have 35 MB. */
 const LARGEST = 512 * 2 ** 20;
 const WORLD = /^rwkv_vocab_.*\.txt$/;
-/** What there is where there are no folders. */
+/** What to do without folders. */
 const INSTEAD = "it has no folders; make a WorldTokenizer of its text, or take BYTE_TOKENIZER";
 /** How to come by RWKV's vocabulary, which its `.pth` files lie without. */
 const WORLD_SOURCE =

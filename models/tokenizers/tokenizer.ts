@@ -17,7 +17,7 @@ export interface Tokenizer {
   readonly end?: number;
   /** The tokens of a text. */
   encode(text: string, options?: EncodeOptions): Uint32Array;
-  /** The text of tokens, without special ones; bytes that are no UTF-8 become U+FFFD. */
+  /** The text of tokens, without special ones; bytes that are not UTF-8 become U+FFFD. */
   decode(tokens: ArrayLike<number>): string;
 }
 

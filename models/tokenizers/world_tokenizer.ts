@@ -15,7 +15,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /**
  * RWKV's World vocabulary: at each byte of the text's UTF-8, the longest token that matches. The
- * vocabulary's file (`rwkv_vocab_v20230424.txt`) has a line a token: its number, its text or bytes as
+ * vocabulary's file (`rwkv_vocab_v20230424.txt`) has a line per token: its number, its text or bytes as
  * Python writes them, and how many bytes these are. Token 0 ends a text and has none.
  */
 export class WorldTokenizer implements Tokenizer {

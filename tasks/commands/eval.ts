@@ -43,7 +43,7 @@ export const EVAL: CommandSpecification = {
       help: "print parameters, bytes, prefill and step time at each length, and ask nothing",
     },
     out: { takes: "FOLDER", help: "where results go", default: "results/eval/<model>" },
-    resume: { help: "go on with the results that are in the folder, if there are" },
+    resume: { help: "continue with the results in the folder, if there are any" },
     print: PRINT,
     "dry-run": { help: "print the cells, their time and memory as a short calibration has it" },
     minutes: MINUTES,
@@ -54,7 +54,7 @@ export const EVAL: CommandSpecification = {
   ./run eval --model models/my-llama --task text --text book.txt --lengths 1k,4k
   ./run eval --model hf:state-spaces/mamba2-130m --stats --lengths 1k,8k,64k
 
-A download goes on where it was ended. It is kept in the cache of $HF_HOME or $XDG_CACHE_HOME;
+A download continues where it was ended. It is kept in the cache of $HF_HOME or $XDG_CACHE_HOME;
 HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated models.
 
 ${taskLines()}`,

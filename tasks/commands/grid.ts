@@ -30,7 +30,7 @@ export const RULER_FILES: Readonly<Record<string, Option>> = {
   hotpotqa: { takes: "FILE", help: "HotpotQA's published JSON, for qa_2", default: "no qa_2" },
 };
 
-/** What each task asks, a line a task, for the help. */
+/** What each task asks, a line per task, for the help. */
 export function taskLines(): string {
   const shown = TASK_NAMES.filter((name) => formatOf(name) === undefined);
   const width = Math.max(...shown.map(({ length }) => length));
@@ -149,7 +149,7 @@ export const PRINT: Option = {
   help: "print the sweep as JSON, as a file that sweep reads, and do no more",
 };
 
-/** How many minutes a sweep has, where that is said. @throws {UsageError} where it is no such number. */
+/** How many minutes a sweep has, where that is said. @throws {UsageError} for any other number. */
 export function minutesOf({ values }: Pick<ParsedCommand, "values">): number | undefined {
   const minutes = numberOf("minutes", values.get("minutes"));
   if (minutes === undefined || minutes > 0) return minutes;
@@ -242,7 +242,7 @@ function leaveOut(asked: ModelEntry, setting: keyof ModelEntry): ModelEntry {
   return { ...rest, model: asked.model };
 }
 
-/** How weights are kept, where that is said once. @throws {UsageError} for a type that there is not. */
+/** How weights are kept, where that is said once. @throws {UsageError} for an unknown type. */
 export function dtypeOf(text: string | undefined): WeightType | undefined {
   const dtypes = dtypesOf(text);
   if (dtypes.length < 2) return dtypes[0];
@@ -253,7 +253,7 @@ export function dtypeOf(text: string | undefined): WeightType | undefined {
   );
 }
 
-/** The ways in which weights are kept. @throws {UsageError} for a type that there is not. */
+/** The ways in which weights are kept. @throws {UsageError} for an unknown type. */
 function dtypesOf(text: string | undefined): readonly WeightType[] {
   return listOf(text).map((name) => {
     const dtype = WEIGHT_TYPES.find((type) => type === name);

@@ -59,7 +59,7 @@ export class LiveThread {
   }
 }
 
-/** Does something while the other thread does not: it is a write, so that waiting is no matter. */
+/** Does something while the other thread does not: it is a write, so that waiting does not matter. */
 export function exclusively(shared: Int32Array, act: () => void): void {
   while (Atomics.compareExchange(shared, LOCK, 0, 1) !== 0);
   try {

@@ -119,7 +119,7 @@ export function parseCommand(
   };
 }
 
-/** A command as it can be typed again, but for what only goes on with it, or is a share of it. */
+/** A command as it can be typed again, but for what only continues with it, or is a share of it. */
 export function commandLine({ words }: Pick<ParsedCommand, "words">): string {
   const kept = words.filter((word, i) =>
     word !== "--resume" && !/^--shard(=|$)/.test(word) && words[i - 1] !== "--shard"

@@ -24,7 +24,7 @@ const GOES_ON = ["merge"];
 /**
  * Gives the permission for the network back where a command line leads to no hub: by no name in it
  * (`hf:owner/name`, or a checkpoint whose tokenizer is there), in its sweep, or in results that it may
- * go on with.
+ * continue with.
  *
  * @param args The command line.
  * @param program Where the program is: one that came from the network reads its models from there.

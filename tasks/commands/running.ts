@@ -44,7 +44,7 @@ export async function runShown(
   }
 }
 
-/** Says that a sweep goes on without a model. */
+/** Says that a sweep continues without a model. */
 export function tellLeftOut(name: string, reason: string): void {
   printError(visible(`without ${name}: ${reason}`));
 }
@@ -60,7 +60,7 @@ async function showResults(
     const results = { name: basename(resolve(out)), rows: compared };
     await writeReport(out, [await runOf(out, results, { samples: false })], { files: [] });
   } catch (error) {
-    printError(`\nno report so far: ${messageOf(error)}`); // the sweep goes on
+    printError(`\nno report so far: ${messageOf(error)}`); // the sweep continues
   }
 }
 
@@ -137,7 +137,7 @@ export function tellLeft({ left }: Pick<ReportFiles, "left">): void {
 /**
  * Prints what a sweep found and writes its report.
  *
- * @param again The options that go on with it.
+ * @param again The options that continue with it.
  * @returns The exit code: 0 where every cell has its result, or had its time.
  */
 export async function conclude(
@@ -155,9 +155,9 @@ export async function conclude(
   for (const [reason, cells] of reasons) {
     printError(`${cells.length} of ${total} cells have no result: ${reason}`);
   }
-  if (timeIsUp) print(`the time is up: ${visible(again)} goes on with the cells that are left`);
+  if (timeIsUp) print(`the time is up: ${visible(again)} continues with the cells that are left`);
   else if (stopped) {
-    printError(`stopped: ${visible(again)} goes on with the cells that are left`);
+    printError(`stopped: ${visible(again)} continues with the cells that are left`);
     return STOPPED;
   }
   return failed.length > 0 ? 1 : 0;

@@ -46,7 +46,7 @@ export const SWEEP: CommandSpecification = {
     ...QUESTION_OPTIONS,
     ...MODEL_OPTIONS,
     out: { takes: "FOLDER", help: "where results go", default: "results/<sweep>" },
-    resume: { help: "go on with the results that are in the folder, if there are" },
+    resume: { help: "continue with the results in the folder, if there are any" },
     minutes: MINUTES,
     "log-samples": LOG_SAMPLES,
     shard: {
@@ -91,7 +91,7 @@ export const SWEEP: CommandSpecification = {
 Sweeps that have a name: ${Object.keys(SWEEPS).join(", ")} (default: default).
 Committed models: ${ZOO.join(", ")}.
 A cell is one model, task, length, depth, load and seed; its result is on the disk before the next
-begins, so that a sweep that was ended goes on with --resume. What a sweep trains first goes into
+begins, so that a sweep that was ended continues with --resume. What a sweep trains first goes into
 FOLDER/models, and is trained once; -small fits a machine without a GPU. The folder holds sweep.csv,
 journal.jsonl, report.html and its pictures.
 Changes of a model's attention: ${INTERVENTION_NAMES.join(", ")}.
@@ -211,9 +211,9 @@ async function chosenConfiguration(
   if (switches.has("resume") && !changed) {
     const [found] = await journalsIn(...folders);
     if (found !== undefined) return withModelOptions(found.header.configuration, { values });
-    if (!values.has("shard")) { // the first of a sweep's shards goes on from nothing
+    if (!values.has("shard")) { // the first of a sweep's shards continues from nothing
       throw new UsageError(
-        `Cannot go on in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
+        `Cannot resume in ${folders[0]} as it holds no ${JOURNAL}: name its folder with --out`,
       );
     }
   }
@@ -237,7 +237,7 @@ function withSteps(
 }
 
 /**
- * `results/<name>`, or the first of `results/<name>-2`, `-3`, … that holds no results; to go on, the
+ * `results/<name>`, or the first of `results/<name>-2`, `-3`, … that holds no results; to continue, the
  * last that does. A shard goes to its like, into the first.
  */
 async function folderFor(name: string, resume: boolean, shard?: Shard): Promise<string> {

@@ -9,7 +9,7 @@ import { isMainMetric } from "../task.ts";
 /**
  * A sweep's results as text: model × length for each task, and the mean over tasks.
  *
- * @param width Columns of the screen, past which a table goes on below; a file has no end.
+ * @param width Columns of the screen, past which a table continues below; a file has no end.
  */
 export function resultsTable(results: readonly Row[], width: number = Infinity): string {
   const joined = joinRuns([{ name: "", rows: results }]);

@@ -30,7 +30,7 @@ export const TRAIN: CommandSpecification = {
       help: "where model, log and checkpoints go",
       default: "results/train/<recipe>",
     },
-    resume: { help: "go on from the folder's checkpoint; what is finished stays as it is" },
+    resume: { help: "continue from the folder's checkpoint; what is finished stays as it is" },
     overwrite: { help: "begin anew where the folder holds a finished model or a checkpoint" },
     steps: { takes: "N", help: "at most so many steps", default: "the recipe's" },
     seed: {
@@ -55,7 +55,7 @@ export const TRAIN: CommandSpecification = {
   details: `FILE.json holds a recipe of your own, as --print and every training write it:
 tasks/examples/hybrid.json is one.
 A recipe is called by an architecture and what it learns, such as gla-mixture; --list prints all.
-A checkpoint is written every minute, and by Ctrl-C and SIGTERM: a run that was ended goes on with
+A checkpoint is written every minute, and by Ctrl-C and SIGTERM: a run that was ended continues with
 --resume, to the same losses.`,
 };
 
@@ -116,7 +116,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
 /** Tells that training was stopped, where it was. @returns The exit code. */
 function told(error: unknown, { signal }: Stop): number {
   if (!signal.aborted || error !== signal.reason) throw error;
-  printError("stopped at a checkpoint: --resume goes on from it");
+  printError("stopped at a checkpoint: --resume continues from it");
   return STOPPED;
 }
 

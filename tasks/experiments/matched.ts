@@ -79,7 +79,7 @@ const FLA_SET = [
   "mamba-1.3B-100B",
 ] as const;
 
-/** A checkpoint that a sweep goes on without where it is not there. */
+/** A checkpoint that a sweep continues without where it is not there. */
 function optional(model: string): ModelEntry {
   return { model, optional: true };
 }
@@ -95,7 +95,7 @@ export const MATCHED_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     source:
       "Checkpoints of flash-linear-attention (huggingface.co/fla-hub), 1.3B parameters and 100B tokens of SlimPajama each",
     differences: [
-      "Unverified: RWKV-6 of this set. Its name follows the pattern of the others'; fla-hub's collection of RWKV-6 lists other sizes and data. The sweep goes on without it where it is not there.",
+      "Unverified: RWKV-6 of this set. Its name follows the pattern of the others'; fla-hub's collection of RWKV-6 lists other sizes and data. The sweep continues without it where it is not there.",
       "Unverified: that all were trained at 2,048 tokens, as the configurations of GLA, RetNet and HGRN say.",
       "One training of each: what is seen is of these checkpoints, and says of their architectures what one training can.",
     ],
@@ -112,7 +112,7 @@ export const MATCHED_SWEEPS: Readonly<Record<string, SweepConfiguration>> = {
     differences: [
       `Unverified, of the pattern of the others: the names ${
         HYBRIDS.filter((name) => !isVerified(name)).join(", ")
-      }. The sweep goes on without those that are not there.`,
+      }. The sweep continues without those that are not there.`,
       "The training length is what the checkpoints' configurations say; unverified whether all were trained at it.",
       "The set's transformers without a linear mixer are not among them.",
       "One training of each: what is seen is of these checkpoints, and says of their architectures what one training can.",

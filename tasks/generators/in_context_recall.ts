@@ -4,9 +4,9 @@ import { ask, checkLayout, draft, finish, type LayoutOptions } from "./layout.ts
 
 /** Options of {@linkcode inContextRecall}; left out, the layout is the published one. */
 export interface InContextRecallOptions extends LayoutOptions {
-  /** Tokens that are keys. @default the lower half of what is no noise */
+  /** Tokens that are keys. @default the lower half of what is not noise */
   readonly keys?: TokenRange;
-  /** Tokens that are values. @default the upper half of what is no noise */
+  /** Tokens that are values. @default the upper half of what is not noise */
   readonly values?: TokenRange;
 }
 
@@ -104,7 +104,7 @@ function recall(
       const valueOf = new Map<number, number>();
       const stoodAt = new Map<number, number>();
       const pairs = Math.floor((length - prefix - 1) / 2);
-      const surely = random.integer(0, pairs - 1); // at least one pair is no noise
+      const surely = random.integer(0, pairs - 1); // at least one pair is not noise
       const start = length - 1 - 2 * pairs;
       if (start > prefix) sample.tokens[prefix] = random.token(values);
       for (let pair = 0; pair <= pairs; pair++) {

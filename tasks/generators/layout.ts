@@ -83,7 +83,7 @@ export function checkLayout(
   }
 }
 
-/** The place of a needle that may stand at 0 to `last`: at the depth, or anywhere where there is none. */
+/** The place of a needle that may stand at 0 to `last`: at the depth, or anywhere if there is none. */
 export function placeAt(random: Random, depth: number | undefined, last: number): number {
   return depth === undefined ? random.integer(0, last) : Math.round(depth * last);
 }

@@ -13,9 +13,9 @@ export interface DepthField {
   readonly label: string;
   /** The accuracy, over all seeds. */
   readonly value: number;
-  /** The interval's lower end; NaN where there is none. */
+  /** The interval's lower end; NaN if there is none. */
   readonly low: number;
-  /** The interval's upper end; NaN where there is none. */
+  /** The interval's upper end; NaN if there is none. */
   readonly high: number;
   /** Samples it is of. */
   readonly samples: number;

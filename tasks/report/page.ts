@@ -188,14 +188,14 @@ function partsOf(
       name: "distance",
       title: "Accuracy by distance",
       before: muted(
-        "Of tasks that ask several questions a sample, by how many tokens back the answer stood. Their accuracy above is a mean that mixes near and far.",
+        "Of tasks that ask several questions per sample, by how many tokens back the answer stood. Their accuracy above is a mean that mixes near and far.",
       ),
     },
     {
       name: "state",
       title: "Recall and the size of the state",
       before: muted(
-        "What is remembered, against the bytes that it is remembered in. One picture compares all models at one task, load and length, where their accuracies lie farthest apart unless another was chosen; in the other a curve is a model and a point a length.",
+        "What is remembered, against the bytes that it is remembered in. One picture compares all models at one task, load and length, where their accuracies lie farthest apart unless another was chosen; in the other a curve is a model and a point per length.",
       ),
     },
     {
@@ -248,7 +248,7 @@ function partsOf(
   ];
 }
 
-/** Of tasks that nobody learned there is no picture, but what is to be said. */
+/** Tasks that no model learned get a sentence in place of a picture. */
 function unlearned(learning: readonly Learning[], pictures: readonly Picture[]): string {
   const drawn = new Set(
     pictures.filter(({ section }) => section === "accuracy").map(({ title }) => title),

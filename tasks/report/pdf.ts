@@ -194,7 +194,7 @@ function setFill(page: Page, style: Style): boolean {
   return colour !== undefined;
 }
 
-/** Sets the colour and the dashes of lines; false where there are none. */
+/** Sets the colour and the dashes of lines; false if there are none. */
 function setStroke(page: Page, style: Style): boolean {
   const colour = colourOf(style, "stroke");
   const width = Number.parseFloat(style["stroke-width"]);

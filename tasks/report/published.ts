@@ -32,7 +32,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   niah_essay_word_uuid: "niah_single_3",
 };
 
-/** What a model is told by: the last part of its name or path, without changes. */
+/** What a model is recognised by: the last part of its name or path, without changes. */
 function keyOf(name: string): string {
   return name.split("+")[0].replace(/[@:][^/]*$/, "").replace(/\/+$/, "").split(/[/\\:]/).at(-1)!
     .toLowerCase();

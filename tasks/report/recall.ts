@@ -10,7 +10,7 @@ export interface RecallChoice {
   readonly length?: number;
 }
 
-/** Recall against the size of the state: one point a model, at one task, load and length. */
+/** Recall against the size of the state: one point per model, at one task, load and length. */
 export interface Recall {
   /** The task as the report titles it. */
   readonly task: string;

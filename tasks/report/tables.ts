@@ -56,7 +56,7 @@ function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "cert
   return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;
 }
 
-/** What was run: a line a model, with the run, the adapter and the version that it was run at. */
+/** What was run: a line per model, with the run, the adapter and the version that it was run at. */
 export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<string, Look>): string {
   const rowsOf = Map.groupBy(rows, ({ model }) => model);
   const listed = (column: keyof Row) => ({ model }: ReportModel): string => {
@@ -94,7 +94,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "tokens of training", cell: tokensOf },
     { head: "learning rate", cell: listed("learning_rate") },
     { head: "state at the training length", cell: stateOf },
-    { head: "samples a cell", cell: samplesOf },
+    { head: "samples per cell", cell: samplesOf },
     { head: "cells", cell: ({ model }) => String(cellsOf(rowsOf.get(model)!)) },
     { head: "version", cell: listed("version"), text: "short" },
     { head: "adapter", cell: listed("adapter"), text: "short" },

@@ -27,7 +27,7 @@ export interface ModelEntry extends ModelSettings {
   readonly model: string;
   /** What results call it. @default `model` */
   readonly name?: string;
-  /** Whether a sweep goes on without it where it cannot be found. @default false */
+  /** Whether a sweep continues without it where it cannot be found. @default false */
   readonly optional?: boolean;
   /** Its lengths, in place of the sweep's: tokens, or multiples of its training length. */
   readonly lengths?: readonly (number | `${number}x`)[];

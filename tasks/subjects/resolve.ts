@@ -131,7 +131,7 @@ async function originOf(
   if (files.includes("recipe.json")) {
     if (files.includes("model.safetensors")) return { kind: "trained", folder: path };
     throw new Error(
-      `Cannot find a model in ${path} as its training has not come to an end: go on with ./run train and --resume`,
+      `Cannot find a model in ${path} as its training has not come to an end: continue with ./run train and --resume`,
     );
   }
   if (files.some((file) => file === "config.json" || WEIGHT_FILES.test(file))) {
@@ -142,7 +142,7 @@ async function originOf(
   );
 }
 
-/** What has a name, where it is no path. */
+/** What has a name, where it is not a path. */
 function namedOrigin(model: string, options: FindOptions): ModelOrigin {
   const { recipes = [] } = options;
   const learned = recipes.find(({ name }) => name === model);

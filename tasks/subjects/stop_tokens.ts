@@ -20,7 +20,7 @@ const FILES = ["generation_config.json", "config.json"];
  * names none its `config.json`; and the tokenizer's own end. A chat model may end its turn with another
  * token than its text.
  *
- * @throws {Error} where a file is not valid JSON, or names what is no token.
+ * @throws {Error} where a file is not valid JSON, or names something that is not a token.
  */
 export async function readStopTokens(
   folder: string,

@@ -19,7 +19,7 @@ export interface CellEstimate {
   readonly peakBytes: number;
 }
 
-/** Calibration goes on to greater lengths as long as one sample is read so quickly. */
+/** Calibration continues to greater lengths as long as one sample is read so quickly. */
 const QUICK_MILLISECONDS = 40;
 /** How long a batch may take. */
 const BATCH_MILLISECONDS = 120;

@@ -94,7 +94,7 @@ export async function enumerateCells(
 /**
  * A length in tokens of a model.
  *
- * @throws {Error} for a multiple of its training length, where nobody says what that is.
+ * @throws {Error} for a multiple of its training length, if that is not known.
  */
 export function modelLength(
   { name, trainLength }: Pick<SubjectCard, "name" | "trainLength">,

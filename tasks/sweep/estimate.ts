@@ -15,7 +15,7 @@ export interface SweepEstimate {
 
 /**
  * Estimates time and memory of a grid from a short calibration: each model reads a few samples of each
- * kind of question, alone and in a batch, at lengths that grow as long as that is quick. How cost goes on to grow
+ * kind of question, alone and in a batch, at lengths that grow as long as that is quick. How cost continues to grow
  * is known: with the calls, the samples, the tokens, and with the state that each token meets, which
  * is what makes attention quadratic.
  *

@@ -49,7 +49,7 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Opens a folder's journal, a new one where there is none.
+   * Opens a folder's journal, a new one if there is none.
    *
    * @throws {Error} where the folder cannot be written, another process is writing there, results
    * are there and `resume` is not asked for, they are another sweep's, or the first line is damaged.
@@ -73,7 +73,7 @@ export class Journal implements Disposable {
       );
       if (lines.length > 0 && !options.resume) {
         throw new Error(
-          `Cannot sweep into ${folder} as it holds results: go on with them by --resume, or name another folder with --out`,
+          `Cannot sweep into ${folder} as it holds results: continue with them by --resume, or name another folder with --out`,
         );
       }
       const content = parseLines(lines, path);
@@ -110,7 +110,7 @@ export class Journal implements Disposable {
   async check(): Promise<void> {
     if (await sameFile(this.#file, this.#path)) return;
     throw new Error(
-      `Cannot go on as ${this.#path} was deleted or replaced while the sweep was running: its results are lost, and another sweep may be writing there; start again, in another folder with --out`,
+      `Cannot continue as ${this.#path} was deleted or replaced while the sweep was running: its results are lost, and another sweep may be writing there; start again, in another folder with --out`,
     );
   }
 
@@ -129,7 +129,7 @@ export class Journal implements Disposable {
       throw new Error(
         `Cannot write ${this.#path}: ${
           reasonOf(error)
-        }; the cells before are safe: make room, then go on with --resume`,
+        }; the cells before are safe: make room, then continue with --resume`,
         { cause: error },
       );
     }
@@ -137,7 +137,7 @@ export class Journal implements Disposable {
 }
 
 /**
- * What a folder's journal holds so far; undefined where there is none.
+ * What a folder's journal holds so far; undefined if there is none.
  *
  * @throws {Error} where its first line, which says whose it is, is damaged, or it cannot be read.
  */
@@ -199,17 +199,17 @@ function checkHeader(found: JournalHeader, header: JournalHeader, folder: string
     );
     if (theirs === ours) return;
     throw new Error(
-      `Cannot go on in ${folder} with ${ours} as its journal is of ${theirs}: give the same --shard, or name another folder with --out`,
+      `Cannot resume in ${folder} with ${ours} as its journal is of ${theirs}: give the same --shard, or name another folder with --out`,
     );
   }
   const same = JSON.stringify(found.configuration) === JSON.stringify(header.configuration);
   throw new Error(
-    `Cannot go on in ${folder} as its journal is of another sweep (${
+    `Cannot resume in ${folder} as its journal is of another sweep (${
       found.hash.slice(0, 12)
     }, not ${header.hash.slice(0, 12)}): ${
       same
         ? `its models, the files of its tasks or the version of Lengthwise (${found.lengthwise}) were others`
         : `that was ${JSON.stringify(found.configuration)}`
-    }; leave out the options to go on with it, or name another folder with --out`,
+    }; leave out the options to continue with it, or name another folder with --out`,
   );
 }

@@ -19,7 +19,7 @@ const RETRIES = 3;
 
 /**
  * An Indexed Job for Kubernetes, as plain data: one pod a shard, which knows its own by
- * `JOB_COMPLETION_INDEX`. A pod that takes another's place goes on with its journal.
+ * `JOB_COMPLETION_INDEX`. A pod that takes another's place continues with its journal.
  */
 export function kubernetesJob({ name, shards, image, sweep, claim }: IndexedJob): Record<
   string,

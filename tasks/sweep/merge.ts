@@ -77,7 +77,7 @@ const COSTS = [
 ] as const;
 
 /**
- * Joins the journals of a sweep's shards into one results folder, from which `resume` goes on with
+ * Joins the journals of a sweep's shards into one results folder, from which `resume` continues with
  * what is missing. A folder counts with its own journal and with those of the shards in it. Merging
  * again adds what has come since.
  *

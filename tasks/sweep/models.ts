@@ -14,7 +14,7 @@ export interface FindModelsOptions {
   readonly folder: string;
   /** Whether they are trained when they are opened. @default true */
   readonly train?: boolean;
-  /** Called with a model that the sweep goes on without, and why it cannot be found. */
+  /** Called with a model that the sweep continues without, and why it cannot be found. */
   readonly onLeftOut?: (name: string, reason: string) => void;
   /** Whether the weights of those on the hub are downloaded. @default true */
   readonly weights?: boolean;

@@ -52,7 +52,7 @@ export interface SweepOptions {
   readonly resume?: boolean;
   /** Where the models are that it trains. @default `models` in the results' folder */
   readonly models?: string;
-  /** Called with a model that the sweep goes on without, and why it cannot be found. */
+  /** Called with a model that the sweep continues without, and why it cannot be found. */
   readonly onLeftOut?: (name: string, reason: string) => void;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
@@ -108,7 +108,7 @@ export interface SweepResult {
 /**
  * Runs every cell of a sweep that its folder's journal does not hold yet, and writes `sweep.csv`.
  * Cells run in rounds, one seed over the whole grid before the next, so that a sweep that is stopped
- * is a whole picture with fewer samples. A cell that fails is noted, and the rest goes on; `resume`
+ * is a whole picture with fewer samples. A cell that fails is noted, and the rest continues; `resume`
  * tries it again.
  *
  * @throws {Error} where the configuration does not fit the models, there is no adapter, the folder
@@ -468,7 +468,7 @@ export async function writeResults(folder: string, rows: readonly Row[]): Promis
     throw new Error(
       `Cannot write ${path}: ${
         reasonOf(error)
-      }; the cells are safe in the journal: go on with --resume`,
+      }; the cells are safe in the journal: continue with --resume`,
       { cause: error },
     );
   }

@@ -29,7 +29,7 @@ export class SampleLog implements Disposable {
   }
 
   /**
-   * Opens a folder's file of samples, a new one where there is none.
+   * Opens a folder's file of samples, a new one if there is none.
    *
    * @param finished The cells whose samples are kept, by `cellKey`.
    * @param options.resume Whether samples of an earlier run may be there.
@@ -71,7 +71,7 @@ export class SampleLog implements Disposable {
       throw new Error(
         `Cannot write ${this.#path}: ${
           reasonOf(error)
-        }; the cells before are safe: make room, then go on with --resume`,
+        }; the cells before are safe: make room, then continue with --resume`,
         { cause: error },
       );
     }
@@ -84,7 +84,7 @@ export class SampleLog implements Disposable {
 }
 
 /**
- * The samples in a file; none where there is none. A line that is damaged, or that a running sweep has
+ * The samples in a file; none if there is none. A line that is damaged, or that a running sweep has
  * not written whole yet, is left out.
  */
 export async function* readSamples(path: string): AsyncGenerator<SampleRecord> {

@@ -26,7 +26,7 @@ export interface JobArray {
  * A batch script for Slurm: as a job array it runs shards, and as a plain job, which waits for the
  * array, it merges them. Its first lines say how to submit it, as {@linkcode submitCommands} does.
  *
- * A task that Slurm runs again, after a node was lost or given to another job, goes on with its own
+ * A task that Slurm runs again, after a node was lost or given to another job, continues with its own
  * journal and its own log.
  *
  * @throws {RangeError} where the options are more than a line, or a word holds a control character.
@@ -51,7 +51,7 @@ export function slurmScript(job: JobArray, script: string): string {
   const words = (list: readonly string[]): string => list.map(shellWord).join(" ");
   return [
     "#!/bin/sh",
-    "# A sweep in shards, and the job that merges them. Submit both, again to go on with them:",
+    "# A sweep in shards, and the job that merges them. Submit both, again to continue with them:",
     `#   array=$(${words(array)})`,
     `#   ${words(merge).replace(/'(\S*)\$array'/, '"$1$array"')}`,
     directive("job-name", name),

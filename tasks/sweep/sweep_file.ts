@@ -104,7 +104,7 @@ const ASKED: Schema<AskedModel> = v.union([
     trainLength: optional(described(TOKENS, "The length that it was trained at.")),
     dtype: optional(DTYPE),
     optional: optional(
-      described(FLAG, "Whether the sweep goes on without it where it cannot be found."),
+      described(FLAG, "Whether the sweep continues without it where it cannot be found."),
     ),
     lengths: optional(described(LENGTHS, "Its lengths, in place of the sweep's.")),
   }),
@@ -208,7 +208,7 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
  * left out. Paths in it are seen from where the program runs, as those of a command line.
  *
  * @throws {Error} where it cannot be read, is not valid JSON or not a sweep, with the field and what
- * it must be; where it names a recipe that there is not.
+ * it must be; where it names an unknown recipe.
  */
 export async function readSweep(path: string): Promise<SweepConfiguration> {
   const value = parseJson(await readNamed(path, "the sweep"), path);

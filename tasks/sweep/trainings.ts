@@ -71,7 +71,7 @@ export function recipesOf(trainings: readonly Training[]): Recipe[] {
 /**
  * Checks trainings.
  *
- * @throws {RangeError} for a seed or a rate that is none or there twice, and for two models of a name.
+ * @throws {RangeError} for a seed or a rate that is not one or is listed twice, and for two models of a name.
  */
 export function checkTrainings(trainings: readonly Training[]): void {
   const fail = (reason: string): never => {

@@ -60,7 +60,7 @@ export class DivergedError extends Error {
    */
   constructor({ name, learningRate }: Recipe, what: string) {
     super(
-      `Cannot go on training ${name} as ${what}: lower --learning-rate (now ${learningRate}) and start again, or --resume from the last checkpoint`,
+      `Cannot continue training ${name} as ${what}: lower --learning-rate (now ${learningRate}) and start again, or --resume from the last checkpoint`,
     );
   }
 }

@@ -58,7 +58,7 @@ export class TrainingFolder implements Disposable {
     const lock = join(this.path, LOCK);
     if (await sameFile(this.#lock, lock)) return;
     throw new Error(
-      `Cannot go on training as ${this.path} was deleted or replaced meanwhile: start again, in another folder with --out`,
+      `Cannot continue training as ${this.path} was deleted or replaced meanwhile: start again, in another folder with --out`,
     );
   }
 

@@ -46,7 +46,7 @@ export class TrainingLog {
       throw new Error(
         `Cannot write ${this.#path}: ${
           reasonOf(error)
-        }; the last checkpoint is safe: go on with --resume`,
+        }; the last checkpoint is safe: continue with --resume`,
         { cause: error },
       );
     }

@@ -10,7 +10,7 @@ import { type TrainingProgress, trainInto } from "./train.ts";
 export { isFinished } from "./folder.ts";
 
 /**
- * Trains a model by its recipe unless it is finished in the directory; a run that was ended goes on
+ * Trains a model by its recipe unless it is finished in the directory; a run that was ended continues
  * from its checkpoint. While another process trains there, it waits.
  *
  * @param signal Ends the training at a checkpoint.

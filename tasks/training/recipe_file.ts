@@ -198,7 +198,7 @@ export function wholeRecipe(
 /**
  * A recipe by its name or its file.
  *
- * @throws {Error} where there is none of that name, or the file cannot be read or is not a recipe.
+ * @throws {Error} if there is none of that name, or the file cannot be read or is not a recipe.
  */
 export async function readRecipe(name: string): Promise<Recipe> {
   if (RECIPES.has(name) || !/\.json$|[\\/]/.test(name)) return findRecipe(name);

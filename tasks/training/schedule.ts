@@ -32,7 +32,7 @@ export class Schedule {
     this.cooldownStart = snapshot?.cooldownStart;
   }
 
-  /** What must be stored to go on later. */
+  /** What must be stored to continue later. */
   snapshot(): { recent: (readonly (number | null)[])[]; cooldownStart: number | undefined } {
     return { recent: [...this.#recent], cooldownStart: this.cooldownStart };
   }

@@ -93,7 +93,7 @@ export async function trainInto(
   await refuseStrayFiles(path, recipe.name, overwrite);
   if (!resume && await isUnfinished(path)) {
     throw new Error(
-      `Cannot train ${recipe.name} into ${path} as it holds a checkpoint of a training: go on from it with --resume, begin anew with --overwrite, or name another folder with --out`,
+      `Cannot train ${recipe.name} into ${path} as it holds a checkpoint of a training: continue from it with --resume, begin anew with --overwrite, or name another folder with --out`,
     );
   }
   const tasks = await Promise.all(
@@ -115,7 +115,7 @@ export async function trainInto(
 /** Files that a training writes besides the model, and that may be somebody's own. */
 const WRITTEN = ["config.json", "log.csv"];
 
-/** @throws {Error} where files that are no training's would be written over. */
+/** @throws {Error} where files that are not a training's would be written over. */
 async function refuseStrayFiles(path: string, name: string, overwrite: boolean): Promise<void> {
   if (overwrite || await exists(join(path, RECIPE)) || await isUnfinished(path)) return;
   for (const file of WRITTEN) {

@@ -35,7 +35,7 @@ export class Trainer implements Disposable {
   readonly #gpu: Gpu;
   readonly #decays: ReadonlyMap<string, boolean>;
   readonly #recipe: Recipe;
-  /** What the last step ended with, where the next may begin with it: one a layer. */
+  /** What the last step ended with, where the next may begin with it: one per layer. */
   carried: readonly MixerState[] | undefined;
 
   /**

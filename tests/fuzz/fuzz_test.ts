@@ -10,7 +10,7 @@ Deno.test("half a minute of random kernels, mutated files, damage and kills find
   assertEquals(idle, []);
 });
 
-Deno.test("the fuzzer finds a wrong number, a swallowed NaN, a mistake, a hang and a crash, and goes on", async () => {
+Deno.test("the fuzzer finds a wrong number, a swallowed NaN, a mistake, a hang and a crash, and continues", async () => {
   const { counts, failures } = await fuzz({
     seconds: 60,
     seed: 1,

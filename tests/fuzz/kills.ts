@@ -10,7 +10,7 @@ const MAIN = fromFileUrl(new URL("../tasks/oracle_main.ts", import.meta.url));
 const FOLDER = await Deno.makeTempDir();
 const SWEEP = "--models near,far --tasks mqar,passkey --lengths 64,256 --depths 0,0.5 --samples 8";
 
-/** A sweep of oracles, which answer after some milliseconds, into a folder; it goes on where it was. */
+/** A sweep of oracles, which answer after some milliseconds, into a folder; it continues where it was. */
 function sweep(out: string, milliseconds: number): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: [
@@ -98,7 +98,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-/** Sweeps that are killed and go on: no cell is lost, none is run twice, and the rows are the same. */
+/** Sweeps that are killed and continue: no cell is lost, none is run twice, and the rows are the same. */
 export const KILLS: FuzzKind = {
   cases: { killed: killed("SIGKILL"), terminated: killed("SIGTERM") },
   patience: 180,

@@ -3,7 +3,7 @@
     python delta_rule.py        # torch, einops, fla-core 0.5.2, safetensors
 
 Loss = (output * g1).sum() + (final_state * g2).sum(). Cases: delta (DeltaNet), gated (Gated DeltaNet),
-channel (Kimi Delta Attention, two heads a key head).
+channel (Kimi Delta Attention, two heads per key head).
 """
 import importlib.util
 import pathlib

@@ -1,7 +1,7 @@
 """Makes checkpoints/published/: tiny random checkpoints as transformers saves them, each with
 expected.safetensors beside: the logits of the tokens read whole (`logits`), of one and of two tokens
 (`logits1`, `logits2`), the last logits of 2000 tokens (`tokens2000`, `logits2000`), and what a prompt
-of 20 tokens goes on with greedily (`generated`).
+of 20 tokens continues with greedily (`generated`).
 
     python published.py        # torch, transformers, safetensors
 

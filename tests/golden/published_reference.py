@@ -15,7 +15,7 @@ def randomise(model, centred_norms=False, embedding=1.0, step=None):
     """Random weights; with centred_norms=None each norm's lie about the one value that it was made with.
 
     A step says about what the steps of state-space layers are before their softplus: as they are made
-    where there is none.
+    if there is none.
     """
     for name, parameter in model.named_parameters():
         values = torch.randn_like(parameter)

@@ -172,14 +172,14 @@ testKernel(
 
 const DECAYS: Record<string, Sequence | undefined> = {
   "no decay": undefined,
-  "a decay a head": logDecays(false, -0.002),
-  "a decay a key": logDecays(true, -0.002),
+  "a decay per head": logDecays(false, -0.002),
+  "a decay per key": logDecays(true, -0.002),
 };
 
 for (
   const [name, logDecay] of [
     ...Object.entries(DECAYS),
-    ["a bonus", DECAYS["a decay a key"]] as const,
+    ["a bonus", DECAYS["a decay per key"]] as const,
   ]
 ) {
   testKernel(

@@ -58,7 +58,7 @@ for (const configuration of configurations()) {
 const small = (name: string): ModelConfiguration =>
   architecture(name, { vocabulary: VOCABULARY, width: 32, layers: 1 });
 
-testKernel("caches that are full are enlarged, and the tokens go on", async () => {
+testKernel("caches that are full are enlarged, and the tokens continue", async () => {
   const gpu = await testGpu();
   using model = new Model(gpu, small("transformer"), { seed: 3 });
   const prompt = tokensOf(1, 5);

@@ -32,7 +32,7 @@ Deno.test("a call that takes too long, gives too much or fails is an error, and 
   assertThrows(() => sandbox.make(["throw"], 300), Error, "not made");
 });
 
-Deno.test("a worker that takes too much memory is given up, and another one goes on", () => {
+Deno.test("a worker that takes too much memory is given up, and another one continues", () => {
   const sandbox = new Sandbox(MODULE, 64);
   const made = sandbox.make(["it"], 500);
   assertThrows(() => made.call("fill", [], { milliseconds: 6_000, size: 0 }), Error, "64 MB");

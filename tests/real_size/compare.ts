@@ -1,6 +1,6 @@
 /**
  * Holds random checkpoints of published shapes, which make.py wrote, to PyTorch's float64, and prints
- * times beside PyTorch's. It is no part of the test run, as it takes minutes and gigabytes:
+ * times beside PyTorch's. It is not part of the test run, as it takes minutes and gigabytes:
  *
  *     python tests/real_size/make.py /tmp/real SmolLM2-135M
  *     REAL_SIZE=/tmp/real deno test -A tests/real_size/compare.ts

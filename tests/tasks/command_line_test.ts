@@ -52,7 +52,7 @@ for (
     [["mqar-small"], "as these models are not trained by recipes"],
     [["--lengths", "8", "--models", "near"], "the smallest length that works is 17"],
     [["--models", "reader", "--text", "/nowhere.txt"], "Cannot read the text file /nowhere.txt"],
-    [["--resume", "--out", "/nowhere"], "Cannot go on in /nowhere as it holds no journal.jsonl"],
+    [["--resume", "--out", "/nowhere"], "Cannot resume in /nowhere as it holds no journal.jsonl"],
     [["--out", "/dev/null/results", "--models", "near"], "Cannot write results into"],
   ] as const
 ) {
@@ -305,7 +305,7 @@ Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
     process.kill("SIGINT");
     const { code, stderr } = await process.output();
     assertEquals(code, 130);
-    assert(new TextDecoder().decode(stderr).includes(`stopped: --resume --out ${out} goes on`));
+    assert(new TextDecoder().decode(stderr).includes(`stopped: --resume --out ${out} continues`));
   }));
 
 Deno.test("report: a folder without results", async () => {

@@ -73,7 +73,7 @@ function waiting(
   };
 }
 
-Deno.test("cost goes on to grow as the state does: linearly, or with the square", async () => {
+Deno.test("cost continues to grow as the state does: linearly, or with the square", async () => {
   const linear = (batch: number, length: number): number => 2 + batch * length * 0.01;
   const square = (batch: number, length: number): number =>
     linear(batch, length) + batch * length ** 2 * 2e-5;

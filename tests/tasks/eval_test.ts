@@ -79,7 +79,7 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
     }
   }));
 
-Deno.test("eval asks in words, plainly and in the model's own chat template, and goes on", () =>
+Deno.test("eval asks in words, plainly and in the model's own chat template, and continues", () =>
   inFolder(async (folder) => {
     const model = join(folder, "tiny");
     await writeLlama(model);

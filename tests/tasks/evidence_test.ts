@@ -176,7 +176,7 @@ Deno.test("intervals are written as intervals", () => {
   assertEquals(withInterval({ value: 5.5, low: 4.81, high: 6.3 }, digits), "5.50 [4.81, 6.30]");
 });
 
-Deno.test("a table is at most as wide as the screen, and goes on below", () => {
+Deno.test("a table is at most as wide as the screen, and continues below", () => {
   const table = resultsTable(exampleRows(), 100);
   const lines = table.split("\n");
   assert(Math.max(...lines.map(({ length }) => length)) <= 100, table);

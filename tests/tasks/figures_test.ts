@@ -20,7 +20,7 @@ const RUNS = [
 /** A picture as another renderer drew it: a PNG, or pixels of so many columns. */
 interface Drawn {
   readonly bytes: string;
-  /** Columns of RGBA pixels, where it is no PNG. */
+  /** Columns of RGBA pixels, where it is not a PNG. */
   readonly columns?: number;
 }
 

@@ -84,7 +84,7 @@ Deno.test("MQAR: right within the training distance and guessing beyond is 0.63 
   assert(Math.abs(levels[2].value - 0.63) < 0.015, String(levels[2].value));
 });
 
-Deno.test("several questions a sample are scored by how far back their answers stood", async () => {
+Deno.test("several questions per sample are scored by how far back their answers stood", async () => {
   const task = await createTask("mqar", smallLayout("mqar"));
   const samples = [asking({ 9: 0, 8: 4 }), asking({ 7: 6 })];
   const nll = samples.map((sample) => new Float32Array(scoredPositions(sample).length));

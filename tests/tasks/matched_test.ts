@@ -69,7 +69,7 @@ Deno.test("matched-hybrid: six mixers, five shares of attention, two sizes", () 
   assertEquals(matchedPlace("hf:fla-hub/gla-1.3B-100B"), undefined);
 });
 
-Deno.test("a sweep goes on without an optional model that the hub does not have, and no other", async () => {
+Deno.test("a sweep continues without an optional model that the hub does not have, and no other", async () => {
   const oracle = windowOracle("here", 32, ["passkey"]);
   const source: Pick<SubjectSource, "find"> = {
     find: ([asked]) => {

@@ -286,7 +286,7 @@ Deno.test("a text that is too short is an error that says how long a sample can 
     );
   }));
 
-Deno.test("controls that a model computes NaN for are no result", async () => {
+Deno.test("controls that a model computes NaN for are not a result", async () => {
   const task = await createTask("context-gain", { shortContext: 8 });
   const sample = task.sample({ ...AT, length: 12 });
   const answers = (value: number) => ({

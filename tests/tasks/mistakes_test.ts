@@ -231,7 +231,7 @@ Deno.test("common mistakes each give one line that says what is wrong, and what 
   }
 });
 
-Deno.test("a file that is no training's is not written over but with --overwrite", async () => {
+Deno.test("a file that is not a training's is not written over but with --overwrite", async () => {
   const text = await Deno.readTextFile(join(T, "mine", "log.csv"));
   assertEquals(text, FILES["mine/log.csv"]);
   const args = ["train", "gla-mixture", "--steps", "1", "--overwrite", "--out", join(T, "mine")];

@@ -79,7 +79,7 @@ Deno.test("a sweep's settings are those of models that have none of their own", 
     );
   }));
 
-Deno.test("what is no model is told as what it is", () =>
+Deno.test("what is not a model is named as what it is", () =>
   inFolder(async (folder) => {
     const fails = async (name: string, message: string): Promise<string> =>
       (await assertRejects(() => resolveModel(name), Error, message)).message;

@@ -104,7 +104,7 @@ Deno.test("essays can be a file's, and begin again where they end", async () => 
     assert(`${text} `.repeat(60).includes(haystack), haystack);
     assert(haystack.length > 20 * text.length);
     assert(/One of the special magic/.test(textOf(sample)));
-    // A needle stands between sentences, of which "Mr." is no end; or behind the last, which is cut.
+    // A needle stands between sentences, of which "Mr." is not an end; or behind the last, which is cut.
     for (const { tokens } of samplesOf(await make("niah_multikey_1", undefined, { essays }), 20)) {
       const before = [
         ...TOKENIZERS.words.decode(tokens).matchAll(/(\S+)\sOne of the special[^.]+\.(?!\n)/g),

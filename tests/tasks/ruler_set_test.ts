@@ -130,7 +130,7 @@ Deno.test("what RULER's own scripts made is asked as it is, and ours is framed t
     const lines = await linesOf(join(golden, "1536", "data", name, "validation.jsonl"));
     const theirs = await createTask(name as RulerName, { set: golden }, wording);
     const ours = await createTask(name as RulerName, { squad: FILES.squad }, wording);
-    // Of needles, RULER's index is no sample's number but where the answer stands.
+    // Of needles, RULER's index is not a sample's number but where the answer stands.
     for (const [index, line] of lines.entries()) {
       const { input, answer_prefix, outputs, length, token_position_answer } = line;
       const { tokens, reply } = theirs.sample({ ...AT, length: 1536, index });
@@ -221,7 +221,7 @@ Deno.test("a seed asks a set in its own order, and a set has an end", async () =
   }
 });
 
-Deno.test("what is no set is refused with its line", async () => {
+Deno.test("what is not a set is refused with its line", async () => {
   const path = join(OUT, "wrong.jsonl");
   const cases = [
     ["", "as it has no samples"],

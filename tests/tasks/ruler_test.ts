@@ -138,7 +138,7 @@ Deno.test("what is asked for stands in the prompt as often as it should", async 
   }
 });
 
-Deno.test("cwe: with many tokens a word, 4096 keeps the recipe that fits; one recipe can be kept", async () => {
+Deno.test("cwe: with many tokens per word, 4096 keeps the recipe that fits; one recipe can be kept", async () => {
   const repeats = async (tokenizer: TaskTokenizer, length: number, recipe?: "short" | "long") => {
     const sample = (await make("cwe", tokenizer, { recipe })).sample({ ...AT, length });
     const list = textOf(sample, tokenizer).split("\n").at(-2)!;

@@ -120,7 +120,7 @@ Deno.test("a long prompt is kept as its beginning, its end and its hash", () =>
     assertEquals(new Set(samples.map(({ sha256 }) => sha256)).size, 4);
   }));
 
-Deno.test("a sweep that was ended goes on with its samples: none is lost, none is there twice", () =>
+Deno.test("a sweep that was ended continues with its samples: none is lost, none is listed twice", () =>
   inFolder(async (folder) => {
     const whole = join(folder, "whole");
     await runSweep(GRID, NEAR, { out: whole, logSamples: true });

@@ -189,7 +189,7 @@ Deno.test("folders without a journal, retrained models, a folder in use: no merg
     await refused;
   }));
 
-Deno.test("a shard goes on where it was, and not with another shard's journal", () =>
+Deno.test("a shard continues where it was, and not with another shard's journal", () =>
   inNewFolder(async (out) => {
     const shard = { index: 0, count: 2 };
     const abort = new AbortController();

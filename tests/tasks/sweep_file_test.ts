@@ -199,7 +199,7 @@ Deno.test("eval and sweep take the same words", () => {
   assertThrows(() => parseCommand(EVAL, ["--modell", "a"]), UsageError, "Did you mean");
 });
 
-Deno.test("a file's sweep runs in shards, merges and goes on, with its models' own settings", () =>
+Deno.test("a file's sweep runs in shards, merges and continues, with its models' own settings", () =>
   inFolder(async (folder) => {
     const model = join(folder, "tiny");
     await writeLlama(model);

@@ -227,7 +227,7 @@ Deno.test("the time that is left is estimated from cells of the kind that were r
   );
 });
 
-/** A clock that goes on when it is told. */
+/** A clock that continues when it is told. */
 class FakeTime implements Disposable {
   readonly #now = performance.now;
   #time = 0;
@@ -278,7 +278,7 @@ Deno.test("depths and loads are axes where a task has them", () =>
     assertEquals(guesses.map(({ task, value }) => [task, value]), [["mqar", 0.5], ["mqar", 0.125]]);
   }));
 
-Deno.test("a sweep goes on where it was, past a torn last line, and repeats no cell", () =>
+Deno.test("a sweep continues where it was, past a torn last line, and repeats no cell", () =>
   inNewFolder(async (out) => {
     const whole = oracles([windowOracle("near", 32, ["mqar", "passkey"])]);
     const abort = new AbortController();
@@ -425,7 +425,7 @@ Deno.test("two sweeps in one folder: the second is refused, as long as the first
     await runSweep(SMALL, source, { out, resume: true });
   }));
 
-Deno.test("a cell that gives NaN is noted, the rest goes on, and resuming tries it again", () =>
+Deno.test("a cell that gives NaN is noted, the rest continues, and resuming tries it again", () =>
   inNewFolder(async (out) => {
     const broken = oracles([windowOracle("near", 32, ["passkey", "induction"], { nanAt: 128 })]);
     const { failed, rows } = await runSweep(SMALL, broken, { out });
@@ -445,7 +445,7 @@ Deno.test("a cell that gives NaN is noted, the rest goes on, and resuming tries 
 
 Deno.test("a lost GPU ends the sweep, with the cells before it in the CSV", () =>
   inNewFolder(async (out) => {
-    const error = new DeviceLostError("Cannot go on as the GPU was lost");
+    const error = new DeviceLostError("Cannot continue as the GPU was lost");
     const source = oracles([
       windowOracle("near", 32, ["passkey"], { throwAt: { length: 128, error } }),
     ]);

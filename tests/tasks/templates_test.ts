@@ -67,7 +67,7 @@ Deno.test("chatTemplate() has no date but one, so that a prompt is always the sa
   assertEquals(dated.render("Q?", ""), "26 Jul 2024 Q?");
 });
 
-Deno.test("chatTemplate() refuses what is no template of a question", () => {
+Deno.test("chatTemplate() refuses what is not a template of a question", () => {
   assertThrows(() => chatTemplate("{% if %}"), Error, "Cannot read a chat template: ");
   assertThrows(() => chatTemplate("Hello"), Error, "current number is 0");
   assertThrows(

@@ -65,7 +65,7 @@ Deno.test("training lowers the loss, and leaves a model with its recipe and log"
     assertEquals(model.configuration, RECIPE.model);
   }));
 
-Deno.test("a run that passes states goes on with the one that it was ended with", () =>
+Deno.test("a run that passes states continues with the one that it was ended with", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
     const recipe: Recipe = { ...RECIPE, statePassing: 1, steps: 30 };
@@ -83,7 +83,7 @@ Deno.test("a run that passes states goes on with the one that it was ended with"
     assertEquals(await losses(`${folder}/ended`), await losses(`${folder}/whole`));
   }));
 
-Deno.test("a run that was ended goes on to the same losses", () =>
+Deno.test("a run that was ended continues to the same losses", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
     const whole = `${folder}/whole`;
@@ -143,7 +143,7 @@ Deno.test("weights that are no longer finite are never kept: not as a checkpoint
       const error = await assertRejects(
         () => train(gpu, { ...recipe, steps }, { directory, checkpointSeconds: 0 }),
         DivergedError,
-        "Cannot go on training test as",
+        "Cannot continue training test as",
       );
       assert(/NaN|Infinity/.test(error.message), error.message);
       const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
@@ -217,7 +217,7 @@ Deno.test("a finished model and a checkpoint are replaced only where that is ask
     await assertRejects(
       () => train(gpu, other, { directory }),
       Error,
-      "as it holds a checkpoint of a training: go on from it with --resume",
+      "as it holds a checkpoint of a training: continue from it with --resume",
     );
     await assertRejects(
       () => train(gpu, recipe, { directory, resume: true }),
@@ -254,7 +254,7 @@ Deno.test("one process trains into a folder; a folder that goes is noticed at th
     await refused;
   }));
 
-Deno.test("a signal ends training at a checkpoint, and it goes on to the same losses", () =>
+Deno.test("a signal ends training at a checkpoint, and it continues to the same losses", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
     const recipe = { ...RECIPE, steps: 40 };

@@ -278,7 +278,7 @@ Deno.test("older results, means over trainings, are read as they are", () => {
   assert(Math.abs(point.low - 0.48) < 2e-3 && point.trainings === undefined);
 });
 
-Deno.test("a sweep trains its models once, goes on without training, and refuses another recipe", () =>
+Deno.test("a sweep trains its models once, continues without training, and refuses another recipe", () =>
   inFolder(async (folder) => {
     const out = join(folder, "results");
     const trained: string[] = [];

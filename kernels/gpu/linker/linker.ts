@@ -39,7 +39,7 @@ export interface Names {
   readonly bindings: ReadonlySet<string>;
 }
 
-/** Finds a module by its path. @throws {Error} where there is none. */
+/** Finds a module by its path. @throws {Error} if there is none. */
 export type Resolve = (path: string) => Module | undefined;
 
 /** All that a module imports, whatever the conditions, and the module last. @throws {LinkError} for an unknown one. */
@@ -131,7 +131,11 @@ export function link(
   const valueOf = (name: string, module: Module, start: number): Value => {
     const found = scopeOf(module).get(name);
     if (found?.declaration.keyword !== "const") {
-      throw new LinkError(module, start, `${name} is no constant that a loop can be unrolled by`);
+      throw new LinkError(
+        module,
+        start,
+        `${name} is not a constant that a loop can be unrolled by`,
+      );
     }
     const { declaration } = found;
     const given = declaration.linked ? settings[name] : undefined;

@@ -129,6 +129,6 @@ export function failBare(tensors: CheckpointTensors): never {
   return tensors.fail(
     `there is no config.json beside it, and none of ${
       BARE_FAMILIES.map(({ sign }) => sign).join(", ")
-    } in it, by which checkpoints without a config are told`,
+    } in it, by which checkpoints without a config are recognised`,
   );
 }

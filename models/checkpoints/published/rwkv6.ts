@@ -82,7 +82,7 @@ export const rwkv6: PublishedFamily = publishedFamily({
   read(config, file): PublishedModel {
     const { hidden_size: width, head_size: headDim, num_hidden_layers: count } = config;
     const inner = config.attention_hidden_size ?? width;
-    // The ranks are no part of the config: modeling_rwkv6.py has larger ones for the 7B alone.
+    // The ranks are not in the config: modeling_rwkv6.py has larger ones for the 7B alone.
     const sizes = width === 4096
       ? { width, inner, shiftRank: 64, decayRank: 128 }
       : { width, inner, shiftRank: 32, decayRank: 64 };

@@ -25,7 +25,7 @@ export class CheckpointTensors {
     return this.#weights.tensors.has(name);
   }
 
-  /** The extents of a tensor of so many axes. @throws {Error} where there is none. */
+  /** The extents of a tensor of so many axes. @throws {Error} if there is none. */
   shape(name: string, axes: number): readonly number[] {
     const shape = this.#weights.tensors.get(name)?.shape;
     if (shape === undefined) return this.fail(`it lacks ${name}`);

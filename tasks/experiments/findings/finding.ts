@@ -226,7 +226,7 @@ function compare(a: readonly number[], b: readonly number[]): Verdict {
   return permutationTest(b, a) <= SIGNIFICANT ? "does not hold" : "undecided";
 }
 
-/** All trainings, or all of five but one: an exception is no refutation. */
+/** All trainings, or all of five but one: an exception does not refute. */
 function judgeEach(says: string, holds: readonly boolean[]): Check {
   const count = holds.filter(Boolean).length;
   const allowed = holds.length >= 5 ? 1 : 0;

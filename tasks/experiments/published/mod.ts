@@ -41,7 +41,7 @@ export interface PublishedTables {
 }
 
 const PERCENT = v.pipe(NUMBER, v.minValue(0, "at least 0"), v.maxValue(100, "at most 100"));
-/** A table as its file has it: a row a model, a column a length, and a table a depth. */
+/** A table as its file has it: a row per model, a column per length, and a table per depth. */
 const TABLES = v.strictObject({
   source: TEXT,
   tables: listOf(

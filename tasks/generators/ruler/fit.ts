@@ -10,7 +10,7 @@ interface Room {
   readonly most?: number;
 }
 
-/** Pieces after which the rate of tokens is known well enough to go on. */
+/** Pieces after which the rate of tokens is known well enough to continue. */
 const FIRST_STEP = 64;
 /** A further step is at most so many times as long: the rate may be another there. */
 const GROWTH = 32;

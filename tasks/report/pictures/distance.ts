@@ -9,7 +9,7 @@ import { type Picture, slug } from "./picture.ts";
 /** Tasks whose answers rest on everything before them: their distance is their position. */
 const BY_POSITION = ["parity", "s5"];
 
-/** Accuracy by how far back the answer stood, at the longest length, of tasks that ask several a sample. */
+/** Accuracy by how far back the answer stood, at the longest length, of tasks that ask several per sample. */
 export function distancePictures(
   { models, rows }: Results,
   look: ReadonlyMap<string, Look>,

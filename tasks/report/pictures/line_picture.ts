@@ -23,7 +23,7 @@ export interface LinePicture {
   readonly laws?: readonly Curve[];
   /** The same where layers hand on what they see. */
   readonly stacked?: readonly Curve[];
-  /** What is scored by answering rightly as far back as was trained: a curve a training length. */
+  /** What is scored by answering rightly as far back as was trained: a curve per training length. */
   readonly distanceLaws?: readonly Curve["points"][];
   /** Which trainings learned, where that is known. */
   readonly learning?: readonly Learning[];

@@ -11,7 +11,7 @@ import { byteTicks, spanOf } from "./scales.ts";
 
 const ACROSS = { type: "log", base: 2, label: "bytes of the state" } as const;
 
-/** Recall at one task, load and length: a point a model, with its interval, at its state's size. */
+/** Recall at one task, load and length: a point per model, with its interval, at its state's size. */
 export function recallPicture(recall: Recall, look: ReadonlyMap<string, Look>): Picture {
   return pointsPicture(recall, look, {
     name: "recall-state",
@@ -77,7 +77,7 @@ function pointsPicture(
   return { ...drawing, name, section: "state", title };
 }
 
-/** A mean accuracy against the size of the state: a curve a model, a point a length. */
+/** A mean accuracy against the size of the state: a curve per model, a point per length. */
 export function meanStatePicture(
   { rows }: Results,
   { name, title, curves }: TaskMean,

@@ -68,7 +68,7 @@ const SHARED: Record<string, Case> = {
   "grouped queries": { batch: 2, queryTime: 65, heads: 6, keyHeads: 2, dim: 16 },
   "values narrower than keys": { batch: 1, queryTime: 64, heads: 1, dim: 60, valueDim: 8 },
   "head size 128": { batch: 1, queryTime: 100, heads: 2, keyHeads: 1, dim: 128 },
-  "head sizes that are no multiple of 4": {
+  "head sizes that are not multiples of 4": {
     batch: 2,
     queryTime: 65,
     heads: 2,

@@ -132,8 +132,8 @@ function referenceArguments(
 
 /** Each way in which the family decays, with the part of a {@linkcode Case} that asks for it. */
 export const FORMS: readonly { title: string; rule: Rule; form: Partial<Case> }[] = [
-  { title: "deltaRule() with a decay a head", rule: DELTA_RULE, form: {} },
-  { title: "deltaRule() with a decay a channel", rule: DELTA_RULE, form: { perChannel: true } },
+  { title: "deltaRule() with a decay per head", rule: DELTA_RULE, form: {} },
+  { title: "deltaRule() with a decay per channel", rule: DELTA_RULE, form: { perChannel: true } },
   { title: "rwkv7()", rule: RWKV7, form: {} },
 ];
 

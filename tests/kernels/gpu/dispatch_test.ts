@@ -115,7 +115,7 @@ Deno.test("what does not match the shader is refused with the kernel and the nam
     assertThrows(refused, error, message);
     assertThrows(refused, error, "Cannot run axpy as");
   }
-  gpu.dispatch(AXPY, { ...right, read: { x, oldValue: x } }); // reading twice is no conflict
+  gpu.dispatch(AXPY, { ...right, read: { x, oldValue: x } }); // reading twice is not a conflict
   // What a dispatch that is known is looked up by tells a data type and a missing value too.
   for (let time = 0; time < 2; time++) gpu.dispatch(AXPY, right);
   for (const read of [{ x, oldvalue: undefined }, { x: whole }]) {

@@ -39,7 +39,7 @@ Deno.test("a constant or a binding that the shader lacks is thrown with its name
   await gpu.sync(); // the GPU was asked nothing
 });
 
-Deno.test("a constant that is no finite number is refused, and later errors are still thrown", async () => {
+Deno.test("a constant that is not a finite number is refused, and later errors are still thrown", async () => {
   const gpu = await testGpu();
   using y = gpu.empty([4]);
   for (const VALUE of [NaN, Infinity, -Infinity]) {

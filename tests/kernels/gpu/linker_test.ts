@@ -136,7 +136,7 @@ fn root() {
   assertStringIncludes(linked(false, false), rest(last));
 });
 
-Deno.test("an unrolled loop is a block a pass, by constants that the host may give", async () => {
+Deno.test("an unrolled loop is a block per pass, by constants that the host may give", async () => {
   const text = `
 @link
 const COUNT: u32 = 2u;
@@ -165,10 +165,10 @@ fn root() {
   assertEquals([...await y.read()], [0, 0, 0, 0, 13, 26]);
   const wrong: [from: string, to: string, message: string][] = [
     ["x[i] = 10u * i;", "continue;", "made_up/root.wgsl:11: an unrolled loop cannot continue"],
-    ["i < COUNT", "i < y[0]", "made_up/root.wgsl:9: y is no constant"],
+    ["i < COUNT", "i < y[0]", "made_up/root.wgsl:9: y is not a constant"],
     ["i++", "i *= 2u", "an unrolled loop steps by"],
     ["i < COUNT; i++", "i < 1000u; i++", "at most 256 passes"],
-    ["LAST - 1u", "NOPE", "NOPE is no constant that a loop can be unrolled by"],
+    ["LAST - 1u", "NOPE", "NOPE is not a constant that a loop can be unrolled by"],
   ];
   for (const [from, to, message] of wrong) {
     const error = assertThrows(() => shader({ root: text.replace(from, to) }).variant({}), Error);

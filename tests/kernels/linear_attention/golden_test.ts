@@ -42,32 +42,35 @@ for (const name of ["linear_attn", "simple_gla", "gla", "rwkv6"]) {
   });
 }
 
-testKernel("linearAttention() with a fixed decay a head equals fla's naive retention", async () => {
-  const gpu = await testGpu();
-  const { tensors } = readSafetensors(await Deno.readFile(path), "linear_attention.safetensors");
-  const golden = (field: string): Tensor => {
-    const { shape, data } = tensors.get(`retention.${field}`)!;
-    return gpu.tensor(shape, data);
-  };
-  const [batch, time, heads] = tensors.get("retention.query")!.shape;
-  const decays = Float32Array.from(
-    { length: batch * time * heads },
-    (_, i) => Math.log1p(-(2 ** (-5 - i % heads))),
-  );
-  const inputs = {
-    query: golden("query"),
-    key: golden("key"),
-    value: golden("value"),
-    logDecay: gpu.tensor([batch, time, heads], decays),
-  };
-  const { output } = linearAttention(gpu, inputs);
-  assertClose(await output.read(), tensors.get("retention.output")!.data, 1e-4, "output");
-  const gradients = linearAttentionBackward(gpu, {
-    ...inputs,
-    outputGradient: golden("outputGradient"),
-  });
-  for (const field of ["queryGradient", "keyGradient", "valueGradient"] as const) {
-    const expected = tensors.get(`retention.${field}`)!.data;
-    assertClose(await gradients[field].read(), expected, 1e-3, field);
-  }
-});
+testKernel(
+  "linearAttention() with a fixed decay per head equals fla's naive retention",
+  async () => {
+    const gpu = await testGpu();
+    const { tensors } = readSafetensors(await Deno.readFile(path), "linear_attention.safetensors");
+    const golden = (field: string): Tensor => {
+      const { shape, data } = tensors.get(`retention.${field}`)!;
+      return gpu.tensor(shape, data);
+    };
+    const [batch, time, heads] = tensors.get("retention.query")!.shape;
+    const decays = Float32Array.from(
+      { length: batch * time * heads },
+      (_, i) => Math.log1p(-(2 ** (-5 - i % heads))),
+    );
+    const inputs = {
+      query: golden("query"),
+      key: golden("key"),
+      value: golden("value"),
+      logDecay: gpu.tensor([batch, time, heads], decays),
+    };
+    const { output } = linearAttention(gpu, inputs);
+    assertClose(await output.read(), tensors.get("retention.output")!.data, 1e-4, "output");
+    const gradients = linearAttentionBackward(gpu, {
+      ...inputs,
+      outputGradient: golden("outputGradient"),
+    });
+    for (const field of ["queryGradient", "keyGradient", "valueGradient"] as const) {
+      const expected = tensors.get(`retention.${field}`)!.data;
+      assertClose(await gradients[field].read(), expected, 1e-3, field);
+    }
+  },
+);

@@ -72,7 +72,10 @@ Deno.test("a redirect leads to http and https alone", async () => {
       isConfig(path) ? new Response(null, { status: 302, headers: { location } }) : undefined
     );
     const error = await assertRejects(() => hub.download(), DownloadError);
-    assert(error.message.includes("redirects to what is no address of the web"), error.message);
+    assert(
+      error.message.includes("redirects to something other than a web address"),
+      error.message,
+    );
   }
   await using hub = new Hub((_, path) =>
     isConfig(path)
@@ -137,7 +140,7 @@ Deno.test("the rest of a file is of the version that its beginning is of", async
   }
 });
 
-Deno.test("a 206 with other bytes than were asked for is no part of the file", async () => {
+Deno.test("a 206 with other bytes than were asked for is not part of the file", async () => {
   for (const range of ["bytes 5-22/23", "bytes 0-22/23", "bytes 10-22/99", "nonsense"]) {
     let tries = 0;
     await using hub = new Hub((_, path) => {
@@ -191,13 +194,13 @@ Deno.test("every wait ends: an answer, a list and a file that fall silent or cra
   }
 });
 
-Deno.test("another process that holds a file and does not go on is not waited for without end", async () => {
+Deno.test("another process that holds a file and does not continue is not waited for without end", async () => {
   await using hub = new Hub();
   const folder = await hub.download();
   await Deno.rename(`${folder}/config.json`, `${folder}/config.json.partial`);
   using held = await Deno.open(`${folder}/config.json.partial`, { read: true, write: true });
   await held.lock(true);
-  await assertRejects(() => hub.download(), DownloadError, "does not go on: end that one");
+  await assertRejects(() => hub.download(), DownloadError, "does not continue: end that one");
   await held.unlock();
   assertEquals(await hub.download(), folder);
   assertEquals(await Deno.readFile(`${folder}/config.json`), CONFIG);
@@ -228,7 +231,7 @@ Deno.test("a file that is larger than it was said to be is not kept", async () =
   await assertRejects(() => hub.download(), DownloadError, "it has 1099511627776 bytes, more than");
 });
 
-Deno.test("a list that is no list, or names what is no file, is refused", async () => {
+Deno.test("a list that is not a list, or names something other than a file, is refused", async () => {
   const cases: [list: unknown, message: string][] = [
     [{ sha: COMMIT }, 'it must give "siblings"'],
     [{ sha: "..", siblings: [] }, '"sha" must be 40 hexadecimal digits'],

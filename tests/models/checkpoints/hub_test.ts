@@ -364,7 +364,7 @@ Deno.test("a full disk is named", { ignore: Deno.build.os !== "linux" }, async (
   await assertRejects(
     () => hub.download(),
     DownloadError,
-    `as the disk of ${folder} is full: make room and go on, what came is kept`,
+    `as the disk of ${folder} is full: make room and continue, what came is kept`,
   );
 });
 

@@ -65,7 +65,7 @@ Deno.test("readTensorPickle() refuses tensors that reach past their storage, and
     [weight(TENSOR).slice(0, -20), "is damaged (Unexpected end"],
     ["", "is damaged (Unexpected end"],
     ["N.", "holds no dictionary of tensors"],
-    ["}" + text("w") + "Ns.", "holds w which are no tensors"],
+    ["}" + text("w") + "Ns.", "holds w which are not tensors"],
   ];
   for (const [parts, message] of cases) {
     assertThrows(() => readTensorPickle(pickle(parts), "a.pth"), Error, message);
@@ -85,11 +85,11 @@ Deno.test("readTensorPickle() is bounded by the pickle's own size, whatever it s
     ["X\x02\0\0\0\xff\xfe.", "A text is not UTF-8"],
     // A length below 0 went back to its own opcode.
     ["B\xfa\xff\xff\xff.", "opcode 0x42 is not of those"],
-    // Keys that are no texts, and dictionaries that are none.
+    // Keys that are not texts, and dictionaries that are none.
     ["}]K\x01s.", "A key is a list"],
-    ["]" + text("a") + "K\x01s.", "what is no dictionary"],
-    ["}K\x01" + TENSOR + "s.", "holds 1 which are no tensors"],
-    ["}K\x01a.", "what is no list"],
+    ["]" + text("a") + "K\x01s.", "something that is not a dictionary"],
+    ["}K\x01" + TENSOR + "s.", "holds 1 which are not tensors"],
+    ["}K\x01a.", "something that is not a list"],
     ["t.", "There is no mark"],
     ["h\x07.", "Nothing was put at 7"],
     ["0.", "The stack is empty"],

@@ -171,7 +171,7 @@ Deno.test("a pickle that asks for more than tensors is refused by name, and not 
   const refused: [file: string, message: string][] = [
     ["command.pth", "as its pickle asks for posix.system: only a dictionary of tensors is read"],
     ["module.pth", "as its pickle asks for __main__.Tiny"],
-    ["nested.pth", "its pickle holds model, epoch which are no tensors: save model.state_dict()"],
+    ["nested.pth", "its pickle holds model, epoch which are not tensors: save model.state_dict()"],
     ["list.pth", "its pickle holds no dictionary of tensors: save model.state_dict()"],
     ["legacy.pth", "the format of before PyTorch 1.6: torch.load() and torch.save() it again"],
   ];
@@ -225,7 +225,7 @@ Deno.test("openWeights() says what it looked for, and asks where there are sever
     await assertRejects(() => openWeights(folder), Error, "give the path of one of a.pth, b.pth");
   }));
 
-/** A tensor's entry of a safetensors header, of 4 bytes an element. */
+/** A tensor's entry of a safetensors header, of 4 bytes per element. */
 function entry(from: number, to: number): string {
   return `{"dtype": "F32", "shape": [${(to - from) / 4}], "data_offsets": [${from}, ${to}]}`;
 }
@@ -254,8 +254,8 @@ Deno.test("a safetensors header that is wrong is refused", () =>
       ['{"w": null}', "where w is"],
       [`{"__metadata__": {"note": 3}, "w": ${entry(0, 16)}}`, "its __metadata__ must hold texts"],
       [`{"__metadata__": [], "w": ${entry(0, 16)}}`, "its __metadata__ must hold texts"],
-      ["[]", "its header is no object"],
-      ["3", "its header is no object"],
+      ["[]", "its header is not an object"],
+      ["3", "its header is not an object"],
       [`{"\xff": ${entry(0, 16)}}`, "its header is not valid JSON in UTF-8"],
       [`\xef\xbb\xbf{"w": ${entry(0, 16)}}`, "its header is not valid JSON in UTF-8"],
     ];

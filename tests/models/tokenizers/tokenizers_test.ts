@@ -142,7 +142,7 @@ Deno.test("loadTokenizer() finds the vocabulary beside a .pth, or says where to 
     }
   }));
 
-Deno.test("loadTokenizer() says what it looked for, and what is no tokenizer", async () => {
+Deno.test("loadTokenizer() says what it looked for, and what is not a tokenizer", async () => {
   await inFolder(async (folder) => {
     await assertRejects(() => loadTokenizer(folder), Error, "it holds no tokenizer.json and no");
     const path = `${folder}/tokenizer.json`;
