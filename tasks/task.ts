@@ -12,7 +12,7 @@ export const METRICS = ["accuracy", "perplexity", "forgetting_curve", "context_g
 /** One of {@linkcode METRICS}. */
 export type Metric = typeof METRICS[number];
 
-/** Whether a column's metric is what a task is scored by, and not what is told besides. */
+/** Whether a column's metric is what a task is scored by, and not what is reported besides. */
 export function isMainMetric(metric: string): metric is Metric {
   return (METRICS as readonly string[]).includes(metric);
 }

@@ -1,7 +1,7 @@
 import { Template } from "@huggingface/jinja";
 import { type Methods, serve } from "../models/sandbox/serve.ts";
 
-/** The parts of the date that a template is told, Llama 3's default: a prompt is always the same. */
+/** The parts of the date that a template is given, Llama 3's default: a prompt is always the same. */
 const DATE: Readonly<Record<string, string>> = {
   "%Y": "2024",
   "%m": "07",

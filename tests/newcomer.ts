@@ -1,14 +1,14 @@
 /**
  * What someone does who comes to this repository for the first time: a fresh clone, empty caches, each
  * command of README.md as it is printed, with how long it took and how much is on the disk then. What
- * needs what this machine does not have (the hub, Slurm, Kubernetes) is told, and not run.
+ * needs what this machine does not have (the hub, Slurm, Kubernetes) is listed, and not run.
  *
  *   deno run -A tests/newcomer.ts [--first N] [--most MINUTES]
  */
 import { fromFileUrl, join } from "@std/path";
 import { type ReadmeCommand, readmeCommands, readmeQuestion } from "./readme_commands.ts";
 
-/** What takes longer is told as too slow: a sweep, and what it is cut to by `--minutes`. */
+/** What takes longer is listed as too slow: a sweep, and what it is cut to by `--minutes`. */
 const SWEEP_SECONDS = 7 * 60;
 const REPORT_SECONDS = 3 * 60;
 /** The most that a first run fetches. */

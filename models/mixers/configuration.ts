@@ -31,7 +31,7 @@ export type SingleMixerConfiguration =
   | ShortConvolutionConfiguration
   | OwnMixerConfiguration;
 
-/** A mixer of one's own, which {@linkcode defineMixer} was told of; its options are plain data. */
+/** A mixer of one's own, which {@linkcode defineMixer} registered; its options are plain data. */
 export interface OwnMixerConfiguration {
   /** Which mixer this is. */
   readonly kind: `own_${string}`;

@@ -11,7 +11,7 @@ export type Question =
     | { readonly call: number; readonly method: string; readonly size: number }
   );
 
-/** What a worker is told; a question has a number, and a thing that is needed no more is dropped. */
+/** What a worker is sent; a question has a number, and a thing that is needed no more is dropped. */
 export type Request = Question & { readonly number: number } | { readonly drop: number };
 
 /** What a worker answers to the question of a number. */

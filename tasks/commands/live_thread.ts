@@ -3,7 +3,7 @@ import type { LiveProgress } from "./live_line.ts";
 /** What both threads share: whether one writes, whether the other rests, and how long the line is. */
 export const [LOCK, RESTS, DRAWN] = [0, 1, 2] as const;
 
-/** What the thread is told. */
+/** What the thread is sent. */
 export type LiveMessage =
   | { readonly shared: Int32Array<SharedArrayBuffer> }
   | { readonly progress: LiveProgress };

@@ -23,7 +23,7 @@ or of another sweep is reported, and makes the exit code 1; what was run twice w
 ./run sweep --resume --out FOLDER runs what is missing.`,
 };
 
-/** How many cells are told one by one. */
+/** How many cells are listed one by one. */
 const TOLD = 8;
 
 /**

@@ -77,7 +77,7 @@ export function parseCommand(
       (dashed, option) => aliases.has(option) ? `--${aliases.get(option)}` : dashed,
     );
     const last = all[joined.at(-1)?.slice(2) ?? ""];
-    // A value may begin with a dash where it is a number, to be told that it is wrong.
+    // A value may begin with a dash where it is a number, so that the error says what is wrong.
     const isValue = last?.verbatim || (last?.takes !== undefined && /^-[\d.]/.test(arg));
     if (isValue) joined.push(`${joined.pop()}=${arg}`);
     else joined.push(arg);

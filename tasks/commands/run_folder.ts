@@ -76,7 +76,7 @@ function modelsInWords({ models, tokenizer, dtype }: SweepConfiguration): (strin
   ];
 }
 
-/** What became of the samples in folders; a sweep that trained its models is told by its variants. */
+/** What became of the samples in folders; a sweep that trained its models is described by its variants. */
 async function samplesOf(
   folders: readonly string[],
   rows: readonly Row[],

@@ -12,7 +12,7 @@ export interface CompressionOptions extends LayoutOptions {
 
 /**
  * Compression of MAD (Poli et al. 2024, "Mechanistic design and scaling of hybrid architectures",
- * section 3.1): random symbols and a mark, from whose state the whole sequence must be told.
+ * section 3.1): random symbols and a mark, from whose state the whole sequence must be reproduced.
  *
  * ```text
  * tokens   c a d b # # # #      # = the mark

@@ -107,7 +107,7 @@ export async function mergeSamples(
   for (const folder of folders) if ((await sizeOf(join(folder, SAMPLES))) > 0) found.push(folder);
   if (found.length === 0) return;
   const path = join(out, SAMPLES);
-  // A cell that was merged before is told as the folder's own, and its shard may still be there.
+  // A cell that was merged before counts as the folder's own, and its shard may still be there.
   const own = new Set<string>();
   for await (const { cell } of readSamples(path)) own.add(cellKey(cell));
   try {

@@ -13,7 +13,7 @@ const SIZES: Readonly<Record<string, Size>> = JSON.parse(
   await Deno.readTextFile(`${FOLDER}/sizes.json`),
 );
 
-/** How many parameters fla gives to what its configs say where they are told nothing. */
+/** How many parameters fla gives to what its configs say where they are silent. */
 const FLA_SIZES: Readonly<Record<string, number>> = JSON.parse(
   await Deno.readTextFile(`${FOLDER}/fla_sizes.json`),
 );

@@ -43,7 +43,7 @@ export class NeedleDraws {
     return text;
   }
 
-  /** A key or value that nobody asks about, drawn from another stream where one is told. */
+  /** A key or value that nobody asks about, drawn from another stream if one is given. */
   distractor(kind: NeedleKind, random: Random = this.#random): string {
     while (true) {
       const text = this.#draw(kind, random);

@@ -48,7 +48,7 @@ const DEPTHS = 40;
  * number for fuzzy-anchor mentioned in the provided text is
  * ```
  *
- * In essays needles stand at RULER's 40 depths, elsewhere between any two lines. A depth that is told
+ * In essays needles stand at RULER's 40 depths, elsewhere between any two lines. A depth that is given
  * is that of the needles asked for, others keep their own. Unlike RULER's, a sample begins at a sentence
  * of its own in the essays, so that an interval over samples covers the text; the last line is cut where
  * the length says; no key or value is part of another; and more than four answers have a larger budget.

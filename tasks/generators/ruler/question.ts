@@ -12,7 +12,7 @@ import { tokenBehind } from "./evidence.ts";
 import { fit } from "./fit.ts";
 import { scoringOf } from "./scoring.ts";
 
-/** What is asked, with as much haystack as was told. */
+/** What is asked, with as much haystack as was asked for. */
 export interface Prompt {
   /** The question with its haystack, up to the answer prefix. */
   readonly text: string;

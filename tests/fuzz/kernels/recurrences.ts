@@ -54,7 +54,7 @@ function extents(draws: Draws): Extents {
   };
 }
 
-/** What a chunked op may be told of how it works. */
+/** How a chunked op may be asked to work. */
 function working(draws: Draws): { chunkSize?: number; workspaceBytes?: number } {
   const chunkSize = draws.option("chunkSize", [undefined, undefined, 16, 32, 64]);
   const workspaceBytes = draws.option("workspaceBytes", [undefined, undefined, 2 ** 18]);
