@@ -1,4 +1,4 @@
-import type { WeightType } from "../../models/mod.ts";
+import type { HubModel, WeightType } from "../../models/mod.ts";
 import { visible } from "../names.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { KnownCheckpoint } from "./known.ts";
@@ -102,6 +102,8 @@ export type ModelOrigin =
     readonly kind: "published";
     /** A checkpoint's folder, the file of its weights, `hf:owner/name` or `hf:owner/name:file`. */
     readonly place: string;
+    /** What of the hub that names, where it is there. */
+    readonly hub?: HubModel;
     /** What is known of it by its name. */
     readonly known?: KnownCheckpoint;
   }

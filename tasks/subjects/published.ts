@@ -3,12 +3,11 @@ import {
   describeModel,
   downloadModel,
   holdsTokenizer,
-  isHubModel,
   loadTokenizer,
   parseHubModel,
   weightBytes,
 } from "../../models/mod.ts";
-import type { DownloadProgress, Tokenizer } from "../../models/mod.ts";
+import type { DownloadProgress, HubModel, Tokenizer } from "../../models/mod.ts";
 import { fingerprint } from "../fingerprint.ts";
 import { checkTaskName, createTask } from "../registry.ts";
 import { RULER_TASKS } from "../generators/ruler/names.ts";
@@ -64,11 +63,11 @@ export async function findPublished(
   description: PublishedDescription,
   options: PublishedOptions = {},
 ): Promise<PublishedCheckpoint> {
-  const { name, place, known, dtype = "f32" } = description;
+  const { name, place, hub, known, dtype = "f32" } = description;
   const { onProgress, onDescribed, weights = true } = options;
-  const path = isHubModel(place)
-    ? await downloadedPath(place, { onProgress, onDescribed, weights })
-    : place;
+  const path = hub === undefined
+    ? place
+    : await downloadedPath(place, hub, { onProgress, onDescribed, weights });
   const { configuration, trainedLength } = await describeModel(path);
   const file = (await Deno.stat(path)).isFile ? basename(path) : undefined;
   const folder = file === undefined ? path : dirname(path);
@@ -117,10 +116,10 @@ export async function findPublished(
 /** Where a model on the hub is in the cache; without its weights, they may be there all the same. */
 async function downloadedPath(
   place: string,
+  { file }: HubModel,
   options: Parameters<typeof downloadModel>[1],
 ): Promise<string> {
   const path = await downloadModel(place, options);
-  const { file } = parseHubModel(place);
   if (options?.weights !== false || file === undefined) return path;
   const whole = join(path, file);
   return await Deno.stat(whole).then(() => whole, () => path);

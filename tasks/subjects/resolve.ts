@@ -96,15 +96,16 @@ async function findOrigin(
 
 /** A checkpoint that is named as on the hub: in the folder of checkpoints, or there. */
 async function hubOrigin(model: string, { checkpoints }: FindOptions): Promise<ModelOrigin> {
-  const onHub = published(model);
-  if (checkpoints === undefined || onHub.kind !== "published") return onHub;
-  const { repository, file } = parseHubModel(model);
-  const inside = file === undefined ? [] : [file];
-  for (const folder of [repository.split("/"), repository.split("/").slice(1)]) {
-    const place = join(checkpoints, ...folder, ...inside);
-    if (await Deno.stat(place).then(() => true, () => false)) return { ...onHub, place };
+  const hub = parseHubModel(model);
+  if (checkpoints !== undefined) {
+    const inside = hub.file === undefined ? [] : [hub.file];
+    const names = hub.repository.split("/");
+    for (const folder of [names, names.slice(1)]) {
+      const place = join(checkpoints, ...folder, ...inside);
+      if (await Deno.stat(place).then(() => true, () => false)) return published(place, model);
+    }
   }
-  return onHub;
+  return { ...published(model), hub };
 }
 
 function isNamed(name: string, { recipes = [] }: FindOptions): boolean {
@@ -166,8 +167,8 @@ function isPath(name: string): boolean {
   return /[\\/]/.test(name) || name.endsWith(".json") || WEIGHT_FILES.test(name);
 }
 
-function published(place: string): ModelOrigin {
-  const known = knownCheckpoint(place);
+function published(place: string, name = place): ModelOrigin & { readonly kind: "published" } {
+  const known = knownCheckpoint(name);
   return { kind: "published", place, ...(known === undefined ? {} : { known }) };
 }
 

@@ -28,6 +28,7 @@ Deno.test("a name is resolved into what a model is and how it is opened", () =>
     const known = { trainLength: 2048, tokenizer: "hf:EleutherAI/gpt-neox-20b" };
     assertEquals(await resolveModel(`${hub}+x`), {
       ...{ name: `${hub}+x`, changes: ["x"], kind: "published", place: hub, known },
+      hub: { repository: "state-spaces/mamba2-130m", revision: "main" },
     });
 
     // A folder may have a plus in its name, with changes behind it.
