@@ -57,7 +57,9 @@ export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
   return tape.record([x, ...weight.blocks], [output], ([gradient]) => {
     using xRows = x.tensor.reshape([rows, inputs]);
     using parts = gradientParts(tape, gradient!, weight);
-    let xGradient: Tensor | undefined;
+    // What other uses of x have left is added to in place, where nothing else holds it.
+    const before = x.gradient?.allocation.references === 1 ? x.gradient : undefined;
+    let xGradient = before;
     const weightGradients = weight.blocks.map((block, index) => {
       const part = parts.outputs[index];
       if (x.requiresGradient) {
@@ -68,7 +70,7 @@ export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
       using partRows = part.reshape([rows, block.shape[0]]);
       return matmulKernel(gpu, { a: partRows, b: xRows }, { transposeA: true }).output;
     });
-    return [xGradient, ...weightGradients];
+    return [xGradient === before ? undefined : xGradient, ...weightGradients];
   })[0];
 }
 

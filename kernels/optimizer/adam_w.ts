@@ -12,6 +12,9 @@ import {
 import { OPTIMIZER } from "./shaders.ts";
 
 const ADAM_W = OPTIMIZER.kernel("adam_w");
+/** Parameters that the shader has bindings for. */
+const MOST_PARAMETERS = 6;
+const STATE = ["parameter", "gradient", "firstMoment", "secondMoment"] as const;
 
 const RULES = {
   learningRate: notNegative,
@@ -62,42 +65,105 @@ export interface AdamWOptions {
  * @throws {RangeError} where the shapes differ or the step is not an integer from 1.
  */
 export function adamW(gpu: Gpu, inputs: AdamWInputs, options: AdamWOptions): void {
-  checkNames("adamW", inputs, [
-    "parameter",
-    "gradient",
-    "firstMoment",
-    "secondMoment",
-    "gradientScale",
-    "decayMask",
-  ]);
-  checkOptions("adamW", options, RULES);
-  checkOption("adamW", "learningRate", options.learningRate, notNegative);
-  const { parameter, gradientScale, decayMask } = inputs;
-  const { gradient, firstMoment, secondMoment } = inputs;
-  const { learningRate, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, step } =
-    options;
-  for (const [name, tensor] of Object.entries(inputs)) {
-    if (tensor === undefined) continue;
-    checkTensor("adamW", name, tensor, name === "gradientScale" ? [1] : parameter.shape);
+  const op = "adamW";
+  checkNames(op, inputs, [...STATE, "gradientScale", "decayMask"]);
+  const { parameter, gradient, firstMoment, secondMoment, gradientScale, decayMask } = inputs;
+  checkStep(op, options);
+  if (gradientScale) checkTensor(op, "gradientScale", gradientScale, [1]);
+  if (decayMask) checkTensor(op, "decayMask", decayMask, parameter.shape);
+  const state = { parameter, gradient, firstMoment, secondMoment };
+  for (const [name, tensor] of Object.entries(state)) {
+    checkTensor(op, name, tensor, parameter.shape);
   }
+  dispatch(gpu, [state], { gradientScale, decayMask }, options);
+}
+
+/** One of the parameters of {@linkcode adamWAll}. */
+export interface AdamWParameter
+  extends Pick<AdamWInputs, "parameter" | "gradient" | "firstMoment" | "secondMoment"> {
+  /** Whether weight decay acts on it. @default true */
+  readonly decays?: boolean;
+}
+
+/** What {@linkcode adamWAll} takes. */
+export interface AdamWAllInputs {
+  /** All that a step changes. */
+  readonly parameters: readonly AdamWParameter[];
+  /** What the gradients are multiplied by, from `gradientNorm()`: `[1]`; left out, 1. */
+  readonly gradientScale?: Tensor;
+}
+
+/**
+ * A step of {@linkcode adamW} for all parameters of a model, several in a dispatch: as many as the adapter's
+ * bindings allow, up to six.
+ *
+ * @throws {RangeError} where the shapes differ or the step is not an integer from 1.
+ */
+export function adamWAll(gpu: Gpu, inputs: AdamWAllInputs, options: AdamWOptions): void {
+  const op = "adamWAll";
+  checkNames(op, inputs, ["parameters", "gradientScale"]);
+  const { parameters, gradientScale } = inputs;
+  checkStep(op, options);
+  if (gradientScale) checkTensor(op, "gradientScale", gradientScale, [1]);
+  parameters.forEach((each, i) => {
+    checkNames(op, each, [...STATE, "decays"]);
+    for (const name of STATE) {
+      checkTensor(op, `parameters[${i}].${name}`, each[name], each.parameter.shape);
+    }
+  });
+  const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage - 1;
+  const most = Math.max(1, Math.min(MOST_PARAMETERS, Math.floor(bindings / STATE.length)));
+  for (let first = 0; first < parameters.length; first += most) {
+    dispatch(gpu, parameters.slice(first, first + most), { gradientScale }, options);
+  }
+}
+
+function checkStep(op: string, options: AdamWOptions): void {
+  checkOptions(op, options, RULES);
+  checkOption(op, "learningRate", options.learningRate, notNegative);
+  const { step } = options;
   if (!Number.isInteger(step) || step < 1) {
     throw new RangeError(
-      `Cannot run adamW() as step must be an integer from 1: current step is ${step}`,
+      `Cannot run ${op}() as step must be an integer from 1: current step is ${step}`,
     );
   }
-  const vectors = Math.ceil(parameter.size / 4);
+}
+
+function dispatch(
+  gpu: Gpu,
+  parameters: readonly AdamWParameter[],
+  shared: { readonly gradientScale?: Tensor; readonly decayMask?: Tensor },
+  options: AdamWOptions,
+): void {
+  const { learningRate, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, step } =
+    options;
+  const vectors = parameters.map(({ parameter }) => Math.ceil(parameter.size / 4));
+  const numbered = <Value>(
+    name: string,
+    of: (each: AdamWParameter, index: number) => Value,
+  ): Record<string, Value> =>
+    Object.fromEntries(parameters.map((each, i) => [`${name}${i}`, of(each, i)]));
+  const fields = (name: string, of: (each: AdamWParameter, index: number) => number) => ({
+    ...Object.fromEntries(Array.from({ length: MOST_PARAMETERS }, (_, i) => [`${name}${i}`, 0])),
+    ...numbered(name, of),
+  });
   gpu.dispatch(ADAM_W, {
+    constants: { PARAMETERS: parameters.length },
     uniform: {
-      vectors,
       firstRate: 1 - beta1,
       secondRate: 1 - beta2,
       stepSize: learningRate / (1 - beta1 ** step),
       secondCorrection: 1 / Math.sqrt(1 - beta2 ** step),
       epsilon,
-      decay: learningRate * weightDecay,
+      ...fields("vectors", (_, i) => vectors[i]),
+      ...fields("decay", ({ decays = true }) => decays ? learningRate * weightDecay : 0),
     },
-    read: { gradient, gradientScale, decayMask },
-    write: { parameter, firstMoment, secondMoment },
-    workgroups: Math.ceil(vectors / 64),
+    read: { ...shared, ...numbered("gradient", ({ gradient }) => gradient) },
+    write: {
+      ...numbered("parameter", ({ parameter }) => parameter),
+      ...numbered("firstMoment", ({ firstMoment }) => firstMoment),
+      ...numbered("secondMoment", ({ secondMoment }) => secondMoment),
+    },
+    workgroups: Math.ceil(vectors.reduce((sum, count) => sum + count, 0) / 64),
   });
 }

@@ -15,6 +15,9 @@ const GRADIENT_NORM = OPTIMIZER.kernel("gradient_norm");
 /** The partial sums that the last pass, one workgroup, is left with at most, but for one a tensor. */
 const PARTIAL_SUMS = 16_384;
 
+/** Tensors that the shader has bindings for. */
+const MOST_TENSORS = 6;
+
 /** What {@linkcode gradientNorm} takes. */
 export interface GradientNormInputs {
   /** Tensors of any shapes. */
@@ -63,17 +66,33 @@ export function gradientNorm(
   });
   const count = counts.reduce((sum, part) => sum + part, 0);
   using partial = gpu.empty([count]);
+  const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage - 1;
+  const most = Math.min(MOST_TENSORS, bindings);
   let start = 0;
-  gradients.forEach((x, i) => {
+  for (let first = 0; first < gradients.length; first += most) {
+    const some = gradients.slice(first, first + most);
+    const numbered = (name: string, of: (index: number) => number): Record<string, number> =>
+      Object.fromEntries(
+        Array.from({ length: MOST_TENSORS }, (_, i) => [
+          `${name}${i}`,
+          i < some.length ? of(first + i) : 0,
+        ]),
+      );
+    const sums = counts.slice(first, first + most).reduce((sum, part) => sum + part, 0);
     gpu.dispatch(SQUARES, {
-      constants: { INTERLEAVED: !gpu.adapter.software },
-      uniform: { size: x.size, block, start, count: counts[i] },
-      read: { x },
+      constants: { INTERLEAVED: !gpu.adapter.software, TENSORS: some.length },
+      uniform: {
+        block,
+        start,
+        ...numbered("size", (index) => gradients[index].size),
+        ...numbered("count", (index) => counts[index]),
+      },
+      read: Object.fromEntries(some.map((x, i) => [`x${i}`, x])),
       write: { partial },
-      workgroups: Math.ceil(counts[i] / 64),
+      workgroups: Math.ceil(sums / 64),
     });
-    start += counts[i];
-  });
+    start += sums;
+  }
   const norm = gpu.empty([1]);
   const scale = gpu.empty([1]);
   gpu.dispatch(GRADIENT_NORM, {

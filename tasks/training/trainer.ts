@@ -1,6 +1,6 @@
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
-import { adamW, gradientNorm } from "../../kernels/optimizer/mod.ts";
+import { adamWAll, gradientNorm } from "../../kernels/optimizer/mod.ts";
 import { mixersOf, type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
 import { parameterSpecifications } from "../../models/layers.ts";
@@ -154,40 +154,29 @@ export class Trainer implements Disposable {
       { gradients: entries.map(([, { gradient }]) => gradient!) },
       { maximum: OPTIMIZER.gradientNorm },
     );
-    for (const [name, variable] of entries) {
-      this.#updateParameter(name, variable, scale, step, learningRate);
-      variable.dropGradient();
-    }
+    const { weightDecay = OPTIMIZER.weightDecay } = this.#recipe;
+    adamWAll(this.#gpu, {
+      parameters: entries.map(([name, { tensor, gradient }]) => {
+        const { first, second } = this.moments.get(name)!;
+        return {
+          parameter: tensor,
+          gradient: gradient!,
+          firstMoment: first,
+          secondMoment: second,
+          decays: this.#decays.get(name.replace(/\/\d+$/, "")),
+        };
+      }),
+      gradientScale: scale,
+    }, {
+      learningRate,
+      beta1: OPTIMIZER.beta1,
+      beta2: OPTIMIZER.beta2,
+      epsilon: OPTIMIZER.epsilon,
+      weightDecay,
+      step: step + 1,
+    });
+    for (const [, variable] of entries) variable.dropGradient();
     norm[Symbol.dispose]();
     scale[Symbol.dispose]();
-  }
-
-  #updateParameter(
-    name: string,
-    { tensor, gradient }: Variable,
-    gradientScale: Tensor,
-    step: number,
-    learningRate: number,
-  ): void {
-    const { first, second } = this.moments.get(name)!;
-    const { weightDecay = OPTIMIZER.weightDecay } = this.#recipe;
-    adamW(
-      this.#gpu,
-      {
-        parameter: tensor,
-        gradient: gradient!,
-        firstMoment: first,
-        secondMoment: second,
-        gradientScale,
-      },
-      {
-        learningRate,
-        beta1: OPTIMIZER.beta1,
-        beta2: OPTIMIZER.beta2,
-        epsilon: OPTIMIZER.epsilon,
-        weightDecay: this.#decays.get(name.replace(/\/\d+$/, "")) ? weightDecay : 0,
-        step: step + 1,
-      },
-    );
   }
 }

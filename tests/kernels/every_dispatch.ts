@@ -3,6 +3,7 @@ import {
   ACTIVATION_KINDS,
   activationBackward,
   adamW,
+  adamWAll,
   add,
   argmax,
   causalConvolution,
@@ -355,6 +356,15 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
   /** What takes more bindings than every device allows, where one allows them. */
   wide(gpu): void {
     const make = makerOf(gpu);
+    const parameters = Array.from({ length: 6 }, () => ({
+      parameter: make(5),
+      gradient: make(5),
+      firstMoment: make(5),
+      secondMoment: make(5),
+    }));
+    const gradients = parameters.map(({ gradient }) => gradient);
+    const { scale: gradientScale } = gradientNorm(gpu, { gradients }, { maximum: 1 });
+    adamWAll(gpu, { parameters, gradientScale }, { learningRate: 1e-3, step: 1 });
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
     const step = { x: make(2, 1, 5), weight: make(5, 3), bias: make(5), tail: make(2, 2, 5) };

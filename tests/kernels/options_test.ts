@@ -4,6 +4,7 @@ import {
   activation,
   activationBackward,
   adamW,
+  adamWAll,
   causalConvolution,
   causalConvolutionBackward,
   causalConvolutionStep,
@@ -436,6 +437,23 @@ const OPS: Record<string, Row> = {
       const names = ["parameter", "gradient", "firstMoment", "secondMoment"];
       const inputs = Object.fromEntries(names.map((name) => [name, rows(gpu, 4)])) as Any;
       return adamW(gpu, inputs, options as Any);
+    },
+    good: { learningRate: 0.1, beta1: 0, beta2: 0.5, epsilon: 0, weightDecay: 0.1, step: 1 },
+    bad: {
+      learningRate: [...NO_NUMBERS, -1],
+      beta1: NO_BETAS,
+      beta2: NO_BETAS,
+      epsilon: [...NO_NUMBERS, -1],
+      weightDecay: [...NO_NUMBERS, -1],
+      step: NO_SIZES,
+    },
+    needed: ["learningRate", "step"],
+  },
+  adamWAll: {
+    call: (gpu, options) => {
+      const names = ["parameter", "gradient", "firstMoment", "secondMoment"];
+      const inputs = Object.fromEntries(names.map((name) => [name, rows(gpu, 4)])) as Any;
+      return adamWAll(gpu, { parameters: [inputs] }, options as Any);
     },
     good: { learningRate: 0.1, beta1: 0, beta2: 0.5, epsilon: 0, weightDecay: 0.1, step: 1 },
     bad: {

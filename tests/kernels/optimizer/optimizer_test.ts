@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { adamW, gradientNorm } from "../../../kernels/optimizer/mod.ts";
+import { adamW, adamWAll, gradientNorm } from "../../../kernels/optimizer/mod.ts";
 import { adamWReference, gradientNormReference } from "../../../kernels/optimizer/reference.ts";
+import type { AdamWParameter } from "../../../kernels/optimizer/mod.ts";
+import type { Tensor } from "../../../kernels/gpu/mod.ts";
 import { assertClose, normals, testGpu, testKernel, testTilings } from "../../testing.ts";
 
 for (const [size, masked] of [[1, false], [63, true], [1001, false], [4099, true]] as const) {
@@ -99,5 +101,38 @@ testKernel("adamW() refuses a moment of another shape and a step of 0", async ()
     () => adamW(gpu, { ...inputs, secondMoment: firstMoment }, { learningRate: 1, step: 0 }),
     RangeError,
     "Cannot run adamW() as step must be an integer from 1: current step is 0",
+  );
+});
+
+testKernel("adamWAll() has the bits of adamW() for each of nine parameters", async () => {
+  const gpu = await testGpu();
+  using scope = new DisposableStack();
+  const make = (seed: number, size: number): Tensor =>
+    scope.use(gpu.tensor([size], normals(seed, size).map(Math.abs)));
+  const sizes = [5, 64, 1, 300, 0, 7, 1025, 4, 8];
+  const parametersOf = (): (AdamWParameter & { decays: boolean })[] =>
+    sizes.map((size, i) => ({
+      parameter: make(i, size),
+      gradient: make(20 + i, size),
+      firstMoment: make(40 + i, size),
+      secondMoment: make(60 + i, size),
+      decays: i % 3 > 0,
+    }));
+  const [together, alone] = [parametersOf(), parametersOf()];
+  using gradientScale = gpu.tensor([1], [0.5]);
+  const options = { learningRate: 0.1, weightDecay: 0.2, step: 3 };
+  adamWAll(gpu, { parameters: together, gradientScale }, options);
+  for (const { decays, ...state } of alone) {
+    adamW(gpu, { ...state, gradientScale }, { ...options, weightDecay: decays ? 0.2 : 0 });
+  }
+  for (const name of ["parameter", "firstMoment", "secondMoment"] as const) {
+    const got = await gpu.read(together.map((each) => each[name]));
+    assertEquals(got, await gpu.read(alone.map((each) => each[name])), name);
+  }
+  const [{ parameter }] = together;
+  assertThrows(
+    () => adamWAll(gpu, { parameters: [{ ...together[1], parameter }] }, options),
+    RangeError,
+    "parameters[0].gradient must have shape [5]",
   );
 });
