@@ -11,6 +11,20 @@ const RECORDED_TOKENS = 4;
 const LEAST_ROOM = 64;
 const ROOM = 1 / 8;
 
+/** How a sequence is continued. */
+export interface GenerateOptions {
+  /** The most new tokens. */
+  readonly maxTokens: number;
+  /** Each ends the sequence, and is the last of the new tokens then. */
+  readonly stopTokens?: readonly number[];
+  /**
+   * Whether a token is recorded once and replayed, which costs the host a tenth and changes no bit.
+   *
+   * @default {true}
+   */
+  readonly record?: boolean;
+}
+
 /** What a {@linkcode Generation} has of a model. */
 export interface TokenReader {
   /** The mixers of its layers. */

@@ -77,7 +77,8 @@ export {
   type MixerConfiguration,
   type MixerFactory,
 } from "./mixers/registry.ts";
-export { type GenerateOptions, Model } from "./model.ts";
+export type { GenerateOptions } from "./generation.ts";
+export { Model } from "./model.ts";
 export { NotANumberError, type NotANumberPlace } from "./not_a_number.ts";
 export type { Batch, Scores } from "./scoring.ts";
 export { ModelState } from "./state.ts";

@@ -3,7 +3,12 @@ import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
 import type { Matrix } from "../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
-import { Generation, type TokenReader, TOKENS_PER_READ } from "./generation.ts";
+import {
+  type GenerateOptions,
+  Generation,
+  type TokenReader,
+  TOKENS_PER_READ,
+} from "./generation.ts";
 import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
 import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
 import {
@@ -40,20 +45,6 @@ const MEASURED_TOKENS = [128, 256] as const;
 interface ReadingBytes {
   readonly fixed: number;
   readonly ofToken: number;
-}
-
-/** How a sequence is continued. */
-export interface GenerateOptions {
-  /** The most new tokens. */
-  readonly maxTokens: number;
-  /** Each ends the sequence, and is the last of the new tokens then. */
-  readonly stopTokens?: readonly number[];
-  /**
-   * Whether a token is recorded once and replayed, which costs the host a tenth and changes no bit.
-   *
-   * @default {true}
-   */
-  readonly record?: boolean;
 }
 
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
