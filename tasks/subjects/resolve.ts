@@ -154,7 +154,7 @@ function namedOrigin(model: string, options: FindOptions): ModelOrigin {
   if (isPath(model)) {
     const hint = /^\w[\w.-]*\/[\w.-]+$/.test(model) ? `: on the hub it would be hf:${model}` : "";
     throw new Error(
-      `Cannot find the model ${model} as there is no such file or folder${hint}; a model is a name that ./run sweep --help lists, ${KINDS}`,
+      `Cannot find a model in ${model} as there is no such file or folder${hint}; a model is a name that ./run sweep --help lists, ${KINDS}`,
     );
   }
   const known = [...recipes.map(({ name }) => name), ...ZOO, ...RECIPES.keys()];

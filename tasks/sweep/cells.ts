@@ -2,6 +2,7 @@ import { formatOf } from "../generators/ruler/names.ts";
 import type { SubjectCard } from "../subject.ts";
 import { nameOf } from "../subjects/description.ts";
 import { checkLength, type Task } from "../task.ts";
+import { isTemplateFile } from "../templates.ts";
 import { gridOf, type Length, type SweepConfiguration, tokensOf } from "./configuration.ts";
 import { tunedModels, TUNING_SEED } from "./trainings.ts";
 
@@ -146,7 +147,7 @@ async function cellsOf(
   for (const name of chosen) {
     for (const task of await wordings(configuration, card, name)) {
       const key = taskKey({ task: name, template: task.template });
-      if (tasks.has(key)) {
+      if (tasks.has(key) && configuration.templates?.some(isTemplateFile)) {
         throw new RangeError(
           `Cannot ask ${name} in two templates that are called ${task.template}: rename a file`,
         );
