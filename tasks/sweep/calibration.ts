@@ -1,5 +1,6 @@
 import type { Subject } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
+import { scoringOf } from "../generators/ruler/scoring.ts";
 import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { controlsOf, type SampleBatch } from "./controls.ts";
@@ -160,6 +161,8 @@ const MANY_ASKED = 1 / 8;
 
 /** What questions take the same time: those of one metric, with as long a reply, asked as often. */
 function kindOf(task: Task, cells: readonly Cell[]): string {
+  if (task.template !== undefined) return `a reply of ${scoringOf(task.name)?.budget} tokens`;
+  if (task.metric !== "accuracy") return task.metric;
   let kind = KINDS.get(task);
   if (kind === undefined) {
     const own = cells.filter(({ task: name }) => name === task.name);
@@ -167,9 +170,7 @@ function kindOf(task: Task, cells: readonly Cell[]): string {
       { length: task.shortestLength() };
     const sample = task.sample({ length, load, depth, seed: 0, index: 0, split: "test" });
     const asked = scoredPositions(sample).length / length;
-    kind = sample.reply !== undefined
-      ? `a reply of ${sample.reply.budget} tokens`
-      : `${task.metric}, ${asked >= MANY_ASKED ? "many" : "few"} questions`;
+    kind = asked >= MANY_ASKED ? "many questions" : "few questions";
     KINDS.set(task, kind);
   }
   return kind;
