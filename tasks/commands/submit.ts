@@ -5,7 +5,7 @@ import { type JobArray, slurmScript, submitCommands } from "../sweep/slurm.ts";
 import { visible } from "../names.ts";
 import { UsageError } from "./options.ts";
 import { SHARD_PERMISSIONS } from "./permissions.ts";
-import { print } from "./terminal.ts";
+import { print, printError } from "./terminal.ts";
 
 /** What is submitted. */
 export interface Submission {
@@ -92,6 +92,8 @@ export function printKubernetesJob(
   image: string,
   claim: string,
 ): number {
+  const files = asked.filter((word) => word.endsWith(".json") && !word.startsWith("-"));
+  for (const file of files) printError(`the image must hold ${visible(file)}`);
   print(
     JSON.stringify(
       kubernetesJob({ name, shards, image, sweep: [...asked, ...loading], claim }),
