@@ -78,7 +78,7 @@ export async function contextGain(
       );
     }
   }
-  const source = await readText(name, { ...options, needed: 3 }, wording);
+  const source = await readText(name, { ...options, needed: (shortContext ?? 1) + 2 }, wording);
   const { begin, heldOut, inWords, room, tokenizer, vocabulary } = source;
   const shortOf = (read: number): number =>
     shortContext ??

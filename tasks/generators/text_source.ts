@@ -64,9 +64,11 @@ export async function readText(
   const room = border === 0 ? tokens.length : Math.min(parts.train.length, parts.test.length);
   if (room < needed) {
     throw new Error(
-      `Cannot make ${task} of ${file} as it is too short: the file has ${tokens.length} ${
-        wording ? "tokens" : "bytes"
-      }${share < 1 ? ", and a part must be held out" : ""}`,
+      `Cannot make ${task} of ${
+        file ?? "Moby-Dick"
+      } as it is too short: the file has ${tokens.length} ${wording ? "tokens" : "bytes"}${
+        share < 1 ? ", and a part must be held out" : ""
+      }: ${needed} at least are needed${share < 1 ? " in each part" : ""}`,
     );
   }
   return {

@@ -273,6 +273,11 @@ Deno.test("a text that is too short is an error that says how long a sample can 
       RangeError,
       "the smallest length that works is 51",
     );
+    await assertRejects(
+      () => contextGain({ file, heldOut: 1, shortContext: 4096 }),
+      Error,
+      "as it is too short: the file has 100 bytes: 4098 at least are needed",
+    );
     await Deno.writeTextFile(file, "abc");
     await assertRejects(
       () => forgettingCurve({ file, heldOut: 1 }),
