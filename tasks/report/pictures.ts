@@ -13,6 +13,7 @@ import { memoryPictures } from "./pictures/memory.ts";
 import { loadPictures } from "./pictures/load.ts";
 import { perplexityPictures } from "./pictures/perplexity.ts";
 import type { Picture } from "./pictures/picture.ts";
+import { publishedPictures } from "./pictures/published.ts";
 import { meanStatePicture, memoryStatePicture, recallPicture } from "./pictures/state.ts";
 
 export { type Picture, standAlone } from "./pictures/picture.ts";
@@ -31,6 +32,7 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
   const ofMeans = meanPictures(claimed, means, look);
   return named([
     ...ofMeans,
+    ...publishedPictures(results, look),
     ...(recall === undefined ? [] : [recallPicture(recall, look)]),
     ...(memory === undefined ? [] : [memoryStatePicture(memory, look)]),
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)

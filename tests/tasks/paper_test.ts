@@ -157,6 +157,14 @@ Deno.test("our figures stand beside the published ones, with a difference and in
   )[1];
   assertAlmostEquals(outside.difference.value, 0.3, 1e-9);
   assert(differs(outside));
+  const two = readTables({
+    source: "Somebody 2020",
+    tables: [{
+      ...{ table: "A", tasks: ["niah_single_1"], samples: 100, lengths: [1024, 2048] },
+      percent: { "mamba2-2.7b": [50, 40] },
+    }],
+  }, "tables.json");
+  assertEquals(compareWithPublished(joinRuns([{ name: "run", rows }]), two).length, 2);
   const bare = ({ low, high }: Estimate): boolean => Number.isNaN(low) && Number.isNaN(high);
   assert(!bare(outside.difference));
 });

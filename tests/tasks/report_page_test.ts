@@ -72,6 +72,8 @@ const RULER: Example = {
   pictures: {
     "mean-ruler": { curves: 3, points: 15, intervals: 3 },
     "mean-formats": { curves: 2, points: 4, intervals: 2 },
+    // Mamba-2's row of table 1, and of table 4 what both runs asked; an interval along, and one across.
+    "published": { points: 7, intervals: 14 },
     "recall-state": { points: 3, intervals: 3 },
     "state-ruler": { curves: 3, points: 15 },
     ...Object.fromEntries(
