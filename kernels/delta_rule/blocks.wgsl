@@ -1,7 +1,11 @@
 // Extents of the chunked form, and arithmetic on blocks: a block is four rows of four numbers, a row in
 // each column of a matrix. Row r of `x * factors` is the sum over l of factors[r][l] * x[l].
 
+// Where a loop ends at a uniform, lavapipe (Mesa 22.3) puts the value of the first field in and compiles the
+// shader again at each dispatch, 2 to 700 ms, if that made it longer, as factors that are powers of two do.
+// So the first is a field that the long kernels do not use.
 struct Shape {
+  first_sequence: u32, // whose state is the first of the span's in the tensor outside
   heads: u32,
   key_heads: u32,
   key_dim: u32,
@@ -11,7 +15,6 @@ struct Shape {
   value_quads: u32, // of columns, padded
   scale: f32, // of the query
   plane: u32, // the kind of rows that a dispatch is about, where it is about one
-  first_sequence: u32, // whose state is the first of the span's in the tensor outside
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
