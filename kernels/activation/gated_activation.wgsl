@@ -2,6 +2,7 @@
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
 import package::common::activation_kinds::activate;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   vectors: u32, // of four elements
@@ -12,13 +13,9 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [...]
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>; // [...]
 
-@compute @workgroup_size(64)
-fn gated_activation(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gated_activation(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.vectors) {
     return;
   }

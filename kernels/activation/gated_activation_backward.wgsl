@@ -2,6 +2,7 @@
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
 import package::common::activation_kinds::{activate, activation_slope};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   vectors: u32, // of four elements
@@ -14,13 +15,9 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> gate_gradient: array<vec4f>; // [...]
 @group(0) @binding(5) var<storage, read_write> x_gradient: array<vec4f>; // [...]
 
-@compute @workgroup_size(64)
-fn gated_activation_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gated_activation_backward(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.vectors) {
     return;
   }

@@ -4,6 +4,7 @@
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
 import package::common::activation_kinds::{activate_as, sigmoid4};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   size: u32,
@@ -27,13 +28,9 @@ const EXP = 7u;
 @if(HAS_RATE_TERMS)
 @group(0) @binding(7) var<storage, read_write> rate_terms: array<f32>; // [..., channels]
 
-@compute @workgroup_size(64)
-fn softplus_decay(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let first = ((workgroup.x + workgroup.y * workgroups.x) * 64u + local.x) * 4u;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn softplus_decay(invocation: Invocation) {
+  let first = number_of(invocation) * 4u;
   if (first >= shape.size) {
     return;
   }

@@ -1,6 +1,8 @@
 // output = a + b or a * b, where b repeats along a: index of b = index of a / inner % extent.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+
 override MULTIPLY: bool = false;
 override PATTERN: u32 = 2u; // 0: extent is a whole number of vec4s, inner is 1; 1: inner is; 2: any
 
@@ -20,13 +22,9 @@ fn b_at(index: u32) -> f32 {
   return b[element / 4u][element % 4u];
 }
 
-@compute @workgroup_size(64)
-fn broadcast(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn broadcast(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.vectors) {
     return;
   }

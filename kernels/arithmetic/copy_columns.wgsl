@@ -2,6 +2,8 @@
 // Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Bits.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+
 @link
 alias Bits = u32; // of numbers of any type; or vec4u, where all counts are whole vec4s
 
@@ -18,13 +20,9 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> x: array<Bits>; // [rows, x_columns]
 @group(0) @binding(2) var<storage, read_write> output: array<Bits>; // [rows, output_columns]
 
-@compute @workgroup_size(64)
-fn copy_columns(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn copy_columns(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.rows * shape.columns) {
     return;
   }

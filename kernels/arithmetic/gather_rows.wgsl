@@ -2,6 +2,8 @@
 // Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Bits.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+
 @link
 alias Bits = u32; // of numbers of any type; or vec4u, where a row is whole vec4s
 
@@ -16,13 +18,9 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> indices: array<u32>; // [count]
 @group(0) @binding(3) var<storage, read_write> output: array<Bits>; // [count, columns]
 
-@compute @workgroup_size(64)
-fn gather_rows(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gather_rows(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.count * shape.columns) {
     return;
   }

@@ -1,6 +1,8 @@
 // output = x * factor.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+
 struct Shape {
   vectors: u32, // of four elements
   factor: f32,
@@ -10,13 +12,9 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [...]
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>; // [...]
 
-@compute @workgroup_size(64)
-fn scale(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn scale(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.vectors) {
     return;
   }

@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import broadcast from "./broadcast.wgsl" with { type: "text" };
 import copy_columns from "./copy_columns.wgsl" with { type: "text" };
@@ -14,4 +15,4 @@ export const ARITHMETIC = shaders("arithmetic", {
   gather_rows_backward,
   scale,
   sum_to,
-});
+}, COMMON);

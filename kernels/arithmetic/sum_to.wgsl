@@ -1,7 +1,9 @@
 // One pass of the sum that undoes a broadcast: x, or x * y where y is given, summed over blocks of its
 // outer and its inner axis. Passes follow one another until one block is left of each.
-// Dispatch: one invocation a partial sum, folded past 65,535 workgroups. An inner block takes every
+// Dispatch: one invocation per partial sum, folded past 65,535 workgroups. An inner block takes every
 // inner_blocks-th element, so that neighbours read neighbours.
+
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   outer: u32,
@@ -24,13 +26,9 @@ fn at(index: u32) -> f32 {
   return x[index];
 }
 
-@compute @workgroup_size(64)
-fn sum_to(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn sum_to(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.outer_blocks * shape.extent * shape.inner_blocks) {
     return;
   }

@@ -2,41 +2,33 @@
 // largest logit so far, l the sum of exponentials and o the weighted sum of values, a key with logit z does
 //   m' = max(m, z), l' = l * exp(m - m') + exp(z - m'), o' = o * exp(m - m') + exp(z - m') * value,
 // and at the end y = o / l, log_sum_exp = m + log(l).
-// An invocation holds ROWS queries and their outputs in registers. All invocations walk the same keys, so that
-// a SIMD machine loads each once for all its lanes.
+// An invocation holds ROWS queries and their outputs in registers; all invocations walk the same keys.
 // Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
 
-import package::attention::logits::{LOWEST, NOTHING_SEEN, cap, dot_add, ends_block, log_sum, logit_of};
+import package::attention::logits::{LOWEST, NOTHING_SEEN, cap, log_sum, logit_of};
 import package::attention::problem::{
-  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, tile_of,
-  value,
+  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, value,
 };
+import package::attention::rows::{ROWS, Sum, add_product, rows_of};
 import package::attention::segments::visible_at;
-import package::attention::visibility::{Visible, sees, sees_any, walk_of};
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::attention::visibility::{Visible, next_key, sees, sees_any, walk_of};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::common::numbers::exp_of;
-
-@link const ROWS: u32 = 4u; // queries per invocation
 
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<Element>>; // [batch, query_time, heads, VALUE]
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>; // [batch, heads, query_time]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_forward_rows(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = workgroup.x + workgroup.y * workgroups.x;
-  let tile = tile_of(number, shape.query_time, WORKGROUP_SIZE * ROWS, shape.heads);
-  let head = tile.head;
-  let batch = tile.batch;
+fn flash_forward_rows(invocation: Invocation) {
+  let rows = rows_of(invocation, shape.query_time, shape.heads);
+  let head = rows.head;
+  let batch = rows.batch;
   if (batch >= shape.batch) {
     return;
   }
   let key_head = key_head_of(head);
   let slope = alibi_slope(head);
-  let first = tile.first + i32(local * ROWS);
+  let first = rows.first;
 
   var q: array<vec4f, ROWS * HEAD>;
   var o: array<vec4f, ROWS * VALUE>;
@@ -64,21 +56,16 @@ fn flash_forward_rows(
     }
   }
 
-  let last = min(tile.first + i32(WORKGROUP_SIZE * ROWS), shape.query_time) - 1;
-  let walk = walk_of(visible_at(tile.first), visible_at(last));
+  let last = rows.workgroup_end - 1;
+  let walk = walk_of(visible_at(rows.workgroup_first), visible_at(last));
   var k = walk.first;
   while (k < walk.end) {
     let row = key_row(batch, k, key_head);
-    var score = array<f32, ROWS>();
-    var block = array<f32, ROWS>();
+    var score = array<Sum, ROWS>();
     @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
       @unroll for (var r = 0u; r < ROWS; r++) {
-        block[r] = dot_add(q[r * HEAD + d], element, block[r]);
-        if (ends_block(d, HEAD)) {
-          score[r] += block[r];
-          block[r] = 0.0;
-        }
+        score[r] = add_product(score[r], q[r * HEAD + d], element, d, HEAD);
       }
     }
     var seen: array<bool, ROWS>;
@@ -87,7 +74,7 @@ fn flash_forward_rows(
     @unroll for (var r = 0u; r < ROWS; r++) {
       seen[r] = sees(visible[r], k);
       let distance = first + i32(r) + shape.query_offset - k;
-      let logit = select(LOWEST, logit_of(cap(score[r]), distance, slope), seen[r]);
+      let logit = select(LOWEST, logit_of(cap(score[r].x), distance, slope), seen[r]);
       let larger = max(largest[r], logit);
       kept[r] = exp(largest[r] - larger);
       p[r] = exp_of(logit - larger);
@@ -101,10 +88,7 @@ fn flash_forward_rows(
         o[r * VALUE + d] = select(o[r * VALUE + d], sum, seen[r]); // a NaN that is not seen stays out
       }
     }
-    k++;
-    if (k == walk.sinks_end) {
-      k = walk.begin;
-    }
+    k = next_key(walk, k, 1);
   }
 
   @unroll for (var r = 0u; r < ROWS; r++) {

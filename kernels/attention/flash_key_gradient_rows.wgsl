@@ -5,35 +5,29 @@
 // of both in registers; all invocations walk the same queries.
 // Dispatch: batch * key_heads * ceil(key_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
 
-import package::attention::logits::{cap, cap_slope, dot_add, ends_block, logit_of, probability};
+import package::attention::logits::{cap, cap_slope, logit_of, probability};
 import package::attention::problem::{
-  Element, HEAD, VALUE, alibi_slope, key, key_row, query, query_row, shape, term_row, tile_of, value,
+  Element, HEAD, VALUE, alibi_slope, key, key_row, query, query_row, shape, term_row, value,
 };
+import package::attention::rows::{ROWS, Sum, add_product, rows_of};
 import package::attention::seeing_queries::seeing_queries;
 import package::attention::terms::{terms, visible_to, y_gradient};
 import package::attention::visibility::sees;
-import package::attention::workgroup::WORKGROUP_SIZE;
-
-@link const ROWS: u32 = 4u; // keys per invocation
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
 @group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_key_gradient_rows(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = workgroup.x + workgroup.y * workgroups.x;
-  let tile = tile_of(number, shape.key_time, WORKGROUP_SIZE * ROWS, shape.key_heads);
-  let key_head = tile.head;
-  let batch = tile.batch;
+fn flash_key_gradient_rows(invocation: Invocation) {
+  let rows = rows_of(invocation, shape.key_time, shape.key_heads);
+  let key_head = rows.head;
+  let batch = rows.batch;
   if (batch >= shape.batch) {
     return;
   }
   let group = shape.heads / shape.key_heads;
-  let first = tile.first + i32(local * ROWS);
+  let first = rows.first;
 
   var k: array<vec4f, ROWS * HEAD>;
   var v: array<vec4f, ROWS * VALUE>;
@@ -51,35 +45,26 @@ fn flash_key_gradient_rows(
     }
   }
 
-  let last = min(tile.first + i32(WORKGROUP_SIZE * ROWS), shape.key_length) - 1;
-  let times = seeing_queries(tile.first, last, batch);
+  let last = min(rows.workgroup_end, shape.key_length) - 1;
+  let times = seeing_queries(rows.workgroup_first, last, batch);
   for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
     let slope = alibi_slope(head);
     for (var time = times.x; time < times.y; time++) {
       let row = query_row(batch, time, head);
       let term = terms[term_row(batch, time, head)];
       let visible = visible_to(time, term_row(batch, time, head));
-      var score = array<f32, ROWS>();
-      var dp = array<f32, ROWS>();
-      var block = array<f32, ROWS>();
+      var score = array<Sum, ROWS>();
+      var dp = array<Sum, ROWS>();
       @unroll for (var d = 0u; d < HEAD; d++) {
         let element = vec4f(query[row * HEAD + d]) * shape.scale;
         @unroll for (var r = 0u; r < ROWS; r++) {
-          block[r] = dot_add(k[r * HEAD + d], element, block[r]);
-          if (ends_block(d, HEAD)) {
-            score[r] += block[r];
-            block[r] = 0.0;
-          }
+          score[r] = add_product(score[r], k[r * HEAD + d], element, d, HEAD);
         }
       }
       @unroll for (var d = 0u; d < VALUE; d++) {
         let element = vec4f(y_gradient[row * VALUE + d]);
         @unroll for (var r = 0u; r < ROWS; r++) {
-          block[r] = dot_add(v[r * VALUE + d], element, block[r]);
-          if (ends_block(d, VALUE)) {
-            dp[r] += block[r];
-            block[r] = 0.0;
-          }
+          dp[r] = add_product(dp[r], v[r * VALUE + d], element, d, VALUE);
         }
       }
       var seen: array<bool, ROWS>;
@@ -88,10 +73,10 @@ fn flash_key_gradient_rows(
       @unroll for (var r = 0u; r < ROWS; r++) {
         let at = first + i32(r);
         seen[r] = sees(visible, at);
-        let capped = cap(score[r]);
+        let capped = cap(score[r].x);
         let logit = logit_of(capped, time + shape.query_offset - at, slope);
         p[r] = probability(logit, term.log_sum_exp) / term.normalizer;
-        ds[r] = p[r] * (dp[r] - term.delta) * cap_slope(capped);
+        ds[r] = p[r] * (dp[r].x - term.delta) * cap_slope(capped);
       }
       // A NaN that is not seen stays out of both.
       @unroll for (var d = 0u; d < VALUE; d++) {

@@ -1,17 +1,18 @@
 // Key and value gradients of softmax attention, as flash_key_gradient_rows, with the tiles in workgroup memory. A
-// tile of 32 keys walks the queries of every head of its group 32 at a time.
-// Dispatch: batch * key_heads * ceil(key_time / 32) workgroups, folded.
+// tile of TILE keys walks the queries of every head of its group TILE at a time.
+// Dispatch: batch * key_heads * ceil(key_time / TILE) workgroups, folded.
 
 import package::attention::logits::{BLOCK, cap, cap_slope, logit_of, probability};
 import package::attention::problem::{Element, HEAD, VALUE, alibi_slope, key_row, shape, term_row, tile_of};
 import package::attention::seeing_queries::seeing_queries;
 import package::attention::terms::{terms, visible_to};
 import package::attention::tiles::{
-  SIDE, TILE, key_at, left, query_at, right, staged, staged_products, store_factors, store_seen, value_at,
-  weighted_sum,
+  ACROSS, INVOCATIONS, SIDE, TILE, key_at, left, query_at, right, staged, staged_products, store_factors,
+  store_seen, value_at, weighted_sum,
 };
 import package::attention::tiles_backward::y_gradient_at;
 import package::attention::visibility::sees;
+import package::common::workgroups::{Workgroup, number_of_workgroup};
 
 @link const HEAD_BLOCKS: u32 = 2u; // ceil(HEAD / BLOCK)
 @link const VALUE_BLOCKS: u32 = 2u; // ceil(VALUE / BLOCK)
@@ -19,21 +20,16 @@ import package::attention::visibility::sees;
 @group(0) @binding(7) var<storage, read_write> key_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, HEAD]
 @group(0) @binding(8) var<storage, read_write> value_gradient: array<vec4<Element>>; // [batch, key_time, key_heads, VALUE]
 
-@compute @workgroup_size(8, 8)
-fn flash_key_gradient_tiles(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-  @builtin(local_invocation_index) index: u32,
-) {
-  let number = workgroup.x + workgroup.y * workgroups.x;
-  let tile = tile_of(number, shape.key_time, TILE, shape.key_heads);
+@compute @workgroup_size(ACROSS, ACROSS)
+fn flash_key_gradient_tiles(workgroup: Workgroup, @builtin(local_invocation_id) local: vec3u) {
+  let tile = tile_of(number_of_workgroup(workgroup), shape.key_time, TILE, shape.key_heads);
   let key_head = tile.head;
   let batch = tile.batch;
   if (batch >= shape.batch) {
     return;
   }
   let group = shape.heads / shape.key_heads;
+  let index = local.y * ACROSS + local.x;
   let first = tile.first + i32(local.y);
   let last_key = max(shape.key_length, 1) - 1;
 
@@ -49,7 +45,7 @@ fn flash_key_gradient_tiles(
       var scores = mat4x4f();
       for (var block = 0u; block < HEAD; block += BLOCK) {
         workgroupBarrier();
-        for (var i = index; i < TILE * BLOCK; i += 64u) {
+        for (var i = index; i < TILE * BLOCK; i += INVOCATIONS) {
           let row = i32(i / BLOCK);
           let column = block + i % BLOCK;
           left[staged(i)] = key_at(batch, min(tile.first + row, last_key), key_head, column);
@@ -61,7 +57,7 @@ fn flash_key_gradient_tiles(
       var dp = mat4x4f();
       for (var block = 0u; block < VALUE; block += BLOCK) {
         workgroupBarrier();
-        for (var i = index; i < TILE * BLOCK; i += 64u) {
+        for (var i = index; i < TILE * BLOCK; i += INVOCATIONS) {
           let row = i32(i / BLOCK);
           let column = block + i % BLOCK;
           left[staged(i)] = value_at(batch, min(tile.first + row, last_key), key_head, column);
@@ -75,11 +71,11 @@ fn flash_key_gradient_tiles(
       var ds: mat4x4f;
       var seen: array<vec4<bool>, SIDE>;
       @unroll for (var j = 0u; j < SIDE; j++) {
-        let time = start + i32(local.x + j * 8u);
+        let time = start + i32(local.x + j * ACROSS);
         let term = terms[term_row(batch, min(time, last), head)];
         let visible = visible_to(time, term_row(batch, min(time, last), head));
         @unroll for (var i = 0u; i < SIDE; i++) {
-          let at = first + i32(i * 8u);
+          let at = first + i32(i * ACROSS);
           let capped = cap(scores[j][i]);
           let logit = logit_of(capped, time + shape.query_offset - at, slope);
           p[j][i] = probability(logit, term.log_sum_exp) / term.normalizer;
@@ -92,7 +88,7 @@ fn flash_key_gradient_tiles(
       store_factors(local, p);
       @unroll for (var block = 0u; block < VALUE_BLOCKS; block++) {
         workgroupBarrier();
-        for (var i = index; i < TILE * BLOCK; i += 64u) {
+        for (var i = index; i < TILE * BLOCK; i += INVOCATIONS) {
           let time = min(start + i32(i / BLOCK), last);
           right[staged(i)] = y_gradient_at(batch, time, head, block * BLOCK + i % BLOCK);
         }
@@ -103,7 +99,7 @@ fn flash_key_gradient_tiles(
       store_factors(local, ds);
       @unroll for (var block = 0u; block < HEAD_BLOCKS; block++) {
         workgroupBarrier();
-        for (var i = index; i < TILE * BLOCK; i += 64u) {
+        for (var i = index; i < TILE * BLOCK; i += INVOCATIONS) {
           let time = min(start + i32(i / BLOCK), last);
           right[staged(i)] = query_at(batch, time, head, block * BLOCK + i % BLOCK) * shape.scale;
         }
@@ -114,7 +110,7 @@ fn flash_key_gradient_tiles(
   }
 
   @unroll for (var i = 0u; i < SIDE; i++) {
-    let at = first + i32(i * 8u);
+    let at = first + i32(i * ACROSS);
     if (at < shape.key_time) {
       let row = key_row(batch, at, key_head);
       @unroll for (var block = 0u; block < HEAD_BLOCKS; block++) {

@@ -6,36 +6,29 @@
 // An invocation holds ROWS queries, their output gradients and their gradients in registers.
 // Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
 
-import package::attention::logits::{cap, cap_slope, dot_add, ends_block, logit_of, probability};
+import package::attention::logits::{cap, cap_slope, logit_of, probability};
 import package::attention::problem::{
-  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, tile_of,
-  value,
+  Element, HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, term_row, value,
 };
+import package::attention::rows::{ROWS, Sum, add_product, rows_of};
 import package::attention::terms::{Terms, terms, visible_to, y_gradient};
-import package::attention::visibility::{Visible, sees, sees_any, walk_of};
-import package::attention::workgroup::WORKGROUP_SIZE;
-
-@link const ROWS: u32 = 4u; // queries per invocation
+import package::attention::visibility::{Visible, next_key, sees, sees_any, walk_of};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 
 @group(0) @binding(7) var<storage, read_write> query_gradient: array<vec4<Element>>; // [batch, query_time, heads, HEAD]
 @group(0) @binding(8) var<storage, read_write> normalized_terms: array<Terms>; // [batch, heads, query_time]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_query_gradient_rows(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = workgroup.x + workgroup.y * workgroups.x;
-  let tile = tile_of(number, shape.query_time, WORKGROUP_SIZE * ROWS, shape.heads);
-  let head = tile.head;
-  let batch = tile.batch;
+fn flash_query_gradient_rows(invocation: Invocation) {
+  let rows = rows_of(invocation, shape.query_time, shape.heads);
+  let head = rows.head;
+  let batch = rows.batch;
   if (batch >= shape.batch) {
     return;
   }
   let key_head = key_head_of(head);
   let slope = alibi_slope(head);
-  let first = tile.first + i32(local * ROWS);
+  let first = rows.first;
 
   var q: array<vec4f, ROWS * HEAD>;
   var dy: array<vec4f, ROWS * VALUE>;
@@ -61,35 +54,26 @@ fn flash_query_gradient_rows(
     normalizer[r] = normalized_terms[at].normalizer;
   }
 
-  let last = min(tile.first + i32(WORKGROUP_SIZE * ROWS), shape.query_time) - 1;
+  let last = rows.workgroup_end - 1;
   let walk = walk_of(
-    visible_to(tile.first, term_row(batch, tile.first, head)),
+    visible_to(rows.workgroup_first, term_row(batch, rows.workgroup_first, head)),
     visible_to(last, term_row(batch, last, head)),
   );
   var k = walk.first;
   while (k < walk.end) {
     let row = key_row(batch, k, key_head);
-    var score = array<f32, ROWS>();
-    var dp = array<f32, ROWS>();
-    var block = array<f32, ROWS>();
+    var score = array<Sum, ROWS>();
+    var dp = array<Sum, ROWS>();
     @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
       @unroll for (var r = 0u; r < ROWS; r++) {
-        block[r] = dot_add(q[r * HEAD + d], element, block[r]);
-        if (ends_block(d, HEAD)) {
-          score[r] += block[r];
-          block[r] = 0.0;
-        }
+        score[r] = add_product(score[r], q[r * HEAD + d], element, d, HEAD);
       }
     }
     @unroll for (var d = 0u; d < VALUE; d++) {
       let element = vec4f(value[row * VALUE + d]);
       @unroll for (var r = 0u; r < ROWS; r++) {
-        block[r] = dot_add(dy[r * VALUE + d], element, block[r]);
-        if (ends_block(d, VALUE)) {
-          dp[r] += block[r];
-          block[r] = 0.0;
-        }
+        dp[r] = add_product(dp[r], dy[r * VALUE + d], element, d, VALUE);
       }
     }
     var seen: array<bool, ROWS>;
@@ -97,10 +81,10 @@ fn flash_query_gradient_rows(
     @unroll for (var r = 0u; r < ROWS; r++) {
       seen[r] = sees(visible[r], k);
       let distance = first + i32(r) + shape.query_offset - k;
-      let capped = cap(score[r]);
+      let capped = cap(score[r].x);
       let p = probability(logit_of(capped, distance, slope), term[r].log_sum_exp);
       normalizer[r] += select(0.0, p, seen[r]);
-      ds[r] = p * (dp[r] - term[r].delta) * cap_slope(capped);
+      ds[r] = p * (dp[r].x - term[r].delta) * cap_slope(capped);
     }
     @unroll for (var d = 0u; d < HEAD; d++) {
       let element = vec4f(key[row * HEAD + d]);
@@ -109,10 +93,7 @@ fn flash_query_gradient_rows(
         dq[r * HEAD + d] = select(dq[r * HEAD + d], sum, seen[r]); // a NaN that is not seen stays out
       }
     }
-    k++;
-    if (k == walk.sinks_end) {
-      k = walk.begin;
-    }
+    k = next_key(walk, k, 1);
   }
 
   let is_last_walk = shape.walk_last == shape.key_length; // whose normalizer is that of all keys

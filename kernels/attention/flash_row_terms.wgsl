@@ -5,7 +5,7 @@
 
 import package::attention::logits::{BLOCK, dot_add};
 import package::attention::terms::Terms;
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::common::numbers::{as_nan, is_finite};
 
 @link const VALUE: u32 = 16u; // vec4s of a value
@@ -28,12 +28,8 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> terms: array<Terms>; // [batch, heads, query_time]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_row_terms(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn flash_row_terms(invocation: Invocation) {
+  let index = number_of(invocation);
   let batch = index / (shape.query_time * shape.heads);
   let head = index / shape.query_time % shape.heads;
   let time = index % shape.query_time;

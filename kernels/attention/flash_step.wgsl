@@ -12,8 +12,9 @@ import package::attention::problem::{
   HEAD, VALUE, alibi_slope, key, key_head_of, key_row, query, query_row, shape, value,
 };
 import package::attention::visibility::visible_from;
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::invocations::WORKGROUP_SIZE;
 import package::common::numbers::exp_of;
+import package::common::workgroups::{Workgroup, number_of_workgroup};
 
 override CHUNK: u32 = 256u;
 
@@ -26,11 +27,7 @@ var<workgroup> probabilities: array<f32, CHUNK>;
 var<workgroup> sums: array<vec4f, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_step(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn flash_step(workgroup: Workgroup, @builtin(local_invocation_index) local: u32) {
   // The keys seen, numbered one after another: first the sinks before the window, then the window.
   var query_position = shape.query_offset;
   var key_length = shape.key_length;
@@ -46,7 +43,7 @@ fn flash_step(
   most = min(shape.key_time, shape.window + shape.sinks);
   let chunks = max(1u, (u32(most) + CHUNK - 1u) / CHUNK);
 
-  let number = workgroup.x + workgroup.y * workgroups.x;
+  let number = number_of_workgroup(workgroup);
   let head = number % shape.heads;
   let chunk = number / shape.heads % chunks;
   let batch = number / shape.heads / chunks;

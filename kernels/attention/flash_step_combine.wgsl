@@ -1,9 +1,9 @@
 // Makes one of the chunks of flash_step. With m the largest logit of all,
 //   y = sum of exp(m_chunk - m) * partial_chunk / sum of exp(m_chunk - m) * sum_chunk.
-// Dispatch: ceil(rows * VALUE / WORKGROUP_SIZE) workgroups, folded; one invocation a vec4 of the output.
+// Dispatch: ceil(rows * VALUE / WORKGROUP_SIZE) workgroups, folded; one invocation per vec4 of the output.
 
 import package::attention::logits::LOWEST;
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 @link const VALUE: u32 = 16u; // vec4s of a value
 
@@ -21,12 +21,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Element>>; // [rows, VALUE]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn flash_step_combine(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn flash_step_combine(invocation: Invocation) {
+  let index = number_of(invocation);
   let row = index / VALUE;
   let column = index % VALUE;
   if (row >= shape.rows) {

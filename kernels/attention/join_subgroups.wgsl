@@ -5,7 +5,7 @@
 enable subgroups;
 
 import package::attention::logits::LOWEST;
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::invocations::WORKGROUP_SIZE;
 
 var<workgroup> reduced: array<f32, WORKGROUP_SIZE>; // a subgroup's result where its first invocation is
 

@@ -1,6 +1,6 @@
 // Maximum and sum over the invocations of a workgroup, in workgroup memory.
 
-import package::attention::workgroup::WORKGROUP_SIZE;
+import package::common::invocations::WORKGROUP_SIZE;
 
 var<workgroup> reduced: array<f32, WORKGROUP_SIZE>;
 

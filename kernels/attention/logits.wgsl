@@ -13,11 +13,6 @@ fn dot_add(a: vec4f, b: vec4f, sum: f32) -> f32 {
   return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
 
-// Whether the sums of a block of products join the others after vec4 `d` of `vectors`.
-fn ends_block(d: u32, vectors: u32) -> bool {
-  return d % BLOCK == BLOCK - 1u || d == vectors - 1u;
-}
-
 // c * tanh(score / c). A NaN stays one.
 fn cap(score: f32) -> f32 {
   @if(CAPPED) {

@@ -13,13 +13,13 @@ import join_subgroups from "./join_subgroups.wgsl" with { type: "text" };
 import join_workgroup from "./join_workgroup.wgsl" with { type: "text" };
 import logits from "./logits.wgsl" with { type: "text" };
 import problem from "./problem.wgsl" with { type: "text" };
+import rows from "./rows.wgsl" with { type: "text" };
 import seeing_queries from "./seeing_queries.wgsl" with { type: "text" };
 import segments from "./segments.wgsl" with { type: "text" };
 import terms from "./terms.wgsl" with { type: "text" };
 import tiles from "./tiles.wgsl" with { type: "text" };
 import tiles_backward from "./tiles_backward.wgsl" with { type: "text" };
 import visibility from "./visibility.wgsl" with { type: "text" };
-import workgroup from "./workgroup.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const ATTENTION = shaders("attention", {
@@ -36,11 +36,11 @@ export const ATTENTION = shaders("attention", {
   join_workgroup,
   logits,
   problem,
+  rows,
   seeing_queries,
   segments,
   terms,
   tiles,
   tiles_backward,
   visibility,
-  workgroup,
 }, COMMON);

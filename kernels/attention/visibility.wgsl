@@ -50,3 +50,14 @@ fn walk_of(first: Visible, last: Visible) -> Walk {
   let start = max(first.start, shape.walk_first);
   return Walk(select(begin, start, start < sinks_end), sinks_end, begin, end);
 }
+
+// One past the last key of the part of the walk that key `k` is in.
+fn end_of_part(walk: Walk, k: i32) -> i32 {
+  return select(walk.end, walk.sinks_end, k < walk.sinks_end);
+}
+
+// Where a walk that takes `step` keys at a time goes on after `k`.
+fn next_key(walk: Walk, k: i32, step: i32) -> i32 {
+  let after = k + step;
+  return select(after, walk.begin, k < walk.sinks_end && after >= walk.sinks_end);
+}

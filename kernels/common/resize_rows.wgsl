@@ -1,7 +1,7 @@
 // Copies rows into longer ones, filled up with 0, or into shorter ones, cut off.
 // Dispatch: one invocation per element of y.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 @link
 alias Element = f32; // or f16: of x
@@ -19,12 +19,8 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> y: array<ResultElement>; // [rows, y_columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn resize_rows(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+fn resize_rows(invocation: Invocation) {
+  let index = number_of(invocation);
   let row = index / shape.y_columns;
   let column = index % shape.y_columns;
   if (row >= shape.rows) {

@@ -1,7 +1,8 @@
 // Sums over the middle axis, TERMS terms at a time: y = sum over n of x. `inner` is counted in Elements.
 // Dispatch: one invocation per element of y, folded past 65,535 workgroups.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+
 override TERMS: u32 = 128u;
 
 @link
@@ -19,12 +20,8 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> y: array<Element>; // [outer, parts, inner]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn sum_axis(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn sum_axis(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.outer * shape.parts * shape.inner) {
     return;
   }

@@ -2,14 +2,13 @@
 //   z[t] = bias + sum over j < width of weight[j] * x[t - width + 1 + j],  x before step 0 being the tail,
 //   output = z, or z * sigmoid(z) where SILU;  given the output's gradient that of z:
 //   output = z_gradient = output_gradient * silu'(z).
-// A window of eight values moves along the taps: one load gives a tap of eight outputs.
-// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(time / 8) by batch workgroups, folded.
+// A window of STEPS values moves along the taps: one load gives a tap of as many outputs.
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(time / STEPS) by batch workgroups, folded.
 
 import package::common::exponential::exponential;
-import package::common::folded::{ceil_divide, unfold};
-import package::convolution::sequence::{padded, shape};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, unfold};
+import package::convolution::sequence::{STEPS, padded, shape};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override SILU: bool = false;
 
 @group(0) @binding(3) var<storage, read> weight: array<f32>; // [channels, width]
@@ -20,18 +19,14 @@ override SILU: bool = false;
 @group(0) @binding(6) var<storage, read_write> output: array<f32>; // [batch, time, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn causal_convolution(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn causal_convolution(invocation: Invocation) {
   let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
-  let place = unfold(workgroup, workgroups, width, ceil_divide(shape.time, 8u));
-  let channel = place.x * WORKGROUP_SIZE + local;
+  let place = unfold(invocation, width, ceil_divide(shape.time, STEPS));
+  let channel = place.x * WORKGROUP_SIZE + invocation.local;
   if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let first = place.y * 8u;
+  let first = place.y * STEPS;
   let batch = place.z;
   var early = vec4f(
     0.0,
@@ -58,7 +53,7 @@ fn causal_convolution(
     z_early += w * early;
     z_late += w * late;
   }
-  let steps = min(8u, shape.time - first);
+  let steps = min(STEPS, shape.time - first);
   var at = (batch * shape.time + first) * shape.channels + channel;
   for (var step = 0u; step < steps; step++) {
     var value = z_early.x;

@@ -2,21 +2,12 @@
 //   gradient[e] = sum over j < width of weight[j] * z_gradient[e - j], z_gradient being 0 outside [0, time),
 //   and for e >= time, which the final tail holds, + final_tail_gradient[e - time].
 // The first width - 1 are the initial tail's, the others x's.
-// A window of eight values moves along the taps: one load gives a tap of eight gradients.
-// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil((width - 1 + time) / 8) by batch workgroups, folded.
+// A window of STEPS values moves along the taps: one load gives a tap of as many gradients.
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil((width - 1 + time) / STEPS) by batch workgroups, folded.
 
-import package::common::folded::{ceil_divide, unfold};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, unfold};
+import package::convolution::sequence::{STEPS, shape};
 
-override WORKGROUP_SIZE: u32 = 64u;
-
-struct Shape {
-  batch: u32,
-  time: u32,
-  channels: u32,
-  width: u32,
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // [channels, width]
 @group(0) @binding(2) var<storage, read> z_gradient: array<f32>; // [batch, time, channels]
 @if(HAS_FINAL_TAIL_GRADIENT)
@@ -33,19 +24,15 @@ fn gradient_at(batch: u32, t: u32, ahead: u32, channel: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn causal_convolution_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn causal_convolution_backward(invocation: Invocation) {
   let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
   let before = shape.width - 1u;
-  let place = unfold(workgroup, workgroups, width, ceil_divide(before + shape.time, 8u));
-  let channel = place.x * WORKGROUP_SIZE + local;
+  let place = unfold(invocation, width, ceil_divide(before + shape.time, STEPS));
+  let channel = place.x * WORKGROUP_SIZE + invocation.local;
   if (channel >= shape.channels || place.z >= shape.batch) {
     return;
   }
-  let first = place.y * 8u;
+  let first = place.y * STEPS;
   let batch = place.z;
   var early = vec4f(
     gradient_at(batch, first + 1u, 0u, channel),
@@ -68,7 +55,7 @@ fn causal_convolution_backward(
     sum_early += w * early;
     sum_late += w * late;
   }
-  let end = min(first + 8u, before + shape.time);
+  let end = min(first + STEPS, before + shape.time);
   for (var e = first; e < end; e++) {
     var value = sum_early.x;
     @if(HAS_FINAL_TAIL_GRADIENT)

@@ -4,8 +4,8 @@
 // Dispatch: one invocation per batch element and channel, those of the first convolution first.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override SILU: bool = false;
 
 @link const CONVOLUTIONS: u32 = 1u;
@@ -140,12 +140,8 @@ fn step(which: u32, index: u32) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn causal_convolution_step(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn causal_convolution_step(invocation: Invocation) {
+  let index = number_of(invocation);
   var start = 0u;
   @unroll for (var i = 0u; i < CONVOLUTIONS; i++) {
     let end = start + shape.batch * channels_of(i);

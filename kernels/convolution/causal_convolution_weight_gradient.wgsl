@@ -1,34 +1,31 @@
-// Gradients of weight and bias, summed over blocks of BLOCK steps, four taps an invocation:
+// Gradients of weight and bias, summed over blocks of BLOCK steps, TAPS taps an invocation:
 //   weight_gradient[j] = sum over t of z_gradient[t] * padded[t + j],  padded being the tail followed by x,
 //   bias_gradient = sum over t of z_gradient[t], in the last plane.
-// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(width / 4) by batch * blocks workgroups, folded.
+// Dispatch: ceil(channels / WORKGROUP_SIZE) by ceil(width / TAPS) by batch * blocks workgroups, folded.
 
-import package::common::folded::{ceil_divide, unfold};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, unfold};
 import package::convolution::sequence::{padded, shape};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override BLOCK: u32 = 128u;
+
+const TAPS = 4u; // of an invocation, side by side in a vec4
 
 @group(0) @binding(3) var<storage, read> z_gradient: array<f32>; // [batch, time, channels]
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [batch, blocks, width + 1, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn causal_convolution_weight_gradient(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn causal_convolution_weight_gradient(invocation: Invocation) {
   let width = ceil_divide(shape.channels, WORKGROUP_SIZE);
-  let place = unfold(workgroup, workgroups, width, ceil_divide(shape.width, 4u));
+  let place = unfold(invocation, width, ceil_divide(shape.width, TAPS));
   let blocks = ceil_divide(shape.time, BLOCK);
-  let channel = place.x * WORKGROUP_SIZE + local;
+  let channel = place.x * WORKGROUP_SIZE + invocation.local;
   if (channel >= shape.channels || place.z >= shape.batch * blocks) {
     return;
   }
   let batch = place.z / blocks;
   let first = place.z % blocks * BLOCK;
   let last = min(first + BLOCK, shape.time);
-  let tap = place.y * 4u;
+  let tap = place.y * TAPS;
   var window = vec4f(
     0.0,
     padded(batch, first + tap, channel),
@@ -45,8 +42,8 @@ fn causal_convolution_weight_gradient(
     at += shape.channels;
   }
   let planes = place.z * (shape.width + 1u);
-  for (var lane = 0u; lane < min(4u, shape.width - tap); lane++) {
-    partial[(planes + tap + lane) * shape.channels + channel] = weight_gradient.x;
+  for (var i = 0u; i < min(TAPS, shape.width - tap); i++) {
+    partial[(planes + tap + i) * shape.channels + channel] = weight_gradient.x;
     weight_gradient = weight_gradient.yzww;
   }
   if (tap == 0u) {

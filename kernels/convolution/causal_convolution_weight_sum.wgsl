@@ -1,7 +1,7 @@
 // Sums the partial gradients of weight and bias over all blocks.
-// Dispatch: one invocation a tap (the bias being the last) and channel.
+// Dispatch: one invocation per tap (the bias being the last) and channel.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   blocks: u32, // of all batch elements
@@ -15,12 +15,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> bias_gradient: array<f32>; // [channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn causal_convolution_weight_sum(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn causal_convolution_weight_sum(invocation: Invocation) {
+  let index = number_of(invocation);
   let plane = (shape.width + 1u) * shape.channels;
   if (index >= plane) {
     return;

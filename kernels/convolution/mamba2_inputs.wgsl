@@ -6,9 +6,7 @@
 // Dispatch: ceil(columns / WORKGROUP_SIZE) by ceil(time / 8) by batch workgroups, folded.
 
 import package::common::activation_kinds::{activate_as, sigmoid4};
-import package::common::folded::{ceil_divide, unfold};
-
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, unfold};
 
 const SOFTPLUS = 5u;
 const EXP = 7u;
@@ -98,18 +96,13 @@ fn limited(step: vec4f) -> vec4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn mamba2_inputs(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn mamba2_inputs(invocation: Invocation) {
   let place = unfold(
-    workgroup,
-    workgroups,
+    invocation,
     ceil_divide(channels() + shape.heads, WORKGROUP_SIZE),
     ceil_divide(shape.time, 8u),
   );
-  let column = place.x * WORKGROUP_SIZE + local;
+  let column = place.x * WORKGROUP_SIZE + invocation.local;
   let batch = place.z;
   if (column >= channels() + shape.heads || batch >= shape.batch) {
     return;

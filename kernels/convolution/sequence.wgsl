@@ -1,5 +1,7 @@
 // What a convolution reads: the tail, the width - 1 inputs before step 0, followed by x.
 
+const STEPS = 8u; // of an invocation that walks along the taps
+
 struct Shape {
   batch: u32,
   time: u32,

@@ -204,7 +204,7 @@ class SpanWork implements Disposable {
       this.plan.valueQuads,
       {
         read: this.tensors("sequences", "panels", "pairs", "spans", "value"),
-        write: { ...this.tensors("update", "states"), state },
+        write: { ...this.tensors("update"), slots: this.#tensors.states, outside: state },
       },
       [this.#sequences, this.plan.heads],
       firstSequence,
@@ -214,10 +214,13 @@ class SpanWork implements Disposable {
   /** Writes the span's outputs. */
   workOutputs(output: Tensor): void {
     const { blocks, valueQuads } = this.plan;
-    using fromState = this.#units(blocks * valueQuads);
+    using fromSlot = this.#units(blocks * valueQuads);
     this.work(OUTPUTS, valueQuads, {
-      read: this.tensors("chunks", "panels", "pairs", "update", "value", "states"),
-      write: { fromState, rows: output },
+      read: {
+        ...this.tensors("chunks", "panels", "pairs", "update", "value"),
+        slots: this.#tensors.states,
+      },
+      write: { fromSlot, rows: output },
     });
   }
 
@@ -238,25 +241,21 @@ class SpanWork implements Disposable {
         read: this.tensors("sequences", "panels", "pairs", "spans", "outputGradient"),
         write: {
           ...this.tensors("updateGradient"),
-          states: own.stateGradients,
-          state: gradients.state,
+          slots: own.stateGradients,
+          outside: gradients.state,
         },
       },
       [this.#sequences, plan.heads],
       firstSequence,
     );
     if (LOW_RANK) {
-      using fromState = this.#units(blocks * valueQuads);
+      using fromSlot = this.#units(blocks * valueQuads);
       this.work(VALUE_GRADIENTS, valueQuads, {
-        read: this.tensors(
-          "chunks",
-          "panels",
-          "pairs",
-          "outputGradient",
-          "updateGradient",
-          "stateGradients",
-        ),
-        write: { fromState, rows: gradients.value },
+        read: {
+          ...this.tensors("chunks", "panels", "pairs", "outputGradient", "updateGradient"),
+          slots: own.stateGradients,
+        },
+        write: { fromSlot, rows: gradients.value },
       });
     } else {
       // The update begins with the value, so that their gradients are the same.
@@ -268,7 +267,7 @@ class SpanWork implements Disposable {
     own.pairGradients = this.#units(planes.pairs * blocks ** 2);
     this.work(PAIR_GRADIENTS, blocks ** 2, {
       read: this.tensors("outputGradient", "updateGradient", "update", "value"),
-      write: this.tensors("pairGradients"),
+      write: { pairs: own.pairGradients },
     });
     own.panelGradients = this.#units(planes.rows * blocks * keyQuads);
     this.#multiply(own.outputGradient, own.states, QUERY);

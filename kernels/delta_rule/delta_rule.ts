@@ -1,7 +1,5 @@
 import {
   anything,
-  checkNames,
-  checkOptions,
   checkRank,
   checkTensor,
   flag,
@@ -10,23 +8,22 @@ import {
   results,
   type Tensor,
 } from "../gpu/mod.ts";
-import { workBackward, workForward } from "./chunked.ts";
+import type { Inputs } from "./chunked.ts";
+import { type DeltaRuleOptions, type Plan, planChunks } from "./plan.ts";
 import {
-  cloneOrZeros,
-  type DeltaRuleOptions,
-  emptyFor,
-  openOutputs,
-  type Plan,
-  planChunks,
-} from "./plan.ts";
-import { workTokenByToken } from "./recurrent.ts";
+  type DeltaRuleOutputs,
+  type DeltaRuleStepOptions,
+  type Rule,
+  runBackward,
+  runChunked,
+  runStep,
+  runTokenByToken,
+} from "./rule.ts";
 
-export type { DeltaRuleOptions };
+export type { DeltaRuleOptions, DeltaRuleOutputs, DeltaRuleStepOptions };
 
 /** Names of inputs that have a row per token. */
 const TOKENS = ["query", "key", "value", "beta", "logDecay"];
-/** Names of inputs; an op and its gradients may be handed the same. */
-const INPUTS = [...TOKENS, "initialState", "outputGradient", "finalStateGradient"];
 
 /** What {@linkcode deltaRule} takes. */
 export interface DeltaRuleInputs {
@@ -45,14 +42,6 @@ export interface DeltaRuleInputs {
   readonly logDecay?: Tensor;
   /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`; zeros if left out. */
   readonly initialState?: Tensor;
-}
-
-/** What {@linkcode deltaRule} returns. */
-export interface DeltaRuleOutputs extends Disposable {
-  /** `[batch, time, heads, valueDim]`. */
-  readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with segments `[segments, …]`. */
-  readonly finalState: Tensor;
 }
 
 /**
@@ -79,11 +68,7 @@ export function deltaRule(
   inputs: DeltaRuleInputs,
   options: DeltaRuleOptions = {},
 ): DeltaRuleOutputs {
-  checkNames("deltaRule", inputs, INPUTS);
-  const plan = checkInputs("deltaRule", gpu, inputs, options);
-  const outputs = openOutputs(gpu, plan, inputs);
-  workForward(gpu, plan, inputs, outputs);
-  return results(outputs);
+  return runChunked(DELTA_RULE, "deltaRule", gpu, inputs, options);
 }
 
 /** What {@linkcode deltaRuleBackward} takes. */
@@ -120,47 +105,15 @@ export function deltaRuleBackward(
   inputs: DeltaRuleBackwardInputs,
   options: DeltaRuleOptions = {},
 ): DeltaRuleGradients {
-  checkNames("deltaRuleBackward", inputs, INPUTS);
-  const op = "deltaRuleBackward";
-  const plan = checkInputs(op, gpu, inputs, options);
-  const { query, key, value, beta, logDecay, initialState } = inputs;
-  const { outputGradient, finalStateGradient } = inputs;
-  checkTensor(op, "outputGradient", outputGradient, value.shape);
-  if (finalStateGradient) {
-    checkTensor(op, "finalStateGradient", finalStateGradient, plan.stateShape);
-  }
-  const empty = emptyFor(gpu, plan);
-  const gradients = {
-    query: empty(query),
-    key: empty(key),
-    value: empty(value),
-    beta: empty(beta),
-    logDecay: logDecay && empty(logDecay),
-    state: cloneOrZeros(gpu, finalStateGradient, plan.stateShape),
-  };
-  workBackward(gpu, plan, inputs, outputGradient, gradients);
-  if (initialState === undefined) gradients.state[Symbol.dispose]();
+  const gradients = runBackward(DELTA_RULE, "deltaRuleBackward", gpu, inputs, options);
   return results({
     queryGradient: gradients.query,
     keyGradient: gradients.key,
     valueGradient: gradients.value,
-    betaGradient: gradients.beta,
+    betaGradient: gradients.beta!,
     ...(gradients.logDecay && { logDecayGradient: gradients.logDecay }),
-    ...(initialState && { initialStateGradient: gradients.state }),
+    ...(gradients.state && { initialStateGradient: gradients.state }),
   });
-}
-
-/** Options of {@linkcode deltaRuleRecurrent} and {@linkcode deltaRuleStep}. */
-export interface DeltaRuleStepOptions {
-  /** Multiplies the query. @default 1/√keyDim */
-  readonly scale?: number;
-  /**
-   * Where it is given, each query and key is divided by its length first, `x / √(|x|² + unitLength)`, as
-   * DeltaNet does (Yang et al. 2024, section 3).
-   */
-  readonly unitLength?: number;
-  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
-  readonly inPlace?: boolean;
 }
 
 /**
@@ -174,8 +127,7 @@ export function deltaRuleRecurrent(
   inputs: DeltaRuleInputs,
   options: DeltaRuleStepOptions = {},
 ): DeltaRuleOutputs {
-  checkNames("deltaRuleRecurrent", inputs, INPUTS);
-  return recurrent("deltaRuleRecurrent", gpu, inputs, options);
+  return runTokenByToken(DELTA_RULE, "deltaRuleRecurrent", gpu, inputs, options);
 }
 
 /** What {@linkcode deltaRuleStep} takes. */
@@ -204,41 +156,17 @@ export function deltaRuleStep(
   inputs: DeltaRuleStepInputs,
   options: DeltaRuleStepOptions = {},
 ): DeltaRuleOutputs {
-  checkNames("deltaRuleStep", inputs, [...TOKENS, "state"]);
-  const { state, ...tokens } = inputs;
-  const { value } = inputs;
-  checkRank("deltaRuleStep", "value", value, ["batch", "1", "heads", "valueDim"]);
-  checkTensor("deltaRuleStep", "value", value, value.shape.with(1, 1));
-  return recurrent("deltaRuleStep", gpu, { ...tokens, initialState: state }, options);
+  return runStep(DELTA_RULE, "deltaRuleStep", gpu, inputs, options);
 }
 
-function recurrent(
-  op: string,
-  gpu: Gpu,
-  inputs: DeltaRuleInputs,
-  options: DeltaRuleStepOptions,
-): DeltaRuleOutputs {
-  // No segments here; the scale's value is checked below.
-  checkOptions(op, options, { scale: anything, unitLength: notNegative, inPlace: flag });
-  const { unitLength, inPlace = false, ...rest } = options;
-  const plan = checkInputs(op, gpu, inputs, rest);
-  const { initialState } = inputs;
-  const outputs = inPlace && initialState
-    ? {
-      output: emptyFor(gpu, plan)(inputs.value),
-      finalState: initialState.reshape(plan.stateShape),
-    }
-    : openOutputs(gpu, plan, inputs);
-  workTokenByToken(gpu, plan, inputs, outputs, unitLength);
-  return results(outputs);
-}
+const DELTA_RULE: Rule<DeltaRuleInputs> = {
+  tokens: TOKENS,
+  stepRules: { scale: anything, unitLength: notNegative, inPlace: flag },
+  inputs: (given) => given,
+  plan: planDeltaRule,
+};
 
-function checkInputs(
-  op: string,
-  gpu: Gpu,
-  inputs: DeltaRuleInputs,
-  options: DeltaRuleOptions,
-): Plan {
+function planDeltaRule(op: string, gpu: Gpu, inputs: Inputs, options: DeltaRuleOptions): Plan {
   const { query, key, value, beta, logDecay } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "keyHeads", "keyDim"]);
@@ -252,7 +180,7 @@ function checkInputs(
       `Cannot run ${op}() as the key heads must divide the ${heads} heads: current number is ${keyHeads}`,
     );
   }
-  checkTensor(op, "beta", beta, [batch, time, heads]);
+  checkTensor(op, "beta", beta!, [batch, time, heads]);
   const perChannel = logDecay?.shape.length === 4;
   if (logDecay) {
     const shape = [batch, time, heads];

@@ -4,12 +4,11 @@
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and, with
 // PER_CHANNEL, quad of channels.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::shape;
+import package::delta_rule::units::{chunks, unit_of};
 import package::delta_rule::workspace::{carried_at, span_at};
 
-override WORKGROUP_SIZE: u32 = 32u;
-
-@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
 @group(0) @binding(3) var<storage, read> decay_gradients: array<mat4x4f>; // [units, blocks, key_quads]
 @group(0) @binding(4) var<storage, read> carried: array<vec4f>; // [units, blocks, key_quads]
@@ -23,30 +22,26 @@ fn whole(unit: u32, block: u32, quad: u32) -> mat4x4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_decay_gradient(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+fn delta_rule_decay_gradient(invocation: Invocation) {
+  let unit = unit_of(invocation);
   @if(PER_CHANNEL) let quads = shape.key_quads;
   @else let quads = 1u;
-  let block = index / quads;
+  let block = unit.item / quads;
   if (block >= shape.blocks) {
     return;
   }
-  let chunk = chunks[workgroup.x];
-  let unit = workgroup.x * shape.heads + workgroup.y;
-  @if(PER_CHANNEL) let gradients = whole(unit, block, index % quads);
+  let chunk = chunks[unit.chunk];
+  @if(PER_CHANNEL) let gradients = whole(unit.number, block, unit.item % quads);
   @else var gradients = mat4x4f();
   @if(!PER_CHANNEL) for (var quad = 0u; quad < shape.key_quads; quad++) {
-    gradients += whole(unit, block, quad);
+    gradients += whole(unit.number, block, quad);
   }
   @unroll for (var r = 0u; r < 4u; r++) {
     let row = 4u * block + r;
-    if (row < chunk.y) {
-      let entry = (chunk.x + row) * shape.heads + workgroup.y;
+    if (row < chunk.rows) {
+      let entry = (chunk.first + row) * shape.heads + unit.head;
       @if(PER_CHANNEL) @unroll for (var c = 0u; c < 4u; c++) {
-        let channel = 4u * (index % quads) + c;
+        let channel = 4u * (unit.item % quads) + c;
         if (channel < shape.key_dim) {
           log_decay_gradient[entry * shape.key_dim + channel] = gradients[r][c];
         }

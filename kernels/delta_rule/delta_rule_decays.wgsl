@@ -4,13 +4,12 @@
 // Each exponent is a sum over the very span that decays; none is a difference.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per border and quad of channels.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::shape;
 import package::common::exponential::exponential_quad;
+import package::delta_rule::units::{chunks, unit_of};
 import package::delta_rule::workspace::{decay_at, span_at};
 
-override WORKGROUP_SIZE: u32 = 32u;
-
-@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> log_decay: array<f32>; // [rows, heads(, key_dim)]
 @group(0) @binding(3) var<storage, read_write> decays: array<mat4x4f>; // [units, blocks, decay_quads]
 @group(0) @binding(4) var<storage, read_write> spans: array<vec4f>; // [units, borders, borders, decay_quads]
@@ -31,39 +30,35 @@ fn log_decay_quad(entry: u32, quad: u32) -> vec4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_decays(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = workgroup.z * WORKGROUP_SIZE + local.x;
+fn delta_rule_decays(invocation: Invocation) {
+  let unit = unit_of(invocation);
   @if(PER_CHANNEL) let quads = shape.key_quads;
   @else let quads = 1u;
-  let begin = index / quads;
-  let quad = index % quads;
+  let begin = unit.item / quads;
+  let quad = unit.item % quads;
   if (begin > shape.blocks) {
     return;
   }
-  let chunk = chunks[workgroup.x];
-  let unit = workgroup.x * shape.heads + workgroup.y;
+  let chunk = chunks[unit.chunk];
   var sum = vec4f();
-  spans[span_at(unit, begin, begin, quad)] = vec4f(1.0);
+  spans[span_at(unit.number, begin, begin, quad)] = vec4f(1.0);
   for (var block = begin; block < shape.blocks; block++) {
     var rows = mat4x4f();
     @unroll for (var r = 0u; r < 4u; r++) {
       let row = 4u * block + r;
-      if (row < chunk.y) {
-        rows[r] = log_decay_quad((chunk.x + row) * shape.heads + workgroup.y, quad);
+      if (row < chunk.rows) {
+        rows[r] = log_decay_quad((chunk.first + row) * shape.heads + unit.head, quad);
       }
       sum += rows[r];
     }
     if (block == begin) {
-      decays[decay_at(unit, block, quad)] = mat4x4f(
+      decays[decay_at(unit.number, block, quad)] = mat4x4f(
         exponential_quad(rows[0]),
         exponential_quad(rows[1]),
         exponential_quad(rows[2]),
         exponential_quad(rows[3]),
       );
     }
-    spans[span_at(unit, begin, block + 1u, quad)] = exponential_quad(sum);
+    spans[span_at(unit.number, begin, block + 1u, quad)] = exponential_quad(sum);
   }
 }

@@ -5,14 +5,13 @@
 //   WRITE_OUT = WRITE * D(row, chunk's end), KEY_OUT likewise.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per block of four rows and quad.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::{after_rows, before_rows, shape, through_rows, times, times_row};
+import package::delta_rule::units::{chunks, unit_of};
 import package::delta_rule::workspace::{
   decay_at, KEY, KEY_OUT, panel_at, QUERY, QUERY_IN, READ, READ_IN, span_at, WRITE, WRITE_OUT,
 };
 
-override WORKGROUP_SIZE: u32 = 32u;
-
-@group(0) @binding(1) var<storage, read> chunks: array<vec4u>; // [chunks]: first row, rows, state slot
 @group(0) @binding(2) var<storage, read> query: array<f32>; // [rows, key_heads, key_dim]
 @group(0) @binding(3) var<storage, read> key: array<f32>; // [rows, key_heads, key_dim]
 @if(!LOW_RANK) @group(0) @binding(4) var<storage, read> beta: array<f32>; // [rows, heads]
@@ -23,27 +22,23 @@ override WORKGROUP_SIZE: u32 = 32u;
 @group(0) @binding(8) var<storage, read_write> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_gather_keys(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = workgroup.z * WORKGROUP_SIZE + local.x;
-  let block = index / shape.key_quads;
-  let quad = index % shape.key_quads;
+fn delta_rule_gather_keys(invocation: Invocation) {
+  let unit = unit_of(invocation);
+  let block = unit.item / shape.key_quads;
+  let quad = unit.item % shape.key_quads;
   if (block >= shape.blocks) {
     return;
   }
-  let chunk = chunks[workgroup.x];
-  let unit = workgroup.x * shape.heads + workgroup.y;
-  let key_head = workgroup.y / (shape.heads / shape.key_heads);
+  let chunk = chunks[unit.chunk];
+  let key_head = unit.head / (shape.heads / shape.key_heads);
   let channels = 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.key_dim);
   var query_rows = mat4x4f();
   var read_rows = mat4x4f();
   var write_rows = mat4x4f();
   @if(LOW_RANK) var key_rows = mat4x4f();
   @unroll for (var r = 0u; r < 4u; r++) {
-    let row = chunk.x + 4u * block + r;
-    let valid = channels & vec4<bool>(4u * block + r < chunk.y);
+    let row = chunk.first + 4u * block + r;
+    let valid = channels & vec4<bool>(4u * block + r < chunk.rows);
     let i = (row * shape.key_heads + key_head) * shape.key_dim + 4u * quad;
     let k = select(vec4f(), vec4f(key[i], key[i + 1u], key[i + 2u], key[i + 3u]), valid);
     query_rows[r] = shape.scale *
@@ -54,24 +49,24 @@ fn delta_rule_gather_keys(
       key_rows[r] = k;
     } @else {
       read_rows[r] = -k;
-      write_rows[r] = select(vec4f(), beta[row * shape.heads + workgroup.y] * k, valid);
+      write_rows[r] = select(vec4f(), beta[row * shape.heads + unit.head] * k, valid);
     }
   }
-  panels[panel_at(unit, QUERY, block) + quad] = query_rows;
-  panels[panel_at(unit, READ, block) + quad] = read_rows;
-  panels[panel_at(unit, WRITE, block) + quad] = write_rows;
-  @if(LOW_RANK) panels[panel_at(unit, KEY, block) + quad] = key_rows;
+  panels[panel_at(unit.number, QUERY, block) + quad] = query_rows;
+  panels[panel_at(unit.number, READ, block) + quad] = read_rows;
+  panels[panel_at(unit.number, WRITE, block) + quad] = write_rows;
+  @if(LOW_RANK) panels[panel_at(unit.number, KEY, block) + quad] = key_rows;
   @if(DECAYED) {
-    let decay = decays[decay_at(unit, block, quad)];
-    let start = spans[span_at(unit, 0u, block, quad)];
-    let end = spans[span_at(unit, block + 1u, shape.blocks, quad)];
+    let decay = decays[decay_at(unit.number, block, quad)];
+    let start = spans[span_at(unit.number, 0u, block, quad)];
+    let end = spans[span_at(unit.number, block + 1u, shape.blocks, quad)];
     let through = times_row(through_rows(decay), start);
     @if(LOW_RANK) let until = times_row(before_rows(decay), start);
     @else let until = through;
     let after = times_row(after_rows(decay), end);
-    panels[panel_at(unit, QUERY_IN, block) + quad] = times(query_rows, through);
-    panels[panel_at(unit, READ_IN, block) + quad] = times(read_rows, until);
-    panels[panel_at(unit, WRITE_OUT, block) + quad] = times(write_rows, after);
-    @if(LOW_RANK) panels[panel_at(unit, KEY_OUT, block) + quad] = times(key_rows, after);
+    panels[panel_at(unit.number, QUERY_IN, block) + quad] = times(query_rows, through);
+    panels[panel_at(unit.number, READ_IN, block) + quad] = times(read_rows, until);
+    panels[panel_at(unit.number, WRITE_OUT, block) + quad] = times(write_rows, after);
+    @if(LOW_RANK) panels[panel_at(unit.number, KEY_OUT, block) + quad] = times(key_rows, after);
   }
 }

@@ -3,16 +3,16 @@
 // and with LOW_RANK QUERY_KEY and READ_KEY likewise with the value v; in the diagonal's blocks 0 elsewhere.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per pair of blocks.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::shape;
-import package::delta_rule::workspace::{pair_at, QUERY_KEY, QUERY_WRITE, READ_KEY, READ_WRITE, value_at};
-
-override WORKGROUP_SIZE: u32 = 32u;
+import package::delta_rule::pair_sums::{Pairs, store_pairs};
+import package::delta_rule::units::unit_of;
+import package::delta_rule::workspace::value_at;
 
 @group(0) @binding(1) var<storage, read> output_gradient: array<mat4x4f>; // [units, blocks, value_quads]
 @group(0) @binding(2) var<storage, read> update_gradient: array<mat4x4f>; // [units, blocks, value_quads]
 @group(0) @binding(3) var<storage, read> update: array<mat4x4f>; // [units, blocks, value_quads]
 @if(LOW_RANK) @group(0) @binding(4) var<storage, read> value: array<mat4x4f>; // [units, blocks, value_quads]
-@group(0) @binding(5) var<storage, read_write> pair_gradients: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
 
 // Without what a row does not see: what comes after it, and with `strict` itself.
 fn seen(pairs: mat4x4f, diagonal: bool, strict: bool) -> mat4x4f {
@@ -27,40 +27,32 @@ fn seen(pairs: mat4x4f, diagonal: bool, strict: bool) -> mat4x4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_pair_gradients(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = workgroup.z * WORKGROUP_SIZE + local.x;
-  let later = index / shape.blocks;
-  let earlier = index % shape.blocks;
+fn delta_rule_pair_gradients(invocation: Invocation) {
+  let unit = unit_of(invocation);
+  let later = unit.item / shape.blocks;
+  let earlier = unit.item % shape.blocks;
   if (later >= shape.blocks || earlier > later) {
     return;
   }
-  let unit = workgroup.x * shape.heads + workgroup.y;
-  let readers = value_at(unit, later);
-  let writers = value_at(unit, earlier);
-  var query_write = mat4x4f();
-  var read_write = mat4x4f();
-  @if(LOW_RANK) var query_key = mat4x4f();
-  @if(LOW_RANK) var read_key = mat4x4f();
+  let readers = value_at(unit.number, later);
+  let writers = value_at(unit.number, earlier);
+  var sums = Pairs();
   for (var quad = 0u; quad < shape.value_quads; quad++) {
     let o = output_gradient[readers + quad];
     let y = update_gradient[readers + quad];
     let u = transpose(update[writers + quad]);
-    query_write += u * o;
-    read_write += u * y;
+    sums.query_write += u * o;
+    sums.read_write += u * y;
     @if(LOW_RANK) {
       let v = transpose(value[writers + quad]);
-      query_key += v * o;
-      read_key += v * y;
+      sums.query_key += v * o;
+      sums.read_key += v * y;
     }
   }
   let diagonal = earlier == later;
-  pair_gradients[pair_at(unit, QUERY_WRITE, later, earlier)] = seen(query_write, diagonal, false);
-  pair_gradients[pair_at(unit, READ_WRITE, later, earlier)] = seen(read_write, diagonal, true);
-  @if(LOW_RANK) {
-    pair_gradients[pair_at(unit, QUERY_KEY, later, earlier)] = seen(query_key, diagonal, false);
-    pair_gradients[pair_at(unit, READ_KEY, later, earlier)] = seen(read_key, diagonal, true);
-  }
+  sums.query_write = seen(sums.query_write, diagonal, false);
+  sums.read_write = seen(sums.read_write, diagonal, true);
+  @if(LOW_RANK) sums.query_key = seen(sums.query_key, diagonal, false);
+  @if(LOW_RANK) sums.read_key = seen(sums.read_key, diagonal, true);
+  store_pairs(unit.number, later, earlier, sums);
 }

@@ -7,15 +7,17 @@
 // is read by its block from the row on; by blocks, what was written before one and is read after it.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of channels.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::{
   after_rows, before_rows, shape, sum_of_rows, through_rows, times, times_row,
 };
+import package::delta_rule::carried_gradients::{pair_gradients, panel_gradients, panels};
+@if(DECAYED) import package::delta_rule::carried_gradients::{carried, decay_gradients, decays, spans};
+import package::delta_rule::units::unit_of;
 import package::delta_rule::workspace::{
-  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE,
-  READ, READ_KEY, READ_WRITE, span_at, WRITE,
+  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE, READ,
+  READ_KEY, READ_WRITE, span_at, WRITE,
 };
-
-override WORKGROUP_SIZE: u32 = 32u;
 
 @if(OF_READ) const READER = READ;
 @else const READER = QUERY;
@@ -27,55 +29,44 @@ override WORKGROUP_SIZE: u32 = 32u;
 @if(LOW_RANK && OF_READ) const OWN = 0u;
 @else const OWN = 1u;
 
-@group(0) @binding(1) var<storage, read> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
-@group(0) @binding(2) var<storage, read> pair_gradients: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
-@if(DECAYED) @group(0) @binding(3) var<storage, read> decays: array<mat4x4f>; // [units, blocks, decay_quads]
-@if(DECAYED) @group(0) @binding(4) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
-@group(0) @binding(5) var<storage, read_write> panel_gradients: array<mat4x4f>; // [units, ROWS, blocks, key_quads]
-@if(DECAYED) @group(0) @binding(6) var<storage, read_write> decay_gradients: array<mat4x4f>; // [units, blocks, key_quads]: by rows
-@if(DECAYED) @group(0) @binding(7) var<storage, read_write> carried: array<vec4f>; // [units, blocks, key_quads]: by blocks
-
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_reader_gradients(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let quad = workgroup.z * WORKGROUP_SIZE + local.x;
+fn delta_rule_reader_gradients(invocation: Invocation) {
+  let unit = unit_of(invocation);
+  let quad = unit.item;
   if (quad >= shape.key_quads) {
     return;
   }
-  let unit = workgroup.x * shape.heads + workgroup.y;
   for (var block = 0u; block < shape.blocks; block++) {
-    let own = panel_gradient_at(unit, READER, block) + quad;
+    let own = panel_gradient_at(unit.number, READER, block) + quad;
     var x = panel_gradients[own];
-    @if(DECAYED) let reader = panels[panel_at(unit, READER, block) + quad];
-    @if(DECAYED) let decay = decays[decay_at(unit, block, quad)];
+    @if(DECAYED) let reader = panels[panel_at(unit.number, READER, block) + quad];
+    @if(DECAYED) let decay = decays[decay_at(unit.number, block, quad)];
     @if(LOW_RANK && OF_READ) let until = before_rows(decay);
     @elif(DECAYED) let until = through_rows(decay);
     @if(DECAYED) let decayed = times(reader, until);
     for (var earlier = 0u; earlier < block; earlier++) {
-      var b = panels[panel_at(unit, WRITE, earlier) + quad];
-      @if(LOW_RANK) var k = panels[panel_at(unit, KEY, earlier) + quad];
+      var b = panels[panel_at(unit.number, WRITE, earlier) + quad];
+      @if(LOW_RANK) var k = panels[panel_at(unit.number, KEY, earlier) + quad];
       @if(DECAYED) {
-        let after = after_rows(decays[decay_at(unit, earlier, quad)]);
+        let after = after_rows(decays[decay_at(unit.number, earlier, quad)]);
         b = times(b, after);
         @if(LOW_RANK) k = times(k, after);
-        let between = spans[span_at(unit, earlier + 1u, block, quad)];
-        let at = carried_at(unit, earlier) + quad;
+        let between = spans[span_at(unit.number, earlier + 1u, block, quad)];
+        let at = carried_at(unit.number, earlier) + quad;
         carried[at] += between * sum_of_rows(times(decayed, x));
-        x = times_row(x, spans[span_at(unit, earlier, earlier + 1u, quad)]);
+        x = times_row(x, spans[span_at(unit.number, earlier, earlier + 1u, quad)]);
       }
-      x += b * pair_gradients[pair_at(unit, WRITE_PAIR, block, earlier)];
-      @if(LOW_RANK) x += k * pair_gradients[pair_at(unit, KEY_PAIR, block, earlier)];
+      x += b * pair_gradients[pair_at(unit.number, WRITE_PAIR, block, earlier)];
+      @if(LOW_RANK) x += k * pair_gradients[pair_at(unit.number, KEY_PAIR, block, earlier)];
     }
     // The own block, rows forwards; what was written so far is decayed to where row i reads.
-    let of_write = pair_gradients[pair_at(unit, WRITE_PAIR, block, block)];
-    let b = panels[panel_at(unit, WRITE, block) + quad];
+    let of_write = pair_gradients[pair_at(unit.number, WRITE_PAIR, block, block)];
+    let b = panels[panel_at(unit.number, WRITE, block) + quad];
     var written = mat4x4f();
-    @if(LOW_RANK) let of_key = pair_gradients[pair_at(unit, KEY_PAIR, block, block)];
-    @if(LOW_RANK) let k = panels[panel_at(unit, KEY, block) + quad];
+    @if(LOW_RANK) let of_key = pair_gradients[pair_at(unit.number, KEY_PAIR, block, block)];
+    @if(LOW_RANK) let k = panels[panel_at(unit.number, KEY, block) + quad];
     @if(LOW_RANK) var stored = mat4x4f();
-    @if(DECAYED) let at = carried_at(unit, block) + quad;
+    @if(DECAYED) let at = carried_at(unit.number, block) + quad;
     @if(DECAYED) var gradients = decay_gradients[at];
     @if(DECAYED) x = times(x, until);
     @unroll for (var i = 0u; i < 4u; i++) {

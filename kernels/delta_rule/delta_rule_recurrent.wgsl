@@ -6,8 +6,7 @@
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per column of the state.
 
 import package::common::exponential::exponential;
-
-override WORKGROUP_SIZE: u32 = 32u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 
 struct Shape {
   first_sequence: u32, // this dispatch's first
@@ -34,16 +33,13 @@ struct Shape {
 @group(0) @binding(8) var<storage, read_write> state: array<f32>; // [batch, heads, key_dim, value_dim]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_recurrent(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let column = workgroup.z * WORKGROUP_SIZE + local.x;
+fn delta_rule_recurrent(invocation: Invocation) {
+  let column = invocation.workgroup.z * WORKGROUP_SIZE + invocation.local;
   if (column >= shape.value_dim) {
     return;
   }
-  let sequence = shape.first_sequence + workgroup.x;
-  let head = workgroup.y;
+  let sequence = shape.first_sequence + invocation.workgroup.x;
+  let head = invocation.workgroup.y;
   let s = (sequence * shape.heads + head) * shape.key_dim * shape.value_dim + column;
   for (var t = shape.begin; t < shape.end; t++) {
     let row = sequence * shape.time + t;

@@ -2,46 +2,39 @@
 // come into its equations, solve from the last row
 //   y[j] = WRITE_OUT[j] G + Σ_{i ≥ j} QUERY_WRITE[i, j] do[i] + Σ_{i > j} READ_WRITE[i, j] y[i]
 // (do: the output's gradient); then G' = D(chunk) * G + QUERY_INᵀ do + READ_INᵀ y.
-// Here states and state hold gradients, slot by slot those of the forward pass's states.
+// Slot by slot these are the gradients of the forward pass's states.
 // Dispatch: x = sequences, y = heads, z = groups of invocations, one per quad of columns.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::{scaled, shape};
-import package::delta_rule::state_columns::{load_state, save_state, states};
+import package::delta_rule::slots::{columns_of, load, pairs, panels, save, slot_at, slots};
+@if(DECAYED) import package::delta_rule::slots::spans;
 import package::delta_rule::triangles::{lower_transposed_times, solve_lower_transposed};
 import package::delta_rule::workspace::{
-  pair_at, panel_at, QUERY_IN, QUERY_WRITE, READ_IN, READ_WRITE, span_at, state_at, value_at, WRITE_OUT,
+  pair_at, panel_at, QUERY_IN, QUERY_WRITE, READ_IN, READ_WRITE, span_at, value_at, WRITE_OUT,
 };
 
-override WORKGROUP_SIZE: u32 = 32u;
-
-@group(0) @binding(1) var<storage, read> sequences: array<vec4u>; // [sequences]: first chunk, chunks, first slot, sequence
-@group(0) @binding(2) var<storage, read> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
-@group(0) @binding(3) var<storage, read> pairs: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
-@if(DECAYED) @group(0) @binding(4) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
 @group(0) @binding(5) var<storage, read> output_gradient: array<mat4x4f>; // [units, blocks, value_quads]
 @group(0) @binding(8) var<storage, read_write> update_gradient: array<mat4x4f>; // [units, blocks, value_quads]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_state_gradients(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let quad = workgroup.z * WORKGROUP_SIZE + local.x;
-  if (quad >= shape.value_quads) {
+fn delta_rule_state_gradients(invocation: Invocation) {
+  let columns = columns_of(invocation);
+  if (columns.quad >= shape.value_quads) {
     return;
   }
-  let sequence = sequences[workgroup.x];
-  let head = workgroup.y;
+  let sequence = columns.sequence;
+  let quad = columns.quad;
   let width = shape.value_quads;
-  load_state(state_at(sequence.z + sequence.y, head, 0u) + quad, sequence.w, head, quad);
-  for (var n = sequence.y; n > 0u; n--) {
-    let unit = (sequence.x + n - 1u) * shape.heads + head;
-    let gradient = state_at(sequence.z + n, head, 0u) + quad;
-    let gradient_before = state_at(sequence.z + n - 1u, head, 0u) + quad;
+  load(columns, sequence.chunks);
+  for (var n = sequence.chunks; n > 0u; n--) {
+    let unit = (sequence.first_chunk + n - 1u) * shape.heads + columns.head;
+    let gradient = slot_at(columns, n);
+    let gradient_before = slot_at(columns, n - 1u);
     for (var first = 0u; first < shape.blocks; first += 4u) {
       var sums = array<mat4x4f, 4>();
       for (var d = 0u; d < shape.key_quads; d++) {
-        let g = states[gradient + d * width];
+        let g = slots[gradient + d * width];
         @unroll for (var r = 0u; r < 4u; r++) {
           sums[r] += g * panels[panel_at(unit, WRITE_OUT, first + r) + d];
         }
@@ -77,11 +70,11 @@ fn delta_rule_state_gradients(
         }
       }
       @unroll for (var c = 0u; c < 4u; c++) {
-        var after = states[gradient + (d + c) * width];
+        var after = slots[gradient + (d + c) * width];
         @if(DECAYED) after = scaled(after, spans[span_at(unit, 0u, shape.blocks, d + c)]);
-        states[gradient_before + (d + c) * width] = after + sums[c];
+        slots[gradient_before + (d + c) * width] = after + sums[c];
       }
     }
   }
-  save_state(state_at(sequence.z, head, 0u) + quad, sequence.w, head, quad);
+  save(columns, 0u);
 }

@@ -9,15 +9,17 @@
 // delta_rule_over_chunk's.
 // Dispatch: x = chunks, y = heads, z = groups of invocations, one per quad of channels.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::delta_rule::blocks::{
   after_rows, before_rows, shape, sum_of_rows, through_rows, times, times_row,
 };
+import package::delta_rule::carried_gradients::{pair_gradients, panel_gradients, panels};
+@if(DECAYED) import package::delta_rule::carried_gradients::{carried, decay_gradients, decays, spans};
+import package::delta_rule::units::unit_of;
 import package::delta_rule::workspace::{
-  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE,
-  READ, READ_KEY, READ_WRITE, span_at, WRITE,
+  carried_at, decay_at, KEY, pair_at, panel_at, panel_gradient_at, QUERY, QUERY_KEY, QUERY_WRITE, READ,
+  READ_KEY, READ_WRITE, span_at, WRITE,
 };
-
-override WORKGROUP_SIZE: u32 = 32u;
 
 @if(OF_KEY) const WRITER = KEY;
 @else const WRITER = WRITE;
@@ -26,61 +28,50 @@ override WORKGROUP_SIZE: u32 = 32u;
 @if(OF_KEY) const READ_PAIR = READ_KEY;
 @else const READ_PAIR = READ_WRITE;
 
-@group(0) @binding(1) var<storage, read> panels: array<mat4x4f>; // [units, PANELS, blocks, key_quads]
-@group(0) @binding(2) var<storage, read> pair_gradients: array<mat4x4f>; // [units, PAIRS, blocks, blocks]
-@if(DECAYED) @group(0) @binding(3) var<storage, read> decays: array<mat4x4f>; // [units, blocks, decay_quads]
-@if(DECAYED) @group(0) @binding(4) var<storage, read> spans: array<vec4f>; // [units, borders, borders, decay_quads]
-@group(0) @binding(5) var<storage, read_write> panel_gradients: array<mat4x4f>; // [units, ROWS, blocks, key_quads]
-@if(DECAYED) @group(0) @binding(6) var<storage, read_write> decay_gradients: array<mat4x4f>; // [units, blocks, key_quads]: by rows
-@if(DECAYED) @group(0) @binding(7) var<storage, read_write> carried: array<vec4f>; // [units, blocks, key_quads]: by blocks
-
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn delta_rule_writer_gradients(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let quad = workgroup.z * WORKGROUP_SIZE + local.x;
+fn delta_rule_writer_gradients(invocation: Invocation) {
+  let unit = unit_of(invocation);
+  let quad = unit.item;
   if (quad >= shape.key_quads) {
     return;
   }
-  let unit = workgroup.x * shape.heads + workgroup.y;
   // What was written before the block, read after the chunk: a key begins with nothing, as what was there
   // before the chunk counts once.
   @if(OF_KEY) var read_after = vec4f();
-  @elif(DECAYED) var read_after = carried[carried_at(unit, 0u) + quad];
+  @elif(DECAYED) var read_after = carried[carried_at(unit.number, 0u) + quad];
   for (var block = 0u; block < shape.blocks; block++) {
-    let own = panel_gradient_at(unit, WRITER, block) + quad;
+    let own = panel_gradient_at(unit.number, WRITER, block) + quad;
     var x = panel_gradients[own];
-    @if(DECAYED) let written = panels[panel_at(unit, WRITER, block) + quad];
-    @if(DECAYED) let decay = decays[decay_at(unit, block, quad)];
+    @if(DECAYED) let written = panels[panel_at(unit.number, WRITER, block) + quad];
+    @if(DECAYED) let decay = decays[decay_at(unit.number, block, quad)];
     @if(DECAYED) let after = after_rows(decay);
-    @if(DECAYED) let at = carried_at(unit, block) + quad;
+    @if(DECAYED) let at = carried_at(unit.number, block) + quad;
     @if(DECAYED) {
-      let from_here = read_after * spans[span_at(unit, block + 1u, shape.blocks, quad)];
+      let from_here = read_after * spans[span_at(unit.number, block + 1u, shape.blocks, quad)];
       @if(OF_KEY) carried[at] += from_here;
       @else carried[at] = from_here;
-      read_after = read_after * spans[span_at(unit, block, block + 1u, quad)] +
+      read_after = read_after * spans[span_at(unit.number, block, block + 1u, quad)] +
         sum_of_rows(times(times(written, after), x));
     }
     for (var later = shape.blocks - 1u; later > block; later--) {
-      var q = panels[panel_at(unit, QUERY, later) + quad];
-      var a = panels[panel_at(unit, READ, later) + quad];
+      var q = panels[panel_at(unit.number, QUERY, later) + quad];
+      var a = panels[panel_at(unit.number, READ, later) + quad];
       @if(DECAYED) {
-        let later_decay = decays[decay_at(unit, later, quad)];
+        let later_decay = decays[decay_at(unit.number, later, quad)];
         let through = through_rows(later_decay);
         q = times(q, through);
         @if(LOW_RANK) a = times(a, before_rows(later_decay));
         @else a = times(a, through);
-        x = times_row(x, spans[span_at(unit, later, later + 1u, quad)]);
+        x = times_row(x, spans[span_at(unit.number, later, later + 1u, quad)]);
       }
-      x += q * transpose(pair_gradients[pair_at(unit, QUERY_PAIR, later, block)]);
-      x += a * transpose(pair_gradients[pair_at(unit, READ_PAIR, later, block)]);
+      x += q * transpose(pair_gradients[pair_at(unit.number, QUERY_PAIR, later, block)]);
+      x += a * transpose(pair_gradients[pair_at(unit.number, READ_PAIR, later, block)]);
     }
     // The own block, rows backwards; readers so far are decayed to the end of row j.
-    let from_queries = transpose(pair_gradients[pair_at(unit, QUERY_PAIR, block, block)]);
-    let from_reads = transpose(pair_gradients[pair_at(unit, READ_PAIR, block, block)]);
-    let q = panels[panel_at(unit, QUERY, block) + quad];
-    let a = panels[panel_at(unit, READ, block) + quad];
+    let from_queries = transpose(pair_gradients[pair_at(unit.number, QUERY_PAIR, block, block)]);
+    let from_reads = transpose(pair_gradients[pair_at(unit.number, READ_PAIR, block, block)]);
+    let q = panels[panel_at(unit.number, QUERY, block) + quad];
+    let a = panels[panel_at(unit.number, READ, block) + quad];
     var queries = mat4x4f();
     var reads = mat4x4f();
     @if(DECAYED) x = times(x, after);

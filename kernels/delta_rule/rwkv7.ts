@@ -1,29 +1,17 @@
+import { anything, checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import type { Inputs } from "./chunked.ts";
+import { type DeltaRuleOptions, type Plan, planChunks } from "./plan.ts";
 import {
-  anything,
-  checkNames,
-  checkOptions,
-  checkRank,
-  checkTensor,
-  type Gpu,
-  results,
-  type Tensor,
-} from "../gpu/mod.ts";
-import { type Inputs, workBackward, workForward } from "./chunked.ts";
-import type { DeltaRuleOutputs } from "./delta_rule.ts";
-import {
-  cloneOrZeros,
-  type DeltaRuleOptions,
-  emptyFor,
-  openOutputs,
-  type Plan,
-  planChunks,
-} from "./plan.ts";
-import { workTokenByToken } from "./recurrent.ts";
+  type DeltaRuleOutputs,
+  type Rule,
+  runBackward,
+  runChunked,
+  runStep,
+  runTokenByToken,
+} from "./rule.ts";
 
 /** Names of inputs that have a row per token. */
 const TOKENS = ["receptance", "logDecay", "key", "value", "a", "b"];
-/** Names of inputs; an op and its gradients may be handed the same. */
-const INPUTS = [...TOKENS, "initialState", "outputGradient", "finalStateGradient"];
 
 /** What {@linkcode rwkv7} takes. */
 export interface Rwkv7Inputs {
@@ -79,11 +67,7 @@ export type Rwkv7Outputs = DeltaRuleOutputs;
  * @throws {RangeError} where a shape does not fit, or chunkSize or segments are not as said.
  */
 export function rwkv7(gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options = {}): Rwkv7Outputs {
-  checkNames("rwkv7", inputs, INPUTS);
-  const plan = checkInputs("rwkv7", gpu, inputs, options);
-  const outputs = openOutputs(gpu, plan, inputs);
-  workForward(gpu, plan, rows(inputs), outputs);
-  return results(outputs);
+  return runChunked(RWKV7, "rwkv7", gpu, inputs, options);
 }
 
 /** What {@linkcode rwkv7Backward} takes. */
@@ -122,34 +106,15 @@ export function rwkv7Backward(
   inputs: Rwkv7BackwardInputs,
   options: Rwkv7Options = {},
 ): Rwkv7Gradients {
-  checkNames("rwkv7Backward", inputs, INPUTS);
-  const op = "rwkv7Backward";
-  const plan = checkInputs(op, gpu, inputs, options);
-  const { key, value, initialState, outputGradient, finalStateGradient } = inputs;
-  checkTensor(op, "outputGradient", outputGradient, value.shape);
-  if (finalStateGradient) {
-    checkTensor(op, "finalStateGradient", finalStateGradient, plan.stateShape);
-  }
-  const empty = emptyFor(gpu, plan);
-  const gradients = {
-    query: empty(key),
-    logDecay: empty(key),
-    key: empty(key),
-    value: empty(value),
-    a: empty(key),
-    b: empty(key),
-    state: cloneOrZeros(gpu, finalStateGradient, plan.stateShape),
-  };
-  workBackward(gpu, plan, rows(inputs), outputGradient, gradients);
-  if (initialState === undefined) gradients.state[Symbol.dispose]();
+  const gradients = runBackward(RWKV7, "rwkv7Backward", gpu, inputs, options);
   return results({
     receptanceGradient: gradients.query,
-    logDecayGradient: gradients.logDecay,
+    logDecayGradient: gradients.logDecay!,
     keyGradient: gradients.key,
     valueGradient: gradients.value,
-    aGradient: gradients.a,
-    bGradient: gradients.b,
-    ...(initialState && { initialStateGradient: gradients.state }),
+    aGradient: gradients.a!,
+    bGradient: gradients.b!,
+    ...(gradients.state && { initialStateGradient: gradients.state }),
   });
 }
 
@@ -164,8 +129,7 @@ export function rwkv7Recurrent(
   inputs: Rwkv7Inputs,
   options: { readonly scale?: number } = {},
 ): Rwkv7Outputs {
-  checkNames("rwkv7Recurrent", inputs, INPUTS);
-  return recurrent("rwkv7Recurrent", gpu, inputs, options);
+  return runTokenByToken(RWKV7, "rwkv7Recurrent", gpu, inputs, options);
 }
 
 /** What {@linkcode rwkv7Step} takes. */
@@ -196,41 +160,25 @@ export function rwkv7Step(
   inputs: Rwkv7StepInputs,
   options: { readonly scale?: number } = {},
 ): Rwkv7Outputs {
-  checkNames("rwkv7Step", inputs, [...TOKENS, "state"]);
-  const { state, ...tokens } = inputs;
-  const { value } = inputs;
-  checkRank("rwkv7Step", "value", value, ["batch", "1", "heads", "valueDim"]);
-  checkTensor("rwkv7Step", "value", value, value.shape.with(1, 1));
-  return recurrent("rwkv7Step", gpu, { ...tokens, initialState: state }, options);
+  return runStep(RWKV7, "rwkv7Step", gpu, inputs, options);
 }
 
-function recurrent(
-  op: string,
-  gpu: Gpu,
-  inputs: Rwkv7Inputs,
-  options: { readonly scale?: number },
-): Rwkv7Outputs {
-  checkOptions(op, options, { scale: anything }); // no segments here: its value is checked below
-  const plan = checkInputs(op, gpu, inputs, options);
-  const outputs = openOutputs(gpu, plan, inputs);
-  workTokenByToken(gpu, plan, rows(inputs), outputs);
-  return results(outputs);
-}
+const RWKV7: Rule<Rwkv7Inputs> = {
+  tokens: TOKENS,
+  stepRules: { scale: anything },
+  inputs: ({ receptance, ...given }) => ({ ...given, query: receptance }),
+  plan: planRwkv7,
+};
 
-/** The inputs by the names that both rules share. */
-function rows({ receptance, ...inputs }: Rwkv7Inputs): Inputs {
-  return { ...inputs, query: receptance };
-}
-
-function checkInputs(op: string, gpu: Gpu, inputs: Rwkv7Inputs, options: Rwkv7Options): Plan {
-  const { receptance, logDecay, key, value, a, b } = inputs;
+function planRwkv7(op: string, gpu: Gpu, inputs: Inputs, options: DeltaRuleOptions): Plan {
+  const { query: receptance, logDecay, key, value, a, b } = inputs;
   checkRank(op, "value", value, ["batch", "time", "heads", "valueDim"]);
   checkRank(op, "key", key, ["batch", "time", "heads", "keyDim"]);
   const [batch, time, heads] = value.shape;
   const keyDim = key.shape[3];
   checkTensor(op, "value", value, value.shape);
   for (const [name, tensor] of Object.entries({ key, receptance, logDecay, a, b })) {
-    checkTensor(op, name, tensor, [batch, time, heads, keyDim]);
+    checkTensor(op, name, tensor!, [batch, time, heads, keyDim]);
   }
   return planChunks(
     op,

@@ -1,6 +1,7 @@
 import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import blocks from "./blocks.wgsl" with { type: "text" };
+import carried_gradients from "./carried_gradients.wgsl" with { type: "text" };
 import delta_rule_beta_gradient from "./delta_rule_beta_gradient.wgsl" with { type: "text" };
 import delta_rule_decay_gradient from "./delta_rule_decay_gradient.wgsl" with { type: "text" };
 import delta_rule_decays from "./delta_rule_decays.wgsl" with { type: "text" };
@@ -20,14 +21,18 @@ import delta_rule_state_gradients from "./delta_rule_state_gradients.wgsl" with 
 import delta_rule_states from "./delta_rule_states.wgsl" with { type: "text" };
 import delta_rule_value_gradients from "./delta_rule_value_gradients.wgsl" with { type: "text" };
 import delta_rule_writer_gradients from "./delta_rule_writer_gradients.wgsl" with { type: "text" };
-import state_columns from "./state_columns.wgsl" with { type: "text" };
+import pair_sums from "./pair_sums.wgsl" with { type: "text" };
+import slots from "./slots.wgsl" with { type: "text" };
+import state_products from "./state_products.wgsl" with { type: "text" };
 import triangles from "./triangles.wgsl" with { type: "text" };
+import units from "./units.wgsl" with { type: "text" };
 import value_rows from "./value_rows.wgsl" with { type: "text" };
 import workspace from "./workspace.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const DELTA_RULE = shaders("delta_rule", {
   blocks,
+  carried_gradients,
   delta_rule_beta_gradient,
   delta_rule_decay_gradient,
   delta_rule_decays,
@@ -47,8 +52,11 @@ export const DELTA_RULE = shaders("delta_rule", {
   delta_rule_states,
   delta_rule_value_gradients,
   delta_rule_writer_gradients,
-  state_columns,
+  pair_sums,
+  slots,
+  state_products,
   triangles,
+  units,
   value_rows,
   workspace,
 }, COMMON);

@@ -144,16 +144,16 @@ export function embeddingBackward(
   const weightGradient = gpu.tensor([vocabulary, width]);
   const elements = width % 4 === 0 ? 4 : 1;
   const columns = width / elements;
-  const lanes = Math.min(64, 2 ** Math.ceil(Math.log2(Math.max(1, columns))));
+  const WORKGROUP_SIZE = Math.min(64, 2 ** Math.ceil(Math.log2(Math.max(1, columns))));
   const buckets = bucketCount(gpu, vocabulary);
   for (let first = 0; first < tokens.size; first += LOOP_ITERATIONS) {
     const last = Math.min(first + LOOP_ITERATIONS, tokens.size);
     gpu.dispatch(EMBEDDING_BACKWARD, {
-      constants: { Element: ELEMENT[elements].f32, LANES: lanes },
+      constants: { Element: ELEMENT[elements].f32, WORKGROUP_SIZE },
       uniform: { firstToken, vocabulary, width: columns, buckets, first, last },
       read: { tokens, outputGradient },
       write: { weightGradient },
-      workgroups: [buckets, Math.ceil(columns / lanes)],
+      workgroups: [buckets, Math.ceil(columns / WORKGROUP_SIZE)],
     });
   }
   return results({ weightGradient });

@@ -4,6 +4,7 @@
 // Dispatch: one invocation per element, folded past 65,535 workgroups.
 // Counted in Elements.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 @if(HAS_SCALES)
 import package::common::quantized::{integers_of, scale_word_of, step_of, word_of, words_of};
 
@@ -50,13 +51,9 @@ fn weight_at(row: u32, index: u32) -> Element {
   return Element(weight[row * shape.width + index]);
 }
 
-@compute @workgroup_size(64)
-fn embedding(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn embedding(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.count * shape.width) {
     return;
   }

@@ -1,13 +1,13 @@
 // weight_gradient[v] = sum of output_gradient[i] over the i with tokens[i] = first token + v, added into
 // zeros. A workgroup owns the rows v with v % buckets = its bucket, so every row has one writer, which
 // adds in the order of i: no atomics, and the same result each time.
-// Dispatch: x = buckets, y = ceil(width / LANES); one invocation per column.
+// Dispatch: x = buckets, y = ceil(width / WORKGROUP_SIZE); one invocation per column.
 // Counted in Elements.
+
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 
 @link
 alias Element = f32; // or vec4f, where a row is whole vec4s
-
-override LANES: u32 = 64u;
 
 struct Shape {
   first_token: u32, // of the rows
@@ -23,18 +23,16 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> output_gradient: array<Element>; // [count, width]
 @group(0) @binding(3) var<storage, read_write> weight_gradient: array<Element>; // [vocabulary, width]
 
-@compute @workgroup_size(LANES)
-fn embedding_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let column = workgroup.y * LANES + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn embedding_backward(invocation: Invocation) {
+  let bucket = invocation.workgroup.x;
+  let column = invocation.workgroup.y * WORKGROUP_SIZE + invocation.local;
   if (column >= shape.width) {
     return;
   }
   for (var i = shape.first; i < shape.last; i++) {
     let row = tokens[i] - shape.first_token; // past the rows where the token is before the first
-    if (row % shape.buckets == workgroup.x && row < shape.vocabulary) {
+    if (row % shape.buckets == bucket && row < shape.vocabulary) {
       weight_gradient[row * shape.width + column] += output_gradient[i * shape.width + column];
     }
   }

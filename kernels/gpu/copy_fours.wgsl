@@ -1,5 +1,5 @@
 // How fast memory can be: destination = source, four elements per invocation.
-// Dispatch: one invocation a vec4.
+// Dispatch: one invocation per vec4.
 
 override WORKGROUP_SIZE: u32 = 64u;
 

@@ -4,9 +4,10 @@
 // Transposed, a second copy follows the first with i and j exchanged.
 // Dispatch: one invocation per chunk, pair of blocks and head: a tile of 8 × 8 in registers.
 
-import package::linear_attention::tile::{BLOCK, Row};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+import package::linear_attention::chunks::{WITHIN, chunks, decays_at, scores_at};
+import package::linear_attention::tile::{BLOCK, FOURS, Row, Strip, projected, transposed_half};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override INCLUDE_DIAGONAL: bool = false;
 
 @link
@@ -26,7 +27,6 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> chunks: array<vec2u>; // [chunks]: first row, end
 @group(0) @binding(2) var<storage, read> a: array<vec4<Element>>; // [rows, a_heads, vectors]
 @group(0) @binding(3) var<storage, read> b: array<vec4<Element>>; // [.., rows, a_heads, vectors]
 @if(HAS_DECAYS)
@@ -47,12 +47,8 @@ fn store(slot: u32, low: vec4f, high: vec4f) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn chunk_scores(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+fn chunk_scores(invocation: Invocation) {
+  let index = number_of(invocation);
   let head = index % shape.heads;
   let pair = index / shape.heads % shape.pairs;
   let chunk = index / (shape.heads * shape.pairs);
@@ -87,48 +83,42 @@ fn chunk_scores(
     var between = vec4f(1.0);
     @if(HAS_DECAYS) {
       for (var block = j_block + 1u; block < i_block; block++) {
-        between *= decays[
-          (((chunk * shape.blocks + block) * shape.heads + head) * 3u + 1u) * shape.vectors + vector
-        ];
+        let slot = decays_at(chunk * shape.blocks + block, head, WITHIN, shape.heads, shape.vectors);
+        between *= decays[slot + vector];
       }
     }
-    let low = mat4x4f(
+    let tokens = Strip(mat4x4f(
       vec4f(b[b_at[0] + vector]) * between,
       vec4f(b[b_at[1] + vector]) * between,
       vec4f(b[b_at[2] + vector]) * between,
       vec4f(b[b_at[3] + vector]) * between,
-    );
-    let high = mat4x4f(
+    ), mat4x4f(
       vec4f(b[b_at[4] + vector]) * between,
       vec4f(b[b_at[5] + vector]) * between,
       vec4f(b[b_at[6] + vector]) * between,
       vec4f(b[b_at[7] + vector]) * between,
-    );
+    ));
     @unroll
     for (var n = 0u; n < BLOCK; n++) {
-      let x = vec4f(a[a_at[n] + vector]);
-      sums[n] += Row(x * low, x * high);
+      sums[n] += projected(tokens, vec4f(a[a_at[n] + vector]));
     }
   }
 
-  let line_vectors = shape.blocks * 2u;
-  let tile = (chunk * shape.heads + head) * shape.blocks * BLOCK;
-  let slot = (tile + i) * line_vectors + j / 4u;
+  let line_vectors = shape.blocks * FOURS; // vec4s of a token's scores
+  let slot = scores_at(chunk, head, shape.heads, shape.blocks) + i * line_vectors + j / 4u;
   @unroll
   for (var n = 0u; n < BLOCK; n++) {
     sums[n] = masked(sums[n], i + n, j, count);
     store(slot + n * line_vectors, sums[n][0], sums[n][1]);
   }
   if (shape.transposed == 1u) {
-    let copy = shape.chunks * shape.heads * shape.blocks * BLOCK;
-    let slot = (copy + tile + j) * line_vectors + i / 4u;
+    let slot = scores_at(shape.chunks + chunk, head, shape.heads, shape.blocks) + j * line_vectors + i / 4u;
     @unroll
-    for (var half = 0u; half < 2u; half++) {
-      let low = transpose(mat4x4f(sums[0][half], sums[1][half], sums[2][half], sums[3][half]));
-      let high = transpose(mat4x4f(sums[4][half], sums[5][half], sums[6][half], sums[7][half]));
+    for (var half = 0u; half < FOURS; half++) {
+      let columns = transposed_half(sums, half);
       @unroll
       for (var n = 0u; n < 4u; n++) {
-        store(slot + (4u * half + n) * line_vectors, low[n], high[n]);
+        store(slot + (4u * half + n) * line_vectors, columns.low[n], columns.high[n]);
       }
     }
   }

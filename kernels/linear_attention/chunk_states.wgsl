@@ -1,13 +1,15 @@
 // What a chunk adds to the state at its end (or, backward, to the state's gradient at its start):
 //   sum over tokens j of (a_j decayed to the chunk's border) b_jᵀ * scale
-// Horner's rule over the blocks of 8 tokens: state = block's decay * state + sum in the block.
+// Horner's rule over the blocks: state = block's decay * state + sum in the block.
 // a is decayed to its block's border already: keys to its end, queries to its start.
 // Dispatch: one invocation per chunk, head and tile of 8 keys × 8 values in registers.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 @if(HAS_DECAYS)
 import package::linear_attention::chunk_tiles::decays;
-import package::linear_attention::chunk_tiles::{Element, WORKGROUP_SIZE, a, chunks, shape};
-import package::linear_attention::tile::{BLOCK, Row};
+import package::linear_attention::chunk_tiles::{Element, a, a_start, part_of_decays, shape, state_at};
+import package::linear_attention::chunks::{WITHIN, block_of, used_blocks};
+import package::linear_attention::tile::{BLOCK, FOURS, Row};
 
 @group(0) @binding(4) var<storage, read> b: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
@@ -19,34 +21,26 @@ fn store(slot: u32, row: Row) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn chunk_states(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
-  let value_tiles = shape.value_vectors / 2u;
-  let key_tiles = shape.key_vectors / 2u;
-  let value_vector = index % value_tiles * 2u;
-  let key_vector = index / value_tiles % key_tiles * 2u;
-  let head = index / (value_tiles * key_tiles) % shape.heads;
-  let chunk = index / (value_tiles * key_tiles * shape.heads);
-  if (chunk >= shape.chunks) {
+fn chunk_states(invocation: Invocation) {
+  let value_tiles = shape.value_vectors / FOURS;
+  let tiles = value_tiles * shape.key_vectors / FOURS;
+  let chunk = block_of(number_of(invocation), shape.chunks, 1u, shape.heads, tiles);
+  if (chunk.first >= chunk.end) {
     return;
   }
-  let rows = chunks[chunk];
-  let last = rows.y - 1u;
-  let used_blocks = (rows.y - rows.x + 7u) / 8u;
+  let value_vector = chunk.vector % value_tiles * FOURS;
+  let key_vector = chunk.vector / value_tiles * FOURS;
+  let last = chunk.end - 1u;
+  let blocks = used_blocks(chunk);
   let a_stride = shape.a_heads * shape.key_vectors;
   let b_stride = shape.heads * shape.value_vectors;
-  let a_base = u32(shape.a_offset) + head / (shape.heads / shape.a_heads) * shape.key_vectors + key_vector;
-  let b_base = head * shape.value_vectors + value_vector;
+  let a_base = a_start(shape.a_offset, chunk.head) + key_vector;
+  let b_base = chunk.head * shape.value_vectors + value_vector;
   var sums: array<Row, BLOCK>; // of eight keys
-  for (var step = 0u; step < used_blocks; step++) {
-    let block = select(step, used_blocks - 1u - step, shape.backward == 1u);
+  for (var step = 0u; step < blocks; step++) {
+    let block = select(step, blocks - 1u - step, shape.backward == 1u);
     @if(HAS_DECAYS) {
-      let slot = (((chunk * shape.blocks + block) * shape.heads + head) * 3u + 1u) *
-        shape.key_vectors + key_vector;
+      let slot = part_of_decays(chunk.chunk, block, chunk.head, WITHIN) + key_vector;
       let decay = Row(decays[slot], decays[slot + 1u]);
       @unroll
       for (var k = 0u; k < BLOCK; k++) {
@@ -55,7 +49,7 @@ fn chunk_states(
     }
     // Four tokens at a time; those past the end count as 0.
     for (var token = block * BLOCK; token < (block + 1u) * BLOCK; token += 4u) {
-      let row = rows.x + token + vec4u(0u, 1u, 2u, 3u);
+      let row = chunk.start + token + vec4u(0u, 1u, 2u, 3u);
       let inside = row <= vec4u(last);
       let at_a = a_base + min(row, vec4u(last)) * a_stride;
       let at_b = b_base + min(row, vec4u(last)) * b_stride;
@@ -67,7 +61,7 @@ fn chunk_states(
         vec4f(b[at_b.w + 1u]),
       );
       @unroll
-      for (var half = 0u; half < 2u; half++) {
+      for (var half = 0u; half < FOURS; half++) {
         let keys = transpose(mat4x4f(
           select(vec4f(), vec4f(a[at_a.x + half]), inside.x),
           select(vec4f(), vec4f(a[at_a.y + half]), inside.y),
@@ -81,8 +75,7 @@ fn chunk_states(
       }
     }
   }
-  let slot = ((chunk * shape.heads + head) * shape.key_vectors + key_vector) * 4u *
-    shape.value_vectors + value_vector;
+  let slot = state_at(chunk.chunk, chunk.head) + key_vector * 4u * shape.value_vectors + value_vector;
   @unroll
   for (var k = 0u; k < BLOCK; k++) {
     store(slot + k * shape.value_vectors, sums[k]);

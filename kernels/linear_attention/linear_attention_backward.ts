@@ -7,8 +7,10 @@ import {
   emptyStates,
   gradientValueScores,
   queryKeyScores,
+  rowExtents,
   type Rows,
   takeBorder,
+  tileExtents,
 } from "./passes.ts";
 import {
   INPUTS,
@@ -191,32 +193,19 @@ function inputGradient(
     reversed: boolean;
   },
 ): Tensor | undefined {
-  const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
+  const { gpu, heads, keyVectors, blocks, scale } = problem;
   const { values, own, other, decays, scores, states, reversed } = pass;
   const before = reversed ? [] : [blocks];
   const carried = decays && gpu.empty([slab.count, blocks, heads, ...before, keyVectors * 4]);
   gpu.dispatch(INPUT_GRADIENT, {
     constants: { Element: values.dtype, DecayedElement: other.tensor.dtype },
     uniform: {
-      chunks: slab.count,
-      heads,
-      otherHeads: other.heads,
-      keyVectors,
-      valueVectors,
-      blocks,
-      otherOffset: other.offset,
+      ...tileExtents(problem, slab, other),
       ownOffset: own.offset,
-      reversed,
+      backward: reversed,
       scale: reversed ? 1 : scale,
     },
-    read: {
-      chunks: slab.chunks,
-      rowsOfValues: values,
-      decayed: other.tensor,
-      decays,
-      scores,
-      states,
-    },
+    read: { chunks: slab.chunks, a: other.tensor, decays, value: values, scores, states },
     write: { gradient, carried },
     workgroups: workgroupsFor(slab.count * blocks * heads * keyVectors / 2),
   });
@@ -237,12 +226,12 @@ function finishBlocks(
     stateGradients: Tensor;
   },
 ): void {
-  const { gpu, heads, groups, keyVectors, valueVectors, blocks, query, key } = problem;
+  const { gpu, heads, keyVectors, blocks, query, key } = problem;
   const { logDecay, bonus } = problem;
   const { chunks, count } = slab;
   if (logDecay === undefined) return;
   gpu.dispatch(DECAY_CARRY, {
-    uniform: { chunks: count, heads, keyVectors, valueVectors, blocks },
+    uniform: tileExtents(problem, slab, { heads, offset: 0 }),
     read: { chunks, ...carried },
     write: { logDecayGradient: gradients.logDecay },
     workgroups: workgroupsFor(count * heads * keyVectors),
@@ -250,7 +239,7 @@ function finishBlocks(
   const gradientRows = { queryGradient: gradients.query, keyGradient: gradients.key };
   gpu.dispatch(BLOCK_GRADIENT, {
     constants: { Element: query.dtype, PER_KEY: problem.perKey, BONUS: bonus !== undefined },
-    uniform: { chunks: count, heads, groups, keyVectors, blocks },
+    uniform: rowExtents(problem, slab),
     read: { chunks, query, key, logDecay, scores: valueScores },
     write: { ...gradientRows, logDecayGradient: gradients.logDecay },
     workgroups: workgroupsFor(count * blocks * heads * keyVectors),
@@ -258,7 +247,7 @@ function finishBlocks(
   if (bonus === undefined) return;
   gpu.dispatch(BONUS_GRADIENT, {
     constants: { Element: query.dtype },
-    uniform: { chunks: count, heads, groups, keyVectors, blocks, firstChunk: slab.firstChunk },
+    uniform: rowExtents(problem, slab),
     read: { chunks, query, key, bonus, scores: valueScores },
     write: { ...gradientRows, partial: gradients.bonusPartial },
     workgroups: workgroupsFor(count * heads * keyVectors),

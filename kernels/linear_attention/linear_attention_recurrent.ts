@@ -40,7 +40,12 @@ export function linearAttentionRecurrent(
   using firstRows = gpu.tensor([bounds.length], bounds, "u32");
   for (let first = 0; first === 0 || first < longest; first += LOOP_ITERATIONS) {
     gpu.dispatch(LINEAR_ATTENTION_RECURRENT, {
-      constants: { Element: query.dtype, VECTORS: vectors, PER_KEY: problem.perKey },
+      constants: {
+        WORKGROUP_SIZE,
+        Element: query.dtype,
+        VECTORS: vectors,
+        PER_KEY: problem.perKey,
+      },
       uniform: {
         sequences,
         heads,

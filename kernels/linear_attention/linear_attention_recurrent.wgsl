@@ -5,8 +5,8 @@
 // summed afterwards.
 
 import package::common::exponential::{exponential, exponential_quad};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 8u;
 @link
 const VECTORS: u32 = 16u; // 4, 8, 12 or 16
 override PER_KEY: bool = true; // log_decay per key; else per head
@@ -90,12 +90,8 @@ fn store(cell: u32, vector: u32, column: vec4f) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn linear_attention_recurrent(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+fn linear_attention_recurrent(invocation: Invocation) {
+  let index = number_of(invocation);
   let column = index % shape.values;
   let tile = index / shape.values % shape.tiles;
   let head = index / (shape.values * shape.tiles) % shape.heads;

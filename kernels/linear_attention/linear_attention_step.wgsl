@@ -3,8 +3,8 @@
 // Dispatch: one invocation per batch, head and value; it walks its column of the state.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override PER_KEY: bool = true; // log_decay per key; else per head
 
 @link
@@ -33,12 +33,8 @@ struct Shape {
 @group(0) @binding(8) var<storage, read_write> final_state: array<f32>; // [batch, heads, keys, values]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn linear_attention_step(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+fn linear_attention_step(invocation: Invocation) {
+  let index = number_of(invocation);
   let column = index % shape.values;
   let head = index / shape.values % shape.heads;
   let batch = index / (shape.values * shape.heads);

@@ -4,7 +4,8 @@
 // A sequence that reaches over the slab's start (backward: end) begins with the border's state.
 // Dispatch: one invocation per sequence, head, 4 keys and 4 values, sequential over the chunks.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+import package::linear_attention::chunks::{BEFORE, WITHIN, decays_at};
 
 struct Shape {
   sequences: u32,
@@ -27,12 +28,8 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> final_state: array<vec4f>; // [sequences, heads, keys, value_vectors]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn pass_states(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local.x;
+fn pass_states(invocation: Invocation) {
+  let index = number_of(invocation);
   let cells = shape.heads * shape.key_vectors * shape.value_vectors;
   if (index >= shape.sequences * cells) {
     return;
@@ -64,9 +61,10 @@ fn pass_states(
     states[slot.w] = state[3];
     @if(HAS_DECAYS) {
       // From the chunk's start to its last block, and that block.
-      let last = (((chunk + 1u) * shape.blocks - 1u) * shape.heads + head) * 3u *
-        shape.key_vectors + key_vector;
-      let decay = decays[last] * decays[last + shape.key_vectors];
+      let last = (chunk + 1u) * shape.blocks - 1u;
+      let before = decays_at(last, head, BEFORE, shape.heads, shape.key_vectors) + key_vector;
+      let within = decays_at(last, head, WITHIN, shape.heads, shape.key_vectors) + key_vector;
+      let decay = decays[before] * decays[within];
       state = mat4x4f(
         decay.x * state[0],
         decay.y * state[1],

@@ -27,6 +27,44 @@ export interface Decayed extends Disposable {
   readonly decays: Tensor | undefined;
 }
 
+/** The uniform of kernels that read queries and keys as the caller gives them: `rows.wgsl`. */
+export function rowExtents(problem: Problem, slab: Slab): Record<string, number | boolean> {
+  const { heads, groups, keyVectors, blocks, scale } = problem;
+  const { count: chunks, firstChunk, firstRow, rows } = slab;
+  return {
+    chunks,
+    heads,
+    groups,
+    keyVectors,
+    blocks,
+    firstChunk,
+    firstRow,
+    rows,
+    transposed: false,
+    scale,
+  };
+}
+
+/** The uniform of products over whole chunks, `chunk_tiles.wgsl`, of rows `a`. */
+export function tileExtents(
+  { heads, keyVectors, valueVectors, blocks }: Problem,
+  { count: chunks }: Slab,
+  a: Pick<Rows, "heads" | "offset">,
+): Record<string, number | boolean> {
+  return {
+    chunks,
+    heads,
+    aHeads: a.heads,
+    keyVectors,
+    valueVectors,
+    blocks,
+    aOffset: a.offset,
+    ownOffset: 0,
+    backward: false,
+    scale: 1,
+  };
+}
+
 /** Decays queries and keys to the borders of their blocks; without decay they are as they were. */
 export function decayToBlocks(problem: Problem, slab: Slab): Decayed {
   const { gpu, heads, groups, keyVectors, blocks, query, key, logDecay } = problem;
@@ -47,7 +85,7 @@ export function decayToBlocks(problem: Problem, slab: Slab): Decayed {
       PER_KEY: problem.perKey,
       READS_BEFORE: problem.bonus !== undefined,
     },
-    uniform: { chunks: count, heads, groups, keyVectors, blocks, firstRow, rows },
+    uniform: rowExtents(problem, slab),
     read: { chunks, query, key, logDecay },
     write: { decayed, decays },
     workgroups: workgroupsFor(count * heads * keyVectors),
@@ -70,7 +108,7 @@ export function queryKeyScores(
   decayed: Decayed,
   options: { transposed: boolean },
 ): Tensor {
-  const { gpu, heads, groups, keyVectors, blocks, scale, logDecay } = problem;
+  const { gpu, heads, blocks, keyVectors, logDecay } = problem;
   const { transposed } = options;
   const scores = emptyScores(problem, slab, transposed);
   if (logDecay === undefined || blocks > 1) {
@@ -83,7 +121,7 @@ export function queryKeyScores(
   if (logDecay !== undefined) {
     gpu.dispatch(DIAGONAL_SCORES, {
       constants: { Element: problem.query.dtype, PER_KEY: problem.perKey },
-      uniform: { chunks: slab.count, heads, groups, keyVectors, blocks, transposed, scale },
+      uniform: { ...rowExtents(problem, slab), transposed },
       read: {
         chunks: slab.chunks,
         query: problem.query,
@@ -177,17 +215,7 @@ export function chunkStates(
   const states = gpu.empty([slab.count, heads, keyVectors * 4, valueVectors * 4]);
   gpu.dispatch(CHUNK_STATES, {
     constants: { Element: b.dtype, DecayedElement: a.tensor.dtype },
-    uniform: {
-      chunks: slab.count,
-      heads,
-      aHeads: a.heads,
-      keyVectors,
-      valueVectors,
-      blocks,
-      aOffset: a.offset,
-      backward,
-      scale: backward ? scale : 1,
-    },
+    uniform: { ...tileExtents(problem, slab, a), backward, scale: backward ? scale : 1 },
     read: { chunks: slab.chunks, a: a.tensor, b, decays },
     write: { states },
     workgroups: workgroupsFor(slab.count * heads * keyVectors * valueVectors / 4),
@@ -235,19 +263,13 @@ export function chunkOutputs(
   output: Tensor,
   options: { reversed: boolean },
 ): void {
-  const { gpu, heads, keyVectors, valueVectors, blocks, scale } = problem;
+  const { gpu, heads, valueVectors, blocks, scale } = problem;
   const { a, value, decays, scores, states } = inputs;
   const { reversed } = options;
   gpu.dispatch(CHUNK_OUTPUTS, {
     constants: { Element: value.dtype, DecayedElement: a.tensor.dtype },
     uniform: {
-      chunks: slab.count,
-      heads,
-      aHeads: a.heads,
-      keyVectors,
-      valueVectors,
-      blocks,
-      aOffset: a.offset,
+      ...tileExtents(problem, slab, a),
       backward: reversed,
       scale: reversed ? 1 : scale,
     },

@@ -7,12 +7,15 @@ import chunk_outputs from "./chunk_outputs.wgsl" with { type: "text" };
 import chunk_scores from "./chunk_scores.wgsl" with { type: "text" };
 import chunk_states from "./chunk_states.wgsl" with { type: "text" };
 import chunk_tiles from "./chunk_tiles.wgsl" with { type: "text" };
+import chunks from "./chunks.wgsl" with { type: "text" };
 import decay_carry from "./decay_carry.wgsl" with { type: "text" };
 import diagonal_scores from "./diagonal_scores.wgsl" with { type: "text" };
+import dimension from "./dimension.wgsl" with { type: "text" };
 import input_gradient from "./input_gradient.wgsl" with { type: "text" };
 import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
 import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
 import pass_states from "./pass_states.wgsl" with { type: "text" };
+import rows from "./rows.wgsl" with { type: "text" };
 import tile from "./tile.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
@@ -24,11 +27,14 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   chunk_scores,
   chunk_states,
   chunk_tiles,
+  chunks,
   decay_carry,
   diagonal_scores,
+  dimension,
   input_gradient,
   linear_attention_recurrent,
   linear_attention_step,
   pass_states,
+  rows,
   tile,
 }, COMMON);

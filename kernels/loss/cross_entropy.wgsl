@@ -5,7 +5,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
 import package::common::exponential::{exponential, exponential_quad};
-import package::common::lanes::{LANES, ROWS};
+import package::common::lanes::{LANES, Lane, ROWS, row_of};
 import package::common::numbers::log_of;
 @if(SUBGROUPS)
 import package::loss::join_lanes_subgroups::join_lanes;
@@ -28,12 +28,9 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> correct: array<u32>; // [rows]
 
 @compute @workgroup_size(LANES, ROWS)
-fn cross_entropy(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+fn cross_entropy(lane: Lane) {
+  let local = lane.local;
+  let row = row_of(lane);
   let valid = row < shape.rows;
   let label = labels[select(0u, row, valid)];
   let scored = valid && label < shape.vocabulary;

@@ -3,6 +3,7 @@
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
 import package::common::exponential::{exponential, exponential_quad};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 override WHOLE: bool = false; // the vocabulary is a whole number of vec4s
 
@@ -40,13 +41,9 @@ fn gradient(element: u32, logit: f32) -> f32 {
   return row_scale(row) * (exponential(logit - log_sum_exp[row]) - hit);
 }
 
-@compute @workgroup_size(64)
-fn cross_entropy_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn cross_entropy_backward(invocation: Invocation) {
+  let index = number_of(invocation);
   let element = index * 4u;
   if (element >= shape.rows * shape.vocabulary) {
     return;

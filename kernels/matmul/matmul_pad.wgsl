@@ -1,7 +1,7 @@
 // Copies matrices into larger ones; past the source there are zeros.
 // Dispatch: one invocation per element of the padded matrices.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 @link
 alias Element = f32; // or f16
@@ -19,12 +19,8 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> padded: array<Element>; // [batches, padded_rows, padded_columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn matmul_pad(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
+fn matmul_pad(invocation: Invocation) {
+  let index = number_of(invocation);
   let column = index % shape.padded_columns;
   let row = index / shape.padded_columns % shape.padded_rows;
   let batch = index / (shape.padded_columns * shape.padded_rows);

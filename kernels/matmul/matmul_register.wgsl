@@ -6,6 +6,7 @@
 // K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. So are the place and
 // the width of C.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::matmul::product::{
   ACCUMULATE,
   ElementA,
@@ -15,11 +16,10 @@ import package::matmul::product::{
   shape,
   TRANSPOSE_A,
   TRANSPOSE_B,
+  tile_of,
 };
 @if(HAS_SCALES)
 import package::matmul::quantized_b::quantized_b;
-
-override WORKGROUP_SIZE: u32 = 8u;
 
 @group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
 @if(!HAS_SCALES)
@@ -29,8 +29,7 @@ override WORKGROUP_SIZE: u32 = 8u;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, c_width]
 
 const BLOCKS = 4u; // in a tile's rows and columns
-const TILE_ROWS = 4u * BLOCKS;
-const TILE_COLUMNS = 4u * BLOCKS;
+const TILE = 4u * BLOCKS; // rows and columns of C
 
 // Four rows of op(A) at four steps of K, the rows as the matrix's columns. Rows past the last repeat
 // it: they are computed and not stored.
@@ -130,36 +129,24 @@ fn store_block(start: u32, row: u32, column: u32, value: mat4x4f) {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn matmul_register(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let tile = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
-  let column_tiles = (shape.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
-  let row_tiles = (shape.rows + TILE_ROWS - 1u) / TILE_ROWS;
-  let column = tile % column_tiles * TILE_COLUMNS;
-  let row = tile / column_tiles % row_tiles * TILE_ROWS;
-  let matrix = tile / (column_tiles * row_tiles); // of splits × batches
-  if (matrix >= shape.splits * shape.batches) {
+fn matmul_register(invocation: Invocation) {
+  let tile = tile_of(number_of(invocation), TILE, TILE);
+  if (tile.matrix >= shape.splits * shape.batches) {
     return;
   }
-  let batch = matrix % shape.batches;
-  let first = matrix / shape.batches * shape.split_length;
-  let last = min(first + shape.split_length, shape.reduction);
-  let a_start = batch * shape.a_stride / 4u;
-  let b_start = batch * shape.b_stride / 4u;
+  let a_start = tile.batch * shape.a_stride / 4u;
+  let b_start = tile.batch * shape.b_stride / 4u;
 
   var sums: array<mat4x4f, BLOCKS * BLOCKS>; // blocks of C
-  for (var k = first; k < last; k += 4u) {
+  for (var k = tile.first; k < tile.last; k += 4u) {
     var a_blocks: array<mat4x4f, BLOCKS>;
     @unroll
     for (var i = 0u; i < BLOCKS; i++) {
-      a_blocks[i] = block_a(a_start, row + 4u * i, k);
+      a_blocks[i] = block_a(a_start, tile.row + 4u * i, k);
     }
     @unroll
     for (var j = 0u; j < BLOCKS; j++) {
-      let b_block = block_b(b_start, k, column + 4u * j);
+      let b_block = block_b(b_start, k, tile.column + 4u * j);
       @unroll
       for (var i = 0u; i < BLOCKS; i++) {
         sums[i * BLOCKS + j] = add_block(sums[i * BLOCKS + j], a_blocks[i], b_block);
@@ -167,12 +154,12 @@ fn matmul_register(
     }
   }
 
-  let c_start = (matrix * shape.rows * shape.c_width + shape.c_first) / 4u;
+  let c_start = (tile.matrix * shape.rows * shape.c_width + shape.c_first) / 4u;
   @unroll
   for (var i = 0u; i < BLOCKS; i++) {
     @unroll
     for (var j = 0u; j < BLOCKS; j++) {
-      store_block(c_start, row + 4u * i, column + 4u * j, sums[i * BLOCKS + j]);
+      store_block(c_start, tile.row + 4u * i, tile.column + 4u * j, sums[i * BLOCKS + j]);
     }
   }
 }

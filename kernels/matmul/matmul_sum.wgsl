@@ -2,9 +2,8 @@
 // + C before, + bias.
 // Dispatch: one invocation per element of the columns of C that are written.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::matmul::product::{ACCUMULATE, ElementBias, ElementC};
-
-override WORKGROUP_SIZE: u32 = 64u;
 
 struct Shape {
   splits: u32,
@@ -24,12 +23,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, c_width]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn matmul_sum(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + lane;
+fn matmul_sum(invocation: Invocation) {
+  let index = number_of(invocation);
   let column = index % shape.columns;
   let row = index / shape.columns % shape.rows;
   let batch = index / (shape.columns * shape.rows);

@@ -6,6 +6,7 @@
 // K. The LANES that share columns add their sums up in workgroup memory.
 // Dispatch: 4 * GROUPS columns of a row of C a workgroup, column groups fastest.
 
+import package::common::workgroups::{Workgroup, number_of_workgroup};
 import package::matmul::product::{
   ACCUMULATE,
   ElementA,
@@ -80,13 +81,9 @@ fn b_four(start: u32, k: u32, column: u32) -> vec4f {
 }
 
 @compute @workgroup_size(GROUPS * LANES)
-fn matmul_vector(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn matmul_vector(workgroup: Workgroup, @builtin(local_invocation_index) local: u32) {
   let row_workgroups = (shape.columns + 4u * GROUPS - 1u) / (4u * GROUPS);
-  let index = workgroup.x + workgroup.y * workgroups.x;
+  let index = number_of_workgroup(workgroup);
   let row = index / row_workgroups % shape.rows;
   let batch = index / (row_workgroups * shape.rows);
   if (batch >= shape.batches) {

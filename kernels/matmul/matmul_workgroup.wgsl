@@ -5,6 +5,7 @@
 // and 4 columns from there.
 // Dispatch: one workgroup per tile of C and a split of K, column tiles fastest.
 
+import package::common::workgroups::{Workgroup, number_of_workgroup};
 import package::matmul::product::{
   ACCUMULATE,
   ElementA,
@@ -14,6 +15,7 @@ import package::matmul::product::{
   shape,
   TRANSPOSE_A,
   TRANSPOSE_B,
+  tile_of,
 };
 @if(HAS_SCALES)
 import package::matmul::quantized_b::quantized_b;
@@ -71,49 +73,37 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
 }
 
 @compute @workgroup_size(INVOCATIONS)
-fn matmul_workgroup(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let tile = workgroup.x + workgroup.y * workgroups.x;
-  let column_tiles = (shape.columns + TILE - 1u) / TILE;
-  let row_tiles = (shape.rows + TILE - 1u) / TILE;
-  let first_column = tile % column_tiles * TILE;
-  let first_row = tile / column_tiles % row_tiles * TILE;
-  let matrix = tile / (column_tiles * row_tiles); // of splits × batches
-  if (matrix >= shape.splits * shape.batches) {
+fn matmul_workgroup(workgroup: Workgroup, @builtin(local_invocation_index) local: u32) {
+  let tile = tile_of(number_of_workgroup(workgroup), TILE, TILE);
+  if (tile.matrix >= shape.splits * shape.batches) {
     return;
   }
-  let batch = matrix % shape.batches;
-  let first = matrix / shape.batches * shape.split_length;
-  let last = min(first + shape.split_length, shape.reduction);
-  let a_start = batch * shape.a_stride;
-  let b_start = batch * shape.b_stride;
+  let a_start = tile.batch * shape.a_stride;
+  let b_start = tile.batch * shape.b_stride;
   let column_group = local % 16u;
   let row_group = local / 16u;
 
   var upper = mat4x4f(); // a row of C a column
   var lower = mat4x4f();
-  for (var k = first; k < last; k += STEPS) {
+  for (var k = tile.first; k < tile.last; k += STEPS) {
     // Neighbours take neighbouring rows of the tile, so that they store to different banks.
     for (var i = local; i < STEPS * TILE / 4u; i += INVOCATIONS) {
       let step = i / (TILE / 4u);
       let group = i % (TILE / 4u);
-      let row = first_row + group * 4u;
-      let column = first_column + group * 4u;
+      let row = tile.row + group * 4u;
+      let column = tile.column + group * 4u;
       a_tile[step][group] = vec4f(
-        a_at(a_start, row, k + step, last),
-        a_at(a_start, row + 1u, k + step, last),
-        a_at(a_start, row + 2u, k + step, last),
-        a_at(a_start, row + 3u, k + step, last),
+        a_at(a_start, row, k + step, tile.last),
+        a_at(a_start, row + 1u, k + step, tile.last),
+        a_at(a_start, row + 2u, k + step, tile.last),
+        a_at(a_start, row + 3u, k + step, tile.last),
       );
       @if(!HAS_SCALES) {
         b_tile[step][group] = vec4f(
-          b_at(b_start, k + step, column, last),
-          b_at(b_start, k + step, column + 1u, last),
-          b_at(b_start, k + step, column + 2u, last),
-          b_at(b_start, k + step, column + 3u, last),
+          b_at(b_start, k + step, column, tile.last),
+          b_at(b_start, k + step, column + 1u, tile.last),
+          b_at(b_start, k + step, column + 2u, tile.last),
+          b_at(b_start, k + step, column + 3u, tile.last),
         );
       }
     }
@@ -122,12 +112,12 @@ fn matmul_workgroup(
       for (var i = local; i < STEPS * TILE / 16u; i += INVOCATIONS) {
         let step = i / (TILE / 4u) * 4u;
         let group = i % (TILE / 4u);
-        let column = first_column + group * 4u;
+        let column = tile.column + group * 4u;
         let steps = transpose(mat4x4f(
-          b_four(k + step, column, last),
-          b_four(k + step, column + 1u, last),
-          b_four(k + step, column + 2u, last),
-          b_four(k + step, column + 3u, last),
+          b_four(k + step, column, tile.last),
+          b_four(k + step, column + 1u, tile.last),
+          b_four(k + step, column + 2u, tile.last),
+          b_four(k + step, column + 3u, tile.last),
         ));
         b_tile[step][group] = steps[0];
         b_tile[step + 1u][group] = steps[1];
@@ -152,9 +142,9 @@ fn matmul_workgroup(
     workgroupBarrier();
   }
 
-  let c_start = matrix * shape.rows * shape.c_width + shape.c_first;
-  let row = first_row + row_group * 4u;
-  let column = first_column + column_group * 4u;
+  let c_start = tile.matrix * shape.rows * shape.c_width + shape.c_first;
+  let row = tile.row + row_group * 4u;
+  let column = tile.column + column_group * 4u;
   store_row(c_start, row, column, upper[0]);
   store_row(c_start, row + 1u, column, upper[1]);
   store_row(c_start, row + 2u, column, upper[2]);

@@ -1,6 +1,8 @@
 // What the kernels of a product share: its extents, how the matrices are stored (sums are in f32), and
 // what is done to them: C = op(A) op(B) (+ C before) (+ bias), with op(X) = X or its transpose.
 
+import package::common::invocations::ceil_divide;
+
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false; // whether C before is added
@@ -29,3 +31,29 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
+
+// A part of C, and of the steps of K that it is summed over.
+struct Tile {
+  row: u32, // its first
+  column: u32,
+  matrix: u32, // of splits × batches; past the last where there is no such tile
+  batch: u32,
+  first: u32, // step of K
+  last: u32, // one past its last
+}
+
+// Tiles of `rows` by `columns` are numbered along a row of C, then down its columns, batches and splits.
+fn tile_of(number: u32, rows: u32, columns: u32) -> Tile {
+  let across = ceil_divide(shape.columns, columns);
+  let down = ceil_divide(shape.rows, rows);
+  let matrix = number / (across * down);
+  let first = matrix / shape.batches * shape.split_length;
+  return Tile(
+    number / across % down * rows,
+    number % across * columns,
+    matrix,
+    matrix % shape.batches,
+    first,
+    min(first + shape.split_length, shape.reduction),
+  );
+}

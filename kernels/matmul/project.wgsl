@@ -7,6 +7,7 @@
 // Dispatch: 4 * GROUPS columns of a row per workgroup, those of the first weight first; folded.
 
 import package::common::activation_kinds::activate_as;
+import package::common::workgroups::{Workgroup, number_of_workgroup};
 
 override GROUPS: u32 = 8u;
 override LANES: u32 = 1u; // a power of two
@@ -204,18 +205,14 @@ fn four_columns(weight: u32, row: u32, column: u32, scale: f32, slot: u32) -> ve
 }
 
 @compute @workgroup_size(GROUPS * LANES)
-fn project(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
+fn project(workgroup: Workgroup, @builtin(local_invocation_index) local: u32) {
   var blocks = 0u; // of a row
   @unroll for (var i = 0u; i < WEIGHTS; i++) {
     blocks += (columns_of(i) + 4u * GROUPS - 1u) / (4u * GROUPS);
   }
   @if(GATED)
   blocks = (shape.columns0 + 4u * GROUPS - 1u) / (4u * GROUPS);
-  let index = workgroup.x + workgroup.y * workgroups.x;
+  let index = number_of_workgroup(workgroup);
   let row = index / blocks;
   if (row >= shape.rows) {
     return;

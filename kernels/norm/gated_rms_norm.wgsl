@@ -6,7 +6,7 @@
 // Columns are counted in Elements.
 
 import package::common::activation_kinds::activate;
-import package::common::lanes::{LANES, ROWS};
+import package::common::lanes::{LANES, Lane, ROWS, row_of};
 import package::norm::element::{Element, total};
 @if(SUBGROUPS)
 import package::norm::sum_lanes_subgroups::sum_lanes;
@@ -61,12 +61,9 @@ fn input_at(row: u32, column: u32) -> Element {
 }
 
 @compute @workgroup_size(LANES, ROWS)
-fn gated_rms_norm(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+fn gated_rms_norm(lane: Lane) {
+  let local = lane.local;
+  let row = row_of(lane);
   let valid = row < shape.rows;
   let safe = min(row, shape.rows - 1u);
   var scale = 1.0;

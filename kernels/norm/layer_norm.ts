@@ -8,7 +8,7 @@ import {
   results,
   type Tensor,
 } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
+import { BLOCK, columnWorkgroup, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const LAYER_NORM = NORM.kernel("layer_norm");
@@ -126,13 +126,13 @@ export function layerNormBackward(gpu: Gpu, inputs: LayerNormBackwardInputs): La
   const blocks = Math.ceil(rows / BLOCK);
   using weightPartial = gpu.empty([blocks, width]);
   using biasPartial = gpu.empty([blocks, width]);
-  const LANES = columnLanes(columns);
+  const WORKGROUP_SIZE = columnWorkgroup(columns);
   gpu.dispatch(LAYER_NORM_PARAMETER_GRADIENTS, {
-    constants: { ...rowForm(width).form, LANES, BLOCK },
+    constants: { ...rowForm(width).form, WORKGROUP_SIZE, BLOCK },
     uniform: { rows, columns },
     read: { x, mean, inverseDeviation, outputGradient },
     write: { weightPartial, biasPartial },
-    workgroups: [blocks, Math.ceil(columns / LANES)],
+    workgroups: [blocks, Math.ceil(columns / WORKGROUP_SIZE)],
   });
   return results({
     xGradient,

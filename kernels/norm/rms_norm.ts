@@ -8,7 +8,7 @@ import {
   results,
   type Tensor,
 } from "../gpu/mod.ts";
-import { BLOCK, columnLanes, laneForm, rowForm, statisticOf } from "./rows.ts";
+import { BLOCK, columnWorkgroup, laneForm, rowForm, statisticOf } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const RMS_NORM = NORM.kernel("rms_norm");
@@ -121,13 +121,13 @@ export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNor
   });
   const blocks = Math.ceil(rows / groups / BLOCK);
   using partial = gpu.empty([blocks, groups * width]);
-  const LANES = columnLanes(groups * columns);
+  const WORKGROUP_SIZE = columnWorkgroup(groups * columns);
   gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
-    constants: { ...rowForm(width).form, LANES, BLOCK },
+    constants: { ...rowForm(width).form, WORKGROUP_SIZE, BLOCK },
     uniform: { rows: rows / groups, columns, groups },
     read: { x, inverseRms, outputGradient },
     write: { partial },
-    workgroups: [blocks, Math.ceil(groups * columns / LANES)],
+    workgroups: [blocks, Math.ceil(groups * columns / WORKGROUP_SIZE)],
   });
   return results({ xGradient, weightGradient: sumRows(gpu, partial) });
 }

@@ -2,7 +2,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
-import package::common::lanes::{LANES, ROWS};
+import package::common::lanes::{LANES, Lane, ROWS, row_of};
 import package::norm::element::{Element, total};
 import package::norm::grouped_rows::shape;
 @if(SUBGROUPS)
@@ -18,12 +18,9 @@ override EPSILON: f32 = 1e-5;
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
 @compute @workgroup_size(LANES, ROWS)
-fn rms_norm(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+fn rms_norm(lane: Lane) {
+  let local = lane.local;
+  let row = row_of(lane);
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);
   let weight_start = row % shape.groups * shape.columns;

@@ -41,8 +41,8 @@ export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: nu
   return { form: { ...form, SUBGROUPS, ...tiling }, columns };
 }
 
-/** How many invocations of a workgroup stand side by side where each has a column of its own. */
-export function columnLanes(columns: number): number {
+/** The size of a workgroup whose invocations have a column each. */
+export function columnWorkgroup(columns: number): number {
   return Math.min(64, powerOfTwo(columns));
 }
 

@@ -1,7 +1,9 @@
 // One step of AdamW in place, of up to six parameters, with g = gradient * gradient_scale:
 //   m = m + (1 - beta1) (g - m),  v = v + (1 - beta2) (g² - v),
 //   parameter = parameter (1 - decay * mask) - step_size m / (sqrt(v) * second_correction + epsilon).
-// Dispatch: one invocation four elements, those of the first parameter first, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, those of the first parameter first, folded past 65,535 workgroups.
+
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 @link const PARAMETERS: u32 = 1u;
 
@@ -140,13 +142,9 @@ fn step(which: u32, index: u32) {
   store(which, index, old[1] - decay * old[1] - shape.step_size * m / divisor, m, v);
 }
 
-@compute @workgroup_size(64)
-fn adam_w(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn adam_w(invocation: Invocation) {
+  let index = number_of(invocation);
   var start = 0u;
   @unroll for (var i = 0u; i < PARAMETERS; i++) {
     let end = start + vectors_of(i);

@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import adam_w from "./adam_w.wgsl" with { type: "text" };
 import gradient_norm from "./gradient_norm.wgsl" with { type: "text" };
@@ -8,4 +9,4 @@ export const OPTIMIZER = shaders("optimizer", {
   adam_w,
   gradient_norm,
   squares,
-});
+}, COMMON);

@@ -1,5 +1,7 @@
-// Partial sums of squares of up to six tensors, BLOCK vec4s an invocation, written from `start` on.
-// Dispatch: one invocation a partial sum, those of the first tensor first, folded past 65,535 workgroups.
+// Partial sums of squares of up to six tensors, BLOCK vec4s per invocation, written from `start` on.
+// Dispatch: one invocation per partial sum, those of the first tensor first, folded past 65,535 workgroups.
+
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 override INTERLEAVED: bool = true; // neighbours read neighbours; else each reads a run of its own
 
@@ -74,8 +76,9 @@ fn count_of(which: u32) -> u32 {
 
 // The sum of an invocation, by its number among those of the tensor.
 fn sum_of(which: u32, index: u32) -> f32 {
-  let first = select(index * shape.block, index / 64u * 64u * shape.block + index % 64u, INTERLEAVED);
-  let stride = select(1u, 64u, INTERLEAVED);
+  let together = index / WORKGROUP_SIZE * WORKGROUP_SIZE; // the first of those that interleave
+  let first = select(index * shape.block, together * shape.block + index % WORKGROUP_SIZE, INTERLEAVED);
+  let stride = select(1u, WORKGROUP_SIZE, INTERLEAVED);
   let size = size_of(which);
   var sum = vec4f(0.0);
   for (var i = 0u; i < shape.block; i++) {
@@ -92,13 +95,9 @@ fn sum_of(which: u32, index: u32) -> f32 {
   return (sum.x + sum.y) + (sum.z + sum.w);
 }
 
-@compute @workgroup_size(64)
-fn squares(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn squares(invocation: Invocation) {
+  let index = number_of(invocation);
   // The tensor of this invocation, and where its sums begin.
   var which = 0u;
   var start = 0u;

@@ -2,9 +2,10 @@
 //   u' = u cos - v sin,  v' = u sin + v cos; by minus the angle where INVERSE.
 // A frequency is a fraction of a turn in 64-bit fixed point, so that p * frequency modulo a turn is
 // exact integer arithmetic at any position.
-// Dispatch: one invocation a position and pair, or copied element, for all heads; folded past 65,535
+// Dispatch: one invocation per position and pair, or copied element, for all heads; folded past 65,535
 // workgroups.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::position::turn::turn_at;
 
 override INTERLEAVED: bool = false; // pairs are (2 i, 2 i + 1); else (i, i + pairs)
@@ -26,13 +27,9 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> positions: array<u32>; // [batch, time]; positions come from a tensor; else from the offset
 @group(0) @binding(4) var<storage, read_write> output: array<f32>; // [batch, time, heads, dim]
 
-@compute @workgroup_size(64)
-fn rotary(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn rotary(invocation: Invocation) {
+  let index = number_of(invocation);
   let slots = shape.dim - shape.pairs;
   if (index >= shape.batch * shape.time * slots) {
     return;

@@ -1,8 +1,9 @@
 // One token of a cache of keys and values: query and key turn as in rotary, and the key and the value go
 // to the row of their position; in a cache with a window, to the ring behind its sinks.
-// Dispatch: one invocation a pair, or copied element, of each head, folded past 65,535 workgroups: first
+// Dispatch: one invocation per pair, or copied element, of each head, folded past 65,535 workgroups: first
 // the queries and the keys of all sequences, then the values.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::position::turn::turn_at;
 
 struct Shape {
@@ -46,13 +47,9 @@ fn turned(u: f32, v: f32, pair: u32) -> vec2f {
   return vec2f(u, v);
 }
 
-@compute @workgroup_size(64)
-fn rotary_append(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + local.x;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn rotary_append(invocation: Invocation) {
+  let index = number_of(invocation);
   let slots = shape.dim - shape.pairs;
   var queries = 0u;
   @if(HAS_QUERY)

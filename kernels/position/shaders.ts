@@ -1,3 +1,4 @@
+import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import rotary from "./rotary.wgsl" with { type: "text" };
 import rotary_append from "./rotary_append.wgsl" with { type: "text" };
@@ -8,4 +9,4 @@ export const POSITION = shaders("position", {
   rotary,
   rotary_append,
   turn,
-});
+}, COMMON);

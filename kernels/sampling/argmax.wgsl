@@ -1,7 +1,7 @@
 // The index of the first of the largest logits of each row; a row that holds a NaN gives NO_TOKEN.
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
-import package::common::lanes::{LANES, ROWS};
+import package::common::lanes::{LANES, Lane, ROWS, row_of};
 @if(SUBGROUPS)
 import package::sampling::first_largest_subgroups::first_largest;
 @else
@@ -35,12 +35,9 @@ fn order_keys(bits: vec4u) -> vec4u {
 }
 
 @compute @workgroup_size(LANES, ROWS)
-fn argmax(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_id) local: vec3u,
-) {
-  let row = (workgroup.x + workgroup.y * workgroups.x) * ROWS + local.y;
+fn argmax(lane: Lane) {
+  let local = lane.local;
+  let row = row_of(lane);
   let valid = row < shape.rows;
   // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.
   let start = select(0u, row * shape.vocabulary, valid);

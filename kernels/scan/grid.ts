@@ -8,8 +8,8 @@ export function workgroupsFor(invocations: number, workgroupSize = WORKGROUP_SIZ
   return Math.ceil(invocations / workgroupSize);
 }
 
-/** Channels an invocation carries side by side: one, or so many fours. */
-export type Lanes = 1 | 4 | 8 | 16 | 32;
+/** Channels that an invocation carries side by side: one, or so many fours. */
+export type Slice = 1 | 4 | 8 | 16 | 32;
 
 /** Invocations that a software adapter computes at a time. */
 const SIMD_WIDTH = 8;
@@ -19,7 +19,7 @@ export interface Tiling {
   /** Steps a chunk. */
   readonly chunkSize: number;
   /** Channels an invocation carries. */
-  readonly lanes: Lanes;
+  readonly slice: Slice;
   /** Invocations a workgroup. */
   readonly workgroupSize: number;
 }
@@ -40,13 +40,13 @@ export interface Tiling {
 export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[]): Tiling {
   if (!gpu.adapter.software) {
     const chunkSize = Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2))));
-    return { chunkSize, lanes: 1, workgroupSize: WORKGROUP_SIZE };
+    return { chunkSize, slice: 1, workgroupSize: WORKGROUP_SIZE };
   }
-  const lanes =
+  const slice =
     ([32, 16, 8] as const).find((wide) => channels % wide === 0 && channels / wide >= SIMD_WIDTH) ??
       (channels % 4 === 0 ? 4 : 1);
-  const chunkSize = batch * channels / lanes < SIMD_WIDTH ? 256 : Math.max(1, time);
-  return { chunkSize, lanes, workgroupSize: SIMD_WIDTH };
+  const chunkSize = batch * channels / slice < SIMD_WIDTH ? 256 : Math.max(1, time);
+  return { chunkSize, slice, workgroupSize: SIMD_WIDTH };
 }
 
 /** How a selective scan is cut for the adapter. */
@@ -55,8 +55,8 @@ export interface SelectiveTiling {
   readonly chunkSize: number;
   /** Whether the chunks run at once, for which every exponential is taken twice; or one after the other. */
   readonly atOnce: boolean;
-  /** Channels a workgroup. */
-  readonly lanes: number;
+  /** Channels, and invocations, per workgroup. */
+  readonly workgroupSize: number;
 }
 
 /**
@@ -65,14 +65,14 @@ export interface SelectiveTiling {
  * cache line is still in the cache when its neighbour comes.
  */
 export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
-  if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, lanes: 16 };
+  if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, workgroupSize: 16 };
   const { chunkSize } = scanTiling(gpu, [1, time, chains]);
-  return { chunkSize, atOnce: true, lanes: 64 };
+  return { chunkSize, atOnce: true, workgroupSize: WORKGROUP_SIZE };
 }
 
-/** The constants of `lane.wgsl` for so many channels per invocation. */
-export function laneForm(lanes: Lanes): { SCALAR: boolean; FOURS: number; FOUR_STEPS: boolean } {
-  return { SCALAR: lanes === 1, FOURS: Math.ceil(lanes / 4), FOUR_STEPS: lanes <= 4 };
+/** The constants of `slice.wgsl` for so many channels per invocation. */
+export function sliceForm(slice: Slice): { SCALAR: boolean; FOURS: number; FOUR_STEPS: boolean } {
+  return { SCALAR: slice === 1, FOURS: Math.ceil(slice / 4), FOUR_STEPS: slice <= 4 };
 }
 
 /** A new tensor with the first elements of `source`, or zeros if there is none. */

@@ -3,8 +3,7 @@
 // Dispatch: one invocation per channel.
 
 import package::common::exponential::exponential;
-
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   blocks: u32,
@@ -17,8 +16,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> decay_parameter_gradient: array<f32>; // [channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn rg_lru_decay_parameter(@builtin(global_invocation_id) id: vec3u) {
-  let channel = id.x;
+fn rg_lru_decay_parameter(invocation: Invocation) {
+  let channel = number_of(invocation);
   if (channel >= shape.channels) {
     return;
   }

@@ -5,8 +5,8 @@
 // Dispatch: one invocation for four elements, the last of which may be padding.
 
 import package::common::exponential::exponential_quad;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override RESET_FIRST: bool = false;
 
 struct Shape {
@@ -35,12 +35,8 @@ fn sigmoid(x: vec4f) -> vec4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn rg_lru_gates(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn rg_lru_gates(invocation: Invocation) {
+  let index = number_of(invocation);
   if (4u * index >= shape.batch * shape.time * shape.channels) {
     return;
   }

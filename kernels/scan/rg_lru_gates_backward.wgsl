@@ -10,8 +10,8 @@
 // Dispatch: x = ceil(channels / WORKGROUP_SIZE), y = blocks of BLOCK rows (batch * time).
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override BLOCK: u32 = 64u;
 override RESET_FIRST: bool = false;
 
@@ -43,18 +43,16 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn rg_lru_gates_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let channel = workgroup.x * WORKGROUP_SIZE + local;
+fn rg_lru_gates_backward(invocation: Invocation) {
+  let channel = invocation.workgroup.x * WORKGROUP_SIZE + invocation.local;
+  let block = invocation.workgroup.y;
   if (channel >= shape.channels) {
     return;
   }
   let scale = -8.0 * rate[channel];
-  let last = min((workgroup.y + 1u) * BLOCK, shape.batch * shape.time);
+  let last = min((block + 1u) * BLOCK, shape.batch * shape.time);
   var rate_gradient = 0.0;
-  for (var row = workgroup.y * BLOCK; row < last; row++) {
+  for (var row = block * BLOCK; row < last; row++) {
     let index = row * shape.channels + channel;
     let r = sigmoid(recurrence_gate[index]);
     let i = sigmoid(input_gate[index]);
@@ -72,5 +70,5 @@ fn rg_lru_gates_backward(
     input_gate_gradient[index] = gradient * m * x * i * sigmoid(-input_gate[index]);
     rate_gradient += l_gradient * -8.0 * r;
   }
-  partial[workgroup.y * shape.channels + channel] = rate_gradient;
+  partial[block * shape.channels + channel] = rate_gradient;
 }

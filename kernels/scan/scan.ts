@@ -11,8 +11,8 @@ import {
 import {
   copyOf,
   feasibleChunkSize,
-  laneForm,
   scanTiling,
+  sliceForm,
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
@@ -244,17 +244,17 @@ function planChunks(
   options: ScanOptions,
 ): ChunkPlan {
   const [batch, time, channels] = shape;
-  const { lanes, workgroupSize, ...tuned } = scanTiling(gpu, shape);
+  const { slice, workgroupSize, ...tuned } = scanTiling(gpu, shape);
   const { chunkSize: asked = tuned.chunkSize } = options;
   const chunkSize = feasibleChunkSize(op, asked, time);
   const chunks = Math.ceil(time / chunkSize);
-  const wide = channels / lanes;
-  const constants = { ...laneForm(lanes), WORKGROUP_SIZE: workgroupSize };
+  const slices = channels / slice;
+  const constants = { ...sliceForm(slice), WORKGROUP_SIZE: workgroupSize };
   return {
     grid: {
       constants,
-      uniform: { batch, time, channels: wide, chunks, chunkSize },
-      workgroups: workgroupsFor(batch * chunks * wide, workgroupSize),
+      uniform: { batch, time, channels: slices, chunks, chunkSize },
+      workgroups: workgroupsFor(batch * chunks * slices, workgroupSize),
     },
     carries(reverse, start, summarize): Tensor | undefined {
       if (chunks === 1) return start?.reshape([batch, 1, channels]);
@@ -264,10 +264,10 @@ function planChunks(
       const carry = gpu.empty([batch, chunks, channels]);
       gpu.dispatch(SCAN_CARRY, {
         constants: { ...constants, REVERSE: reverse },
-        uniform: { batch, channels: wide, chunks },
+        uniform: { batch, channels: slices, chunks },
         read: { start, product, sum },
         write: { carry },
-        workgroups: workgroupsFor(batch * wide, workgroupSize),
+        workgroups: workgroupsFor(batch * slices, workgroupSize),
       });
       return carry;
     },

@@ -1,38 +1,31 @@
 // The scan inside each chunk from the state that enters it: h = decay * h + input.
-// Dispatch: one invocation per batch element, chunk and Lane of channels, in that order.
+// Dispatch: one invocation per batch element, chunk and Slice of channels, in that order.
 
-import package::scan::chunks::{WORKGROUP_SIZE, chunk_of, shape};
-import package::scan::lane::{FOUR_STEPS, Lane, multiply_add};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
+import package::scan::chunks::{chunk_of, shape};
+import package::scan::slice::{FOUR_STEPS, Slice, multiply_add};
 
-@group(0) @binding(1) var<storage, read> decay: array<Lane>; // [batch, time, channels]
-@group(0) @binding(2) var<storage, read> input: array<Lane>; // [batch, time, channels]
+@group(0) @binding(1) var<storage, read> decay: array<Slice>; // [batch, time, channels]
+@group(0) @binding(2) var<storage, read> input: array<Slice>; // [batch, time, channels]
 @if(HAS_CARRY)
-@group(0) @binding(3) var<storage, read> carry: array<Lane>; // [batch, chunks, channels]; else every chunk starts from 0
-@group(0) @binding(4) var<storage, read_write> output: array<Lane>; // [batch, time, channels]
-@group(0) @binding(5) var<storage, read_write> final_state: array<Lane>; // [batch, channels]
+@group(0) @binding(3) var<storage, read> carry: array<Slice>; // [batch, chunks, channels]; else every chunk starts from 0
+@group(0) @binding(4) var<storage, read_write> output: array<Slice>; // [batch, time, channels]
+@group(0) @binding(5) var<storage, read_write> final_state: array<Slice>; // [batch, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn scan_output(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
-  if (index >= shape.batch * shape.chunks * shape.channels) {
+fn scan_output(invocation: Invocation) {
+  let chunk = chunk_of(invocation);
+  if (chunk.batch >= shape.batch) {
     return;
   }
   let channels = shape.channels;
-  let chunk = chunk_of(index);
   var at = chunk.begin;
-  let end = at + chunk.steps * channels;
-
-  var h = Lane();
+  var h = Slice();
   @if(HAS_CARRY)
-  h = carry[index];
+  h = carry[chunk.place];
   if (FOUR_STEPS) {
-    let end_of_fours = at + chunk.steps / 4u * 4u * channels;
-    for (; at < end_of_fours; at += 4u * channels) {
-      var states: array<Lane, 4>;
+    for (; at + 3u * channels < chunk.end; at += 4u * channels) {
+      var states: array<Slice, 4>;
       @unroll
       for (var i = 0u; i < 4u; i++) {
         h = multiply_add(decay[at + i * channels], h, input[at + i * channels]);
@@ -44,11 +37,11 @@ fn scan_output(
       }
     }
   }
-  for (; at < end; at += channels) {
+  for (; at < chunk.end; at += channels) {
     h = multiply_add(decay[at], h, input[at]);
     output[at] = h;
   }
   if (chunk.number == shape.chunks - 1u) {
-    final_state[chunk.batch * channels + chunk.channel] = h;
+    final_state[chunk.state] = h;
   }
 }

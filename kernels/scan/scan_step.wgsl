@@ -1,7 +1,7 @@
 // One step of the scan: final_state = decay * state + input.
 // Dispatch: one invocation per element.
 
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   elements: u32,
@@ -14,12 +14,8 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> final_state: array<f32>; // [batch, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn scan_step(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn scan_step(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.elements) {
     return;
   }

@@ -102,7 +102,7 @@ export function selectiveScan(
   checkOptions("selectiveScan", options, RULES);
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const { lanes, atOnce, ...tuned } = selectiveTiling(gpu, time, batch * channels);
+  const { workgroupSize, atOnce, ...tuned } = selectiveTiling(gpu, time, batch * channels);
   const { chunkSize: asked = tuned.chunkSize } = options;
   const chunkSize = feasibleChunkSize("selectiveScan", asked, time);
   const output = gpu.empty(input.shape);
@@ -112,12 +112,12 @@ export function selectiveScan(
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
   const extents = { batch, time, channels, state };
-  const workgroups = (count: number): number => Math.ceil(channels / lanes) * count * batch;
+  const workgroups = (count: number): number => Math.ceil(channels / workgroupSize) * count * batch;
   /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
   const run = (firstChunk: number, count: number, carry: Tensor | undefined, leaving: Tensor) => {
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(OUTPUT, {
-        constants: { LANES: lanes, ACCUMULATE: first > 0 },
+        constants: { WORKGROUP_SIZE: workgroupSize, ACCUMULATE: first > 0 },
         uniform: { ...extents, firstState: first, chunks: count, chunkSize, firstChunk },
         read: { input, delta, a, b, c, carry },
         write: { output, finalState: leaving },
@@ -134,7 +134,7 @@ export function selectiveScan(
     using deltaSum = gpu.empty([chunks, batch, channels]);
     for (let first = 0; first < state; first += STATES) {
       gpu.dispatch(CHUNK, {
-        constants: { LANES: lanes },
+        constants: { WORKGROUP_SIZE: workgroupSize },
         uniform: { ...extents, firstState: first, chunks, chunkSize, firstChunk: 0 },
         read: { input, delta, a, b },
         write: { sum: carry, deltaSum },
@@ -216,10 +216,10 @@ export function selectiveScanBackward(
 
   const rows = batch * time;
   const chunks = Math.ceil(time / BACKWARD_STEPS);
-  const { lanes } = selectiveTiling(gpu, time, batch * channels);
+  const { workgroupSize } = selectiveTiling(gpu, time, batch * channels);
   const grid = {
-    constants: { LANES: lanes },
-    workgroups: Math.ceil(channels / lanes) * chunks * batch,
+    constants: { WORKGROUP_SIZE: workgroupSize },
+    workgroups: Math.ceil(channels / workgroupSize) * chunks * batch,
   } as const;
   const uniform = (firstState: number): Record<string, number> => ({
     batch,
@@ -262,6 +262,8 @@ export function selectiveScanBackward(
   const gateGradient = gate && gpu.empty(input.shape);
   const bGradient = gpu.empty(b.shape);
   const cGradient = gpu.empty(c.shape);
+  const initialStateGradient = initialState &&
+    (time > 0 ? gpu.empty(stateShape) : copyOf(gpu, finalStateGradient, stateShape));
   const blocks = Math.ceil(channels / SHARED_CHANNELS);
   using partial = gpu.empty([blocks, rows, 2 * STATES]);
   for (let first = 0; first < state; first += STATES) {
@@ -282,9 +284,10 @@ export function selectiveScanBackward(
     });
     gpu.dispatch(BACKWARD, {
       ...grid,
+      constants: { ...grid.constants, MOST_STEPS: BACKWARD_STEPS },
       uniform: uniform(first),
-      read: { a, b, c },
-      write: { step, carry, gradientCarry },
+      read: { a, b, c, gradientCarry },
+      write: { step, carry, initialStateGradient },
     });
     gpu.dispatch(FINISH, {
       constants: {
@@ -293,7 +296,7 @@ export function selectiveScanBackward(
         ACCUMULATE: first > 0,
       },
       uniform: { rows, channels },
-      read: { step, delta: inputs.delta, bias: deltaBias, skip },
+      read: { stepGradient: step, delta: inputs.delta, bias: deltaBias, skip },
       write: { inputGradient, deltaGradient },
       workgroups: workgroupsFor(input.size),
     });
@@ -301,7 +304,7 @@ export function selectiveScanBackward(
       gpu.dispatch(GATE_BACKWARD, {
         constants: { WORKGROUP_SIZE, ACCUMULATE: first > 0 },
         uniform: { rows, channels },
-        read: { step, input, skip, gate, outputGradient },
+        read: { stepGradient: step, input, skip, gate, outputGradient },
         write: { gateGradient },
         workgroups: workgroupsFor(input.size),
       });
@@ -309,8 +312,6 @@ export function selectiveScanBackward(
   }
   using aPartial = carry.reshape([chunks * batch, channels * state]);
   using aTotal = sumRows(gpu, aPartial);
-  const initialStateGradient = initialState &&
-    copyOf(gpu, time > 0 ? gradientCarry : finalStateGradient, stateShape);
   return results({
     inputGradient,
     deltaGradient,
@@ -420,7 +421,7 @@ function parameterGradients(
   gpu.dispatch(PARAMETERS, {
     constants: { WORKGROUP_SIZE, BLOCK },
     uniform: { rows: batch * time, channels },
-    read: { step, input, deltaGradient },
+    read: { stepGradient: step, input, deltaGradient },
     write: { skipPartial, biasPartial },
     workgroups: [workgroupsFor(channels), blocks],
   });

@@ -1,13 +1,14 @@
 // The gradients of b and c, which all channels share. An invocation carries four states of four channels
-// at a time through a chunk, so that the sum over channels stays in registers; no lane waits for another:
+// at a time through a chunk, so that the sum over channels stays in registers; no invocation waits for another:
 //   forwards h = exp(delta * a) * h + delta * input * b,  c_gradient += y_gradient * h,
 //   backwards g += c * y_gradient,  b_gradient += delta * input * g,  g *= exp(delta * a).
-// Dispatch: x = ceil(4 * chunks * batch / WORKGROUP_SIZE), y = blocks of CHANNELS channels.
+// Dispatch: x = ceil(FOURS * chunks * batch / WORKGROUP_SIZE), y = blocks of CHANNELS channels.
 
 import package::common::exponential::exponential_quad;
-import package::scan::states::{existing, fetch_a, fetch_b, fetch_c, shape, states};
+import package::common::invocations::{Invocation, WORKGROUP_SIZE};
+import package::scan::shared::{OF_B, OF_C};
+import package::scan::states::{FOURS, existing, fetch_a, fetch_b, fetch_c, shape, states};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override CHANNELS: u32 = 32u; // a multiple of TOGETHER
 
 const TOGETHER = 4u; // channels that an invocation carries at a time
@@ -15,7 +16,7 @@ const TOGETHER = 4u; // channels that an invocation carries at a time
 @group(0) @binding(4) var<storage, read> step: array<vec4f>; // [batch, time, channels]: delta, input, y_gradient
 @group(0) @binding(5) var<storage, read> carry: array<f32>; // [chunks, batch, channels, state]
 @group(0) @binding(6) var<storage, read> gradient_carry: array<f32>; // [chunks, batch, channels, state]
-@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>; // [blocks, batch, time, 8]: b's sixteen, c's sixteen
+@group(0) @binding(7) var<storage, read_write> partial: array<vec4f>; // [blocks, batch, time, 2, FOURS]: of b, of c
 
 fn fetch_carry(row: u32, four: u32) -> vec4f {
   let at = row * shape.state + states(four);
@@ -34,23 +35,21 @@ fn fetch_step(row: u32, channel: u32) -> vec4f {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_backward_shared(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.x * WORKGROUP_SIZE + local;
-  if (index >= 4u * shape.chunks * shape.batch) {
+fn selective_scan_backward_shared(invocation: Invocation) {
+  let index = invocation.workgroup.x * WORKGROUP_SIZE + invocation.local;
+  if (index >= FOURS * shape.chunks * shape.batch) {
     return;
   }
-  let four = index % 4u;
-  let chunk = index / 4u % shape.chunks;
-  let batch = index / 4u / shape.chunks;
+  let four = index % FOURS;
+  let chunk = index / FOURS % shape.chunks;
+  let batch = index / FOURS / shape.chunks;
+  let block = invocation.workgroup.y;
   let first = batch * shape.time + chunk * shape.chunk_size;
   let last = first + min(shape.chunk_size, shape.time - chunk * shape.chunk_size);
   let entering = (chunk * shape.batch + batch) * shape.channels;
-  let planes = workgroup.y * shape.batch * shape.time;
+  let planes = block * shape.batch * shape.time;
   for (var offset = 0u; offset < CHANNELS; offset += TOGETHER) {
-    let channel = workgroup.y * CHANNELS + offset;
+    let channel = block * CHANNELS + offset;
     if (channel >= shape.channels) {
       break;
     }
@@ -73,7 +72,7 @@ fn selective_scan_backward_shared(
         h[i] = exponential_quad(now.x * rate[i]) * h[i] + now.x * now.y * b_now;
         sum += now.z * h[i];
       }
-      let at = (planes + row) * 8u + 4u + four;
+      let at = ((planes + row) * 2u + OF_C) * FOURS + four;
       if (offset > 0u) {
         sum += partial[at];
       }
@@ -90,7 +89,7 @@ fn selective_scan_backward_shared(
         sum += now.x * now.y * g[i];
         g[i] *= exponential_quad(now.x * rate[i]);
       }
-      let at = (planes + row) * 8u + four;
+      let at = ((planes + row) * 2u + OF_B) * FOURS + four;
       if (offset > 0u) {
         sum += partial[at];
       }

@@ -3,8 +3,8 @@
 // Dispatch: one invocation per batch element, channel and state.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override REVERSE: bool = false;
 
 struct Shape {
@@ -22,12 +22,8 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> carry: array<f32>; // [chunks, batch, channels, state]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_carry(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn selective_scan_carry(invocation: Invocation) {
+  let index = number_of(invocation);
   let rows = shape.batch * shape.channels;
   if (index >= rows * shape.state) {
     return;

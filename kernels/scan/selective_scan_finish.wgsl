@@ -1,10 +1,10 @@
 // From the gradients at each step to those of what the caller gave:
-//   input_gradient = step.y + skip * y_gradient,  delta_gradient = step.x * sigmoid(delta + bias) where SOFTPLUS.
+//   input_gradient += skip * y_gradient,  delta_gradient *= sigmoid(delta + bias) where SOFTPLUS.
 // Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override SOFTPLUS: bool = false;
 override ACCUMULATE: bool = false; // add to the gradients through the states before, which hold the skip's
 
@@ -14,7 +14,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
+@group(0) @binding(1) var<storage, read> step_gradient: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
 @group(0) @binding(2) var<storage, read> delta: array<f32>; // [rows, channels]
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [channels]; else 0
@@ -24,17 +24,13 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> delta_gradient: array<f32>; // [rows, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_finish(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn selective_scan_finish(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.rows * shape.channels) {
     return;
   }
   let channel = index % shape.channels;
-  let now = step[index];
+  let now = step_gradient[index];
   var for_delta = now.x;
   if (SOFTPLUS) {
     var before = delta[index];

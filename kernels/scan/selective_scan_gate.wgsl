@@ -2,8 +2,7 @@
 // Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
-
-override WORKGROUP_SIZE: u32 = 64u;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
 struct Shape {
   rows: u32, // batch * time
@@ -19,12 +18,8 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> output: array<f32>; // [rows, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_gate(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn selective_scan_gate(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.rows * shape.channels) {
     return;
   }

@@ -2,8 +2,8 @@
 // Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override ACCUMULATE: bool = false; // add to the gradient through the states before, which holds the skip's
 
 struct Shape {
@@ -12,7 +12,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> step: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
+@group(0) @binding(1) var<storage, read> step_gradient: array<vec4f>; // [rows, channels]: delta_gradient, input_gradient, y, y_gradient
 @group(0) @binding(2) var<storage, read> input: array<f32>; // [rows, channels]
 @if(HAS_SKIP)
 @group(0) @binding(3) var<storage, read> skip: array<f32>; // [channels]; else 0
@@ -21,16 +21,12 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> gate_gradient: array<f32>; // [rows, channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn selective_scan_gate_backward(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn selective_scan_gate_backward(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.rows * shape.channels) {
     return;
   }
-  var y = step[index].z;
+  var y = step_gradient[index].z;
   @if(HAS_SKIP)
   if (!ACCUMULATE) {
     y += skip[index % shape.channels] * input[index];

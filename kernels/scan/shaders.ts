@@ -1,7 +1,7 @@
 import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
+import chains from "./chains.wgsl" with { type: "text" };
 import chunks from "./chunks.wgsl" with { type: "text" };
-import lane from "./lane.wgsl" with { type: "text" };
 import rg_lru_decay_parameter from "./rg_lru_decay_parameter.wgsl" with { type: "text" };
 import rg_lru_gates from "./rg_lru_gates.wgsl" with { type: "text" };
 import rg_lru_gates_backward from "./rg_lru_gates_backward.wgsl" with { type: "text" };
@@ -29,13 +29,15 @@ import selective_scan_output from "./selective_scan_output.wgsl" with { type: "t
 import selective_scan_parameters from "./selective_scan_parameters.wgsl" with { type: "text" };
 import selective_scan_prepare from "./selective_scan_prepare.wgsl" with { type: "text" };
 import selective_scan_shared_sum from "./selective_scan_shared_sum.wgsl" with { type: "text" };
+import shared from "./shared.wgsl" with { type: "text" };
+import slice from "./slice.wgsl" with { type: "text" };
 import softplus from "./softplus.wgsl" with { type: "text" };
 import states from "./states.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const SCAN = shaders("scan", {
+  chains,
   chunks,
-  lane,
   rg_lru_decay_parameter,
   rg_lru_gates,
   rg_lru_gates_backward,
@@ -57,6 +59,8 @@ export const SCAN = shaders("scan", {
   selective_scan_parameters,
   selective_scan_prepare,
   selective_scan_shared_sum,
+  shared,
+  slice,
   softplus,
   states,
 }, COMMON);

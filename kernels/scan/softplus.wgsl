@@ -3,8 +3,8 @@
 // Dispatch: one invocation per element.
 
 import package::common::exponential::exponential;
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-override WORKGROUP_SIZE: u32 = 64u;
 override LINEAR: bool = false;
 
 struct Shape {
@@ -19,12 +19,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn softplus(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP_SIZE + local;
+fn softplus(invocation: Invocation) {
+  let index = number_of(invocation);
   if (index >= shape.rows * shape.columns) {
     return;
   }

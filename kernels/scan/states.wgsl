@@ -1,14 +1,15 @@
 // The selective state space: what the kernels that carry its states through time share. An invocation
-// carries sixteen states of a channel, from first_state on, as FOURS vectors; more take as many rounds.
+// carries STATES states of a channel, from first_state on, as FOURS vectors; more take as many rounds.
 
 const FOURS = 4u;
+const STATES = 4u * FOURS;
 
 struct Shape {
   batch: u32,
   time: u32,
   channels: u32,
   state: u32,
-  first_state: u32, // of the sixteen that this dispatch carries
+  first_state: u32, // of the STATES that this dispatch carries
   chunks: u32, // of this dispatch
   chunk_size: u32,
   first_chunk: u32, // of this dispatch

@@ -1,6 +1,7 @@
 // Stored elements as 32-bit or as 16-bit floats, into a part of a tensor.
 // Dispatch: eight elements per invocation, folded past 65,535 workgroups.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 @if(TO_F16)
 import package::storage::halves::{are_past_halves, halves_of};
 import package::storage::stored::stored_eight;
@@ -29,13 +30,9 @@ fn write(index: u32, words: vec4u, count: u32) {
   }
 }
 
-@compute @workgroup_size(64)
-fn convert(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + lane;
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn convert(invocation: Invocation) {
+  let index = number_of(invocation);
   if (8u * index >= shape.elements) {
     return;
   }

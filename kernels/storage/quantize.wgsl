@@ -2,6 +2,7 @@
 // integer * largest / (2^(BITS - 1) - 1), with the largest absolute value of its group in 16 bits.
 // Dispatch: two groups of a row per invocation, folded past 65,535 workgroups.
 
+import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::common::quantized::{BITS, GROUP, LARGEST_INTEGER, words_of};
 import package::storage::halves::{are_past_halves, halves_of};
 @if(ALIGNED)
@@ -82,14 +83,10 @@ fn write_group(row: u32, group: u32, words: u32) -> u32 {
   return half;
 }
 
-@compute @workgroup_size(64)
-fn quantize(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn quantize(invocation: Invocation) {
   let words = words_of(shape.columns);
-  let index = (workgroup.x + workgroup.y * workgroups.x) * 64u + lane;
+  let index = number_of(invocation);
   let row = index / words.y;
   let pair = index % words.y;
   if (row >= shape.rows) {

@@ -1,21 +1,21 @@
-// What an invocation of the scan carries: one channel (SCALAR), or 4 * FOURS of them side by side.
+// What an invocation of the scan carries: a slice of the channels, one (SCALAR) or 4 * FOURS side by side.
 
 @link
 const FOURS: u32 = 1u;
 
 @if(SCALAR)
-alias Lane = f32;
+alias Slice = f32;
 @else
-alias Lane = array<vec4f, FOURS>;
+alias Slice = array<vec4f, FOURS>;
 
 @link
-const FOUR_STEPS: bool = true; // whether loops take four steps per turn: not where a Lane is many numbers
+const FOUR_STEPS: bool = true; // whether loops take four steps per turn: not where a Slice is many numbers
 
-fn multiply(x: Lane, y: Lane) -> Lane {
+fn multiply(x: Slice, y: Slice) -> Slice {
   @if(SCALAR)
   return x * y;
   @else {
-    var product: Lane;
+    var product: Slice;
     @unroll
     for (var i = 0u; i < FOURS; i++) {
       product[i] = x[i] * y[i];
@@ -24,11 +24,11 @@ fn multiply(x: Lane, y: Lane) -> Lane {
   }
 }
 
-fn add(x: Lane, y: Lane) -> Lane {
+fn add(x: Slice, y: Slice) -> Slice {
   @if(SCALAR)
   return x + y;
   @else {
-    var sum: Lane;
+    var sum: Slice;
     @unroll
     for (var i = 0u; i < FOURS; i++) {
       sum[i] = x[i] + y[i];
@@ -37,11 +37,11 @@ fn add(x: Lane, y: Lane) -> Lane {
   }
 }
 
-fn multiply_add(x: Lane, y: Lane, z: Lane) -> Lane {
+fn multiply_add(x: Slice, y: Slice, z: Slice) -> Slice {
   @if(SCALAR)
   return x * y + z;
   @else {
-    var sum: Lane;
+    var sum: Slice;
     @unroll
     for (var i = 0u; i < FOURS; i++) {
       sum[i] = x[i] * y[i] + z[i];
