@@ -40,11 +40,18 @@ const LOGIT_BYTES = 2 ** 25;
 const CAPPED_COPIES = 4;
 /** Tokens of the segments whose memory is looked at. */
 const MEASURED_TOKENS = [128, 256] as const;
+/**
+ * Parameters of a model that is read once at a segment's full length, too: the workspace of its kernels,
+ * which has a limit that shorter segments do not reach, is a large part of what it takes.
+ */
+const SMALL_MODEL = 2 ** 20;
 
 /** Bytes that reading a segment takes besides the weights and the state. */
 interface ReadingBytes {
   readonly fixed: number;
   readonly ofToken: number;
+  /** What a segment takes at most, where that was measured. */
+  readonly most: number;
 }
 
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
@@ -130,13 +137,14 @@ export class Model implements Disposable {
     );
     gpu.checkBinding(batch * cache, what, "a layer's keys take");
     if (gpu.memory.limit === undefined) return;
-    const { fixed, ofToken } = this.#readingBytes ??= this.#measureReading();
+    const { fixed, ofToken, most } = this.#readingBytes ??= this.#measureReading();
     const state = batch * this.stateBytes(length);
     const grown = state * (1 + CACHE_ROOM) + state / layers.length;
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
     const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
       Math.min(LOGIT_BYTES, F32_BYTES * vocabulary * segment);
-    const bytes = Math.ceil(grown + fixed + ofToken * segment + logits);
+    const reading = Math.min(fixed + ofToken * segment, most);
+    const bytes = Math.ceil(grown + reading + logits);
     gpu.checkRoom(bytes, what, {
       otherwise: `with its weights the model takes ${bytesInForms(this.configuration, bytes)}`,
     });
@@ -413,18 +421,20 @@ export class Model implements Disposable {
 
   #measureReading(): ReadingBytes {
     const { gpu } = this;
-    const [few, many] = MEASURED_TOKENS.map((time) => {
+    const bytesAt = (time: number): number => {
       const { current } = gpu.memory;
       gpu.resetPeak();
       const { logits, state } = this.prefill(new Uint32Array(time));
       logits[Symbol.dispose]();
       state[Symbol.dispose]();
       return gpu.memory.peak - current - this.stateBytes(time);
-    });
+    };
+    const [few, many] = MEASURED_TOKENS.map(bytesAt);
+    const most = this.parameterCount <= SMALL_MODEL ? bytesAt(SEGMENT_TOKENS) : Infinity;
     gpu.resetPeak();
     const [fewTokens, manyTokens] = MEASURED_TOKENS;
     const ofToken = Math.max(0, many - few) / (manyTokens - fewTokens);
-    return { ofToken, fixed: Math.max(0, few - ofToken * fewTokens) };
+    return { ofToken, fixed: Math.max(0, few - ofToken * fewTokens), most };
   }
 
   #embed(tape: Tape, tokens: Tensor<"u32">): Variable {
