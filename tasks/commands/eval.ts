@@ -7,7 +7,6 @@ import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
 import { dryRun } from "./estimate.ts";
 import { printSweep } from "./print_sweep.ts";
-import { shellWord } from "../sweep/slurm.ts";
 import {
   changeGrid,
   dtypeOf,
@@ -122,7 +121,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
     logSamples: switches.has("log-samples"),
     command: commandLine(command),
   });
-  return await conclude(result, configuration, out, `--resume --out ${shellWord(out)}`);
+  return await conclude(result, configuration, out, `${commandLine(command)} --resume`);
 }
 
 async function printStatistics(

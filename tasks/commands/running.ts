@@ -137,7 +137,7 @@ export function tellLeft({ left }: Pick<ReportFiles, "left">): void {
 /**
  * Prints what a sweep found and writes its report.
  *
- * @param again The options that continue with it.
+ * @param again The command that continues with it.
  * @returns The exit code: 0 where every cell has its result, or had its time.
  */
 export async function conclude(

@@ -137,7 +137,9 @@ export async function sweepCommand(
     ...(shard === undefined ? {} : { shard }),
   });
   const share = shard === undefined ? "" : ` --shard ${shard.index}/${shard.count}`;
-  return await conclude(result, configuration, out, `--resume --out ${shellWord(base)}${share}`);
+  const log = command.switches.has("log-samples") ? " --log-samples" : "";
+  const again = `./run sweep --resume --out ${shellWord(base)}${share}${log}`;
+  return await conclude(result, configuration, out, again);
 }
 
 /** Has the sweep run elsewhere. */

@@ -305,7 +305,11 @@ Deno.test("sweep: an interrupt ends it after the cell that is running", () =>
     process.kill("SIGINT");
     const { code, stderr } = await process.output();
     assertEquals(code, 130);
-    assert(new TextDecoder().decode(stderr).includes(`stopped: --resume --out ${out} continues`));
+    assert(
+      new TextDecoder().decode(stderr).includes(
+        `stopped: ./run sweep --resume --out ${out} continues`,
+      ),
+    );
   }));
 
 Deno.test("report: a folder without results", async () => {

@@ -35,7 +35,7 @@ Deno.test("SIGTERM within a long cell: the cells before it, CSV, report, exit co
     const { code, signal, stderr } = await output(process);
     assertEquals([code, signal], [130, null], stderr);
     assert(performance.now() - started < 15_000, "it did not wait for the cell");
-    assertStringIncludes(stderr, `stopped: --resume --out ${out} continues`);
+    assertStringIncludes(stderr, `stopped: ./run sweep --resume --out ${out} continues`);
     const rows = parseRows(await Deno.readTextFile(join(out, "sweep.csv")), "sweep.csv");
     assertEquals([...new Set(rows.map(({ length }) => length))], [64, 2048]);
     assert((await Deno.stat(join(out, "report.html"))).size > 10_000);
@@ -70,7 +70,7 @@ Deno.test("SIGTERM ends a training at a checkpoint, alone and within a sweep", (
     for (
       const [args, folder, again] of [
         [train, alone, "stopped at a checkpoint: --resume continues"],
-        [sweep, join(out, "models"), `stopped: --resume --out ${out} continues`],
+        [sweep, join(out, "models"), `stopped: ./run sweep --resume --out ${out} continues`],
       ] as const
     ) {
       const process = script("tasks/main.ts", args).spawn();
@@ -131,7 +131,7 @@ Deno.test("sweep --minutes: as many samples as were asked until then, and exit c
       script(ORACLE, [...args, "--minutes", "0.001"], { ORACLE_MILLISECONDS: "200" }),
     );
     assertEquals(code, 0, stderr);
-    assertStringIncludes(stdout, `the time is up: --resume --out ${out} continues`);
+    assertStringIncludes(stdout, `the time is up: ./run sweep --resume --out ${out} continues`);
     const wrong = await ending(script(ORACLE, [...args, "--minutes", "0"]));
     assertMatch(
       wrong.stderr,
