@@ -1,0 +1,197 @@
+/**
+ * What a generated token and a training step cost the host and the GPU:
+ * `deno run -A bench/host.ts [FOLDER]` prints a table as bench/README.md has it. With the folder of
+ * another checkout, one of an earlier commit, its code takes turns with this one's.
+ *
+ * @module
+ */
+import { toFileUrl } from "@std/path";
+import type { DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import type * as Registry from "../tasks/registry.ts";
+import type * as Batches from "../tasks/training/batch.ts";
+import type { Recipe } from "../tasks/training/recipe.ts";
+import type * as Training from "../tasks/training/trainer.ts";
+import type * as Kernels from "../kernels/gpu/mod.ts";
+import type * as Models from "../models/mod.ts";
+
+const ARCHITECTURES = ["transformer", "mamba2", "gla", "gated-deltanet"];
+/** Of the models that generate; many, so that the head counts little. */
+const LAYERS = 6;
+const TOKENS = 32;
+const ROUNDS = 6;
+
+/** A checkout's code. */
+interface Code {
+  readonly gpu: Gpu;
+  readonly models: typeof Models;
+  readonly registry: typeof Registry;
+  readonly batches: typeof Batches;
+  readonly training: typeof Training;
+}
+
+/** What a piece of work costs. */
+interface Cost {
+  /** Time of the thread that queues, in milliseconds: the least of all rounds. */
+  host: number;
+  /** Kernels. */
+  dispatches: number;
+  /** The sum of the kernels' times in milliseconds: the least of all rounds. */
+  gpu: number;
+}
+
+async function load(folder: URL): Promise<Code> {
+  const at = (path: string): Promise<unknown> => import(new URL(path, folder).href);
+  const { openGpu } = await at("kernels/gpu/mod.ts") as typeof Kernels;
+  return {
+    gpu: await openGpu(),
+    models: await at("models/mod.ts") as typeof Models,
+    registry: await at("tasks/registry.ts") as typeof Registry,
+    batches: await at("tasks/training/batch.ts") as typeof Batches,
+    training: await at("tasks/training/trainer.ts") as typeof Training,
+  };
+}
+
+/** Milliseconds that this thread has computed: what others do on the machine does not count. */
+function threadTime(): number {
+  if (Deno.build.os !== "linux") return performance.now();
+  const [nanoseconds] = Deno.readTextFileSync(`/proc/self/task/${Deno.pid}/schedstat`).split(" ");
+  return Number(nanoseconds) / 1e6;
+}
+
+/** Work that is measured: it queues itself, and tells how long the thread took for that. */
+type Work = () => Promise<number>;
+
+/** Tokens after a short prompt: what is not reading, and reading them back aside. */
+function generation({ gpu, models: { architecture, Model } }: Code, name: string): Work {
+  const configuration = architecture(name, { vocabulary: 64, width: 64, layers: LAYERS });
+  const model = new Model(gpu, configuration, { seed: 1 });
+  const prompt = Uint32Array.from({ length: 40 }, (_, i) => i % 64);
+  const read = gpu.read.bind(gpu);
+  return async () => {
+    const from = model.prefill(prompt);
+    await gpu.sync();
+    let waited = 0;
+    gpu.read = async <Type extends DataType>(tensors: readonly Tensor<Type>[]) => {
+      const start = threadTime();
+      try {
+        return await read(tensors);
+      } finally {
+        waited += threadTime() - start;
+      }
+    };
+    const start = threadTime();
+    await model.continueFrom(from, { maxTokens: TOKENS });
+    gpu.read = read;
+    return threadTime() - start - waited;
+  };
+}
+
+/** A training step of a model of two layers, on 64 sequences of 32 tokens. */
+async function trainingStep(code: Code, name: string): Promise<Work> {
+  const { gpu, models, registry, batches, training } = code;
+  const tasks = [await registry.createTask("mqar", registry.smallLayout("mqar"))];
+  const recipe: Recipe = {
+    name,
+    model: models.architecture(name, { vocabulary: 64, width: 32 }),
+    tasks: [{ name: "mqar", options: registry.smallLayout("mqar") }],
+    length: 32,
+    batch: 64,
+    learningRate: 1e-3,
+    warmupSteps: 10,
+    firstTaskSteps: 0,
+    targetAccuracy: 1,
+    steps: 100,
+    seed: 0,
+  };
+  const trainer = new training.Trainer(gpu, recipe);
+  const batch = Array.from({ length: 40 }, (_, step) => batches.trainingBatch(recipe, tasks, step))
+    .find(({ time }) => time === 32)!;
+  let step = 0;
+  return async () => {
+    const start = threadTime();
+    const queued = trainer.step(batch, step++, 1e-3);
+    const host = threadTime() - start;
+    await gpu.sync();
+    for (const { losses, correct } of queued) {
+      losses[Symbol.dispose]();
+      correct[Symbol.dispose]();
+    }
+    return host;
+  };
+}
+
+/** The costs of the same work of several checkouts, which take turns. */
+async function measured(codes: readonly Code[], works: readonly Work[]): Promise<Cost[]> {
+  const costs = works.map((): Cost => ({ host: Infinity, dispatches: 0, gpu: Infinity }));
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [index, work] of works.entries()) {
+      const { gpu } = codes[index];
+      const host = await work();
+      if (round === 0) continue; // compiles the kernels
+      gpu.startProfile();
+      await work();
+      const times = await gpu.stopProfile();
+      const cost = costs[index];
+      cost.host = Math.min(cost.host, host);
+      cost.dispatches = times.reduce((sum, { dispatches }) => sum + dispatches, 0);
+      cost.gpu = Math.min(cost.gpu, times.reduce((sum, time) => sum + time.milliseconds, 0));
+    }
+  }
+  return costs;
+}
+
+function row(name: string, costs: readonly Cost[], parts: number): string {
+  const cells = [
+    costs.map(({ host }) => (1000 * host / parts).toFixed(parts === 1 ? 0 : 1)),
+    costs.map(({ dispatches }) => (dispatches / parts).toFixed(parts === 1 ? 0 : 1)),
+    costs.map(({ gpu }) => (gpu / parts).toFixed(parts === 1 ? 1 : 3)),
+  ];
+  return `| ${[name, ...cells.map((figures) => figures.join(" → "))].join(" | ")} |`;
+}
+
+/** Milliseconds of a dispatch that WebGPU alone takes, bind groups and pipelines being ready. */
+function rawDispatch({ device }: Gpu): number {
+  const code = `@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(1) fn main() { y[0] += 1u; }`;
+  const module = device.createShaderModule({ code });
+  const pipeline = device.createComputePipeline({ layout: "auto", compute: { module } });
+  const buffer = device.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: [{ binding: 0, resource: { buffer } }],
+  });
+  let least = Infinity;
+  for (let round = 0; round < 40; round++) {
+    const start = threadTime();
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    for (let i = 0; i < 64; i++) {
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(1);
+    }
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    least = Math.min(least, (threadTime() - start) / 64);
+  }
+  return least;
+}
+
+const [folder] = Deno.args;
+const codes = [await load(new URL("../", import.meta.url))];
+if (folder !== undefined) codes.unshift(await load(toFileUrl(`${Deno.realPathSync(folder)}/`)));
+const raw = rawDispatch(codes[codes.length - 1].gpu);
+console.log(`A dispatch of WebGPU alone takes the host ${(1000 * raw).toFixed(1)} µs here.\n`);
+console.log("| a generated token, per layer | host, µs | dispatches | GPU, ms |");
+console.log("| :-- | --: | --: | --: |");
+for (const name of ARCHITECTURES) {
+  const costs = await measured(codes, codes.map((code) => generation(code, name)));
+  console.log(row(name, costs, LAYERS * TOKENS));
+}
+console.log("\n| a training step, 2 layers | host, µs | dispatches | GPU, ms |");
+console.log("| :-- | --: | --: | --: |");
+for (const name of ARCHITECTURES) {
+  const works = await Promise.all(codes.map((code) => trainingStep(code, name)));
+  console.log(row(name, await measured(codes, works), 1));
+}
+for (const { gpu } of codes) await gpu[Symbol.asyncDispose]();
