@@ -41,7 +41,7 @@ export interface TokenReader {
 }
 
 /** Whether tokens of such layers can be recorded. */
-function isRecordable(mixers: readonly (Mixer | undefined)[]): boolean {
+export function isRecordable(mixers: readonly (Mixer | undefined)[]): boolean {
   return mixers.every((mixer) => mixer?.recordable ?? mixer === undefined);
 }
 

@@ -6,6 +6,7 @@ import type { ModelConfiguration } from "./configuration.ts";
 import {
   type GenerateOptions,
   Generation,
+  isRecordable,
   type TokenReader,
   TOKENS_PER_READ,
 } from "./generation.ts";
@@ -25,7 +26,7 @@ import {
 import { bytesInForms, writeBlocks } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
 import { scoped, uniformSource } from "./parameters.ts";
-import { type Batch, cut, type Due, type Scores, sortScores } from "./scoring.ts";
+import { type Batch, checkTokens, cut, type Due, type Scores, sortScores } from "./scoring.ts";
 import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
 
@@ -106,6 +107,11 @@ export class Model implements Disposable {
         )
       ),
     );
+  }
+
+  /** Whether its work can be recorded and replayed: all mixers say so. */
+  get isRecordable(): boolean {
+    return isRecordable(this.#layers.map(({ mixer }) => mixer));
   }
 
   /** Number of parameters. */
@@ -203,7 +209,7 @@ export class Model implements Disposable {
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
    */
   advance(tokens: ArrayLike<number>, state?: ModelState): { logits: Tensor; state: ModelState } {
-    this.#checkTokens(tokens);
+    checkTokens(tokens, this.configuration);
     using input = this.gpu.tensor([1, tokens.length], tokens, "u32");
     const { logits, states } = this.#advance(input, state?.take(), { disposing: true });
     return { logits, state: new ModelState(states) };
@@ -218,7 +224,7 @@ export class Model implements Disposable {
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
    */
   prefill(tokens: ArrayLike<number>, from?: ModelState): { logits: Tensor; state: ModelState } {
-    this.#checkTokens(tokens);
+    checkTokens(tokens, this.configuration);
     const all = Uint32Array.from(tokens);
     let state = from;
     const last = all.length - 1;
@@ -300,7 +306,7 @@ export class Model implements Disposable {
     batch: Batch,
     { predictions = false }: { readonly predictions?: boolean } = {},
   ): Promise<Scores> {
-    this.#checkTokens(batch.tokens);
+    checkTokens(batch.tokens, this.configuration);
     const segment = Math.max(1, Math.floor(SEGMENT_TOKENS / batch.batch));
     const order: number[] = [];
     using results = new DisposableStack();
@@ -499,19 +505,5 @@ export class Model implements Disposable {
 
   #parameter(name: string): Variable {
     return this.parameters.get(name)!;
-  }
-
-  #checkTokens(tokens: ArrayLike<number>): void {
-    const { vocabulary } = this.configuration;
-    if (tokens.length === 0) throw new RangeError("Cannot read a sequence of no tokens");
-    for (let i = 0; i < tokens.length; i++) {
-      if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
-        throw new RangeError(
-          `Cannot read token ${tokens[i]} at position ${i}: the vocabulary has the tokens 0 to ${
-            vocabulary - 1
-          }`,
-        );
-      }
-    }
   }
 }

@@ -76,3 +76,20 @@ export function sortScores(
       : { predicted: Uint32Array.from(sorted, (index) => predicted[index]) }),
   };
 }
+
+/** @throws {RangeError} where there is no token, or one that is not in the vocabulary. */
+export function checkTokens(
+  tokens: ArrayLike<number>,
+  { vocabulary }: { readonly vocabulary: number },
+): void {
+  if (tokens.length === 0) throw new RangeError("Cannot read a sequence of no tokens");
+  for (let i = 0; i < tokens.length; i++) {
+    if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= vocabulary) {
+      throw new RangeError(
+        `Cannot read token ${tokens[i]} at position ${i}: the vocabulary has the tokens 0 to ${
+          vocabulary - 1
+        }`,
+      );
+    }
+  }
+}

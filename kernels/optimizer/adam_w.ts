@@ -91,6 +91,22 @@ export interface AdamWAllInputs {
   readonly parameters: readonly AdamWParameter[];
   /** What the gradients are multiplied by, from `gradientNorm()`: `[1]`; left out, 1. */
   readonly gradientScale?: Tensor;
+  /**
+   * What changes from step to step, from {@linkcode adamWSchedule}, so that a step can be recorded: `[3]`. The
+   * options' learning rate, weight decay and step count for nothing then.
+   */
+  readonly schedule?: Tensor;
+}
+
+/** What {@linkcode adamWAll} takes as its `schedule`: step size, correction of the second moment, decay. */
+export function adamWSchedule(options: AdamWOptions): Float32Array {
+  checkStep("adamWSchedule", options);
+  const { learningRate, beta1 = 0.9, beta2 = 0.95, weightDecay = 0, step } = options;
+  return Float32Array.of(
+    learningRate / (1 - beta1 ** step),
+    1 / Math.sqrt(1 - beta2 ** step),
+    learningRate * weightDecay,
+  );
 }
 
 /**
@@ -101,8 +117,9 @@ export interface AdamWAllInputs {
  */
 export function adamWAll(gpu: Gpu, inputs: AdamWAllInputs, options: AdamWOptions): void {
   const op = "adamWAll";
-  checkNames(op, inputs, ["parameters", "gradientScale"]);
-  const { parameters, gradientScale } = inputs;
+  checkNames(op, inputs, ["parameters", "gradientScale", "schedule"]);
+  const { parameters, gradientScale, schedule } = inputs;
+  if (schedule) checkTensor(op, "schedule", schedule, [3]);
   checkStep(op, options);
   if (gradientScale) checkTensor(op, "gradientScale", gradientScale, [1]);
   parameters.forEach((each, i) => {
@@ -111,10 +128,10 @@ export function adamWAll(gpu: Gpu, inputs: AdamWAllInputs, options: AdamWOptions
       checkTensor(op, `parameters[${i}].${name}`, each[name], each.parameter.shape);
     }
   });
-  const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage - 1;
+  const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage - 2;
   const most = Math.max(1, Math.min(MOST_PARAMETERS, Math.floor(bindings / STATE.length)));
   for (let first = 0; first < parameters.length; first += most) {
-    dispatch(gpu, parameters.slice(first, first + most), { gradientScale }, options);
+    dispatch(gpu, parameters.slice(first, first + most), { gradientScale, schedule }, options);
   }
 }
 
@@ -132,11 +149,15 @@ function checkStep(op: string, options: AdamWOptions): void {
 function dispatch(
   gpu: Gpu,
   parameters: readonly AdamWParameter[],
-  shared: { readonly gradientScale?: Tensor; readonly decayMask?: Tensor },
+  shared: {
+    readonly gradientScale?: Tensor;
+    readonly schedule?: Tensor;
+    readonly decayMask?: Tensor;
+  },
   options: AdamWOptions,
 ): void {
-  const { learningRate, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, step } =
-    options;
+  const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8 } = options;
+  const [stepSize, secondCorrection, decay] = shared.schedule ? [0, 0, 1] : adamWSchedule(options);
   const vectors = parameters.map(({ parameter }) => Math.ceil(parameter.size / 4));
   const numbered = <Value>(
     name: string,
@@ -152,11 +173,11 @@ function dispatch(
     uniform: {
       firstRate: 1 - beta1,
       secondRate: 1 - beta2,
-      stepSize: learningRate / (1 - beta1 ** step),
-      secondCorrection: 1 / Math.sqrt(1 - beta2 ** step),
+      stepSize,
+      secondCorrection,
       epsilon,
       ...fields("vectors", (_, i) => vectors[i]),
-      ...fields("decay", ({ decays = true }) => decays ? learningRate * weightDecay : 0),
+      ...fields("decay", ({ decays = true }) => decays ? decay : 0),
     },
     read: { ...shared, ...numbered("gradient", ({ gradient }) => gradient) },
     write: {

@@ -10,8 +10,8 @@ import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 struct Shape {
   first_rate: f32, // 1 - beta1
   second_rate: f32, // 1 - beta2
-  step_size: f32, // learning rate / (1 - beta1^step)
-  second_correction: f32, // 1 / sqrt(1 - beta2^step)
+  step_size: f32, // learning rate / (1 - beta1^step); with a schedule, that of the schedule
+  second_correction: f32, // 1 / sqrt(1 - beta2^step); with a schedule, that of the schedule
   epsilon: f32,
   vectors0: u32, // of four elements
   vectors1: u32,
@@ -19,7 +19,7 @@ struct Shape {
   vectors3: u32,
   vectors4: u32,
   vectors5: u32,
-  decay0: f32, // learning rate * weight decay
+  decay0: f32, // learning rate * weight decay; with a schedule, what that of the schedule is multiplied by
   decay1: f32,
   decay2: f32,
   decay3: f32,
@@ -76,6 +76,8 @@ struct Shape {
 @group(0) @binding(25) var<storage, read_write> first_moment5: array<vec4f>; // [...]
 @if(HAS_SECOND_MOMENT5)
 @group(0) @binding(26) var<storage, read_write> second_moment5: array<vec4f>; // [...]
+@if(HAS_SCHEDULE)
+@group(0) @binding(27) var<storage, read> schedule: array<f32>; // [3]: step size, second correction, decay
 
 // Which parameter: a constant where these are called, so that one branch is left.
 fn vectors_of(which: u32) -> u32 {
@@ -133,13 +135,20 @@ fn step(which: u32, index: u32) {
   var g = old[0];
   @if(HAS_GRADIENT_SCALE)
   g *= gradient_scale[0];
+  var step_size = shape.step_size;
+  var second_correction = shape.second_correction;
   var decay = vec4f(decay_of(which));
+  @if(HAS_SCHEDULE) {
+    step_size = schedule[0];
+    second_correction = schedule[1];
+    decay *= schedule[2];
+  }
   @if(HAS_DECAY_MASK)
   decay *= decay_mask[index];
   let m = old[2] + shape.first_rate * (g - old[2]);
   let v = old[3] + shape.second_rate * (g * g - old[3]);
-  let divisor = sqrt(v) * shape.second_correction + shape.epsilon;
-  store(which, index, old[1] - decay * old[1] - shape.step_size * m / divisor, m, v);
+  let divisor = sqrt(v) * second_correction + shape.epsilon;
+  store(which, index, old[1] - decay * old[1] - step_size * m / divisor, m, v);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,6 +1,11 @@
-import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
+import { type Gpu, type Recording, results, type Tensor } from "../../kernels/gpu/mod.ts";
 import { crossEntropy, crossEntropyBackward } from "../../kernels/loss/mod.ts";
-import { adamWAll, gradientNorm } from "../../kernels/optimizer/mod.ts";
+import {
+  adamWAll,
+  type AdamWOptions,
+  adamWSchedule,
+  gradientNorm,
+} from "../../kernels/optimizer/mod.ts";
 import { mixersOf, type MixerState, Model, Tape, Variable } from "../../models/mod.ts";
 import { gatherRows, reshape } from "../../models/operations.ts";
 import { parameterSpecifications } from "../../models/layers.ts";
@@ -26,6 +31,27 @@ export interface QueuedSegment {
   readonly correct: Tensor<"u32">;
 }
 
+/** What a step reads of a segment, on the GPU. */
+interface Uploaded extends Disposable {
+  readonly tokens: Tensor<"u32">;
+  readonly indices: Tensor<"u32">;
+  readonly labels: Tensor<"u32">;
+  readonly rowWeights: Tensor;
+}
+
+/** What a segment gave, of each of its scored rows. */
+interface Measured {
+  readonly losses: Tensor;
+  readonly correct: Tensor<"u32">;
+}
+
+/** A step that is replayed as long as batches have its shape. */
+interface RecordedStep {
+  readonly shape: string;
+  readonly inputs: Uploaded;
+  readonly recording: Recording<Measured | undefined>;
+}
+
 /** A model in training: forward, backward and AdamW (Loshchilov & Hutter 2019), all on the GPU. */
 export class Trainer implements Disposable {
   /** The model that is trained. */
@@ -35,17 +61,26 @@ export class Trainer implements Disposable {
   readonly #gpu: Gpu;
   readonly #decays: ReadonlyMap<string, boolean>;
   readonly #recipe: Recipe;
+  /** What of AdamW changes from step to step. */
+  readonly #schedule: Tensor;
+  readonly #records: boolean;
+  /** The shape of the last step's batch, and the step where it was the same before. */
+  #shape = "";
+  #recorded: RecordedStep | undefined;
   /** What the last step ended with, where the next may begin with it: one per layer. */
   carried: readonly MixerState[] | undefined;
 
   /**
    * A trainer of a freshly initialised model.
    *
+   * @param options.record Whether a step is recorded where its batch has the shape of the one before, and
+   * replayed until the shape changes; it changes no bit. @default true
    * @throws {RangeError} where states are to be passed on and would grow without end.
    */
-  constructor(gpu: Gpu, recipe: Recipe) {
+  constructor(gpu: Gpu, recipe: Recipe, options: { readonly record?: boolean } = {}) {
     this.#gpu = gpu;
     this.#recipe = recipe;
+    this.#schedule = gpu.tensor([3]);
     if (
       recipe.statePassing &&
       recipe.model.layers.flatMap(mixersOf).some(({ kind }) => kind === "attention")
@@ -55,6 +90,8 @@ export class Trainer implements Disposable {
       );
     }
     this.model = new Model(gpu, recipe.model, { seed: recipe.seed });
+    const passes = recipe.statePassing !== undefined || (recipe.segments ?? 1) > 1;
+    this.#records = (options.record ?? true) && this.model.isRecordable && !passes;
     this.#decays = new Map(
       parameterSpecifications(recipe.model).map(({ name, decays }) => [name, decays]),
     );
@@ -68,12 +105,21 @@ export class Trainer implements Disposable {
 
   /** Queues one step; the caller disposes of what it measures. */
   step(batch: TrainingBatch, step: number, learningRate: number): QueuedSegment[] {
+    this.#schedule.write(adamWSchedule(this.#options(step, learningRate)));
+    const segments = segmentsOf(batch, this.#recipe.segments ?? 1);
+    const recorded = this.#records && segments.length === 1
+      ? this.#recordedStep(segments[0])
+      : undefined;
+    if (recorded) return this.#replay(recorded, segments[0]);
     let states = passesState(this.#recipe, step) ? this.#take(batch.sequences) : undefined;
     const queued: QueuedSegment[] = [];
-    for (const segment of segmentsOf(batch, this.#recipe.segments ?? 1)) {
-      states = this.#segment(segment, states, queued);
+    for (const segment of segments) {
+      using inputs = this.#upload(segment);
+      const { next, measured } = this.#segment(inputs, states);
+      states = next;
+      if (measured) queued.push({ scored: segment.scored, ...measured });
     }
-    this.#update(step, learningRate);
+    this.#update();
     this.#take();
     if (this.#recipe.statePassing) this.carried = states;
     else disposeStates(states);
@@ -90,17 +136,71 @@ export class Trainer implements Disposable {
     return undefined;
   }
 
-  /** Forward and backward through a segment; the state before it goes, the one behind it is returned. */
-  #segment(
-    segment: Segment,
-    states: readonly MixerState[] | undefined,
-    queued: QueuedSegment[],
-  ): readonly MixerState[] {
+  /** The recorded step for a segment, where the one before it had its shape. */
+  #recordedStep({ sequences, time, rows }: Segment): RecordedStep | undefined {
+    const shape = [sequences, time, rows.length].join();
+    const before = this.#shape;
+    this.#shape = shape;
+    if (this.#recorded?.shape === shape) return this.#recorded;
+    this.#drop();
+    if (before !== shape) return undefined;
+    const inputs = this.#open(sequences, time, rows.length);
+    const recording = this.#gpu.record(() => {
+      const { next, measured } = this.#segment(inputs, undefined);
+      this.#update();
+      disposeStates(next);
+      return measured;
+    });
+    return this.#recorded = { shape, inputs, recording };
+  }
+
+  #replay({ inputs, recording }: RecordedStep, segment: Segment): QueuedSegment[] {
+    fill(inputs, segment);
+    recording.replay();
+    if (recording.result === undefined) return [];
+    const { losses, correct } = recording.result;
+    const measured = {
+      losses: this.#gpu.empty(losses.shape),
+      correct: this.#gpu.empty(correct.shape, "u32"),
+    };
+    this.#gpu.copy(losses, measured.losses);
+    this.#gpu.copy(correct, measured.correct);
+    return [{ scored: segment.scored, ...measured }];
+  }
+
+  #drop(): void {
+    const { losses, correct } = this.#recorded?.recording.result ?? {};
+    losses?.[Symbol.dispose]();
+    correct?.[Symbol.dispose]();
+    this.#recorded?.recording[Symbol.dispose]();
+    this.#recorded?.inputs[Symbol.dispose]();
+    this.#recorded = undefined;
+  }
+
+  #open(sequences: number, time: number, rows: number): Uploaded {
     const gpu = this.#gpu;
-    using tape = new Tape(gpu, { recording: true });
-    const { sequences, time, rows, scored } = segment;
-    using tokens = gpu.tensor([sequences, time], segment.tokens, "u32");
-    const read = this.model.read(tape, tokens, states);
+    const rowWeights: Tensor = gpu.empty([rows]);
+    return results({
+      tokens: gpu.empty([sequences, time], "u32"),
+      indices: gpu.empty([rows], "u32"),
+      labels: gpu.empty([rows], "u32"),
+      rowWeights,
+    });
+  }
+
+  #upload(segment: Segment): Uploaded {
+    const inputs = this.#open(segment.sequences, segment.time, segment.rows.length);
+    fill(inputs, segment);
+    return inputs;
+  }
+
+  /** Forward and backward through a segment; the state before it goes, the one after it is returned. */
+  #segment(
+    inputs: Uploaded,
+    states: readonly MixerState[] | undefined,
+  ): { next: readonly MixerState[]; measured: Measured | undefined } {
+    using tape = new Tape(this.#gpu, { recording: true });
+    const read = this.model.read(tape, inputs.tokens, states);
     const next = read.states.map(({ position, tensors }) => ({
       position,
       tensors: Object.fromEntries(
@@ -109,22 +209,19 @@ export class Trainer implements Disposable {
         ) => [name, new Variable(tape.keep(variable))]),
       ),
     }));
-    if (rows.length > 0) queued.push({ scored, ...this.#score(tape, segment, read.hidden) });
+    const measured = inputs.indices.size > 0 ? this.#score(tape, inputs, read.hidden) : undefined;
     disposeStates(states);
-    return next;
+    return { next, measured };
   }
 
   #score(
     tape: Tape,
-    { sequences, time, rows, ...segment }: Segment,
+    { tokens, indices, labels, rowWeights }: Uploaded,
     hidden: Variable,
-  ): { losses: Tensor; correct: Tensor<"u32"> } {
+  ): Measured {
     const gpu = this.#gpu;
-    using indices = gpu.tensor([rows.length], rows, "u32");
-    using labels = gpu.tensor([rows.length], segment.labels, "u32");
-    using rowWeights = gpu.tensor([rows.length], segment.weights);
     const { width } = this.model.configuration;
-    const flat = reshape(tape, hidden, [sequences * time, width]);
+    const flat = reshape(tape, hidden, [tokens.size, width]);
     const logits = this.model.head(tape, gatherRows(tape, flat, indices));
     const { loss, correct, logSumExp } = crossEntropy(gpu, { logits: logits.tensor, labels });
     const { logitsGradient } = crossEntropyBackward(
@@ -140,6 +237,8 @@ export class Trainer implements Disposable {
   /** Frees the model and the optimizer's state. */
   [Symbol.dispose](): void {
     this.#take();
+    this.#drop();
+    this.#schedule[Symbol.dispose]();
     this.model[Symbol.dispose]();
     for (const { first, second } of this.moments.values()) {
       first[Symbol.dispose]();
@@ -147,14 +246,19 @@ export class Trainer implements Disposable {
     }
   }
 
-  #update(step: number, learningRate: number): void {
+  #options(step: number, learningRate: number): AdamWOptions {
+    const { weightDecay = OPTIMIZER.weightDecay } = this.#recipe;
+    const { beta1, beta2, epsilon } = OPTIMIZER;
+    return { learningRate, beta1, beta2, epsilon, weightDecay, step: step + 1 };
+  }
+
+  #update(): void {
     const entries = [...this.model.leaves].filter(([, { gradient }]) => gradient);
     const { norm, scale } = gradientNorm(
       this.#gpu,
       { gradients: entries.map(([, { gradient }]) => gradient!) },
       { maximum: OPTIMIZER.gradientNorm },
     );
-    const { weightDecay = OPTIMIZER.weightDecay } = this.#recipe;
     adamWAll(this.#gpu, {
       parameters: entries.map(([name, { tensor, gradient }]) => {
         const { first, second } = this.moments.get(name)!;
@@ -167,16 +271,17 @@ export class Trainer implements Disposable {
         };
       }),
       gradientScale: scale,
-    }, {
-      learningRate,
-      beta1: OPTIMIZER.beta1,
-      beta2: OPTIMIZER.beta2,
-      epsilon: OPTIMIZER.epsilon,
-      weightDecay,
-      step: step + 1,
-    });
+      schedule: this.#schedule,
+    }, this.#options(0, 0));
     for (const [, variable] of entries) variable.dropGradient();
     norm[Symbol.dispose]();
     scale[Symbol.dispose]();
   }
+}
+
+function fill(inputs: Uploaded, { tokens, rows, labels, weights }: Segment): void {
+  inputs.tokens.write(tokens);
+  inputs.indices.write(rows);
+  inputs.labels.write(labels);
+  inputs.rowWeights.write(weights);
 }

@@ -364,7 +364,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }));
     const gradients = parameters.map(({ gradient }) => gradient);
     const { scale: gradientScale } = gradientNorm(gpu, { gradients }, { maximum: 1 });
-    adamWAll(gpu, { parameters, gradientScale }, { learningRate: 1e-3, step: 1 });
+    const schedule = make(3);
+    adamWAll(gpu, { parameters, gradientScale, schedule }, { learningRate: 1e-3, step: 1 });
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
     const step = { x: make(2, 1, 5), weight: make(5, 3), bias: make(5), tail: make(2, 2, 5) };
@@ -424,6 +425,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const decayMask = make.when(masked, 3, 5);
       const inputs = { parameter, gradient, firstMoment, secondMoment, gradientScale, decayMask };
       adamW(gpu, inputs, { learningRate: 1e-3, step: 1 });
+      const parameters = [{ parameter, gradient, firstMoment, secondMoment }];
+      const all = { parameters, gradientScale, schedule: make(3) };
+      adamWAll(gpu, all, { learningRate: 1e-3, step: 1 });
     }
   },
 

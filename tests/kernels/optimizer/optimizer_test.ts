@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { adamW, adamWAll, gradientNorm } from "../../../kernels/optimizer/mod.ts";
+import { adamW, adamWAll, adamWSchedule, gradientNorm } from "../../../kernels/optimizer/mod.ts";
 import { adamWReference, gradientNormReference } from "../../../kernels/optimizer/reference.ts";
 import type { AdamWParameter } from "../../../kernels/optimizer/mod.ts";
 import type { Tensor } from "../../../kernels/gpu/mod.ts";
@@ -129,6 +129,13 @@ testKernel("adamWAll() has the bits of adamW() for each of nine parameters", asy
     const got = await gpu.read(together.map((each) => each[name]));
     assertEquals(got, await gpu.read(alone.map((each) => each[name])), name);
   }
+  const again = parametersOf();
+  using schedule = gpu.tensor([3], adamWSchedule(options));
+  const unused = { learningRate: 0, step: 1 };
+  adamWAll(gpu, { parameters: again, gradientScale, schedule }, unused);
+  const scheduled = await gpu.read(again.map(({ parameter }) => parameter));
+  const given = await gpu.read(together.map(({ parameter }) => parameter));
+  assertEquals(scheduled, given, "with a schedule");
   const [{ parameter }] = together;
   assertThrows(
     () => adamWAll(gpu, { parameters: [{ ...together[1], parameter }] }, options),
