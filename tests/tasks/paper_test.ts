@@ -3,6 +3,7 @@ import { basename, join } from "@std/path";
 import {
   BASE_TEMPLATE,
   createTask,
+  enumerateCells,
   type Estimate,
   parseRows,
   type Row,
@@ -20,6 +21,7 @@ import { knownCheckpoint } from "../../tasks/subjects/known.ts";
 import { inFolder } from "../testing.ts";
 import { type Ending, ending, ROOT, script } from "./process.ts";
 import { rulerFiles } from "./ruler_files.ts";
+import { oracles, windowOracle } from "./window_oracle.ts";
 import { writePaperStandIns, writeStandIn, writeTokenizer } from "./stand_ins.ts";
 
 const OFFLINE = { HF_ENDPOINT: "http://127.0.0.1:9" };
@@ -276,3 +278,21 @@ Deno.test("--dry-run of checkpoints on the hub downloads their descriptions alon
       return bytes ? new Response(bytes) : new Response("none", { status: 404 });
     }
   }));
+
+Deno.test("a model may have lengths of its own in a sweep, and --lengths is for all", async () => {
+  const cards = await oracles([
+    windowOracle("near", 32, ["passkey"]),
+    windowOracle("far", 64, ["passkey"]),
+  ]).find([]);
+  const models = [{ model: "near", lengths: [96, "1x" as const] }, "far"];
+  const configuration = { ...SWEEPS.default, models, lengths: ["2x" as const], seeds: [0] };
+  const grid = await enumerateCells(configuration, cards);
+  assertEquals(
+    grid.flatMap(({ cells }) => cells.map(({ model, length }) => [model, length])),
+    [["near", 64], ["near", 96], ["far", 128]],
+  );
+  const { stdout } = await sweep(["paper-depth", "--print", "--lengths", "1k"]);
+  const { lengths, models: entries } = JSON.parse(stdout);
+  assertEquals(lengths, [1024]);
+  assert(entries.every((entry: object) => !("lengths" in entry) && "model" in entry));
+});
