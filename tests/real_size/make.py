@@ -1,5 +1,5 @@
-"""Makes random checkpoints of published shapes, with what PyTorch says of 512 tokens beside, in float64,
-and how long it takes in float32.
+"""Makes random checkpoints of published shapes, with what PyTorch says of 512 tokens (or as many as TOKENS
+says) beside, in float64, and how long it takes in float32.
 
     python make.py FOLDER [NAME ...]        # torch, transformers, safetensors
 
@@ -10,6 +10,7 @@ formulas, as its own code needs a GPU. compare.ts reads them.
 import gc
 import json
 import math
+import os
 import pathlib
 import shutil
 import sys
@@ -23,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "golden"))
 from published_reference import randomise
 from published_rwkv_reference import Reference, rwkv7
 
-TIME, STEPS = 512, 8
+TIME, STEPS = int(os.environ.get("TOKENS", "512")), 8
 
 
 def smollm2():
