@@ -5,10 +5,16 @@ import {
   type Gpu,
   type Tensor,
 } from "../kernels/gpu/mod.ts";
-import { QUANTIZED_TYPES, type QuantizedType, quantizedWords } from "../kernels/storage/mod.ts";
+import {
+  type Matrix,
+  QUANTIZED_TYPES,
+  type QuantizedType,
+  quantizedWords,
+} from "../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import { parameterSpecifications } from "./layers.ts";
-import type { Variable } from "./tape.ts";
+import { uniformSource } from "./parameters.ts";
+import { Variable } from "./tape.ts";
 
 /** How the weights of linear maps and of the embedding are kept on the GPU. */
 export type WeightType = FloatType | QuantizedType;
@@ -97,6 +103,45 @@ export function blockRows(gpu: Gpu, { name, shape, dtype }: KeptParameter): numb
   }
   const whole = Math.floor(rows / atOnce);
   return [...new Array(whole).fill(atOnce), ...(rows % atOnce === 0 ? [] : [rows % atOnce])];
+}
+
+/**
+ * Values of a model's parameters: drawn from a seed, or given by name. Those that are on the GPU already
+ * are in one tensor, or in several of a matrix's rows.
+ */
+export type ParameterValues =
+  | { readonly seed: number }
+  | ReadonlyMap<string, Float32Array | readonly Matrix[]>;
+
+/** A model's parameters by name. Those that are not in f32 are not differentiated. */
+export function makeParameters(
+  gpu: Gpu,
+  configuration: ModelConfiguration,
+  values: ParameterValues,
+): Map<string, Variable> {
+  return new Map(
+    parameterSpecifications(configuration).map(({ name, shape, initial }) => {
+      const data = "seed" in values
+        ? initial(elementCount(shape), uniformSource(values.seed, name))
+        : values.get(name);
+      const matrices = data === undefined || data instanceof Float32Array
+        ? writeBlocks(gpu, { name, shape, dtype: "f32" }, data)
+        : data;
+      const blocks = matrices.map((matrix) => new Variable(matrix, matrix.dtype === "f32"));
+      return [name, blocks.length === 1 ? blocks[0] : new Variable(blocks)];
+    }),
+  );
+}
+
+/** Each block of parameters by its name; those of one in several as `name/0`, `name/1`. */
+export function leavesOf(parameters: ReadonlyMap<string, Variable>): Map<string, Variable> {
+  return new Map(
+    [...parameters].flatMap(([name, variable]) =>
+      variable.blocks.map((block, index) =>
+        [block === variable ? name : `${name}/${index}`, block] as const
+      )
+    ),
+  );
 }
 
 /** A parameter's values on the GPU in f32, in as many blocks of rows as need be; zeros where left out. */

@@ -52,7 +52,7 @@ export {
   type LayerConfiguration,
   type ModelConfiguration,
 } from "./configuration.ts";
-export { WEIGHT_TYPES, weightBytes, type WeightType } from "./matrices.ts";
+export { type ParameterValues, WEIGHT_TYPES, weightBytes, type WeightType } from "./matrices.ts";
 export { mapMixers, mixersOf } from "./layers.ts";
 export { type AttentionConfiguration, type DynamicScaling } from "./mixers/attention.ts";
 export type { OwnMixerConfiguration, SingleMixerConfiguration } from "./mixers/configuration.ts";

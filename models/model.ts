@@ -1,7 +1,6 @@
 import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
-import type { Matrix } from "../kernels/storage/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import {
   type GenerateOptions,
@@ -10,7 +9,7 @@ import {
   type TokenReader,
   TOKENS_PER_READ,
 } from "./generation.ts";
-import { buildLayers, type Layer, parameterSpecifications, sumStateBytes } from "./layers.ts";
+import { buildLayers, type Layer, sumStateBytes } from "./layers.ts";
 import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
 import {
   activation,
@@ -23,9 +22,9 @@ import {
   rmsNorm,
   scale,
 } from "./operations.ts";
-import { bytesInForms, writeBlocks } from "./matrices.ts";
+import { bytesInForms, leavesOf, makeParameters, type ParameterValues } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
-import { scoped, uniformSource } from "./parameters.ts";
+import { scoped } from "./parameters.ts";
 import { type Batch, checkTokens, cut, type Due, type Scores, sortScores } from "./scoring.ts";
 import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
@@ -75,24 +74,12 @@ export class Model implements Disposable {
   constructor(
     gpu: Gpu,
     configuration: ModelConfiguration,
-    values: { seed: number } | ReadonlyMap<string, Float32Array | readonly Matrix[]>,
+    values: ParameterValues,
   ) {
     this.gpu = gpu;
     this.configuration = configuration;
     this.#layers = buildLayers(configuration);
-    this.parameters = new Map(
-      parameterSpecifications(configuration).map(({ name, shape, initial }) => {
-        const count = shape.reduce((product, extent) => product * extent, 1);
-        const data = "seed" in values
-          ? initial(count, uniformSource(values.seed, name))
-          : (values as ReadonlyMap<string, Float32Array | readonly Matrix[]>).get(name);
-        const matrices = data === undefined || data instanceof Float32Array
-          ? writeBlocks(gpu, { name, shape, dtype: "f32" }, data)
-          : data;
-        const blocks = matrices.map((matrix) => new Variable(matrix, matrix.dtype === "f32"));
-        return [name, blocks.length === 1 ? blocks[0] : new Variable(blocks)];
-      }),
-    );
+    this.parameters = makeParameters(gpu, configuration, values);
   }
 
   /**
@@ -100,13 +87,7 @@ export class Model implements Disposable {
    * of rows as `name/0`, `name/1`.
    */
   get leaves(): ReadonlyMap<string, Variable> {
-    return new Map(
-      [...this.parameters].flatMap(([name, variable]) =>
-        variable.blocks.map((block, index) =>
-          [block === variable ? name : `${name}/${index}`, block] as const
-        )
-      ),
-    );
+    return leavesOf(this.parameters);
   }
 
   /** Whether its work can be recorded and replayed: all mixers say so. */
