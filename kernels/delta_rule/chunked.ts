@@ -356,6 +356,7 @@ class SpanWork implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const tensor of Object.values(this.#tensors)) tensor[Symbol.dispose]();
+    const all = [...Object.values(this.#tensors), ...Object.values(this.#tables)];
+    for (const tensor of all) tensor[Symbol.dispose]();
   }
 }
