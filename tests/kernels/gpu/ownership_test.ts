@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { scale, split } from "../../../kernels/arithmetic/mod.ts";
+import { deltaRule, deltaRuleBackward } from "../../../kernels/delta_rule/mod.ts";
 import { linearAttentionBackward } from "../../../kernels/linear_attention/mod.ts";
 import { scan } from "../../../kernels/scan/mod.ts";
 import { testGpu } from "../../testing.ts";
@@ -51,4 +52,15 @@ Deno.test("what an op returns is disposed of as a whole, lists and what is left 
     assertEquals(halves.outputs.length, 2);
   }
   assertEquals(gpu.memory.current, held[1]);
+});
+
+Deno.test("the delta rule leaves nothing behind but what it returns", async () => {
+  const gpu = await testGpu();
+  using key = gpu.tensor([1, 40, 2, 4]);
+  using beta = gpu.tensor([1, 40, 2]);
+  const inputs = { query: key, key, value: key, beta };
+  const before = gpu.memory.current;
+  deltaRule(gpu, inputs)[Symbol.dispose]();
+  deltaRuleBackward(gpu, { ...inputs, outputGradient: key })[Symbol.dispose]();
+  assertEquals(gpu.memory.current, before);
 });
