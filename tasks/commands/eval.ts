@@ -10,6 +10,7 @@ import { printSweep } from "./print_sweep.ts";
 import {
   changeGrid,
   dtypeOf,
+  dtypesOf,
   LOG_SAMPLES,
   MINUTES,
   minutesOf,
@@ -71,9 +72,18 @@ const EVALUATION: SweepConfiguration = {
   samples: 20,
 };
 
-/** How a command line has models found and loaded. @throws {UsageError} for a wrong value. */
-export function modelSourceOptions({ values }: Pick<ParsedCommand, "values">): ModelSourceOptions {
-  const dtype = dtypeOf(values.get("dtype"));
+/**
+ * How a command line has models found and loaded.
+ *
+ * @param options.several Whether weights may be kept in several ways: each model says its own then.
+ * @throws {UsageError} for a wrong value.
+ */
+export function modelSourceOptions(
+  { values }: Pick<ParsedCommand, "values">,
+  { several = false }: { readonly several?: boolean } = {},
+): ModelSourceOptions {
+  const text = values.get("dtype");
+  const dtype = several && dtypesOf(text).length > 1 ? undefined : dtypeOf(text);
   const tokenizer = values.get("tokenizer");
   const memory = bytesOf("memory", values.get("memory"));
   const view = new DownloadView(standardError());

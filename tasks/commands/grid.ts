@@ -249,12 +249,12 @@ export function dtypeOf(text: string | undefined): WeightType | undefined {
   throw new UsageError(
     `--dtype takes one of ${
       WEIGHT_TYPES.join(", ")
-    } here: deno task sweep --dtype ${text} compares them`,
+    } here: ./run sweep --dtype ${text} compares them`,
   );
 }
 
 /** The ways in which weights are kept. @throws {UsageError} for an unknown type. */
-function dtypesOf(text: string | undefined): readonly WeightType[] {
+export function dtypesOf(text: string | undefined): readonly WeightType[] {
   return listOf(text).map((name) => {
     const dtype = WEIGHT_TYPES.find((type) => type === name);
     if (dtype !== undefined) return dtype;

@@ -12,7 +12,7 @@ export const COMMANDS: readonly Command[] = [
   {
     specification: SWEEP,
     run: async (command) => {
-      await using source = new ModelSource(modelSourceOptions(command));
+      await using source = new ModelSource(modelSourceOptions(command, { several: true }));
       return await sweepCommand(command, source);
     },
   },
@@ -20,7 +20,8 @@ export const COMMANDS: readonly Command[] = [
   { specification: TRAIN, run: trainCommand },
   {
     specification: MERGE,
-    run: (command) => mergeCommand(command, new ModelSource(modelSourceOptions(command))),
+    run: (command) =>
+      mergeCommand(command, new ModelSource(modelSourceOptions(command, { several: true }))),
   },
   { specification: RULER, run: rulerCommand },
   { specification: REPORT, run: reportCommand },
