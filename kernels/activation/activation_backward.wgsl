@@ -1,14 +1,10 @@
 // x_gradient = kind'(x) * output_gradient.
 // Dispatch: one invocation four elements, folded past 65,535 workgroups.
 
+import package::activation::vectors::shape;
 import package::common::activation_kinds::activation_slope;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-struct Shape {
-  vectors: u32, // of four elements
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [...]
 @group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>; // [...]
 @group(0) @binding(3) var<storage, read_write> x_gradient: array<vec4f>; // [...]

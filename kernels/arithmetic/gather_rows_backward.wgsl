@@ -1,21 +1,10 @@
 // x_gradient[indices[i]] = output_gradient[i] into zeros; no two indices are equal.
 // Dispatch: one invocation per element, folded past 65,535 workgroups.
-// Counted in Bits.
 
+import package::arithmetic::indexed_rows::{Bits, indices, shape};
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 
-@link
-alias Bits = u32; // of numbers of any type; or vec4u, where a row is whole vec4s
-
-struct Shape {
-  rows: u32,
-  columns: u32,
-  count: u32,
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> output_gradient: array<Bits>; // [count, columns]
-@group(0) @binding(2) var<storage, read> indices: array<u32>; // [count]
 @group(0) @binding(3) var<storage, read_write> x_gradient: array<Bits>; // [rows, columns]
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -4,6 +4,7 @@ import broadcast from "./broadcast.wgsl" with { type: "text" };
 import copy_columns from "./copy_columns.wgsl" with { type: "text" };
 import gather_rows from "./gather_rows.wgsl" with { type: "text" };
 import gather_rows_backward from "./gather_rows_backward.wgsl" with { type: "text" };
+import indexed_rows from "./indexed_rows.wgsl" with { type: "text" };
 import scale from "./scale.wgsl" with { type: "text" };
 import sum_to from "./sum_to.wgsl" with { type: "text" };
 
@@ -13,6 +14,7 @@ export const ARITHMETIC = shaders("arithmetic", {
   copy_columns,
   gather_rows,
   gather_rows_backward,
+  indexed_rows,
   scale,
   sum_to,
 }, COMMON);
