@@ -4,7 +4,7 @@
 export interface AttentionReferenceOptions {
   /** Sequences. */
   batch: number;
-  /** Queries a sequence. */
+  /** Queries per sequence. */
   queryTime: number;
   /** Rows of keys and values per sequence. */
   keyTime: number;

@@ -18,7 +18,7 @@ export function defaultAlgorithm(gpu: Gpu): AttentionAlgorithm {
 const ROWS_WORKGROUP_SIZE = 8;
 
 /**
- * Rows an invocation of the `"rows"` kernels holds, for a key and a value of `vectors` vec4s together.
+ * Rows that an invocation of the `"rows"` kernels holds, for a key and a value of `vectors` vec4s together.
  * Each row more saves loads; but a driver's compile time grows faster than the unrolled code.
  */
 function rowsPerInvocation(vectors: number): number {

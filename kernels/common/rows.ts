@@ -2,9 +2,9 @@ import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
 /** The constants of a kernel that imports `lanes.wgsl`. */
 export interface RowTiling {
-  /** Invocations a row. */
+  /** Invocations per row. */
   readonly LANES: number;
-  /** Rows a workgroup. */
+  /** Rows per workgroup. */
   readonly ROWS: number;
   /** Whether the lanes of a row are joined by subgroup operations. */
   readonly SUBGROUPS: boolean;

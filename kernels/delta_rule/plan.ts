@@ -200,7 +200,7 @@ function limitsOf(
     keyQuads * valueQuads,
     blocks * valueQuads,
   );
-  // Iterations a chunk, and two more for each loop, of the kernels that pass states and gradients on.
+  // Iterations per chunk, and two more for each loop, of the kernels that pass states and gradients on.
   const loops = blocks / 4 * (keyQuads + 3) + blocks * (blocks / 2 + 3) +
     keyQuads / 4 * (blocks + 3) + 7;
   return {

@@ -7,7 +7,7 @@ export type FloatType = Exclude<DataType, "u32">;
 /** What the elements of a tensor are read back as; f16 as f32. */
 export type Elements<Type extends DataType> = Type extends "u32" ? Uint32Array : Float32Array;
 
-/** Bytes an element of each data type takes. */
+/** Bytes that an element of each data type takes. */
 export const BYTES_PER_ELEMENT: Readonly<Record<DataType, number>> = { f32: 4, f16: 2, u32: 4 };
 
 const DATA_TYPES = Object.keys(BYTES_PER_ELEMENT) as DataType[];

@@ -2,7 +2,7 @@
 
 struct Shape {
   rows: u32,
-  columns: u32, // Elements a row
+  columns: u32, // Elements per row
   width: u32, // floats per row
   groups: u32, // row r takes the weight of group r % groups
 }

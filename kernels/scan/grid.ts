@@ -16,11 +16,11 @@ const SIMD_WIDTH = 8;
 
 /** How a scan is cut for the adapter. */
 export interface Tiling {
-  /** Steps a chunk. */
+  /** Steps per chunk. */
   readonly chunkSize: number;
-  /** Channels an invocation carries. */
+  /** Channels that an invocation carries. */
   readonly slice: Slice;
-  /** Invocations a workgroup. */
+  /** Invocations per workgroup. */
   readonly workgroupSize: number;
 }
 
@@ -51,7 +51,7 @@ export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[])
 
 /** How a selective scan is cut for the adapter. */
 export interface SelectiveTiling {
-  /** Steps a chunk of the forward pass. */
+  /** Steps per chunk of the forward pass. */
   readonly chunkSize: number;
   /** Whether the chunks run at once, for which every exponential is taken twice; or one after the other. */
   readonly atOnce: boolean;

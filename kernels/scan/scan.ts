@@ -48,7 +48,7 @@ export interface ScanInputs {
 
 /** Options of {@linkcode scan} and {@linkcode scanBackward}. */
 export interface ScanOptions {
-  /** Steps a chunk; left out, what suits the adapter and the shape. The result is the same. */
+  /** Steps per chunk; left out, what suits the adapter and the shape. The result is the same. */
   readonly chunkSize?: number;
 }
 

@@ -36,7 +36,7 @@ const PARAMETERS = SCAN.kernel("selective_scan_parameters");
 
 /** States that an invocation carries in registers; more take as many rounds. */
 const STATES = 16;
-/** Steps a chunk of the backward pass, `CHUNK` in selective_scan_backward.wgsl. */
+/** Steps per chunk of the backward pass, `CHUNK` in selective_scan_backward.wgsl. */
 const BACKWARD_STEPS = 16;
 /** Channels that one invocation sums for the gradients of b and c. */
 const SHARED_CHANNELS = 32;

@@ -70,7 +70,8 @@ export interface LoadModelOptions {
  * In a browser, which has no folders, it takes an address, or contents:
  *
  * ```ts
- * import { loadModel, openGpu, zooDirectory } from "@lengthwise/lengthwise/models";
+ * import { openGpu } from "@lengthwise/lengthwise/kernels";
+ * import { loadModel, zooDirectory } from "@lengthwise/lengthwise/models";
  *
  * await using gpu = await openGpu();
  * const address = zooDirectory("gla-text"); // or new URL("gla-text/", location.href)

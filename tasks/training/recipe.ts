@@ -51,7 +51,7 @@ export interface Recipe {
    * For models without attention.
    */
   readonly statePassing?: number;
-  /** Sequences a step, over all tasks. */
+  /** Sequences per step, over all tasks. */
   readonly batch: number;
   /** Peak learning rate of AdamW. */
   readonly learningRate: number;

@@ -121,7 +121,7 @@ export const RECIPE: Schema<RecipeInFile> = exactly<RecipeInFile>({
   statePassing: optional(
     described(SHARE, "The share of steps that begin with the last step's state; 0 by default."),
   ),
-  batch: optional(described(COUNT, `Sequences a step, over all tasks${usual("batch")}.`)),
+  batch: optional(described(COUNT, `Sequences per step, over all tasks${usual("batch")}.`)),
   learningRate: optional(
     described(POSITIVE, `Peak learning rate of AdamW${usual("learningRate")}.`),
   ),
