@@ -6,6 +6,11 @@ export const TURN_MILLISECONDS = 250;
 /** What turns in it then. */
 const TURNS = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"] as const;
 
+/** How wide the terminal is; some say 0. */
+export function terminalColumns(): number {
+  return Deno.consoleSize().columns || 80;
+}
+
 /** What the live line says. */
 export type LiveProgress = Pick<
   SweepProgress,

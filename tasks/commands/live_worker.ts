@@ -1,4 +1,11 @@
-import { erasing, liveLine, type LiveProgress, TURN_MILLISECONDS, turning } from "./live_line.ts";
+import {
+  erasing,
+  liveLine,
+  type LiveProgress,
+  terminalColumns,
+  TURN_MILLISECONDS,
+  turning,
+} from "./live_line.ts";
 import { DRAWN, exclusively, type LiveMessage, RESTS } from "./live_thread.ts";
 
 let shared: Int32Array<SharedArrayBuffer> | undefined;
@@ -14,7 +21,7 @@ addEventListener("message", ({ data }: MessageEvent<LiveMessage>) => {
 
 setInterval(() => {
   if (shared === undefined || progress === undefined) return;
-  const { columns } = Deno.consoleSize();
+  const columns = terminalColumns();
   const line = liveLine(progress, columns - 1, ++turn);
   const held = shared;
   exclusively(held, () => {

@@ -7,7 +7,15 @@ import type { SweepProgress } from "../sweep/run.ts";
 import { isMainMetric } from "../task.ts";
 import type { Recipe } from "../training/recipe.ts";
 import type { TrainingProgress } from "../training/train.ts";
-import { bar, duration, erasing, liveLine, modelsAndTime, TURN_MILLISECONDS } from "./live_line.ts";
+import {
+  bar,
+  duration,
+  erasing,
+  liveLine,
+  modelsAndTime,
+  terminalColumns,
+  TURN_MILLISECONDS,
+} from "./live_line.ts";
 import { LiveThread, restLive } from "./live_thread.ts";
 
 export { duration } from "./live_line.ts";
@@ -44,7 +52,7 @@ function screenOf(stream: typeof Deno.stdout | typeof Deno.stderr): Screen {
   const isTerminal = stream.isTerminal();
   return {
     get columns(): number | undefined {
-      return isTerminal ? Deno.consoleSize().columns : undefined;
+      return isTerminal ? terminalColumns() : undefined;
     },
     write: (text) => {
       stream.writeSync(encoder.encode(text));

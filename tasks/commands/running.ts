@@ -15,6 +15,7 @@ import { trainedModels, type Training } from "../sweep/trainings.ts";
 import { bestRates, variantRows, VARIANTS } from "../sweep/variants.ts";
 import { ProgressView, standardError } from "./progress.ts";
 import { resultsTable } from "./table.ts";
+import { terminalColumns } from "./live_line.ts";
 import { runOf } from "./run_folder.ts";
 import { listenForStop, print, printError, STOPPED } from "./terminal.ts";
 
@@ -88,7 +89,7 @@ export async function tellResults(
     print("no cell that is reported has a result yet");
     return;
   }
-  const screen = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
+  const screen = Deno.stdout.isTerminal() ? terminalColumns() : undefined;
   const table = resultsTable(compared, screen);
   if (table !== "") print(`${table}\n`);
   const answered = new Set(
