@@ -12,7 +12,8 @@ import shutil
 import torch
 from safetensors.torch import save_file
 
-from published_rwkv_reference import (HERE, Reference, VOCABULARY, expect, inner, linear, matters, norms, rwkv6, rwkv7, shift)
+from published_rwkv_reference import (HERE, Reference, VOCABULARY, expect, inner, matters, rwkv6,
+                                      rwkv7)
 
 
 def fresh(name):
