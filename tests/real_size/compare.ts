@@ -66,6 +66,12 @@ async function timesOf(
   return { prefill, step };
 }
 
+/** A folder; or the `.pth` in it, as what is expected lies beside it. */
+function weightsIn(folder: string): string {
+  const file = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".pth"));
+  return file === undefined ? folder : join(folder, file.name);
+}
+
 async function timed(run: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await run();
@@ -93,7 +99,7 @@ for (const { name } of [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.n
           await Deno.readTextFile(join(path, "pytorch.json")),
         );
         const start = performance.now();
-        using model = await loadModel(gpu, path, { dtype });
+        using model = await loadModel(gpu, weightsIn(path), { dtype });
         await gpu.sync();
         const loading = performance.now() - start;
         const error = relativeError(await logitsOf(model, tokens), logits);
