@@ -101,7 +101,13 @@ export {
   type ReportOptions,
   writeReport,
 } from "./report/write.ts";
-export { type Cell, describeCell, enumerateCells, type ModelCells } from "./sweep/cells.ts";
+export {
+  type Cell,
+  describeCell,
+  enumerateCells,
+  type ModelCells,
+  type OnLeftOut,
+} from "./sweep/cells.ts";
 export { type CellEstimate, estimateSweep, type SweepEstimate } from "./sweep/estimate.ts";
 export {
   type Contradiction,

@@ -33,6 +33,8 @@ export interface SubjectCard {
   readonly tasks: readonly string[];
   /** The names of those that it can be asked besides. */
   readonly otherTasks?: readonly string[];
+  /** Why it can be asked nothing as it is, and what to do: "it has no tokenizer: give …". */
+  readonly cannotBeAsked?: string;
   /**
    * How many tokens back its attention sees, where every layer of it is limited: what lies farther
    * back reaches an answer through a recurrent state, or from layer to layer, if at all.

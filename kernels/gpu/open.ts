@@ -67,10 +67,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 /** What the machine has free, where the program may ask for it (--allow-sys). */
 function freeMemory(): number | undefined {
   if (!("Deno" in globalThis)) return undefined; // a browser does not tell
-  try {
-    return Deno.systemMemoryInfo().available;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return undefined;
-    throw error;
-  }
+  // Asked first, as on a terminal the call itself would ask the user.
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
 }

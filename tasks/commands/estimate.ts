@@ -48,7 +48,7 @@ export async function dryRun(
   checkConfiguration(configuration);
   const where = { folder: models, train: false, weights: false, onLeftOut: tellLeftOut };
   const cards = await findModels(configuration, source, where);
-  const grid = await enumerateCells(configuration, cards);
+  const grid = await enumerateCells(configuration, cards, tellLeftOut);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);
   const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
   const left = (shard === undefined ? grid : takeShard(grid, configuration, shard))

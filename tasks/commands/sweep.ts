@@ -156,7 +156,7 @@ async function submit(
   checkConfiguration(configuration);
   const folder = join(out, MODELS);
   const cards = await findModels(configuration, source, { folder, onLeftOut: tellLeftOut });
-  const grid = await enumerateCells(configuration, cards); // what cannot be swept fails here
+  const grid = await enumerateCells(configuration, cards, tellLeftOut); // what cannot be swept fails here
   const image = values.get("kubernetes");
   const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
   const hash = await sweepHash(configuration, cards);

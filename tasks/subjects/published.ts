@@ -78,6 +78,7 @@ export async function findPublished(
   const isThere = elsewhere !== undefined || await holdsTokenizer(folder);
   const tokenizer = isThere ? await loadTokenizer(words) : undefined;
   const templates = tokenizer ? await loadTemplates(words, folder) : [];
+  const reason = tokenizer ? undefined : await reasonWithoutTokenizer(path);
   // In f16, or with another tokenizer, a checkpoint is another model to a sweep.
   const marks = [
     await fingerprint(folder, file ? [file] : await modelFiles(folder)),
@@ -98,10 +99,11 @@ export async function findPublished(
       template: description.template,
       tasks: tokenizer ? ASKED : [],
       otherTasks: tokenizer ? WORD_TASKS.filter((task) => !ASKED.includes(task)) : [],
+      ...(reason === undefined ? {} : { cannotBeAsked: reason }),
       fingerprint: marks.join(" "),
       task: async (taskName, taskOptions = {}, template = BASE_TEMPLATE.name) => {
         checkTaskName(taskName);
-        if (tokenizer === undefined) return await failWithoutTokenizer(name, path);
+        if (tokenizer === undefined) throw new Error(`Cannot ask ${name} as ${reason}`);
         const wording = {
           tokenizer,
           template: await findTemplate(name, template, templates, [words, folder]),
@@ -143,12 +145,10 @@ async function holdsWeights(folder: string): Promise<boolean> {
   return (await modelFiles(folder)).some((name) => /\.(safetensors|bin|pth)$/.test(name));
 }
 
-/** @throws {Error} always: that there is no tokenizer, and where to get one. */
-async function failWithoutTokenizer(name: string, path: string): Promise<never> {
+/** That a checkpoint has no tokenizer, why, and where to get one. */
+async function reasonWithoutTokenizer(path: string): Promise<string> {
   const reason = await loadTokenizer(path).then(() => "", (error: Error) => error.message);
-  throw new Error(
-    `Cannot ask ${name} in words as it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`,
-  );
+  return `it has no tokenizer (${reason}): give the folder or the hub's name of its tokenizer with --tokenizer`;
 }
 
 /** The names of the files that hold a model. */

@@ -58,26 +58,22 @@ export function describeCell(cell: Cell): string {
   ].join(", ");
 }
 
+/** Called with a model that a sweep continues without, and why. */
+export type OnLeftOut = (name: string, reason: string) => void;
+
 /**
  * The grid, model by model.
  *
- * @throws {RangeError} where a task is known to no model, or a length does not fit a task.
+ * @param onLeftOut Called with each model that is named and has no cell.
+ * @throws {RangeError} where a task is known to no model, no model can be asked anything, or a length
+ * does not fit a task.
  */
 export async function enumerateCells(
   configuration: SweepConfiguration,
   cards: readonly SubjectCard[],
+  onLeftOut: OnLeftOut = () => {},
 ): Promise<readonly ModelCells[]> {
-  const known = [...new Set(cards.flatMap(tasksOf))];
-  const shown = known.filter((name) => formatOf(name) === undefined);
-  for (const name of configuration.tasks) {
-    if (!known.includes(name)) {
-      throw new RangeError(
-        `Cannot ask ${name} as no chosen model can answer it: those they know are ${
-          shown.join(", ")
-        }${known.length > shown.length ? " and niah_<haystack>_<key>_<value>" : ""}`,
-      );
-    }
-  }
+  checkTasks(configuration, cards);
   const grid = await Promise.all(cards.map((card) => cellsOf(configuration, card)));
   const { templates = [] } = configuration;
   const other = templates.find((template) => template !== "base");
@@ -89,7 +85,54 @@ export async function enumerateCells(
       `Cannot ask in the template ${other} as none of the tasks is in words: leave the template out, or name such tasks`,
     );
   }
+  const left = grid.filter(({ cells }) => cells.length === 0);
+  const reasons = left.map((model) => `${model.card.name}: ${whyLeftOut(configuration, model)}`);
+  if (left.length === grid.length && grid.length > 0) {
+    throw new RangeError(`Cannot ask ${reasons.join("; ")}`);
+  }
+  const named = new Set(configuration.models.map(nameOf));
+  for (const model of left) {
+    if (named.has(model.card.name)) onLeftOut(model.card.name, whyLeftOut(configuration, model));
+  }
   return grid.filter(({ cells }) => cells.length > 0);
+}
+
+/** @throws {RangeError} for a task that no model can be asked. */
+function checkTasks({ tasks }: SweepConfiguration, cards: readonly SubjectCard[]): void {
+  const known = [...new Set(cards.flatMap(tasksOf))];
+  const missing = tasks.find((name) => !known.includes(name));
+  if (missing === undefined) return;
+  const mute = cards.flatMap(({ name, cannotBeAsked }) =>
+    cannotBeAsked === undefined ? [] : [`${name}: ${cannotBeAsked}`]
+  );
+  if (known.length === 0 && mute.length > 0) throw new RangeError(`Cannot ask ${mute.join("; ")}`);
+  throw new RangeError(
+    [
+      `Cannot ask ${missing} as no chosen model can answer it: those they know are ${shown(known)}`,
+      ...mute,
+    ].join("; "),
+  );
+}
+
+/** Why a model has no cell. */
+function whyLeftOut(
+  { longest = {} }: SweepConfiguration,
+  { card, tasks }: ModelCells,
+): string {
+  if (card.cannotBeAsked !== undefined) return card.cannotBeAsked;
+  if (tasks.size > 0) {
+    return `all lengths are greater than ${
+      longest[card.family]
+    }, which "longest" allows ${card.family}`;
+  }
+  return `it can be asked none of the tasks: it knows ${shown(tasksOf(card))}`;
+}
+
+/** Tasks in words, RULER's further needles by their pattern. */
+function shown(tasks: readonly string[]): string {
+  const named = tasks.filter((name) => formatOf(name) === undefined);
+  const others = tasks.length > named.length ? " and niah_<haystack>_<key>_<value>" : "";
+  return named.join(", ") + others;
 }
 
 /**

@@ -10,7 +10,15 @@ import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
 import { CellRunner, type SequenceCost } from "./cell_runner.ts";
 import { calibrate } from "./calibration.ts";
-import { type Cell, cellKey, enumerateCells, type ModelCells, taskKey, textsOf } from "./cells.ts";
+import {
+  type Cell,
+  cellKey,
+  enumerateCells,
+  type ModelCells,
+  type OnLeftOut,
+  taskKey,
+  textsOf,
+} from "./cells.ts";
 import { Clock } from "./clock.ts";
 import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
@@ -52,8 +60,8 @@ export interface SweepOptions {
   readonly resume?: boolean;
   /** Where the models are that it trains. @default `models` in the results' folder */
   readonly models?: string;
-  /** Called with a model that the sweep continues without, and why it cannot be found. */
-  readonly onLeftOut?: (name: string, reason: string) => void;
+  /** Called with a model that the sweep continues without: why it cannot be found, or not be asked. */
+  readonly onLeftOut?: OnLeftOut;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
   /** Stops the sweep after the cell that is running; a training stops at a checkpoint. */
@@ -123,7 +131,7 @@ export async function runSweep(
   const folder = options.models ?? join(options.out, MODELS);
   const { onLeftOut } = options;
   const cards = await findModels(configuration, source, { folder, onLeftOut });
-  const whole = await enumerateCells(configuration, cards);
+  const whole = await enumerateCells(configuration, cards, onLeftOut);
   const { shard } = options;
   const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);
   await source.adapter(); // without one no cell can have a result: that is one error, not many

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import configuration from "../../deno.json" with { type: "json" };
 import { inNewFolder } from "../testing.ts";
 import { ROOT } from "./process.ts";
 
@@ -40,5 +41,26 @@ Deno.test({
       assert(first.includes("0/2 · near · passkey · 64 tokens"), text);
       assert(/\[1\/2\] near passkey 64: accuracy/.test(text) && /\[2\/2\]/.test(text), text);
       assert(text.trimEnd().endsWith("pictures beside it"), text.slice(-300));
+    }),
+});
+
+Deno.test({
+  name: "on a terminal nobody is asked for a permission: those of the task are enough",
+  ignore: Deno.build.os !== "linux",
+  fn: () =>
+    inNewFolder(async (out) => {
+      const [, ...words] = configuration.tasks.sweep.command.split(" ");
+      const asked = ["--models", "gla-mixture", "--tasks", "passkey", "--lengths", "64"];
+      const more = ["--samples", "2", "--seeds", "0", "--out", join(out, "results")];
+      const command = [Deno.execPath(), ...words, ...asked, ...more].join(" ");
+      const { code, stdout } = await new Deno.Command("script", {
+        args: ["--quiet", "--return", "--command", `timeout 60 ${command}`, "/dev/null"],
+        cwd: ROOT,
+        stdout: "piped",
+        stderr: "null",
+      }).output();
+      const text = new TextDecoder().decode(stdout);
+      assert(!text.includes("Allow?"), text);
+      assertEquals(code, 0, text);
     }),
 });

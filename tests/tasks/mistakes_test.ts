@@ -51,6 +51,8 @@ for (const [name, text] of Object.entries(FILES)) {
   await Deno.writeTextFile(path, text);
 }
 
+/** A checkpoint that comes without its tokenizer. */
+const LLAMA = "tests/golden/checkpoints/published/llama";
 const sweep = (...args: string[]): string[] => ["sweep", "--out", join(T, "out"), ...args];
 const gla = (...args: string[]): string[] =>
   sweep("--models", "gla-text", "--lengths", "4k", ...args);
@@ -88,6 +90,21 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
   [sweep("--models", "mamba2-mixture+yarn2"), /Cannot change a mamba2/, /has no attention/],
   [sweep("--tasks", "mqra"), /Unknown task "mqra"/, /Did you mean "mqar"\?/],
   [gla("--tasks", "mqar"), /no chosen model can answer it/, /they know are text, .*niah_single_1/],
+  [
+    ["eval", "--model", LLAMA, "--lengths", "1k", "--out", join(T, "eval")],
+    /Cannot ask .*llama: it has no tokenizer/,
+    /with --tokenizer/,
+  ],
+  [
+    sweep("--models", LLAMA, "--task", "niah_single_1", "--lengths", "64", "--dry-run"),
+    /Cannot ask .*llama: it has no tokenizer/,
+    /with --tokenizer/,
+  ],
+  [
+    sweep("--models", `${LLAMA},transformer-mixture`, "--task", "vt", "--lengths", "64"),
+    /Cannot ask vt as no chosen model can answer it: those they know are mqar,/,
+    /llama: it has no tokenizer .* with --tokenizer/,
+  ],
   [["train", "gla-mixtre"], /Unknown recipe "gla-mixtre"/, /Did you mean "gla-mixture"\?/],
   [["train"], /takes one recipe/, /\.\/run train --list/],
   [["ruler", "--tasks", "niah_singel_1"], /Unknown RULER task/, /Did you mean "niah_single_1"\?/],
@@ -229,6 +246,18 @@ Deno.test("common mistakes each give one line that says what is wrong, and what 
       else Deno.env.set(name, value);
     }
   }
+});
+
+Deno.test("a model that is asked nothing is named, with the reason", async () => {
+  const args = ["--tasks", "passkey", "--lengths", "64", "--samples", "1", "--seeds", "0"];
+  const models = `transformer-text,transformer-mixture,${join(ROOT, LLAMA)}`;
+  const { code, out, errors } = await run(sweep("--models", models, ...args, "--dry-run"));
+  assertEquals(code, 0, errors.join("\n"));
+  assertMatch(out.join("\n"), /\n1 cell/);
+  const [text, llama, ...rest] = errors;
+  assertEquals(rest, []);
+  assertMatch(text, /^without transformer-text: it can be asked none of the tasks: it knows text,/);
+  assertMatch(llama, /^without .*llama: it has no tokenizer .* with --tokenizer$/);
 });
 
 Deno.test("a file that is not a training's is not written over but with --overwrite", async () => {
