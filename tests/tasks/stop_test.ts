@@ -52,6 +52,7 @@ Deno.test("a second Ctrl-C ends the cell that is running, with CSV and report", 
     const process = script(ORACLE, args, { ORACLE_MILLISECONDS: "500" }).spawn();
     const journal = join(out, "journal.jsonl");
     await until("the first cell", 60, () => linesOf(journal).length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // the second, of half a minute, begins
     process.kill("SIGINT");
     await new Promise((resolve) => setTimeout(resolve, 700));
     process.kill("SIGINT");
