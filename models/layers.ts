@@ -88,6 +88,8 @@ export interface Sight {
   readonly sinks: number;
   /** How many tokens back something can come from, layers handing on what they see: 1 + Σ (W − 1). */
   readonly reach: number;
+  /** Whether recurrent layers beside the attention carry the whole past; left out where none does. */
+  readonly carries?: true;
 }
 
 /**
@@ -101,10 +103,13 @@ export function sightOf({ layers }: ModelConfiguration): Sight | undefined {
   const windows = attention.map((side) => Math.max(...side.map(({ window = Infinity }) => window)));
   const window = Math.max(0, ...windows);
   if (windows.length === 0 || !Number.isFinite(window)) return undefined;
+  const carries = layers.flatMap(mixersOf)
+    .some(({ kind }) => kind !== "attention" && kind !== "short_convolution");
   return {
     window,
     sinks: Math.max(...attention.flat().map(({ sinks = 0 }) => sinks)),
     reach: windows.reduce((sum, width) => sum + width - 1, 1),
+    ...(carries ? { carries } : {}),
   };
 }
 

@@ -44,6 +44,8 @@ export interface SubjectCard {
   readonly sinks?: number;
   /** How many tokens back something can reach an answer through such attention, from layer to layer. */
   readonly reach?: number;
+  /** Whether recurrent layers beside such attention carry the whole past. @default false */
+  readonly carries?: boolean;
   /** How large its state is after `length` tokens, in bytes, where that is known beforehand. */
   stateBytes?(length: number): number;
   /** Bytes that its weights take on the GPU, where that is known beforehand. */

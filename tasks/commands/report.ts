@@ -1,12 +1,13 @@
 import { dirname, join } from "@std/path";
 import { exists } from "../../models/checkpoints/download.ts";
 import { nameRuns, type Run } from "../report/runs.ts";
+import { incompleteLines } from "../report/words.ts";
 import { writeReport } from "../report/write.ts";
 import { reasonOf } from "../errors.ts";
 import { fileName, visible } from "../names.ts";
 import { parseLength } from "../sweep/configuration.ts";
 import { FAILED, parseRows, type Row } from "../sweep/rows.ts";
-import { RESULTS } from "../sweep/run.ts";
+import { RESULTS, writeResults } from "../sweep/run.ts";
 import { cellKey } from "../sweep/cells.ts";
 import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
 import { Outcomes } from "../sweep/outcomes.ts";
@@ -15,7 +16,7 @@ import { type CommandSpecification, type ParsedCommand, UsageError } from "./opt
 import { PREDICTIONS, writePredictions } from "./predictions.ts";
 import { runOf, samplesIn } from "./run_folder.ts";
 import { tellLeft } from "./running.ts";
-import { print } from "./terminal.ts";
+import { print, printError } from "./terminal.ts";
 
 /** Command-line interface of `deno task report`. */
 export const REPORT: CommandSpecification = {
@@ -71,6 +72,7 @@ export async function reportCommand(
   const out = values.get("out") ?? folderFor(operands, names);
   if (switches.has("predictions")) await exportPredictions(operands, out);
   const files = await writeReport(out, runs, { recall });
+  for (const line of incompleteLines(runs)) printError(visible(line));
   print(`${visible(files.page)}, with ${files.pictures.length} pictures beside it`);
   tellLeft(files);
   return 0;
@@ -103,13 +105,18 @@ async function exportPredictions(folders: readonly string[], out: string): Promi
 async function readRun(folder: string, name: string): Promise<Run> {
   const path = join(folder, RESULTS);
   const csv = await Deno.readTextFile(path).catch((error: Error) => error);
-  const all = typeof csv === "string" ? parseRows(csv, path) : [];
+  const written = typeof csv === "string" ? parseRows(csv, path) : [];
   const journals = await journalsIn(folder);
-  const trainings = journals[0]?.header.configuration.trainings;
+  const trainings = journals[0]?.header.configuration.trainings ?? [];
+  const later = rowsBesides(written, journals);
+  const all = later ?? written;
   const run = (rows: readonly Row[]): Promise<Run> =>
     runOf(folder, { name, rows, all, trainings }, { journals });
-  const later = rowsBesides(all, journals);
-  if (later !== undefined) return await run(later);
+  if (later !== undefined) {
+    // The report links it; whose folder may only be read gets the rows that are there.
+    if (csv instanceof Error) await writeResults(folder, later).catch(tellUnwritten);
+    return await run(trainings.length === 0 ? later : variantRows(trainings, later));
+  }
   const variants = join(folder, VARIANTS);
   if (await exists(variants)) {
     return await run(parseRows(await Deno.readTextFile(variants), variants));
@@ -134,9 +141,11 @@ function rowsBesides(
   const later = [...finished].filter(([key]) => !there.has(key));
   if (later.length === 0) return undefined;
   const known = rows.filter((row) => row.metric !== FAILED || !finished.has(cellKey(row)));
-  const all = [...known, ...later.flatMap(([, rows]) => rows)];
-  const { trainings = [] } = first.header.configuration;
-  return trainings.length === 0 ? all : variantRows(trainings, all);
+  return [...known, ...later.flatMap(([, rows]) => rows)];
+}
+
+function tellUnwritten(error: Error): void {
+  printError(visible(`the report links no CSV: ${error.message}`));
 }
 
 function lengthOf(text: string): number {

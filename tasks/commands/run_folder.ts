@@ -1,14 +1,17 @@
 import { join } from "@std/path";
+import { exists } from "../../models/checkpoints/download.ts";
 import { digestSamples, type SampleDigest } from "../report/samples.ts";
-import type { Run } from "../report/runs.ts";
+import type { ModelTraits, Run } from "../report/runs.ts";
 import { askedInWords } from "../subjects/description.ts";
+import { Outcomes } from "../sweep/outcomes.ts";
+import { progressOf } from "../sweep/plan.ts";
 import type { Row } from "../sweep/rows.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { readSamples, SAMPLES } from "../sweep/sample_log.ts";
 import type { SampleRecord } from "../sweep/samples.ts";
-import { trainedModels, type Training, TUNING_SEED } from "../sweep/trainings.ts";
+import { trainedModels, type Training, TUNING_SEED, variantName } from "../sweep/trainings.ts";
 import { chosenModels } from "../sweep/variants.ts";
 
 /** A sweep's results as a report is made of them. */
@@ -37,6 +40,7 @@ export async function runOf(
     readonly samples?: boolean;
   } = {},
 ): Promise<Run> {
+  const csv = join(folder, RESULTS);
   const found = journals ?? await journalsIn(folder);
   const headers = found.map(({ header }) => header);
   const different = (values: readonly (string | undefined)[]): string[] =>
@@ -47,14 +51,50 @@ export async function runOf(
   return {
     name,
     rows,
-    csv: join(folder, RESULTS),
+    ...(await exists(csv) ? { csv } : {}),
     commands: different(headers.map(({ command }) => command)),
     machines: different(headers.map(({ machine }) => machine)),
     texts: different(headers.flatMap(({ texts = [] }) => texts)),
     models: different(headers.flatMap(({ configuration }) => modelsInWords(configuration))),
+    ...progressIn(found),
+    traits: traitsOf(found, all, trainings),
     ...sourceOf(headers[0]?.configuration),
     ...(digests.length === 0 ? {} : { samples: digests }),
   };
+}
+
+/** How far a run is, where its journals say what was planned. */
+function progressIn(found: readonly FoundJournal[]): Pick<Run, "progress"> {
+  const plan = found.find(({ header }) => header.models !== undefined)?.header;
+  if (plan === undefined) return {};
+  const { finished, failed } = new Outcomes(
+    found.filter(({ header }) => header.hash === plan.hash).flatMap(({ entries }) => entries),
+  );
+  return { progress: progressOf(plan.models!, finished.keys(), failed.keys()) };
+}
+
+/** What a run's models are besides what rows say, by the names that a report gives them. */
+function traitsOf(
+  found: readonly FoundJournal[],
+  rows: readonly Row[],
+  trainings: readonly Training[],
+): ReadonlyMap<string, ModelTraits> {
+  const plan = found.find(({ header }) => header.models !== undefined)?.header.models ?? [];
+  const compared = comparedAs(trainings, rows);
+  const seeds = new Map(rows.map(({ model, train_seed }) => [model, train_seed]));
+  const shown = (name: string): string | undefined => {
+    const variant = compared(name);
+    return variant === undefined ? undefined : variantName(variant, seeds.get(name));
+  };
+  return new Map(plan.flatMap(({ name, changes = [], unchanged, carries = false }) => {
+    const own = shown(name);
+    const base = unchanged === undefined ? undefined : shown(unchanged);
+    return own === undefined ? [] : [[own, {
+      changes,
+      carries,
+      ...(base === undefined ? {} : { unchanged: base }),
+    }]];
+  }));
 }
 
 /** What a sweep reproduces, and what differs. */
@@ -82,11 +122,17 @@ async function samplesOf(
   rows: readonly Row[],
   trainings: readonly Training[],
 ): Promise<SampleDigest[]> {
+  return await digestSamples(samplesIn([...new Set(folders)]), comparedAs(trainings, rows));
+}
+
+/** What each model is compared as: a trained one as its variant, at the best learning rate alone. */
+function comparedAs(
+  trainings: readonly Training[],
+  rows: readonly Row[],
+): (model: string) => string | undefined {
   const chosen = chosenModels(trainings, rows);
   const trained = new Set(trainedModels(trainings).map(({ name }) => name));
-  const nameOf = (model: string): string | undefined =>
-    trained.has(model) ? chosen.get(model)?.variant : model;
-  return await digestSamples(samplesIn([...new Set(folders)]), nameOf);
+  return (model) => trained.has(model) ? chosen.get(model)?.variant : model;
 }
 
 /** The samples in folders, those that several have once: a merged folder's shards hold the same. */

@@ -58,7 +58,7 @@ async function showResults(
 ): Promise<void> {
   const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
   try {
-    const results = { name: basename(resolve(out)), rows: compared };
+    const results = { name: basename(resolve(out)), rows: compared, all: rows, trainings };
     await writeReport(out, [await runOf(out, results, { samples: false })], { files: [] });
   } catch (error) {
     printError(`\nno report so far: ${messageOf(error)}`); // the sweep continues
@@ -90,7 +90,9 @@ export async function tellResults(
     return;
   }
   const screen = Deno.stdout.isTerminal() ? terminalColumns() : undefined;
-  const table = resultsTable(compared, screen);
+  const name = basename(resolve(out));
+  const run = await runOf(out, { name, rows: compared, all: rows, trainings });
+  const table = resultsTable(compared, screen, run.traits);
   if (table !== "") print(`${table}\n`);
   const answered = new Set(
     rows.filter(({ metric }) => metric !== FAILED).map(({ model }) => model),
@@ -108,8 +110,6 @@ export async function tellResults(
       }`,
     );
   }
-  const name = basename(resolve(out));
-  const run = await runOf(out, { name, rows: compared, all: rows, trainings });
   const results = joinRuns([run]);
   const judged = judgeFinding(name, results.rows);
   if (judged !== undefined) print(findingLines(judged).join("\n") + "\n");

@@ -1,7 +1,7 @@
 import { type Curve, curvesOf, type Panel, panels } from "../report/curves.ts";
-import { describeFailures, weigh } from "../report/learning.ts";
+import { describeEffects, describeFailures, weigh } from "../report/learning.ts";
 import { taskMeans } from "../report/mean.ts";
-import { joinRuns } from "../report/runs.ts";
+import { joinRuns, type Run } from "../report/runs.ts";
 import { withInterval } from "../report/theme.ts";
 import type { Row } from "../sweep/rows.ts";
 import { isMainMetric } from "../task.ts";
@@ -10,11 +10,16 @@ import { isMainMetric } from "../task.ts";
  * A sweep's results as text: model × length for each task, and the mean over tasks.
  *
  * @param width Columns of the screen, past which a table continues below; a file has no end.
+ * @param traits What the models are besides, where that is known.
  */
-export function resultsTable(results: readonly Row[], width: number = Infinity): string {
-  const joined = joinRuns([{ name: "", rows: results }]);
+export function resultsTable(
+  results: readonly Row[],
+  width: number = Infinity,
+  traits: Run["traits"] = new Map(),
+): string {
+  const joined = joinRuns([{ name: "", rows: results, traits }]);
   const { rows, failures } = joined;
-  const { learning, claimed } = weigh(joined);
+  const { learning, effects, claimed } = weigh(joined);
   const failedIn = ({ task, load }: Panel): readonly Row[] =>
     failures.filter((row) => row.task === task && (load === undefined || row.load === load));
   const blocks = [
@@ -26,6 +31,7 @@ export function resultsTable(results: readonly Row[], width: number = Infinity):
           { format: accuracy, width, failures: failedIn(panel) },
         ),
         ...describeFailures(learning.filter(({ task }) => task === panel.title)),
+        ...describeEffects(effects.filter(({ task }) => task === panel.title)),
       ].join("\n")
     ),
     ...OTHERS.flatMap(([metric, format]) =>

@@ -1,6 +1,6 @@
 import { curvesOf, type Panel, panels, type Point, type TrainingValue } from "./curves.ts";
 import { isTrainedLength } from "../sweep/rows.ts";
-import type { Results } from "./runs.ts";
+import type { ReportModel, Results } from "./runs.ts";
 import { tokens, withInterval } from "./theme.ts";
 
 /** Whether the trainings of a model learned a task at the length that they were trained at. */
@@ -94,10 +94,64 @@ export function fewTrainings({ models }: Results, learning: readonly Learning[])
   return { few, bimodal };
 }
 
+/** What a change after the training did to a model in a task, at the length that it was trained at. */
+export interface ChangeEffect {
+  /** The changed model's label. */
+  readonly model: string;
+  /** The task as the report titles it. */
+  readonly task: string;
+  /** What was changed. */
+  readonly changes: readonly string[];
+  /** The length that it is told for: the longest that was asked up to the training length. */
+  readonly length: number;
+  /** What it scores there. */
+  readonly point: Point;
+  /** The model that has the same weights, unchanged, where it was asked the task at that length. */
+  readonly unchanged?: Learning;
+}
+
+function effectsOf(
+  { title, rows }: Panel,
+  learning: readonly Learning[],
+  models: readonly ReportModel[],
+): ChangeEffect[] {
+  const curves = curvesOf(rows.filter(isTrainedLength), "accuracy");
+  return models.flatMap(({ model, traits }) => {
+    const point = curves.find((curve) => curve.model === model)?.points.at(-1);
+    if (traits === undefined || traits.changes.length === 0 || point === undefined) return [];
+    const unchanged = learning.find((one) =>
+      one.model === traits.unchanged && one.length === point.length
+    );
+    const { length } = point;
+    const told = { model, task: title, changes: traits.changes, length, point };
+    return [{ ...told, ...(unchanged === undefined ? {} : { unchanged }) }];
+  });
+}
+
+/** What changes did, a sentence a model: its weights learned the task or did not, whatever it scores. */
+export function describeEffects(effects: readonly ChangeEffect[]): string[] {
+  return effects.map(({ model, changes, length, point, unchanged }) => {
+    const scores = `${withInterval(point)} at ${tokens(length)} tokens`;
+    if (unchanged === undefined) {
+      return `${model} scores ${scores}, with ${
+        changes.join(" and ")
+      } added after its training: the unchanged model was not asked the same here, so that whether its weights learned the task is not judged.`;
+    }
+    const before = withInterval(unchanged.point);
+    return hasLearned(unchanged)
+      ? `${model} has the weights of ${unchanged.model}, which learned it: at the training length, ${
+        changes.join(" and ")
+      } takes it from ${before} to ${scores}.`
+      : `${model} has the weights of ${unchanged.model}, which did not learn it, so that nothing is said of the change.`;
+  });
+}
+
 /** Results with what may be claimed from them. */
 export interface Evidence {
-  /** Who learned what. */
+  /** Who learned what: a model that was changed after its training is not judged by what it scores. */
   readonly learning: readonly Learning[];
+  /** What changes did. */
+  readonly effects: readonly ChangeEffect[];
   /**
    * The results without the tasks of models that did not learn them: what such a model scores at other
    * lengths says nothing. What it costs stays.
@@ -107,11 +161,19 @@ export interface Evidence {
 
 /**
  * Judges what results are evidence of. Where a task was asked with some load at longer lengths alone,
- * who learned it with no other load has not learned it.
+ * who learned it with no other load has not learned it. A model that was changed after its training is
+ * judged by the unchanged one: its weights have learned what that has.
  */
 export function weigh(results: Results): Evidence {
   const all = panels(results.rows, "accuracy");
-  const judged = all.map((panel) => ({ panel, learning: learningOf(panel) }));
+  const weightsOf = new Map(
+    results.models.filter(({ traits }) => traits !== undefined && traits.changes.length > 0)
+      .map(({ model, traits }) => [model, traits!.unchanged]),
+  );
+  const judged = all.map((panel) => {
+    const learning = learningOf(panel).filter(({ model }) => !weightsOf.has(model));
+    return { panel, learning, effects: effectsOf(panel, learning, results.models) };
+  });
   const without = ({ task, title }: Panel): Set<string> => {
     const own = judged.find(({ panel }) => panel.title === title)!.learning;
     const known = new Set(own.map(({ model }) => model));
@@ -125,10 +187,11 @@ export function weigh(results: Results): Evidence {
   };
   const dropped = new Set(all.flatMap((panel) => {
     const models = without(panel);
-    return panel.rows.filter(({ model }) => models.has(model));
+    return panel.rows.filter(({ model }) => models.has(weightsOf.get(model) ?? model));
   }));
   return {
     learning: judged.flatMap(({ learning }) => learning),
+    effects: judged.flatMap(({ effects }) => effects),
     claimed: { ...results, rows: results.rows.filter((row) => !dropped.has(row)) },
   };
 }

@@ -3,7 +3,7 @@ import { figures, switchBoard, type Switches } from "./figures.ts";
 import { findingText, judgeFinding } from "./finding.ts";
 import { formText } from "./forms.ts";
 import { escape, listOf } from "./html.ts";
-import { describeFailures, type Evidence, type Learning, weigh } from "./learning.ts";
+import { describeEffects, describeFailures, type Evidence, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
 import { longTable, originText, sourceText } from "./origin.ts";
 import { FITTED_POINTS } from "./pictures/cost.ts";
@@ -15,7 +15,7 @@ import { SAMPLES_PAGE } from "./samples_page.ts";
 import { STYLE } from "./style.ts";
 import { failureTable, runTable } from "./tables.ts";
 import { looks, THEME } from "./theme.ts";
-import { headline, meansText, muted, readingText, warnings } from "./words.ts";
+import { headline, incompleteLines, meansText, muted, readingText, warnings } from "./words.ts";
 import { zerosOf, zeroTable } from "./zeros.ts";
 
 /** A part of the page: its pictures, an explanation before them, and what comes behind. */
@@ -63,7 +63,8 @@ function layPage(
   const zeros = zerosOf(results);
   const long = longTable(results);
   const hasSamples = [...results.samples.values()].some(({ size }) => size > 0);
-  const { learning, claimed } = weigh(results);
+  const evidence = weigh(results);
+  const { learning } = evidence;
   const switches: Switches = {
     ...how,
     models: look,
@@ -72,7 +73,7 @@ function layPage(
     ),
   };
   const board = switchBoard(switches);
-  const sections = partsOf(results, { learning, claimed }, pictures).map((part) => ({
+  const sections = partsOf(results, evidence, pictures).map((part) => ({
     ...part,
     shown: pictures.filter((picture) => picture.section === part.name),
   })).filter(({ name, shown, behind }) =>
@@ -98,6 +99,7 @@ ${board.inputs}
   }</p>
 <div class="muted">${originText(results, linkOf)}</div>
 ${warnings(results, learning)}
+${incompleteNote(results)}
 ${failedNote(failures)}
 <nav>${
     [
@@ -158,12 +160,12 @@ function claims({ runs, models, rows }: Results): string {
 /** The parts of the page, a picture being what comes first. */
 function partsOf(
   results: Results,
-  { learning, claimed }: Evidence,
+  evidence: Evidence,
   pictures: readonly Picture[],
 ): readonly Part[] {
   const { models, rows } = results;
   const look = looks(models);
-  const means = taskMeans(claimed.rows);
+  const means = taskMeans(evidence.claimed.rows);
   const drawn = pictures.some(({ section }) => section === "mean");
   const published: Part = {
     name: "published",
@@ -180,7 +182,7 @@ function partsOf(
     title: "Accuracy by task",
     before: muted(
       "The share of answers that are right. Dashed grey lines are chance, where that is more than 0, what a guesser scores who knows which answers stand in the sequence, and what a model scores that answers rightly as far back as it was trained, and guesses beyond. A finely dashed one in a model’s colour is its window law: what a perfect model scores that sees only as many last tokens.",
-    ) + unlearned(learning, pictures),
+    ) + unlearned(evidence, pictures),
   };
   return [
     ...(drawn ? [mean, published, accuracy] : [published, accuracy, mean]),
@@ -249,18 +251,30 @@ function partsOf(
 }
 
 /** Tasks that no model learned get a sentence in place of a picture. */
-function unlearned(learning: readonly Learning[], pictures: readonly Picture[]): string {
+function unlearned({ learning, effects }: Evidence, pictures: readonly Picture[]): string {
   const drawn = new Set(
     pictures.filter(({ section }) => section === "accuracy").map(({ title }) => title),
   );
   return [...Map.groupBy(learning, ({ task }) => task)].filter(([task]) => !drawn.has(task))
     .map(([task, ofTask]) =>
-      `<p class="note"><b>${escape(task)}</b>: ${escape(describeFailures(ofTask).join(" "))}</p>`
+      `<p class="note"><b>${escape(task)}</b>: ${
+        escape(
+          [
+            ...describeFailures(ofTask),
+            ...describeEffects(effects.filter((effect) => effect.task === task)),
+          ].join(" "),
+        )
+      }</p>`
     ).join("");
 }
 
 function key(): string {
   return `<div class="key">${heatKey()}</div>`;
+}
+
+/** That runs were not finished when the report was made. */
+function incompleteNote({ origins }: Results): string {
+  return incompleteLines(origins).map((line) => `<p class="note">${escape(line)}</p>`).join("");
 }
 
 /** That cells failed: what is missing here was not 0. */

@@ -25,7 +25,7 @@ export { type Picture, standAlone } from "./pictures/picture.ts";
  */
 export function makePictures(results: Results, choice: RecallChoice = {}): Picture[] {
   const look = looks(results.models);
-  const { learning, claimed } = weigh(results);
+  const { learning, effects, claimed } = weigh(results);
   const means = taskMeans(claimed.rows);
   const recall = chooseRecall(claimed.rows, choice);
   const memory = chooseMemory(claimed.rows);
@@ -37,7 +37,12 @@ export function makePictures(results: Results, choice: RecallChoice = {}): Pictu
     ...(memory === undefined ? [] : [memoryStatePicture(memory, look)]),
     ...means.filter(({ tasks }) => tasks.length > 1).slice(0, 1)
       .flatMap((mean) => meanStatePicture(results, mean, look)),
-    ...accuracyPictures(claimed, { look, learning, differences: ofMeans.length === 0 }),
+    ...accuracyPictures(claimed, {
+      look,
+      learning,
+      effects,
+      differences: ofMeans.length === 0,
+    }),
     ...loadPictures(results, look),
     ...distancePictures(claimed, look),
     ...formatPictures(claimed),

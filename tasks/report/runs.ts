@@ -1,8 +1,19 @@
 import { basename, dirname, resolve } from "@std/path";
 import { visible } from "../names.ts";
+import type { Progress } from "../sweep/plan.ts";
 import { FAILED, type Row } from "../sweep/rows.ts";
 import { TUNING_SEED, variantName } from "../sweep/trainings.ts";
 import { digestKey, type SampleDigest } from "./samples.ts";
+
+/** What a model is, besides what its rows say. */
+export interface ModelTraits {
+  /** What was changed about it after its training. */
+  readonly changes: readonly string[];
+  /** The model that has the same weights, unchanged, where that was asked too. */
+  readonly unchanged?: string;
+  /** Whether layers other than limited attention carry the past. */
+  readonly carries: boolean;
+}
 
 /** A sweep's results under the name of its folder. */
 export interface Run {
@@ -26,10 +37,14 @@ export interface Run {
   readonly differences?: readonly string[];
   /** What became of its samples, where they were logged. */
   readonly samples?: readonly SampleDigest[];
+  /** How much of what was planned it has, where that is known. */
+  readonly progress?: Progress;
+  /** What its models are besides, by their names in {@linkcode Run.rows} without training seeds. */
+  readonly traits?: ReadonlyMap<string, ModelTraits>;
 }
 
 /** What is known of how a run was made, besides its rows. */
-export type RunOrigin = Omit<Run, "rows" | "samples">;
+export type RunOrigin = Omit<Run, "rows" | "samples" | "traits">;
 
 /** A model as a report compares it: in one run, asked in one prompt template. */
 export interface ReportModel {
@@ -52,6 +67,8 @@ export interface ReportModel {
    * of, from 1 upwards.
    */
   readonly trainSeeds: readonly number[];
+  /** What it is besides; `unchanged` is a label. */
+  readonly traits?: ModelTraits;
 }
 
 /** Several runs as one table, in which what is compared has a label of its own. */
@@ -131,7 +148,7 @@ export function joinRuns(found: readonly Run[]): Results {
   );
   return {
     runs: names,
-    models: [...models.values()],
+    models: withTraits([...models.values()], found),
     rows: joined.filter(({ metric }) => metric !== FAILED),
     failures: joined.filter(({ metric }) => metric === FAILED),
     origins: runs.map((
@@ -144,6 +161,7 @@ export function joinRuns(found: readonly Run[]): Results {
         texts = [],
         source,
         differences = [],
+        progress,
       },
     ) => ({
       name,
@@ -154,9 +172,30 @@ export function joinRuns(found: readonly Run[]): Results {
       machines: machines.map(visible),
       models: models.map(visible),
       texts: texts.map(visible),
+      ...(progress === undefined ? {} : { progress }),
     })),
     samples: new Map(runs.map(({ name, samples = [] }) => [name, bySample(samples)])),
   };
+}
+
+/** Models with what is known of them besides their rows. */
+function withTraits(models: readonly ReportModel[], runs: readonly Run[]): ReportModel[] {
+  const traitsOf = new Map(runs.map(({ name, traits = new Map() }) => [
+    visible(name),
+    new Map([...traits].map(([model, of]) => [visible(model), of])),
+  ]));
+  return models.map((model) => {
+    const traits = traitsOf.get(model.run)?.get(model.name);
+    if (traits === undefined) return model;
+    const { unchanged, ...rest } = traits;
+    const name = unchanged === undefined ? undefined : visible(unchanged);
+    const same = models.filter((other) => other.run === model.run && other.name === name);
+    const base = same.find(({ template }) => template === model.template) ?? same.at(0);
+    return {
+      ...model,
+      traits: { ...rest, ...(base === undefined ? {} : { unchanged: base.model }) },
+    };
+  });
 }
 
 function bySample(samples: readonly SampleDigest[]): ReadonlyMap<string, SampleDigest> {

@@ -3,7 +3,7 @@ import type { Row } from "../sweep/rows.ts";
 import { escape, listOf } from "./html.ts";
 import { fewTrainings, type Learning } from "./learning.ts";
 import type { TaskMean } from "./mean.ts";
-import type { ReportModel, Results } from "./runs.ts";
+import type { ReportModel, Results, RunOrigin } from "./runs.ts";
 import { meanTable } from "./tables.ts";
 import { type Look, tokens } from "./theme.ts";
 
@@ -21,6 +21,23 @@ export function headline({ models, rows }: Results): string {
 
 /** More names than this are counted. */
 const NAMED = 6;
+
+/** Of each run that has not all that was planned, what is missing. */
+export function incompleteLines(origins: readonly RunOrigin[]): string[] {
+  return origins.flatMap(({ name, progress }) => {
+    if (progress === undefined || progress.missing.length === 0) return [];
+    const { done, total, missing } = progress;
+    const told = missing.slice(0, NAMED);
+    const more = missing.length - told.length;
+    return [
+      `${
+        origins.length === 1 ? "This sweep" : name
+      } is incomplete: ${done} of ${total} cells have a result. Missing: ${told.join("; ")}${
+        more > 0 ? `; and parts of ${more} more models` : ""
+      }.`,
+    ];
+  });
+}
 
 /** What the results are too few for. */
 export function warnings(results: Results, learning: readonly Learning[]): string {

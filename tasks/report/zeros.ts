@@ -1,8 +1,10 @@
 import type { Row } from "../sweep/rows.ts";
 import { escape, listOf, table } from "./html.ts";
-import type { Results } from "./runs.ts";
+import { panels } from "./curves.ts";
+import { hasLearned, type Learning, weigh } from "./learning.ts";
+import type { ModelTraits, Results } from "./runs.ts";
 import { digestKey, type SampleDigest } from "./samples.ts";
-import { tokens } from "./theme.ts";
+import { tokens, withInterval } from "./theme.ts";
 
 /** A model that answers nothing rightly, in a task and at a length. */
 export interface Zero {
@@ -22,8 +24,13 @@ export interface Zero {
  * Where the accuracy is 0 over all seeds and depths, and why: from the samples where they were logged,
  * otherwise from what the CSV says. A model that computes NaN has no accuracy: its cells have failed.
  */
-export function zerosOf({ rows, models, samples }: Results): Zero[] {
-  const nameOf = new Map(models.map(({ model, name, run }) => [model, { name, run }]));
+export function zerosOf(results: Results): Zero[] {
+  const { rows, models, samples } = results;
+  const modelOf = new Map(models.map((model) => [model.model, model]));
+  const { learning } = weigh(results);
+  const titleOf = new Map(
+    panels(rows, "accuracy").map(({ task, load, title }) => [JSON.stringify([task, load]), title]),
+  );
   const key = ({ model, task, length, load }: Row): string =>
     JSON.stringify([model, task, length, load ?? null]);
   const zeros: Zero[] = [];
@@ -31,20 +38,34 @@ export function zerosOf({ rows, models, samples }: Results): Zero[] {
     const main = group.filter(({ metric }) => metric === "accuracy");
     if (main.length === 0 || main.some(({ value }) => value > 0)) continue;
     const [{ model, task, template, length, load }] = main;
-    const { name, run } = nameOf.get(model)!;
+    const { name, run, traits } = modelOf.get(model)!;
+    const title = titleOf.get(JSON.stringify([task, load]));
+    const weights = traits?.unchanged ?? model;
     const digest = samples.get(run)?.get(
       digestKey({ model: name, task, template, length, load }),
     );
     zeros.push({
       ...{ model, task, length },
       ...(load === undefined ? {} : { load }),
-      why: reasonsOf(group, digest),
+      why: reasonsOf(group, {
+        digest,
+        traits,
+        learning: learning.find((one) => one.model === weights && one.task === title),
+      }),
     });
   }
   return zeros;
 }
 
-function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): string[] {
+/** What is known of a model's answers besides its rows. */
+interface Known {
+  readonly digest: SampleDigest | undefined;
+  readonly traits: ModelTraits | undefined;
+  /** Whether its weights learned the task. */
+  readonly learning: Learning | undefined;
+}
+
+function reasonsOf(rows: readonly Row[], { digest, traits, learning }: Known): string[] {
   const main = rows.filter(({ metric }) => metric === "accuracy");
   const [{ length, train_length, template }] = main;
   const all = main.reduce((sum, { samples }) => sum + samples, 0);
@@ -80,17 +101,26 @@ function reasonsOf(rows: readonly Row[], digest: SampleDigest | undefined): stri
     faults?.marked,
     (count) => `${of(count)} replies hold the marks of another template than ${template ?? "base"}`,
   );
+  // What stands past a window may still come through a recurrent layer: then it explains nothing.
+  const isBlind = traits?.carries !== true;
   say(
-    faults?.unreached,
+    isBlind ? faults?.unreached : 0,
     (count) => `${of(count)} answers stand farther back than the model’s attention reaches`,
   );
-  if (faults === undefined) {
+  if (faults === undefined && isBlind) {
     const law = rows.find(({ metric }) => metric === "stacked_law") ??
       rows.find(({ metric }) => metric === "window_law");
     const chance = rows.find(({ metric }) => metric === "chance")?.value ?? 0;
     if (law !== undefined && law.value <= chance) {
       reasons.push("the answers stand farther back than the model’s attention reaches");
     }
+  }
+  if (learning !== undefined && !hasLearned(learning)) {
+    reasons.push(
+      `it did not learn the task: ${withInterval(learning.point)} at ${
+        tokens(learning.length)
+      } tokens, within its training length`,
+    );
   }
   if (reasons.length > 0) return reasons;
   if (train_length !== undefined && length > train_length) {

@@ -5,7 +5,10 @@ import type { SubjectCard } from "../subject.ts";
 /** What a card says of a model that its configuration tells. */
 export function describeConfiguration(
   configuration: ModelConfiguration,
-): Pick<SubjectCard, "family" | "parameters" | "window" | "sinks" | "reach" | "stateBytes"> {
+): Pick<
+  SubjectCard,
+  "family" | "parameters" | "window" | "sinks" | "reach" | "carries" | "stateBytes"
+> {
   return {
     family: configuration.family,
     parameters: parameterCount(configuration),

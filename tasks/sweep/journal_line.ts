@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import type { SweepConfiguration } from "./configuration.ts";
+import type { PlannedModel } from "./plan.ts";
 import { COLUMNS, isOptional, isText, type Row } from "./rows.ts";
 import type { Shard } from "./shards.ts";
 
@@ -20,6 +21,8 @@ export interface JournalHeader {
   readonly machine?: string;
   /** Which texts are asked, a line each: "text: all of book.txt". */
   readonly texts?: readonly string[];
+  /** What is asked of which model, in all shards: its report says what is missing. */
+  readonly models?: readonly PlannedModel[];
 }
 
 /** Any other line: what became of a cell. */
@@ -90,6 +93,13 @@ const HEADER = v.strictObject({
   command: v.optional(v.string()),
   machine: v.optional(v.string()),
   texts: v.optional(NAMES),
+  models: v.optional(v.array(v.looseObject({
+    name: v.string(),
+    changes: v.optional(NAMES),
+    unchanged: v.optional(v.string()),
+    carries: v.optional(v.boolean()),
+    cells: v.record(v.string(), v.record(v.string(), COUNT)),
+  }))),
 });
 
 /**

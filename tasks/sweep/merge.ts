@@ -5,6 +5,7 @@ import type { SweepConfiguration } from "./configuration.ts";
 import { Journal, type JournalContent, readJournal } from "./journal.ts";
 import type { JournalEntry, JournalHeader } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
+import { planOf } from "./plan.ts";
 import type { Row } from "./rows.ts";
 import { Outcomes } from "./outcomes.ts";
 import { mergeSamples } from "./sample_log.ts";
@@ -133,7 +134,7 @@ export async function mergeSweep(
   }
   using journal = await Journal.open(
     out,
-    { lengthwise: joined[0].header.lengthwise, hash, configuration },
+    { lengthwise: joined[0].header.lengthwise, hash, configuration, models: planOf(grid) },
     { resume: true },
   );
   const outcomes = new Outcomes(

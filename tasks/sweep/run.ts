@@ -25,6 +25,7 @@ import { Journal } from "./journal.ts";
 import { isJudged, judgeCells, type Judgement } from "./judges.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
+import { planOf } from "./plan.ts";
 import { Outcomes } from "./outcomes.ts";
 import { SampleLog } from "./sample_log.ts";
 import type { SampleRecord } from "./samples.ts";
@@ -147,6 +148,7 @@ export async function runSweep(
       ...(options.command === undefined ? {} : { command: options.command }),
       machine: machineHere(),
       ...(texts.length === 0 ? {} : { texts }),
+      models: planOf(whole),
     },
     { resume: options.resume ?? false },
   );

@@ -43,8 +43,9 @@ Deno.test("stacked layers hand on what they see: their reach adds up", () => {
   assertEquals(sightOf(change("window16")), { window: 16, sinks: 0, reach: 46 });
   assertEquals(sightOf(change("window16", "sinks4")), { window: 16, sinks: 4, reach: 46 });
   const griffin = architecture("griffin", { vocabulary: 64, width: 32 });
-  const { window, reach } = sightOf(griffin)!;
+  const { window, reach, carries } = sightOf(griffin)!;
   assertEquals(window, reach, "it has one layer of attention");
+  assertEquals(carries, true, "its recurrent layers carry what stands farther back");
 });
 
 Deno.test("levels: a law for each limit of sight, none that says what another does", async () => {

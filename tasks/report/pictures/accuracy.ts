@@ -3,7 +3,12 @@ import { EFFECTIVE } from "../../generators/ruler/names.ts";
 import type { Row } from "../../sweep/rows.ts";
 import { type Curve, curvesOf, groupBy, levelsOf, panels, poolTrainings } from "../curves.ts";
 import { describeDifferences } from "../differences.ts";
-import { describeFailures, type Learning } from "../learning.ts";
+import {
+  type ChangeEffect,
+  describeEffects,
+  describeFailures,
+  type Learning,
+} from "../learning.ts";
 import type { TaskMean } from "../mean.ts";
 import type { Results } from "../runs.ts";
 import type { Look } from "../theme.ts";
@@ -41,6 +46,8 @@ export interface AccuracyOptions {
   readonly look: ReadonlyMap<string, Look>;
   /** Who learned a task and who did not. */
   readonly learning: readonly Learning[];
+  /** What changes after the training did. */
+  readonly effects: readonly ChangeEffect[];
   /** Whether it is said in what the models differ, where no mean says so. */
   readonly differences: boolean;
 }
@@ -48,7 +55,7 @@ export interface AccuracyOptions {
 /** The accuracy in each task, against length, of those who learned it. */
 export function accuracyPictures(
   { models, rows }: Results,
-  { look, learning, differences }: AccuracyOptions,
+  { look, learning, effects, differences }: AccuracyOptions,
 ): Picture[] {
   return panels(rows, "accuracy").map((panel) => {
     const { title, task } = panel;
@@ -62,6 +69,7 @@ export function accuracyPictures(
       notes: [
         ...(about === undefined ? [] : [about]),
         ...describeFailures(ofTask),
+        ...describeEffects(effects.filter((effect) => effect.task === title)),
         ...(differences ? describeDifferences(panel.rows) : []),
       ],
       curves: curvesOf(panel.rows, "accuracy"),
