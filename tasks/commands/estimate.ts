@@ -33,6 +33,8 @@ export interface DryRunOptions {
   readonly shard?: Shard;
   /** Tells how long each of so many shards takes. */
   readonly shards?: number;
+  /** Called with the whole grid: what it throws ends the estimate. */
+  readonly onGrid?: (grid: readonly ModelCells[]) => void;
   /** Where the models are that it trains; those that are not there are estimated untrained. */
   readonly models: string;
   /** A folder whose finished cells are left out. */
@@ -43,12 +45,13 @@ export interface DryRunOptions {
 export async function dryRun(
   configuration: SweepConfiguration,
   source: SubjectSource,
-  { shard, shards, models, resumed }: DryRunOptions,
+  { shard, shards, models, resumed, onGrid }: DryRunOptions,
 ): Promise<number> {
   checkConfiguration(configuration);
   const where = { folder: models, train: false, weights: false, onLeftOut: tellLeftOut };
   const cards = await findModels(configuration, source, where);
   const grid = await enumerateCells(configuration, cards, tellLeftOut);
+  onGrid?.(grid);
   const journal = resumed === undefined ? undefined : await readJournal(resumed);
   const finished = new Set(journal?.entries.flatMap(({ cell, rows }) => rows ? [cell] : []));
   const left = (shard === undefined ? grid : takeShard(grid, configuration, shard))

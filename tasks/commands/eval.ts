@@ -2,13 +2,14 @@ import { join } from "@std/path";
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import { ModelSource, type ModelSourceOptions } from "../subjects/source.ts";
 import { fileName } from "../names.ts";
-import { modelLength } from "../sweep/cells.ts";
+import { type ModelCells, modelLength } from "../sweep/cells.ts";
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
 import { dryRun } from "./estimate.ts";
 import { printSweep } from "./print_sweep.ts";
 import {
   changeGrid,
+  checkEffects,
   dtypeOf,
   dtypesOf,
   LOG_SAMPLES,
@@ -111,6 +112,7 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
       "eval takes --model: a folder or a .pth, hf:owner/name or hf:owner/name:file, or a committed model's name",
     );
   }
+  const minutes = minutesOf(command);
   const configuration = changeGrid(EVALUATION, command);
   if (configuration.models.length !== 1) {
     throw new UsageError(`eval takes one model: ./run sweep --models ${model} takes several`);
@@ -120,14 +122,16 @@ export async function evalCommand(command: ParsedCommand): Promise<number> {
   if (switches.has("stats")) return await printStatistics(source, configuration);
   const out = values.get("out") ?? join("results", "eval", fileName(model));
   const resume = switches.has("resume");
+  const onGrid = (grid: readonly ModelCells[]): void => checkEffects(grid, command);
   if (switches.has("dry-run")) {
     const resumed = resume ? out : undefined;
-    return await dryRun(configuration, source, { models: join(out, MODELS), resumed });
+    return await dryRun(configuration, source, { models: join(out, MODELS), resumed, onGrid });
   }
   const result = await runShown(configuration, source, {
     out,
     resume,
-    minutes: minutesOf(command),
+    minutes,
+    onGrid,
     logSamples: switches.has("log-samples"),
     command: commandLine(command),
   });

@@ -7,9 +7,11 @@ import { CONFOUNDS } from "../experiments/paper.ts";
 import { formatOf, HAYSTACK_KINDS, NEEDLE_KINDS, RULER_TASKS } from "../generators/ruler/names.ts";
 import { PUBLISHED_TEMPLATES } from "../published_templates.ts";
 import { type AskedModel, inForm, type ModelEntry, nameOf } from "../subjects/description.ts";
+import type { ModelCells } from "../sweep/cells.ts";
 import { trainedModels } from "../sweep/trainings.ts";
 import { WORD_TASKS } from "../subjects/words.ts";
 import {
+  amountOf,
   listOf,
   numberOf,
   numbersOf,
@@ -60,7 +62,7 @@ export const QUESTION_OPTIONS: Readonly<Record<string, Option>> = {
   },
   lengths: {
     takes: "LENGTH,…",
-    help: "tokens (512, 4k) or multiples of the training length (8x)",
+    help: "tokens (512, 4k) or multiples of the training length (8x, 0.5x)",
     default: "those of the sweep; of eval 1x",
   },
   depths: { takes: "D,…", help: "where the needle goes, from 0 to 1", default: "anywhere" },
@@ -190,7 +192,7 @@ export function changeGrid(
     ),
     ...(values.has("template") ? { templates: listOf(values.get("template")) } : {}),
     seeds: either("seeds", numbersOf("seeds", values.get("seeds")), named.seeds),
-    samples: numberOf("samples", values.get("samples")) ?? named.samples,
+    samples: amountOf("samples", values.get("samples")) ?? named.samples,
     ...(named.grids === undefined ? {} : { grids: gridsBut(named.grids, values) }),
     ...(trainLength === undefined ? {} : { trainLength }),
     ...(Object.keys(options).length === 0
@@ -296,20 +298,53 @@ function gridsBut(
   );
 }
 
+/** Options that are options of tasks: what tasks call them, and which have them. */
+const OF_TASKS: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
+  ["text", "file", TEXT_TASKS],
+  ["evaluator", "evaluator", ["context-gain"]],
+  ["set", "set", RULER_TASKS],
+  ["squad", "squad", ["qa_1"]],
+  ["hotpotqa", "hotpotqa", ["qa_2"]],
+  ["haystack", "essays", WORD_TASKS.filter((name) => name.startsWith("niah_"))],
+];
+
+/**
+ * Checks that what is typed changes what is asked.
+ *
+ * @throws {UsageError} for an option that none of the tasks has.
+ */
+export function checkEffects(
+  grid: readonly ModelCells[],
+  { values }: Pick<ParsedCommand, "values">,
+): void {
+  const tasks = grid.flatMap(({ tasks }) => [...tasks.values()]);
+  const names = [...new Set(tasks.map(({ name }) => name))];
+  const fail = (option: string, reason: string, remedy: string): never => {
+    throw new UsageError(
+      `--${option} changes nothing as none of the tasks (${
+        names.join(", ")
+      }) ${reason}: leave it out, or ${remedy} with --tasks`,
+    );
+  };
+  if (values.has("loads") && !tasks.some(({ loads }) => loads)) {
+    fail("loads", "has a load", "name one that has, such as mqar,");
+  }
+  if (values.has("depths") && !tasks.some(({ depths }) => depths)) {
+    fail("depths", "has a depth", "name one that has, such as passkey,");
+  }
+  for (const [option, , having] of OF_TASKS) {
+    if (values.has(option) && !names.some((name) => having.includes(name))) {
+      fail(option, "is made of it", `name ${having.slice(0, 3).join(" or ")}`);
+    }
+  }
+}
+
 /** The files that tasks are made of. */
 function taskOptions(
   values: ReadonlyMap<string, string>,
 ): Record<string, Record<string, unknown>> {
-  const files: readonly (readonly [option: string, key: string, tasks: readonly string[]])[] = [
-    ["text", "file", TEXT_TASKS],
-    ["evaluator", "evaluator", ["context-gain"]],
-    ["set", "set", RULER_TASKS],
-    ["squad", "squad", ["qa_1"]],
-    ["hotpotqa", "hotpotqa", ["qa_2"]],
-    ["haystack", "essays", WORD_TASKS.filter((name) => name.startsWith("niah_"))],
-  ];
   const options: Record<string, Record<string, unknown>> = {};
-  for (const [option, key, tasks] of files) {
+  for (const [option, key, tasks] of OF_TASKS) {
     const file = values.get(option);
     if (file === undefined) continue;
     for (const task of tasks) options[task] = { ...options[task], [key]: file };

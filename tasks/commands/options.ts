@@ -15,6 +15,8 @@ export interface Option {
   readonly alias?: string;
   /** Whether its value may begin with a dash. */
   readonly verbatim?: boolean;
+  /** Options of which one must be there, as it changes nothing without. */
+  readonly needs?: readonly string[];
 }
 
 /** Command-line interface of a command: its help and its options come from here alone. */
@@ -57,8 +59,8 @@ const COMMON: Readonly<Record<string, Option>> = {
 /**
  * The options of a command line.
  *
- * @throws {UsageError} for an unknown option, naming one that is near, and for one that lacks its
- * value.
+ * @throws {UsageError} for an unknown option, naming one that is near, for one that lacks its value,
+ * that has two and takes no list, or that changes nothing without another.
  */
 export function parseCommand(
   { name, options, operands }: CommandSpecification,
@@ -84,6 +86,7 @@ export function parseCommand(
   }
   const parsed = parseArgs(joined, {
     string: ["_", ...valued],
+    collect: valued,
     boolean: names.filter((option) => !valued.includes(option)),
     alias: { h: "help" },
     unknown: (arg, key) => {
@@ -100,23 +103,34 @@ export function parseCommand(
   }) as Record<string, unknown> & { _: unknown[] };
   const values = new Map<string, string>();
   for (const option of valued) {
-    if (parsed[option] === undefined) continue;
-    if (parsed[option] === "") {
+    const given = parsed[option] as readonly string[];
+    if (given.length === 0) continue;
+    const { takes, help } = all[option];
+    if (given.includes("")) {
+      throw new UsageError(`--${option} takes ${takes}, and there is none: ${help}`);
+    }
+    if (given.length > 1 && !takes!.includes("…")) {
       throw new UsageError(
-        `--${option} takes ${all[option].takes}, and there is none: ${all[option].help}`,
+        `--${option} is given as ${given.join(" and as ")}: give it once, as it takes one ${takes}`,
       );
     }
-    values.set(option, String(parsed[option]));
+    values.set(option, given.join(","));
   }
   if (operands === undefined && parsed._.length > 0 && parsed.help !== true) {
     throw new UsageError(`${name} takes options only: current argument is ${parsed._[0]}`);
   }
-  return {
-    words: [name, ...args],
-    operands: parsed._.map(String),
-    values,
-    switches: new Set(names.filter((option) => parsed[option] === true)),
-  };
+  const switches = new Set(names.filter((option) => parsed[option] === true));
+  for (const [option, { needs }] of Object.entries(all)) {
+    const isIdle = needs?.every((other) => !values.has(other) && !switches.has(other));
+    if (isIdle && (values.has(option) || switches.has(option))) {
+      throw new UsageError(
+        `--${option} changes nothing without ${
+          needs!.map((other) => `--${other}`).join(" or ")
+        }: add it, or leave --${option} out`,
+      );
+    }
+  }
+  return { words: [name, ...args], operands: parsed._.map(String), values, switches };
 }
 
 /** A command as it can be typed again, but for what only continues with it, or is a share of it. */
@@ -194,9 +208,14 @@ export function bytesOf(option: string, value: string | undefined): number | und
   throw new UsageError(`--${option} takes bytes, such as 8GB or 512MB: current value is ${value}`);
 }
 
-/** A positive integer, where there is a value. @throws {UsageError} where it is none. */
+/** A number that may be typed as 1k, where there is a value. @throws {UsageError} where it is none. */
+export function amountOf(option: string, value: string | undefined): number | undefined {
+  return parseTokens(value ?? "") ?? numberOf(option, value);
+}
+
+/** A positive integer, also as 1k, where there is a value. @throws {UsageError} where it is none. */
 export function countOf(option: string, value: string | undefined): number | undefined {
-  const number = numberOf(option, value);
+  const number = amountOf(option, value);
   if (number === undefined || (Number.isInteger(number) && number > 0)) return number;
   throw new UsageError(`--${option} takes positive integers: current value is ${value}`);
 }

@@ -5,7 +5,7 @@ import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
 import { fileName } from "../names.ts";
 import type { SubjectSource } from "../subject.ts";
-import { enumerateCells } from "../sweep/cells.ts";
+import { enumerateCells, type ModelCells } from "../sweep/cells.ts";
 import { checkConfiguration, type SweepConfiguration } from "../sweep/configuration.ts";
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
@@ -16,6 +16,7 @@ import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
 import { dryRun } from "./estimate.ts";
 import {
   changeGrid,
+  checkEffects,
   LOG_SAMPLES,
   MINUTES,
   minutesOf,
@@ -60,6 +61,7 @@ export const SWEEP: CommandSpecification = {
       help: 'options of sbatch, such as "--partition=gpu --gres=gpu:1 --time=8:00:00"',
       default: "none",
       verbatim: true,
+      needs: ["slurm"],
     },
     kubernetes: {
       takes: "IMAGE",
@@ -70,11 +72,13 @@ export const SWEEP: CommandSpecification = {
       takes: "NAME",
       help: "the job's persistent volume claim for results",
       default: "lengthwise-results",
+      needs: ["kubernetes"],
     },
     shards: {
       takes: "N",
       help: "how many shards the jobs run",
       default: "as many as there are, or one for each model",
+      needs: ["slurm", "kubernetes", "dry-run"],
     },
     steps: {
       takes: "N",
@@ -112,6 +116,7 @@ export async function sweepCommand(
   source: SubjectSource,
 ): Promise<number> {
   const resume = command.switches.has("resume");
+  const minutes = minutesOf(command);
   const named = await namedConfiguration(command);
   const shard = shardOf(command);
   const base = command.values.get("out") ?? await folderFor(named.name, resume, shard);
@@ -122,16 +127,20 @@ export async function sweepCommand(
   if (command.switches.has("slurm") || command.values.has("kubernetes")) {
     return await submit(command, configuration, source, base);
   }
+  const onGrid = (grid: readonly ModelCells[]): void => {
+    if (shard === undefined) checkEffects(grid, command); // shards run as they were submitted
+  };
   if (command.switches.has("dry-run")) {
     const resumed = resume ? out : undefined;
     const shards = shardCount(command);
-    return await dryRun(configuration, source, { shard, shards, models, resumed });
+    return await dryRun(configuration, source, { shard, shards, models, resumed, onGrid });
   }
   const result = await runShown(configuration, source, {
     out,
     resume,
     models,
-    minutes: minutesOf(command),
+    minutes,
+    onGrid,
     logSamples: command.switches.has("log-samples"),
     command: commandLine(command),
     ...(shard === undefined ? {} : { shard }),

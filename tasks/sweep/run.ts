@@ -63,6 +63,8 @@ export interface SweepOptions {
   readonly models?: string;
   /** Called with a model that the sweep continues without: why it cannot be found, or not be asked. */
   readonly onLeftOut?: OnLeftOut;
+  /** Called with the whole grid before anything is written: what it throws ends the sweep. */
+  readonly onGrid?: (grid: readonly ModelCells[]) => void;
   /** Runs this share of the grid alone. */
   readonly shard?: Shard;
   /** Stops the sweep after the cell that is running; a training stops at a checkpoint. */
@@ -133,6 +135,7 @@ export async function runSweep(
   const { onLeftOut } = options;
   const cards = await findModels(configuration, source, { folder, onLeftOut });
   const whole = await enumerateCells(configuration, cards, onLeftOut);
+  options.onGrid?.(whole);
   const { shard } = options;
   const grid = shard === undefined ? whole : takeShard(whole, configuration, shard);
   await source.adapter(); // without one no cell can have a result: that is one error, not many

@@ -20,7 +20,15 @@ import { readNamed } from "../errors.ts";
 import { isSmall, optionNames } from "../option_names.ts";
 import { TASK_NAMES } from "../registry.ts";
 import type { AskedModel, ModelEntry } from "../subjects/description.ts";
-import { OPTION, readRecipe, RECIPE, SEED, TOKENS, wholeRecipe } from "../training/recipe_file.ts";
+import {
+  COUNT,
+  OPTION,
+  readRecipe,
+  RECIPE,
+  SEED,
+  TOKENS,
+  wholeRecipe,
+} from "../training/recipe_file.ts";
 import {
   type Length,
   parseLength,
@@ -44,7 +52,6 @@ type SweepInFile = Partial<Omit<SweepConfiguration, "trainings">> & {
   readonly trainings?: readonly TrainingInFile[];
 };
 
-const COUNT = integer(1, 2 ** 31 - 1);
 const LENGTHS_EXPECTED = 'tokens (512, "4k") or a multiple of the training length ("8x")';
 const LENGTH: Schema<Length> = v.pipe(
   v.union([

@@ -32,20 +32,28 @@ import {
   type TrainingPoint,
 } from "./recipe.ts";
 
-const COUNT = integer(1, 2 ** 31 - 1);
 const COUNT_OR_NONE = integer(0, 2 ** 31 - 1);
 const SHARE: Schema<number> = v.pipe(NOT_NEGATIVE, v.maxValue(1, "at most 1"));
 /** Seed of the samples, or of the initial values. */
 export const SEED: Schema<number> = integer(0, 2 ** 32 - 1);
 
+/** A number within limits, also as it is typed: `"4k"`. */
+function sized(limits: Schema<number>, expected: string): Schema<number> {
+  const typed = v.pipe(
+    v.string(),
+    v.regex(TOKENS_TEXT, expected),
+    v.transform((text) => parseTokens(text) ?? NaN),
+    v.number(expected),
+  );
+  return v.union([limits, typed], expected);
+}
+
 /** A number of tokens, also as it is typed: `"4k"`. */
-export const TOKENS: Schema<number> = v.pipe(
-  v.union([
-    LENGTH,
-    v.pipe(v.string(), v.regex(TOKENS_TEXT, 'tokens, such as 512 or "4k"')),
-  ], 'tokens, such as 512 or "4k"'),
-  v.transform((tokens) => typeof tokens === "number" ? tokens : parseTokens(tokens) ?? NaN),
-  v.number('tokens, such as 512 or "4k"'),
+export const TOKENS: Schema<number> = sized(LENGTH, 'tokens, such as 512 or "4k"');
+/** How many of something, also as it is typed: `"1k"`. */
+export const COUNT: Schema<number> = sized(
+  integer(1, 2 ** 31 - 1),
+  `a positive integer, at most ${2 ** 31 - 1}, such as 512 or "1k"`,
 );
 
 /** An option of a task: which values it takes is the task's own to check. */

@@ -142,6 +142,45 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
   [sweep("--samples", "0"), /current value is 0/, /samples must be an integer from 1/],
   [["ruler", "--samples", "0"], /current value is 0/, /takes positive integers/],
   [sweep("--minutes", "0"), /current value is 0/, /takes numbers greater than 0/],
+  [sweep("--dry-run", "--minutes", "soon"), /current value is soon/, /takes numbers/],
+  [
+    ["eval", "--model", "gla-text", "--dry-run", "--minutes", "0"],
+    /current value is 0/,
+    /takes numbers greater than 0/,
+  ],
+  // Options twice, and options that change nothing
+  [
+    ["train", "gla-mixture", "--steps", "1", "--steps", "2"],
+    /--steps is given as 1 and as 2/,
+    /give it once/,
+  ],
+  [
+    sweep("--models", "gla-mixture", "--models", "gla-txt"),
+    /Unknown model "gla-txt"/,
+    /Did you mean "gla-text"\?/,
+  ],
+  [
+    ["eval", "--model", "gla-text", "--model", "gla-mixture"],
+    /takes one model/,
+    /--models gla-text,gla-mixture/,
+  ],
+  [
+    sweep("--models", "gla-mixture", "--tasks", "passkey", "--loads", "4"),
+    /--loads changes nothing as none of the tasks \(passkey\) has a load/,
+    /such as mqar, with --tasks/,
+  ],
+  [
+    sweep("--models", "gla-mixture", "--tasks", "mqar", "--depths", "0.5", "--dry-run"),
+    /--depths changes nothing as none of the tasks \(mqar\) has a depth/,
+    /leave it out/,
+  ],
+  [
+    ["eval", "--model", "gla-mixture", "--task", "passkey", "--text", "README.md"],
+    /--text changes nothing as none of the tasks \(passkey\)/,
+    /name text or .* with --tasks/,
+  ],
+  [sweep("--shards", "2"), /changes nothing without/, /--slurm or --kubernetes or --dry-run/],
+  [sweep("--claim", "disk"), /changes nothing without --kubernetes/, /or leave --claim out/],
   [sweep("--shard", "8/8"), /Cannot run shard 8\/8/, /the first is 0\/8, the last 7\/8/],
   [sweep("--dry-run", "--shards", "0"), /current value is 0/, /takes positive integers/],
   [sweep("--slurm", "--shard", "0/2"), /--shard runs a shard here/, /of --shards N/],

@@ -52,13 +52,16 @@ Deno.test("what is usual may be left out of a file, and sizes are as they are ty
   inFolder(async (folder) => {
     const { grids: _, ...usual } = SWEEPS.default;
     assertEquals(await read({}), { ...usual, name: "mine" });
-    const { lengths, trainLength, models, longest } = await read({
+    const { lengths, trainLength, models, longest, samples, loads } = await read({
       models: ["gla-text", { model: "gla-text", name: "b", trainLength: "2k" }],
       lengths: [64, "4k", "8x", "1.5x"],
       trainLength: "1k",
       longest: { gla: "1m" },
+      samples: "1k",
+      loads: ["2k", 4],
     });
     assertEquals(lengths, [64, 4096, "8x", "1.5x"]);
+    assertEquals([samples, loads], [1024, [2048, 4]]);
     assertEquals([trainLength, longest], [1024, { gla: 2 ** 20 }]);
     assertEquals(models[1], { model: "gla-text", name: "b", trainLength: 2048 });
 
@@ -180,6 +183,12 @@ Deno.test("what --print prints is what sweep and train read; options come before
     assertEquals(await readRecipe(printed), whole);
     const other = await main("train", printed, "--print", "--steps", "3");
     assertEquals(parseRecipe(other.stdout, "-"), { ...whole, steps: 3 });
+    const typed = ["--steps", "1k", "--batch", "2k"];
+    const sized = await main("train", printed, "--print", ...typed);
+    assertEquals(parseRecipe(sized.stdout, "-"), { ...whole, steps: 1024, batch: 2048 });
+    const twice = await main("eval", ...words, "--task", "passkey", "--print", "--samples", "1k");
+    const { tasks, samples } = JSON.parse(twice.stdout);
+    assertEquals([tasks, samples], [["text", "passkey"], 1024]);
   }));
 
 Deno.test("sizes are typed with their units", () => {
