@@ -36,6 +36,10 @@ export async function runShown(
       signal: stop.signal,
       now: stop.now,
       onDamage: (lines) => printError(describeDamage(options.out, lines)),
+      onUnlogged: (cells) =>
+        printError(
+          `${cells} ${cells === 1 ? "cell is" : "cells are"} asked again, for the samples`,
+        ),
       onResults: (table) => showResults(table, configuration, options.out),
       onLeftOut: tellLeftOut,
       onProgress: (progress) => view.show(progress),

@@ -129,7 +129,7 @@ function reasonsOf(rows: readonly Row[], { digest, traits, learning }: Known): s
   }
   return [
     digest === undefined
-      ? "nothing tells: --log-samples shows the replies"
+      ? "nothing tells: --resume --log-samples shows the replies"
       : "the replies are as long as they may be, and wrong",
   ];
 }

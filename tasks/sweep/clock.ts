@@ -1,6 +1,7 @@
 import type { Calibration } from "./calibration.ts";
 import { type Cell, cellKey, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import type { Row } from "./rows.ts";
 import { cellCost } from "./shards.ts";
 
 /** How far a sweep is. */
@@ -11,13 +12,14 @@ export interface ClockState {
   readonly total: number;
   /** Models with cells that are still to be run. */
   readonly modelsLeft: number;
-  /** An estimate of the time that is left; nothing before a calibration, or some cells, are done. */
+  /** An estimate of the time that is left; nothing before a calibration, or a cell, is done. */
   readonly millisecondsLeft?: number;
 }
 
-/** Cells after which there is an estimate without a calibration. */
-const FEWEST = 4;
-/** A model is calibrated where it is asked at least so many samples more: it asks some itself. */
+/**
+ * A model is calibrated where it is asked at least so many samples more, as calibration asks some
+ * itself; the first where all together are, so that there is an estimate at once.
+ */
 const CALIBRATED_SAMPLES = 256;
 /** The parameters that take as long as what every token takes, however small a model is. */
 const SMALL_MODEL = 1e6;
@@ -37,7 +39,7 @@ interface Left {
 
 /**
  * Counts cells, and estimates the time that is left. A cell takes as long as another that differs by
- * its seed alone; where none was run yet, what the calibration of its model says, or of another model,
+ * its seed alone, in an earlier run if need be; where none was run yet, what the calibration of its model says, or of another model,
  * in proportion to their sizes; all of it corrected by how long the cells took that were run.
  */
 export class Clock {
@@ -46,6 +48,8 @@ export class Clock {
   readonly #grid: readonly ModelCells[];
   readonly #left = new Map<string, Map<string, Left>>();
   readonly #byKind = new Map<string, number>();
+  /** The same of earlier runs, perhaps on another machine. */
+  readonly #before = new Map<string, number>();
   readonly #lengths = new Set<string>();
   readonly #calibrated = new Set<string>();
   #isCalibrated = false;
@@ -54,11 +58,11 @@ export class Clock {
   #expected = 0;
   #started = performance.now();
 
-  /** @param finished Cells that are done already, by {@linkcode cellKey}. */
+  /** @param finished The rows of cells that are done already, by {@linkcode cellKey}. */
   constructor(
     grid: readonly ModelCells[],
     configuration: SweepConfiguration,
-    finished: ReadonlyMap<string, unknown>,
+    finished: ReadonlyMap<string, readonly Row[]>,
   ) {
     this.#grid = grid;
     this.#configuration = configuration;
@@ -67,11 +71,22 @@ export class Clock {
       const left = new Map<string, Left>();
       for (const cell of cells) {
         const key = cellKey(cell);
-        if (finished.has(key)) continue;
+        const kind = cellKey({ ...cell, seed: 0 });
         const samples = this.#samplesOf(cell, tasks) + 1; // one more is read before any is timed
         const work = cellCost(card, cell, configuration, tasks.get(taskKey(cell))!);
         const expected = work + SMALL_MODEL * samples * (cell.length + SAMPLE_TOKENS);
-        left.set(key, { kind: cellKey({ ...cell, seed: 0 }), expected });
+        const rows = finished.get(key);
+        if (rows === undefined) {
+          left.set(key, { kind, expected });
+          continue;
+        }
+        const seconds = rows.at(0)?.seconds;
+        if (seconds === undefined) continue; // an older version ran it
+        this.#finished++;
+        this.#took += 1000 * seconds;
+        this.#expected += expected;
+        // The first of a length also waited for its kernels.
+        this.#before.set(kind, Math.min(1000 * seconds, this.#before.get(kind) ?? Infinity));
       }
       this.#left.set(card.name, left);
     }
@@ -80,10 +95,10 @@ export class Clock {
   /** Whether a model has so much to do that it should be calibrated first. */
   isWorthCalibrating({ card, tasks, cells }: ModelCells): boolean {
     if (this.#calibrated.has(card.name)) return false;
-    const left = this.#left.get(card.name)!;
-    const samples = cells.filter((cell) => left.has(cellKey(cell)))
-      .reduce((sum, cell) => sum + this.#samplesOf(cell, tasks), 0);
-    return samples >= CALIBRATED_SAMPLES;
+    const isBlind = !this.#isCalibrated && this.#finished === 0;
+    return this.#samplesLeft({ card, tasks, cells }) >= CALIBRATED_SAMPLES ||
+      (isBlind &&
+        this.#grid.reduce((sum, model) => sum + this.#samplesLeft(model), 0) >= CALIBRATED_SAMPLES);
   }
 
   /** Takes in what a model takes: what is left of it is known then, and of others about. */
@@ -144,7 +159,7 @@ export class Clock {
       done: this.#total - cells.length,
       total: this.#total,
       modelsLeft: left.length,
-      ...(this.#isCalibrated || this.#finished >= FEWEST
+      ...(this.#isCalibrated || this.#finished > 0
         ? { millisecondsLeft: this.#estimate(cells) }
         : {}),
     };
@@ -153,9 +168,16 @@ export class Clock {
   #estimate(cells: readonly Left[]): number {
     const ratio = this.#expected === 0 ? 1 : this.#took / this.#expected;
     return cells.reduce(
-      (sum, { kind, expected }) => sum + (this.#byKind.get(kind) ?? ratio * expected),
+      (sum, { kind, expected }) =>
+        sum + (this.#byKind.get(kind) ?? this.#before.get(kind) ?? ratio * expected),
       0,
     );
+  }
+
+  #samplesLeft({ card, tasks, cells }: ModelCells): number {
+    const left = this.#left.get(card.name)!;
+    return cells.filter((cell) => left.has(cellKey(cell)))
+      .reduce((sum, cell) => sum + this.#samplesOf(cell, tasks), 0);
   }
 
   #samplesOf(cell: Cell, tasks: ModelCells["tasks"]): number {

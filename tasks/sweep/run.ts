@@ -20,7 +20,13 @@ import {
   textsOf,
 } from "./cells.ts";
 import { Clock } from "./clock.ts";
-import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
+import {
+  checkConfiguration,
+  gridOf,
+  hashOf,
+  samplesOf,
+  type SweepConfiguration,
+} from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { isJudged, judgeCells, type Judgement } from "./judges.ts";
 import type { JournalEntry } from "./journal_line.ts";
@@ -30,6 +36,7 @@ import { Outcomes } from "./outcomes.ts";
 import { SampleLog } from "./sample_log.ts";
 import type { SampleRecord } from "./samples.ts";
 import { formatRows, round, type Row } from "./rows.ts";
+import { Saves } from "./saves.ts";
 import { type Shard, takeShard } from "./shards.ts";
 
 /** The results' file in a results folder. */
@@ -73,6 +80,8 @@ export interface SweepOptions {
   readonly now?: AbortSignal;
   /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
   readonly onDamage?: (lines: readonly number[]) => void;
+  /** Called with how many cells have a result, but are asked again as their samples were not logged. */
+  readonly onUnlogged?: (cells: number) => void;
   /** The command that runs it, for its report. */
   readonly command?: string;
   /** Writes each sample with its answer into `samples.jsonl`. @default false */
@@ -160,8 +169,12 @@ export async function runSweep(
   using log = options.logSamples
     ? await SampleLog.open(options.out, outcomes.finished, { resume: options.resume ?? false })
     : undefined;
-  const resumed = grid.flatMap(({ cells }) => cells)
-    .filter((cell) => outcomes.finished.has(cellKey(cell)));
+  const unlogged = log === undefined
+    ? new Set<string>()
+    : unloggedCells(grid, configuration, outcomes, log);
+  if (unlogged.size > 0) options.onUnlogged?.(unlogged.size);
+  const there = new Map([...outcomes.finished].filter(([key]) => !unlogged.has(key)));
+  const resumed = grid.flatMap(({ cells }) => cells).filter((cell) => there.has(cellKey(cell)));
   const run: Run = {
     configuration,
     source,
@@ -170,9 +183,10 @@ export async function runSweep(
     journal,
     log,
     outcomes,
+    unlogged,
     failed: new Map(),
     costs: new Map(),
-    clock: new Clock(grid, configuration, outcomes.finished),
+    clock: new Clock(grid, configuration, there),
     until: performance.now() + 60_000 * (options.minutes ?? Infinity),
     saves: new Saves(),
   };
@@ -186,7 +200,7 @@ export async function runSweep(
   const table = outcomes.table(grid, configuration);
   await writeResults(options.out, table);
   const { total } = run.clock.state();
-  const stopped = outcomes.finished.size + run.failed.size < total;
+  const stopped = outcomes.finished.size - unlogged.size + run.failed.size < total;
   return {
     rows: outcomes.rows(grid),
     table,
@@ -241,6 +255,8 @@ interface Run {
   /** Where samples go, where they are logged. */
   readonly log: SampleLog | undefined;
   readonly outcomes: Outcomes;
+  /** Cells that have a result, but none of their samples are logged, by {@linkcode cellKey}. */
+  readonly unlogged: Set<string>;
   /** Cells that failed in this run, by {@linkcode cellKey}. */
   readonly failed: Map<string, FailedCell>;
   /** What one sequence costs each model, by length. */
@@ -284,17 +300,35 @@ async function runRounds(run: Run): Promise<void> {
 }
 
 /** The cells that are left, by rounds: the first seed of each task, then the second, … */
-function roundsOf({ grid, configuration, outcomes }: Run): ModelCells[][] {
+function roundsOf({ grid, configuration, outcomes, unlogged }: Run): ModelCells[][] {
   const roundOf = ({ task, seed }: Cell): number =>
     Math.max(0, gridOf(configuration, task).seeds.indexOf(seed)); // others choose a learning rate
   const rounds: ModelCells[][] = [];
   for (const model of grid) {
-    const left = model.cells.filter((cell) => !outcomes.finished.has(cellKey(cell)));
+    const left = model.cells.filter((cell) =>
+      !outcomes.finished.has(cellKey(cell)) || unlogged.has(cellKey(cell))
+    );
     for (const [round, cells] of Map.groupBy(left, roundOf)) {
       (rounds[round] ??= []).push({ ...model, cells });
     }
   }
   return rounds.filter((round) => round !== undefined);
+}
+
+/** The cells that have a result, but not all of their samples in the log. */
+function unloggedCells(
+  grid: readonly ModelCells[],
+  configuration: SweepConfiguration,
+  { finished }: Outcomes,
+  { counts }: SampleLog,
+): Set<string> {
+  return new Set(grid.flatMap(({ tasks, cells }) =>
+    cells.filter((cell) => {
+      const { metric } = tasks.get(taskKey(cell))!;
+      const due = samplesOf(gridOf(configuration, cell.task), metric, cell.length);
+      return finished.has(cellKey(cell)) && (counts.get(cellKey(cell)) ?? 0) < due;
+    }).map(cellKey)
+  ));
 }
 
 /** Whether a sweep was told to stop, or its time is up. */
@@ -404,7 +438,7 @@ async function calibrated(
 
 /** Notes what became of a cell, on the disk first. */
 async function note(
-  { source, options, journal, outcomes, failed, clock }: Run,
+  { source, options, journal, outcomes, unlogged, failed, clock }: Run,
   cell: Cell,
   outcome: { rows: Row[] } | { failed: string },
   when: Pick<JournalEntry, "seconds" | "started" | "commit"> = {},
@@ -417,37 +451,12 @@ async function note(
     ...when,
     ...(isFailure ? { adapter: await source.adapter() } : {}),
   };
-  await journal.append(entry);
+  if (!outcomes.finished.has(key)) await journal.append(entry); // else its samples alone were missing
   outcomes.add(entry);
+  if (!isFailure) unlogged.delete(key);
   if (isFailure) failed.set(key, { cell, reason: outcome.failed });
   clock.finish(cell, isFailure);
   options.onProgress?.({ cell, ...clock.state(), ...outcome });
-}
-
-/** How long apart results are written within a round. */
-const SAVE_MILLISECONDS = 60_000;
-/** What takes less than that is written without a thought; what takes longer, so much of the time. */
-const QUICK_MILLISECONDS = 1000;
-const SAVE_SHARE = 0.05;
-
-/** When results were written last, and how long that took. */
-class Saves {
-  #last = performance.now();
-  #took = 0;
-
-  /** Whether it is time again; the end of a round need not wait for the minute. */
-  isDue(roundEnded: boolean): boolean {
-    const wait = this.#took < QUICK_MILLISECONDS ? 0 : this.#took / SAVE_SHARE;
-    return performance.now() - this.#last >= Math.max(roundEnded ? 0 : SAVE_MILLISECONDS, wait);
-  }
-
-  /** Writes, and notes how long it took. */
-  async run(write: () => Promise<void>): Promise<void> {
-    const started = performance.now();
-    await write();
-    this.#last = performance.now();
-    this.#took = this.#last - started;
-  }
 }
 
 /** Writes what there is so far, for whoever looks at it while it runs. */

@@ -20,10 +20,13 @@ interface Line {
  * opened again.
  */
 export class SampleLog implements Disposable {
+  /** How many samples it held of each cell when it was opened, by `cellKey`. */
+  readonly counts: ReadonlyMap<string, number>;
   readonly #file: Deno.FsFile;
   readonly #path: string;
 
-  private constructor(file: Deno.FsFile, path: string) {
+  private constructor(file: Deno.FsFile, path: string, counts: ReadonlyMap<string, number>) {
+    this.counts = counts;
     this.#file = file;
     this.#path = path;
   }
@@ -45,8 +48,14 @@ export class SampleLog implements Disposable {
       if (!resume && (await sizeOf(path)) > 0) {
         throw new Error("it holds the samples of another sweep; remove it");
       }
-      await keep(path, [path], ({ cell }) => finished.has(cellKey(cell)));
-      return new SampleLog(await Deno.open(path, { append: true, create: true }), path);
+      const counts = new Map<string, number>();
+      await keep(path, [path], ({ cell }) => {
+        const key = cellKey(cell);
+        if (!finished.has(key)) return false;
+        counts.set(key, (counts.get(key) ?? 0) + 1);
+        return true;
+      });
+      return new SampleLog(await Deno.open(path, { append: true, create: true }), path, counts);
     } catch (error) {
       throw new Error(
         `Cannot log samples into ${path}: ${reasonOf(error)}, or name another folder with --out`,

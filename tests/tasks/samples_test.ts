@@ -159,6 +159,25 @@ Deno.test("a sweep that was ended continues with its samples: none is lost, none
     );
   }));
 
+Deno.test("a sweep that logged no samples is asked again for them, and keeps its results", () =>
+  inFolder(async (folder) => {
+    const whole = join(folder, "whole");
+    await runSweep(GRID, NEAR, { out: whole, logSamples: true });
+    const out = join(folder, "unlogged");
+    await runSweep(GRID, NEAR, { out });
+    const journal = await Deno.readTextFile(join(out, "journal.jsonl"));
+    let again = 0;
+    const onUnlogged = (cells: number): void => void (again = cells);
+    const resume = { out, logSamples: true, resume: true, onUnlogged };
+    const result = await runSweep(GRID, NEAR, resume);
+    assertEquals([result.resumed, result.total, result.stopped, again], [0, 8, false, 8]);
+    assertEquals(await samplesIn(out), await samplesIn(whole));
+    assertEquals(await Deno.readTextFile(join(out, "journal.jsonl")), journal);
+    again = 0;
+    assertEquals((await runSweep(GRID, NEAR, resume)).resumed, 8);
+    assertEquals(again, 0);
+  }));
+
 Deno.test("samples of shards are merged like their cells, once, however often", () =>
   inFolder(async (folder) => {
     const source = oracles([

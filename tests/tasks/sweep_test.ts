@@ -18,6 +18,7 @@ import {
   wilson,
 } from "../../tasks/mod.ts";
 import { commitOf } from "../../tasks/commit.ts";
+import { cellKey } from "../../tasks/sweep/cells.ts";
 import { Clock } from "../../tasks/sweep/clock.ts";
 import { readJournal } from "../../tasks/sweep/journal.ts";
 import { withoutCosts } from "./example_rows.ts";
@@ -225,6 +226,33 @@ Deno.test("the time that is left is estimated from cells of the kind that were r
     millisecondsLeft! >= left && millisecondsLeft! <= left + 2 * 40,
     `${millisecondsLeft} of ${left}`,
   );
+});
+
+Deno.test("a sweep that continues knows by its journal what is left, and a new one after a cell", () => {
+  const task = { metric: "accuracy" } as Task;
+  const card = { name: "m", parameters: 1000 } as SubjectCard;
+  const cells = [64, 1024].flatMap((length) =>
+    [0, 1].map((seed) => ({ model: "m", task: "t", length, seed }))
+  );
+  const grid = [{ card, tasks: new Map([["t", task]]), cells }];
+  const finished = new Map(
+    [[64, 2], [1024, 20]].map(([length, seconds]) => [
+      cellKey({ model: "m", task: "t", length, seed: 0 }),
+      [{ seconds } as Row],
+    ]),
+  );
+  assertEquals(new Clock(grid, SMALL, finished).state(), {
+    done: 2,
+    total: 4,
+    modelsLeft: 1,
+    millisecondsLeft: 22_000,
+  });
+  using time = new FakeTime();
+  const clock = new Clock(grid, SMALL, new Map());
+  clock.start();
+  time.tick(10);
+  clock.finish(cells[0], false);
+  assert(clock.state().millisecondsLeft! > 10);
 });
 
 /** A clock that continues when it is told. */
