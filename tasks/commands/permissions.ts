@@ -1,5 +1,6 @@
 import { isHubModel } from "../../models/mod.ts";
 import { knownCheckpoint } from "../subjects/known.ts";
+import { readingsOf } from "../subjects/resolve.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
 import type { AskedModel } from "../subjects/description.ts";
@@ -45,7 +46,9 @@ export function leadsToHub(args: readonly string[]): boolean {
     .concat(
       args.flatMap((arg) => Object.hasOwn(sweeps, arg) ? sweeps[arg].models : []).flatMap(places),
     );
-  return names.some((name) => isHubModel(name) || knownCheckpoint(name)?.tokenizer !== undefined);
+  return names.flatMap(readingsOf).some(({ model }) =>
+    isHubModel(model) || knownCheckpoint(model)?.tokenizer !== undefined
+  );
 }
 
 /** The names by which a model leads somewhere. */

@@ -1,3 +1,5 @@
+import { isHubModel, parseHubModel } from "../../models/mod.ts";
+
 /** What is known of a checkpoint that its files do not say. */
 export interface KnownCheckpoint {
   /** The longest length that it was trained at, in tokens. */
@@ -26,8 +28,8 @@ const KNOWN: readonly (readonly [name: RegExp, known: KnownCheckpoint])[] = [
  * @param name `hf:owner/name`, with a revision and a file or not; or a folder, by its last part.
  */
 export function knownCheckpoint(name: string): KnownCheckpoint | undefined {
-  const repository = name.startsWith("hf:")
-    ? name.slice("hf:".length).replace(/[@:].*$/, "")
+  const repository = isHubModel(name)
+    ? parseHubModel(name).repository
     : name.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
   return KNOWN.find(([pattern]) => pattern.test(repository))?.[1];
 }

@@ -76,22 +76,37 @@ function settingsOf({ template, tokenizer, trainLength, dtype }: ModelSettings):
   };
 }
 
+/** How a name can be read: what it names, and the changes behind it. */
+export interface Reading {
+  /** A path, a name, or `hf:owner/name`. */
+  readonly model: string;
+  /** Interventions, in their order. */
+  readonly changes: readonly string[];
+}
+
+/** How a name can be read. A path may hold a plus of its own: the longest comes first. */
+export function readingsOf(text: string): Reading[] {
+  const parts = text.split("+");
+  return parts.map((_, i) => ({
+    model: parts.slice(0, parts.length - i).join("+"),
+    changes: parts.slice(parts.length - i),
+  }));
+}
+
 /** What a model comes from, and what is changed in it. */
 async function findOrigin(
   text: string,
   options: FindOptions,
-): Promise<{ origin: ModelOrigin; changes: string[] }> {
-  const parts = text.split("+");
-  // A path may hold a plus of its own: the longest that is there counts.
-  for (let count = parts.length; count > 0 && !isHubModel(text); count--) {
-    const path = parts.slice(0, count).join("+");
-    if (count === 1 && isNamed(path, options)) break;
-    const origin = await originOf(path, options);
-    if (origin !== undefined) return { origin, changes: parts.slice(count) };
+): Promise<{ origin: ModelOrigin; changes: readonly string[] }> {
+  const readings = readingsOf(text);
+  const { model, changes } = readings.at(-1)!;
+  if (isHubModel(text)) return { origin: await hubOrigin(model, options), changes };
+  for (const { model, changes } of readings) {
+    if (changes.length === readings.length - 1 && isNamed(model, options)) break;
+    const origin = await originOf(model, options);
+    if (origin !== undefined) return { origin, changes };
   }
-  const [model, ...changes] = parts;
-  const origin = isHubModel(model) ? await hubOrigin(model, options) : namedOrigin(model, options);
-  return { origin, changes };
+  return { origin: namedOrigin(model, options), changes };
 }
 
 /** A checkpoint that is named as on the hub: in the folder of checkpoints, or there. */

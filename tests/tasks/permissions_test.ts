@@ -109,6 +109,7 @@ Deno.test("what can lead to the hub is seen in the command line", () => {
       ["sweep", "paper-length"],
       ["merge", "results/mine"],
       ["eval", "--model", "state-spaces/mamba-130m"], // its tokenizer is there
+      ["sweep", "--models", "gla-text,state-spaces/mamba2attn-2.7b+window64"],
       ["ruler", "--tokenizer", "hf:owner/name"],
     ]
   ) {
