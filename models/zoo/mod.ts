@@ -1,5 +1,5 @@
 /**
- * The committed models: small, trained by `deno task train --zoo`, each with its recipe and its
+ * The committed models: small, trained by `./run train --zoo`, each with its recipe and its
  * training log beside it.
  *
  * @module

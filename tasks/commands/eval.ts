@@ -32,7 +32,7 @@ import { conclude, runShown } from "./running.ts";
 import { measureStatistics, statisticsTable } from "./statistics.ts";
 import { print } from "./terminal.ts";
 
-/** Command-line interface of `deno task eval`. */
+/** Command-line interface of `./run eval`. */
 export const EVAL: CommandSpecification = {
   name: "eval",
   summary:
@@ -99,7 +99,7 @@ export function modelSourceOptions(
 }
 
 /**
- * Runs `deno task eval`.
+ * Runs `./run eval`.
  *
  * @returns The exit code: 0 where every cell has its result.
  * @throws {UsageError} where no model is named, or several are.

@@ -8,7 +8,7 @@ import { type CommandSpecification, type ParsedCommand, UsageError } from "./opt
 import { describeDamage, tellResults } from "./running.ts";
 import { print, printError } from "./terminal.ts";
 
-/** Command-line interface of `deno task merge`. */
+/** Command-line interface of `./run merge`. */
 export const MERGE: CommandSpecification = {
   name: "merge",
   summary: "Join the shards of a sweep into one folder with its sweep.csv and report.",
@@ -27,7 +27,7 @@ or of another sweep is reported, and makes the exit code 1; what was run twice w
 const TOLD = 8;
 
 /**
- * Runs `deno task merge`.
+ * Runs `./run merge`.
  *
  * @returns The exit code: 0 where every cell has one answer.
  * @throws {UsageError} where no folder is named.

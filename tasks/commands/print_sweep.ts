@@ -2,7 +2,7 @@ import { schemaAddress } from "../schema_address.ts";
 import { checkConfiguration, hashOf, type SweepConfiguration } from "../sweep/configuration.ts";
 import { print } from "./terminal.ts";
 
-/** Prints a sweep as a file that `deno task sweep` reads, with its hash. @returns The exit code. */
+/** Prints a sweep as a file that `./run sweep` reads, with its hash. @returns The exit code. */
 export async function printSweep(configuration: SweepConfiguration): Promise<number> {
   checkConfiguration(configuration);
   print(

@@ -18,7 +18,7 @@ import { runOf, samplesIn } from "./run_folder.ts";
 import { tellLeft } from "./running.ts";
 import { print, printError } from "./terminal.ts";
 
-/** Command-line interface of `deno task report`. */
+/** Command-line interface of `./run report`. */
 export const REPORT: CommandSpecification = {
   name: "report",
   summary: "Make the report of one sweep, or of several side by side, from their CSVs alone.",
@@ -49,7 +49,7 @@ export const REPORT: CommandSpecification = {
 };
 
 /**
- * Runs `deno task report`.
+ * Runs `./run report`.
  *
  * @returns The exit code.
  * @throws {UsageError} where no folder is named.

@@ -23,7 +23,7 @@ import { reasonOf } from "../errors.ts";
 import { visible } from "../names.ts";
 import { print } from "./terminal.ts";
 
-/** Command-line interface of `deno task ruler`. */
+/** Command-line interface of `./run ruler`. */
 export const RULER: CommandSpecification = {
   name: "ruler",
   summary: "Write RULER's samples as files that its own scripts, and others, can read.",
@@ -61,7 +61,7 @@ of its own. Sweeps read a set, ours or RULER's, with --set FOLDER.`,
 const SAMPLES = 500;
 const LENGTH = "4k";
 
-/** Runs `deno task ruler`. @returns The exit code. */
+/** Runs `./run ruler`. @returns The exit code. */
 export async function rulerCommand({ values }: ParsedCommand): Promise<number> {
   const out = values.get("out") ?? join("results", "ruler");
   const samples = countOf("samples", values.get("samples")) ?? SAMPLES;

@@ -19,7 +19,7 @@ import { fileName, visible } from "../names.ts";
 import { readRecipe, recipeText } from "../training/recipe_file.ts";
 import { listenForStop, print, printError, type Stop, STOPPED } from "./terminal.ts";
 
-/** Command-line interface of `deno task train`. */
+/** Command-line interface of `./run train`. */
 export const TRAIN: CommandSpecification = {
   name: "train",
   summary: "Train a model by a recipe.",
@@ -67,7 +67,7 @@ interface Flags {
 }
 
 /**
- * Runs `deno task train`.
+ * Runs `./run train`.
  *
  * @returns The exit code.
  * @throws {UsageError} where not one recipe is named.

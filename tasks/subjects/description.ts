@@ -95,7 +95,7 @@ export type ModelOrigin =
   }
   | {
     readonly kind: "trained";
-    /** The folder that `deno task train` wrote. */
+    /** The folder that `./run train` wrote. */
     readonly folder: string;
   }
   | {

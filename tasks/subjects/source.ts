@@ -27,7 +27,7 @@ export interface ModelSourceOptions
 }
 
 /**
- * The committed models by name, a folder that `deno task train` wrote by its path, a published
+ * The committed models by name, a folder that `./run train` wrote by its path, a published
  * checkpoint by its path or as `hf:owner/name`, and recipes, by name or file, whose models are trained
  * when they are opened; each also with interventions behind it: `transformer-mixture+yarn8`. They share
  * one GPU, which opens with the first.

@@ -16,13 +16,13 @@ import { BASE_TEMPLATE } from "../wording.ts";
 
 const BYTES = BYTE_TOKENIZER.vocabulary;
 
-/** The tokenizer of a model that `deno task train` made, where its tokens are bytes. */
+/** The tokenizer of a model that `./run train` made, where its tokens are bytes. */
 export function trainedTokenizer({ vocabulary }: ModelConfiguration): Tokenizer | undefined {
   return vocabulary === BYTES ? BYTE_TOKENIZER : undefined;
 }
 
 /**
- * The card of a model that `deno task train` made, from the recipe beside it. It knows the tasks of
+ * The card of a model that `./run train` made, from the recipe beside it. It knows the tasks of
  * its recipe; where its tokens are bytes, those in words besides.
  *
  * @throws {Error} where the folder holds no such model.

@@ -1,5 +1,5 @@
 /**
- * Claims about long sequences, each put to the test by one command: `deno task sweep finding-N`.
+ * Claims about long sequences, each put to the test by one command: `./run sweep finding-N`.
  *
  * @module
  */

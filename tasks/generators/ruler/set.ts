@@ -11,7 +11,7 @@ const LEAST_USED = 0.8;
 const NEEDLE = "One of the special magic ";
 
 /**
- * A task whose samples were made before: a `validation.jsonl` of RULER's own scripts or of `deno task
+ * A task whose samples were made before: a `validation.jsonl` of RULER's own scripts or of `./run
  * ruler`, or a folder of them by length, as RULER's `run.sh` has it
  * (`<length>/data/<task>/validation.jsonl`).
  *

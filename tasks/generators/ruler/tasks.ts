@@ -30,7 +30,7 @@ export interface RulerOptions {
   readonly recipe?: "short" | "long";
   /**
    * Samples that were made before, in place of ours: a `validation.jsonl` of RULER, or the folder that
-   * its `run.sh` or `deno task ruler` fills.
+   * its `run.sh` or `./run ruler` fills.
    */
   readonly set?: string;
 }
