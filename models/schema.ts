@@ -81,7 +81,7 @@ export function oneOf<const Name extends string>(names: readonly Name[]): Schema
 const MOST_LISTED = 30;
 
 /** The name that somebody may have meant, in brackets; nothing where none is near. */
-function hint(input: unknown, names: readonly string[]): string {
+export function hint(input: unknown, names: readonly string[]): string {
   const near = typeof input === "string" ? nearest(input, names) : undefined;
   return near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
 }
@@ -176,10 +176,11 @@ export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(
-      `Cannot read ${source} as it is not valid JSON (${(error as Error).message})`,
-      { cause: error },
-    );
+    const reason = (error as Error).message.replaceAll(/\s+/g, " "); // it quotes lines of the text
+    const hint = /^\s*\/[/*]/m.test(text) ? ": JSON has no comments, leave them out" : "";
+    throw new Error(`Cannot read ${source} as it is not valid JSON (${reason})${hint}`, {
+      cause: error,
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { checkTaskName, TASK_NAMES, TEXT_TASKS } from "../registry.ts";
 import { parseLength, type SweepConfiguration, type TaskGrid } from "../sweep/configuration.ts";
 import { WEIGHT_TYPES, type WeightType } from "../../models/mod.ts";
+import { hint } from "../../models/schema.ts";
 import { ZOO } from "../../models/zoo/mod.ts";
 import { aboutTask } from "../about.ts";
 import { CONFOUNDS } from "../experiments/paper.ts";
@@ -261,7 +262,9 @@ export function dtypesOf(text: string | undefined): readonly WeightType[] {
     const dtype = WEIGHT_TYPES.find((type) => type === name);
     if (dtype !== undefined) return dtype;
     throw new UsageError(
-      `--dtype takes one of ${WEIGHT_TYPES.join(", ")}: current value is ${name}`,
+      `--dtype takes one of ${WEIGHT_TYPES.join(", ")}: current value is ${name}${
+        hint(name, WEIGHT_TYPES)
+      }`,
     );
   });
 }

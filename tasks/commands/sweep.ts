@@ -1,6 +1,6 @@
 import { join } from "@std/path";
 import { didYouMean } from "../../models/did_you_mean.ts";
-import { INTERVENTION_NAMES, ZOO } from "../../models/mod.ts";
+import { INTERVENTION_NAMES, isHubModel, ZOO } from "../../models/mod.ts";
 import { TUNING_SWEEPS } from "../experiments/findings/mod.ts";
 import { SWEEPS } from "../experiments/mod.ts";
 import { fileName } from "../names.ts";
@@ -10,6 +10,7 @@ import { checkConfiguration, type SweepConfiguration } from "../sweep/configurat
 import { JOURNAL } from "../sweep/journal.ts";
 import { journalsIn } from "../sweep/merge.ts";
 import { findModels, MODELS } from "../sweep/models.ts";
+import { RECIPES } from "../training/recipe.ts";
 import { sweepHash } from "../sweep/run.ts";
 import { readSweep } from "../sweep/sweep_file.ts";
 import { parseShard, type Shard, shardFolder } from "../sweep/shards.ts";
@@ -38,7 +39,7 @@ import { conclude, runShown, tellLeftOut } from "./running.ts";
 import { printSweep } from "./print_sweep.ts";
 import { printKubernetesJob, submitToSlurm } from "./submit.ts";
 
-/** Command-line interface of `deno task sweep`. */
+/** Command-line interface of `./run sweep`. */
 export const SWEEP: CommandSpecification = {
   name: "sweep",
   summary: "Ask models the same question at ever greater lengths, and report how well they answer.",
@@ -107,7 +108,7 @@ ${taskLines()}`,
 const GRID_OPTIONS = [...Object.keys(QUESTION_OPTIONS), "steps"];
 
 /**
- * Runs `deno task sweep`.
+ * Runs `./run sweep`.
  *
  * @returns The exit code: 0 where every cell has its result.
  */
@@ -203,13 +204,32 @@ async function namedConfiguration({ operands }: ParsedCommand): Promise<SweepCon
     throw new UsageError(`sweep takes one name: current arguments are ${operands.join(" ")}`);
   }
   const [name = "default"] = operands;
-  if (/\.json$|[\\/]/.test(name)) return await readSweep(name);
+  if (name.endsWith(".json")) return await readSweep(name);
   if (Object.hasOwn(TUNING_SWEEPS, name)) return TUNING_SWEEPS[name];
   if (!Object.hasOwn(SWEEPS, name)) {
+    await failAsNoSweep(name);
     const known = [...Object.keys(SWEEPS), ...Object.keys(TUNING_SWEEPS)];
     throw new UsageError(didYouMean("sweep", name, known, "./run sweep --help lists all"));
   }
   return SWEEPS[name];
+}
+
+/** @throws {UsageError} for a name that is a model's or a file's: where those go. */
+async function failAsNoSweep(name: string): Promise<void> {
+  const isPath = /[\\/]/.test(name) && !isHubModel(name);
+  const info = await Deno.stat(name).catch(() => undefined);
+  if (isHubModel(name) || ZOO.includes(name) || RECIPES.has(name) || info?.isDirectory) {
+    const what = info?.isDirectory ? "a folder" : "a model";
+    throw new UsageError(
+      `Cannot sweep ${name} as it is ${what}: ./run sweep --models ${name} asks the model`,
+    );
+  }
+  if (info === undefined && !isPath) return;
+  throw new UsageError(
+    `Cannot read the sweep ${name}: ${
+      info === undefined ? "No such file or directory" : "its name does not end in .json"
+    }; a sweep is a file of JSON, or a name that ./run sweep --help lists`,
+  );
 }
 
 /** The named sweep as the options change it; on resuming without options, what the folder holds. */

@@ -1,4 +1,6 @@
 import { join } from "@std/path";
+import { canonical } from "../canonical.ts";
+import type { SweepConfiguration } from "./configuration.ts";
 import { reasonOf } from "../errors.ts";
 import { sameFile } from "../lock.ts";
 import {
@@ -209,7 +211,23 @@ function checkHeader(found: JournalHeader, header: JournalHeader, folder: string
     }, not ${header.hash.slice(0, 12)}): ${
       same
         ? `its models, the files of its tasks or the version of Lengthwise (${found.lengthwise}) were others`
-        : `that was ${JSON.stringify(found.configuration)}`
+        : differences(found.configuration, header.configuration)
     }; leave out the options to continue with it, or name another folder with --out`,
   );
+}
+
+/** The longest value that is shown of a sweep's field. */
+const SHOWN = 60;
+
+/** Where two sweeps differ: "samples was 20, now 10". */
+function differences(found: SweepConfiguration, now: SweepConfiguration): string {
+  const shown = (value: unknown): string => {
+    const text = value === undefined ? "not given" : JSON.stringify(value);
+    return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+  };
+  const fields = new Set([...Object.keys(found), ...Object.keys(now)]);
+  return [...fields as Set<keyof SweepConfiguration>]
+    .filter((field) => canonical(found[field] ?? null) !== canonical(now[field] ?? null))
+    .map((field) => `${field} was ${shown(found[field])}, now ${shown(now[field])}`)
+    .join("; ");
 }

@@ -5,6 +5,7 @@ import {
   described,
   exactly,
   FLAG,
+  hint,
   integer,
   listOf,
   NOT_NEGATIVE,
@@ -71,7 +72,10 @@ const TEMPLATE = described(
 const DTYPE = described(oneOf(WEIGHT_TYPES), "How weights are kept on the GPU; f32 by default.");
 
 function byTask<Value>(value: Schema<Value>): Schema<Readonly<Record<string, Value>>> {
-  const name = v.picklist(TASK_NAMES, "by tasks' names");
+  const name = v.picklist(
+    TASK_NAMES,
+    ({ input }) => `by tasks' names${hint(input, TASK_NAMES)}`,
+  );
   return v.record(name, value, "an object by the names of tasks") as Schema<Record<string, Value>>;
 }
 
@@ -211,7 +215,7 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
 });
 
 /**
- * Reads a sweep from a file, as `deno task sweep --print` writes it or by hand; what is usual may be
+ * Reads a sweep from a file, as `./run sweep --print` writes it or by hand; what is usual may be
  * left out. Paths in it are seen from where the program runs, as those of a command line.
  *
  * @throws {Error} where it cannot be read, is not valid JSON or not a sweep, with the field and what

@@ -210,7 +210,8 @@ export function wholeRecipe(
  */
 export async function readRecipe(name: string): Promise<Recipe> {
   if (RECIPES.has(name) || !/\.json$|[\\/]/.test(name)) return findRecipe(name);
-  const value = parseJson(await readNamed(name, "the recipe"), name);
+  const text = await readNamed(name, "the recipe", "./run train --list prints those with a name");
+  const value = parseJson(text, name);
   if (isSweep(value)) {
     throw new Error(
       `Cannot train ${name} as it is a sweep: ./run sweep ${name} runs it`,

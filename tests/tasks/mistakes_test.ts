@@ -33,6 +33,8 @@ Deno.test.afterAll(async () => await Deno.remove(T, { recursive: true }));
 const FILES: Readonly<Record<string, string>> = {
   "bad.json": "{",
   "odd.json": '{"name": "odd", "lenghts": [64]}',
+  "noted.json": '{\n  // mine\n  "models": []\n}',
+  "grids.json": '{"grids": {"passky": {"samples": 2}}}',
   "empty.txt": "",
   "file": "a file, and no folder",
   "notes.md": "# Not a model",
@@ -192,10 +194,19 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
   ],
   [sweep("--memory", "8XB"), /current value is 8XB/, /such as 8GB or 512MB/],
   [sweep("--dtype", "f8"), /current value is f8/, /takes one of f32, f16/],
+  [sweep("--dtype", "bf16"), /current value is bf16/, /did you mean "f16"\?/],
   // Files
   [["sweep", join(T, "none.json")], /Cannot read the sweep/, /No such file or directory$/],
   [["sweep", join(T, "bad.json")], /bad\.json as it is not valid JSON/, /line 1 column 2/],
   [["sweep", join(T, "odd.json")], /odd\.json: "lenghts"/, /is none of its fields/],
+  [["sweep", join(T, "noted.json")], /not valid JSON/, /JSON has no comments, leave them out/],
+  [["sweep", join(T, "grids.json")], /"grids"/, /did you mean "passkey"\?/],
+  [["sweep", "./nosuch"], /Cannot read the sweep \.\/nosuch: No such file/, /\.\/run sweep --help/],
+  [["sweep", "README.md"], /its name does not end in \.json/, /\.\/run sweep --help lists/],
+  [["sweep", "tasks"], /Cannot sweep tasks as it is a folder/, /--models tasks asks/],
+  [["sweep", "gla-text"], /Cannot sweep gla-text as it is a model/, /--models gla-text asks/],
+  [["sweep", "hf:owner/name"], /as it is a model/, /--models hf:owner\/name asks/],
+  [["train", "./nosuch.json"], /No such file or directory/, /\.\/run train --list/],
   [["train", join(T, "odd.json")], /odd\.json/, /it must give "model"/],
   [["eval", "--model", join(T, "cut")], /config\.json as it is not valid JSON/, /Unterminated/],
   [["eval", "--model", join(T, "hyena")], /HyenaForCausalLM/, /it must say one of/],
@@ -314,6 +325,22 @@ Deno.test("every option that takes a value says what holds without it", () => {
       assertEquals(takes !== undefined, otherwise !== undefined, `${name} --${option}`);
     }
   }
+});
+
+Deno.test("what even --allow-write does not open to a program is named in plain words", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--quiet", "--allow-read", "--allow-write", "tasks/main.ts"],
+      ...["sweep", "--models", "gla-text", "--lengths", "1k", "--out", "/proc/lengthwise"],
+    ],
+    cwd: ROOT,
+    stderr: "piped",
+  }).output();
+  assertEquals(code, 1);
+  assertMatch(
+    new TextDecoder().decode(stderr),
+    /^error: Cannot write results into \/proc\/lengthwise: [^-]*; name another folder with --out\n$/,
+  );
 });
 
 Deno.test("a report is made without the files whose renderer may not be read, and says so", async () => {
