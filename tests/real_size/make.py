@@ -81,10 +81,12 @@ def transformers_model(folder, make, half=False):
         if "norm" not in name:
             parameter.data = weights[name]
     del weights
-    if half:
-        model = model.half()
+    # The parameters alone: half() would round the frequencies of rotary positions too.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half() if half else parameter.data
     model.save_pretrained(folder)
-    model = model.float()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.float()
     tokens = torch.randint(model.config.vocab_size, (TIME,))
     prefill = milliseconds(lambda: model(tokens[None], use_cache=False, logits_to_keep=1), 2)
     cache = model(tokens[None, :TIME], use_cache=True, logits_to_keep=1)
