@@ -2,7 +2,7 @@
  * Holds random checkpoints of published shapes, which make.py wrote, to PyTorch's float64, and prints
  * times beside PyTorch's. It is not part of the test run, as it takes minutes and gigabytes:
  *
- *     python tests/real_size/make.py /tmp/real SmolLM2-135M
+ *     python tests/real_size/make.py /tmp/real SmolLM2-135M   # TOKENS=64: not of 512 tokens
  *     REAL_SIZE=/tmp/real deno test -A tests/real_size/compare.ts
  *
  * @module
