@@ -19,21 +19,25 @@ export interface Switches {
   readonly models: ReadonlyMap<string, Look>;
   /** Of tasks, by their names: `t0`. */
   readonly tasks: ReadonlyMap<string, string>;
+  /** How many pictures the page has. */
+  readonly pictures: number;
   /** The section whose pictures are links to their files alone, where a page would be too large. */
   readonly linked?: Section;
 }
 
-/** Sections whose pictures are a strip on a phone; so are those that have a heading. */
+/** Sections whose pictures are a strip on a phone where the page has many: 12 screens hold it then. */
 const STRIPS: readonly Section[] = ["distance", "state", "cost"];
-/** So are more pictures than this. */
+/** The most pictures of a page on which these are one below the other. */
+const FEW = 24;
+/** More pictures than this are a strip on a phone; so are those that have a heading. */
 const ONE_BELOW_THE_OTHER = 6;
 
 /** Pictures, under the headings of their groups. */
 export function figures(pictures: readonly Picture[], switches: Switches): string {
   return [...groupBy(pictures, ({ group }) => group?.heading)].map(([heading, group]) => {
     const [{ task, section }] = group;
-    const strip = heading !== undefined || STRIPS.includes(section) ||
-      group.length > ONE_BELOW_THE_OTHER;
+    const strip = heading !== undefined || group.length > ONE_BELOW_THE_OTHER ||
+      (STRIPS.includes(section) && switches.pictures > FEW);
     const classes = `pictures${strip ? " strip" : ""}${heading === undefined ? "" : " maps"}`;
     const tasked = heading === undefined ? "" : classOf(switches.tasks.get(task ?? ""));
     return `${

@@ -25,15 +25,29 @@ export interface Column<Item> {
   readonly text?: "short" | "long";
 }
 
-/** A table that scrolls inside itself where it is wider than the page. */
-export function table<Item>(items: readonly Item[], columns: readonly Column<Item>[]): string {
+/**
+ * A table that scrolls inside itself where it is wider than the page.
+ *
+ * @param options.cards Whether it is one of words, whose cells break into lines and whose rows are cards
+ * on a phone. @default false
+ */
+export function table<Item>(
+  items: readonly Item[],
+  columns: readonly Column<Item>[],
+  { cards = false }: { readonly cards?: boolean } = {},
+): string {
   const attribute = ({ text }: Column<Item>): string =>
     text === undefined ? "" : ` class="${text === "long" ? "text long" : "text"}"`;
+  const label = ({ head }: Column<Item>): string => cards ? ` data-head="${escape(head)}"` : "";
   const row = (tag: "th" | "td", content: (column: Column<Item>) => string): string =>
     `<tr>${
-      columns.map((column) => `<${tag}${attribute(column)}>${content(column)}</${tag}>`).join("")
+      columns.map((column) =>
+        `<${tag}${attribute(column)}${tag === "td" ? label(column) : ""}>${
+          content(column)
+        }</${tag}>`
+      ).join("")
     }</tr>`;
-  return `<div class="scroll" tabindex="0"><table><thead>${
+  return `<div class="scroll" tabindex="0"><table${cards ? ' class="cards"' : ""}><thead>${
     row("th", ({ head }) => escape(head))
   }</thead><tbody>${
     items.map((item) => row("td", ({ cell }) => cell(item))).join("\n")

@@ -67,6 +67,7 @@ function layPage(
   const { learning } = evidence;
   const switches: Switches = {
     ...how,
+    pictures: pictures.length,
     models: look,
     tasks: new Map(
       [...new Set(pictures.flatMap(({ task }) => task ?? []))].map((task, i) => [task, `t${i}`]),

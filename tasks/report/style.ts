@@ -55,11 +55,20 @@ th:not(.text){white-space:normal}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--paper)}
 th.text,td.text{text-align:left}
 td.long{white-space:normal;min-width:44ch}
+.cards td,.cards th{white-space:normal}
+.cards td.long{min-width:18ch}
+.cards td:first-child{min-width:12ch}
 .chip{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .note{background:var(--panel);border-left:3px solid var(--series-1);padding:8px 12px;max-width:70ch}
 @media (max-width:600px){
+.cards,.cards tbody,.cards tr{display:block}
+.cards thead{display:none}
+.cards tr{border-bottom:1px solid var(--grid);padding:6px 0}
+.cards td,.cards td.long{display:inline;border:0;padding:0 10px 0 0;text-align:left;overflow-wrap:anywhere}
+.cards td:first-child{display:block;position:static;min-width:0;max-width:none;font-weight:600}
+.cards td:not(:first-child)::before{content:attr(data-head) " ";color:var(--muted)}
 body{font-size:15px}
-h2{margin-top:28px}
+h2{margin-top:22px}
 table{font-size:.8rem}
 th,td{padding-right:10px}
 td.long{min-width:26ch}

@@ -56,7 +56,7 @@ function reach(effective: EffectiveLength, which: "longest" | "unbroken" | "cert
   return `<b>${length === effective.asked ? "≥ " : ""}${tokens(length)}</b>`;
 }
 
-/** What was run: a line per model, with the run, the adapter and the version that it was run at. */
+/** What was run: what is the same for all models, and a line per model with what differs. */
 export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<string, Look>): string {
   const rowsOf = Map.groupBy(rows, ({ model }) => model);
   const listed = (column: keyof Row) => ({ model }: ReportModel): string => {
@@ -70,7 +70,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
       : values;
     return values.length === 0 ? "–" : escape(ordered.join(", "));
   };
-  return table(models, [
+  const columns: Column<ReportModel>[] = [
     {
       head: "model",
       cell: ({ model, name }) => chip(name, look.get(model)!),
@@ -108,7 +108,17 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     { head: "loads", cell: listed("load"), text: "short" },
     { head: "depths", cell: listed("depth"), text: "short" },
     { head: "tasks", cell: ({ model }) => escape(tasksOf(rowsOf.get(model)!)), text: "long" },
-  ]);
+  ];
+  // What is the same for all is told once: what is left can be seen at once.
+  const [identity, ...others] = columns;
+  const shared = models.length === 1
+    ? []
+    : others.filter(({ cell }) => new Set(models.map(cell)).size === 1);
+  const told = shared.filter(({ cell }) => cell(models[0]) !== "–")
+    .map(({ head, cell }) => `${head}: ${cell(models[0])}`);
+  const of = told.length === 0 ? "" : `<p>The same for all: ${told.join("; ")}.</p>`;
+  const differing = others.filter((column) => !shared.includes(column));
+  return of + table(models, [identity, ...differing], { cards: true });
 
   function tokensOf({ model }: ReportModel): string {
     const values = rowsOf.get(model)!.flatMap((row) => row.train_tokens ?? []);
@@ -154,7 +164,7 @@ export function failureTable(failures: readonly Row[]): string {
       cell: (rows) => String(rows.reduce((sum, { value }) => sum + value, 0)),
     },
     { head: "why", cell: ([{ reason }]) => escape(reason ?? "unknown"), text: "long" },
-  ]);
+  ], { cards: true });
 }
 
 /** Small numbers in full, large ones short: 24,736, 2.68B. */

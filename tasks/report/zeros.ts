@@ -170,7 +170,7 @@ export function zeroTable(zeros: readonly Zero[]): string {
     { head: "why", cell: ({ why }) => escape(why.join("; ")), text: "long" },
     { head: "lengths", cell: ({ lengths }) => lengths.map(tokens).join(", "), text: "short" },
     { head: "tasks", cell: ({ tasks }) => escape(tasks.join(", ")), text: "long" },
-  ]);
+  ], { cards: true });
 }
 
 /** More than so many are counted. */

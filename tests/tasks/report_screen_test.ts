@@ -149,6 +149,13 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
       const phone = await browser.open(page, { width: 390, height: 844, mobile: true });
       const screens = await phone.evaluate(() => document.documentElement.scrollHeight / 844);
       assert(screens <= 12, `${name} takes ${screens} screens`);
+      const outside = await phone.evaluate(() =>
+        [...document.querySelectorAll("figure:not(.maps figure), .cards td")]
+          .filter((part) => part.getBoundingClientRect().right > 390)
+          .map((part) => part.id || part.textContent)
+      );
+      const isMany = name === "ruler" || name === "committed"; // whose costs are strips
+      if (!isMany) assertEquals(outside, [], `${name} is one column`);
       await phone.close();
     }
   }));
