@@ -86,12 +86,13 @@ function traitsOf(
     const variant = compared(name);
     return variant === undefined ? undefined : variantName(variant, seeds.get(name));
   };
-  return new Map(plan.flatMap(({ name, changes = [], unchanged, carries = false }) => {
+  return new Map(plan.flatMap(({ name, changes = [], unchanged, checkpoint, carries = false }) => {
     const own = shown(name);
     const base = unchanged === undefined ? undefined : shown(unchanged);
     return own === undefined ? [] : [[own, {
       changes,
       carries,
+      ...(checkpoint === undefined ? {} : { checkpoint }),
       ...(base === undefined ? {} : { unchanged: base }),
     }]];
   }));

@@ -32,10 +32,14 @@ const FORMATS: Readonly<Record<string, string>> = {
   niah_essay_word_uuid: "niah_single_3",
 };
 
-/** What a model is recognised by: the last part of its name or path, without changes. */
-function keyOf(name: string): string {
-  return name.split("+")[0].replace(/[@:][^/]*$/, "").replace(/\/+$/, "").split(/[/\\:]/).at(-1)!
-    .toLowerCase();
+/** What a model is recognised by: its checkpoint's name, however the results call it. */
+function keyOf({ name, traits }: ReportModel): string {
+  return (traits?.checkpoint ?? nameAlone(name)).toLowerCase();
+}
+
+/** The last part of a name without changes: of results whose journal does not say what the model is. */
+function nameAlone(name: string): string {
+  return name.split("+")[0].replace(/[@:][^/]*$/, "").replace(/\/+$/, "").split(/[/\\:]/).at(-1)!;
 }
 
 function taskOf(task: string): string {
@@ -44,7 +48,7 @@ function taskOf(task: string): string {
 
 /**
  * Sets results beside what was published: each figure whose model, tasks, length and depth were asked.
- * A model is recognised by the last part of its name, so that a folder will do.
+ * A model is recognised by the last part of its checkpoint's name, so that a folder will do.
  */
 export function compareWithPublished(
   { models, rows }: Pick<Results, "models" | "rows">,
@@ -53,7 +57,7 @@ export function compareWithPublished(
   const accuracies = rows.filter(({ metric }) => metric === "accuracy");
   const byModel = groupBy(accuracies, ({ model }) => model);
   return figures.flatMap((figure) =>
-    models.filter(({ name }) => keyOf(name) === keyOf(figure.model)).flatMap(({ model }) => {
+    models.filter((each) => keyOf(each) === figure.model.toLowerCase()).flatMap(({ model }) => {
       const ours = ownFigure(byModel.get(model) ?? [], figure);
       if (ours === undefined) return [];
       const theirs = publishedEstimate(figure);

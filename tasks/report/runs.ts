@@ -7,6 +7,8 @@ import { digestKey, type SampleDigest } from "./samples.ts";
 
 /** What a model is, besides what its rows say. */
 export interface ModelTraits {
+  /** What it is called on the hub, or its folder or file is, where it is a published checkpoint. */
+  readonly checkpoint?: string;
   /** What was changed about it after its training. */
   readonly changes: readonly string[];
   /** The model that has the same weights, unchanged, where that was asked too. */

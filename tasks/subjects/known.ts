@@ -28,8 +28,11 @@ const KNOWN: readonly (readonly [name: RegExp, known: KnownCheckpoint])[] = [
  * @param name `hf:owner/name`, with a revision and a file or not; or a folder, by its last part.
  */
 export function knownCheckpoint(name: string): KnownCheckpoint | undefined {
-  const repository = isHubModel(name)
-    ? parseHubModel(name).repository
-    : name.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
+  const repository = isHubModel(name) ? parseHubModel(name).repository : lastPart(name);
   return KNOWN.find(([pattern]) => pattern.test(repository))?.[1];
+}
+
+/** The last part of a path, or of a name on the hub. */
+export function lastPart(path: string): string {
+  return path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
 }

@@ -97,6 +97,7 @@ const HEADER = v.strictObject({
     name: v.string(),
     changes: v.optional(NAMES),
     unchanged: v.optional(v.string()),
+    checkpoint: v.optional(v.string()),
     carries: v.optional(v.boolean()),
     cells: v.record(v.string(), v.record(v.string(), COUNT)),
   }))),

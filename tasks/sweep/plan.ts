@@ -1,4 +1,5 @@
 import type { ModelDescription } from "../subjects/description.ts";
+import { lastPart } from "../subjects/known.ts";
 import { type ModelCells, taskKey } from "./cells.ts";
 
 /** What a sweep was to ask a model, and what its rows do not say of it. */
@@ -9,6 +10,8 @@ export interface PlannedModel {
   readonly changes?: readonly string[];
   /** The name of the swept model that has the same weights, unchanged. */
   readonly unchanged?: string;
+  /** What it is called on the hub, or its folder or file is, where it is a published checkpoint. */
+  readonly checkpoint?: string;
   /** Whether layers other than limited attention carry the past. */
   readonly carries?: boolean;
   /** How many cells it has, by task and length. */
@@ -30,6 +33,9 @@ export function planOf(grid: readonly ModelCells[]): PlannedModel[] {
       name,
       ...(changes.length === 0 ? {} : { changes }),
       ...(unchanged === undefined ? {} : { unchanged: unchanged.name }),
+      ...(description?.kind === "published"
+        ? { checkpoint: lastPart(description.hub?.repository ?? description.place) }
+        : {}),
       ...(carries === true ? { carries } : {}),
       cells: Object.fromEntries(
         [...Map.groupBy(cells, taskKey)].map(([task, ofTask]) => [

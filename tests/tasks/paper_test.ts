@@ -17,6 +17,7 @@ import { PUBLISHED_TEMPLATES } from "../../tasks/published_templates.ts";
 import { compareWithPublished, differs } from "../../tasks/report/published.ts";
 import { joinRuns } from "../../tasks/report/runs.ts";
 import { nameOf } from "../../tasks/subjects/description.ts";
+import { planOf } from "../../tasks/sweep/plan.ts";
 import { knownCheckpoint } from "../../tasks/subjects/known.ts";
 import { inFolder } from "../testing.ts";
 import { type Ending, ending, ROOT, script } from "./process.ts";
@@ -167,6 +168,19 @@ Deno.test("our figures stand beside the published ones, with a difference and in
     }],
   }, "tables.json");
   assertEquals(compareWithPublished(joinRuns([{ name: "run", rows }]), two).length, 2);
+  // By what it is, not by what a sweep calls it.
+  const renamed = rows.map((one) => ({ ...one, model: "a" }));
+  const traits = (place: string) => {
+    const description = { kind: "published", place, name: "a", changes: [] } as const;
+    const task = () => Promise.reject(new Error("it is not asked"));
+    const card = { name: "a", family: "mamba2", parameters: 1, tasks: [], task, description };
+    const [{ name, checkpoint }] = planOf([{ card, tasks: new Map(), cells: [] }]);
+    return new Map([[name, { changes: [], carries: false, checkpoint }]]);
+  };
+  for (const [place, found] of [["disk/Mamba2-2.7b/", 2], ["disk/mamba2-130m", 0]] as const) {
+    const run = { name: "run", rows: renamed, traits: traits(place) };
+    assertEquals(compareWithPublished(joinRuns([run]), two).length, found, place);
+  }
   const bare = ({ low, high }: Estimate): boolean => Number.isNaN(low) && Number.isNaN(high);
   assert(!bare(outside.difference));
 });
