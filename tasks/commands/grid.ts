@@ -314,7 +314,7 @@ const OF_TASKS: readonly (readonly [option: string, key: string, tasks: readonly
 /**
  * Checks that what is typed changes what is asked.
  *
- * @throws {UsageError} for an option that none of the tasks has.
+ * @throws {UsageError} for an option that none of the tasks has, or that none of the models takes.
  */
 export function checkEffects(
   grid: readonly ModelCells[],
@@ -334,6 +334,13 @@ export function checkEffects(
   }
   if (values.has("depths") && !tasks.some(({ depths }) => depths)) {
     fail("depths", "has a depth", "name one that has, such as passkey,");
+  }
+  const isForeign = grid.some(({ card }) => card.description?.kind === "published");
+  for (const option of ["tokenizer", "checkpoints"]) {
+    if (!values.has(option) || isForeign) continue;
+    throw new UsageError(
+      `--${option} changes nothing as none of the models is a published checkpoint: leave it out, or name one with --models`,
+    );
   }
   for (const [option, , having] of OF_TASKS) {
     if (values.has(option) && !names.some((name) => having.includes(name))) {

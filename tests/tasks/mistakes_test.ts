@@ -181,6 +181,11 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
     /--text changes nothing as none of the tasks \(passkey\)/,
     /name text or .* with --tasks/,
   ],
+  [
+    sweep("--models", "gla-mixture", "--tokenizer", "tests"),
+    /--tokenizer changes nothing as none of the models is a published checkpoint/,
+    /leave it out, or name one with --models/,
+  ],
   [sweep("--shards", "2"), /changes nothing without/, /--slurm or --kubernetes or --dry-run/],
   [sweep("--claim", "disk"), /changes nothing without --kubernetes/, /or leave --claim out/],
   [sweep("--shard", "8/8"), /Cannot run shard 8\/8/, /the first is 0\/8, the last 7\/8/],
