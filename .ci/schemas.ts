@@ -23,13 +23,10 @@ function schemaOf(schema: typeof SWEEP | typeof RECIPE, title: string): unknown 
   const made = toJsonSchema(schema, {
     errorMode: "ignore",
     typeMode: "input",
-    overrideSchema: ({ valibotSchema }) =>
-      schema === SWEEP && valibotSchema === RECIPE
-        ? { $ref: "../training/recipe.schema.json" }
-        : undefined,
     definitions: { option: OPTION, ruler: RULER_OPTIONS },
   });
-  const used = JSON.stringify(made.properties);
+  // A schema stands alone: some readers do not follow a reference into another file.
+  const used = JSON.stringify([made.properties, made.$defs]);
   const definitions = Object.entries(made.$defs ?? {})
     .filter(([name]) => schema === RECIPE ? name !== "ruler" : used.includes(`#/$defs/${name}"`));
   return { ...made, title, $defs: Object.fromEntries(definitions) };

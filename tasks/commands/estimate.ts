@@ -199,7 +199,7 @@ function estimateTable({ adapter, cells }: SweepEstimate): string {
         (cells) => [`${cells.length}`, tokens(cells), time(cells), memory(cells)],
       )
     }`,
-    `${cells.length} cells, ${tokens(cells)} tokens, about ${
+    `${cells.length} ${cells.length === 1 ? "cell" : "cells"}, ${tokens(cells)} tokens, about ${
       duration(sum(cells, "milliseconds"))
     } on ${adapter}; at most ${memory(cells)} MiB, by ${describeCell(largest.cell)}`,
   ].join("\n\n");

@@ -46,7 +46,11 @@ export async function mergeCommand(
   const { configuration, table, joined, total, missing, failed } = result;
   if (table.length > 0) await tellResults(table, configuration.trainings ?? [], out);
   const there = total - missing.length - failed.length;
-  print(`${there} of ${total} cells, from ${joined.length} journals`);
+  print(
+    `${there} of ${total} cells, from ${joined.length} ${
+      joined.length === 1 ? "journal" : "journals"
+    }`,
+  );
   return tellFaults(result, out) ? 1 : 0;
 }
 

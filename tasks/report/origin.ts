@@ -80,9 +80,9 @@ function timeOf(cells: readonly TimedCell[]): string[] {
     0,
   );
   return [
-    `Run on ${period(first, last)} UTC; its ${cells.length.toLocaleString("en")} cells took ${
-      lasting(seconds)
-    }.`,
+    `Run on ${period(first, last)} UTC; its ${
+      cells.length === 1 ? "one cell" : `${cells.length.toLocaleString("en")} cells`
+    } took ${lasting(seconds)}.`,
   ];
 }
 

@@ -6,7 +6,7 @@ import { escape, listOf } from "./html.ts";
 import { describeEffects, describeFailures, type Evidence, weigh } from "./learning.ts";
 import { taskMeans } from "./mean.ts";
 import { longTable, originText, sourceText } from "./origin.ts";
-import { FITTED_POINTS } from "./pictures/cost.ts";
+import { FEWEST_POINTS, FITTED_POINTS } from "./pictures/cost.ts";
 import { heatKey } from "./pictures/heat.ts";
 import type { Picture, Section } from "./pictures/picture.ts";
 import { publishedText } from "./published.ts";
@@ -243,12 +243,22 @@ function partsOf(
       name: "cost",
       title: "Time and memory",
       before: muted(
-        `On logarithmic axes. The exponents are fitted over the ${FITTED_POINTS} longest lengths: L^1 is linear, L^0 does not grow. Times are the least of a length’s cells, on ${
+        `On logarithmic axes. ${exponentsIn(rows)}Times are the least of a length’s cells, on ${
           escape(listOf(adapters(rows)))
         }.`,
       ),
     },
   ];
+}
+
+/** How exponents are fitted; empty where there are too few lengths. */
+function exponentsIn(rows: readonly Row[]): string {
+  const most = [...Map.groupBy(rows, ({ model }) => model).values()]
+    .map((ofModel) => new Set(ofModel.map(({ length }) => length)).size)
+    .reduce((a, b) => Math.max(a, b), 0);
+  if (most < FEWEST_POINTS) return "";
+  const fitted = most > FITTED_POINTS ? `the ${FITTED_POINTS} longest` : "all";
+  return `The exponents are fitted over ${fitted} lengths: L^1 is linear, L^0 does not grow. `;
 }
 
 /** Tasks that no model learned get a sentence in place of a picture. */

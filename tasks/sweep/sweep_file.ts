@@ -229,7 +229,7 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
     );
   }
   const { $schema: _, hash: __, trainings, ...sweep } = check(SWEEP, value, path);
-  return {
+  const whole = {
     name: basename(path, ".json"),
     ...SWEEP_DEFAULTS,
     ...sweep,
@@ -237,6 +237,24 @@ export async function readSweep(path: string): Promise<SweepConfiguration> {
       ? {}
       : { trainings: await Promise.all(trainings.map((each) => readTraining(each, path))) }),
   };
+  return inOrderOf(value, whole) as SweepConfiguration;
+}
+
+/** A value with the fields of its objects in another's order, so that `--print` prints what was read. */
+function inOrderOf(written: unknown, value: unknown): unknown {
+  if (Array.isArray(written) && Array.isArray(value)) {
+    return value.map((item, i) => inOrderOf(written[i], item));
+  }
+  if (!isObject(written) || !isObject(value)) return value;
+  const first = Object.keys(written).filter((field) => Object.hasOwn(value, field));
+  const fields = new Set([...first, ...Object.keys(value)]);
+  return Object.fromEntries(
+    [...fields].map((field) => [field, inOrderOf(written[field], value[field])]),
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether a file's value is a recipe: a list of layers stands in no sweep. */

@@ -9,6 +9,8 @@ import { byteTicks, lengthScale, roundTicks } from "./scales.ts";
 
 /** The exponents of costs are fitted over so many of the longest lengths: the short ones are overhead. */
 export const FITTED_POINTS = 4;
+/** Fewer show no growth: what two differ by is noise as much. */
+export const FEWEST_POINTS = 3;
 
 interface CostKind {
   readonly cost: Cost;
@@ -94,7 +96,7 @@ function costPicture(
     look,
     title,
     legend: curves.map(({ model, points }) => {
-      const law = fitPowerLaw(
+      const law = points.length < FEWEST_POINTS ? undefined : fitPowerLaw(
         points.slice(-FITTED_POINTS).map(({ length, value }) => ({ x: length, y: value })),
       );
       return { model, ...(law === undefined ? {} : { note: `∝ L^${signed(law.exponent)}` }) };
