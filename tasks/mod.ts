@@ -90,7 +90,8 @@ export {
 } from "./sweep/configuration.ts";
 export { SWEEPS } from "./experiments/mod.ts";
 export type { RecallChoice } from "./report/recall.ts";
-export type { Run } from "./report/runs.ts";
+export type { ModelTraits, Run } from "./report/runs.ts";
+export type { Progress } from "./sweep/plan.ts";
 export type { SampleDigest, SampleFault } from "./report/samples.ts";
 export { readSamples } from "./sweep/sample_log.ts";
 export type { SampleRecord } from "./sweep/samples.ts";
