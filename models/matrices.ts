@@ -82,6 +82,11 @@ export function bytesInForms(configuration: ModelConfiguration, besides: number 
     .join(", ");
 }
 
+/** The bytes of the largest tensor that one binding can have. */
+export function bindingBytes({ bindingLimit }: Gpu): number {
+  return bindingLimit - bindingLimit % BUFFER_BYTES;
+}
+
 /**
  * The numbers of rows of the blocks that a parameter is cut into, each of which a kernel can have before
  * it; one where it is not a matrix, or small enough.
@@ -91,7 +96,7 @@ export function bytesInForms(configuration: ModelConfiguration, besides: number 
 export function blockRows(gpu: Gpu, { name, shape, dtype }: KeptParameter): number[] {
   const rows = elementCount(shape.slice(0, -1));
   const { largest } = rowBytes(shape.at(-1) ?? 1, dtype);
-  const limit = gpu.bindingLimit - gpu.bindingLimit % BUFFER_BYTES;
+  const limit = bindingBytes(gpu);
   if (rows * largest <= limit) return [rows];
   const atOnce = Math.floor(limit / largest / BLOCK_ROWS) * BLOCK_ROWS;
   if (shape.length !== 2 || atOnce === 0) {

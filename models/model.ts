@@ -25,7 +25,16 @@ import {
 import { bytesInForms, leavesOf, makeParameters, type ParameterValues } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
 import { scoped } from "./parameters.ts";
-import { type Batch, checkTokens, cut, type Due, type Scores, sortScores } from "./scoring.ts";
+import {
+  type Batch,
+  checkLogits,
+  checkTokens,
+  cut,
+  type Due,
+  logitBytes,
+  type Scores,
+  sortScores,
+} from "./scoring.ts";
 import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
 
@@ -34,8 +43,6 @@ const NORM_EPSILON = 1e-5;
 const CHANNEL_STATE = "channel";
 /** Tokens of a segment in streaming prefill, all sequences of a batch together. */
 export const SEGMENT_TOKENS = 4096;
-/** Bytes of the logits that {@linkcode Model.score} has at once: a vocabulary may be large. */
-const LOGIT_BYTES = 2 ** 25;
 /** Tensors of the logits' size while they are capped. */
 const CAPPED_COPIES = 4;
 /** Tokens of the segments whose memory is looked at. */
@@ -129,7 +136,7 @@ export class Model implements Disposable {
     const grown = state * (1 + CACHE_ROOM) + state / layers.length;
     const segment = Math.min(SEGMENT_TOKENS, batch * length);
     const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
-      Math.min(LOGIT_BYTES, F32_BYTES * vocabulary * segment);
+      Math.min(logitBytes(gpu), F32_BYTES * vocabulary * segment);
     const reading = Math.min(fixed + ofToken * segment, most);
     const bytes = Math.ceil(grown + reading + logits);
     gpu.checkRoom(bytes, what, {
@@ -174,7 +181,7 @@ export class Model implements Disposable {
    * The logits after each token of one sequence.
    *
    * @returns `[time, vocabulary]`; the caller disposes of it.
-   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   * @throws {RangeError} where a token is not in the vocabulary, or there are none or too many.
    */
   forward(tokens: ArrayLike<number>): Tensor {
     const { logits, state } = this.advance(tokens);
@@ -187,10 +194,11 @@ export class Model implements Disposable {
    *
    * @param state Taken over; left out, the sequence begins here.
    * @returns logits `[time, vocabulary]`.
-   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   * @throws {RangeError} where a token is not in the vocabulary, or there are none or too many.
    */
   advance(tokens: ArrayLike<number>, state?: ModelState): { logits: Tensor; state: ModelState } {
     checkTokens(tokens, this.configuration);
+    checkLogits(this.gpu, this.configuration, tokens.length);
     using input = this.gpu.tensor([1, tokens.length], tokens, "u32");
     const { logits, states } = this.#advance(input, state?.take(), { disposing: true });
     return { logits, state: new ModelState(states) };
@@ -206,6 +214,7 @@ export class Model implements Disposable {
    */
   prefill(tokens: ArrayLike<number>, from?: ModelState): { logits: Tensor; state: ModelState } {
     checkTokens(tokens, this.configuration);
+    checkLogits(this.gpu, this.configuration, 1);
     const all = Uint32Array.from(tokens);
     let state = from;
     const last = all.length - 1;
@@ -288,6 +297,7 @@ export class Model implements Disposable {
     { predictions = false }: { readonly predictions?: boolean } = {},
   ): Promise<Scores> {
     checkTokens(batch.tokens, this.configuration);
+    checkLogits(this.gpu, this.configuration, 1);
     const segment = Math.max(1, Math.floor(SEGMENT_TOKENS / batch.batch));
     const order: number[] = [];
     using results = new DisposableStack();
@@ -332,7 +342,7 @@ export class Model implements Disposable {
     predictions: boolean,
   ): { loss: Tensor; correct: Tensor<"u32">; predicted?: Tensor<"u32"> } {
     const { gpu, configuration: { width, vocabulary } } = this;
-    const atOnce = Math.max(1, Math.floor(LOGIT_BYTES / (F32_BYTES * vocabulary)));
+    const atOnce = Math.max(1, Math.floor(logitBytes(gpu) / (F32_BYTES * vocabulary)));
     const loss = gpu.empty([due.length]);
     const correct = gpu.empty([due.length], "u32");
     const predicted = predictions ? gpu.empty([due.length], "u32") : undefined;

@@ -1,4 +1,10 @@
+import type { Gpu } from "../kernels/gpu/mod.ts";
 import { IGNORED } from "../kernels/loss/mod.ts";
+import { bindingBytes } from "./matrices.ts";
+import { F32_BYTES } from "./mixers/mixer.ts";
+
+/** Bytes of the logits that {@linkcode Model.score} has at once: a vocabulary may be large. */
+const LOGIT_BYTES = 2 ** 25;
 
 /** A batch of sequences of one length with what is due in them. */
 export interface Batch {
@@ -92,4 +98,30 @@ export function checkTokens(
       );
     }
   }
+}
+
+/** Bytes of the logits that a model has at once while it scores; one row may take more. */
+export function logitBytes(gpu: Gpu): number {
+  return Math.min(LOGIT_BYTES, bindingBytes(gpu));
+}
+
+/**
+ * Checks that the logits of so many tokens fit into one binding, before any of them is read.
+ *
+ * @throws {RangeError} with the bytes needed, the limit, and how many fit.
+ */
+export function checkLogits(
+  gpu: Gpu,
+  { vocabulary }: { readonly vocabulary: number },
+  tokens: number,
+): void {
+  const most = Math.floor(bindingBytes(gpu) / (F32_BYTES * vocabulary));
+  if (tokens <= most) return;
+  const bytes = F32_BYTES * vocabulary * tokens;
+  const instead = most === 0
+    ? ""
+    : `; read it in pieces with advance(), or score() it: at most ${most} tokens at once`;
+  throw new RangeError(
+    `Cannot read ${tokens} tokens at once as their logits take ${bytes} bytes: ${gpu.adapter.name} allows ${gpu.bindingLimit} in one binding (maxStorageBufferBindingSize)${instead}`,
+  );
 }

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
 import {
   architecture,
@@ -111,6 +117,39 @@ for (const tiedHead of [false, true]) {
       assertClose(await logits.read(), await expected.read(), BOUND, "logits");
     }));
 }
+
+Deno.test("more tokens than have their logits in one binding are refused with the way to read them, and scored", async () => {
+  const configuration = { ...configurationOf(false), vocabulary: 1009 };
+  using cut = new Model(await smallGpu(), configuration, { seed: 1 });
+  using whole = new Model(await testGpu(), configuration, { seed: 1 });
+  const tokens = tokensOf(9);
+  const { current } = cut.gpu.memory;
+  assertThrows(
+    () => cut.forward(tokens),
+    RangeError,
+    "Cannot read 9 tokens at once as their logits take 36324 bytes",
+  );
+  const { message } = assertThrows(() => cut.advance(tokens), RangeError);
+  assertStringIncludes(
+    message,
+    `allows ${BINDING} in one binding (maxStorageBufferBindingSize); read it in pieces with advance(), or score() it: at most 6 tokens at once`,
+  );
+  assertEquals(cut.gpu.memory.current, current);
+  using expectedLogits = whole.forward(tokens);
+  const first = cut.advance(tokens.subarray(0, 6));
+  const rest = cut.advance(tokens.subarray(6), first.state);
+  using _first = first.logits;
+  using _rest = rest.logits;
+  using _state = rest.state;
+  const read = await cut.gpu.read([first.logits, rest.logits]);
+  const joined = read.flatMap((part) => Array.from(part));
+  assertClose(joined, await expectedLogits.read(), BOUND, "logits in pieces");
+  const batch = { batch: 1, time: 9, tokens, labels: tokensOf(18).slice(9) };
+  const scores = await cut.score(batch, { predictions: true });
+  const expected = await whole.score(batch, { predictions: true });
+  assertClose(scores.nll, expected.nll, BOUND, "losses");
+  assertEquals(scores.predicted, expected.predicted);
+});
 
 /** The gradients of a loss at every token. */
 function backward(model: Model): void {
