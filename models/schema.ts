@@ -74,7 +74,7 @@ export function described<Output>(schema: Schema<Output>, text: string): Schema<
 /** One of some names. */
 export function oneOf<const Name extends string>(names: readonly Name[]): Schema<Name> {
   const listed = names.length > MOST_LISTED ? showNames(names) : names.join(", ");
-  return v.picklist(names, ({ input }) => `one of ${listed}${hint(input, names)}`);
+  return v.picklist(names, ({ input }) => `one of ${listed}${hintAmong(input, names)}`);
 }
 
 /** So many names are listed whole in an error. */
@@ -84,6 +84,11 @@ const MOST_LISTED = 30;
 export function hint(input: unknown, names: readonly string[]): string {
   const near = typeof input === "string" ? nearest(input, names) : undefined;
   return near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
+}
+
+/** The same beside a list of the names: nothing where it has one, as that was said. */
+function hintAmong(input: unknown, names: readonly string[]): string {
+  return names.length === 1 ? "" : hint(input, names);
 }
 
 /** The names of a table, for {@linkcode oneOf}. */
@@ -138,7 +143,8 @@ export function byKind<Type extends { readonly kind: string }>(
   return v.variant(
     "kind",
     options,
-    (issue) => issue.expected === "Object" ? "an object" : `${expected}${hint(issue.input, kinds)}`,
+    (issue) =>
+      issue.expected === "Object" ? "an object" : `${expected}${hintAmong(issue.input, kinds)}`,
   ) as unknown as Schema<Type>;
 }
 

@@ -2,7 +2,18 @@ import { assertEquals, assertThrows } from "@std/assert";
 import * as v from "valibot";
 import { architecture, ARCHITECTURES, type ModelConfiguration } from "../../models/mod.ts";
 import { MODEL } from "../../models/configuration.ts";
-import { check, integer, listOf, optional, showValue, TEXT } from "../../models/schema.ts";
+import {
+  byKind,
+  check,
+  exactly,
+  integer,
+  listOf,
+  oneOf,
+  optional,
+  type Schema,
+  showValue,
+  TEXT,
+} from "../../models/schema.ts";
 import { RECIPES } from "../../tasks/training/recipe.ts";
 
 Deno.test("an error names the file, the field, what was expected and what was found", () => {
@@ -27,6 +38,25 @@ Deno.test("an error names the file, the field, what was expected and what was fo
     { name: "x", count: 1, inner: { list: [1, 7] } },
     ', "inner", "list": item 1 must be an integer from 0 to 3: current value is 7',
   );
+});
+
+Deno.test("a name that is near is suggested among several, and not where it is the only one", () => {
+  const fails = (schema: Schema<unknown>, value: unknown, message: string): void => {
+    assertThrows(() => check(schema, value, "a.json"), Error, message);
+  };
+  fails(oneOf(["silu"]), "gelu", 'it must be one of silu: current value is "gelu"');
+  fails(
+    oneOf(["silu", "relu"]),
+    "sily",
+    'it must be one of silu, relu (did you mean "silu"?): current value is "sily"',
+  );
+  const kind = (name: string) => v.strictObject({ kind: v.literal(name) });
+  fails(
+    byKind({ swiglu: kind("swiglu") } as never),
+    { kind: "geglu" },
+    '"kind" must be known: known kinds are swiglu: current value is "geglu"',
+  );
+  fails(exactly({ length: optional(TEXT) }), { lenght: "" }, '(did you mean "length"?)');
 });
 
 Deno.test("what an error shows of a value is bounded", () => {
