@@ -56,6 +56,10 @@ export interface LoadModelOptions {
    * are they by default. In f16 they take half the memory; the adapter must have `shader-f16`. In `int8`
    * and `int4` they are quantized as they are loaded, 32 neighbours with a scale, and take 8.5 and 4.5
    * bits each; embedding and head have 8 bits in both. What is not in f32 cannot be trained.
+   *
+   * What is below the range of 16-bit floats loses digits, without an error: in f16 a weight below
+   * 6.1e-5 in magnitude, in `int8` and `int4` all weights of a group whose largest is below it. At less
+   * than 6e-8 they may become 0, and on some GPUs all below 6.1e-5 do.
    */
   readonly dtype?: WeightType;
   /** Changes the model that its weights are put into, such as by {@linkcode intervene}. */
