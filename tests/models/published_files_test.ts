@@ -134,6 +134,15 @@ Deno.test("mixtures of experts and latent attention are refused by name, with wh
       `it has a mixture of experts ("num_experts" is 256), ${unsupported}`,
     );
     await refuses(
+      { model_type: "dbrx", ffn_config: { hidden_size: 64, moe_num_experts: 4 } },
+      `it has a mixture of experts ("moe_num_experts" is 4), ${unsupported}`,
+    );
+    // As a default configuration of transformers is saved.
+    await refuses(
+      { model_type: "dots1", moe_intermediate_size: 1408, n_routed_experts: null },
+      `it has a mixture of experts ("moe_intermediate_size" is 1408), ${unsupported}`,
+    );
+    await refuses(
       { architectures: ["MiniCPM3ForCausalLM"], kv_lora_rank: 256 },
       `it has latent attention ("kv_lora_rank" is 256), ${unsupported}`,
     );
@@ -152,6 +161,16 @@ Deno.test("mixtures of experts and latent attention are refused by name, with wh
       { num_local_experts: 64 },
       '"num_local_experts" must be 0, as mixtures of experts are not supported',
     );
+    await refusesChanged(
+      "qwen3",
+      { num_experts: 8 },
+      'it has a mixture of experts ("num_experts" is 8), which is not supported: "architectures": ["Qwen3ForCausalLM"] is where it has none',
+    );
+    for (const none of [0, 1, null]) {
+      await Deno.copyFile(`${FOLDER}/qwen3/config.json`, `${folder}/config.json`);
+      await changeConfig(folder, (config) => ({ ...config, num_experts: none }));
+      assertEquals((await describeModel(folder)).configuration.family, "qwen3");
+    }
     await refusesChanged(
       "nemotron_h",
       { layers_block_type: ["linear_attention", "moe"] },

@@ -41,6 +41,12 @@ export interface PublishedModel {
 export interface PublishedFamily {
   /** How such a checkpoint is recognised, for errors: `"architectures": ["LlamaForCausalLM"]`. */
   readonly sign: string;
+  /**
+   * Whether `read()` itself refuses experts: such configs give their number where no layer has any, too.
+   *
+   * @default false
+   */
+  readonly refusesParts?: boolean;
   /** Whether a checkpoint with this `config.json` is of this kind. */
   matches(config: CheckpointConfig): boolean;
   /** What the checkpoint holds. @throws {Error} for a config that is incomplete or not supported. */
@@ -51,6 +57,8 @@ export interface PublishedFamily {
 export interface FamilyDefinition<Config> {
   /** As {@linkcode PublishedFamily.sign}. */
   readonly sign: string;
+  /** As {@linkcode PublishedFamily.refusesParts}. */
+  readonly refusesParts?: boolean;
   /** As {@linkcode PublishedFamily.matches}. */
   matches(config: CheckpointConfig): boolean;
   /** What is read of its `config.json`, with bounds and defaults; null is the same as absent. */
@@ -68,6 +76,7 @@ export interface FamilyDefinition<Config> {
 export function publishedFamily<Config>(definition: FamilyDefinition<Config>): PublishedFamily {
   return {
     sign: definition.sign,
+    refusesParts: definition.refusesParts,
     matches: (config) => definition.matches(config),
     read: (file) => definition.read(file.check(definition.schema), file),
   };

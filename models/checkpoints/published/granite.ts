@@ -46,6 +46,7 @@ const CONFIG = v.object({
 /** Granite 4 without experts, in transformers' layout: Mamba-2, and some layers of attention. */
 export const graniteHybrid: PublishedFamily = publishedFamily({
   sign: '"architectures": ["GraniteMoeHybridForCausalLM"]',
+  refusesParts: true,
   matches: (config) => isTransformers(config, "GraniteMoeHybridForCausalLM", "granitemoehybrid"),
   schema: CONFIG,
   read(config, file): PublishedModel {

@@ -69,6 +69,7 @@ const TYPES: Readonly<Record<string, LayerType>> = {
 /** Nemotron-H without experts, in transformers' layout: each layer is one of three kinds alone. */
 export const nemotronH: PublishedFamily = publishedFamily({
   sign: '"architectures": ["NemotronHForCausalLM"]',
+  refusesParts: true,
   matches: (config) => isTransformers(config, "NemotronHForCausalLM", "nemotron_h"),
   schema: CONFIG,
   read(config, file): PublishedModel {

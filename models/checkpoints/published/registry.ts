@@ -78,36 +78,70 @@ export function readPublished(config: CheckpointConfig): PublishedModel {
     for (const key of ["quantization_config", "compression_config"]) {
       if (config.has(key)) config.failOn(key, "absent, as quantized weights are not supported");
     }
+    if (!family.refusesParts) {
+      refuseParts(config, REFUSED_PARTS, `${family.sign} is where it has none`);
+    }
     return checked(family.read(config), config.source);
   }
   const { architectures, model_type, format } = config.values;
-  refuseParts(config);
+  const signs = FAMILIES.map(({ sign }) => sign).join("; ");
+  refuseParts(config, [...REFUSED_PARTS, EXPERT_WIDTH], `supported are ${signs}`);
   return config.fail(
     `it is of no family that loads here, as it says ${
       JSON.stringify({ architectures, model_type, format })
-    }: it must say one of ${FAMILIES.map(({ sign }) => sign).join("; ")}`,
+    }: it must say one of ${signs}`,
   );
 }
 
-/** Parts that no model here has, by keys of a config that say how large they are. */
-const REFUSED_PARTS: Readonly<Record<string, RegExp>> = {
-  "a mixture of experts": /^(moe_)?num_(local_)?experts$|^n_routed_experts$/,
-  "latent attention": /^kv_lora_rank$/,
-};
+/** A part that no model here has, and the keys of a config that say how large it is. */
+interface RefusedPart {
+  readonly part: string;
+  readonly keys: RegExp;
+  /** The least size at which there is one: a single expert is a perceptron. */
+  readonly least: number;
+}
 
-/** @throws {Error} for a config of a model with a part that is not supported, saying what is. */
-function refuseParts(config: CheckpointConfig): void {
-  // A model with several towers describes the one for text within.
-  const { text_config: text } = config.values;
-  const sizes = [config.values, text ?? {}].flatMap((values) => Object.entries(values))
-    .filter(([, value]) => typeof value === "number" && value > 0);
-  for (const [part, pattern] of Object.entries(REFUSED_PARTS)) {
-    const size = sizes.find(([key]) => pattern.test(key));
-    if (size === undefined) continue;
+const REFUSED_PARTS: readonly RefusedPart[] = [
+  {
+    part: "a mixture of experts",
+    keys: /^(moe_)?num_(local_|routed_)?experts$|^n_routed_experts$/,
+    least: 2,
+  },
+  { part: "latent attention", keys: /^kv_lora_rank$/, least: 1 },
+];
+/** What says so in a config that leaves the number of experts open, as Dots1's does by default. */
+const EXPERT_WIDTH: RefusedPart = {
+  part: "a mixture of experts",
+  keys: /^moe_intermediate_size$/,
+  least: 1,
+};
+/** Under which a config describes its model of text, or that model's perceptrons. */
+const INNER_CONFIG = /^(text|language|llm|thinker|ffn)_config$/;
+
+/** The numbers of a config by key, with those of the configs within it that are of the model of text. */
+function sizesOf(values: object): [key: string, size: number][] {
+  return Object.entries(values).flatMap(([key, value]) => {
+    if (typeof value === "number") return [[key, value]];
+    const isInner = typeof value === "object" && value !== null && INNER_CONFIG.test(key);
+    return isInner ? sizesOf(value) : [];
+  });
+}
+
+/**
+ * @param instead What is supported, for the error.
+ * @throws {Error} for a config of a model with one of these parts.
+ */
+function refuseParts(
+  config: CheckpointConfig,
+  parts: readonly RefusedPart[],
+  instead: string,
+): void {
+  const sizes = sizesOf(config.values);
+  for (const { part, keys, least } of parts) {
+    const found = sizes.find(([key, size]) => keys.test(key) && size >= least);
+    if (found === undefined) continue;
     config.fail(
-      `it has ${part} ("${size[0]}" is ${size[1]}), which is not supported: supported are ${
-        FAMILIES.map(({ sign }) => sign).join("; ")
-      }`,
+      `it has ${part} ("${found[0]}" is ${found[1]}), which is not supported: ${instead}`,
     );
   }
 }
