@@ -118,10 +118,11 @@ export function checkLogits(
   const most = Math.floor(bindingBytes(gpu) / (F32_BYTES * vocabulary));
   if (tokens <= most) return;
   const bytes = F32_BYTES * vocabulary * tokens;
+  const what = tokens === 1 ? "1 token as its logits" : `${tokens} tokens at once as their logits`;
   const instead = most === 0
     ? ""
     : `; read it in pieces with advance(), or score() it: at most ${most} tokens at once`;
   throw new RangeError(
-    `Cannot read ${tokens} tokens at once as their logits take ${bytes} bytes: ${gpu.adapter.name} allows ${gpu.bindingLimit} in one binding (maxStorageBufferBindingSize)${instead}`,
+    `Cannot read ${what} take ${bytes} bytes: ${gpu.adapter.name} allows ${gpu.bindingLimit} in one binding (maxStorageBufferBindingSize)${instead}`,
   );
 }

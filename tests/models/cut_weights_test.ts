@@ -151,6 +151,33 @@ Deno.test("more tokens than have their logits in one binding are refused with th
   assertEquals(scores.predicted, expected.predicted);
 });
 
+Deno.test("a vocabulary of which one token's logits exceed a binding is refused however it is read", async () => {
+  const { device } = await testGpu();
+  const gpu = await openGpu({ device, binding: 1024 });
+  const configuration = architecture("transformer", { vocabulary: 300, width: 16 });
+  const narrow = configuration.layers.map((layer) => ({
+    ...layer,
+    channelMixer: { kind: "swiglu", hidden: 16 } as const,
+  }));
+  using model = new Model(gpu, { ...configuration, layers: narrow }, { seed: 1 });
+  const tokens = Uint32Array.of(1);
+  const refused = (run: () => unknown): Promise<Error> =>
+    assertRejects(
+      async () => await run(),
+      RangeError,
+      "Cannot read 1 token as its logits take 1200 bytes",
+    );
+  for (
+    const run of [
+      () => model.forward(tokens),
+      () => model.prefill(tokens),
+      () => model.score({ batch: 1, time: 1, tokens, labels: tokens }),
+    ]
+  ) {
+    assert((await refused(run)).message.endsWith("(maxStorageBufferBindingSize)"));
+  }
+});
+
 /** The gradients of a loss at every token. */
 function backward(model: Model): void {
   const { gpu, configuration: { width } } = model;
