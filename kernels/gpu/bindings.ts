@@ -4,8 +4,8 @@ import type { Faults } from "./faults.ts";
 import type { Dispatch } from "./kernel.ts";
 import { asWritten } from "./linker/linker.ts";
 import type { BufferPool } from "./pool.ts";
-import type { Kernel, Variant } from "./shaders.ts";
-import type { Allocation, AnyTensor } from "./tensor.ts";
+import { type Kernel, signed, type Variant } from "./shaders.ts";
+import { type Allocation, type AnyTensor, Tensor } from "./tensor.ts";
 
 /** Bind groups, and uniform blocks, that are kept; past it they are all dropped. */
 const CACHE_ENTRIES = 8192;
@@ -59,6 +59,13 @@ class Branch<Leaf> {
   next(): Branch<Leaf> {
     return this.#next ??= new Branch<Leaf>();
   }
+}
+
+const MINUS_ZERO = Symbol("-0");
+
+/** A number as a key of a map, where -0 would be 0. */
+function keyOf(value: number | boolean | string): unknown {
+  return value === 0 && 1 / value < 0 ? MINUS_ZERO : value;
 }
 
 /** One way to call a kernel: which names a dispatch has, and the values of its constants. */
@@ -134,13 +141,14 @@ export class Bindings {
     const block = this.#block(kernel.label, site, dispatch.uniform);
     let branch = block.groups;
     const { read, write } = dispatch;
+    // What is null leads to no leaf, and from there to an error.
     for (const name in read) {
       const tensor = read[name];
-      if (tensor !== undefined) branch = branch.at(tensor.binding);
+      if (tensor) branch = branch.at(tensor.binding);
     }
     for (const name in write) {
       const tensor = write[name];
-      if (tensor !== undefined) branch = branch.at(tensor.binding);
+      if (tensor) branch = branch.at(tensor.binding);
     }
     return branch.leaf ??= this.#bind(kernel.label, site, block, dispatch);
   }
@@ -189,7 +197,7 @@ export class Bindings {
     const { constants, uniform, read, write } = dispatch;
     let branch = this.#kernels.get(kernel);
     if (branch === undefined) this.#kernels.set(kernel, branch = new Branch());
-    for (const name in constants) branch = branch.at(name).at(constants[name]);
+    for (const name in constants) branch = branch.at(name).at(keyOf(constants[name]));
     branch = branch.next();
     for (const name in uniform) branch = branch.at(name);
     branch = branch.next();
@@ -219,7 +227,7 @@ export class Bindings {
     const { label } = kernel;
     const code = codeFor(variant, this.#device);
     const values = Object.entries(constants).map(([name, value]) => [name, Number(value)] as const);
-    const key = JSON.stringify([label, code, values.toSorted()]);
+    const key = JSON.stringify([label, code, values.toSorted()], signed);
     const found = this.#pipelines.get(key);
     if (found !== undefined) return found;
     const { pipeline } = this.#faults.guard(() => {
@@ -234,13 +242,16 @@ export class Bindings {
       branch.leaf = undefined;
       this.#pipelines.delete(key);
       const { messages } = await module.getCompilationInfo();
-      const text = messages.map(({ message, lineNum, linePos }) =>
-        lineNum === 0 || message.includes(`:${lineNum}:${linePos}`)
+      // Without a place, naga says that it is the beginning.
+      const text = messages.map(({ message, lineNum, linePos, offset, length }) =>
+        lineNum === 0 || offset + length === 0 || message.includes(`:${lineNum}:${linePos}`)
           ? message
           : `:${lineNum}:${linePos} ${message}`
       ).join("\n") || error.message;
       return new KernelError(
-        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${asWritten(text, variant)}`,
+        `Cannot compile ${label} with ${JSON.stringify(constants)}:\n${
+          asWritten(text, variant, label)
+        }`,
       );
     });
     this.#pipelines.set(key, pipeline);
@@ -251,7 +262,7 @@ export class Bindings {
   #block(label: string, site: Site, uniform: Dispatch["uniform"]): Block {
     let branch = site.uniforms;
     const values = uniform as Record<string, number | boolean> | undefined;
-    for (const name in values) branch = branch.at(values[name]);
+    for (const name in values) branch = branch.at(keyOf(values[name]));
     return branch.leaf ?? this.#fill(label, site, uniform);
   }
 
@@ -264,7 +275,7 @@ export class Bindings {
       groups: new Branch<Prepared>(),
     };
     let branch = site.uniforms;
-    for (const value of values) branch = branch.at(value);
+    for (const value of values) branch = branch.at(keyOf(value));
     this.#blocks.add(block);
     return branch.leaf = block;
   }
@@ -289,8 +300,14 @@ export class Bindings {
 
   #checkTensors(label: string, slots: readonly Slot[], tensors: readonly AnyTensor[]): void {
     const seen = new Map<number, Slot>();
-    tensors.forEach(({ allocation, dtype }, at) => {
+    tensors.forEach((tensor: unknown, at) => {
       const slot = slots[at];
+      if (!(tensor instanceof Tensor)) {
+        throw new KernelError(
+          `Cannot run ${label} as ${slot.name} must be a tensor, or undefined where it may be left out: current value is ${tensor}`,
+        );
+      }
+      const { allocation, dtype }: AnyTensor = tensor;
       if (slot.dtype !== undefined && slot.dtype !== dtype) {
         throw new KernelError(
           `Cannot run ${label} as its shader takes ${slot.name} as ${slot.dtype}: current data type is ${dtype}`,

@@ -46,10 +46,14 @@ export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
     })),
     ...Object.entries(dispatch.write).map(([name, tensor]) => ({ name, tensor, written: true })),
   ];
-  for (const { name } of all) {
-    if (!names.bindings.has(shaderName(name))) fail(unknown("binding", name, [...names.bindings]));
+  for (const { name, written } of all) {
+    const access = names.bindings.get(shaderName(name));
+    if (access === undefined) return fail(unknown("binding", name, [...names.bindings.keys()]));
+    // With both, what is linked says which.
+    if (!access.has(written)) fail(misplaced(name, !written));
   }
   const tensors = all.filter(({ tensor }) => tensor !== undefined);
+  checkTwice("binding", tensors.map(({ name }) => name), fail);
   const bound = new Set(tensors.map(({ name }) => shaderName(name)));
   const settings: Record<string, number | boolean | string> = {};
   const constants: Record<string, number | boolean> = {};
@@ -58,7 +62,7 @@ export function matchCall(kernel: Kernel, dispatch: Dispatch): Call {
     if (binding !== undefined && names.bindings.has(binding)) settings[name] = bound.has(binding);
   }
   for (const [name, value] of Object.entries(given)) {
-    if (name in settings) {
+    if (Object.hasOwn(settings, name)) {
       fail(`${name} follows from whether ${bindingOf(name)} is given: leave it out`);
     }
     const override = names.overrides.get(name);
@@ -109,12 +113,33 @@ function unknown(what: string, name: string, known: readonly string[]): string {
   return `its shader has no ${what} ${name}: ${list}`;
 }
 
+function misplaced(name: string, written: boolean): string {
+  return `its shader ${written ? "writes" : "only reads"} ${name}: give it in ${
+    written ? "write" : "read"
+  }`;
+}
+
+/** A name of the shader has two spellings here: `outScale` and `out_scale`. */
+function checkTwice(
+  what: string,
+  names: readonly string[],
+  fail: (problem: string) => never,
+): void {
+  names.forEach((name, at) => {
+    const other = names.slice(0, at).find((other) => shaderName(other) === shaderName(name));
+    if (other !== undefined) {
+      fail(`its shader's ${what} ${shaderName(name)} is given twice, as ${other} and as ${name}`);
+    }
+  });
+}
+
 function matchFields(
   fields: readonly Field[],
   uniform: NonNullable<Dispatch["uniform"]>,
   fail: (problem: string) => never,
 ): Call["fields"] {
   const known = fields.map(({ name }) => name);
+  checkTwice("uniform field", Object.keys(uniform), fail);
   const matched = Object.keys(uniform).map((given) => {
     const word = known.indexOf(shaderName(given));
     if (word < 0) fail(unknown("uniform field", given, known));
@@ -136,13 +161,7 @@ function matchSlots(
     const binding = bindings.find((binding) => binding.name === shaderName(name));
     // Declared, but not used under these conditions.
     if (binding === undefined) return { name, number: undefined, written, dtype: undefined };
-    if (binding.written !== written) {
-      return fail(
-        `its shader ${binding.written ? "writes" : "only reads"} ${name}: give it in ${
-          binding.written ? "write" : "read"
-        }`,
-      );
-    }
+    if (binding.written !== written) return fail(misplaced(name, binding.written));
     return { name, number: binding.number, written, dtype: binding.dtype };
   });
   const missing = bindings.filter(({ number }) => !slots.some((slot) => slot.number === number));

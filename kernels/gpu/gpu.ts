@@ -13,6 +13,7 @@ import {
   type Allocation,
   type AnyTensor,
   BYTES_PER_ELEMENT,
+  checkLayout,
   type DataType,
   elementCount,
   type Elements,
@@ -192,18 +193,19 @@ export class Gpu implements AsyncDisposable {
    *
    * @param buffer Of this device, with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`; the elements
    * are at its beginning.
-   * @throws {RangeError} where it lacks a usage, or is smaller than the shape.
+   * @throws {RangeError} where it lacks a usage, is mapped, or is smaller than the shape.
    */
   wrap<Type extends DataType = FloatType>(
     buffer: GPUBuffer,
     shape: readonly number[],
     dtype: Type = "f32" as Type,
   ): Tensor<Type> {
+    checkLayout("wrap a buffer", shape, dtype);
     const bytes = Math.ceil(elementCount(shape) * BYTES_PER_ELEMENT[dtype] / 4) * 4;
     const usages = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    if ((buffer.usage & usages) !== usages) {
+    if ((buffer.usage & usages) !== usages || buffer.mapState !== "unmapped") {
       throw new RangeError(
-        "Cannot wrap a buffer as it must have the usages STORAGE, COPY_SRC and COPY_DST",
+        "Cannot wrap a buffer as it must have the usages STORAGE, COPY_SRC and COPY_DST, and be unmapped",
       );
     }
     if (buffer.size < bytes) {
@@ -475,11 +477,7 @@ export class Gpu implements AsyncDisposable {
 
   #allocate<Type extends DataType>(shape: readonly number[], dtype: Type): Tensor<Type> {
     this.#faults.throwIfLost();
-    if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
-      throw new RangeError(
-        `Cannot make a tensor as its extents must be integers: current shape is [${shape}]`,
-      );
-    }
+    checkLayout("make a tensor", shape, dtype);
     if (dtype === "f16" && !this.supportsF16) {
       throw new RangeError(
         `Cannot make an f16 tensor as the adapter lacks shader-f16: current adapter is ${this.adapter.name}`,

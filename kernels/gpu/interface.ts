@@ -90,6 +90,12 @@ function fieldsOf(path: string, struct: LinkedDeclaration | undefined): Field[] 
   const words = struct?.tokens.map(({ text }) => text) ?? [];
   const fields = words.flatMap((word, at) => word === ":" ? [at] : [])
     .map((at) => ({ name: words[at - 1], type: words[at + 1] }));
+  const attribute = words[words.indexOf("@") + 1];
+  if (words.includes("@")) {
+    throw new Error(
+      `Cannot link ${path}.wgsl as the fields of its uniform are packed one after the other: take @${attribute} away, and pad with fields of their own`,
+    );
+  }
   const odd = fields.find(({ type }) => type !== "u32" && type !== "i32" && type !== "f32");
   if (fields.length === 0 || odd !== undefined) {
     throw new Error(

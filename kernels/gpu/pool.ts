@@ -16,6 +16,7 @@ export class BufferPool {
   readonly #device: GPUDevice;
   readonly #onAllocated: (refused: Promise<Error | undefined>) => void;
   readonly #free = new Map<number, Allocation[]>();
+  readonly #borrowed = new WeakMap<GPUBuffer, number>();
   #freeBytes = 0;
   #count = 0;
   /** Bytes that tensors hold now. */
@@ -36,7 +37,10 @@ export class BufferPool {
 
   /** A buffer that is somebody else's. */
   borrow(buffer: GPUBuffer): Allocation {
-    return { id: this.#count++, buffer, bytes: buffer.size, references: 1, borrowed: true };
+    // Two tensors over one buffer are one memory: a kernel that writes it must not read it too.
+    const id = this.#borrowed.get(buffer) ?? this.#count++;
+    this.#borrowed.set(buffer, id);
+    return { id, buffer, bytes: buffer.size, references: 1, borrowed: true };
   }
 
   /** A buffer for a tensor. @throws {RangeError} where it is over the device's limit. */

@@ -73,7 +73,7 @@ export class Kernel {
    * @internal
    */
   variant(settings: Settings): Variant {
-    const key = JSON.stringify(Object.entries(settings).sort());
+    const key = JSON.stringify(Object.entries(settings).sort(), signed);
     let variant = this.#variants.get(key);
     if (variant === undefined) {
       const linked = link(this.#parsed().modules, this.label, settings);
@@ -90,6 +90,11 @@ export class Kernel {
     }
     return this.#modules;
   }
+}
+
+/** In JSON, -0 is 0. */
+export function signed(_name: string, value: unknown): unknown {
+  return Object.is(value, -0) ? "-0" : value;
 }
 
 const DEFINED: Kernel[] = [];
@@ -116,6 +121,14 @@ export class ShaderFamily<Name extends string = string> {
     this.name = name;
     this.#texts = texts;
     this.#others = others;
+    const families: readonly ShaderFamily<never>[] = [this, ...others];
+    for (const family of families) {
+      if (families.some((other) => other !== family && other.name === family.name)) {
+        throw new Error(
+          `Cannot gather the shaders of ${name}/ as two of its families are called ${family.name}: call one another name`,
+        );
+      }
+    }
   }
 
   /**
@@ -152,6 +165,7 @@ export class ShaderFamily<Name extends string = string> {
  *
  * @param texts The text of each file, by its name without `.wgsl`.
  * @param others The families that these files may import from: `kernels/common/`.
+ * @throws {Error} where two families have one name.
  */
 export function shaders<Name extends string>(
   folder: string,

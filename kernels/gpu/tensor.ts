@@ -14,7 +14,7 @@ const DATA_TYPES = Object.keys(BYTES_PER_ELEMENT) as DataType[];
 
 /** A GPU buffer that tensors share; it goes back to its {@linkcode Gpu} when the last one is disposed of. */
 export interface Allocation {
-  /** Different for each allocation of a program. */
+  /** Different for each buffer of a program. */
   readonly id: number;
   /** The buffer. */
   readonly buffer: GPUBuffer;
@@ -47,6 +47,24 @@ export interface TensorOwner {
 /** The number of elements of a shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, extent) => count * extent, 1);
+}
+
+/**
+ * Checks what a tensor is asked to be.
+ *
+ * @throws {RangeError} where an extent is not an integer of 0 or more, or there is no such data type.
+ */
+export function checkLayout(what: string, shape: readonly number[], dtype: DataType): void {
+  if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
+    throw new RangeError(
+      `Cannot ${what} as its extents must be integers of 0 or more: current shape is [${shape}]`,
+    );
+  }
+  if (!DATA_TYPES.includes(dtype)) {
+    throw new RangeError(
+      `Cannot ${what} as its data type must be ${DATA_TYPES.join(", ")}: current type is ${dtype}`,
+    );
+  }
 }
 
 /**

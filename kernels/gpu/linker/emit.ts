@@ -1,4 +1,4 @@
-import { type Condition, LinkError, type Module, readCondition } from "./module.ts";
+import { type Condition, LinkError, type Module, readCondition, reading } from "./module.ts";
 import {
   evaluate,
   isName,
@@ -62,12 +62,7 @@ export class Emitter {
     this.#pieces = [];
     this.#names = new Map();
     this.#locals = new Set();
-    try {
-      this.#range(begin, end);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw this.#error(begin, error.message);
-    }
+    reading(this.#module, this.#module.tokens[begin].start, () => this.#range(begin, end));
     return { pieces: this.#pieces, names: this.#names, locals: this.#locals };
   }
 

@@ -1,5 +1,5 @@
 import { type Context, Emitter, type Piece } from "./emit.ts";
-import { type Condition, type Declaration, LinkError, type Module } from "./module.ts";
+import { type Condition, type Declaration, LinkError, type Module, reading } from "./module.ts";
 import { evaluate, lineOf, type Token, tokensOf, type Value } from "./syntax.ts";
 
 /** What the host gives by name: conditions, `@link` constants, and types for `@link` aliases. */
@@ -35,19 +35,23 @@ export interface Names {
   readonly linked: ReadonlyMap<string, Declaration>;
   /** `override`. */
   readonly overrides: ReadonlyMap<string, string>;
-  /** Variables with a binding. */
-  readonly bindings: ReadonlySet<string>;
+  /** Variables with a binding, and whether they are written: both, where conditions say which. */
+  readonly bindings: ReadonlyMap<string, ReadonlySet<boolean>>;
 }
 
 /** Finds a module by its path. @throws {Error} if there is none. */
 export type Resolve = (path: string) => Module | undefined;
 
-/** All that a module imports, whatever the conditions, and the module last. @throws {LinkError} for an unknown one. */
+/**
+ * All that a module imports, whatever the conditions, and the module last.
+ *
+ * @throws {LinkError} for an unknown one, and for modules that import each other.
+ */
 export function modulesOf(root: Module, resolve: Resolve): Module[] {
   const modules: Module[] = [];
-  const visit = (module: Module): void => {
+  const visit = (module: Module, importers: readonly Module[]): void => {
     if (modules.includes(module)) return;
-    modules.push(module);
+    const chain = [...importers, module];
     for (const { module: path, name, start } of module.imports) {
       const found = resolve(path);
       if (found === undefined) {
@@ -56,12 +60,18 @@ export function modulesOf(root: Module, resolve: Resolve): Module[] {
       if (!found.declarations.some((declaration) => declaration.name === name)) {
         throw new LinkError(module, start, `${path}.wgsl declares no ${name} to import`);
       }
-      visit(found);
+      if (chain.includes(found)) {
+        const cycle = [...chain.slice(chain.indexOf(found)), found].map(({ path }) =>
+          `${path}.wgsl`
+        );
+        throw new LinkError(module, start, `these import each other: ${cycle.join(" → ")}`);
+      }
+      visit(found, chain);
     }
     // Behind what it imports: naga fails on some shaders that use what is declared further down.
-    modules.push(...modules.splice(modules.indexOf(module), 1));
+    modules.push(module);
   };
-  visit(root);
+  visit(root, []);
   return modules;
 }
 
@@ -70,7 +80,7 @@ export function namesOf(modules: readonly Module[]): Names {
   const conditions = new Map<string, { module: Module; start: number }>();
   const linked = new Map<string, Declaration>();
   const overrides = new Map<string, string>();
-  const bindings = new Set<string>();
+  const bindings = new Map<string, Set<boolean>>();
   for (const module of modules) {
     for (const [name, start] of module.conditions) {
       if (!conditions.has(name)) conditions.set(name, { module, start });
@@ -84,7 +94,10 @@ export function namesOf(modules: readonly Module[]): Names {
         overrides.set(name, type);
       }
       const words = tokens.map(({ text }) => text);
-      if (words.includes("binding") && !words.includes("uniform")) bindings.add(name);
+      if (words.includes("binding") && !words.includes("uniform")) {
+        const written = words.includes("read_write");
+        bindings.set(name, (bindings.get(name) ?? new Set<boolean>()).add(written));
+      }
     }
   }
   return { conditions, linked, overrides, bindings };
@@ -114,18 +127,19 @@ export function link(
     return scope;
   };
   const holds = ({ not, test }: Condition, module: Module): boolean => {
+    const conditionOf = (name: string, start: number): boolean => {
+      const value = valueIn(settings, name);
+      if (typeof value === "boolean") return value;
+      throw new LinkError(
+        module,
+        start,
+        value === undefined
+          ? `the host gives no value for the condition ${name}`
+          : `the condition ${name} is true or false: current value is ${value}`,
+      );
+    };
     const worth = (tokens: readonly Token[]): boolean =>
-      evaluate(tokens, (name) => {
-        const value = settings[name];
-        if (typeof value === "boolean") return value;
-        throw new LinkError(
-          module,
-          tokens[0].start,
-          value === undefined
-            ? `the host gives no value for the condition ${name}`
-            : `the condition ${name} is true or false: current value is ${value}`,
-        );
-      }) === true;
+      reading(module, tokens[0]?.start ?? 0, () => evaluate(tokens, conditionOf)) === true;
     return not.every((tokens) => !worth(tokens)) && (test === undefined || worth(test));
   };
   const valueOf = (name: string, module: Module, start: number): Value => {
@@ -138,11 +152,15 @@ export function link(
       );
     }
     const { declaration } = found;
-    const given = declaration.linked ? settings[name] : undefined;
+    const given = declaration.linked ? valueIn(settings, name) : undefined;
     if (typeof given === "number" || typeof given === "boolean") return given;
     const tokens = found.module.tokens.slice(declaration.begin, declaration.end - 1);
-    const value = tokens.findIndex(({ text }) => text === "=") + 1;
-    return evaluate(tokens.slice(value), (inner) => valueOf(inner, found.module, start));
+    const value = tokens.slice(tokens.findIndex(({ text }) => text === "=") + 1);
+    return reading(
+      found.module,
+      tokens[0].start,
+      () => evaluate(value, (inner, start) => valueOf(inner, found.module, start)),
+    );
   };
   const context: Context = { holds, valueOf };
 
@@ -189,6 +207,15 @@ export function link(
     throw new LinkError(root, 0, `there is no entry point fn ${entryPoint}`);
   }
   reach(entry.declaration, root);
+  // What a module that is used asserts holds there; and what that takes from others, in those.
+  for (let count = -1; count < emitted.size;) {
+    count = emitted.size;
+    for (const module of new Set(owners.values())) {
+      for (const { declaration } of scopeOf(module).values()) {
+        if (declaration.keyword === "const_assert") reach(declaration, module);
+      }
+    }
+  }
   return assemble(modules, emitted, holds);
 }
 
@@ -200,6 +227,10 @@ function readScope(
   const scope = new Map<string, { module: Module; declaration: Declaration }>();
   for (const declaration of module.declarations) {
     if (declaration.condition === undefined || holds(declaration.condition, module)) {
+      if (scope.has(declaration.name)) {
+        const { start } = module.tokens[declaration.begin];
+        throw new LinkError(module, start, `${declaration.name} is declared above too: rename one`);
+      }
       scope.set(declaration.name, { module, declaration });
     }
   }
@@ -219,6 +250,11 @@ function readScope(
   return scope;
 }
 
+/** What the host gives for a name, which may be one that every object has: `constructor`. */
+function valueIn(settings: Settings, name: string): Settings[string] | undefined {
+  return Object.hasOwn(settings, name) ? settings[name] : undefined;
+}
+
 /** A `@link` declaration with the host's value. */
 function linkedValue(
   declaration: Declaration,
@@ -226,7 +262,7 @@ function linkedValue(
   pieces: Piece[],
   settings: Settings,
 ): Piece[] {
-  const given = settings[declaration.name];
+  const given = valueIn(settings, declaration.name);
   if (!declaration.linked || given === undefined) return pieces;
   const start = module.tokens[declaration.begin].start;
   const { name, keyword } = declaration;
@@ -262,6 +298,7 @@ function literal(
 ): string {
   const problem = valueProblem(type, value);
   if (problem !== undefined) throw new LinkError(module, start, `${name} ${problem}`);
+  if (Object.is(value, -0) && type === "f32") return "f32(-0.0)";
   return type === "f32" ? `f32(${value})` : type === "u32" ? `${value}u` : String(value);
 }
 
@@ -360,13 +397,16 @@ function writtenLinesOf({ pieces }: Linked): { path: string; line: number }[] {
 }
 
 /**
- * A compiler's message with the files and lines that a person wrote: `wgsl:12:3` and `:12:3` become
- * `norm/rms_norm.wgsl:40:3`.
+ * A compiler's message with the files and lines that a person wrote: `wgsl:12:3`, `rms_norm:12:3` and
+ * `:12:3` become `norm/rms_norm.wgsl:40:3`.
+ *
+ * @param label The shader's label, an entry point's name.
  */
-export function asWritten(message: string, linked: Linked): string {
+export function asWritten(message: string, linked: Linked, label: string): string {
   const lines = writtenLinesOf(linked);
+  const place = new RegExp(`(?:\\b(?:wgsl|${label}))?:(\\d+):(\\d+)`, "g");
   return message
-    .replace(/(?:wgsl)?:(\d+):(\d+)/g, (all, line, column) => {
+    .replace(place, (all, line, column) => {
       const found = lines[line - 1];
       return found === undefined ? all : `${found.path}:${found.line}:${column}`;
     })

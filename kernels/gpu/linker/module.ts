@@ -4,6 +4,7 @@ import {
   pastAttribute,
   pastAttributes,
   pastItem,
+  ReadError,
   type Token,
   tokensOf,
 } from "./syntax.ts";
@@ -20,7 +21,7 @@ export interface Condition {
 export interface Declaration {
   /** What it is: `fn`, `struct`, `var`, `const`, `alias`, `override`, `const_assert`. */
   readonly keyword: string;
-  /** Its name. */
+  /** Its name; of a `const_assert`, one that nothing can be called by. */
   readonly name: string;
   /** Its first token. */
   readonly begin: number;
@@ -81,57 +82,69 @@ export class LinkError extends Error {
   }
 }
 
+/** What `read` gives; what it cannot read is an error with the file and the line. */
+export function reading<Result>(
+  module: Pick<Module, "path" | "text">,
+  start: number,
+  read: () => Result,
+): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ReadError)) throw error;
+    throw new LinkError(module, error.start ?? start, error.message);
+  }
+}
+
 const DIRECTIVES = new Set(["enable", "requires", "diagnostic"]);
 
 /** Parses a shader file. @throws {LinkError} where its imports or its attributes cannot be read. */
 export function parseModule(path: string, text: string): Module {
+  return reading({ path, text }, 0, () => readModule(path, text));
+}
+
+function readModule(path: string, text: string): Module {
   const tokens = tokensOf(text);
   const imports: Import[] = [];
   const directives: Directive[] = [];
   const declarations: Declaration[] = [];
   let at = 0;
   let chain: readonly Token[][] = [];
-  try {
-    while (at < tokens.length) {
-      if (tokens[at].text === ";") {
-        at++;
-        continue;
-      }
-      const attribute = readCondition(tokens, at, chain);
-      const begin = attribute?.end ?? at;
-      chain = attribute?.chain ?? [];
-      const condition = attribute?.condition;
-      at = pastItem(tokens, begin);
-      const keyword = pastAttributes(tokens, begin);
-      const word = tokens[keyword].text;
-      if (word === "import") {
-        imports.push(...readImport(tokens.slice(keyword, at), condition));
-      } else if (DIRECTIVES.has(word)) {
-        directives.push({
-          text: text.slice(tokens[begin].start, tokens[at - 1].start + 1),
-          condition,
-        });
-      } else {
-        const name = word === "var" && tokens[keyword + 1].text === "<"
-          ? tokens.findIndex(({ text }, index) => index > keyword && text === ">") + 1
-          : keyword + 1;
-        declarations.push({
-          keyword: word,
-          name: tokens[name].text,
-          begin,
-          end: at,
-          condition,
-          linked: tokens.slice(begin, keyword).some(({ text }) => text === "link"),
-        });
-      }
+  while (at < tokens.length) {
+    if (tokens[at].text === ";") {
+      at++;
+      continue;
     }
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new LinkError(
-      { path, text },
-      tokens[Math.min(at, tokens.length - 1)].start,
-      error.message,
-    );
+    const attribute = readCondition(tokens, at, chain);
+    const begin = attribute?.end ?? at;
+    chain = attribute?.chain ?? [];
+    const condition = attribute?.condition;
+    at = pastItem(tokens, begin);
+    const keyword = pastAttributes(tokens, begin);
+    const word = tokens[keyword].text;
+    if (word === "import") {
+      imports.push(...readImport(tokens.slice(keyword, at), condition));
+    } else if (DIRECTIVES.has(word)) {
+      directives.push({
+        text: text.slice(tokens[begin].start, tokens[at - 1].start + 1),
+        condition,
+      });
+    } else {
+      const name = word === "var" && tokens[keyword + 1]?.text === "<"
+        ? tokens.findIndex(({ text }, index) => index > keyword && text === ">") + 1
+        : keyword + 1;
+      if (!isName(word) || word !== "const_assert" && !isName(tokens[name]?.text ?? "")) {
+        throw new ReadError(tokens[keyword], `"${word}" begins no declaration`);
+      }
+      declarations.push({
+        keyword: word,
+        name: word === "const_assert" ? `const_assert ${path}:${begin}` : tokens[name].text,
+        begin,
+        end: at,
+        condition,
+        linked: tokens.slice(begin, keyword).some(({ text }) => text === "link"),
+      });
+    }
   }
   return { path, text, tokens, imports, directives, declarations, conditions: namesIn(tokens) };
 }
@@ -148,7 +161,10 @@ export function readCondition(
   if (tokens[at]?.text !== "@") return undefined;
   const word = tokens[at + 1]?.text;
   if (word !== "if" && word !== "elif" && word !== "else") return undefined;
-  if (word !== "if" && chain.length === 0) throw new SyntaxError(`@${word} follows no @if`);
+  checkPlace(tokens, at);
+  if (word !== "if" && chain.length === 0) {
+    throw new ReadError(tokens[at], `@${word} follows no @if`);
+  }
   const not = word === "if" ? [] : chain;
   const end = pastAttribute(tokens, at);
   const test = word === "else" ? undefined : tokens.slice(at + 3, end - 1);
@@ -157,6 +173,22 @@ export function readCondition(
     chain: test === undefined ? [] : [...not.map((condition) => [...condition]), test],
     end,
   };
+}
+
+/** A condition before an argument, or any other piece of an expression, would take the rest with it. */
+function checkPlace(tokens: readonly Token[], at: number): void {
+  const before = tokens[at - 1]?.text;
+  const isList = before === "(" || before === ",";
+  const isMember = tokens[pastAttributes(tokens, at) + 1]?.text === ":";
+  const isItem = before === undefined || "{};:)".includes(before) || tokens[at - 2]?.text === "@";
+  if (isList ? !isMember : !isItem) {
+    throw new ReadError(
+      tokens[at],
+      `@${
+        tokens[at + 1].text
+      } stands before a declaration, a member, a parameter or a statement, not inside an expression`,
+    );
+  }
 }
 
 /** Names in the conditions of a text, and where each is first. */
@@ -178,12 +210,14 @@ function namesIn(tokens: readonly Token[]): Map<string, number> {
 
 /** `import package::family::module::{a, b};` or the same with one name. */
 function readImport(tokens: readonly Token[], condition: Condition | undefined): Import[] {
-  const [start] = tokens;
-  const words = tokens.slice(1, -1).filter(({ text }) => text !== "::");
-  const [scope, family, module] = words.map(({ text }) => text);
-  const names = words.slice(3).map(({ text }) => text).filter((text) => !"{},".includes(text));
-  if (scope !== "package" || names.length === 0 || !names.every(isName) || !isName(family)) {
-    throw new SyntaxError(
+  const words = tokens.map(({ text }) => text).join(" ");
+  const [, family, module, name, list] =
+    /^import package :: (\w+) :: (\w+) :: (?:(\w+)|{ (\w+(?: , \w+)*)(?: ,)? }) ;$/.exec(words) ??
+      [];
+  const names = name === undefined ? list?.split(" , ") ?? [] : [name];
+  if (names.length === 0 || !names.every(isName)) {
+    throw new ReadError(
+      tokens[0],
       "an import is written import package::family::module::name; or …::{name, name};",
     );
   }
@@ -191,6 +225,6 @@ function readImport(tokens: readonly Token[], condition: Condition | undefined):
     module: `${family}/${module}`,
     name,
     condition,
-    start: start.start,
+    start: tokens[0].start,
   }));
 }

@@ -6,20 +6,44 @@ export interface Token {
   readonly start: number;
 }
 
-// Blanks and comments, then a token: a name, a number, an operator of two characters, any character
-// or the end.
+/** A text that cannot be read, and where that is in it. */
+export class ReadError extends SyntaxError {
+  /** Where the token is that cannot be read; undefined at the end of what is read. */
+  readonly start: number | undefined;
+
+  /** @param token What cannot be read. */
+  constructor(token: Token | undefined, message: string) {
+    super(message);
+    this.start = token?.start;
+  }
+}
+
+// Blanks and comments to the line's end, then a token: the beginning of another comment, a name, a
+// number, an operator of two characters, any character or the end.
 const TOKEN =
-  /(?:\s+|\/\/[^\n]*|\/\*[^]*?\*\/)*([A-Za-z_]\w*|0[xX]\w+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fhiu]?|&&|\|\||[<>=!+\-*/%&|^]=|\+\+|--|->|::|[^]|$)/y;
+  /(?:\s+|\/\/[^\n]*)*(\/\*|[A-Za-z_]\w*|0[xX]\w+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fhiu]?|&&|\|\||[<>=!+\-*/%&|^]=|\+\+|--|->|::|[^]|$)/y;
 const NAME = /^[A-Za-z_]\w*$/;
 
-/** The tokens of a text. */
+/** The tokens of a text. @throws {ReadError} where a comment does not end. */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   TOKEN.lastIndex = 0;
   for (let token = TOKEN.exec(text)?.[1]; token; token = TOKEN.exec(text)?.[1]) {
-    tokens.push({ text: token, start: TOKEN.lastIndex - token.length });
+    const start = TOKEN.lastIndex - token.length;
+    if (token === "/*") TOKEN.lastIndex = pastComment(text, start);
+    else tokens.push({ text: token, start });
   }
   return tokens;
+}
+
+/** The place past the comment that begins at `start`: in WGSL one may stand inside another. */
+function pastComment(text: string, start: number): number {
+  let depth = 0;
+  for (const mark of text.slice(start).matchAll(/\/\*|\*\//g)) {
+    depth += mark[0] === "/*" ? 1 : -1;
+    if (depth === 0) return start + mark.index + 2;
+  }
+  throw new ReadError({ text: "/*", start }, 'there is no "*/" for a "/*"');
 }
 
 /** Whether a token is a name or a keyword. */
@@ -34,18 +58,18 @@ export function lineOf(text: string, place: number): number {
   return line;
 }
 
-const CLOSING: Readonly<Record<string, string>> = { "(": ")", "{": "}", "[": "]" };
+const CLOSING: ReadonlyMap<string, string> = new Map([["(", ")"], ["{", "}"], ["[", "]"]]);
 
 /** The index one past the bracket that closes the one at `open`. */
 export function pastBracket(tokens: readonly Token[], open: number): number {
   const opening = tokens[open].text;
-  const closing = CLOSING[opening];
+  const closing = CLOSING.get(opening);
   let depth = 0;
   for (let at = open; at < tokens.length; at++) {
     if (tokens[at].text === opening) depth++;
     else if (tokens[at].text === closing && --depth === 0) return at + 1;
   }
-  throw new SyntaxError(`there is no "${closing}" for a "${opening}"`);
+  throw new ReadError(tokens[open], `there is no "${closing}" for a "${opening}"`);
 }
 
 /** The index past the attribute, such as `@binding(1)`, at `at`. */
@@ -84,17 +108,18 @@ export function pastItem(tokens: readonly Token[], at: number): number {
     if (isMember && text === "," && angles === 0) return at + 1;
     if (text === "<") angles++;
     if (text === ">") angles--;
-    at = text in CLOSING ? pastBracket(tokens, at) : at + 1;
+    at = CLOSING.has(text) ? pastBracket(tokens, at) : at + 1;
   }
   return at;
 }
 
 /** The index past the next block in braces. */
 function pastBlock(tokens: readonly Token[], at: number): number {
+  const first = tokens[at];
   while (at < tokens.length && tokens[at].text !== "{") {
     at = tokens[at].text === "(" ? pastBracket(tokens, at) : at + 1;
   }
-  if (at >= tokens.length) throw new SyntaxError('there is no "{" where a block must begin');
+  if (at >= tokens.length) throw new ReadError(first, 'there is no "{" where a block must begin');
   return pastBracket(tokens, at);
 }
 
@@ -117,38 +142,43 @@ const OPERATORS: readonly Readonly<Record<string, (a: Value, b: Value) => Value>
 /**
  * The worth of an expression of integers, booleans and names.
  *
- * @throws {SyntaxError} where it has anything else.
+ * @param valueOf The worth of a name, which stands at `start`.
+ * @throws {ReadError} where it has anything else.
  */
-export function evaluate(tokens: readonly Token[], valueOf: (name: string) => Value): Value {
+export function evaluate(
+  tokens: readonly Token[],
+  valueOf: (name: string, start: number) => Value,
+): Value {
   let at = 0;
+  const operatorOf = (level: number): ((a: Value, b: Value) => Value) | undefined => {
+    const text = tokens[at]?.text ?? "";
+    return Object.hasOwn(OPERATORS[level], text) ? OPERATORS[level][text] : undefined;
+  };
   const binary = (level: number): Value => {
     if (level === OPERATORS.length) return unary();
     let value = binary(level + 1);
-    for (
-      let operate = OPERATORS[level][tokens[at]?.text];
-      operate !== undefined;
-      operate = OPERATORS[level][tokens[at]?.text]
-    ) {
+    for (let operate = operatorOf(level); operate !== undefined; operate = operatorOf(level)) {
       at++;
       value = operate(value, binary(level + 1));
     }
     return value;
   };
   const unary = (): Value => {
-    const text = tokens[at++]?.text ?? "";
+    const token = tokens[at++] ?? { text: "", start: tokens.at(-1)?.start };
+    const { text, start } = token;
     if (text === "!") return !unary();
     if (text === "-") return -Number(unary());
     if (text === "(") {
       const value = binary(0);
-      if (tokens[at++]?.text !== ")") throw new SyntaxError('there is no ")" for a "("');
+      if (tokens[at++]?.text !== ")") throw new ReadError(token, 'there is no ")" for a "("');
       return value;
     }
     if (text === "true" || text === "false") return text === "true";
     if (/^\d+[iu]?$|^0[xX][\da-fA-F]+[iu]?$/.test(text)) return Number(text.replace(/[iu]$/, ""));
-    if (isName(text)) return valueOf(text);
-    throw new SyntaxError(`"${text}" is neither an integer nor a name`);
+    if (isName(text)) return valueOf(text, start);
+    throw new ReadError(token, `"${text}" is neither an integer nor a name`);
   };
   const value = binary(0);
-  if (at < tokens.length) throw new SyntaxError(`"${tokens[at].text}" is not expected`);
+  if (at < tokens.length) throw new ReadError(tokens[at], `"${tokens[at].text}" is not expected`);
   return value;
 }
