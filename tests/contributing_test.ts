@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { CheckpointConfig } from "../models/checkpoints/published/config.ts";
 import type { PublishedFamily } from "../models/checkpoints/published/family.ts";
-import { SMALL_TASK_NAMES } from "../tasks/mod.ts";
+import { SMALL_TASK_NAMES, smallLayout } from "../tasks/mod.ts";
 
 // The recipes of .github/CONTRIBUTING.md: for everything of its kind, each file that has to be touched.
 
@@ -28,10 +28,48 @@ async function modulesIn(path: string, besides: readonly string[]): Promise<stri
   return names.filter((name) => !besides.includes(name));
 }
 
+/**
+ * A function of the GPU and the inputs of an op, however they are written: `inputs`, `{ query, key }`,
+ * `given: ScanInputs`.
+ */
+const OPERATION =
+  /^export (?:async )?function (\w+)(?:<[^(]*>)?\(\s*\w+: Gpu,\s*(?:inputs\b|\{[^}]*\}: (?!Plan\b)|\w+: (?:readonly )?\w*Inputs\b)/gm;
+
+/** The operations that a folder's files export, whether its `mod.ts` does or not. */
+async function operationsIn(folder: string): Promise<string[]> {
+  const hosts = await modulesIn(folder, ["mod", "reference", "shaders"]);
+  const texts = await Promise.all(hosts.map((name) => textOf(`${folder}/${name}.ts`)));
+  return texts.flatMap((text) => [...text.matchAll(OPERATION)].map(([, name]) => name));
+}
+
+/** Whether a function takes a third parameter: options, behind the GPU and the inputs. */
+function takesOptions(op: unknown): boolean {
+  return /^(?:async )?function \w+\(\w+, (?:\{[^}]*\}|\w+), /.test(`${op}`);
+}
+
 /** Fails with a line for each file that has to be edited. */
 function assertNothingMissing(missing: readonly string[]): void {
   assertEquals(missing, [], "see .github/CONTRIBUTING.md");
 }
+
+Deno.test("an operation is one whatever its parameters look like", () => {
+  const written = [
+    "square(gpu: Gpu, inputs: SquareInputs): Outputs {",
+    "square(gpu: Gpu, { x }: SquareInputs, options: Options = {}): Outputs {",
+    "square(\n  gpu: Gpu,\n  { x, y }: { readonly x: Tensor },\n  { causal = false }: Options = {},\n) {",
+    "square<Type>(gpu: Gpu, given: readonly SquareInputs[]) {",
+  ];
+  for (const text of written) {
+    assertEquals([...`export function ${text}`.matchAll(OPERATION)].map(([, name]) => name), [
+      "square",
+    ]);
+  }
+  for (const text of ["rows(gpu: Gpu, x: Tensor) {", "empty(gpu: Gpu, { groups }: Plan) {"]) {
+    assertEquals([...`export function ${text}`.matchAll(OPERATION)], []);
+  }
+  assert(takesOptions("function square(gpu, { x }, { causal = false } = {}) {"));
+  assert(!takesOptions("function square(gpu, { x, y }) {"));
+});
 
 Deno.test("every family of kernels has all that the recipe names", async () => {
   const families = (await namesIn("kernels"))
@@ -75,8 +113,11 @@ Deno.test("every family of kernels has all that the recipe names", async () => {
         textOf(`tests/kernels/${family}/${name}`)
       ),
     );
-    for (const [operation, op] of Object.entries(await import(`../${folder}/mod.ts`))) {
-      if (!/^function \w+\(gpu, inputs\b/.test(`${op}`)) continue;
+    const exports: Record<string, unknown> = await import(`../${folder}/mod.ts`);
+    const operations = await operationsIn(folder);
+    assert(operations.length > 0, `${folder} has no operation`);
+    for (const operation of operations) {
+      if (!(operation in exports)) missing.push(`${folder}/mod.ts: export ${operation}()`);
       const isCalled = (text: string): boolean => new RegExp(`\\b${operation}\\b`).test(text);
       if (!isCalled(dispatched)) {
         missing.push(`tests/kernels/every_dispatch.ts: call ${operation}()`);
@@ -86,7 +127,7 @@ Deno.test("every family of kernels has all that the recipe names", async () => {
           `tests/kernels/${family}/: hold ${operation}() to its definition in ${folder}/reference.ts`,
         );
       }
-      if (/\boptions\b/.test(`${op}`.slice(0, `${op}`.indexOf("{\n"))) && !isCalled(optioned)) {
+      if (takesOptions(exports[operation]) && !isCalled(optioned)) {
         missing.push(`tests/kernels/options_test.ts: a row of the options of ${operation}()`);
       }
     }
@@ -138,6 +179,19 @@ Deno.test("every task has all that the recipe names", async () => {
       missing.push(`tests/tasks/window_oracle.ts: say how the last tokens alone answer ${name}`);
     }
   }
+  // Those that look for needles are one task with other hays, and have one token.
+  const tokens = new Map<unknown, string>();
+  for (const name of SMALL_TASK_NAMES) {
+    const options = smallLayout(name, true);
+    if (!("taskToken" in options)) continue;
+    const kind = name.replace(/^niah-.*/, "niah");
+    const other = tokens.get(options.taskToken);
+    if (other !== undefined && other !== kind) {
+      missing.push(`tasks/registry.ts: give ${name} another token than ${other}'s`);
+    }
+    tokens.set(options.taskToken, kind);
+  }
+  assert(tokens.size >= 14);
   // about.ts, option_names.ts and the small layout are held by their types, schemas by sweep_file_test.ts.
   assertNothingMissing(missing);
 });
