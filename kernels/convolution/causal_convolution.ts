@@ -136,7 +136,7 @@ export function causalConvolutionBackward(
   if (options.activation === "silu") convolve(gpu, inputs, zGradient);
 
   const xGradient = gpu.empty(x.shape);
-  const initialTailGradient = gpu.empty(tailShape);
+  const initialTailGradient = initialTail && gpu.empty(tailShape);
   gpu.dispatch(CAUSAL_CONVOLUTION_BACKWARD, {
     constants: { WORKGROUP_SIZE },
     uniform: { batch, time, channels, width },
@@ -156,7 +156,7 @@ export function causalConvolutionBackward(
     workgroups: Math.ceil(channels / WORKGROUP_SIZE) * Math.ceil(width / 4) * batch * blocks,
   });
   const weightGradient = gpu.empty([channels, width]);
-  const biasGradient = gpu.empty([channels]);
+  const biasGradient = bias && gpu.empty([channels]);
   gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_SUM, {
     constants: { WORKGROUP_SIZE },
     uniform: { blocks: batch * blocks, channels, width },
@@ -164,13 +164,11 @@ export function causalConvolutionBackward(
     write: { weightGradient, biasGradient },
     workgroups: Math.ceil((width + 1) * channels / WORKGROUP_SIZE),
   });
-  if (!bias) biasGradient[Symbol.dispose]();
-  if (!initialTail) initialTailGradient[Symbol.dispose]();
   return results({
     xGradient,
     weightGradient,
-    ...bias && { biasGradient },
-    ...initialTail && { initialTailGradient },
+    ...biasGradient && { biasGradient },
+    ...initialTailGradient && { initialTailGradient },
   });
 }
 

@@ -13,6 +13,7 @@ import package::convolution::sequence::{STEPS, shape};
 @if(HAS_FINAL_TAIL_GRADIENT)
 @group(0) @binding(3) var<storage, read> final_tail_gradient: array<f32>; // [batch, width - 1, channels]; else 0
 @group(0) @binding(4) var<storage, read_write> x_gradient: array<f32>; // [batch, time, channels]
+@if(HAS_INITIAL_TAIL_GRADIENT)
 @group(0) @binding(5) var<storage, read_write> initial_tail_gradient: array<f32>; // [batch, width - 1, channels]
 
 // z_gradient at step t - ahead, 0 outside of the sequence.
@@ -63,6 +64,7 @@ fn causal_convolution_backward(invocation: Invocation) {
       value += final_tail_gradient[(batch * before + e - shape.time) * shape.channels + channel];
     }
     if (e < before) {
+      @if(HAS_INITIAL_TAIL_GRADIENT)
       initial_tail_gradient[(batch * before + e) * shape.channels + channel] = value;
     } else {
       x_gradient[(batch * shape.time + e - before) * shape.channels + channel] = value;

@@ -12,6 +12,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> partial: array<f32>; // [blocks, width + 1, channels]
 @group(0) @binding(2) var<storage, read_write> weight_gradient: array<f32>; // [channels, width]
+@if(HAS_BIAS_GRADIENT)
 @group(0) @binding(3) var<storage, read_write> bias_gradient: array<f32>; // [channels]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -30,6 +31,7 @@ fn causal_convolution_weight_sum(invocation: Invocation) {
   if (tap < shape.width) {
     weight_gradient[channel * shape.width + tap] = sum;
   } else {
+    @if(HAS_BIAS_GRADIENT)
     bias_gradient[channel] = sum;
   }
 }

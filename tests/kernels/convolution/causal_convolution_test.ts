@@ -247,3 +247,23 @@ for (const activation of ["silu", "none"] as const) {
     },
   );
 }
+
+Deno.test("gradients of a bias and an initial tail that are not there take no memory", async () => {
+  const gpu = await testGpu();
+  const [batch, time, channels, width] = [2, 1, 1024, 5];
+  using x = gpu.tensor([batch, time, channels]);
+  using weight = gpu.tensor([channels, width]);
+  using bias = gpu.tensor([channels]);
+  using initialTail = gpu.tensor([batch, width - 1, channels]);
+  /** Bytes that were held at once besides what is returned. */
+  const besides = (optional: { bias?: Tensor; initialTail?: Tensor }): number => {
+    gpu.resetPeak();
+    using _gradients = causalConvolutionBackward(gpu, {
+      ...{ x, weight, outputGradient: x },
+      ...optional,
+    });
+    return gpu.memory.peak - gpu.memory.current;
+  };
+  assertEquals(besides({}), besides({ bias, initialTail }));
+  await gpu.sync();
+});
