@@ -137,7 +137,7 @@ const STATIC =
 /** Packages that run in a browser as they are. */
 const FOR_BROWSERS = /^(@std\/path|leven|pure-rand\/.+|valibot)$/;
 
-/** What a browser lacks of what is imported, directly or not, by a file, a line each. */
+/** What a browser lacks of what is imported, directly or not, by a file, one per line. */
 async function missingInBrowsers(
   entry: string,
   textOf: (path: string) => Promise<string>,
@@ -157,7 +157,7 @@ async function missingInBrowsers(
   return found;
 }
 
-/** What is wrong with a file, a line each. */
+/** What is wrong with a file, one per line. */
 function violations(path: string, text: string): string[] {
   const rule = RULES.find(({ files }) => files.test(path));
   if (!rule) return [`${path}: no rule in tests/imports_test.ts covers this folder`];
@@ -229,7 +229,7 @@ Deno.test("a circle is found", () => {
 });
 
 /**
- * What a file does with the text of a shader other than to hand it to the linker, a line each: the
+ * What a file does with the text of a shader other than to hand it to the linker, one per line: the
  * imported names stand in one call of `shaders()`, and nowhere else.
  */
 function shaderTexts(path: string, text: string): string[] {

@@ -111,7 +111,7 @@ function withTasks(machine: Machine): void {
   Deno.copyFileSync(file, join(machine.project, "deno.json"));
 }
 
-test("without a task it lists all of them, a line each", (machine) => {
+test("without a task it lists all of them, one per line", (machine) => {
   withTasks(machine);
   const { code, output } = machine.run([]);
   assertEquals(code, 0);

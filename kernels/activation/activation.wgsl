@@ -1,5 +1,5 @@
 // output = kind(x).
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::activation::vectors::shape;
 import package::common::activation_kinds::activate;

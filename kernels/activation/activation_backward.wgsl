@@ -1,5 +1,5 @@
 // x_gradient = kind'(x) * output_gradient.
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::activation::vectors::shape;
 import package::common::activation_kinds::activation_slope;

@@ -1,5 +1,5 @@
 // gate_gradient = kind'(gate) * x * output_gradient, x_gradient = kind(gate) * output_gradient.
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::activation::vectors::shape;
 import package::common::activation_kinds::{activate, activation_slope};

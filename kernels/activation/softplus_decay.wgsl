@@ -1,7 +1,7 @@
 // The log decay of Mamba-2 and gated DeltaNet: output = -exp(rate) * softplus(x + bias), with a rate for each
 // run of channels. Given the output's gradient, with y the output:
 //   x_gradient = -exp(rate) * softplus'(x + bias) * output_gradient,  rate_terms = y * output_gradient.
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::common::activation_kinds::{activate_as, sigmoid4};
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};

@@ -1,5 +1,5 @@
 // output = a + b or a * b, where b repeats along a: index of b = index of a / inner % extent.
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 

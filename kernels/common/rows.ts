@@ -16,8 +16,8 @@ export function powerOfTwo(count: number): number {
 }
 
 /**
- * How rows that lanes walk in vec4s are shared. A software adapter gets as many lanes a row as it runs
- * in lockstep; a GPU a lane for each vec4, up to 256, and subgroups where it has them and a workgroup
+ * How rows that lanes walk in vec4s are shared. A software adapter gets as many lanes per row as it
+ * runs in lockstep; a GPU a lane for each vec4, up to 256, and subgroups where it has them and a workgroup
  * holds no other row.
  */
 export function rowTiling(gpu: Gpu, columns: number): RowTiling {

@@ -1,6 +1,6 @@
 // logits_gradient = scale * row_weight * (exp(logits - log_sum_exp) - [c = label]), 0 where the row is
 // not scored.
-// Dispatch: one invocation four elements, folded past 65,535 workgroups.
+// Dispatch: one invocation per four elements, folded past 65,535 workgroups.
 
 import package::common::exponential::{exponential, exponential_quad};
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};

@@ -1,5 +1,5 @@
-// Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose; where told,
-// C = op(A) op(B) + C before, + bias.
+// Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose, to which
+// C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
 // An invocation holds 16 × 16 of C in registers, as blocks of 4 × 4, and reads A and B straight from
 // storage: at each 4 steps of K four blocks of A and four of B, of which each serves four blocks of C.
 // Dispatch: one invocation per tile of C and a split of K, column tiles fastest.

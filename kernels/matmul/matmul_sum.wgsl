@@ -1,5 +1,5 @@
-// Sums the products of the splits of K, in their order: C = sum over splits of partial; where told,
-// + C before, + bias.
+// Sums the products of the splits of K, in their order: C = sum over splits of partial, to which
+// C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
 // Dispatch: one invocation per element of the columns of C that are written.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};

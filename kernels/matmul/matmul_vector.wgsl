@@ -1,10 +1,10 @@
 // Matrix product for few rows of A (a token's vector times a weight): C = op(A) op(B), with op(X) = X
-// or its transpose; where told, + C before, + bias.
+// or its transpose, to which C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
 // B is read once and not used again, so what counts is that neighbours read neighbours. An invocation
 // takes four columns of a row of C, in steps of four of K; GROUPS × LANES of them make a workgroup.
 // Where B is [K, N], neighbours take neighbouring columns; where it is [N, K], neighbouring steps of
 // K. The LANES that share columns add their sums up in workgroup memory.
-// Dispatch: 4 * GROUPS columns of a row of C a workgroup, column groups fastest.
+// Dispatch: one workgroup per 4 * GROUPS columns of a row of C, column groups fastest.
 
 import package::common::workgroups::{Workgroup, number_of_workgroup};
 import package::matmul::product::{

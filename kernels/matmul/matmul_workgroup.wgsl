@@ -1,5 +1,5 @@
-// Matrix product from workgroup memory: C = op(A) op(B), with op(X) = X or its transpose; where told,
-// + C before, + bias.
+// Matrix product from workgroup memory: C = op(A) op(B), with op(X) = X or its transpose, to
+// which C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
 // A workgroup holds 64 × 64 of C. It brings 16 steps of K of A and B to workgroup memory at a time,
 // both with K as the outer axis, and each of its 8 × 16 invocations takes 8 rows (4 from each half)
 // and 4 columns from there.

@@ -152,7 +152,7 @@ export function modelLength(
 }
 
 /**
- * Which texts the cells of a grid are made from, a line each: "text: all of book.txt"; with the models'
+ * Which texts the cells of a grid are made from, one per line: "text: all of book.txt"; with the models'
  * names where they are asked different parts, as one that was trained on a text is.
  */
 export function textsOf(grid: readonly ModelCells[]): string[] {

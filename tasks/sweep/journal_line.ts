@@ -19,7 +19,7 @@ export interface JournalHeader {
   readonly command?: string;
   /** The machine that began it, in words. */
   readonly machine?: string;
-  /** Which texts are asked, a line each: "text: all of book.txt". */
+  /** Which texts are asked, one per line: "text: all of book.txt". */
   readonly texts?: readonly string[];
   /** What is asked of which model, in all shards: its report says what is missing. */
   readonly models?: readonly PlannedModel[];

@@ -121,7 +121,7 @@ export interface SweepResult {
   readonly stopped: boolean;
   /** Whether that was as its time was up. */
   readonly timeIsUp: boolean;
-  /** Which texts are asked, a line each: "text: all of book.txt". */
+  /** Which texts are asked, one per line: "text: all of book.txt". */
   readonly texts: readonly string[];
 }
 

@@ -15,7 +15,7 @@ interface Line {
 }
 
 /**
- * The samples of a sweep with their answers as they come, a line each. Those of a cell are on the disk
+ * The samples of a sweep with their answers as they come, one per line. Those of a cell are on the disk
  * before the cell is in the journal; what a killed process left of others is taken out when it is
  * opened again.
  */

@@ -42,7 +42,7 @@ Deno.test("chatTemplate() asks as RULER's own templates of these models do", () 
   assertEquals([phi.name, phi.special], ["chat", false]);
 });
 
-Deno.test("chatTemplate() leaves out lines of statements, and takes a system turn where told", () => {
+Deno.test("chatTemplate() leaves out lines of statements, and takes a system turn where it is given one", () => {
   const gemma = chatTemplate(GEMMA, { specialTokens: { bos_token: "<bos>" } });
   // As Python's Jinja with trim_blocks and lstrip_blocks renders it.
   assertEquals(
