@@ -16,8 +16,8 @@ const MAMBA2_INPUTS = CONVOLUTION.kernel("mamba2_inputs");
 const WORKGROUP_SIZE = 64;
 /** Time steps that an invocation takes. */
 const STEPS = 8;
-/** Bounds of step sizes that have none: a softplus is greater than 0. */
-const [LOWEST, HIGHEST] = [0, 3.4028234663852886e38];
+/** Bounds of step sizes that have none: a softplus is greater than 0, and where it is infinite, that shows. */
+const [LOWEST, HIGHEST] = [0, Infinity];
 
 /** Tensors that the kernel binds. */
 const BINDINGS = 12;

@@ -117,3 +117,23 @@ testKernel("mamba2Inputs() of no time leaves the tail, and refuses what does not
     "must fill the 6 channels",
   );
 });
+
+testKernel(
+  "mamba2Inputs() lets a step size that is not finite show, where it has no bound",
+  async () => {
+    const gpu = await testGpu();
+    const steps = [NaN, Infinity, -Infinity, 1];
+    using x = gpu.tensor([4, 1, 2], steps.flatMap((step) => [1, step]));
+    using weight = gpu.tensor([1, 1], [1]);
+    using stepBias = gpu.tensor([1]);
+    using decay = gpu.tensor([1], [-2]);
+    const inputs = { x, weight, stepBias, decay };
+    for (const high of [undefined, 0.5]) {
+      using outputs = mamba2Inputs(gpu, inputs, { headDim: 1, high });
+      const [input, logDecay] = await gpu.read([outputs.input, outputs.logDecay]);
+      const finite = high === undefined ? [false, false, true, true] : [false, true, true, true];
+      assertEquals([...input].map(Number.isFinite), finite, `input, ${high}`);
+      assertEquals([...logDecay].map(Number.isFinite), finite, `logDecay, ${high}`);
+    }
+  },
+);
