@@ -29,7 +29,7 @@ export interface Projection {
   readonly weight: Tensor;
   /** Added to the product: `[N]`, stored as the weight is. */
   readonly bias?: Tensor;
-  /** What acts on the sum. @default nothing */
+  /** What acts on the sum; the second of two that are `gated` has none. @default nothing */
   readonly activation?: ActivationKind;
 }
 
@@ -128,6 +128,13 @@ export function project(
   });
   if (gated) {
     checkTensor(op, "projections[1].weight", projections[1].weight, [sizes[0], reduction], dtype);
+    if (projections[1].activation !== undefined) {
+      throw new RangeError(
+        `Cannot run ${op}() with gated where projections[1] has an activation: current activation is ${
+          projections[1].activation
+        }; give it to projections[0]`,
+      );
+    }
   }
   if (normWeight) checkTensor(op, "normWeight", normWeight, [reduction]);
   if (addend) checkTensor(op, "addend", addend, [...leading, sizes[0]]);

@@ -124,6 +124,11 @@ testKernel("project() refuses what does not fit", async () => {
   refuse({ x, projections: [] }, "there must be 1 to 6 projections");
   refuse({ x, projections: [{ weight }] }, "there must be 2 projections", true);
   refuse({ x, projections: [{ weight }, { weight: other }] }, "must have shape [3,8]", true);
+  refuse(
+    { x, projections: [{ weight }, { weight, activation: "silu" }] },
+    "with gated where projections[1] has an activation: current activation is silu",
+    true,
+  );
   refuse({ x, projections: [{ weight: odd }] }, "projections[0].weight must have shape [1,8]");
   refuse({ x, projections: [{ weight }], addend: x }, "addend must have shape [1,3]");
 });
