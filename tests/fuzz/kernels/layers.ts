@@ -3,6 +3,8 @@ import {
   ACTIVATION_KINDS,
   activationBackward,
   adamW,
+  adamWAll,
+  adamWSchedule,
   add,
   argmax,
   concatenate,
@@ -56,7 +58,7 @@ import {
 import { adamWReference, gradientNormReference } from "../../../kernels/optimizer/reference.ts";
 import { rotaryReference } from "../../../kernels/position/reference.ts";
 import { argmaxReference } from "../../../kernels/sampling/reference.ts";
-import { compare, count, type KernelCase } from "./compare.ts";
+import { compare, count, type KernelCase, upload } from "./compare.ts";
 
 /** An elementwise function of arrays. */
 function by(length: number, f: (index: number) => number): Float64Array {
@@ -351,6 +353,57 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
       await compare(gpu, { measured }, { measured: [norm] }, { value: 1e-5 });
     }
     await compare(gpu, { parameter: parameter.reshape([size]) }, state);
+  },
+
+  async adam_w_all(gpu, draws): Promise<void> {
+    using scope = new DisposableStack();
+    const step = draws.note("step", draws.integer(1, 40));
+    const shared = { beta1: draws.option("beta1", [0, 0.8]), beta2: 0.9, epsilon: 1e-6 };
+    const options = { ...shared, learningRate: 0.1, weightDecay: 0.25, step };
+    const factor = draws.option("gradientScale", [undefined, 0.5]);
+    const all = Array.from({ length: draws.note("parameters", draws.integer(0, 14)) }, (_, i) => {
+      const size = draws.size(`size ${i}`, 600, 0);
+      const shape = draws.choose([[size], [1, size]]);
+      const decays = draws.option(`decays ${i}`, [undefined, true, false]);
+      const arrays = {
+        parameter: draws.normals(size),
+        gradient: draws.normals(size, 2),
+        firstMoment: draws.normals(size),
+        secondMoment: draws.uniforms(size, 0.1, 2),
+      };
+      const { parameter, gradient, firstMoment } = arrays;
+      // A second moment once infinite is NaN in the next step: that there are no numbers must show.
+      draws.poison({ parameter, gradient, firstMoment }, { chance: 0.05 });
+      const state = {
+        parameter: Float64Array.from(arrays.parameter),
+        firstMoment: Float64Array.from(arrays.firstMoment),
+        secondMoment: Float64Array.from(arrays.secondMoment),
+      };
+      adamWReference(state, arrays.gradient.map((value) => value * (factor ?? 1)), {
+        ...options,
+        weightDecay: new Float32Array(size).fill(decays ?? true ? 0.25 : 0),
+      });
+      const shapes = Object.fromEntries(Object.keys(arrays).map((name) => [name, shape]));
+      return { state, decays, tensors: upload(gpu, scope, shapes, arrays) };
+    });
+    const gradientScale = factor && scope.use(gpu.tensor([1], [factor]));
+    const scheduled = draws.option("schedule", [false, true]);
+    const schedule = scheduled && scope.use(gpu.tensor([3], adamWSchedule(options)));
+    adamWAll(gpu, {
+      parameters: all.map(({ tensors, decays }) => ({
+        ...tensors,
+        ...(decays === undefined ? {} : { decays }),
+      })),
+      ...(gradientScale ? { gradientScale } : {}),
+      ...(schedule ? { schedule } : {}),
+    }, scheduled ? { ...shared, learningRate: 0, step: 1 } : options);
+    for (const { state, tensors: { parameter, firstMoment, secondMoment } } of all) {
+      await compare(gpu, {
+        parameter: parameter.reshape(parameter.shape),
+        firstMoment: firstMoment.reshape(parameter.shape),
+        secondMoment: secondMoment.reshape(parameter.shape),
+      }, state);
+    }
   },
 
   async rotary(gpu, draws): Promise<void> {
