@@ -108,10 +108,11 @@ for (const example of CASES) {
     const gpu = await testGpu();
     const single = { ...example, time: 1 };
     const { arrays, tensors } = await inputs(single);
-    const { output, finalState } = linearAttentionStep(gpu, {
-      ...tensors,
-      state: tensors.initialState,
-    });
+    const { query, key, value, logDecay, bonus, initialState: state } = tensors;
+    const { output, finalState } = linearAttentionStep(
+      gpu,
+      { query, key, value, logDecay, bonus, state },
+    );
     const expected = linearAttentionReference(arrays, single);
     assertEquals([output.dtype, finalState.dtype], ["f16", "f32"]);
     assertClose(await output.read(), expected.output, STORED_BOUND, "output");
