@@ -66,8 +66,13 @@ export function rotaryAppend(
   checkRank(op, "keyCache", keyCache, ["batch", "rows", "keyHeads", "dim"]);
   checkRank(op, "valueCache", valueCache, ["batch", "rows", "keyHeads", "valueDim"]);
   const [batch, rows, keyHeads, dim] = keyCache.shape;
+  if (rows === 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as keyCache must have at least one row for the token: current shape is [${keyCache.shape}]`,
+    );
+  }
   const valueDim = valueCache.shape[3];
-  checkOptions(op, options, { sinks: integer(0, Math.max(0, rows - 1)) });
+  checkOptions(op, options, { sinks: integer(0, rows - 1) });
   checkTensor(op, "keyCache", keyCache, keyCache.shape);
   checkTensor(op, "valueCache", valueCache, [batch, rows, keyHeads, valueDim]);
   checkTensor(op, "key", key, [batch, 1, keyHeads, dim]);

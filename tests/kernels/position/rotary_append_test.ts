@@ -161,6 +161,8 @@ testKernel("rotaryAppend() and a step at a position refuse what does not fit", a
     assertThrows(() => rotaryAppend(gpu, { ...inputs, ...change }), RangeError, message);
   };
   refused({ query: key }, "query and frequencies come together");
+  using empty = gpu.tensor([1, 0, 1, 4]);
+  refused({ keyCache: empty }, "keyCache must have at least one row for the token");
   refused({ key: cache }, "key must have shape [1,1,1,4]");
   refused({ position: places }, "position must have shape [1]");
   using frequencies = rotaryFrequencies(gpu, { dim: 6 });
