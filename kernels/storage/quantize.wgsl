@@ -47,15 +47,17 @@ fn write_group(row: u32, group: u32, words: u32) -> u32 {
   let first = group * GROUP;
   var elements: array<mat2x4f, GROUP / 8u>;
   var most = vec4u(); // as bits, whose order is that of the values; NaN is the largest
+  var arePast = vec4<bool>(); // also of numbers beside a NaN or an infinity
   @unroll
   for (var i = 0u; i < 4u; i++) {
     elements[i] = eight_of(row, first + 8u * i);
     most = max(most, bitcast<vec4u>(elements[i][0]) & vec4u(0x7fffffffu));
     most = max(most, bitcast<vec4u>(elements[i][1]) & vec4u(0x7fffffffu));
+    arePast |= are_past_halves(elements[i][0]) | are_past_halves(elements[i][1]);
   }
   let largest = max(max(most.x, most.y), max(most.z, most.w));
   let isFinite = largest < 0x7f800000u;
-  if (are_past_halves(bitcast<vec4f>(vec4u(largest))).x) {
+  if (any(arePast)) {
     atomicMax(&flags[shape.flag], 1u);
   }
   // A group with an infinity is NaN, as its other elements would be.

@@ -149,6 +149,14 @@ for (const dtype of ["int8", "int4"] as const) {
       assertEquals([halves[0], halves[2]], [NaN, NaN]);
       assertEquals([...await flags.read()], [1]);
       stored[Symbol.dispose]();
+
+      for (const beside of [Infinity, -Infinity, NaN, 1]) {
+        using group = gpu.tensor([2], new Uint32Array(Float32Array.of(beside, 1e5).buffer), "u32");
+        using told = gpu.tensor([1], undefined, "u32");
+        using matrix = new QuantizedMatrix(gpu, [1, 2], dtype);
+        quantize(gpu, { stored: group, output: matrix, flags: told }, { from: "f32", rows: 1 });
+        assertEquals([...await told.read()], [1], `1e5 beside ${beside}`);
+      }
     },
   );
 }
