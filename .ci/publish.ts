@@ -1,5 +1,5 @@
 /**
- * Makes the copy that is published: the files that deno.json's `publish.include` names, each text
+ * Makes the copy that is published: the files that deno.json's `publish` names, each text
  * import turned into a module. JSR has refused packages with text imports (jsr-io/jsr#1478), so
  * `import source from "./x.wgsl" with { type: "text" }` becomes `import source from "./x.wgsl.ts"`.
  *
@@ -50,10 +50,15 @@ const LOG = /\/models\/zoo\/.*(\/log\.csv$|\/learning_rates\/)/;
 /** Copies what is published from one folder to another, which must be empty or not there. */
 export async function copyForPublishing(root: string, copy: string): Promise<void> {
   const { publish } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const excluded: string[] = (publish.exclude ?? []).map((name: string) => join(root, name));
   const files: string[] = [];
   for (const name of [...publish.include, "deno.lock"]) {
     const found = await filesUnder(join(root, name));
-    files.push(...found.filter((file) => !LOG.test(file.replaceAll("\\", "/"))));
+    files.push(
+      ...found.filter((file) =>
+        !LOG.test(file.replaceAll("\\", "/")) && !excluded.some((folder) => file.startsWith(folder))
+      ),
+    );
   }
   const texts = new Set<string>();
   for (const file of files) {
