@@ -60,7 +60,7 @@ const COMMON: Readonly<Record<string, Option>> = {
  * The options of a command line.
  *
  * @throws {UsageError} for an unknown option, naming one that is near, for one that lacks its value,
- * that has two and takes no list, or that changes nothing without another.
+ * or that changes nothing without another.
  */
 export function parseCommand(
   { name, options, operands }: CommandSpecification,
@@ -109,12 +109,8 @@ export function parseCommand(
     if (given.includes("")) {
       throw new UsageError(`--${option} takes ${takes}, and there is none: ${help}`);
     }
-    if (given.length > 1 && !takes!.includes("…")) {
-      throw new UsageError(
-        `--${option} is given as ${given.join(" and as ")}: give it once, as it takes one ${takes}`,
-      );
-    }
-    values.set(option, given.join(","));
+    // A list has what all of them name; of others the last counts, so that a command can be changed.
+    values.set(option, takes!.includes("…") ? given.join(",") : given.at(-1)!);
   }
   if (operands === undefined && parsed._.length > 0 && parsed.help !== true) {
     throw new UsageError(`${name} takes options only: current argument is ${parsed._[0]}`);

@@ -37,8 +37,8 @@ Deno.test("eval downloads a checkpoint, and tells its perplexity on a file at ev
       HF_HOME: join(folder, "cache"),
     };
     const out = join(folder, "out");
-    const args = ["--model", "hf:owner/tiny", "--task", "text", "--text", file];
-    const asked = [...args, "--lengths", "1x,2x", "--samples", "4", "--seeds", "0", "--out", out];
+    const args = ["--model", "hf:owner/tiny", "--task", "text", "--text", file, "--out", out];
+    const asked = [...args, "--lengths", "1x,2x", "--samples", "4", "--seeds", "0"];
     const { code, stdout, stderr } = await run(asked, env);
     assertEquals(code, 0, stderr);
     assertStringIncludes(stderr, "downloaded model.safetensors");

@@ -152,11 +152,6 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
   ],
   // Options twice, and options that change nothing
   [
-    ["train", "gla-mixture", "--steps", "1", "--steps", "2"],
-    /--steps is given as 1 and as 2/,
-    /give it once/,
-  ],
-  [
     sweep("--models", "gla-mixture", "--models", "gla-txt"),
     /Unknown model "gla-txt"/,
     /Did you mean "gla-text"\?/,

@@ -35,6 +35,13 @@ function cut({ words }: ReadmeCommand): string[] {
   }
 }
 
+/** A command with options in place of what it gives for them: `--lengths 64` for `--lengths 1k,4k`. */
+function withOptions(words: readonly string[], options: readonly string[]): string[] {
+  const names = options.filter((option) => option.startsWith("--"));
+  const kept = words.filter((word, i) => !names.includes(word) && !names.includes(words[i - 1]));
+  return [...kept, ...options];
+}
+
 /** Where only one share of a sweep was run, merging tells what is missing. */
 function expectedCode({ words }: ReadmeCommand): number {
   return words[0] === "merge" ? 1 : 0;
@@ -77,7 +84,7 @@ Deno.test("every command of README.md runs as it is printed, one after the other
         assert(tasks.includes(command.words[0]), `${command.printed}: no such task`);
         const lines: string[] = [];
         console.log = console.error = (line: string) => void lines.push(line);
-        const code = await runCommandLine([...command.words, ...cut(command)], COMMANDS);
+        const code = await runCommandLine(withOptions(command.words, cut(command)), COMMANDS);
         [console.log, console.error] = [log, error];
         assertEquals(code, expectedCode(command), `${command.printed}\n${lines.join("\n")}`);
       }
