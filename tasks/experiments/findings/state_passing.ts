@@ -9,8 +9,8 @@ export const STATE_PASSING: Finding = {
   ...protocol({
     name: "finding-6",
     variants: [
-      { name: "plain", model: MODEL, learningRate: 5e-3 },
-      { name: "passing", model: MODEL, learningRate: 5e-3, training: { statePassing: 0.5 } },
+      { name: "plain", model: MODEL, learningRate: 2e-3 },
+      { name: "passing", model: MODEL, learningRate: 2e-3, training: { statePassing: 0.5 } },
     ],
     setting: {
       tasks: [{ name: "induction", options: { vocabulary: 16 } }],
