@@ -80,13 +80,13 @@ export function oneOf<const Name extends string>(names: readonly Name[]): Schema
 /** So many names are listed whole in an error. */
 const MOST_LISTED = 30;
 
-/** The name that somebody may have meant, in brackets; nothing where none is near. */
+/** The name that somebody may have meant, in brackets; empty if none is near. */
 export function hint(input: unknown, names: readonly string[]): string {
   const near = typeof input === "string" ? nearest(input, names) : undefined;
   return near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
 }
 
-/** The same beside a list of the names: nothing where it has one, as that was said. */
+/** The same beside a list of all names: empty if there is only one, which the list has named. */
 function hintAmong(input: unknown, names: readonly string[]): string {
   return names.length === 1 ? "" : hint(input, names);
 }

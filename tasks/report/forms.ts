@@ -114,7 +114,7 @@ function changeOf(
   return { value: Math.expm1(value), low: Math.expm1(low), high: Math.expm1(high) };
 }
 
-/** The comparisons as the page has them; nothing where no model was asked in several forms. */
+/** The comparisons as the page has them; empty if no model was asked in several forms. */
 export function formText(rows: readonly Row[]): string {
   const comparisons = compareForms(rows);
   if (comparisons.length === 0) return "";

@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import { canonical } from "../canonical.ts";
 import type { SweepConfiguration } from "./configuration.ts";
+import { appendText } from "./append.ts";
 import { reasonOf } from "../errors.ts";
 import { sameFile } from "../lock.ts";
 import {
@@ -123,18 +124,7 @@ export class Journal implements Disposable {
 
   async #write(line: JournalHeader | JournalEntry): Promise<void> {
     await this.check();
-    const bytes = new TextEncoder().encode(writeLine(line));
-    try {
-      for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
-      await this.#file.syncData();
-    } catch (error) {
-      throw new Error(
-        `Cannot write ${this.#path}: ${
-          reasonOf(error)
-        }; the cells before are safe: make room, then continue with --resume`,
-        { cause: error },
-      );
-    }
+    await appendText(this.#file, this.#path, writeLine(line));
   }
 }
 

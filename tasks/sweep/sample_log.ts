@@ -1,6 +1,7 @@
 import { join } from "@std/path";
 import * as v from "valibot";
 import { messageOf, reasonOf } from "../errors.ts";
+import { appendText } from "./append.ts";
 import { type Cell, cellKey } from "./cells.ts";
 import type { SampleRecord } from "./samples.ts";
 
@@ -70,20 +71,8 @@ export class SampleLog implements Disposable {
    * @throws {Error} where the disk is full.
    */
   async append(records: readonly SampleRecord[]): Promise<void> {
-    const bytes = new TextEncoder().encode(
-      records.map((record) => `${JSON.stringify(record)}\n`).join(""),
-    );
-    try {
-      for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
-      await this.#file.syncData();
-    } catch (error) {
-      throw new Error(
-        `Cannot write ${this.#path}: ${
-          reasonOf(error)
-        }; the cells before are safe: make room, then continue with --resume`,
-        { cause: error },
-      );
-    }
+    const lines = records.map((record) => `${JSON.stringify(record)}\n`);
+    await appendText(this.#file, this.#path, lines.join(""));
   }
 
   /** Closes the file. */
