@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import * as v from "valibot";
+import { partialPath } from "../../models/checkpoints/replace_file.ts";
 import { messageOf, reasonOf } from "../errors.ts";
 import { appendText } from "./append.ts";
 import { type Cell, cellKey } from "./cells.ts";
@@ -126,7 +127,7 @@ async function keep(
   isKept: (record: { cell: Cell }, from: string) => boolean,
 ): Promise<void> {
   const seen = new Set<string>();
-  const partial = `${path}.partial`;
+  const partial = partialPath(path);
   try {
     {
       using file = await Deno.open(partial, { write: true, create: true, truncate: true });
