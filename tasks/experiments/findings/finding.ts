@@ -65,6 +65,8 @@ export interface FindingOptions {
     Setting,
     "learningRate" | "seed" | "warmupSteps" | "firstTaskSteps" | "targetAccuracy"
   >;
+  /** The steps for which each learning rate is tried, of a training's. @default 0.5, half of them */
+  readonly tuningShare?: number;
   /** How many trainings each model has; 5 by default, as learning is all or nothing. */
   readonly trainings?: number;
   readonly grid:
@@ -74,24 +76,28 @@ export interface FindingOptions {
 
 /** The sweep of a finding, and that of its learning rates: one protocol for all variants. */
 export function protocol(
-  { name, variants, setting, trainings = 5, grid }: FindingOptions,
+  { name, variants, setting, tuningShare = 0.5, trainings = 5, grid }: FindingOptions,
 ): Pick<Finding, "name" | "configuration" | "tuning"> {
   const of = (seeds: readonly number[], rates?: readonly number[]): Training[] =>
-    variants.map(({ name, model, learningRate, training }) => ({
-      recipe: {
-        warmupSteps: 20,
-        firstTaskSteps: 0,
-        targetAccuracy: 1,
-        ...setting,
-        ...training,
-        name,
-        model,
-        learningRate,
-        seed: seeds[0],
-      },
-      ...(rates === undefined ? {} : { learningRates: rates }),
-      seeds,
-    }));
+    variants.map(({ name, model, learningRate, training }) => {
+      const steps = training?.steps ?? setting.steps;
+      return {
+        recipe: {
+          warmupSteps: 20,
+          firstTaskSteps: 0,
+          targetAccuracy: 1,
+          ...setting,
+          ...training,
+          steps: rates === undefined ? steps : Math.round(steps * tuningShare),
+          name,
+          model,
+          learningRate,
+          seed: seeds[0],
+        },
+        ...(rates === undefined ? {} : { learningRates: rates }),
+        seeds,
+      };
+    });
   const shared = { ...NO_AXES, scale: "small" as const, ...grid };
   return {
     name,

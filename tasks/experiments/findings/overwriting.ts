@@ -25,7 +25,7 @@ export const OVERWRITING: Finding = {
       tasks: [{ name: "mqar", options: OPTIONS }],
       length: LENGTH,
       points: [{ length: 16, load: 2 }, { length: 32, load: 4 }, { length: LENGTH, load: 8 }],
-      batch: 64,
+      batch: 32,
       steps: 1200,
     },
     grid: {

@@ -58,7 +58,7 @@ weights. The claims are of larger models: what holds here holds at this size. Ev
 over trainings with its 95% interval; a difference counts where an exact permutation test over the
 trainings gives 5% or less, a bound where all trainings keep it, or all of five but one. Make one again
 with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`, on a
-training and samples that are not reported here. This page is written by
+training, mostly of half as many steps, and samples that are not reported here. This page is written by
 \`deno run -A tasks/experiments/findings/page.ts\` from the CSVs beside it.
 `;
 

@@ -21,6 +21,7 @@ export const POSITIONS: Finding = {
       batch: 64,
       steps: 800,
     },
+    tuningShare: 1,
     grid: { tasks: ["induction"], lengths: [16, 32, 64, 128, 256, 512], samples: 40 },
   }),
   claim:

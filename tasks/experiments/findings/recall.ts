@@ -13,7 +13,7 @@ const SETTING = {
   tasks: [{ name: "mqar", options: { vocabulary: 64 } }],
   length: LENGTH,
   points: POINTS,
-  batch: 64,
+  batch: 32,
   steps: 1200,
 } as const;
 const GRID = {

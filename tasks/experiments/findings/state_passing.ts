@@ -19,6 +19,7 @@ export const STATE_PASSING: Finding = {
       batch: 64,
       steps: 800,
     },
+    tuningShare: 1,
     grid: { tasks: ["induction"], lengths: [32, 64, 128, 256, 512, 1024], samples: 30 },
   }),
   claim: "State passing extends a recurrence at the cost of no more tokens.",
