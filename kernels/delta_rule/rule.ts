@@ -9,6 +9,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { type Gradients, type Inputs, workBackward, workForward } from "./chunked.ts";
+import { fitsRegisters, workInRegisters, workInRegistersBackward } from "./in_registers.ts";
 import { cloneOrZeros, type DeltaRuleOptions, emptyFor, openOutputs, type Plan } from "./plan.ts";
 import { workTokenByToken } from "./recurrent.ts";
 
@@ -38,7 +39,7 @@ function checkInputNames<Given>(op: string, rule: Rule<Given>, given: Given): vo
   checkNames(op, given as object, [...rule.tokens, ...states]);
 }
 
-/** The output and the final state, chunk by chunk. */
+/** The output and the final state, chunk by chunk or token by token, as is faster. */
 export function runChunked<Given>(
   rule: Rule<Given>,
   op: string,
@@ -49,6 +50,11 @@ export function runChunked<Given>(
   checkInputNames(op, rule, given);
   const inputs = rule.inputs(given);
   const plan = rule.plan(op, gpu, inputs, options);
+  if (fitsRegisters(gpu, plan, inputs, options)) {
+    const write = { output: gpu.empty(inputs.value.shape), finalState: gpu.empty(plan.stateShape) };
+    workInRegisters(gpu, plan, inputs, write);
+    return results(write);
+  }
   const outputs = openOutputs(gpu, plan, inputs);
   workForward(gpu, plan, inputs, outputs);
   return results(outputs);
@@ -130,10 +136,15 @@ export function runBackward<Given>(
     a: a && empty(a),
     b: b && empty(b),
     logDecay: logDecay && empty(logDecay),
-    state: cloneOrZeros(gpu, finalStateGradient, plan.stateShape),
   };
-  workBackward(gpu, plan, inputs, outputGradient, gradients);
-  if (inputs.initialState !== undefined) return gradients;
-  gradients.state[Symbol.dispose]();
-  return { ...gradients, state: undefined };
+  if (fitsRegisters(gpu, plan, inputs, options)) {
+    const state = inputs.initialState && gpu.empty(plan.stateShape);
+    workInRegistersBackward(gpu, plan, inputs, given, { ...gradients, state });
+    return { ...gradients, state };
+  }
+  const state = cloneOrZeros(gpu, finalStateGradient, plan.stateShape);
+  workBackward(gpu, plan, inputs, outputGradient, { ...gradients, state });
+  if (inputs.initialState !== undefined) return { ...gradients, state };
+  state[Symbol.dispose]();
+  return gradients;
 }

@@ -8,6 +8,10 @@ import delta_rule_decays from "./delta_rule_decays.wgsl" with { type: "text" };
 import delta_rule_diagonal_pairs from "./delta_rule_diagonal_pairs.wgsl" with { type: "text" };
 import delta_rule_gather_keys from "./delta_rule_gather_keys.wgsl" with { type: "text" };
 import delta_rule_gather_rows from "./delta_rule_gather_rows.wgsl" with { type: "text" };
+import delta_rule_in_registers from "./delta_rule_in_registers.wgsl" with { type: "text" };
+import delta_rule_in_registers_backward from "./delta_rule_in_registers_backward.wgsl" with {
+  type: "text",
+};
 import delta_rule_outputs from "./delta_rule_outputs.wgsl" with { type: "text" };
 import delta_rule_over_chunk from "./delta_rule_over_chunk.wgsl" with { type: "text" };
 import delta_rule_pair_gradients from "./delta_rule_pair_gradients.wgsl" with { type: "text" };
@@ -27,6 +31,7 @@ import state_products from "./state_products.wgsl" with { type: "text" };
 import triangles from "./triangles.wgsl" with { type: "text" };
 import units from "./units.wgsl" with { type: "text" };
 import value_rows from "./value_rows.wgsl" with { type: "text" };
+import whole_state from "./whole_state.wgsl" with { type: "text" };
 import workspace from "./workspace.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
@@ -39,6 +44,8 @@ export const DELTA_RULE = shaders("delta_rule", {
   delta_rule_diagonal_pairs,
   delta_rule_gather_keys,
   delta_rule_gather_rows,
+  delta_rule_in_registers,
+  delta_rule_in_registers_backward,
   delta_rule_outputs,
   delta_rule_over_chunk,
   delta_rule_pair_gradients,
@@ -58,5 +65,6 @@ export const DELTA_RULE = shaders("delta_rule", {
   triangles,
   units,
   value_rows,
+  whole_state,
   workspace,
 }, COMMON);

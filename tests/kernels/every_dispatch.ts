@@ -376,6 +376,25 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     const [weight, bias, initialTail, stepBias] = [make(8, 3), make(8), make(1, 2, 8), make(1)];
     const inputs = { x, weight, bias, initialTail, stepBias, decay: make(1) };
     if (hasMamba2Inputs(gpu)) mamba2Inputs(gpu, inputs, { headDim: 2 });
+    // Small states of many sequences, which a software adapter keeps in registers.
+    for (const { decay, carried } of combinations({ decay: DECAYS, carried: BOTH })) {
+      const row = (dim: number): Tensor => make(16, 3, 1, dim);
+      const state = (): Tensor | undefined => make.when(carried, 16, 1, 8, 4);
+      const tokens = {
+        query: row(8),
+        key: row(8),
+        value: row(4),
+        beta: make(16, 3, 1),
+        logDecay: logDecay(make, decay, [16, 3, 1], 8),
+        initialState: state(),
+      };
+      deltaRule(gpu, tokens);
+      deltaRuleBackward(gpu, {
+        ...tokens,
+        outputGradient: row(4),
+        finalStateGradient: state(),
+      });
+    }
   },
 
   norm(gpu): void {

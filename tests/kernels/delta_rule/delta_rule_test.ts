@@ -25,6 +25,12 @@ const cases: Case[] = [
   { time: 15, keyDim: 8, valueDim: 8, segments: [0, 15] },
   { time: 16, heads: 3, keyDim: 8, valueDim: 8, decay: -1, segments: [0, 0, 16] },
   { time: 257, heads: 2, keyHeads: 1, keyDim: 8, valueDim: 8, segments: [0, 1, 100, 257] },
+  // Many sequences with small states: token by token in registers on a software adapter.
+  { time: 1, batch: 16, keyDim: 16, valueDim: 16, decay: -1 },
+  { time: 16, batch: 9, heads: 2, keyDim: 16, valueDim: 16, fresh: true },
+  { time: 33, batch: 8, heads: 2, keyDim: 16, valueDim: 16, decay: -0.1 },
+  { time: 40, batch: 6, heads: 3, keyDim: 4, valueDim: 20, decay: -20, perChannel: true },
+  { time: 70, batch: 17, keyDim: 12, valueDim: 8, decay: -1 },
 ];
 
 for (const test of cases) {
