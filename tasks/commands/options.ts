@@ -17,6 +17,8 @@ export interface Option {
   readonly verbatim?: boolean;
   /** Options of which one must be there, as it changes nothing without. */
   readonly needs?: readonly string[];
+  /** Options beside which it cannot stand, as one of the two would change nothing. */
+  readonly excludes?: readonly string[];
 }
 
 /** Command-line interface of a command: its help and its options come from here alone. */
@@ -60,7 +62,7 @@ const COMMON: Readonly<Record<string, Option>> = {
  * The options of a command line.
  *
  * @throws {UsageError} for an unknown option, naming one that is near, for one that lacks its value,
- * or that changes nothing without another.
+ * or that changes nothing without another, or beside it.
  */
 export function parseCommand(
   { name, options, operands }: CommandSpecification,
@@ -116,12 +118,19 @@ export function parseCommand(
     throw new UsageError(`${name} takes options only: current argument is ${parsed._[0]}`);
   }
   const switches = new Set(names.filter((option) => parsed[option] === true));
-  for (const [option, { needs }] of Object.entries(all)) {
-    const isIdle = needs?.every((other) => !values.has(other) && !switches.has(other));
-    if (isIdle && (values.has(option) || switches.has(option))) {
+  const isGiven = (option: string): boolean => values.has(option) || switches.has(option);
+  for (const [option, { needs, excludes = [] }] of Object.entries(all)) {
+    if (!isGiven(option)) continue;
+    const excluded = excludes.find(isGiven);
+    if (excluded !== undefined) {
+      throw new UsageError(
+        `--${option} and --${excluded} cannot stand side by side, as one would change nothing: leave one of them out`,
+      );
+    }
+    if (needs !== undefined && !needs.some(isGiven)) {
       throw new UsageError(
         `--${option} changes nothing without ${
-          needs!.map((other) => `--${other}`).join(" or ")
+          needs.map((other) => `--${other}`).join(" or ")
         }: add it, or leave --${option} out`,
       );
     }

@@ -68,6 +68,7 @@ export const SWEEP: CommandSpecification = {
       takes: "IMAGE",
       help: "print an Indexed Job that runs the shards in a container of this repository",
       default: "run here",
+      excludes: ["slurm", "dry-run", "out"], // it prints alone, and its results go to the claim
     },
     claim: {
       takes: "NAME",
@@ -86,7 +87,7 @@ export const SWEEP: CommandSpecification = {
       help: "at most so many steps of each of the sweep's trainings",
       default: "as its recipe says",
     },
-    print: PRINT,
+    print: { ...PRINT, excludes: ["slurm", "kubernetes", "dry-run"] },
     "dry-run": {
       help:
         "print the cells, their time and memory as a short calibration has it; of --slurm the script",
@@ -167,6 +168,7 @@ async function submit(
   const folder = join(out, MODELS);
   const cards = await findModels(configuration, source, { folder, onLeftOut: tellLeftOut });
   const grid = await enumerateCells(configuration, cards, tellLeftOut); // what cannot be swept fails here
+  checkEffects(grid, command); // shards do not
   const image = values.get("kubernetes");
   const there = image === undefined ? await journalsIn(out) : []; // its folder is not on this machine
   const hash = await sweepHash(configuration, cards);

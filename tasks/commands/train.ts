@@ -2,6 +2,7 @@ import { fromFileUrl, join } from "@std/path";
 import { openGpu } from "../../kernels/gpu/mod.ts";
 import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import {
+  commandLine,
   type CommandSpecification,
   countOf,
   listOf,
@@ -89,7 +90,7 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
       learningRate: rateOf("learning-rate", values.get("learning-rate")) ?? recipe.learningRate,
     }),
   };
-  if (switches.has("zoo")) return await trainZoo(flags);
+  if (switches.has("zoo")) return await trainZoo(flags, command);
   const [name, ...rest] = operands;
   if (name === undefined || rest.length > 0) {
     throw new UsageError(
@@ -109,14 +110,15 @@ export async function trainCommand(command: ParsedCommand): Promise<number> {
     await trainOne(recipe, out, flags, stop);
     return 0;
   } catch (error) {
-    return told(error, stop);
+    return told(error, stop, command);
   }
 }
 
-/** Tells that training was stopped, where it was. @returns The exit code. */
-function told(error: unknown, { signal }: Stop): number {
+/** Tells that training was stopped, where it was, and how it continues. @returns The exit code. */
+function told(error: unknown, { signal }: Stop, { words }: ParsedCommand): number {
   if (!signal.aborted || error !== signal.reason) throw error;
-  printError("stopped at a checkpoint: --resume continues from it");
+  const again = commandLine({ words: words.filter((word) => word !== "--overwrite") });
+  printError(visible(`stopped at a checkpoint: ${again} --resume continues from it`));
   return STOPPED;
 }
 
@@ -131,7 +133,7 @@ function listRecipes(): number {
   return 0;
 }
 
-async function trainZoo(flags: Flags): Promise<number> {
+async function trainZoo(flags: Flags, command: ParsedCommand): Promise<number> {
   const { out, resume, recipe } = flags;
   using stop = listenForStop("at a checkpoint");
   try {
@@ -145,7 +147,7 @@ async function trainZoo(flags: Flags): Promise<number> {
     }
     return 0;
   } catch (error) {
-    return told(error, stop);
+    return told(error, stop, command);
   }
 }
 

@@ -233,7 +233,7 @@ Deno.test("sweep --dry-run: cells, tokens, time and memory, and nothing is writt
 Deno.test("sweep --slurm: the script alone, and one line where there is no sbatch", () =>
   inNewFolder(async (out) => {
     const folder = `${out} of "quotes" and it's`;
-    const args = ["--models", "near,far", "--text=a b.txt", "--out", folder, "--slurm"];
+    const args = ["--models", "near,far", "--tasks=mqar, passkey", "--out", folder, "--slurm"];
     const options = ["--slurm-options", "--partition=x --gres=gpu:1"];
     const { code, stdout, stderr } = await oracle("sweep", ...args, ...options, "--dry-run");
     assertEquals([code, stderr], [0, ""]);
@@ -250,7 +250,7 @@ Deno.test("sweep --slurm: the script alone, and one line where there is no sbatc
       main,
       "sweep",
       "--models=near,far",
-      "--text=a b.txt",
+      "--tasks=mqar, passkey",
       "--out",
       folder,
       "--resume",

@@ -186,6 +186,24 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
   [sweep("--shard", "8/8"), /Cannot run shard 8\/8/, /the first is 0\/8, the last 7\/8/],
   [sweep("--dry-run", "--shards", "0"), /current value is 0/, /takes positive integers/],
   [sweep("--slurm", "--shard", "0/2"), /--shard runs a shard here/, /of --shards N/],
+  [
+    sweep("--slurm", "--models", "gla-mixture", "--tasks", "passkey", "--loads", "4"),
+    /--loads changes nothing as none of the tasks \(passkey\) has a load/,
+    /such as mqar, with --tasks/,
+  ],
+  [
+    sweep("--slurm", "--models", "gla-mixture", "--tokenizer", "tests"),
+    /--tokenizer changes nothing/,
+    /leave it out, or name one/,
+  ],
+  [sweep("--slurm", "--kubernetes", "image"), /one would change nothing/, /leave one of them out/],
+  [sweep("--slurm", "--print"), /--print and --slurm cannot stand/, /leave one of them out/],
+  [
+    ["sweep", "--kubernetes", "image", "--dry-run"],
+    /--kubernetes and --dry-run cannot stand/,
+    /leave one of them out/,
+  ],
+  [sweep("--kubernetes", "image"), /--kubernetes and --out cannot/, /leave one of them out/],
   [["train", "gla-mixture", "--steps", "0"], /current value is 0/, /takes positive integers/],
   [
     ["train", "gla-mixture", "--learning-rate", "-1"],

@@ -70,7 +70,7 @@ Deno.test("SIGTERM ends a training at a checkpoint, alone and within a sweep", (
     const sweep = ["sweep", "induction-small", "--out", out];
     for (
       const [args, folder, again] of [
-        [train, alone, "stopped at a checkpoint: --resume continues"],
+        [train, alone, `checkpoint: ./run train gla-mixture --out ${alone} --resume continues`],
         [sweep, join(out, "models"), `stopped: ./run sweep --resume --out ${out} continues`],
       ] as const
     ) {
