@@ -21,12 +21,12 @@ export interface Switches {
   readonly tasks: ReadonlyMap<string, string>;
   /** How many pictures the page has. */
   readonly pictures: number;
-  /** The section whose pictures are links to their files alone, where a page would be too large. */
-  readonly linked?: Section;
+  /** Sections whose pictures are links to their files alone, where a page would be too large. */
+  readonly linked: readonly Section[];
 }
 
 /** Sections whose pictures are a strip on a phone where the page has many: 12 screens hold it then. */
-const STRIPS: readonly Section[] = ["distance", "state", "cost"];
+const STRIPS: readonly Section[] = ["distance", "state", "memory", "perplexity", "cost"];
 /** The most pictures of a page on which these are one below the other. */
 const FEW = 24;
 /** More pictures than this are a strip on a phone; so are those that have a heading. */
@@ -59,7 +59,7 @@ function figure(picture: Picture, switches: Switches): string {
   return `<figure id="${name}"${classOf(classes.join(" "))}><figcaption>${
     escape(group?.caption ?? title)
   }<span>${files}</span></figcaption>${
-    section === linked ? "" : plot(picture) + legend(picture.legend ?? [])
+    linked.includes(section) ? "" : plot(picture) + legend(picture.legend ?? [])
   }${notes.map((note) => `<p class="muted">${escape(note)}</p>`).join("")}</figure>`;
 }
 
@@ -80,8 +80,17 @@ function legend(items: readonly PageLegendItem[]): string {
   }</div>`;
 }
 
+/** What was made of pictures: a page that is too large is laid several times. */
+const PLOTS = new WeakMap<Picture, string>();
+
 /** The picture without its own legend, and what a pointer finds in it. */
-function plot({ svg, legendHeight = 0, tips = [], wide }: Picture): string {
+function plot(picture: Picture): string {
+  const made = PLOTS.get(picture) ?? makePlot(picture);
+  PLOTS.set(picture, made);
+  return made;
+}
+
+function makePlot({ svg, legendHeight = 0, tips = [], wide }: Picture): string {
   const { document } = parseHTML(svg);
   const root = document.querySelector("svg")!;
   for (const item of root.querySelectorAll('[aria-label="legend"]')) item.remove();
@@ -104,9 +113,9 @@ function tip({ left, right, at, head, lines }: Tip): string {
     escape(head)
   }</b>${
     lines.map(({ look, name, text }) =>
-      `<p${classOf(look.key)}><i style="background:${look.colour}"></i>${escape(name)} <b>${
-        escape(text)
-      }</b></p>`
+      `<p${classOf(look.key)}><i${look.key ? "" : ` style="background:${look.colour}"`}></i>${
+        escape(name)
+      } <b>${escape(text)}</b></p>`
     ).join("")
   }</div>`;
 }
@@ -119,10 +128,13 @@ export function switchBoard(
     ...[...models].map(([model, { key }]) => ({ key, name: model, kind: "Models" })),
     ...[...tasks].map(([task, key]) => ({ key, name: task, kind: "Tasks" })),
   ];
-  const rules = all.map(({ key }) =>
-    `#${key}:not(:checked)~* .${key}{display:none}` +
-    `#${key}:not(:checked)~* label[for=${key}]{opacity:.45;text-decoration:line-through}` +
-    `#${key}:focus-visible~* label[for=${key}]{outline:2px solid var(--series-0)}`
+  const colours = [...models.values()].map(({ key, colour }) => `.${key}>i{background:${colour}}`);
+  const rules = colours.concat(
+    all.map(({ key }) =>
+      `#${key}:not(:checked)~* .${key}{display:none}` +
+      `#${key}:not(:checked)~* label[for=${key}]{opacity:.45;text-decoration:line-through}` +
+      `#${key}:focus-visible~* label[for=${key}]{outline:2px solid var(--series-0)}`
+    ),
   ).join("\n");
   const inputs = all.map(({ key, name }) =>
     `<input type="checkbox" class="switch" id="${key}" form="shown" aria-label="${

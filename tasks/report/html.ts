@@ -25,6 +25,11 @@ export interface Column<Item> {
   readonly text?: "short" | "long";
 }
 
+/** A table of more columns is set smaller, so that it is no wider than a desk's page. */
+const MANY_COLUMNS = 12;
+/** More cards than these stand side by side on a phone. */
+const MANY_CARDS = 8;
+
 /**
  * A table that scrolls inside itself where it is wider than the page.
  *
@@ -47,7 +52,12 @@ export function table<Item>(
         }</${tag}>`
       ).join("")
     }</tr>`;
-  return `<div class="scroll" tabindex="0"><table${cards ? ' class="cards"' : ""}><thead>${
+  const classes = [
+    ...(cards ? ["cards"] : []),
+    ...(cards && items.length > MANY_CARDS ? ["side-by-side"] : []),
+    ...(columns.length > MANY_COLUMNS ? ["small"] : []),
+  ].join(" ");
+  return `<div class="scroll" tabindex="0"><table${classes && ` class="${classes}"`}><thead>${
     row("th", ({ head }) => escape(head))
   }</thead><tbody>${
     items.map((item) => row("td", ({ cell }) => cell(item))).join("\n")

@@ -12,6 +12,7 @@ import type { Picture, Section } from "./pictures/picture.ts";
 import { publishedText } from "./published.ts";
 import type { Results } from "./runs.ts";
 import { SAMPLES_PAGE } from "./samples_page.ts";
+import { shareShapes } from "./share.ts";
 import { STYLE } from "./style.ts";
 import { failureTable, runTable } from "./tables.ts";
 import { looks, THEME } from "./theme.ts";
@@ -29,9 +30,15 @@ interface Part {
 /** The most bytes of a page. */
 const LARGEST = 1_000_000;
 
+/** What a page that is too large has as links first: pictures of one model, then those read least. */
+const LINKED_FIRST: readonly Section[] = [
+  ...["depth", "formats", "cost", "state", "distance", "matched", "perplexity", "memory"] as const,
+  ...["accuracy", "published", "mean"] as const,
+];
+
 /**
  * The report as one page that needs nothing from anywhere. Where it would be larger than a megabyte,
- * its maps are links to their files.
+ * pictures are links to their files: its maps, then its costs, and so on.
  *
  * @param files The kinds of files that the pictures have beside it.
  * @param linkOf How the page links a run's CSV.
@@ -42,10 +49,12 @@ export function makePage(
   files: readonly string[] = ["svg"],
   linkOf: (csv: string) => string = (csv) => csv,
 ): string {
-  const whole = layPage(results, pictures, { files, linkOf });
-  return new TextEncoder().encode(whole).length <= LARGEST
-    ? whole
-    : layPage(results, pictures, { files, linkOf, linked: "depth" });
+  const sections = LINKED_FIRST.filter((name) => pictures.some(({ section }) => section === name));
+  for (let count = 0;; count++) {
+    const linked = sections.slice(0, count);
+    const page = shareShapes(layPage(results, pictures, { files, linkOf, linked }));
+    if (count >= sections.length || new TextEncoder().encode(page).length <= LARGEST) return page;
+  }
 }
 
 /** How a page is laid out. */

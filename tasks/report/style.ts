@@ -12,6 +12,7 @@ small{color:var(--muted)}
 .muted{color:var(--muted)}
 nav{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.9rem;margin:8px 0}
 a{color:var(--series-0)}
+.shapes{position:absolute}
 .switch{position:fixed;top:0;opacity:0;pointer-events:none}
 .filter{position:sticky;top:0;z-index:2;background:var(--paper);padding:6px 0;font-size:.9rem;border-bottom:1px solid var(--grid)}
 .filter summary{cursor:pointer;color:var(--series-0);width:fit-content}
@@ -58,6 +59,8 @@ td.long{white-space:normal;min-width:44ch}
 .cards td,.cards th{white-space:normal}
 .cards td.long{min-width:18ch}
 .cards td:first-child{min-width:12ch}
+.small{font-size:.76rem}
+.small th,.small td{padding:5px 9px 5px 0}
 .chip{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .note{background:var(--panel);border-left:3px solid var(--series-1);padding:8px 12px;max-width:70ch}
 @media (max-width:600px){
@@ -67,6 +70,8 @@ td.long{white-space:normal;min-width:44ch}
 .cards td,.cards td.long{display:inline;border:0;padding:0 10px 0 0;text-align:left;overflow-wrap:anywhere}
 .cards td:first-child{display:block;position:static;min-width:0;max-width:none;font-weight:600}
 .cards td:not(:first-child)::before{content:attr(data-head) " ";color:var(--muted)}
+.side-by-side tbody{display:flex;overflow-x:auto;scroll-snap-type:x proximity;gap:14px}
+.side-by-side tr{flex:0 0 84%;scroll-snap-align:start}
 body{font-size:15px}
 h2{margin-top:22px}
 table{font-size:.8rem}
@@ -76,7 +81,7 @@ td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:9rem;max-widt
 .pictures{gap:18px}
 .tip,.tip.west{left:0;right:0;top:auto;bottom:100%;white-space:normal}
 .strip{display:flex;overflow-x:auto;scroll-snap-type:x proximity;gap:14px}
-.strip figure{flex:0 0 88%;scroll-snap-align:start}
+.strip figure{flex:0 0 94%;scroll-snap-align:start}
 .maps figure{flex-basis:72%}
 }
 @media print{nav,.filter,figcaption a{display:none}main{max-width:none}.scroll{overflow:visible}figure.wide svg{width:100%;max-width:100%}}

@@ -118,7 +118,7 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     .map(({ head, cell }) => `${head}: ${cell(models[0])}`);
   const of = told.length === 0 ? "" : `<p>The same for all: ${told.join("; ")}.</p>`;
   const differing = others.filter((column) => !shared.includes(column));
-  return of + table(models, [identity, ...differing], { cards: true });
+  return of + table(models, [identity, ...withinPage(differing)], { cards: true });
 
   function tokensOf({ model }: ReportModel): string {
     const values = rowsOf.get(model)!.flatMap((row) => row.train_tokens ?? []);
@@ -140,6 +140,23 @@ export function runTable({ runs, models, rows }: Results, look: ReadonlyMap<stri
     const [low, high] = [Math.min, Math.max].map((end) => counts.reduce((a, b) => end(a, b)));
     return low === high ? String(low) : `${low}–${high}`;
   }
+}
+
+/** More columns than these do not fit a page: some are then one, in words. */
+const MOST_COLUMNS = 14;
+const IN_WORDS = ["seeds", "samples per cell", "version", "adapter", "lengths", "loads", "depths"];
+
+function withinPage(columns: readonly Column<ReportModel>[]): readonly Column<ReportModel>[] {
+  if (columns.length <= MOST_COLUMNS) return columns;
+  const inWords = columns.filter(({ head }) => IN_WORDS.includes(head));
+  return [
+    ...columns.filter((column) => !inWords.includes(column)),
+    {
+      head: "how it was asked",
+      cell: (model) => inWords.map(({ head, cell }) => `${head}: ${cell(model)}`).join("; "),
+      text: "long",
+    },
+  ];
 }
 
 /** Cells that have no result, those alike but for depth, load and seed in one line, and why. */

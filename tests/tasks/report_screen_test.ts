@@ -33,6 +33,17 @@ function committedRows(): Row[] {
   ];
 }
 
+/** Rows of which everything that a table tells of its models differs from model to model. */
+function elsewhere(rows: readonly Row[]): Row[] {
+  return rows.map((row) => ({
+    ...row,
+    adapter: `NVIDIA H${row.model.length}00 (Vulkan 1.3)`,
+    version: `0.2.${row.model.length}`,
+    seed: row.seed + row.model.length,
+    template: row.model.endsWith("niah") ? "chat" : "base",
+  }));
+}
+
 /** Whether elements are shown. */
 function shown(tab: Tab, selector: string): Promise<boolean[]> {
   return tab.evaluate(
@@ -126,6 +137,10 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
       small: [SMALL],
       ruler: RULER,
       committed: [{ name: "committed", rows: committedRows() }],
+      twice: [
+        { name: "committed", rows: committedRows() },
+        { name: "elsewhere", rows: elsewhere(committedRows()) },
+      ],
       trainings: [{ name: "trainings", rows: trainingRows() }],
       one: [{ name: "one", rows: exampleRows().filter(({ task }) => task === "mqar") }],
     };
@@ -145,6 +160,12 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
         );
         assertEquals([tops.length, new Set(tops).size], [5, 1]);
       }
+      const wide = await desk.evaluate(() =>
+        [...document.querySelectorAll(".scroll")]
+          .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+          .map((part) => part.closest("section")!.id)
+      );
+      assert(!wide.includes("section-run"), `${name}: what was run is wider than a desk's page`);
       await desk.close();
       const phone = await browser.open(page, { width: 390, height: 844, mobile: true });
       const screens = await phone.evaluate(() => document.documentElement.scrollHeight / 844);
@@ -154,8 +175,15 @@ Deno.test("a picture comes before the first table, maps stand side by side, and 
           .filter((part) => part.getBoundingClientRect().right > 390)
           .map((part) => part.id || part.textContent)
       );
-      const isMany = name === "ruler" || name === "committed"; // whose costs are strips
+      const isMany = ["ruler", "committed", "twice"].includes(name); // whose costs are strips
       if (!isMany) assertEquals(outside, [], `${name} is one column`);
+      const small = await phone.evaluate(() =>
+        [...document.querySelectorAll("#section-cost svg text")]
+          .filter((text) => text.getBoundingClientRect().height < 9).map(({ textContent: text }) =>
+            text
+          )
+      );
+      assertEquals(small, [], `${name}: costs are legible`);
       await phone.close();
     }
   }));
@@ -173,6 +201,33 @@ Deno.test("a page of very many models stays below a megabyte: its maps are links
   assert(maps.every((map) => map.querySelector("svg") === null && map.querySelector("a") !== null));
   assert(document.querySelector("#accuracy-vt svg") !== null);
 });
+
+Deno.test("a page of sixty models stays below a megabyte, and shows all of their curves", () =>
+  inFolder(async (folder) => {
+    const rows = Array.from({ length: 12 }, (_, i) => i).flatMap((i) =>
+      exampleRows().map((row) => ({
+        ...row,
+        model: `${row.model}-${i}`,
+        parameters: row.parameters + i,
+      }))
+    );
+    const { page } = await writeReport(folder, [{ name: "many", rows }], QUICK);
+    assert((await Deno.stat(page)).size < 1_000_000);
+    await using browser = await Chromium.start();
+    const tab = await browser.open(page, { width: 1280, height: 900 });
+    const [curves, points, links] = await tab.evaluate(() =>
+      [
+        '#accuracy-mqar [aria-description="curve"] path',
+        '#accuracy-mqar [aria-description="point"] > *',
+        "#section-cost figure:not(:has(svg)) a",
+      ].map((parts) =>
+        [...document.querySelectorAll(parts)]
+          .filter((part) => part.getBoundingClientRect().width > 1).length
+      )
+    );
+    assertEquals([curves, points], [60, 60 * 6]);
+    assert(links >= 32, "costs are links to their files");
+  }));
 
 Deno.test("every task is explained in a line", () => {
   assertEquals(TASK_NAMES.filter((name) => !aboutTask(name)), []);
