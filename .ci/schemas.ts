@@ -7,20 +7,23 @@
  */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import { fromFileUrl } from "@std/path";
+import configuration from "../deno.json" with { type: "json" };
 import { RULER_OPTIONS, SWEEP } from "../tasks/sweep/sweep_file.ts";
 import { OPTION, RECIPE } from "../tasks/training/recipe_file.ts";
 
 /** The JSON schemas by the files that hold them, from the repository's root. */
 export function schemas(): Record<string, unknown> {
-  return {
-    "tasks/sweep/sweep.schema.json": schemaOf(SWEEP, "A sweep of Lengthwise"),
-    "tasks/training/recipe.schema.json": schemaOf(RECIPE, "A recipe of Lengthwise"),
-  };
+  return Object.fromEntries(
+    ([
+      ["tasks/sweep/sweep.schema.json", SWEEP, "A sweep of Lengthwise"],
+      ["tasks/training/recipe.schema.json", RECIPE, "A recipe of Lengthwise"],
+    ] as const).map(([path, schema, title]) => [path, schemaOf(schema, path, title)]),
+  );
 }
 
-function schemaOf(schema: typeof SWEEP | typeof RECIPE, title: string): unknown {
+function schemaOf(schema: typeof SWEEP | typeof RECIPE, path: string, title: string): unknown {
   // What JSON Schema cannot say, such as that a number is finite, a file's reader checks alone.
-  const made = toJsonSchema(schema, {
+  const { $schema, ...made } = toJsonSchema(schema, {
     errorMode: "ignore",
     typeMode: "input",
     definitions: { option: OPTION, ruler: RULER_OPTIONS },
@@ -29,7 +32,9 @@ function schemaOf(schema: typeof SWEEP | typeof RECIPE, title: string): unknown 
   const used = JSON.stringify([made.properties, made.$defs]);
   const definitions = Object.entries(made.$defs ?? {})
     .filter(([name]) => schema === RECIPE ? name !== "ruler" : used.includes(`#/$defs/${name}"`));
-  return { ...made, title, $defs: Object.fromEntries(definitions) };
+  const { name, version } = configuration;
+  const $id = `https://jsr.io/${name}/${version}/${path}`; // where the published package has it
+  return { $schema, $id, title, ...made, $defs: Object.fromEntries(definitions) };
 }
 
 if (import.meta.main) {

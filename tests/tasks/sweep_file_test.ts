@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { schemas } from "../../.ci/schemas.ts";
+import package_ from "../../deno.json" with { type: "json" };
 import { architecture } from "../../models/mod.ts";
 import { parseCommand, UsageError } from "../../tasks/commands/options.ts";
 import { SWEEP } from "../../tasks/commands/sweep.ts";
@@ -34,6 +35,8 @@ Deno.test("the JSON schemas are those of the code", async () => {
     const written = JSON.parse(await Deno.readTextFile(join(ROOT, path)));
     assertEquals(written, schema, `${path} is old: deno run -A .ci/schemas.ts writes it`);
     assert(!/"\$ref":"[^#]/.test(JSON.stringify(written)), "it stands alone");
+    const { name, version } = package_;
+    assertEquals(written.$id, `https://jsr.io/${name}/${version}/${path}`, "where it is published");
   }
 });
 
