@@ -7,9 +7,10 @@
  * @module
  */
 import type { ActivationKind } from "../kernels/activation/mod.ts";
-import { elementCount, Tensor } from "../kernels/gpu/mod.ts";
+import { elementCount, type Tensor } from "../kernels/gpu/mod.ts";
 import { isFewRows, project, type Projection } from "../kernels/matmul/mod.ts";
 import { rmsNorm } from "../kernels/norm/mod.ts";
+import type { Matrix } from "../kernels/storage/mod.ts";
 import { type Tape, Variable } from "./tape.ts";
 
 /** Products that a dispatch takes. */
@@ -144,8 +145,9 @@ export class DeferredProduct extends Deferred {
       (activation ?? factor ?? gates) === undefined;
     if (other === undefined || other.x !== this.x) return undefined;
     if (!plain(this.product) || !plain(other.product)) return undefined;
-    const [mine, its] = [this.product.weight.tensor, other.product.weight.tensor];
-    if (mine.dtype !== its.dtype || mine.shape[0] !== its.shape[0]) return undefined;
+    const [mine, its] = [this.product.weight, other.product.weight];
+    // Those of one shape are in the same blocks.
+    if (typeOf(mine) !== typeOf(its) || mine.shape[0] !== its.shape[0]) return undefined;
     productsOf(this.x).delete(other);
     return this.with({ activation, gates: other.product });
   }
@@ -163,9 +165,9 @@ export class DeferredProduct extends Deferred {
     const alone = ({ product }: DeferredProduct): boolean =>
       product.gates !== undefined || product.factor !== undefined;
     if (alone(this)) return [this];
-    const { dtype } = this.product.weight.tensor;
+    const type = typeOf(this.product.weight);
     const others = [...all]
-      .filter((other) => !alone(other) && other.product.weight.tensor.dtype === dtype)
+      .filter((other) => !alone(other) && typeOf(other.product.weight) === type)
       .slice(0, MOST_PRODUCTS - 1);
     for (const other of others) all.delete(other);
     return [this, ...others];
@@ -185,7 +187,7 @@ function run(tape: Tape, x: Variable, products: readonly Product[], addend?: Var
   const norm = x instanceof DeferredNorm && !x.isComputed ? x : undefined;
   const [{ factor, gates }] = products;
   const projection = ({ weight, bias, activation }: Product): Projection => ({
-    weight: weight.tensor,
+    weight: weight.matrices,
     bias: bias?.tensor,
     activation,
   });
@@ -211,7 +213,7 @@ export function asProduct(x: Variable): DeferredProduct | undefined {
   return x instanceof DeferredProduct && !x.isComputed ? x : undefined;
 }
 
-/** Whether weights are floats in one tensor, as the kernel of deferred products takes them. */
-export function isPlain({ matrices }: Variable): boolean {
-  return matrices.length === 1 && matrices[0] instanceof Tensor;
+/** How weights are kept. */
+function typeOf({ matrices: [first] }: Variable): Matrix["dtype"] {
+  return first.dtype;
 }

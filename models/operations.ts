@@ -44,13 +44,13 @@ import {
   rmsNormBackward,
 } from "../kernels/norm/mod.ts";
 import { rotary as rotaryKernel, rotaryAppend, rotaryBackward } from "../kernels/position/mod.ts";
-import { asProduct, Deferred, DeferredNorm, DeferredProduct, defers, isPlain } from "./deferred.ts";
+import { asProduct, Deferred, DeferredNorm, DeferredProduct, defers } from "./deferred.ts";
 import { type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
   const { gpu } = tape;
-  if (defers(tape, x) && isPlain(weight)) return new DeferredProduct(tape, x, { weight });
+  if (defers(tape, x)) return new DeferredProduct(tape, x, { weight });
   const [, inputs] = weight.shape;
   const { output } = matmulKernel(gpu, { a: x.tensor, b: weight.matrices }, { transposeB: true });
   const rows = x.tensor.size / inputs;
@@ -101,7 +101,7 @@ function biased(a: Variable, bias: Variable): Variable | undefined {
   const { weight, bias: before, activation, factor } = product?.product ?? {};
   if (weight === undefined || (before ?? activation ?? factor) !== undefined) return undefined;
   if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) return undefined;
-  return bias.tensor.dtype === weight.tensor.dtype ? product!.with({ bias }) : undefined;
+  return bias.tensor.dtype === "f32" ? product!.with({ bias }) : undefined;
 }
 
 /** The sum of a residual stream and a product that is yet to come. */

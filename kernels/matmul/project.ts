@@ -1,4 +1,5 @@
 import { ACTIVATION_KINDS, type ActivationKind } from "../common/activation_kinds.ts";
+import { type Matrix, quantizedBits, QuantizedMatrix } from "../common/quantized_matrix.ts";
 import {
   checkNames,
   checkOption,
@@ -11,7 +12,7 @@ import {
   notNegative,
   oneOf,
   results,
-  type Tensor,
+  Tensor,
 } from "../gpu/mod.ts";
 import { MATMUL } from "./shaders.ts";
 import { vectorTiling } from "./tiling.ts";
@@ -22,12 +23,17 @@ const NAMES = ["x", "projections", "normWeight", "addend"];
 const MOST_WEIGHTS = 6;
 /** The shader's kind of no activation. */
 const NO_KIND = 255;
+/** What a weight is made of in the shader. */
+const STORED = { f32: "vec4f", f16: "vec4h", int8: "u32", int4: "u32" } as const;
 
 /** One of the products of {@linkcode project}. */
 export interface Projection {
-  /** `[N, K]`, f32 or f16, as all of a call. */
-  readonly weight: Tensor;
-  /** Added to the product: `[N]`, stored as the weight is. */
+  /**
+   * `[N, K]`, f32, f16 or quantized, as all of a call; or a list: its rows in several, in their order,
+   * where they are more than one binding may have.
+   */
+  readonly weight: Matrix | readonly Matrix[];
+  /** Added to the product: `[N]`, f32 or f16, as all of a call. */
   readonly bias?: Tensor;
   /** What acts on the sum; the second of two that are `gated` has none. @default nothing */
   readonly activation?: ActivationKind;
@@ -117,92 +123,217 @@ export function project(
       } projections: current number is ${projections.length}`,
     );
   }
-  const dtype = projections[0].weight.dtype;
-  const sizes = projections.map(({ weight, bias, activation }, i) => {
+  const weights = blocksOf(projections, reduction, gated);
+  const firstBias = projections.find(({ bias }) => bias !== undefined)?.bias;
+  const sizes = projections.map(({ bias, activation }, i) => {
     const name = (part: string): string => `projections[${i}].${part}`;
-    const columns = weight.shape[0];
-    checkTensor(op, name("weight"), weight, [columns, reduction], i === 0 ? FLOATS : dtype);
-    if (bias) checkTensor(op, name("bias"), bias, [columns], dtype);
+    const columns = weights[i].reduce((sum, { shape }) => sum + shape[0], 0);
+    const types = bias === firstBias ? FLOATS : firstBias?.dtype;
+    if (bias) checkTensor(op, name("bias"), bias, [columns], types);
     if (activation) checkOption(op, name("activation"), activation, oneOf(ACTIVATION_KINDS));
     return columns;
   });
-  if (gated) {
-    checkTensor(op, "projections[1].weight", projections[1].weight, [sizes[0], reduction], dtype);
-    if (projections[1].activation !== undefined) {
-      throw new RangeError(
-        `Cannot run ${op}() with gated where projections[1] has an activation: current activation is ${
-          projections[1].activation
-        }; give it to projections[0]`,
-      );
-    }
+  if (gated && projections[1].activation !== undefined) {
+    throw new RangeError(
+      `Cannot run ${op}() with gated where projections[1] has an activation: current activation is ${
+        projections[1].activation
+      }; give it to projections[0]`,
+    );
   }
   if (normWeight) checkTensor(op, "normWeight", normWeight, [reduction]);
   if (addend) checkTensor(op, "addend", addend, [...leading, sizes[0]]);
 
-  const product = { ...inputs, rows: x.size / reduction, reduction, epsilon, factor };
-  if (gated) return results({ outputs: dispatch(gpu, product, leading, true) });
-  const outputs: Tensor[] = [];
-  for (const part of parts(gpu, inputs)) {
-    const first = outputs.length === 0;
-    const some = { ...product, projections: part, addend: first ? addend : undefined };
-    outputs.push(...dispatch(gpu, some, leading, false));
-  }
+  const shared = { x, normWeight, rows: x.size / reduction, reduction, epsilon };
+  const outputs = (gated ? sizes.slice(0, 1) : sizes).map((size) => gpu.empty([...leading, size]));
+  const terms = projections.map(({ bias, activation }, i) => ({
+    blocks: weights[i],
+    bias,
+    activation,
+    output: outputs[i],
+  }));
+  if (gated) runGated(gpu, shared, terms, { output: outputs[0], addend, factor });
+  else runEach(gpu, shared, terms, { addend, factor });
   return results({ outputs });
 }
 
-/** The projections of each dispatch: as many as an adapter's bindings allow. */
-function parts(gpu: Gpu, { projections, normWeight, addend }: ProjectInputs): Projection[][] {
-  const given = [normWeight, addend].filter((tensor) => tensor !== undefined).length;
-  const most = gpu.device.limits.maxStorageBuffersPerShaderStage - 1 - given;
-  const parts: Projection[][] = [];
-  let bindings = Infinity;
-  for (const projection of projections) {
-    const own = projection.bias ? 3 : 2;
-    if (bindings + own > most) {
-      parts.push([]);
-      bindings = 0;
+/**
+ * The blocks of each weight.
+ *
+ * @throws {RangeError} where there is none, or one does not fit with the others.
+ */
+function blocksOf(
+  projections: readonly Projection[],
+  reduction: number,
+  gated: boolean,
+): (readonly Matrix[])[] {
+  const weights = projections.map(({ weight }) => weight instanceof Array ? weight : [weight]);
+  weights.forEach((blocks, i) => {
+    const name = `projections[${i}].weight`;
+    if (blocks.length === 0 || (gated && blocks.length !== weights[0].length)) {
+      throw new RangeError(
+        `Cannot run project() as ${name} must be in ${
+          i === 0 || !gated ? "a block or more" : `${weights[0].length} blocks, as the first is`
+        }: current number is ${blocks.length}`,
+      );
     }
-    parts[parts.length - 1].push(projection);
-    bindings += own;
-  }
-  return parts;
+    blocks.forEach((block, j) => {
+      const rows = (gated ? weights[0][j] : block)?.shape?.[0];
+      const each = blocks === projections[i].weight ? `${name}[${j}]` : name;
+      checkWeight(each, block, [rows, reduction], weights[0][0]);
+    });
+  });
+  return weights;
 }
 
-interface Product extends ProjectInputs {
+function checkWeight(
+  name: string,
+  weight: Matrix,
+  shape: readonly number[],
+  { dtype }: Matrix,
+): void {
+  if (!(weight instanceof QuantizedMatrix)) checkTensor("project", name, weight, shape, FLOATS);
+  else if (`${weight.shape}` !== `${shape}`) {
+    throw new RangeError(
+      `Cannot run project() as ${name} must have shape [${shape}]: current shape is [${weight.shape}]`,
+    );
+  }
+  if (weight.dtype !== dtype) {
+    throw new RangeError(
+      `Cannot run project() as ${name} must be ${dtype}, as the first is: current data type is ${weight.dtype}`,
+    );
+  }
+}
+
+/** What all products of a call share. */
+interface Shared {
+  readonly x: Tensor;
+  readonly normWeight: Tensor | undefined;
   readonly rows: number;
   readonly reduction: number;
   readonly epsilon: number;
+}
+
+/** A product, its weight in blocks of rows. */
+interface Term extends Omit<Projection, "weight"> {
+  readonly blocks: readonly Matrix[];
+}
+
+/** What becomes of the products of a dispatch. */
+interface Behind {
   readonly factor: number;
+  /** Of the first. */
+  readonly addend?: Tensor;
+  /** What the first is multiplied by. */
+  readonly times?: Tensor;
+  /** Whether there is one output, that of the first times the second. */
+  readonly gated?: boolean;
+}
+
+/** Storage buffers that are left for products. */
+function bindingsLeft(gpu: Gpu, given: readonly (Tensor | undefined)[]): number {
+  const used = given.filter((tensor) => tensor !== undefined).length;
+  return gpu.device.limits.maxStorageBuffersPerShaderStage - used;
+}
+
+/** Storage buffers that a product takes, its output aside. */
+function bindingsOf({ blocks: [weight], bias }: Term): number {
+  return (weight instanceof QuantizedMatrix ? 2 : 1) + (bias ? 1 : 0);
+}
+
+/** Products with an output each, as many in a dispatch as an adapter's bindings allow. */
+function runEach(
+  gpu: Gpu,
+  shared: Shared,
+  terms: readonly (Term & { readonly output: Tensor })[],
+  { addend, factor }: Behind,
+): void {
+  const most = bindingsLeft(gpu, [shared.x, shared.normWeight, addend]);
+  let together: typeof terms = [];
+  const run = (some: typeof terms): void => {
+    const outputs = some.map(({ output }) => output);
+    const behind = { factor, addend: some[0] === terms[0] ? addend : undefined };
+    runBlocks(gpu, shared, some, outputs, behind);
+  };
+  for (const term of terms) {
+    const isCut = term.blocks.length > 1;
+    const bindings = [...together, term].reduce((sum, each) => sum + bindingsOf(each) + 1, 0);
+    if (together.length > 0 && (isCut || bindings > most)) {
+      run(together);
+      together = [];
+    }
+    if (isCut) run([term]);
+    else together = [...together, term];
+  }
+  if (together.length > 0) run(together);
+}
+
+/** One product times another: in a dispatch, or in two where that would have too many bindings. */
+function runGated(
+  gpu: Gpu,
+  shared: Shared,
+  [first, second]: readonly Term[],
+  { output, ...behind }: Behind & { readonly output: Tensor },
+): void {
+  const most = bindingsLeft(gpu, [shared.x, shared.normWeight, behind.addend, output]);
+  if (bindingsOf(first) + bindingsOf(second) <= most) {
+    return runBlocks(gpu, shared, [first, second], [output], { ...behind, gated: true });
+  }
+  using times = gpu.empty(output.shape);
+  runBlocks(gpu, shared, [second], [times], { factor: 1 });
+  runBlocks(gpu, shared, [first], [output], { ...behind, times });
+}
+
+/** Products whose weights are in as many blocks of as many rows. */
+function runBlocks(
+  gpu: Gpu,
+  shared: Shared,
+  terms: readonly Term[],
+  outputs: readonly Tensor[],
+  behind: Behind,
+): void {
+  let first = 0;
+  terms[0].blocks.forEach((block, index, { length }) => {
+    const weights = terms.map(({ blocks }) => blocks[index]);
+    dispatch(gpu, shared, terms, outputs, { ...behind, weights, first, isCut: length > 1 });
+    first += block.shape[0];
+  });
 }
 
 function dispatch(
   gpu: Gpu,
-  product: Product,
-  leading: readonly number[],
-  gated: boolean,
-): Tensor[] {
-  const { x, projections, normWeight, addend, rows, reduction, epsilon, factor } = product;
-  const sizes = projections.map(({ weight }) => weight.shape[0]);
-  const outputs = (gated ? sizes.slice(0, 1) : sizes).map((size) => gpu.empty([...leading, size]));
+  { x, normWeight, rows, reduction, epsilon }: Shared,
+  terms: readonly Term[],
+  outputs: readonly Tensor[],
+  { weights, first, isCut, factor, addend, times, gated = false }: Behind & {
+    readonly weights: readonly Matrix[];
+    readonly first: number;
+    readonly isCut: boolean;
+  },
+): void {
+  const sizes = weights.map(({ shape }) => shape[0]);
   const tiling = vectorTiling(gpu.adapter.software, { transposeB: true, reduction });
-  const blocks = outputs.reduce(
-    (sum, { shape }) => sum + Math.ceil(shape[shape.length - 1] / (4 * tiling.GROUPS)),
+  const workgroups = outputs.reduce(
+    (sum, _, i) => sum + Math.ceil(sizes[i] / (4 * tiling.GROUPS)),
     0,
   );
   const numbered = <Value>(name: string, values: readonly Value[]): Record<string, Value> =>
     Object.fromEntries(values.map((value, i) => [`${name}${i}`, value]));
+  const bias = terms.find(({ bias }) => bias !== undefined)?.bias;
   gpu.dispatch(PROJECT, {
     constants: {
       ...tiling,
       ...numbered(
         "KIND",
-        projections.map(({ activation }) =>
+        terms.map(({ activation }) =>
           activation === undefined ? NO_KIND : ACTIVATION_KINDS.indexOf(activation)
         ),
       ),
       WEIGHTS: outputs.length,
       GATED: gated,
-      Element: projections[0].weight.dtype,
+      CUT: isCut,
+      Stored: STORED[weights[0].dtype],
+      BITS: quantizedBits(weights[0]),
+      ElementBias: bias?.dtype ?? "f32",
     },
     uniform: {
       rows,
@@ -210,16 +341,23 @@ function dispatch(
       epsilon,
       factor,
       ...numbered("columns", Array.from({ length: MOST_WEIGHTS }, (_, i) => sizes[i] ?? 0)),
+      first,
+      width: outputs[0].shape[outputs[0].shape.length - 1],
     },
     read: {
       x,
       normWeight,
       addend,
-      ...numbered("weight", projections.map(({ weight }) => weight)),
-      ...numbered("bias", projections.map(({ bias }) => bias)),
+      times,
+      ...numbered("weight", weights.map((each) => isTensor(each) ? each : each.values)),
+      ...numbered("scales", weights.map((each) => isTensor(each) ? undefined : each.scales)),
+      ...numbered("bias", terms.map(({ bias }) => bias)),
     },
     write: numbered("output", outputs),
-    workgroups: rows * blocks,
+    workgroups: rows * workgroups,
   });
-  return outputs;
+}
+
+function isTensor(weight: Matrix): weight is Tensor {
+  return weight instanceof Tensor;
 }

@@ -350,6 +350,15 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }
       project(gpu, { ...inputs, projections });
       project(gpu, { ...inputs, projections }, { gated: true });
+      using bytes = new QuantizedMatrix(gpu, [7, 8], "int8");
+      using halfBytes = new QuantizedMatrix(gpu, [7, 8], "int4");
+      for (const weight of [[make(7, 8), make(3, 8)], bytes, halfBytes]) {
+        const bias = biased ? make(weight instanceof Array ? 10 : 7) : undefined;
+        const addend = make.when(added, 2, weight instanceof Array ? 10 : 7);
+        const stored = { ...inputs, addend, projections: [{ weight, bias }, { weight, bias }] };
+        project(gpu, stored);
+        project(gpu, stored, { gated: true });
+      }
     }
   },
 
@@ -368,6 +377,11 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     adamWAll(gpu, { parameters, gradientScale, schedule }, { learningRate: 1e-3, step: 1 });
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
+    for (const dtype of QUANTIZED_TYPES) {
+      using weight = new QuantizedMatrix(gpu, [7, 8], dtype);
+      const quantized = projections.map(({ bias }) => ({ weight, bias }));
+      project(gpu, { x: make(2, 8), projections: quantized, normWeight: make(8) });
+    }
     const step = { x: make(2, 1, 5), weight: make(5, 3), bias: make(5), tail: make(2, 2, 5) };
     causalConvolutionSteps(gpu, [step, step, step]);
     const tails = Array.from({ length: 3 }, () => ({ ...step, tail: make(2, 2, 5) }));

@@ -1,8 +1,11 @@
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { ACTIVATION_REFERENCE } from "../../../kernels/activation/reference.ts";
 import type { ActivationKind } from "../../../kernels/activation/mod.ts";
+import { type Gpu, openGpu, type Tensor } from "../../../kernels/gpu/mod.ts";
 import { project } from "../../../kernels/matmul/mod.ts";
 import { projectReference } from "../../../kernels/matmul/reference.ts";
+import { quantize, QuantizedMatrix, type QuantizedType } from "../../../kernels/storage/mod.ts";
+import { quantizeReference } from "../../../kernels/storage/reference.ts";
 import { assertClose, halves, normals, testGpu, testKernel, testTilings } from "../../testing.ts";
 
 interface Case {
@@ -111,6 +114,103 @@ for (const kind of ["silu", "gelu"] as const) {
   );
 }
 
+/** A weight in blocks of so many rows, and what it stands for. */
+function stored(
+  gpu: Gpu,
+  scope: DisposableStack,
+  values: Float32Array,
+  { reduction, rows, dtype }: { reduction: number; rows: number[]; dtype: QuantizedType | "f32" },
+): { weight: (Tensor | QuantizedMatrix)[]; values: ArrayLike<number> } {
+  let first = 0;
+  const weight = rows.map((count) => {
+    const part = values.slice(first * reduction, (first += count) * reduction);
+    if (dtype === "f32") return scope.use(gpu.tensor([count, reduction], part));
+    const output = scope.use(new QuantizedMatrix(gpu, [count, reduction], dtype));
+    using elements = gpu.tensor([part.length], new Uint32Array(part.buffer), "u32");
+    using flags = gpu.tensor([1], undefined, "u32");
+    quantize(gpu, { stored: elements, output, flags }, { from: "f32", rows: count });
+    return output;
+  });
+  if (dtype === "f32") return { weight, values };
+  const bits = dtype === "int8" ? 8 : 4;
+  return {
+    weight,
+    values: quantizeReference(values, { columns: reduction, bits, group: 32 }).values,
+  };
+}
+
+/** What is projected, and how much of it there is. */
+const STORED: { rows: number; reduction: number; blocks: number[][] }[] = [
+  { rows: 1, reduction: 4, blocks: [[3]] },
+  { rows: 2, reduction: 36, blocks: [[16, 5], [9], [33]] },
+  { rows: 3, reduction: 260, blocks: [[16, 16, 3]] },
+];
+
+async function checkStored(gpu: Gpu, tiling: string): Promise<void> {
+  for (const dtype of ["f32", "int8", "int4"] as const) {
+    for (const { rows, reduction, blocks } of STORED) {
+      using scope = new DisposableStack();
+      const data = normals(1, rows * reduction);
+      const normWeight = normals(2, reduction);
+      const sizes = blocks.map((rows) => rows.reduce((sum, count) => sum + count));
+      const addend = normals(3, rows * sizes[0]);
+      const products = blocks.map((rows, i) => ({
+        ...stored(gpu, scope, normals(10 + i, sizes[i] * reduction), { reduction, rows, dtype }),
+        bias: normals(20 + i, sizes[i]),
+      }));
+      using x = gpu.tensor([rows, reduction], data);
+      const inputs = {
+        x,
+        normWeight: scope.use(gpu.tensor([reduction], normWeight)),
+        addend: scope.use(gpu.tensor([rows, sizes[0]], addend)),
+        projections: products.map(({ weight, bias }) => ({
+          weight: weight.length === 1 ? weight[0] : weight,
+          bias: scope.use(gpu.tensor([bias.length], bias)),
+          activation: "silu" as const,
+        })),
+      };
+      const expected = (i: number, activation?: (value: number) => number): Float64Array =>
+        projectReference(data, { rows, columns: sizes[i], reduction }, {
+          weight: products[i].values,
+          bias: products[i].bias,
+          normWeight,
+        }, { factor: activation && 0.5, activation });
+      const [first] = inputs.projections;
+      const what = `${rows} × ${reduction} × [${sizes}] in ${dtype}, ${tiling}`;
+      using projected = project(gpu, inputs, { factor: 0.5 });
+      const up = { weight: first.weight, bias: first.bias };
+      using gated = project(gpu, { ...inputs, projections: [first, up] }, {
+        gated: true,
+        factor: 0.5,
+      });
+      const outputs = await gpu.read([...projected.outputs, ...gated.outputs]);
+      const silu = products.map((_, i) => expected(i, ACTIVATION_REFERENCE.silu));
+      silu.forEach((values, i) => {
+        const sums = values.map((value, j) => value + (i === 0 ? addend[j] : 0));
+        assertClose(outputs[i], sums, 1e-6, `output ${i} of ${what}`);
+      });
+      const ups = expected(0);
+      const times = silu[0].map((value, j) => value * ups[j] + addend[j]);
+      assertClose(outputs.at(-1)!, times, 1e-6, `gated, ${what}`);
+    }
+  }
+}
+
+testKernel("project() takes weights in integers and in blocks of rows", async () => {
+  for (const [tiling, gpu] of await testTilings()) await checkStored(gpu, tiling);
+});
+
+Deno.test("project() takes them where a dispatch has no more bindings than every device allows", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice();
+  assertEquals(device.limits.maxStorageBuffersPerShaderStage, 8);
+  {
+    await using gpu = await openGpu({ device, poison: true });
+    await checkStored(gpu, "8 bindings");
+  }
+  device.destroy();
+});
+
 testKernel("project() refuses what does not fit", async () => {
   const gpu = await testGpu();
   using x = gpu.tensor([1, 8]);
@@ -131,4 +231,28 @@ testKernel("project() refuses what does not fit", async () => {
   );
   refuse({ x, projections: [{ weight: odd }] }, "projections[0].weight must have shape [1,8]");
   refuse({ x, projections: [{ weight }], addend: x }, "addend must have shape [1,3]");
+  using integers = new QuantizedMatrix(gpu, [3, 8], "int8");
+  using wide = new QuantizedMatrix(gpu, [3, 12], "int8");
+  using bias = gpu.tensor([3]);
+  using integerBias = gpu.tensor([3], undefined, "u32");
+  refuse(
+    { x, projections: [{ weight }, { weight: integers }] },
+    "projections[1].weight must be f32, as the first is: current data type is int8",
+  );
+  refuse({ x, projections: [{ weight: wide }] }, "projections[0].weight must have shape [3,8]");
+  refuse({ x, projections: [{ weight: [] }] }, "projections[0].weight must be in a block or more");
+  refuse(
+    { x, projections: [{ weight: [weight, weight] }, { weight: [weight] }] },
+    "projections[1].weight must be in 2 blocks, as the first is: current number is 1",
+    true,
+  );
+  refuse(
+    { x, projections: [{ weight: [weight, other] }, { weight: [other, weight] }] },
+    "projections[1].weight[0] must have shape [3,8]: current shape is [2,8]",
+    true,
+  );
+  refuse(
+    { x, projections: [{ weight, bias }, { weight, bias: integerBias as unknown as Tensor }] },
+    "projections[1].bias must be f32: current data type is u32",
+  );
 });
