@@ -14,6 +14,7 @@ import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
 import {
   activation,
   add,
+  concatenateTime,
   embedding,
   gatherRows,
   layerNorm,
@@ -24,6 +25,7 @@ import {
 } from "./operations.ts";
 import { bytesInForms, leavesOf, makeParameters, type ParameterValues } from "./matrices.ts";
 import { NotANumberError } from "./not_a_number.ts";
+import { measureReading, type ReadingBytes } from "./reading.ts";
 import { scoped } from "./parameters.ts";
 import {
   type Batch,
@@ -35,32 +37,15 @@ import {
   type Scores,
   sortScores,
 } from "./scoring.ts";
+import { mostTokens, pieces, segmentTokens } from "./segments.ts";
 import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
 
 const NORM_EPSILON = 1e-5;
 /** Name under which a layer's state holds what its channel mixer carries. */
 const CHANNEL_STATE = "channel";
-/** Tokens of a segment in streaming prefill, all sequences of a batch together. */
-export const SEGMENT_TOKENS = 4096;
 /** Tensors of the logits' size while they are capped. */
 const CAPPED_COPIES = 4;
-/** Tokens of the segments whose memory is looked at. */
-const MEASURED_TOKENS = [128, 256] as const;
-/**
- * Parameters of a model that is read once at a segment's full length, too: the workspace of its kernels,
- * which has a limit that shorter segments do not reach, is a large part of what it takes.
- */
-const SMALL_MODEL = 2 ** 20;
-
-/** Bytes that reading a segment takes besides the weights and the state. */
-interface ReadingBytes {
-  readonly fixed: number;
-  readonly ofToken: number;
-  /** What a segment takes at most, where that was measured. */
-  readonly most: number;
-}
-
 /** A sequence model: embedding, layers of a mixer and a channel mixer, final norm, head. */
 export class Model implements Disposable {
   /** The GPU that holds it. */
@@ -116,6 +101,14 @@ export class Model implements Disposable {
   }
 
   /**
+   * Tokens of each sequence that streaming prefill reads at once: 4096 of all together, and so few that
+   * none of their values exceed a binding of the adapter.
+   */
+  segmentTokens(batch: number = 1): number {
+    return segmentTokens(this.gpu, this.configuration, batch);
+  }
+
+  /**
    * Checks that so many sequences can be read, before they are. What reading takes besides the weights
    * and the state grows with a segment's tokens: by how much is seen from two short ones, which are
    * read where the GPU's memory has a limit.
@@ -131,15 +124,15 @@ export class Model implements Disposable {
     );
     gpu.checkBinding(batch * cache, what, "a layer's keys take");
     if (gpu.memory.limit === undefined) return;
-    const { fixed, ofToken, most } = this.#readingBytes ??= this.#measureReading();
+    const { fixed, ofToken, most } = this.#readingBytes ??= measureReading(this);
     const state = batch * this.stateBytes(length);
     const grown = state * (1 + CACHE_ROOM) + state / layers.length;
-    const segment = Math.min(SEGMENT_TOKENS, batch * length);
+    const segment = batch * Math.min(this.segmentTokens(batch), length);
     const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
       Math.min(logitBytes(gpu), F32_BYTES * vocabulary * segment);
     const reading = Math.min(fixed + ofToken * segment, most);
     const bytes = Math.ceil(grown + reading + logits);
-    gpu.checkRoom(bytes, what, {
+    gpu.checkRoom(bytes, `${what} in segments of ${segment / batch}`, {
       otherwise: `with its weights the model takes ${bytesInForms(this.configuration, bytes)}`,
     });
   }
@@ -198,10 +191,18 @@ export class Model implements Disposable {
    */
   advance(tokens: ArrayLike<number>, state?: ModelState): { logits: Tensor; state: ModelState } {
     checkTokens(tokens, this.configuration);
-    checkLogits(this.gpu, this.configuration, tokens.length);
-    using input = this.gpu.tensor([1, tokens.length], tokens, "u32");
-    const { logits, states } = this.#advance(input, state?.take(), { disposing: true });
-    return { logits, state: new ModelState(states) };
+    const { gpu, configuration } = this;
+    checkLogits(gpu, configuration, tokens.length);
+    using hidden = new DisposableStack();
+    const parts: Tensor[] = [];
+    let states = state?.take();
+    for (const part of pieces(Uint32Array.from(tokens), mostTokens(gpu, configuration))) {
+      using input = gpu.tensor([1, part.length], part, "u32");
+      const read = this.#read(input, states, { disposing: true });
+      parts.push(hidden.use(read.hidden));
+      states = read.states;
+    }
+    return { logits: this.#logits(parts), state: new ModelState(states!) };
   }
 
   /**
@@ -218,8 +219,7 @@ export class Model implements Disposable {
     const all = Uint32Array.from(tokens);
     let state = from;
     const last = all.length - 1;
-    for (let start = 0; start < last; start += SEGMENT_TOKENS) {
-      const part = all.subarray(start, Math.min(last, start + SEGMENT_TOKENS));
+    for (const part of pieces(all.subarray(0, last), this.segmentTokens())) {
       using input = this.gpu.tensor([1, part.length], part, "u32");
       const { hidden, states } = this.#read(input, state?.take(), { disposing: true });
       hidden[Symbol.dispose]();
@@ -279,7 +279,14 @@ export class Model implements Disposable {
     { record = true }: Pick<GenerateOptions, "record">,
   ): Generation {
     const mixers = this.#layers.map(({ mixer }) => mixer);
-    const reader: TokenReader = { mixers, read: (...token) => this.#advance(...token) };
+    const reader: TokenReader = {
+      mixers,
+      read: (...token) => {
+        const { hidden, states } = this.#read(...token);
+        using _hidden = hidden;
+        return { logits: this.#logits([hidden]), states };
+      },
+    };
     const { position } = state;
     return new Generation(this.gpu, reader, { logits, states: state.take(), position }, { record });
   }
@@ -298,7 +305,7 @@ export class Model implements Disposable {
   ): Promise<Scores> {
     checkTokens(batch.tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
-    const segment = Math.max(1, Math.floor(SEGMENT_TOKENS / batch.batch));
+    const segment = this.segmentTokens(batch.batch);
     const order: number[] = [];
     using results = new DisposableStack();
     const losses: Tensor[] = [];
@@ -365,17 +372,12 @@ export class Model implements Disposable {
     return predicted === undefined ? { loss, correct } : { loss, correct, predicted };
   }
 
-  /** The logits behind a segment, and the states after it; those before it stay the caller's. */
-  #advance(
-    tokens: Tensor<"u32">,
-    before: readonly MixerState[] | undefined,
-    options: { disposing?: boolean; inPlace?: boolean } = {},
-  ): { logits: Tensor; states: MixerState[] } {
-    const { hidden, states } = this.#read(tokens, before, options);
+  /** The logits of one sequence from hidden values `[1, time, width]`, in their order. */
+  #logits(hidden: readonly Tensor[]): Tensor {
     using tape = new Tape(this.gpu);
-    tape.own(hidden);
-    const rows = reshape(tape, new Variable(hidden), hidden.shape.slice(1));
-    return { logits: tape.keep(this.head(tape, rows)), states };
+    const parts = hidden.map((tensor) => new Variable(tensor));
+    const [joined] = parts.length === 1 ? parts : [concatenateTime(tape, parts)];
+    return tape.keep(this.head(tape, reshape(tape, joined, joined.shape.slice(1))));
   }
 
   /**
@@ -414,24 +416,6 @@ export class Model implements Disposable {
       return tape.keep(this.#finish(tape, new Variable(x)));
     });
     return { hidden, states };
-  }
-
-  #measureReading(): ReadingBytes {
-    const { gpu } = this;
-    const bytesAt = (time: number): number => {
-      const { current } = gpu.memory;
-      gpu.resetPeak();
-      const { logits, state } = this.prefill(new Uint32Array(time));
-      logits[Symbol.dispose]();
-      state[Symbol.dispose]();
-      return gpu.memory.peak - current - this.stateBytes(time);
-    };
-    const [few, many] = MEASURED_TOKENS.map(bytesAt);
-    const most = this.parameterCount <= SMALL_MODEL ? bytesAt(SEGMENT_TOKENS) : Infinity;
-    gpu.resetPeak();
-    const [fewTokens, manyTokens] = MEASURED_TOKENS;
-    const ofToken = Math.max(0, many - few) / (manyTokens - fewTokens);
-    return { ofToken, fixed: Math.max(0, few - ofToken * fewTokens), most };
   }
 
   #embed(tape: Tape, tokens: Tensor<"u32">): Variable {

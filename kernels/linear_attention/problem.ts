@@ -116,7 +116,10 @@ export function workgroupsFor(count: number): number {
  */
 function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
   if (gpu.adapter.software) {
-    return { chunkSize: 32, forwardBytes: 4 * 2 ** 20, backwardBytes: 64 * 2 ** 20 };
+    const [forwardBytes, backwardBytes] = [2 ** 22, 2 ** 26].map((bytes) =>
+      Math.min(bytes, gpu.bindingLimit)
+    );
+    return { chunkSize: 32, forwardBytes, backwardBytes };
   }
   const bytes = Math.min(2 ** 28, gpu.bindingLimit);
   return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };

@@ -3,9 +3,6 @@ import { WEIGHT_TYPES, weightBytes as bytesOfWeights, type WeightType } from "..
 import type { ModelSubject } from "../subjects/model_subject.ts";
 import type { SubjectCard } from "../subject.ts";
 
-/** Tokens of the read that has the kernels compiled before anything is timed. */
-const WARM_UP_TOKENS = 4096;
-
 /** What a model costs. */
 export interface ModelStatistics {
   /** The adapter's name. */
@@ -14,6 +11,8 @@ export interface ModelStatistics {
   readonly weightBytes: number;
   /** Bytes that the weights would take in each form, by its name. */
   readonly forms: Readonly<Record<WeightType, number>>;
+  /** Tokens that are read at once. */
+  readonly segmentTokens: number;
   /** Bytes that a copy reads and writes a second. */
   readonly copyBytesPerSecond: number;
   /** By length, in tokens. */
@@ -57,7 +56,7 @@ export async function measureStatistics(
   const measured: LengthStatistics[] = [];
   for (const length of lengths) {
     model.checkRoom(length);
-    await readTokens(subject, Math.min(length, WARM_UP_TOKENS));
+    await readTokens(subject, Math.min(length, subject.segmentTokens));
     const prefillMilliseconds = await readTokens(subject, length);
     const stepMilliseconds = await subject.stepMilliseconds(length);
     const stateBytes = model.stateBytes(length);
@@ -73,7 +72,8 @@ export async function measureStatistics(
     WEIGHT_TYPES.map((type) => [type, bytesOfWeights(model.configuration, type)]),
   ) as Record<WeightType, number>;
   const adapter = model.gpu.adapter.name;
-  return { adapter, weightBytes, forms, copyBytesPerSecond, lengths: measured };
+  const { segmentTokens } = subject;
+  return { adapter, weightBytes, forms, segmentTokens, copyBytesPerSecond, lengths: measured };
 }
 
 async function readTokens({ model }: ModelSubject, length: number): Promise<number> {
@@ -101,6 +101,7 @@ export function statisticsTable(card: SubjectCard, statistics: ModelStatistics):
         ).join(", ")
       }`,
     ]),
+    ["segment", `${statistics.segmentTokens} tokens at once`],
     ["adapter", statistics.adapter],
     ["copy", `${bytes(statistics.copyBytesPerSecond)}/s, read and written by a kernel`],
   ];

@@ -1,6 +1,5 @@
 import { timeWork } from "../../kernels/gpu/mod.ts";
 import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts";
-import { SEGMENT_TOKENS } from "../../models/model.ts";
 import type { AnswerOptions, Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 import type { ModelDescription } from "./description.ts";
@@ -22,7 +21,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
   readonly sinks: number | undefined;
   readonly reach: number | undefined;
   readonly training: SubjectTraining | undefined;
-  readonly segmentTokens: number = SEGMENT_TOKENS;
+  readonly segmentTokens: number;
   /** The model. */
   readonly model: Model;
   readonly #card: SubjectCard;
@@ -55,6 +54,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     this.sinks = card.sinks;
     this.reach = card.reach;
     this.training = card.training;
+    this.segmentTokens = model.segmentTokens();
   }
 
   task: SubjectCard["task"] = (...of) => this.#card.task(...of);
