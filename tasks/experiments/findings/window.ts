@@ -16,9 +16,9 @@ export const WINDOWS: Finding = {
       {
         name: "window",
         model: matched(variantModel("transformer", SIZE, LENGTH), parameterCount(GRIFFIN)),
-        learningRate: 5e-3,
+        learningRate: 1e-2,
       },
-      { name: "griffin", model: GRIFFIN, learningRate: 5e-3 },
+      { name: "griffin", model: GRIFFIN, learningRate: 2e-3 },
     ],
     setting: {
       tasks: [{ name: "passkey", options: smallLayout("passkey") }],
