@@ -11,7 +11,7 @@ import { type FoundJournal, journalsIn } from "../sweep/merge.ts";
 import { RESULTS } from "../sweep/run.ts";
 import { readSamples, SAMPLES } from "../sweep/sample_log.ts";
 import type { SampleRecord } from "../sweep/samples.ts";
-import { trainedModels, type Training, TUNING_SEED, variantName } from "../sweep/trainings.ts";
+import { trainedModels, type Training, TUNING_SEED } from "../sweep/trainings.ts";
 import { chosenModels } from "../sweep/variants.ts";
 
 /** A sweep's results as a report is made of them. */
@@ -80,12 +80,7 @@ function traitsOf(
   trainings: readonly Training[],
 ): ReadonlyMap<string, ModelTraits> {
   const plan = found.find(({ header }) => header.models !== undefined)?.header.models ?? [];
-  const compared = comparedAs(trainings, rows);
-  const seeds = new Map(rows.map(({ model, train_seed }) => [model, train_seed]));
-  const shown = (name: string): string | undefined => {
-    const variant = compared(name);
-    return variant === undefined ? undefined : variantName(variant, seeds.get(name));
-  };
+  const shown = comparedAs(trainings, rows);
   return new Map(plan.flatMap(({ name, changes = [], unchanged, checkpoint, carries = false }) => {
     const own = shown(name);
     const base = unchanged === undefined ? undefined : shown(unchanged);

@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from "@std/path";
 import { visible } from "../names.ts";
 import type { Progress } from "../sweep/plan.ts";
 import { FAILED, type Row } from "../sweep/rows.ts";
-import { TUNING_SEED, variantName } from "../sweep/trainings.ts";
+import { TUNING_SEED } from "../sweep/trainings.ts";
 import { digestKey, type SampleDigest } from "./samples.ts";
 
 /** What a model is, besides what its rows say. */
@@ -41,7 +41,7 @@ export interface Run {
   readonly samples?: readonly SampleDigest[];
   /** How much of what was planned it has, where that is known. */
   readonly progress?: Progress;
-  /** What its models are besides, by their names in {@linkcode Run.rows} without training seeds. */
+  /** What its models are besides, by their names in {@linkcode Run.rows}. */
   readonly traits?: ReadonlyMap<string, ModelTraits>;
 }
 
@@ -90,7 +90,7 @@ export interface Results {
 }
 
 /**
- * Puts runs side by side. Trainings that differ in their seed alone are one model. A model that occurs
+ * Puts runs side by side. Trainings of one variant are one model. A model that occurs
  * in several runs, or that was asked in several prompt templates, becomes as many models that are told
  * apart by their labels. What learning rates were chosen by is left out.
  *
@@ -101,7 +101,7 @@ export function joinRuns(found: readonly Run[]): Results {
     ...origin,
     name: visible(name),
     rows: rows.filter(({ seed }) => seed !== TUNING_SEED)
-      .map((row) => visibleRow({ ...row, model: variantName(row.model, row.train_seed) })),
+      .map((row) => visibleRow({ ...row, model: row.variant ?? row.model })),
   }));
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);

@@ -4,14 +4,14 @@ import { isHubModel, parseHubModel } from "../../models/mod.ts";
 export interface KnownCheckpoint {
   /** The longest length that it was trained at, in tokens. */
   readonly trainLength: number;
-  /** Where its tokenizer is, where it has none of its own. */
-  readonly tokenizer?: string;
+  /** The repository on the hub that holds its tokenizer, where it has none of its own. */
+  readonly tokenizer?: { readonly owner: string; readonly name: string };
 }
 
 /** Mamba's checkpoints come without a tokenizer, and all were trained at 2,048 tokens. */
 const STATE_SPACES: KnownCheckpoint = {
   trainLength: 2048,
-  tokenizer: "hf:EleutherAI/gpt-neox-20b",
+  tokenizer: { owner: "EleutherAI", name: "gpt-neox-20b" },
 };
 
 /** By `owner/name`, or by `name` alone where it is a folder. */

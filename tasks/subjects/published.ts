@@ -4,7 +4,6 @@ import {
   downloadModel,
   holdsTokenizer,
   loadTokenizer,
-  parseHubModel,
   weightBytes,
 } from "../../models/mod.ts";
 import type { DownloadProgress, HubModel, Tokenizer } from "../../models/mod.ts";
@@ -16,6 +15,7 @@ import { loadTemplates } from "../templates.ts";
 import { BASE_TEMPLATE } from "../wording.ts";
 import { describeConfiguration } from "./card.ts";
 import type { ModelDescription } from "./description.ts";
+import type { KnownCheckpoint } from "./known.ts";
 import { changed } from "./resolve.ts";
 import { readStopTokens } from "./stop_tokens.ts";
 import { findTemplate, MEMORY_TASKS, memoryOptions, tokenizerFolder, WORD_TASKS } from "./words.ts";
@@ -130,15 +130,15 @@ async function downloadedPath(
 /** Where a tokenizer on the hub is: in a folder beside the checkpoint's, where there is one, or there. */
 async function besideOrOnHub(
   folder: string,
-  tokenizer: string | undefined,
+  tokenizer: KnownCheckpoint["tokenizer"],
 ): Promise<string | undefined> {
   if (tokenizer === undefined) return undefined;
-  const [owner, name] = parseHubModel(tokenizer).repository.split("/");
+  const { owner, name } = tokenizer;
   for (const beside of [join("..", name), join("..", owner, name), join("..", "..", owner, name)]) {
     const place = join(folder, beside);
     if (await Deno.stat(place).then(({ isDirectory }) => isDirectory, () => false)) return place;
   }
-  return tokenizer;
+  return `hf:${owner}/${name}`;
 }
 
 async function holdsWeights(folder: string): Promise<boolean> {

@@ -8,6 +8,7 @@ import type { SweepConfiguration } from "./configuration.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score, type ScoreOptions } from "./score.ts";
+import { variantsOf } from "./trainings.ts";
 
 /** What one sequence costs a model. */
 export interface SequenceCost {
@@ -36,6 +37,7 @@ export class CellRunner {
   readonly #adapter: string;
   readonly #signal: AbortSignal | undefined;
   readonly #costs: Map<number, SequenceCost>;
+  readonly #variants: ReadonlyMap<string, string>;
   readonly #logs: boolean;
 
   /**
@@ -60,6 +62,7 @@ export class CellRunner {
     this.#configuration = configuration;
     this.#adapter = adapter;
     this.#costs = costs;
+    this.#variants = variantsOf(configuration.trainings ?? []);
     this.#signal = signal;
     this.#logs = logs;
   }
@@ -110,6 +113,7 @@ export class CellRunner {
     const scores = score(task, samples, answers, { ...laws, depth, controls, keys });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({
       model: name,
+      variant: this.#variants.get(name),
       family,
       parameters,
       dtype: description?.dtype,

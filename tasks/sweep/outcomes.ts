@@ -2,6 +2,7 @@ import { type Cell, cellKey, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { FAILED, type Row } from "./rows.ts";
+import { variantsOf } from "./trainings.ts";
 import { VERSION } from "../version.ts";
 
 /** Why a cell has no result, and where it was tried. */
@@ -58,12 +59,16 @@ export class Outcomes {
 
   /** The rows of the CSV in the order of the grid: a cell that failed has one that says so. */
   table(grid: readonly ModelCells[], configuration: SweepConfiguration): readonly Row[] {
+    const variants = variantsOf(configuration.trainings ?? []);
     return grid.flatMap((model) =>
       model.cells.flatMap((cell) => {
         const key = cellKey(cell);
         const failure = this.#failed.get(key);
         return this.#finished.get(key) ??
-          (failure === undefined ? [] : [failedRow(model, configuration, cell, failure)]);
+          (failure === undefined ? [] : [{
+            ...failedRow(model, configuration, cell, failure),
+            variant: variants.get(cell.model),
+          }]);
       })
     );
   }

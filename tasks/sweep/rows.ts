@@ -3,6 +3,7 @@ import { parse, stringify } from "@std/csv";
 /** The columns of `sweep.csv`, in order. */
 export const COLUMNS = [
   "model",
+  "variant",
   "family",
   "parameters",
   "dtype",
@@ -41,6 +42,7 @@ const TRAINING_SEEDS = "training_seeds";
 
 const TEXTS = [
   "model",
+  "variant",
   "family",
   "dtype",
   "task",
@@ -54,6 +56,7 @@ const TEXTS = [
   "version",
 ] as const;
 const OPTIONAL = [
+  "variant",
   "dtype",
   "train_length",
   "train_seed",
@@ -94,6 +97,8 @@ export const FAILED = "failed";
 export interface Row {
   /** The model's name. */
   readonly model: string;
+  /** What a model that the sweep trained is compared as, whatever its seed and its learning rate. */
+  readonly variant?: string;
   /** Its architecture. */
   readonly family: string;
   /** How many weights it has. */

@@ -27,6 +27,8 @@ export interface TrainedModel {
   readonly name: string;
   /** What it is compared as, whatever its seed and its rate: `mqar-gla`, `induction-rope+yarn8`. */
   readonly variant: string;
+  /** The name of the recipe that its training has for all seeds and rates: `induction-rope`. */
+  readonly training: string;
   /** How it is trained. */
   readonly recipe: Recipe;
 }
@@ -43,6 +45,7 @@ export function trainedModels(trainings: readonly Training[]): TrainedModel[] {
         return ["", ...interventions.map((change) => `+${change}`)].map((change) => ({
           name: name + change,
           variant: recipe.name + change,
+          training: recipe.name,
           recipe: one,
         }));
       })
@@ -50,16 +53,16 @@ export function trainedModels(trainings: readonly Training[]): TrainedModel[] {
   });
 }
 
+/** What the models of trainings are compared as, by their names. */
+export function variantsOf(trainings: readonly Training[]): ReadonlyMap<string, string> {
+  return new Map(trainedModels(trainings).map(({ name, variant }) => [name, variant]));
+}
+
 /** The names of the models of trainings among which the learning rate is chosen. */
 export function tunedModels(trainings: readonly Training[]): ReadonlySet<string> {
   const tuned = trainings.filter(({ learningRates = [] }) => learningRates.length > 1)
     .map((training) => ({ ...training, interventions: [] }));
   return new Set(trainedModels(tuned).map(({ name }) => name));
-}
-
-/** What a model of trainings is compared as: its name but for the seed, which is told apart by itself. */
-export function variantName(model: string, seed: number | undefined): string {
-  return seed === undefined ? model : model.replace(new RegExp(`-s${seed}(?=\\+|$)`), "");
 }
 
 /** The recipes of trainings, each once. */

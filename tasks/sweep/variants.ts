@@ -42,11 +42,9 @@ export function chosenModels(
   trainings: readonly Training[],
   rows: readonly Row[],
 ): ReadonlyMap<string, TrainedModel> {
-  const rates = [...bestRates(trainings, rows)];
-  const chosen = trainedModels(trainings).filter(({ variant, recipe }) =>
-    rates.some(([name, rate]) =>
-      (variant === name || variant.startsWith(`${name}+`)) && rate === recipe.learningRate
-    )
+  const rates = bestRates(trainings, rows);
+  const chosen = trainedModels(trainings).filter(({ training, recipe }) =>
+    rates.get(training) === recipe.learningRate
   );
   return new Map(chosen.map((model) => [model.name, model]));
 }

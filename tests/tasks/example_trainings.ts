@@ -24,6 +24,7 @@ export function trainingRows(): Row[] {
             const { value, low, high } = wilson(Math.round(share * SAMPLES) / SAMPLES, SAMPLES);
             const common = {
               model: `${name}-s${training + 1}`,
+              variant: name,
               family,
               parameters,
               state_bytes: 4096,

@@ -25,7 +25,7 @@ Deno.test("a name is resolved into what a model is and how it is opened", () =>
     });
 
     const hub = "hf:state-spaces/mamba2-130m";
-    const known = { trainLength: 2048, tokenizer: "hf:EleutherAI/gpt-neox-20b" };
+    const known = { trainLength: 2048, tokenizer: { owner: "EleutherAI", name: "gpt-neox-20b" } };
     assertEquals(await resolveModel(`${hub}+x`), {
       ...{ name: `${hub}+x`, changes: ["x"], kind: "published", place: hub, known },
       hub: { repository: "state-spaces/mamba2-130m", revision: "main" },

@@ -61,7 +61,7 @@ Deno.test("a sweep runs every cell once, and its CSV has the columns of the desi
     const csv = await Deno.readTextFile(join(out, "sweep.csv"));
     assertEquals(
       csv.split("\r\n")[0],
-      "model,family,parameters,dtype,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,replies_empty,begin_token,reason,seconds,started,adapter,commit,version",
+      "model,variant,family,parameters,dtype,state_bytes,train_length,train_seed,train_tokens,learning_rate,task,template,length,depth,load,distance,seed,samples,metric,value,ci_low,ci_high,prefill_ms,step_ms,peak_bytes,replies_empty,begin_token,reason,seconds,started,adapter,commit,version",
     );
     assertEquals(csv.split("\r\n")[0], COLUMNS.join());
     assertEquals(parseRows(csv, "sweep.csv"), JSON.parse(JSON.stringify(result.rows)));

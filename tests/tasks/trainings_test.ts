@@ -260,8 +260,12 @@ Deno.test("a variant's interval is that of its trainings, and each of them is th
   assertEquals(other.points[0].trainings, undefined);
   const csv = formatRows(found);
   assertEquals(parseRows(csv, "variants.csv"), JSON.parse(JSON.stringify(found)));
-  // From the names alone, as sweep.csv has them, it is the same but for what rates are chosen by.
-  const named = rows.map((row) => ({ ...row, train_seed: Number(row.model.match(/-s(\d)/)![1]) }));
+  // From what sweep.csv alone says, it is the same but for what rates are chosen by.
+  const named = rows.map((row) => ({
+    ...row,
+    variant: row.model.replace(/-s\d/, ""),
+    train_seed: Number(row.model.match(/-s(\d)/)![1]),
+  }));
   const joined = joinRuns([{ name: "", rows: named }]);
   assertEquals(curvesOf(joined.rows, "accuracy")[0].points[0], first);
 });
