@@ -15,12 +15,16 @@ export function powerOfTwo(count: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
 }
 
+/** Elements up to which a software adapter gives a row one lane: joining several costs more. */
+const SHORT_ROW = 256;
+
 /**
  * How rows that lanes walk in vec4s are shared. A software adapter gets as many lanes per row as it
- * runs in lockstep; a GPU a lane for each vec4, up to 256, and subgroups where it has them and a workgroup
+ * runs in lockstep, one if the row is short; a GPU a lane for each vec4, up to 256, and subgroups where it has them and a workgroup
  * holds no other row.
  */
 export function rowTiling(gpu: Gpu, columns: number): RowTiling {
+  if (gpu.adapter.software && columns <= SHORT_ROW) return { LANES: 1, ROWS: 64, SUBGROUPS: false };
   if (gpu.adapter.software && columns <= 16 * LOOP_ITERATIONS) {
     return { LANES: 8, ROWS: 8, SUBGROUPS: false };
   }

@@ -6,6 +6,9 @@ import package::loss::part::{Part, join_parts};
 var<workgroup> parts: array<Part, LANES * ROWS>;
 
 fn join_lanes(local: vec3u, part: Part) -> Part {
+  if (LANES == 1u) {
+    return part;
+  }
   let slot = local.y * LANES;
   parts[slot + local.x] = part;
   for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {

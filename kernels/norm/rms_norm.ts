@@ -1,5 +1,6 @@
 import { sumRows } from "../common/sum_axis.ts";
 import {
+  anything,
   checkNames,
   checkOptions,
   checkTensor,
@@ -8,11 +9,22 @@ import {
   results,
   type Tensor,
 } from "../gpu/mod.ts";
-import { BLOCK, columnWorkgroup, laneForm, rowForm, statisticOf } from "./rows.ts";
+import {
+  BLOCK,
+  columnWorkgroup,
+  heldRun,
+  HOLDERS,
+  isHeld,
+  laneForm,
+  rowForm,
+  statisticOf,
+} from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 const RMS_NORM = NORM.kernel("rms_norm");
 const RMS_NORM_BACKWARD = NORM.kernel("rms_norm_backward");
+const RMS_NORM_BACKWARD_REGISTER = NORM.kernel("rms_norm_backward_register");
+const RMS_NORM_REGISTER = NORM.kernel("rms_norm_register");
 const RMS_NORM_WEIGHT_GRADIENT = NORM.kernel("rms_norm_weight_gradient");
 
 /** Names of inputs; an op and its gradients may be handed the same, with what the op gave. */
@@ -70,6 +82,17 @@ export function rmsNorm(
   const groups = groupCount("rmsNorm", inputs, width);
   const output = gpu.empty(x.shape);
   const inverseRms = statisticOf(gpu, x, 1 / Math.sqrt(epsilon));
+  if (groups === 1 && isHeld(gpu, width)) {
+    const run = heldRun(rows, { sums: false });
+    gpu.dispatch(RMS_NORM_REGISTER, {
+      constants: { WORKGROUP_SIZE: HOLDERS, COLUMNS: width / 4, EPSILON: epsilon },
+      uniform: { rows, run },
+      read: { x, weight },
+      write: { output, inverseRms },
+      workgroups: Math.ceil(rows / run / HOLDERS),
+    });
+    return results({ output, inverseRms });
+  }
   const { form, columns } = laneForm(gpu, width);
   gpu.dispatch(RMS_NORM, {
     constants: { ...form, EPSILON: epsilon },
@@ -89,9 +112,15 @@ export interface RmsNormBackwardInputs extends RmsNormInputs {
   readonly outputGradient: Tensor;
 }
 
+/** Options of {@linkcode rmsNormBackward}. */
+export interface RmsNormBackwardOptions {
+  /** `[..., columns]`, which the gradient of `x` is added to; it is `xGradient` then. @default none */
+  readonly accumulateInto?: Tensor;
+}
+
 /** What {@linkcode rmsNormBackward} returns. */
 export interface RmsNormGradients extends Disposable {
-  /** `[..., columns]`. */
+  /** `[..., columns]`; the tensor of `accumulateInto` where there is one. */
   readonly xGradient: Tensor;
   /** The shape of `weight`. */
   readonly weightGradient: Tensor;
@@ -102,18 +131,39 @@ export interface RmsNormGradients extends Disposable {
  *
  * @throws {RangeError} where a shape does not fit `x`.
  */
-export function rmsNormBackward(gpu: Gpu, inputs: RmsNormBackwardInputs): RmsNormGradients {
+export function rmsNormBackward(
+  gpu: Gpu,
+  inputs: RmsNormBackwardInputs,
+  options: RmsNormBackwardOptions = {},
+): RmsNormGradients {
   checkNames("rmsNormBackward", inputs, INPUTS);
+  checkOptions("rmsNormBackward", options, { accumulateInto: anything });
+  const { accumulateInto } = options;
   const { x, weight, inverseRms, outputGradient } = inputs;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;
   const groups = groupCount("rmsNormBackward", inputs, width);
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
-  const xGradient = gpu.empty(x.shape);
+  if (accumulateInto) checkTensor("rmsNormBackward", "accumulateInto", accumulateInto, x.shape);
+  const xGradient = accumulateInto ?? gpu.empty(x.shape);
+  const ACCUMULATE = accumulateInto !== undefined;
+  if (groups === 1 && isHeld(gpu, width)) {
+    const run = heldRun(rows, { sums: true });
+    const blocks = Math.ceil(rows / run);
+    using partial = gpu.empty([blocks, width]);
+    gpu.dispatch(RMS_NORM_BACKWARD_REGISTER, {
+      constants: { WORKGROUP_SIZE: HOLDERS, COLUMNS: width / 4, ACCUMULATE },
+      uniform: { rows, run },
+      read: { x, weight, inverseRms, outputGradient },
+      write: { xGradient, partial },
+      workgroups: Math.ceil(blocks / HOLDERS),
+    });
+    return results({ xGradient, weightGradient: sumRows(gpu, partial) });
+  }
   const { form, columns } = laneForm(gpu, width);
   gpu.dispatch(RMS_NORM_BACKWARD, {
-    constants: { ...form },
+    constants: { ...form, ACCUMULATE },
     uniform: { rows, columns, width, groups },
     read: { x, weight, inverseRms, outputGradient },
     write: { xGradient },

@@ -1,5 +1,5 @@
 // Input gradient of RMS norm, with r = inverse_rms and dŷ = dy * weight:
-//   dx = r * (dŷ - x * r² * mean(dŷ * x)).
+//   dx = r * (dŷ - x * r² * mean(dŷ * x)) (+ dx before).
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
@@ -10,6 +10,8 @@ import package::norm::grouped_rows::shape;
 import package::norm::sum_lanes_subgroups::sum_lanes;
 @else
 import package::norm::sum_lanes::sum_lanes;
+
+override ACCUMULATE: bool = false; // whether dx before is added
 
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [rows, columns]
 @group(0) @binding(2) var<storage, read> weight: array<Element>; // [groups, columns]
@@ -36,6 +38,10 @@ fn rms_norm_backward(lane: Lane) {
   let projection = row_sum / f32(shape.width) * scale * scale;
   for (var column = local.x; column < shape.columns; column += LANES) {
     let normalized_gradient = output_gradient[start + column] * weight[weight_start + column];
-    x_gradient[start + column] = scale * (normalized_gradient - x[start + column] * projection);
+    var gradient = scale * (normalized_gradient - x[start + column] * projection);
+    if (ACCUMULATE) {
+      gradient += x_gradient[start + column];
+    }
+    x_gradient[start + column] = gradient;
   }
 }

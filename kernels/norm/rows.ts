@@ -10,13 +10,18 @@ export function rowForm(width: number): { form: { FOURS: boolean }; columns: num
   return { form: { FOURS }, columns: FOURS ? width / 4 : width };
 }
 
+/** Elements up to which a software adapter gives a row one invocation. */
+const SHORT_ROW = 64;
+
 /**
- * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep: as many
- * lanes read a row in whole vectors, where a row per invocation would gather. A GPU gives a row as
- * many lanes as it has columns, up to 256; and so does a software adapter a row that would take 8
- * lanes more rounds than they may go.
+ * How a workgroup is shared between rows. A software adapter runs 8 invocations in lockstep, and a
+ * load costs it the same whatever they read: a short row is one invocation's, which joins nothing;
+ * a longer one has 8 lanes, which read it in whole vectors. A GPU gives a row as many lanes as it has
+ * columns, up to 256; and so does a software adapter a row that would take 8 lanes more rounds than
+ * they may go.
  */
 function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
+  if (gpu.adapter.software && columns <= SHORT_ROW) return { LANES: 1, ROWS: 64 };
   if (gpu.adapter.software && columns <= LOOP_ITERATIONS) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
@@ -39,6 +44,25 @@ export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: nu
   const tiling = rowTiling(gpu, columns);
   const SUBGROUPS = gpu.supportsSubgroups && !gpu.adapter.software && tiling.ROWS === 1;
   return { form: { ...form, SUBGROUPS, ...tiling }, columns };
+}
+
+/** vec4s of a row that a software adapter holds in registers: longer ones take long to compile. */
+const HELD_COLUMNS = 16;
+/** Invocations of a workgroup of the kernels that hold rows: one SIMD vector of AVX2. */
+export const HOLDERS = 8;
+
+/** Whether an invocation holds a whole row of so many floats in registers. */
+export function isHeld({ adapter: { software } }: Gpu, width: number): boolean {
+  return software && width % 4 === 0 && width > 0 && width / 4 <= HELD_COLUMNS;
+}
+
+/**
+ * How many rows an invocation holds one after another: few, so that all invocations of a SIMD vector
+ * have some; where each leaves a sum, as many as leave no more sums than are added up at once.
+ */
+export function heldRun(rows: number, { sums }: { readonly sums: boolean }): number {
+  const run = sums ? Math.ceil(rows / 128) : Math.ceil(rows / 512);
+  return Math.max(1, Math.min(sums ? 64 : 4, run));
 }
 
 /** The size of a workgroup whose invocations have a column each. */

@@ -10,6 +10,8 @@ import layer_norm_parameter_gradients from "./layer_norm_parameter_gradients.wgs
 };
 import rms_norm from "./rms_norm.wgsl" with { type: "text" };
 import rms_norm_backward from "./rms_norm_backward.wgsl" with { type: "text" };
+import rms_norm_backward_register from "./rms_norm_backward_register.wgsl" with { type: "text" };
+import rms_norm_register from "./rms_norm_register.wgsl" with { type: "text" };
 import rms_norm_weight_gradient from "./rms_norm_weight_gradient.wgsl" with { type: "text" };
 import sum from "./sum.wgsl" with { type: "text" };
 import sum_lanes from "./sum_lanes.wgsl" with { type: "text" };
@@ -25,6 +27,8 @@ export const NORM = shaders("norm", {
   layer_norm_parameter_gradients,
   rms_norm,
   rms_norm_backward,
+  rms_norm_backward_register,
+  rms_norm_register,
   rms_norm_weight_gradient,
   sum,
   sum_lanes,

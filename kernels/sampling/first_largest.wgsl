@@ -6,6 +6,9 @@ var<workgroup> keys: array<u32, LANES * ROWS>;
 var<workgroup> places: array<u32, LANES * ROWS>;
 
 fn first_largest(local: vec3u, key: u32, place: u32) -> u32 {
+  if (LANES == 1u) {
+    return place;
+  }
   let slot = local.y * LANES;
   keys[slot + local.x] = key;
   places[slot + local.x] = place;

@@ -1,4 +1,4 @@
-import { assertThrows } from "@std/assert";
+import { assert, assertThrows } from "@std/assert";
 import { rmsNorm, rmsNormBackward } from "../../../kernels/norm/mod.ts";
 import { rmsNormBackwardReference, rmsNormReference } from "../../../kernels/norm/reference.ts";
 import { assertClose, normals, testGpu, testKernel, testTilings } from "../../testing.ts";
@@ -8,6 +8,7 @@ for (
     [1, 1, 2],
     [3, 1, 7],
     [65, 1, 64],
+    [1030, 1, 12],
     [200, 1, 130],
     [67, 3, 8],
     [5000, 2, 3],
@@ -47,10 +48,23 @@ for (
           inverseRms,
           outputGradient: gradientTensor,
         });
-        const [y, dx, dw] = await gpu.read([output, gradients.xGradient, gradients.weightGradient]);
+        using sum = gpu.tensor(shape, x);
+        const added = rmsNormBackward(
+          gpu,
+          { ...inputs, inverseRms, outputGradient: gradientTensor },
+          { accumulateInto: sum },
+        );
+        assert(added.xGradient === sum);
+        const [y, dx, dw, total] = await gpu.read([
+          output,
+          gradients.xGradient,
+          gradients.weightGradient,
+          sum,
+        ]);
         assertClose(y, expected.y, 1e-5, `output ${tiling}`);
         assertClose(dx, expected.dx, 1e-4, `xGradient ${tiling}`);
         assertClose(dw, expected.dw, 1e-4, `weightGradient ${tiling}`);
+        assertClose(total, expected.dx.map((dx, i) => dx + x[i]), 1e-4, `accumulated ${tiling}`);
       }
     },
   );
