@@ -196,14 +196,16 @@ function walkDispatches(
 ): void {
   const HEAD = Math.ceil(plan.dim / 4);
   const VALUE = Math.ceil(plan.valueDim / 4);
-  const { rows, constants } = tilingOf(what, algorithm, { HEAD, VALUE });
   const ofKeys = what === "key_gradient";
+  const time = ofKeys ? plan.keyTime : plan.queryTime;
+  const tiling = tilingOf(what, algorithm, { HEAD, VALUE, time });
+  const { rows, constants } = tiling;
   const length = ofKeys ? plan.queryTime : plan.keyLength;
   const heads = ofKeys ? plan.heads / plan.keyHeads : 1;
   const walk = longestWalk(gpu, algorithm, { HEAD, VALUE, heads });
   const seen = (ofKeys ? plan.mostQueries : plan.mostKeys) + rows;
   const step = seen <= walk ? Math.max(1, length) : walk;
-  const tiles = Math.ceil((ofKeys ? plan.keyTime : plan.queryTime) / rows);
+  const tiles = Math.ceil(time / rows) * (ofKeys ? plan.keyHeads : plan.heads) * plan.batch;
   for (let first = 0; first === 0 || first < length; first += step) {
     gpu.dispatch(KERNELS[what][algorithm], {
       constants: {
@@ -218,7 +220,7 @@ function walkDispatches(
       uniform: { ...plan.uniform, walkFirst: first, walkLast: Math.min(first + step, length) },
       read,
       write,
-      workgroups: tiles * (ofKeys ? plan.keyHeads : plan.heads) * plan.batch,
+      workgroups: Math.ceil(tiles / tiling.tiles),
     });
   }
 }

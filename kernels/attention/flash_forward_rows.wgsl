@@ -2,8 +2,8 @@
 // largest logit so far, l the sum of exponentials and o the weighted sum of values, a key with logit z does
 //   m' = max(m, z), l' = l * exp(m - m') + exp(z - m'), o' = o * exp(m - m') + exp(z - m') * value,
 // and at the end y = o / l, log_sum_exp = m + log(l).
-// An invocation holds ROWS queries and their outputs in registers; all invocations walk the same keys.
-// Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
+// An invocation holds ROWS queries and their outputs in registers; LANES of them walk the same keys.
+// Dispatch: batch * heads * ceil(query_time / (LANES * ROWS)) tiles of LANES invocations, folded.
 
 import package::attention::logits::{LOWEST, NOTHING_SEEN, cap, log_sum, logit_of};
 import package::attention::problem::{
@@ -56,8 +56,8 @@ fn flash_forward_rows(invocation: Invocation) {
     }
   }
 
-  let last = rows.workgroup_end - 1;
-  let walk = walk_of(visible_at(rows.workgroup_first), visible_at(last));
+  let last = rows.walk_end - 1;
+  let walk = walk_of(visible_at(rows.walk_first), visible_at(last));
   var k = walk.first;
   while (k < walk.end) {
     let row = key_row(batch, k, key_head);

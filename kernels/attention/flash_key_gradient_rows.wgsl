@@ -2,8 +2,8 @@
 // flash_query_gradient_rows:
 //   dv = sum over queries of p * dy, dk = sum over queries of ds * scale * query,
 // over all query heads that share the key head. An invocation holds ROWS keys, their values and the gradients
-// of both in registers; all invocations walk the same queries.
-// Dispatch: batch * key_heads * ceil(key_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
+// of both in registers; LANES of them walk the same queries.
+// Dispatch: batch * key_heads * ceil(key_time / (LANES * ROWS)) tiles of LANES invocations, folded.
 
 import package::attention::logits::{cap, cap_slope, logit_of, probability};
 import package::attention::problem::{
@@ -45,8 +45,8 @@ fn flash_key_gradient_rows(invocation: Invocation) {
     }
   }
 
-  let last = min(rows.workgroup_end, shape.key_length) - 1;
-  let times = seeing_queries(rows.workgroup_first, last, batch);
+  let last = min(rows.walk_end, shape.key_length) - 1;
+  let times = seeing_queries(rows.walk_first, last, batch);
   for (var head = key_head * group; head < (key_head + 1u) * group; head++) {
     let slope = alibi_slope(head);
     for (var time = times.x; time < times.y; time++) {

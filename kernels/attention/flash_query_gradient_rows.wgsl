@@ -4,7 +4,7 @@
 //   dq = scale * sum of ds * key.
 // The normalizer is the sum of exp(logit - log_sum_exp): 1, but for what rounding took off log_sum_exp.
 // An invocation holds ROWS queries, their output gradients and their gradients in registers.
-// Dispatch: batch * heads * ceil(query_time / (WORKGROUP_SIZE * ROWS)) workgroups, folded.
+// Dispatch: batch * heads * ceil(query_time / (LANES * ROWS)) tiles of LANES invocations, folded.
 
 import package::attention::logits::{cap, cap_slope, logit_of, probability};
 import package::attention::problem::{
@@ -54,9 +54,9 @@ fn flash_query_gradient_rows(invocation: Invocation) {
     normalizer[r] = normalized_terms[at].normalizer;
   }
 
-  let last = rows.workgroup_end - 1;
+  let last = rows.walk_end - 1;
   let walk = walk_of(
-    visible_to(rows.workgroup_first, term_row(batch, rows.workgroup_first, head)),
+    visible_to(rows.walk_first, term_row(batch, rows.walk_first, head)),
     visible_to(last, term_row(batch, last, head)),
   );
   var k = walk.first;

@@ -1,3 +1,4 @@
+import { powerOfTwo } from "../common/rows.ts";
 import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
 
 /**
@@ -32,29 +33,33 @@ const TILE = 32;
 /** vec4s of a row that the `"tiles"` kernels hold in workgroup memory at a time. */
 const BLOCK = 8;
 
-/** How many rows a workgroup takes, and the constants that a kernel is linked with. */
+/** How many rows a tile has, and the constants that a kernel is linked with. */
 export interface Tiling {
-  /** Queries, or keys in the key gradient's, that a workgroup takes. */
+  /** Queries, or keys in the key gradient's, of a tile. */
   readonly rows: number;
+  /** Tiles that a workgroup takes. */
+  readonly tiles: number;
   /** The algorithm's own constants. */
   readonly constants: Readonly<Record<string, number>>;
 }
 
-/** The tiling of a kernel for a key and a value of `HEAD` and `VALUE` vec4s. */
+/** The tiling of a kernel for a key and a value of `HEAD` and `VALUE` vec4s, and so many rows. */
 export function tilingOf(
   what: "forward" | "query_gradient" | "key_gradient",
   algorithm: AttentionAlgorithm,
-  { HEAD, VALUE }: { HEAD: number; VALUE: number },
+  { HEAD, VALUE, time }: { HEAD: number; VALUE: number; time: number },
 ): Tiling {
   if (algorithm === "rows") {
     const ROWS = rowsPerInvocation(HEAD + VALUE);
-    const constants = { ROWS, WORKGROUP_SIZE: ROWS_WORKGROUP_SIZE };
-    return { rows: ROWS_WORKGROUP_SIZE * ROWS, constants };
+    // All invocations of a SIMD vector have rows: those of a short sequence are fewer.
+    const LANES = Math.min(ROWS_WORKGROUP_SIZE, powerOfTwo(Math.ceil(time / ROWS)));
+    const constants = { ROWS, LANES, WORKGROUP_SIZE: ROWS_WORKGROUP_SIZE };
+    return { rows: LANES * ROWS, tiles: ROWS_WORKGROUP_SIZE / LANES, constants };
   }
   const constants: Record<string, number> = {};
   if (what !== "forward") constants.HEAD_BLOCKS = Math.ceil(HEAD / BLOCK);
   if (what !== "query_gradient") constants.VALUE_BLOCKS = Math.ceil(VALUE / BLOCK);
-  return { rows: TILE, constants };
+  return { rows: TILE, tiles: 1, constants };
 }
 
 /**
