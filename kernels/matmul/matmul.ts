@@ -31,6 +31,8 @@ const MATMUL_VECTOR = SHADERS.kernel("matmul_vector");
 const MATMUL_WORKGROUP = SHADERS.kernel("matmul_workgroup");
 /** Invocations of a workgroup of the register kernel, each with a tile of its own. */
 const REGISTER_WORKGROUP = 8;
+/** Workgroups past which a dispatch is folded, and may have some too many. */
+const MOST_WORKGROUPS = 65_535;
 
 /** What {@linkcode matmul} takes. */
 export interface MatmulInputs {
@@ -324,10 +326,17 @@ function registerProduct(
     paddedRows,
     paddedColumns,
   ]);
+  const [tileRows, tileColumns] = tiling.tile;
+  const workgroups = tileWorkgroups(tiling, product, REGISTER_WORKGROUP);
+  const invocations = workgroups * REGISTER_WORKGROUP;
   gpu.dispatch(MATMUL_REGISTER, {
     constants: {
       ...elements(product, partial ?? output),
       WORKGROUP_SIZE: REGISTER_WORKGROUP,
+      ROW_BLOCKS: tileRows / 4,
+      COLUMN_BLOCKS: tileColumns / 4,
+      GUARDED: invocations * tileRows * tileColumns !==
+          tiling.splits * batches * paddedRows * paddedColumns || workgroups > MOST_WORKGROUPS,
       ...flags(product),
       ACCUMULATE: direct && product.accumulate,
     },
@@ -345,7 +354,7 @@ function registerProduct(
     },
     read: { a, ...(b ? { b } : storedB(product.b)), bias: direct ? product.bias : undefined },
     write: { c: partial ?? output },
-    workgroups: tileWorkgroups(tiling, product, REGISTER_WORKGROUP),
+    workgroups,
   });
   if (partial) sumPartial(gpu, product, partial, output);
 }
@@ -375,12 +384,24 @@ function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor)
   const [splits, , partialRows, partialColumns] = partial.shape;
   const { batches, rows, columns, cWidth, cFirst } = product;
   const { ElementBias, ElementC } = elements(product, output);
+  const counts = { columns, partialColumns, cWidth, cFirst };
+  const FOURS = Object.values(counts).every((count) => count % 4 === 0);
+  const elementsOfSum = FOURS ? 4 : 1;
   gpu.dispatch(MATMUL_SUM, {
-    constants: { ElementBias, ElementC, ACCUMULATE: product.accumulate },
-    uniform: { splits, batches, rows, columns, partialRows, partialColumns, cWidth, cFirst },
+    constants: { ElementBias, ElementC, FOURS, ACCUMULATE: product.accumulate },
+    uniform: {
+      splits,
+      batches,
+      rows,
+      columns: columns / elementsOfSum,
+      partialRows,
+      partialColumns: partialColumns / elementsOfSum,
+      cWidth: cWidth / elementsOfSum,
+      cFirst: cFirst / elementsOfSum,
+    },
     read: { partial, bias: product.bias },
     write: { c: output },
-    workgroups: Math.ceil(batches * rows * columns / 64),
+    workgroups: Math.ceil(batches * rows * columns / elementsOfSum / 64),
   });
 }
 

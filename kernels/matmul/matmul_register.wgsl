@@ -1,10 +1,11 @@
 // Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose, to which
 // C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
-// An invocation holds 16 × 16 of C in registers, as blocks of 4 × 4, and reads A and B straight from
-// storage: at each 4 steps of K four blocks of A and four of B, of which each serves four blocks of C.
+// An invocation holds a tile of C in registers, ROW_BLOCKS × COLUMN_BLOCKS blocks of 4 × 4, and reads A
+// and B straight from storage: at each 4 steps of K a block of A for each row of blocks, and one of B for
+// each column.
 // Dispatch: one invocation per tile of C and a split of K, column tiles fastest.
 // K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. So are the place and
-// the width of C.
+// the width of C. Without GUARDED every invocation has a whole tile: guards cost a software adapter much.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::matmul::product::{
@@ -28,15 +29,22 @@ import package::matmul::quantized_b::quantized_b;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [c_width]
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, c_width]
 
-const BLOCKS = 4u; // in a tile's rows and columns
-const TILE = 4u * BLOCKS; // rows and columns of C
+@link const ROW_BLOCKS: u32 = 4u; // of a tile
+@link const COLUMN_BLOCKS: u32 = 4u;
 
-// Four rows of op(A) at four steps of K, the rows as the matrix's columns. Rows past the last repeat
-// it: they are computed and not stored.
+// An index of A or B, the last where it is past that: what is computed of it is not stored.
+fn kept_below(index: u32, count: u32) -> u32 {
+  @if(GUARDED)
+  return min(index, count - 1u);
+  @else
+  return index;
+}
+
+// Four rows of op(A) at four steps of K, the rows as the matrix's columns.
 fn block_a(start: u32, row: u32, k: u32) -> mat4x4f {
   if (TRANSPOSE_A) {
     let width = shape.rows / 4u;
-    let i = start + k * width + min(row / 4u, width - 1u);
+    let i = start + k * width + kept_below(row / 4u, width);
     return transpose(mat4x4f(
       vec4f(a[i]),
       vec4f(a[i + width]),
@@ -45,13 +53,12 @@ fn block_a(start: u32, row: u32, k: u32) -> mat4x4f {
     ));
   }
   let width = shape.reduction / 4u;
-  let last = shape.rows - 1u;
   let i = start + k / 4u;
   return mat4x4f(
-    vec4f(a[i + min(row, last) * width]),
-    vec4f(a[i + min(row + 1u, last) * width]),
-    vec4f(a[i + min(row + 2u, last) * width]),
-    vec4f(a[i + min(row + 3u, last) * width]),
+    vec4f(a[i + kept_below(row, shape.rows) * width]),
+    vec4f(a[i + kept_below(row + 1u, shape.rows) * width]),
+    vec4f(a[i + kept_below(row + 2u, shape.rows) * width]),
+    vec4f(a[i + kept_below(row + 3u, shape.rows) * width]),
   );
 }
 
@@ -81,11 +88,11 @@ fn block_b(_start: u32, k: u32, column: u32) -> mat4x4f {
 fn block_b(start: u32, k: u32, column: u32) -> mat4x4f {
   if (TRANSPOSE_B) {
     let width = shape.reduction / 4u;
-    let i = start + min(column, shape.columns - 4u) * width + k / 4u;
+    let i = start + kept_below(column, shape.columns - 3u) * width + k / 4u;
     return transpose(stored_b(i, width));
   }
   let width = shape.columns / 4u;
-  let i = start + k * width + min(column / 4u, width - 1u);
+  let i = start + k * width + kept_below(column / 4u, width);
   return stored_b(i, width);
 }
 
@@ -108,9 +115,8 @@ fn add_block(sum: mat4x4f, a_rows: mat4x4f, b_rows: mat4x4f) -> mat4x4f {
 }
 
 fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
-  if (row >= shape.rows || column >= shape.columns) {
-    return;
-  }
+  @if(GUARDED)
+  if (row >= shape.rows || column >= shape.columns) { return; }
   let i = start + (row * shape.c_width + column) / 4u;
   var total = value;
   @if(HAS_BIAS)
@@ -130,36 +136,35 @@ fn store_block(start: u32, row: u32, column: u32, value: mat4x4f) {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_register(invocation: Invocation) {
-  let tile = tile_of(number_of(invocation), TILE, TILE);
-  if (tile.matrix >= shape.splits * shape.batches) {
-    return;
-  }
+  let tile = tile_of(number_of(invocation), 4u * ROW_BLOCKS, 4u * COLUMN_BLOCKS);
+  @if(GUARDED)
+  if (tile.matrix >= shape.splits * shape.batches) { return; }
   let a_start = tile.batch * shape.a_stride / 4u;
   let b_start = tile.batch * shape.b_stride / 4u;
 
-  var sums: array<mat4x4f, BLOCKS * BLOCKS>; // blocks of C
+  var sums: array<mat4x4f, ROW_BLOCKS * COLUMN_BLOCKS>; // blocks of C
   for (var k = tile.first; k < tile.last; k += 4u) {
-    var a_blocks: array<mat4x4f, BLOCKS>;
+    var a_blocks: array<mat4x4f, ROW_BLOCKS>;
     @unroll
-    for (var i = 0u; i < BLOCKS; i++) {
+    for (var i = 0u; i < ROW_BLOCKS; i++) {
       a_blocks[i] = block_a(a_start, tile.row + 4u * i, k);
     }
     @unroll
-    for (var j = 0u; j < BLOCKS; j++) {
+    for (var j = 0u; j < COLUMN_BLOCKS; j++) {
       let b_block = block_b(b_start, k, tile.column + 4u * j);
       @unroll
-      for (var i = 0u; i < BLOCKS; i++) {
-        sums[i * BLOCKS + j] = add_block(sums[i * BLOCKS + j], a_blocks[i], b_block);
+      for (var i = 0u; i < ROW_BLOCKS; i++) {
+        sums[i * COLUMN_BLOCKS + j] = add_block(sums[i * COLUMN_BLOCKS + j], a_blocks[i], b_block);
       }
     }
   }
 
   let c_start = (tile.matrix * shape.rows * shape.c_width + shape.c_first) / 4u;
   @unroll
-  for (var i = 0u; i < BLOCKS; i++) {
+  for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll
-    for (var j = 0u; j < BLOCKS; j++) {
-      store_block(c_start, tile.row + 4u * i, tile.column + 4u * j, sums[i * BLOCKS + j]);
+    for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+      store_block(c_start, tile.row + 4u * i, tile.column + 4u * j, sums[i * COLUMN_BLOCKS + j]);
     }
   }
 }

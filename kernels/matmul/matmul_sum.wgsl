@@ -1,10 +1,24 @@
 // Sums the products of the splits of K, in their order: C = sum over splits of partial, to which
 // C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
-// Dispatch: one invocation per element of the columns of C that are written.
+// Dispatch: one invocation per element of the columns of C that are written, or per four (FOURS).
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::matmul::product::{ACCUMULATE, ElementBias, ElementC};
 
+@if(FOURS)
+alias Sum = vec4f;
+@else
+alias Sum = f32;
+@if(FOURS)
+alias StoredBias = vec4<ElementBias>;
+@else
+alias StoredBias = ElementBias;
+@if(FOURS)
+alias StoredC = vec4<ElementC>;
+@else
+alias StoredC = ElementC;
+
+// Columns are counted in Sums.
 struct Shape {
   splits: u32,
   batches: u32,
@@ -17,10 +31,10 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> partial: array<f32>; // [splits, batches, partial_rows, partial_columns]
+@group(0) @binding(1) var<storage, read> partial: array<Sum>; // [splits, batches, partial_rows, partial_columns]
 @if(HAS_BIAS)
-@group(0) @binding(2) var<storage, read> bias: array<ElementBias>; // [c_width]
-@group(0) @binding(3) var<storage, read_write> c: array<ElementC>; // [batches, rows, c_width]
+@group(0) @binding(2) var<storage, read> bias: array<StoredBias>; // [c_width]
+@group(0) @binding(3) var<storage, read_write> c: array<StoredC>; // [batches, rows, c_width]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_sum(invocation: Invocation) {
@@ -32,16 +46,16 @@ fn matmul_sum(invocation: Invocation) {
     return;
   }
   var i = (batch * shape.partial_rows + row) * shape.partial_columns + column;
-  var sum = 0.0;
+  var sum = Sum();
   for (var split = 0u; split < shape.splits; split++) {
     sum += partial[i];
     i += shape.batches * shape.partial_rows * shape.partial_columns;
   }
   @if(HAS_BIAS)
-  sum += f32(bias[shape.c_first + column]);
+  sum += Sum(bias[shape.c_first + column]);
   let place = (batch * shape.rows + row) * shape.c_width + shape.c_first + column;
   if (ACCUMULATE) {
-    sum += f32(c[place]);
+    sum += Sum(c[place]);
   }
-  c[place] = ElementC(sum);
+  c[place] = StoredC(sum);
 }

@@ -88,6 +88,7 @@ const SHAPES = [
   [63, 65, 66],
   [70, 100, 36],
   [130, 33, 257],
+  [128, 64, 20], // whole tiles for whole workgroups
 ];
 
 for (const { algorithm, software } of VARIANTS) {
