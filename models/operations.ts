@@ -57,8 +57,7 @@ export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
   return tape.record([x, ...weight.blocks], [output], ([gradient]) => {
     using xRows = x.tensor.reshape([rows, inputs]);
     using parts = gradientParts(tape, gradient!, weight);
-    // What other uses of x have left is added to in place, where nothing else holds it.
-    const before = x.gradient?.allocation.references === 1 ? x.gradient : undefined;
+    const before = ownGradient(x);
     let xGradient = before;
     const weightGradients = weight.blocks.map((block, index) => {
       const part = parts.outputs[index];
@@ -89,10 +88,18 @@ export function add(tape: Tape, a: Variable, b: Variable): Variable {
   const sum = biased(a, b) ?? joined(a, b);
   if (sum !== undefined) return sum;
   const { output } = addKernel(tape.gpu, { a: a.tensor, b: b.tensor });
-  return tape.record([a, b], [output], ([gradient]) => [
-    gradient!.reshape(a.shape),
-    b.requiresGradient ? sumTo(tape.gpu, { x: gradient! }, { shape: b.shape }).output : undefined,
-  ])[0];
+  return tape.record([a, b], [output], ([gradient]) => {
+    const ofB = (): Tensor =>
+      a.shape.join() === b.shape.join()
+        ? gradient!.reshape(b.shape)
+        : sumTo(tape.gpu, { x: gradient! }, { shape: b.shape }).output;
+    return [gradient!.reshape(a.shape), b.requiresGradient ? ofB() : undefined];
+  })[0];
+}
+
+/** What other uses of x have left of its gradient, where it may be added to in place. */
+function ownGradient({ gradient }: Variable): Tensor | undefined {
+  return gradient?.allocation.references === 1 ? gradient : undefined;
 }
 
 /** A product that is yet to come, with its bias. */
@@ -289,12 +296,13 @@ export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: numb
   const { output, inverseRms } = rmsNormKernel(tape.gpu, inputs, { epsilon });
   tape.own(inverseRms);
   return tape.record([x, weight], [output], ([gradient]) => {
-    const gradients = rmsNormBackward(tape.gpu, {
-      ...inputs,
-      inverseRms,
-      outputGradient: gradient!,
-    });
-    return [gradients.xGradient, gradients.weightGradient];
+    const before = ownGradient(x);
+    const { xGradient, weightGradient } = rmsNormBackward(
+      tape.gpu,
+      { ...inputs, inverseRms, outputGradient: gradient! },
+      { accumulateInto: before },
+    );
+    return [xGradient === before ? undefined : xGradient, weightGradient];
   })[0];
 }
 
