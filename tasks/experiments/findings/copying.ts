@@ -29,7 +29,7 @@ export const COPYING: Finding = {
       tasks: [{ name: "copying", options: smallLayout("copying") }],
       length: LENGTH,
       points: [{ length: 16 }, { length: 32 }, { length: LENGTH }],
-      batch: 64,
+      batch: 32,
       steps: 1200,
     },
     trainings: 3,

@@ -60,7 +60,7 @@ export const STATE_TRACKING: Finding = {
       tasks: [{ name: "parity", options: smallLayout("parity") }],
       length: PARITY_LENGTH,
       points: [{ length: 16 }, { length: 32 }, { length: PARITY_LENGTH }],
-      batch: 64,
+      batch: 32,
       steps: 800,
     },
     trainings: 3,
