@@ -48,10 +48,10 @@ export function toFloats(
   const floats = into?.subarray(0, elements) ?? new Float32Array(elements);
   switch (dtype) {
     case "BF16":
-      widenBfloat16(new Uint16Array(buffer, byteOffset, elements), floats);
+      widen(new Uint16Array(buffer, byteOffset, elements), floats, bfloat16Pairs);
       break;
     case "F16":
-      convert(new Float16Array(buffer, byteOffset, elements), floats);
+      widen(new Uint16Array(buffer, byteOffset, elements), floats, halfPairs);
       break;
     case "F64":
       convert(new Float64Array(buffer, byteOffset, elements), floats);
@@ -76,10 +76,43 @@ export function toFloats(
   return floats;
 }
 
-// Loops: `from()` with a function, and `set()` from another type, are up to fifty times slower.
-function widenBfloat16(stored: Uint16Array, floats: Float32Array): void {
+/** From words of two 16-bit floats to the bits of twice as many 32-bit ones. */
+type Pairs = (words: Uint32Array, bits: Uint32Array) => void;
+
+/** Widens 16-bit floats, two at a time; an odd one is one of a word that is filled up. */
+function widen(stored: Uint16Array<ArrayBuffer>, floats: Float32Array, pairs: Pairs): void {
   const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = stored[i] << 16;
+  const even = stored.length - stored.length % 2;
+  const { buffer, byteOffset } = stored.byteOffset % 4 === 0 ? stored : stored.slice();
+  pairs(new Uint32Array(buffer, byteOffset, even / 2), bits);
+  if (even === stored.length) return;
+  const last = new Uint32Array(2);
+  pairs(Uint32Array.of(stored[even]), last);
+  bits[even] = last[0];
+}
+
+// Loops: `from()` with a function, and `set()` from another type, are up to fifty times slower; a word at
+// a time they are twice as fast as element by element.
+function bfloat16Pairs(words: Uint32Array, bits: Uint32Array): void {
+  for (let i = 0, j = 0; i < words.length; i++, j += 2) {
+    bits[j] = words[i] << 16;
+    bits[j + 1] = words[i] & 0xffff0000;
+  }
+}
+
+/** The bits of each 16-bit float as a 32-bit one, once they are asked for: twice as fast as V8's own. */
+let halves: Uint32Array | undefined;
+
+function halfPairs(words: Uint32Array, bits: Uint32Array): void {
+  if (halves === undefined) {
+    const all = Uint16Array.from({ length: 2 ** 16 }, (_, bits) => bits);
+    halves = new Uint32Array(Float32Array.from(new Float16Array(all.buffer)).buffer);
+  }
+  const table = halves;
+  for (let i = 0, j = 0; i < words.length; i++, j += 2) {
+    bits[j] = table[words[i] & 0xffff];
+    bits[j + 1] = table[words[i] >>> 16];
+  }
 }
 
 function convert(from: ArrayLike<number>, to: Float32Array): void {

@@ -7,7 +7,7 @@ import {
   type StoredFloat,
 } from "../../kernels/storage/mod.ts";
 import { blockRows, type KeptParameter } from "../matrices.ts";
-import { type StoredDataType, toFloats } from "./data_types.ts";
+import { STORED_BYTES, type StoredDataType, toFloats } from "./data_types.ts";
 
 /** Elements of a tensor in its file's order, and how they are stored. */
 export interface StoredElements {
@@ -31,7 +31,8 @@ const STORED_FLOATS: Partial<Record<StoredDataType, StoredFloat>> = {
 
 /**
  * Brings stored tensors to the GPU, piece by piece. What they are there, of fewer bits or in groups of
- * integers, the GPU makes of them: the host reads bytes and hands them on.
+ * integers, the GPU makes of them: the host reads bytes and hands them on. A software adapter is no faster
+ * than the host, though: there the host widens 16-bit floats that are kept in 32.
  */
 export class Loader implements Disposable {
   readonly #gpu: Gpu;
@@ -40,6 +41,8 @@ export class Loader implements Disposable {
   #staging: Tensor<"u32"> | undefined;
   /** By tensor: 1 where it holds a number that 16 bits do not. */
   readonly #flags: Tensor<"u32">;
+  /** A piece as the host widens it. */
+  #widened: Float32Array<ArrayBuffer> | undefined;
   readonly #flagged: { readonly name: string; readonly dtype: string }[] = [];
   #bytesInFlight = 0;
 
@@ -110,7 +113,8 @@ export class Loader implements Disposable {
     },
   ): Promise<void> {
     const isQuantized = block instanceof QuantizedMatrix;
-    const from = STORED_FLOATS[stored.dtype] ?? "f32";
+    const onHost = this.#gpu.adapter.software && block.dtype === "f32";
+    const from = onHost ? "f32" : STORED_FLOATS[stored.dtype] ?? "f32";
     const isSame = from === block.dtype;
     // A piece of a quantized matrix is of whole rows.
     const piece = Math.min(PIECE, 8 * Math.floor(this.#gpu.bindingLimit / 32));
@@ -119,8 +123,8 @@ export class Loader implements Disposable {
     for (let start = 0; start < block.size; start += atOnce) {
       const elements = Math.min(atOnce, block.size - start);
       const bytes = await stored.read(first + start, first + start + elements);
-      const isKnown = stored.dtype in STORED_FLOATS;
-      const known = isKnown ? bytes : new Uint8Array(toFloats(bytes, stored.dtype).buffer);
+      const isKnown = STORED_FLOATS[stored.dtype] === from;
+      const known = isKnown ? bytes : this.#widen(bytes, stored.dtype);
       if (isSame && block instanceof Tensor) {
         const values = from === "f32"
           ? new Float32Array(...aligned(known, 4))
@@ -149,6 +153,16 @@ export class Loader implements Disposable {
     const last = this.#flagged.at(-1);
     if (last?.name !== name) this.#flagged.push({ name, dtype });
     return this.#flagged.length - 1;
+  }
+
+  /** The bytes of 32-bit floats, which are good until the next. */
+  #widen(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDataType): Uint8Array<ArrayBuffer> {
+    const elements = bytes.length / STORED_BYTES[dtype];
+    if (this.#widened === undefined || this.#widened.length < elements) {
+      this.#widened = new Float32Array(elements);
+    }
+    const { buffer, byteOffset, byteLength } = toFloats(bytes, dtype, this.#widened);
+    return new Uint8Array(buffer, byteOffset, byteLength);
   }
 
   #stage(words: number): Tensor<"u32"> {

@@ -1,7 +1,8 @@
 /**
  * How long a checkpoint of 500 MB takes to load, beside copying its file to the GPU in pieces. Run by
- * `deno run -A tests/real_size/loading.ts [F32] [BF16] [F16]`; takes a minute. On a machine that does
- * other work too, the seconds of the CPU say more than those of the clock.
+ * `deno run -A tests/real_size/loading.ts [F32] [BF16] [F16] [f32] [f16] [int8] [int4]`, what is stored and
+ * what it is loaded as; takes a minute. On a machine that does other work too, the seconds of the CPU say
+ * more than those of the clock.
  *
  * @module
  */
@@ -56,9 +57,14 @@ async function timed(run: () => Promise<void>): Promise<Times> {
 if (import.meta.main) {
   const gpu = await openGpu();
   const folder = await Deno.makeTempDir();
-  const kinds = Deno.args.length > 0 ? Deno.args : ["F32", "BF16", "F16"];
+  const among = <Name extends string>(names: readonly Name[]): readonly Name[] => {
+    const asked = names.filter((name) => Deno.args.includes(name));
+    return asked.length > 0 ? asked : names;
+  };
+  const kinds = among<StoredFloatName>(["F32", "BF16", "F16"]);
+  const types = among(WEIGHT_TYPES);
   try {
-    for (const stored of kinds as StoredFloatName[]) {
+    for (const stored of kinds) {
       await writeLlama(folder, stored, 500e6);
       const path = join(folder, "model.safetensors");
       const times: Record<string, Times[]> = {};
@@ -68,7 +74,7 @@ if (import.meta.main) {
       };
       for (let round = 0; round < ROUNDS; round++) {
         await measure("copied", () => copyFile(gpu.device, path));
-        for (const dtype of WEIGHT_TYPES) {
+        for (const dtype of types) {
           await measure(dtype, async () => {
             using _model = await loadModel(gpu, folder, { dtype });
             await gpu.sync();
@@ -78,7 +84,7 @@ if (import.meta.main) {
       const best = (name: string, which: keyof Times): number =>
         Math.min(...times[name].map((each) => each[which]));
       console.log(`${stored}, ${((await Deno.stat(path)).size / 1e6).toFixed(0)} MB`);
-      for (const name of ["copied", ...WEIGHT_TYPES]) {
+      for (const name of ["copied", ...types]) {
         const shown = (which: keyof Times): string =>
           `${best(name, which).toFixed(0)} ms (${
             (best(name, which) / best("copied", which)).toFixed(2)

@@ -3,7 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { type ByteSource, openFile } from "../../../models/checkpoints/byte_source.ts";
 import { readSafetensors, writeSafetensors } from "../../../models/checkpoints/safetensors.ts";
 import { openWeights, type Weights } from "../../../models/checkpoints/weights.ts";
-import { inFolder, testGpu } from "../../testing.ts";
+import { inFolder, testGpu, testTilings } from "../../testing.ts";
 
 const GOLDEN = fromFileUrl(new URL("../../golden/checkpoints", import.meta.url));
 const EXPECTED = readSafetensors(
@@ -97,6 +97,37 @@ Deno.test("load() writes a tensor of several pieces as a whole", () =>
       using large = await weights.load(gpu, "large", { dtype });
       const loaded = await large.read();
       assertEquals(loaded.findIndex((value, i) => value !== data[i]), -1);
+    }
+  }));
+
+/** A safetensors file of one tensor, stored as `dtype`. */
+function fileOf(dtype: string, bytes: Uint8Array, elements: number): Uint8Array {
+  const entry = { dtype, shape: [elements], data_offsets: [0, bytes.length] };
+  const text = JSON.stringify({ x: entry });
+  const header = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const file = new Uint8Array(8 + header.length + bytes.length);
+  new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
+  file.set(header, 8);
+  file.set(bytes, 8 + header.length);
+  return file;
+}
+
+Deno.test("every 16-bit float is widened alike by the host and by the GPU, in an odd number too", () =>
+  inFolder(async (folder) => {
+    const patterns = Uint16Array.from({ length: 2 ** 16 + 3 }, (_, i) => i);
+    const bfloats = new Float32Array(Uint32Array.from(patterns, (bits) => bits << 16).buffer);
+    const halves = Float32Array.from(new Float16Array(patterns.buffer));
+    for (const [dtype, expected] of [["F16", halves], ["BF16", bfloats]] as const) {
+      const bytes = new Uint8Array(patterns.buffer);
+      await Deno.writeFile(`${folder}/model.safetensors`, fileOf(dtype, bytes, patterns.length));
+      using weights = await openWeights(folder);
+      assertEquals(await weights.readFloats("x"), expected);
+      for (const [tiling, gpu] of await testTilings()) {
+        using loaded = await weights.load(gpu, "x");
+        const values = await loaded.read();
+        const wrong = values.findIndex((value, i) => !Object.is(value, expected[i]));
+        assertEquals(wrong, -1, `${dtype}, ${tiling}`);
+      }
     }
   }));
 
