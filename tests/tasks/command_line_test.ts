@@ -96,8 +96,10 @@ Deno.test("sweep: plain lines, a table, and a folder with everything", () =>
     const { configuration } = JSON.parse(header) as { configuration: SweepConfiguration };
     const own = SWEEPS.default.grids!["niah-essay"];
     // An option holds for all tasks, those with a grid of their own too.
-    assertEquals({ ...configuration.grids!["niah-essay"], samples: own.samples }, own);
+    const { samples, lengths } = own;
+    assertEquals({ ...configuration.grids!["niah-essay"], samples, lengths }, own);
     assertEquals(configuration.grids!["niah-essay"].samples, undefined);
+    assertEquals(configuration.grids!["niah-essay"].lengths, undefined);
     const again = await oracle("sweep", "--resume", "--out", out);
     assertEquals(again.code, 0);
     assert(again.stdout.includes("30 of 30 cells were there already"), again.stdout);
