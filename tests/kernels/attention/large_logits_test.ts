@@ -96,8 +96,8 @@ function assertAsGoodAsPlain(
   }
 }
 
-// 1/√dim is a power of two for 64 alone.
-for (const dim of [20, 32, 64, 128]) {
+// 1/√dim is a power of two for 64 alone; a part of a block of vectors, two blocks, and four.
+for (const dim of [20, 64, 128]) {
   testKernel(
     `attention at logits up to 1e30 is as good as plain f32: head size ${dim}`,
     async () => {
@@ -128,7 +128,7 @@ for (const dim of [20, 32, 64, 128]) {
 testKernel(
   "attention shares out a weight among equal keys, however large their logits are",
   async () => {
-    const dim = 32;
+    const dim = 20; // whose pipelines are there already
     for (const logit of [1, 1000, 1e5, 1e9, 1e30]) {
       const inputs = inputsOf(1, dim);
       inputs.query.fill(Math.sqrt(logit / Math.sqrt(dim)));
