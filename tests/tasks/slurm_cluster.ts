@@ -131,7 +131,7 @@ PartitionName=test Nodes=ALL Default=YES
     );
     this.#daemon("slurmctld", "-D");
     this.#daemon("slurmd", "-D", "-N", "localhost");
-    await until("an idle node", 20, async () => {
+    await until("an idle node", 60, async () => {
       const { stdout } = await this.run("sinfo", "-h", "-o", "%T");
       return stdout.trim() === "idle";
     }).catch((error) => {

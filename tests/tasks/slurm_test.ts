@@ -41,7 +41,7 @@ Deno.test("a job array of a real Slurm: killed, requeued and submitted again, it
     const begun = (shard: string) => (): boolean => journalLines(out, shard).length > 2;
     await until("two cells of shard 0", 60, begun("0-of-2"));
     assertEquals((await cluster.run("scontrol", "requeue", `${array}_0`)).code, 0);
-    await until("the end of the first run", 10, async () => {
+    await until("the end of the first run", 60, async () => {
       return (await cluster.job(`${array}_0`)).JobState === "PENDING";
     });
     const before = journalLines(out, "0-of-2");
