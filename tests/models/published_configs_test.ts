@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describeModel, loadModel } from "../../models/mod.ts";
 import { assertClose, inFolder, testGpu } from "../testing.ts";
 import {
@@ -125,6 +125,21 @@ for (const [name, changes, message] of REFUSED) {
       await assertRejects(() => describeModel(folder), Error, message);
     }));
 }
+
+Deno.test("KDA's lower bound holds whatever safe_gate says, as in fla's kernels", () =>
+  inCopy("kda_varied", async (folder) => {
+    const gpu = await testGpu();
+    const { tokens, logits } = await readExpected(`${FOLDER}/kda_varied/expected.safetensors`);
+    const read = async (changes: Record<string, unknown>): Promise<Float32Array> => {
+      await changeConfig(folder, (config) => ({ ...config, ...changes }));
+      using model = await loadModel(gpu, folder);
+      using actual = model.forward(tokens.subarray(0, 250));
+      return await actual.read();
+    };
+    assertClose(await read({ safe_gate: false }), logits.get(250)!, 1e-4, "safe_gate: false");
+    const unbounded = await read({ lower_bound: null });
+    assertThrows(() => assertClose(unbounded, logits.get(250)!, 1e-2, "without a bound"));
+  }));
 
 Deno.test("OLMo Hybrid's norms are found under OLMo's names, as transformers saves them, or as it has them", () =>
   inCopy("olmo_hybrid", async (folder) => {
