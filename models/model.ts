@@ -55,6 +55,8 @@ export class Model implements Disposable {
   /** Its parameters by name. */
   readonly parameters: ReadonlyMap<string, Variable>;
   readonly #layers: readonly Layer[];
+  /** Tokens whose values do not exceed a binding. */
+  readonly #mostTokens: number;
   #readingBytes: ReadingBytes | undefined;
 
   /**
@@ -72,6 +74,7 @@ export class Model implements Disposable {
     this.configuration = configuration;
     this.#layers = buildLayers(configuration);
     this.parameters = makeParameters(gpu, configuration, values);
+    this.#mostTokens = mostTokens(gpu, configuration);
   }
 
   /**
@@ -105,7 +108,7 @@ export class Model implements Disposable {
    * none of their values exceed a binding of the adapter.
    */
   segmentTokens(batch: number = 1): number {
-    return segmentTokens(this.gpu, this.configuration, batch);
+    return segmentTokens(this.#mostTokens, batch);
   }
 
   /**
@@ -196,7 +199,7 @@ export class Model implements Disposable {
     using hidden = new DisposableStack();
     const parts: Tensor[] = [];
     let states = state?.take();
-    for (const part of pieces(Uint32Array.from(tokens), mostTokens(gpu, configuration))) {
+    for (const part of pieces(Uint32Array.from(tokens), this.#mostTokens)) {
       using input = gpu.tensor([1, part.length], part, "u32");
       const read = this.#read(input, states, { disposing: true });
       parts.push(hidden.use(read.hidden));

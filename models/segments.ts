@@ -38,9 +38,8 @@ export function mostTokens(gpu: Gpu, configuration: ModelConfiguration): number 
   return Math.max(1, Math.floor(bindingBytes(gpu) / bytes) - TOKENS_BEFORE);
 }
 
-/** Tokens of each sequence that streaming prefill reads at once. */
-export function segmentTokens(gpu: Gpu, configuration: ModelConfiguration, batch = 1): number {
-  const most = mostTokens(gpu, configuration);
+/** Tokens of each sequence that streaming prefill reads at once, where so many of all can be. */
+export function segmentTokens(most: number, batch: number): number {
   if (most >= SEGMENT_TOKENS) return Math.max(1, Math.floor(SEGMENT_TOKENS / batch));
   const each = Math.max(1, Math.floor(most / batch));
   return each < CHUNK_TOKENS ? each : each - each % CHUNK_TOKENS;

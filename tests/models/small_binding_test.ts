@@ -1,7 +1,14 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
-import { architecture, Model } from "../../models/mod.ts";
-import { assertClose, testGpu } from "../testing.ts";
+import {
+  architecture,
+  loadModel,
+  Model,
+  type ModelState,
+  saveModel,
+  WEIGHT_TYPES,
+} from "../../models/mod.ts";
+import { assertClose, inFolder, testGpu } from "../testing.ts";
 import { configurations, tokensOf } from "./every_mixer.ts";
 
 /** Bytes of a binding: the workspace of a chunk, and the hidden values of a few chunks' tokens. */
@@ -56,3 +63,39 @@ Deno.test("that there is no room says in which segments was to be read", async (
     `Cannot read 2 × 4000 tokens in segments of ${model.segmentTokens(2)} as it takes`,
   );
 });
+
+Deno.test("a hybrid whose vocabulary exceeds a binding is streamed and stepped in every form as where it fits", () =>
+  inFolder(async (folder) => {
+    const vocabulary = 4001;
+    const configuration = architecture("mamba2-attention", { vocabulary, width: 64, layers: 2 });
+    {
+      using made = new Model(await testGpu(), { ...configuration, tiedHead: true }, { seed: 3 });
+      await saveModel(made, folder);
+    }
+    const tokens = Uint32Array.from({ length: 205 }, (_, i) => i * 7919 % vocabulary);
+    const ends = [100, 200, 201, 202, 205];
+    for (const dtype of WEIGHT_TYPES) {
+      using small = await loadModel(await smallGpu(), folder, { dtype });
+      using large = await loadModel(await testGpu(), folder, { dtype });
+      assert(small.parameters.get("embedding.weight")!.blocks.length > 1, dtype);
+      const read = async (model: Model): Promise<Float32Array[]> => {
+        const all: Float32Array[] = [];
+        let state: ModelState | undefined;
+        for (const [index, end] of ends.entries()) {
+          const next = model.prefill(tokens.subarray(ends[index - 1] ?? 0, end), state);
+          state = next.state;
+          all.push(await next.logits.read());
+          next.logits[Symbol.dispose]();
+        }
+        state?.[Symbol.dispose]();
+        return all;
+      };
+      const expected = await read(large);
+      (await read(small)).forEach((logits, index) =>
+        assertClose(logits, expected[index], BOUND, `${dtype}, ${ends[index]} tokens`)
+      );
+      const options = { maxTokens: 8 };
+      const prompt = tokens.subarray(0, 20);
+      assertEquals(await small.generate(prompt, options), await large.generate(prompt, options));
+    }
+  }));
