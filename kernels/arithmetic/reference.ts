@@ -22,8 +22,8 @@ export function broadcastIndexReference(
 export function combineReference(
   op: "add" | "multiply",
   a: ArrayLike<number>,
-  shape: readonly number[],
   b: ArrayLike<number>,
+  shape: readonly number[],
   bShape: readonly number[],
 ): Float64Array {
   return Float64Array.from({ length: a.length }, (_, i) => {

@@ -48,19 +48,19 @@ export function matmulReference(
  * that has a weight.
  */
 export function projectReference(
-  x: ArrayLike<number>,
-  { rows, columns, reduction }: { rows: number; columns: number; reduction: number },
-  { weight, bias, normWeight, addend }: {
+  { x, weight, bias, normWeight, addend }: {
+    x: ArrayLike<number>;
     weight: ArrayLike<number>;
     bias?: ArrayLike<number>;
     normWeight?: ArrayLike<number>;
     addend?: ArrayLike<number>;
   },
+  { rows, columns, reduction }: { rows: number; columns: number; reduction: number },
   { epsilon = 1e-5, factor = 1, activation = (value) => value }: {
     epsilon?: number;
     factor?: number;
     activation?: (value: number) => number;
-  },
+  } = {},
 ): Float64Array {
   const output = new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {

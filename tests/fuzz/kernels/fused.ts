@@ -270,7 +270,7 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
     }, { factor, epsilon, gated });
     const { x, normWeight, addend } = arrays;
     const products = projections.map(({ columns, weight, bias, activation }, i) =>
-      projectReference(x, { rows, columns, reduction }, { weight, bias, normWeight }, {
+      projectReference({ x, weight, bias, normWeight }, { rows, columns, reduction }, {
         ...{ epsilon, factor: gated && i > 0 ? 1 : factor },
         ...(activation ? { activation: ACTIVATION_REFERENCE[activation] } : {}),
       })

@@ -109,7 +109,7 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     using b = gpu.tensor(bShape, arrays.b);
     using outputGradient = gpu.tensor(shape, g);
     const factor = draws.normals(1)[0];
-    const ga = combineReference("multiply", g, shape, arrays.a, shape);
+    const ga = combineReference("multiply", g, arrays.a, shape, shape);
     await compare(gpu, {
       sum: add(gpu, { a, b }).output,
       product: multiply(gpu, { a, b }).output,
@@ -117,11 +117,11 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
       scaled: scale(gpu, { x: a }, { factor }).output,
       ...multiplyBackward(gpu, { a, b, outputGradient }),
     }, {
-      sum: combineReference("add", arrays.a, shape, arrays.b, bShape),
-      product: combineReference("multiply", arrays.a, shape, arrays.b, bShape),
+      sum: combineReference("add", arrays.a, arrays.b, shape, bShape),
+      product: combineReference("multiply", arrays.a, arrays.b, shape, bShape),
       total: sumToReference(arrays.a, shape, bShape),
       scaled: by(count(shape), (i) => arrays.a[i] * factor),
-      aGradient: combineReference("multiply", g, shape, arrays.b, bShape),
+      aGradient: combineReference("multiply", g, arrays.b, shape, bShape),
       bGradient: sumToReference(ga, shape, bShape),
     });
   },

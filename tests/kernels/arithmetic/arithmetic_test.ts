@@ -48,12 +48,12 @@ for (const [shape, bShape] of PAIRS) {
         gradients.aGradient,
         gradients.bGradient,
       ]);
-      assertClose(sum, combineReference("add", aData, shape, bData, bShape), 1e-6, "sum");
-      const expected = combineReference("multiply", aData, shape, bData, bShape);
+      assertClose(sum, combineReference("add", aData, bData, shape, bShape), 1e-6, "sum");
+      const expected = combineReference("multiply", aData, bData, shape, bShape);
       assertClose(product, expected, 1e-6, "product");
       assertClose(total, sumToReference(gData, shape, bShape), 1e-5, "sumTo");
-      const ga = combineReference("multiply", gData, shape, aData, shape);
-      assertClose(da, combineReference("multiply", gData, shape, bData, bShape), 1e-6, "aGradient");
+      const ga = combineReference("multiply", gData, aData, shape, shape);
+      assertClose(da, combineReference("multiply", gData, bData, shape, bShape), 1e-6, "aGradient");
       assertClose(db, sumToReference(ga, shape, bShape), 1e-5, "bGradient");
       assertEquals(gradients.bGradient.shape, bShape);
     },

@@ -65,12 +65,17 @@ for (
       }, { factor, epsilon: 1e-3 });
       const outputs = await gpu.read(projected.outputs);
       outputs.forEach((output, i) => {
-        const expected = projectReference(data, { rows, columns: sizes[i], reduction }, {
-          weight: weights[i],
-          bias: biasData[i],
-          normWeight: normData,
-          addend: i === 0 ? addendData : undefined,
-        }, { epsilon: 1e-3, factor, activation: kinds[i] && ACTIVATION_REFERENCE[kinds[i]] });
+        const expected = projectReference(
+          {
+            x: data,
+            weight: weights[i],
+            bias: biasData[i],
+            normWeight: normData,
+            addend: i === 0 ? addendData : undefined,
+          },
+          { rows, columns: sizes[i], reduction },
+          { epsilon: 1e-3, factor, activation: kinds[i] && ACTIVATION_REFERENCE[kinds[i]] },
+        );
         assertClose(output, expected, 1e-6, `output ${i}, ${tiling}`);
       });
     }
@@ -101,12 +106,10 @@ for (const kind of ["silu", "gelu"] as const) {
           projections: [{ weight: gate, bias, activation: kind }, { weight: up, bias }],
         }, { gated: true });
         const extents = { rows, columns, reduction };
-        const shared = { normWeight: normData, bias: biasData };
+        const shared = { x: data, normWeight: normData, bias: biasData };
         const activation = ACTIVATION_REFERENCE[kind];
-        const gates = projectReference(data, extents, { ...shared, weight: gateData }, {
-          activation,
-        });
-        const ups = projectReference(data, extents, { ...shared, weight: upData }, {});
+        const gates = projectReference({ ...shared, weight: gateData }, extents, { activation });
+        const ups = projectReference({ ...shared, weight: upData }, extents);
         const expected = gates.map((value, i) => value * ups[i]);
         assertClose(await projected.outputs[0].read(), expected, 1e-6, tiling);
       }
@@ -170,11 +173,16 @@ async function checkStored(gpu: Gpu, tiling: string): Promise<void> {
         })),
       };
       const expected = (i: number, activation?: (value: number) => number): Float64Array =>
-        projectReference(data, { rows, columns: sizes[i], reduction }, {
-          weight: products[i].values,
-          bias: products[i].bias,
-          normWeight,
-        }, { factor: activation && 0.5, activation });
+        projectReference(
+          {
+            x: data,
+            weight: products[i].values,
+            bias: products[i].bias,
+            normWeight,
+          },
+          { rows, columns: sizes[i], reduction },
+          { factor: activation && 0.5, activation },
+        );
       const [first] = inputs.projections;
       const what = `${rows} × ${reduction} × [${sizes}] in ${dtype}, ${tiling}`;
       using projected = project(gpu, inputs, { factor: 0.5 });
