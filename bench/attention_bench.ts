@@ -6,6 +6,7 @@
  */
 import { flashAttention, flashAttentionBackward, flashAttentionStep } from "../kernels/mod.ts";
 import { elementCount, matmul, openGpu, type Tensor } from "../kernels/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
@@ -16,7 +17,7 @@ const DIM = 64;
 const WINDOW = 256;
 const LENGTHS = [1024, 2048, 4096, 8192];
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 
 const causal = [

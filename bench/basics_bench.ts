@@ -6,13 +6,14 @@
  * @module
  */
 import * as kernels from "../kernels/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 
 const RUNS = 32;
 const ROWS = 4096;
 const WIDTH = 64;
 const VOCABULARY = 256;
 
-const gpu = await kernels.openGpu();
+const gpu = await kernels.openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 
 function waves(shape: number[]): kernels.Tensor {

@@ -7,6 +7,7 @@
  */
 import { causalConvolution, causalConvolutionBackward } from "../kernels/convolution/mod.ts";
 import { elementCount, openGpu, type Tensor } from "../kernels/gpu/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { measure } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
@@ -16,7 +17,7 @@ const TIME = 4096;
 const CHANNELS = 256;
 const WIDTH = 4;
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 
 function waves(shape: number[]): Tensor {

@@ -16,11 +16,12 @@ import {
   rwkv7Recurrent,
   type Tensor,
 } from "../kernels/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 
 const HEADS = 4;
 const DIM = 64;
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 
 function waves(shape: number[], at: (i: number) => number): Tensor {

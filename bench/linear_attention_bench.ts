@@ -13,13 +13,14 @@ import {
   openGpu,
   type Tensor,
 } from "../kernels/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
 
 const HEADS = 4;
 const DIM = 64;
 const FORMS = ["no decay", "decay per head", "decay per key"] as const;
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 for (const form of FORMS) await printGrowth(form, [1024, 4096, 16_384]);
 for (const form of FORMS) {

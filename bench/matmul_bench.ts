@@ -6,13 +6,14 @@
 import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { matmul } from "../kernels/matmul/mod.ts";
 import { quantize, QuantizedMatrix, type QuantizedType } from "../kernels/storage/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { fmaCeiling } from "./ceilings.ts";
 import { benchGroup, compare, type Contender } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
 const MATMUL_DOT = BENCH.kernel("matmul_dot");
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 const cube = [
   dotProducts(gpu, 512),
   product(gpu, "A B", 512, 512, 512),

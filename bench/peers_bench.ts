@@ -5,10 +5,11 @@
  * @module
  */
 import { openGpu } from "../kernels/gpu/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { comparisons, contenders, openPeers } from "./comparisons.ts";
 import { benchGroup } from "./measure.ts";
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 const opened = await openPeers(gpu);
 for (const refusal of opened.refusals) console.error(refusal);

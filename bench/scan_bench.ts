@@ -13,6 +13,7 @@ import {
   selectiveScan,
   selectiveScanBackward,
 } from "../kernels/scan/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { compare, fittedExponent } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
@@ -23,7 +24,7 @@ const CHANNELS = [64, 256];
 const STATE = 16;
 const LENGTHS = [1024, 4096, 16384];
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
 
 function waves(shape: number[], low: number, high: number): Tensor {

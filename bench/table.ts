@@ -6,6 +6,7 @@
  * @module
  */
 import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 import { copyCeiling, fmaCeiling } from "./ceilings.ts";
 import { comparisons, contenders, openPeers, type Peers } from "./comparisons.ts";
 import { type Growth, measureGrowth } from "./growth.ts";
@@ -15,7 +16,7 @@ const README = new URL("./README.md", import.meta.url);
 const PARTS = { peers: writePeers, growth: writeGrowth };
 type Part = keyof typeof PARTS;
 
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 const [chosen] = Deno.args;
 const names = Object.keys(PARTS) as Part[];
 if (chosen !== undefined && !names.includes(chosen as Part)) {

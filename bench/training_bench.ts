@@ -10,9 +10,10 @@ import { createTask, smallLayout } from "../tasks/registry.ts";
 import { type TrainingBatch, trainingBatch } from "../tasks/training/batch.ts";
 import type { Recipe } from "../tasks/training/recipe.ts";
 import { Trainer } from "../tasks/training/trainer.ts";
+import { readTuning } from "../tasks/tuning/file.ts";
 
 const STEPS = 5;
-const gpu = await openGpu();
+const gpu = await openGpu({ tuning: readTuning });
 const tasks = [await createTask("mqar", smallLayout("mqar"))];
 
 for (const family of ["transformer", "mamba2", "gla", "gated-deltanet"]) {

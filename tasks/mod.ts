@@ -140,3 +140,4 @@ export {
   type SweepResult,
 } from "./sweep/run.ts";
 export { parseShard, type Shard, shardFolder, takeShard } from "./sweep/shards.ts";
+export { readTuning } from "./tuning/file.ts";

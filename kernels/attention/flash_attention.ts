@@ -11,11 +11,12 @@ import {
   type AttentionOptions,
   type AttentionPlan,
   planAttention,
+  problemOf,
   segmentBounds,
 } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
-import { type AttentionAlgorithm, defaultAlgorithm, longestWalk, tilingOf } from "./tiling.ts";
+import { ATTENTION_PASSES, type AttentionAlgorithm, longestWalk, tilingOf } from "./tiling.ts";
 
 const KERNELS = {
   forward: {
@@ -192,13 +193,16 @@ interface Work {
 function walkDispatches(
   gpu: Gpu,
   plan: AttentionPlan,
-  { what, algorithm = defaultAlgorithm(gpu), read, write }: Work,
+  { what, algorithm: asked, read, write }: Work,
 ): void {
   const HEAD = Math.ceil(plan.dim / 4);
   const VALUE = Math.ceil(plan.valueDim / 4);
+  const chosen = ATTENTION_PASSES[what].choose(gpu, problemOf(plan, read.query!.dtype));
+  const values = asked === undefined || asked === chosen.algorithm ? chosen : { algorithm: asked };
+  const { algorithm } = values;
   const ofKeys = what === "key_gradient";
   const time = ofKeys ? plan.keyTime : plan.queryTime;
-  const tiling = tilingOf(what, algorithm, { HEAD, VALUE, time });
+  const tiling = tilingOf(what, values, { HEAD, VALUE, time });
   const { rows, constants } = tiling;
   const length = ofKeys ? plan.queryTime : plan.keyLength;
   const heads = ofKeys ? plan.heads / plan.keyHeads : 1;

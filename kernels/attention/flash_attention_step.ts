@@ -1,5 +1,10 @@
 import { checkNames, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
-import { type AttentionInputs, type AttentionOptions, planAttention } from "./options.ts";
+import {
+  type AttentionInputs,
+  type AttentionOptions,
+  planAttention,
+  problemOf,
+} from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
 import { stepTiling } from "./tiling.ts";
@@ -60,7 +65,7 @@ export function flashAttentionStep(
   const HEAD = query.shape[3] / 4;
   const VALUE = value.shape[3] / 4;
   const Element = query.dtype;
-  const tiling = stepTiling(gpu);
+  const tiling = stepTiling(gpu, problemOf(plan, Element));
   const seen = position ? plan.mostKeys : plan.seen;
   const chunks = Math.max(1, Math.ceil(seen / tiling.CHUNK));
   const partial = scope.use(gpu.empty([batch, heads, chunks, VALUE * 4]));

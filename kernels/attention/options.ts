@@ -16,7 +16,7 @@ import {
   positiveInteger,
   type Tensor,
 } from "../gpu/mod.ts";
-import { ALGORITHMS, type AttentionAlgorithm } from "./tiling.ts";
+import { ALGORITHMS, type AttentionAlgorithm, type AttentionProblem } from "./tiling.ts";
 
 /** The sequences that attention mixes: all stored as f32, or all as f16. */
 export interface AttentionInputs {
@@ -90,6 +90,14 @@ export interface AttentionPlan {
   readonly mostQueries: number;
   /** How many keys hold something. */
   readonly keyLength: number;
+}
+
+/** A call as the family's table takes it, with rows stored so. */
+export function problemOf(plan: AttentionPlan, dtype: string): AttentionProblem {
+  const { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim, uniform } = plan;
+  const extents = { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim };
+  const { causal, window } = uniform;
+  return { ...extents, causal: Boolean(causal), window: Number(window), dtype };
 }
 
 /** A window as wide as any sequence, whose sum with a position fits 32 bits. */

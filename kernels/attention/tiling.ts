@@ -1,5 +1,5 @@
 import { powerOfTwo } from "../common/rows.ts";
-import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS, sizeClass, type Tunable, tunable } from "../gpu/mod.ts";
 
 /**
  * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
@@ -10,18 +10,68 @@ export type AttentionAlgorithm = "rows" | "tiles";
 /** Every algorithm. */
 export const ALGORITHMS: readonly AttentionAlgorithm[] = ["rows", "tiles"];
 
-/** Which algorithm an adapter gets: a software adapter reads registers faster than workgroup memory. */
-export function defaultAlgorithm(gpu: Gpu): AttentionAlgorithm {
-  return gpu.adapter.software ? "rows" : "tiles";
+/** One of the three kernels. */
+export type AttentionPass = "forward" | "query_gradient" | "key_gradient";
+
+/** A call, for the family's table. */
+export type AttentionProblem = {
+  readonly batch: number;
+  readonly queryTime: number;
+  readonly heads: number;
+  readonly dim: number;
+  readonly keyTime: number;
+  readonly keyHeads: number;
+  readonly valueDim: number;
+  readonly causal: boolean;
+  readonly window: number;
+  readonly dtype: string;
+};
+
+/** What a kernel's tunables are: its algorithm, and of `"rows"` how many an invocation holds. */
+type AttentionValues = { readonly algorithm: AttentionAlgorithm; readonly rows?: number };
+
+/**
+ * The family's table: a software adapter reads registers faster than workgroup memory. Each row more of
+ * `"rows"` saves loads; but a driver's compile time grows faster than the unrolled code.
+ */
+export const ATTENTION_PASSES = {
+  forward: passTunable("forward"),
+  query_gradient: passTunable("query_gradient"),
+  key_gradient: passTunable("key_gradient"),
+};
+
+function passTunable(pass: AttentionPass): Tunable<AttentionProblem, AttentionValues> {
+  const rows = (rows: number): AttentionValues => ({ algorithm: "rows", rows });
+  return tunable<AttentionProblem, AttentionValues>(`attention/${pass}`, {
+    software: { "4 rows": rows(4), "8 rows": rows(8), "2 rows": rows(2), "1 row": rows(1) },
+    gpu: { "tiles 32 × 32": { algorithm: "tiles" } },
+    standard: ({ dim, valueDim }, { adapter: { software } }) =>
+      software ? ROW_NAMES[rowsPerInvocation(vectorsOf(dim) + vectorsOf(valueDim))] : undefined,
+    classOf: ({ dim, valueDim, queryTime, keyTime, window }) =>
+      `${dim} and ${valueDim}, ${sizeClass(queryTime)} × ${sizeClass(Math.min(window, keyTime))}`,
+    // Twice the default's registers at most: compiling takes seconds else.
+    fits: (values, { dim, valueDim }) => {
+      const vectors = vectorsOf(dim) + vectorsOf(valueDim);
+      return values.rows === undefined || values.rows <= 2 * rowsPerInvocation(vectors);
+    },
+  });
+}
+
+const ROW_NAMES: Readonly<Record<number, string>> = {
+  1: "1 row",
+  2: "2 rows",
+  4: "4 rows",
+  8: "8 rows",
+};
+
+function vectorsOf(dim: number): number {
+  return Math.ceil(dim / 4);
 }
 
 /** Invocations per workgroup of the `"rows"` kernels: one SIMD vector of AVX2. */
 const ROWS_WORKGROUP_SIZE = 8;
 
-/**
- * Rows that an invocation of the `"rows"` kernels holds, for a key and a value of `vectors` vec4s together.
- * Each row more saves loads; but a driver's compile time grows faster than the unrolled code.
- */
+/** Rows that an invocation of the `"rows"` kernels holds by default, for a key and a value of `vectors` vec4s together. */
 function rowsPerInvocation(vectors: number): number {
   if (vectors <= 8) return 8;
   if (vectors <= 32) return 4;
@@ -45,12 +95,12 @@ export interface Tiling {
 
 /** The tiling of a kernel for a key and a value of `HEAD` and `VALUE` vec4s, and so many rows. */
 export function tilingOf(
-  what: "forward" | "query_gradient" | "key_gradient",
-  algorithm: AttentionAlgorithm,
+  what: AttentionPass,
+  { algorithm, rows }: AttentionValues,
   { HEAD, VALUE, time }: { HEAD: number; VALUE: number; time: number },
 ): Tiling {
   if (algorithm === "rows") {
-    const ROWS = rowsPerInvocation(HEAD + VALUE);
+    const ROWS = rows ?? rowsPerInvocation(HEAD + VALUE);
     // All invocations of a SIMD vector have rows: those of a short sequence are fewer.
     const LANES = Math.min(ROWS_WORKGROUP_SIZE, powerOfTwo(Math.ceil(time / ROWS)));
     const constants = { ROWS, LANES, WORKGROUP_SIZE: ROWS_WORKGROUP_SIZE };
@@ -78,10 +128,34 @@ export function longestWalk(
   return TILE * Math.max(1, Math.floor(iterations / (24 + 60 * blocks)) - 2);
 }
 
-/** Keys that a workgroup of the decoding kernel takes, the invocations that share them, and whether subgroups join their results. */
+/** Keys that a workgroup of the decoding kernel takes, and the invocations that share them. */
+export const ATTENTION_STEP = tunable<
+  AttentionProblem,
+  { readonly CHUNK: number; readonly WORKGROUP_SIZE: number }
+>("attention/step", {
+  software: {
+    "256 by 16": { CHUNK: 256, WORKGROUP_SIZE: 16 },
+    "1024 by 16": { CHUNK: 1024, WORKGROUP_SIZE: 16 },
+    "256 by 8": { CHUNK: 256, WORKGROUP_SIZE: 8 },
+  },
+  gpu: {
+    "256 by 64": { CHUNK: 256, WORKGROUP_SIZE: 64 },
+    "128 by 64": { CHUNK: 128, WORKGROUP_SIZE: 64 },
+    "512 by 128": { CHUNK: 512, WORKGROUP_SIZE: 128 },
+    "512 by 64": { CHUNK: 512, WORKGROUP_SIZE: 64 },
+    "128 by 128": { CHUNK: 128, WORKGROUP_SIZE: 128 },
+  },
+  classOf: ({ dim, valueDim, heads, keyHeads, keyTime, window, dtype }) =>
+    `${dim} and ${valueDim} of ${heads / keyHeads} in ${dtype}, ${
+      sizeClass(Math.min(window, keyTime))
+    }`,
+});
+
+/** How the decoding kernel is shared out, and whether subgroups join its results. */
 export function stepTiling(
   gpu: Gpu,
+  problem: AttentionProblem,
 ): { CHUNK: number; WORKGROUP_SIZE: number; SUBGROUPS: boolean } {
-  if (gpu.adapter.software) return { CHUNK: 256, WORKGROUP_SIZE: 16, SUBGROUPS: false };
-  return { CHUNK: 256, WORKGROUP_SIZE: 64, SUBGROUPS: gpu.supportsSubgroups };
+  const SUBGROUPS = gpu.supportsSubgroups && !gpu.adapter.software;
+  return { ...ATTENTION_STEP.choose(gpu, problem), SUBGROUPS };
 }

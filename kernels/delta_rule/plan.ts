@@ -7,11 +7,10 @@ import {
   LOOP_ITERATIONS,
   type Tensor,
 } from "../gpu/mod.ts";
+import { DELTA_RULE_PASSES, TILE } from "./tiling.ts";
 
 /** Rows of a block, the unit of all products and of what decays. */
 export const BLOCK = 4;
-/** Rows of a tile of blocks that an invocation keeps in registers: a chunk is whole tiles. */
-const TILE = 16;
 /** The most rows of a chunk: pairs of all of them are in memory at once, and loops walk through them. */
 const MOST_ROWS = 1024;
 const DEFAULT_WORKSPACE_BYTES = 128 * 2 ** 20;
@@ -30,7 +29,7 @@ export interface DeltaRuleOptions {
   /**
    * Rows per chunk, a multiple of 16 up to 1024. It changes the time taken, not the result.
    *
-   * @default {16}
+   * @default what is the fastest on the adapter: 16, or what was measured
    */
   readonly chunkSize?: number;
   /** Bounds of the sequences packed in a batch of 1, as `[0, 1, 100, 257]`; an empty one is allowed. */
@@ -73,7 +72,7 @@ export interface Plan {
   readonly valueQuads: number;
   /** Kinds of rows, of rows and decayed rows, and of pairs: see workspace.wgsl. */
   readonly planes: { readonly rows: number; readonly panels: number; readonly pairs: number };
-  /** A software adapter's vectors are 8 wide, a GPU's 32 or more. */
+  /** Invocations of a workgroup. */
   readonly workgroupSize: number;
   readonly stateShape: readonly number[];
   readonly groups: readonly Group[];
@@ -120,10 +119,20 @@ export function planChunks(
     workspaceBytes: anything,
     segments: anything,
   });
-  const { scale = defaultScale, chunkSize = TILE, segments } = options;
-  const { workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
   const [batch, time, heads, valueDim] = value.shape;
   const [, , keyHeads, keyDim] = key.shape;
+  const tuned = DELTA_RULE_PASSES[op.endsWith("Backward") ? "backward" : "forward"].choose(gpu, {
+    batch,
+    time,
+    heads,
+    keyHeads,
+    keyDim,
+    valueDim,
+    rule: conditions.LOW_RANK ? "rwkv7" : "delta",
+    decay: conditions.DECAYED ? conditions.PER_CHANNEL ? "key" : "head" : "none",
+  });
+  const { scale = defaultScale, chunkSize = tuned.chunkSize, segments } = options;
+  const { workspaceBytes = DEFAULT_WORKSPACE_BYTES } = options;
   if (options.scale !== undefined && !Number.isFinite(Math.fround(scale))) {
     throw new RangeError(
       `Cannot run ${op}() as scale must be a finite number: current value is ${scale}`,
@@ -166,7 +175,7 @@ export function planChunks(
     keyQuads: 4 * Math.ceil(keyDim / 16),
     valueQuads: Math.ceil(valueDim / 4),
     planes: { rows, panels: DECAYED ? 2 * rows : rows, pairs: LOW_RANK ? 4 : 2 },
-    workgroupSize: gpu.adapter.software ? 8 : 32,
+    workgroupSize: tuned.workgroupSize,
     stateShape,
   };
   // Without keys or values there is nothing to compute: outputs and gradients are empty or zeros.

@@ -28,6 +28,17 @@ export function describeAdapter(info: GPUAdapterInfo | undefined): Adapter {
 }
 
 /**
+ * What tells an adapter, and as far as WebGPU shows it its driver, from others: its names, and what it can
+ * do and how much of it.
+ */
+export function adapterIdentity({ adapterInfo, features, limits }: GPUDevice): string {
+  const { vendor = "", architecture = "", device = "", description = "" } = adapterInfo ?? {};
+  const able = WANTED_FEATURES.filter((feature) => features.has(feature)).join(" ");
+  const most = WANTED_LIMITS.map((limit) => limits[limit]).join(" ");
+  return [vendor, architecture, device, description, able, most].join("; ");
+}
+
+/**
  * Opens the machine's adapter with all it allows.
  *
  * @param webgpu Where to look for one; the runtime's own by default.

@@ -2,7 +2,7 @@ import { Bindings } from "./bindings.ts";
 import type { Adapter } from "./device.ts";
 import { Faults } from "./faults.ts";
 import { type Dispatch, workgroupCounts } from "./kernel.ts";
-import { packElements, unpackElements } from "./packing.ts";
+import { NAN_BITS, packElements, unpackElements } from "./packing.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import { Queue } from "./queue.ts";
@@ -20,6 +20,7 @@ import {
   type FloatType,
   Tensor,
 } from "./tensor.ts";
+import { Choices, type Tuning } from "./tuning.ts";
 
 /** GPU memory held by tensors, in bytes. */
 export interface MemoryUse {
@@ -33,8 +34,6 @@ export interface MemoryUse {
 
 /** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
 const WRITTEN_PER_SUBMIT = 2 ** 22;
-/** Not a number as an f32, and in both halves as an f16. */
-const NAN_BITS = 0x7fc07fc0;
 
 /**
  * A GPU: makes tensors, runs kernels on them, reads them back. Work is only queued by
@@ -48,6 +47,8 @@ export class Gpu implements AsyncDisposable {
   readonly adapter: Adapter;
   /** The most bytes of a tensor that a kernel may have before it. */
   readonly bindingLimit: number;
+  /** What the values of its kernels' tunables are chosen by. */
+  readonly choices: Choices;
   readonly #poison: boolean;
   readonly #ownsDevice: boolean;
   readonly #memoryLimit: number | undefined;
@@ -63,9 +64,10 @@ export class Gpu implements AsyncDisposable {
   constructor(
     device: GPUDevice,
     adapter: Adapter,
-    options: { poison: boolean; owns: boolean; memory?: number; binding?: number },
+    options: { poison: boolean; owns: boolean; memory?: number; binding?: number; tuning?: Tuning },
   ) {
     this.device = device;
+    this.choices = new Choices(options.tuning);
     this.adapter = adapter;
     this.#poison = options.poison;
     this.#ownsDevice = options.owns;

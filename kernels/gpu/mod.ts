@@ -24,11 +24,11 @@ export {
   positive,
   positiveInteger,
 } from "./check.ts";
-export { type Adapter } from "./device.ts";
+export { type Adapter, adapterIdentity } from "./device.ts";
 export { DeviceLostError, KernelError } from "./errors.ts";
 export { Gpu, type MemoryUse } from "./gpu.ts";
 export { type Dispatch, LOOP_ITERATIONS } from "./kernel.ts";
-export { type GpuOptions, openGpu } from "./open.ts";
+export { type FindTuning, type GpuOptions, openGpu } from "./open.ts";
 export { type Kernel, type ShaderFamily, shaders } from "./shaders.ts";
 export type { Settings } from "./linker/linker.ts";
 export type { KernelTime } from "./profiler.ts";
@@ -47,3 +47,16 @@ export {
   type TensorOwner,
 } from "./tensor.ts";
 export { type CopyWork, copyWork, measureCopyBandwidth, timeWork } from "./timing.ts";
+export {
+  Choices,
+  type Chooser,
+  definedTunables,
+  type NotedProblem,
+  sizeClass,
+  type Tunable,
+  tunable,
+  type TunableTable,
+  type TunableValues,
+  type TunedProblem,
+  type Tuning,
+} from "./tuning.ts";

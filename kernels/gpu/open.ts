@@ -1,6 +1,10 @@
 import { checkOptions, flag, oneOf, type OptionRule } from "./check.ts";
-import { describeAdapter, requestDevice } from "./device.ts";
+import { type Adapter, adapterIdentity, describeAdapter, requestDevice } from "./device.ts";
 import { Gpu } from "./gpu.ts";
+import { checkTuning, type Tuning } from "./tuning.ts";
+
+/** Finds the tuning of an adapter, by its {@linkcode adapterIdentity}. */
+export type FindTuning = (adapter: Adapter, identity: string) => Tuning | Promise<Tuning>;
 
 /** How {@linkcode openGpu} opens the GPU. */
 export interface GpuOptions {
@@ -21,6 +25,14 @@ export interface GpuOptions {
   binding?: number;
   /** Fill every output with NaN before its kernel runs, so that a missing write shows. For tests. */
   poison?: boolean;
+  /**
+   * Which candidates of the kernels' tunables are the fastest on this adapter, or how that is found:
+   * `readTuning` of `@lengthwise/lengthwise/tasks` reads what `./run tune` measured. It changes speed, and
+   * results by rounding alone.
+   *
+   * @default each family's defaults
+   */
+  tuning?: Tuning | FindTuning;
 }
 
 /** That a value which is given is an object. */
@@ -31,12 +43,20 @@ const object: OptionRule = (value) =>
 const bytes: OptionRule = (value) =>
   typeof value === "number" && value > 0 ? undefined : "a number of bytes greater than 0";
 
+/** That a value which is given is a record of records, or finds one. */
+const tables: OptionRule = (value) =>
+  typeof value === "function" || typeof value === "object" && value !== null &&
+      Object.values(value).every((table) => typeof table === "object" && table !== null)
+    ? undefined
+    : "candidates by tunable and class of problems, or a function that finds them";
+
 const RULES = {
   device: object,
   powerPreference: oneOf(["high-performance", "low-power"]),
   memory: bytes,
   binding: bytes,
   poison: flag,
+  tuning: tables,
 };
 
 /**
@@ -60,8 +80,12 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const opened = device
     ? { device, adapter: describeAdapter(device.adapterInfo) }
     : await requestDevice({ powerPreference });
+  const tuning = typeof options.tuning === "function"
+    ? await options.tuning(opened.adapter, adapterIdentity(opened.device))
+    : options.tuning ?? {};
+  checkTuning(opened, tuning);
   const { memory = opened.adapter.software ? freeMemory() : undefined } = options;
-  return new Gpu(opened.device, opened.adapter, { poison, owns, memory, binding });
+  return new Gpu(opened.device, opened.adapter, { poison, owns, memory, binding, tuning });
 }
 
 /** What the machine has free, where the program may ask for it (--allow-sys). */

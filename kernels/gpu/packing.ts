@@ -1,5 +1,8 @@
 import { BYTES_PER_ELEMENT, type DataType, type Elements } from "./tensor.ts";
 
+/** Not a number as an f32, and in both halves as an f16. */
+export const NAN_BITS = 0x7fc07fc0;
+
 /** Elements as the GPU has them, in whole words of 4 bytes; without a copy where they are so already. */
 export function packElements(data: ArrayLike<number>, dtype: DataType): Uint8Array<ArrayBuffer> {
   if (isPacked(data, dtype) && data.byteLength % 4 === 0) {

@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
+import { LINEAR_ATTENTION_PASSES } from "./tiling.ts";
 
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
@@ -110,21 +111,6 @@ export function workgroupsFor(count: number): number {
   return Math.ceil(count / WORKGROUP_SIZE);
 }
 
-/**
- * What suits an adapter. A software one has a cache of some MB to stay in, a GPU wants all the chunks at
- * once that its bindings can hold; and each slab more makes the backward pass compute states once more.
- */
-function tuning(gpu: Gpu): { chunkSize: number; forwardBytes: number; backwardBytes: number } {
-  if (gpu.adapter.software) {
-    const [forwardBytes, backwardBytes] = [2 ** 22, 2 ** 26].map((bytes) =>
-      Math.min(bytes, gpu.bindingLimit)
-    );
-    return { chunkSize: 32, forwardBytes, backwardBytes };
-  }
-  const bytes = Math.min(2 ** 28, gpu.bindingLimit);
-  return { chunkSize: 64, forwardBytes: bytes, backwardBytes: bytes };
-}
-
 /** Extents of a call's inputs. */
 export interface Extents {
   readonly batch: number;
@@ -179,8 +165,18 @@ export function prepare(
   if (initialState !== undefined) {
     checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
   }
-  const tuned = tuning(gpu);
-  const bytes = pass === "forward" ? tuned.forwardBytes : tuned.backwardBytes;
+  const tuned = LINEAR_ATTENTION_PASSES[pass].choose(gpu, {
+    batch,
+    time,
+    groups,
+    heads,
+    keyDim,
+    valueDim,
+    decay,
+    bonus: bonus !== undefined,
+    dtype: query.dtype,
+  });
+  const bytes = Math.min(tuned.workspaceBytes, gpu.bindingLimit);
   const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(

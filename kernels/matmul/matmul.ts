@@ -20,6 +20,8 @@ import {
   type MatmulShape,
   type MatmulTiling,
   matmulTiling,
+  PRODUCT,
+  type ProductProblem,
   tileWorkgroups,
   vectorTiling,
 } from "./tiling.ts";
@@ -182,10 +184,20 @@ function runProduct(
   if (cWidth === 1 && rows > 1 && !bias && !(b instanceof QuantizedMatrix)) {
     product = transposed({ ...product, b });
   }
+  algorithm ??= PRODUCT.choose(gpu, problemOf(product)).algorithm;
   const tiling = matmulTiling(gpu.adapter.software, product, algorithm);
   if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
   else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
   else vectorProduct(gpu, product, output);
+}
+
+/** A product as the family's table takes it. */
+function problemOf(
+  { a, b, batches, rows, columns, reduction, transposeA, transposeB, bStride }: Product,
+): ProductProblem {
+  const typeB = b instanceof QuantizedMatrix ? b.dtype : b.dtype;
+  const extents = { batches, rows, columns, reduction, transposeA, transposeB };
+  return { ...extents, sharedB: bStride === 0, typeA: a.dtype, typeB };
 }
 
 /** Checks b, or one of its blocks. @throws {RangeError} where it does not fit. */
@@ -250,7 +262,7 @@ function transposed(product: Product & { readonly b: Tensor }): Product {
 
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
   const { a, bias, batches, rows, columns, reduction } = product;
-  const tiling = vectorTiling(gpu.adapter.software, product);
+  const tiling = vectorTiling(gpu, problemOf(product));
   gpu.dispatch(MATMUL_VECTOR, {
     constants: {
       ...elements(product, output),

@@ -311,7 +311,8 @@ function dispatch(
   },
 ): void {
   const sizes = weights.map(({ shape }) => shape[0]);
-  const tiling = vectorTiling(gpu.adapter.software, { transposeB: true, reduction });
+  const typeB = weights[0].dtype;
+  const tiling = vectorTiling(gpu, { transposeB: true, columns: sizes[0], reduction, typeB });
   const workgroups = outputs.reduce(
     (sum, _, i) => sum + Math.ceil(sizes[i] / (4 * tiling.GROUPS)),
     0,

@@ -1,4 +1,4 @@
-import { type Gpu, LOOP_ITERATIONS } from "../gpu/mod.ts";
+import { type Chooser, type Gpu, LOOP_ITERATIONS, sizeClass, tunable } from "../gpu/mod.ts";
 
 /** Which kernel computes a product: see README.md. */
 export type MatmulAlgorithm = "register" | "workgroup" | "vector";
@@ -47,19 +47,89 @@ const ADAPTERS = {
  */
 const LONGEST_PART = { register: 2 ** 17, workgroup: 2 ** 15 } as const;
 
+/** A product, for the family's table: its extents, and how it is stored. */
+export type ProductProblem = {
+  readonly batches: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly reduction: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  /** Whether all batches have one B. */
+  readonly sharedB: boolean;
+  readonly typeA: string;
+  readonly typeB: string;
+};
+
+/** Which kernel computes a product, and its tile. */
+export const PRODUCT = tunable<ProductProblem, { readonly algorithm: MatmulAlgorithm }>(
+  "matmul/product",
+  {
+    software: {
+      "register 16 × 16": { algorithm: "register" },
+      vector: { algorithm: "vector" },
+    },
+    gpu: {
+      "workgroup 64 × 64": { algorithm: "workgroup" },
+      vector: { algorithm: "vector" },
+    },
+    standard: ({ rows }, { adapter: { software } }) =>
+      rows <= ADAPTERS[software ? "software" : "gpu"].vectorRows ? "vector" : undefined,
+    classOf: ({ rows, columns, reduction, transposeA, transposeB, typeB }) =>
+      `${transposeA ? "Aᵀ" : "A"} ${transposeB ? "Bᵀ" : "B"} in ${typeB}, ${
+        [rows, columns, reduction].map(sizeClass).join(" × ")
+      }`,
+    fits: ({ algorithm }, { rows, reduction }, { adapter: { software } }) =>
+      algorithm !== "vector" || rows <= MOST_VECTOR_ROWS && !(software && reduction > 2 ** 16),
+  },
+);
+
+/** Rows of A up to which reading B once for each may be the fastest. */
+const MOST_VECTOR_ROWS = 64;
+
+/** What the vector kernel reads, for the family's table. */
+export type VectorProblem = {
+  readonly transposeB: boolean;
+  readonly columns: number;
+  readonly reduction: number;
+  readonly typeB: string;
+};
+
+/** Groups of four columns that a workgroup of the vector kernel takes, and invocations per group. */
+export const VECTOR = tunable<VectorProblem, { readonly GROUPS: number; readonly LANES: number }>(
+  "matmul/vector",
+  {
+    software: { "8 × 1": { GROUPS: 8, LANES: 1 }, "16 × 1": { GROUPS: 16, LANES: 1 } },
+    gpu: {
+      "4 × 32": { GROUPS: 4, LANES: 32 },
+      "8 × 16": { GROUPS: 8, LANES: 16 },
+      "2 × 32": { GROUPS: 2, LANES: 32 },
+      "2 × 64": { GROUPS: 2, LANES: 64 },
+      "1 × 64": { GROUPS: 1, LANES: 64 },
+      "8 × 32": { GROUPS: 8, LANES: 32 },
+      "32 × 4": { GROUPS: 32, LANES: 4 },
+    },
+    standard: ({ transposeB }, { adapter: { software } }) =>
+      software || transposeB ? undefined : "8 × 16",
+    classOf: ({ transposeB, columns, reduction, typeB }) =>
+      `${transposeB ? "Bᵀ" : "B"} in ${typeB}, ${[columns, reduction].map(sizeClass).join(" × ")}`,
+    fits: ({ GROUPS, LANES }, _problem, { device: { limits } }) =>
+      GROUPS * LANES <= limits.maxComputeInvocationsPerWorkgroup,
+  },
+);
+
 /**
- * Groups of four columns that a workgroup of the vector kernel takes, and invocations per group: one on
- * a software adapter, but for a sum that is longer than one may be.
+ * How the vector kernel is shared out. On a software adapter a sum that is longer than one invocation may
+ * go round has several.
  */
 export function vectorTiling(
-  software: boolean,
-  { transposeB, reduction }: { transposeB: boolean; reduction: number },
-): { GROUPS: number; LANES: number } {
-  if (software) {
-    const LANES = 2 ** Math.ceil(Math.log2(Math.max(1, reduction / (4 * LOOP_ITERATIONS))));
-    return { GROUPS: Math.min(8, 256 / LANES), LANES };
-  }
-  return transposeB ? { GROUPS: 4, LANES: 32 } : { GROUPS: 8, LANES: 16 };
+  gpu: Chooser,
+  problem: VectorProblem,
+): { readonly GROUPS: number; readonly LANES: number } {
+  const { software } = gpu.adapter;
+  const LANES = 2 ** Math.ceil(Math.log2(Math.max(1, problem.reduction / (4 * LOOP_ITERATIONS))));
+  if (software && LANES > 1) return { GROUPS: Math.min(8, 256 / LANES), LANES };
+  return VECTOR.choose(gpu, problem);
 }
 
 /** Whether a product of so many rows reads its weight once for each of them, as for generated tokens. */

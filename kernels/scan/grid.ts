@@ -1,4 +1,4 @@
-import { type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import { type Gpu, LOOP_ITERATIONS, sizeClass, type Tensor, tunable } from "../gpu/mod.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
@@ -24,6 +24,43 @@ export interface Tiling {
   readonly workgroupSize: number;
 }
 
+/** A scan, for the family's table. */
+export type ScanProblem = {
+  readonly batch: number;
+  readonly time: number;
+  readonly channels: number;
+};
+
+const SCAN_CLASS = ({ batch, time, channels }: ScanProblem): string =>
+  `${sizeClass(batch * channels)} × ${sizeClass(time)}`;
+
+/** The chunk of a scan, as so many times the table's own. */
+export const SCAN = tunable<ScanProblem, { readonly chunks: number }>("scan/chunk", {
+  software: { "1 ×": { chunks: 1 } },
+  gpu: {
+    "1 ×": { chunks: 1 },
+    "½ ×": { chunks: 0.5 },
+    "2 ×": { chunks: 2 },
+    "4 ×": { chunks: 4 },
+  },
+  classOf: SCAN_CLASS,
+});
+
+/** The chunk of a selective scan, as so many times the table's own. */
+export const SELECTIVE_SCAN = tunable<
+  ScanProblem & { readonly state: number },
+  { readonly chunks: number }
+>("scan/selective_chunk", {
+  software: { "1 ×": { chunks: 1 }, "½ ×": { chunks: 0.5 }, "2 ×": { chunks: 2 } },
+  gpu: {
+    "1 ×": { chunks: 1 },
+    "½ ×": { chunks: 0.5 },
+    "2 ×": { chunks: 2 },
+    "4 ×": { chunks: 4 },
+  },
+  classOf: (problem) => `${SCAN_CLASS(problem)}, ${problem.state} states`,
+});
+
 /**
  * The family's table of adapters.
  *
@@ -39,14 +76,19 @@ export interface Tiling {
  */
 export function scanTiling(gpu: Gpu, [batch, time, channels]: readonly number[]): Tiling {
   if (!gpu.adapter.software) {
-    const chunkSize = Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2))));
-    return { chunkSize, slice: 1, workgroupSize: WORKGROUP_SIZE };
+    const { chunks } = SCAN.choose(gpu, { batch, time, channels });
+    return { chunkSize: chunks * balancedChunk(time), slice: 1, workgroupSize: WORKGROUP_SIZE };
   }
   const slice =
     ([32, 16, 8] as const).find((wide) => channels % wide === 0 && channels / wide >= SIMD_WIDTH) ??
       (channels % 4 === 0 ? 4 : 1);
   const chunkSize = batch * channels / slice < SIMD_WIDTH ? 256 : Math.max(1, time);
   return { chunkSize, slice, workgroupSize: SIMD_WIDTH };
+}
+
+/** The chunk of the shortest chain of dependent steps. */
+function balancedChunk(time: number): number {
+  return Math.max(16, 2 ** Math.ceil(Math.log2(Math.sqrt(time / 2))));
 }
 
 /** How a selective scan is cut for the adapter. */
@@ -64,9 +106,16 @@ export interface SelectiveTiling {
  * adapter busy: there the chunks run one after the other, and what an invocation leaves unused of a
  * cache line is still in the cache when its neighbour comes.
  */
-export function selectiveTiling(gpu: Gpu, time: number, chains: number): SelectiveTiling {
-  if (gpu.adapter.software) return { chunkSize: 256, atOnce: chains < 32, workgroupSize: 16 };
-  const { chunkSize } = scanTiling(gpu, [1, time, chains]);
+export function selectiveTiling(
+  gpu: Gpu,
+  problem: ScanProblem & { readonly state: number },
+): SelectiveTiling {
+  const { chunks } = SELECTIVE_SCAN.choose(gpu, problem);
+  if (gpu.adapter.software) {
+    const atOnce = problem.batch * problem.channels < 32;
+    return { chunkSize: 256 * chunks, atOnce, workgroupSize: 16 };
+  }
+  const chunkSize = chunks * balancedChunk(problem.time);
   return { chunkSize, atOnce: true, workgroupSize: WORKGROUP_SIZE };
 }
 

@@ -102,7 +102,12 @@ export function selectiveScan(
   checkOptions("selectiveScan", options, RULES);
   const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const { workgroupSize, atOnce, ...tuned } = selectiveTiling(gpu, time, batch * channels);
+  const { workgroupSize, atOnce, ...tuned } = selectiveTiling(gpu, {
+    batch,
+    time,
+    channels,
+    state,
+  });
   const { chunkSize: asked = tuned.chunkSize } = options;
   const chunkSize = feasibleChunkSize("selectiveScan", asked, time);
   const output = gpu.empty(input.shape);
@@ -216,7 +221,7 @@ export function selectiveScanBackward(
 
   const rows = batch * time;
   const chunks = Math.ceil(time / BACKWARD_STEPS);
-  const { workgroupSize } = selectiveTiling(gpu, time, batch * channels);
+  const { workgroupSize } = selectiveTiling(gpu, { batch, time, channels, state });
   const grid = {
     constants: { WORKGROUP_SIZE: workgroupSize },
     workgroups: Math.ceil(channels / workgroupSize) * chunks * batch,

@@ -6,6 +6,7 @@ import { REPORT, reportCommand } from "./report.ts";
 import { RULER, rulerCommand } from "./ruler.ts";
 import { SWEEP, sweepCommand } from "./sweep.ts";
 import { TRAIN, trainCommand } from "./train.ts";
+import { TUNE, tuneCommand } from "./tune.ts";
 
 /** All commands of the command line. */
 export const COMMANDS: readonly Command[] = [
@@ -25,4 +26,5 @@ export const COMMANDS: readonly Command[] = [
   },
   { specification: RULER, run: rulerCommand },
   { specification: REPORT, run: reportCommand },
+  { specification: TUNE, run: tuneCommand },
 ];

@@ -15,6 +15,7 @@ import { describeTraining, standardOutput, TrainingView } from "./progress.ts";
 import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { isFinished } from "../training/once.ts";
 import { DivergedError } from "../training/checkpoint.ts";
+import { readTuning } from "../tuning/file.ts";
 import { train, type TrainingProgress } from "../training/train.ts";
 import { fileName, visible } from "../names.ts";
 import { readRecipe, recipeText } from "../training/recipe_file.ts";
@@ -198,7 +199,7 @@ async function trainOne(
   { resume, overwrite }: Flags,
   { signal }: Stop,
 ): Promise<TrainingProgress> {
-  await using gpu = await openGpu();
+  await using gpu = await openGpu({ tuning: readTuning });
   const view = new TrainingView(standardOutput());
   try {
     const outcome = await train(gpu, recipe, {

@@ -15,6 +15,7 @@ import {
   type PublishedOptions,
 } from "./published.ts";
 import { changed, checkFolders, resolveModel } from "./resolve.ts";
+import { readTuning } from "../tuning/file.ts";
 import { readTrainedCard, recipeCard, trainedTokenizer, withTokens } from "./trained.ts";
 
 /** How models are found and loaded. */
@@ -36,16 +37,19 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
   readonly trains = true;
   readonly #options: ModelSourceOptions;
   readonly #published = new WeakMap<ModelDescription, Promise<PublishedCheckpoint>>();
+  readonly #shared: Gpu | undefined;
   #gpu: Promise<Gpu> | undefined;
 
-  /** A source whose GPU is not open yet. */
-  constructor(options: ModelSourceOptions = {}) {
+  /** A source whose GPU is not open yet, or one that uses a GPU of the caller's. */
+  constructor(options: ModelSourceOptions = {}, gpu?: Gpu) {
     this.#options = options;
+    this.#shared = gpu;
   }
 
   /** The GPU, which is opened where it is not. */
   gpu(): Promise<Gpu> {
-    return this.#gpu ??= openGpu({ memory: this.#options.memory });
+    if (this.#shared) return Promise.resolve(this.#shared);
+    return this.#gpu ??= openGpu({ memory: this.#options.memory, tuning: readTuning });
   }
 
   /** The adapter's name. */

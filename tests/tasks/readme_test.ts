@@ -28,6 +28,8 @@ function cut({ words }: ReadmeCommand): string[] {
       return rest.includes("mqar") ? [...grid, "--lengths", "64"] : [...grid, "--lengths", "1k"];
     case "ruler":
       return ["--samples", "1", "--tasks", "niah_single_1", "--lengths", "1k"];
+    case "tune":
+      return ["--minutes", "0.01", "--models", "gla-mixture"];
     case "train":
       return ["--steps", "1"];
     default:

@@ -1,0 +1,88 @@
+import { adapterIdentity, type Gpu, type NotedProblem } from "../../kernels/gpu/mod.ts";
+import { architecture } from "../../models/mod.ts";
+import { driverHere } from "./driver.ts";
+import type { TunedAdapter, TunedClass } from "./file.ts";
+import { classesOf, measureClass } from "./measure.ts";
+import { randomModel, SHAPES } from "./shapes.ts";
+import { type TracedTokens, traceModel, traceTraining } from "./trace.ts";
+
+/** Layers of a model of a published shape: all are alike. */
+const LAYERS = 2;
+/** Architectures whose training is tuned. */
+const TRAINED = ["transformer", "mamba2", "gla", "gated-deltanet", "rwkv7", "griffin"];
+
+/** How far a tuning is. */
+export interface TuningProgress {
+  /** What was measured last. */
+  readonly last: TunedClass;
+  /** Classes that are measured. */
+  readonly done: number;
+  /** Classes in all. */
+  readonly total: number;
+}
+
+/** The prompts that a model is given: on a software adapter short ones. */
+export function tracedTokens(gpu: Gpu): TracedTokens {
+  return { prompts: gpu.adapter.software ? [256] : [512, 4096], generated: 3 };
+}
+
+/**
+ * The problems of the default set: on a GPU models of published shapes, in f16 where it has that, and
+ * training steps; on a software adapter, which is for small models, those alone.
+ */
+export async function defaultProblems(gpu: Gpu): Promise<readonly NotedProblem[]> {
+  const { software } = gpu.adapter;
+  const notes: NotedProblem[] = [];
+  const [vocabulary, width] = software ? [64, 64] : [256, 512];
+  for (const name of TRAINED) {
+    const configuration = architecture(name, { vocabulary, width });
+    using model = randomModel(gpu, configuration, "f32");
+    notes.push(...await traceModel(gpu, model, tracedTokens(gpu)));
+    const [sequences, time] = software ? [16, 64] : [16, 512];
+    notes.push(...await traceTraining(gpu, configuration, sequences, time));
+  }
+  if (software) return notes;
+  const dtype = gpu.supportsF16 ? "f16" : "f32";
+  for (const shape of Object.values(SHAPES)) {
+    using model = randomModel(gpu, shape(LAYERS), dtype);
+    notes.push(...await traceModel(gpu, model, tracedTokens(gpu)));
+  }
+  return notes;
+}
+
+/**
+ * Measures the candidates of every tunable on the problems that were noted, those that are asked for most
+ * first, until the time is over.
+ */
+export async function tune(
+  gpu: Gpu,
+  notes: readonly NotedProblem[],
+  { models, deadline, signal, onProgress }: {
+    /** What was noted, for the record. */
+    readonly models: readonly string[];
+    /** When to stop, as `performance.now()` has it. */
+    readonly deadline: number;
+    readonly signal?: AbortSignal;
+    readonly onProgress?: (progress: TuningProgress) => void;
+  },
+): Promise<{ readonly entry: TunedAdapter; readonly left: number }> {
+  const classes = classesOf(gpu, notes);
+  const measured: TunedClass[] = [];
+  for (const each of classes) {
+    if (performance.now() > deadline || signal?.aborted) break;
+    measured.push(await measureClass(gpu, each));
+    gpu.trim();
+    const done = measured.length;
+    onProgress?.({ last: measured[done - 1], done, total: classes.length });
+  }
+  const entry: TunedAdapter = {
+    adapter: gpu.adapter.name,
+    identity: adapterIdentity(gpu.device),
+    driver: driverHere(),
+    deno: Deno.version.deno,
+    measured: new Date().toISOString(),
+    models: [...models],
+    classes: measured,
+  };
+  return { entry, left: classes.length - measured.length };
+}
