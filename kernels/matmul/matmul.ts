@@ -195,9 +195,8 @@ function runProduct(
 function problemOf(
   { a, b, batches, rows, columns, reduction, transposeA, transposeB, bStride }: Product,
 ): ProductProblem {
-  const typeB = b instanceof QuantizedMatrix ? b.dtype : b.dtype;
   const extents = { batches, rows, columns, reduction, transposeA, transposeB };
-  return { ...extents, sharedB: bStride === 0, typeA: a.dtype, typeB };
+  return { ...extents, sharedB: bStride === 0, typeA: a.dtype, typeB: b.dtype };
 }
 
 /** Checks b, or one of its blocks. @throws {RangeError} where it does not fit. */

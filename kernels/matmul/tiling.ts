@@ -66,7 +66,7 @@ export const PRODUCT = tunable<ProductProblem, { readonly algorithm: MatmulAlgor
   "matmul/product",
   {
     software: {
-      "register 16 × 16": { algorithm: "register" },
+      register: { algorithm: "register" },
       vector: { algorithm: "vector" },
     },
     gpu: {
