@@ -87,8 +87,8 @@ async function measureSizes(
       const { flops, bytes, run, plain } = prepare(gpu, inputs, size);
       const time = await milliseconds(gpu, run);
       const spent = performance.now() - start;
-      // The plain kernel is seldom more than a hundred times as slow.
-      const plainTime = plain && 100 * time < budget.left && spent < budget.left
+      // A plain kernel is rarely more than ten times as slow.
+      const plainTime = plain && 50 * time < budget.left && spent < budget.left
         ? await milliseconds(gpu, plain)
         : undefined;
       found.lines.push({

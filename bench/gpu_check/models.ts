@@ -4,7 +4,7 @@
  * @module
  */
 import { type Gpu, timeWork } from "../../kernels/gpu/mod.ts";
-import { architecture, type Model, type ModelConfiguration } from "../../models/mod.ts";
+import { architecture, type Model, type ModelConfiguration, ZOO } from "../../models/mod.ts";
 import { weightBytes } from "../../models/matrices.ts";
 import { SWEEPS } from "../../tasks/experiments/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
@@ -190,13 +190,11 @@ export async function checkTraining(gpu: Gpu, ceilings: Ceilings, budget: Budget
 /** The default sweep, as far as the time goes; texts come from packages, and are left out. */
 export async function checkSweep(gpu: Gpu, budget: Budget): Promise<Part> {
   const found = part("The default sweep");
-  const { models, ...sweep } = SWEEPS.default;
-  const configuration = {
-    ...sweep,
-    models: models.filter((model) => !`${model}`.endsWith("-text")),
-    tasks: sweep.tasks.filter((task) => task !== "text"),
-  };
-  found.notes.push("Without its models of text, whose book is a package.");
+  const models = ZOO.filter((name) => !/-(text|niah)$/.test(name));
+  const configuration = { ...SWEEPS.default, models };
+  found.notes.push(
+    "Without its models of text and of needles, whose books and words are packages.",
+  );
   await using source = new ModelSource({}, gpu);
   const out = await Deno.makeTempDir();
   try {

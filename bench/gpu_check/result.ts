@@ -63,7 +63,8 @@ export function markdown(title: string, parts: readonly Part[]): string {
     const table = columns.length === 0
       ? ""
       : [columns, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-    return [`## ${title}`, ...notes.map((note) => `- ${note}`), table].filter((each) => each !== "")
+    const list = notes.map((note) => `- ${note}`).join("\n");
+    return [`## ${title}`, list, table].filter((each) => each !== "")
       .join("\n\n");
   });
   return `${[`# ${title}`, ...sections].join("\n\n")}\n`;

@@ -24,6 +24,7 @@ import {
   type ProductProblem,
   tileWorkgroups,
   vectorTiling,
+  type WorkgroupTile,
 } from "./tiling.ts";
 
 const MATMUL_PAD = SHADERS.kernel("matmul_pad");
@@ -184,8 +185,10 @@ function runProduct(
   if (cWidth === 1 && rows > 1 && !bias && !(b instanceof QuantizedMatrix)) {
     product = transposed({ ...product, b });
   }
-  algorithm ??= PRODUCT.choose(gpu, problemOf(product)).algorithm;
-  const tiling = matmulTiling(gpu.adapter.software, product, algorithm);
+  const chosen = PRODUCT.choose(gpu, problemOf(product));
+  const tile = chosen.algorithm === "workgroup" ? chosen : undefined;
+  algorithm ??= chosen.algorithm;
+  const tiling = matmulTiling(gpu.adapter.software, product, algorithm, tile);
   if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
   else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
   else vectorProduct(gpu, product, output);
@@ -290,6 +293,9 @@ function workgroupProduct(
     constants: {
       ...elements(product, partial ?? output),
       ...flags(product),
+      ...tileConstants(tiling.workgroup),
+      ALIGNED_A: (product.transposeA ? rows : product.reduction) % 4 === 0,
+      ALIGNED_B: (product.transposeB ? product.reduction : columns) % 4 === 0,
       ACCUMULATE: direct && product.accumulate,
     },
     uniform: {
@@ -432,6 +438,12 @@ function elements(
 
 function flags({ transposeA, transposeB }: Product): Record<string, boolean> {
   return { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB };
+}
+
+function tileConstants(
+  { ROW_FOURS, COLUMN_FOURS, DOWN, ACROSS, STEPS }: WorkgroupTile,
+): Record<string, number> {
+  return { ROW_FOURS, COLUMN_FOURS, DOWN, ACROSS, STEPS };
 }
 
 function shapeFields(product: Product): Record<string, number> {

@@ -20,14 +20,20 @@ export interface MatmulTiling {
   readonly splitLength: number;
   /** Rows and columns of C that an invocation (register) or a workgroup (workgroup) holds. */
   readonly tile: readonly [number, number];
+  /** How a workgroup shares its tile. */
+  readonly workgroup: WorkgroupTile;
 }
 
 /**
  * Rows and columns of a tile. Of an invocation's in registers the larger one saves a sixth of the
  * time, and takes a driver twice as long to compile: where it is full.
  */
-function tileOf(algorithm: MatmulAlgorithm, columns: number): readonly [number, number] {
-  if (algorithm === "workgroup") return [64, 64];
+function tileOf(
+  algorithm: MatmulAlgorithm,
+  columns: number,
+  { ROW_FOURS, COLUMN_FOURS, DOWN, ACROSS }: WorkgroupTile,
+): readonly [number, number] {
+  if (algorithm === "workgroup") return [4 * ROW_FOURS * DOWN, 4 * COLUMN_FOURS * ACROSS];
   return columns % 32 === 0 ? [16, 32] : [16, 16];
 }
 
@@ -61,26 +67,70 @@ export type ProductProblem = {
   readonly typeB: string;
 };
 
+/** A tile of the workgroup kernel: fours of an invocation, invocations, and steps of K at a time. */
+export type WorkgroupTile = {
+  readonly ROW_FOURS: number;
+  readonly COLUMN_FOURS: number;
+  readonly DOWN: number;
+  readonly ACROSS: number;
+  readonly STEPS: number;
+};
+
+/** Which kernel computes a product, and the tile of the workgroup kernel. */
+export type ProductValues =
+  | { readonly algorithm: "register" | "vector" }
+  | { readonly algorithm: "workgroup" } & WorkgroupTile;
+
+function shared(
+  ROW_FOURS: number,
+  COLUMN_FOURS: number,
+  DOWN: number,
+  ACROSS: number,
+  STEPS: number,
+): ProductValues & WorkgroupTile {
+  return { algorithm: "workgroup", ROW_FOURS, COLUMN_FOURS, DOWN, ACROSS, STEPS };
+}
+
+/** Candidates of the workgroup kernel by the tile of C, an invocation's part of it, and steps of K. */
+const WORKGROUP_TILES = {
+  "64 × 64 by 8 × 8, 16 steps": shared(2, 2, 8, 8, 16),
+  "64 × 64 by 8 × 4, 16 steps": shared(2, 1, 8, 16, 16),
+  "64 × 64 by 8 × 8, 32 steps": shared(2, 2, 8, 8, 32),
+  "64 × 128 by 8 × 8, 16 steps": shared(2, 2, 8, 16, 16),
+  "128 × 64 by 8 × 8, 16 steps": shared(2, 2, 16, 8, 16),
+  "128 × 128 by 8 × 8, 8 steps": shared(2, 2, 16, 16, 8),
+  "128 × 128 by 8 × 8, 16 steps": shared(2, 2, 16, 16, 16),
+  "32 × 32 by 4 × 4, 32 steps": shared(1, 1, 8, 8, 32),
+} as const;
+
+/** Bytes of workgroup memory that a tile takes. */
+function tileBytes({ ROW_FOURS, COLUMN_FOURS, DOWN, ACROSS, STEPS }: WorkgroupTile): number {
+  return 16 * STEPS * (ROW_FOURS * DOWN + 1 + COLUMN_FOURS * ACROSS + 1);
+}
+
 /** Which kernel computes a product, and its tile. */
-export const PRODUCT = tunable<ProductProblem, { readonly algorithm: MatmulAlgorithm }>(
+export const PRODUCT = tunable<ProductProblem, ProductValues>(
   "matmul/product",
   {
     software: {
       register: { algorithm: "register" },
       vector: { algorithm: "vector" },
     },
-    gpu: {
-      "workgroup 64 × 64": { algorithm: "workgroup" },
-      vector: { algorithm: "vector" },
-    },
+    gpu: { ...WORKGROUP_TILES, vector: { algorithm: "vector" } },
     standard: ({ rows }, { adapter: { software } }) =>
       rows <= ADAPTERS[software ? "software" : "gpu"].vectorRows ? "vector" : undefined,
     classOf: ({ rows, columns, reduction, transposeA, transposeB, typeB }) =>
       `${transposeA ? "Aᵀ" : "A"} ${transposeB ? "Bᵀ" : "B"} in ${typeB}, ${
         [rows, columns, reduction].map(sizeClass).join(" × ")
       }`,
-    fits: ({ algorithm }, { rows, reduction }, { adapter: { software } }) =>
-      algorithm !== "vector" || rows <= MOST_VECTOR_ROWS && !(software && reduction > 2 ** 16),
+    fits(values, { rows, reduction }, { adapter: { software }, device: { limits } }) {
+      if (values.algorithm === "vector") {
+        return rows <= MOST_VECTOR_ROWS && !(software && reduction > 2 ** 16);
+      }
+      return values.algorithm !== "workgroup" ||
+        tileBytes(values) <= limits.maxComputeWorkgroupStorageSize &&
+          values.DOWN * values.ACROSS <= limits.maxComputeInvocationsPerWorkgroup;
+    },
   },
 );
 
@@ -137,18 +187,23 @@ export function isFewRows({ adapter: { software } }: Gpu, rows: number): boolean
   return rows <= ADAPTERS[software ? "software" : "gpu"].vectorRows;
 }
 
-/** The one place that says which adapter gets which kernel, and when K is split. */
+/**
+ * The one place that says which adapter gets which kernel, and when K is split.
+ *
+ * @param workgroup How the workgroup kernel shares its tile; the table's first by default.
+ */
 export function matmulTiling(
   software: boolean,
   shape: MatmulShape,
   algorithm?: MatmulAlgorithm,
+  workgroup: WorkgroupTile = Object.values(WORKGROUP_TILES)[0],
 ): MatmulTiling {
   const wants = ADAPTERS[software ? "software" : "gpu"];
   const { batches, rows, columns, reduction } = shape;
   algorithm ??= rows <= wants.vectorRows ? "vector" : wants.algorithm;
-  const tile = tileOf(algorithm, columns);
+  const tile = tileOf(algorithm, columns, workgroup);
   const splitLength = Math.max(16, Math.ceil(reduction / 16) * 16);
-  const whole = { algorithm, tile, splits: 1, splitLength };
+  const whole = { algorithm, tile, workgroup, splits: 1, splitLength };
   if (algorithm === "vector") return whole;
   const [tileRows, tileColumns] = tile;
   const tiles = batches * Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns);
