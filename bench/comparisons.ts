@@ -115,7 +115,9 @@ export async function contenders(
       const work = await peer.prepare({ form, inputs });
       if (work === undefined) continue;
       checkOutput(await work.output(), expected, bound);
-      if (await countDispatches(work.run) === 0) throw new Error("it dispatches no shader");
+      if (!peer.isNative && await countDispatches(work.run) === 0) {
+        throw new Error("it dispatches no shader");
+      }
       await peer.gpu.sync();
       checked.push({ name: peer.name, kind: "peer", flops, gpu: peer.gpu, run: work.run });
     } catch (error) {

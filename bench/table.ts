@@ -1,19 +1,22 @@
 /**
  * Measures all that the tables of `bench/README.md` hold and writes them there:
- * `deno run -A bench/table.ts`, with `peers` or `growth` behind it for one of them alone. On a software
+ * `deno run -A bench/table.ts`, with `peers`, `native` or `growth` behind it for one of them alone. On a software
  * adapter it takes some minutes.
  *
  * @module
  */
-import { type Gpu, openGpu } from "../kernels/gpu/mod.ts";
+import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
+import { openDawn } from "../tests/dawn.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
 import { copyCeiling, fmaCeiling } from "./ceilings.ts";
 import { comparisons, contenders, openPeers, type Peers } from "./comparisons.ts";
 import { type Growth, measureGrowth } from "./growth.ts";
 import { compare, fittedExponent } from "./measure.ts";
+import { onnxRuntimeNative } from "./peers/onnx_runtime_native.ts";
+import type { Peer } from "./peers/peer.ts";
 
 const README = new URL("./README.md", import.meta.url);
-const PARTS = { peers: writePeers, growth: writeGrowth };
+const PARTS = { peers: writePeers, native: writeNative, growth: writeGrowth };
 type Part = keyof typeof PARTS;
 
 const gpu = await openGpu({ tuning: readTuning });
@@ -21,7 +24,7 @@ const [chosen] = Deno.args;
 const names = Object.keys(PARTS) as Part[];
 if (chosen !== undefined && !names.includes(chosen as Part)) {
   throw new Error(
-    `Cannot measure "${chosen}": take one of ${names.join(", ")}, or neither for both`,
+    `Cannot measure "${chosen}": take one of ${names.join(", ")}, or none for all`,
   );
 }
 for (const name of names) {
@@ -50,6 +53,38 @@ async function writePeers(gpu: Gpu): Promise<void> {
       ? "Every library ran here what it was asked to, and gave our output."
       : `Refused:\n\n${refusals.map((refusal) => `- ${refusal}`).join("\n")}`,
   ]);
+}
+
+/** Ours with a GPU's variants, beside native code, on SwiftShader through Dawn. */
+async function writeNative(): Promise<void> {
+  const { device, adapter } = await openDawn();
+  const gpu = new Gpu(device, adapter, { poison: false, owns: false });
+  const native = await onnxRuntimeNative(gpu);
+  const { rows, refusals } = await nativeRows(gpu, native);
+  await write("native", [
+    conditions(gpu),
+    table(["", "ours, ms", `${native.name}, ms`, "it ÷ ours", "expected"], rows),
+    ...refusals,
+  ]);
+}
+
+async function nativeRows(
+  gpu: Gpu,
+  native: Peer,
+): Promise<{ rows: string[][]; refusals: string[] }> {
+  const rows: string[][] = [];
+  const refusals: string[] = [];
+  for (const comparison of comparisons(gpu).filter(({ long }) => !long)) {
+    const opened = { peers: [native], refusals: [] };
+    const { checked, refusals: refused } = await contenders(gpu, opened, comparison);
+    refusals.push(...refused);
+    const pair = checked.filter(({ kind }) => kind !== "ours, plain");
+    const times = await compare(gpu, pair, { rounds: 3, sampleMilliseconds: 100 });
+    const ratio = pair.length < 2 ? "" : `${(times[1] / times[0]).toFixed(1)}×`;
+    rows.push([comparison.title, milliseconds(times[0]), milliseconds(times[1]), ratio, "2.5×"]);
+    console.error(rows[rows.length - 1].join(" | "));
+  }
+  return { rows, refusals };
 }
 
 async function writeGrowth(gpu: Gpu): Promise<void> {

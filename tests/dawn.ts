@@ -32,7 +32,7 @@ export async function openDawn(): Promise<Gpu> {
 }
 
 /** Shows the Vulkan loader no driver but SwiftShader while an adapter is opened. */
-async function withSwiftShader<Opened>(open: () => Promise<Opened>): Promise<Opened> {
+export async function withSwiftShader<Opened>(open: () => Promise<Opened>): Promise<Opened> {
   if (Deno.build.os !== "linux") return await open();
   const before = Deno.env.get("VK_DRIVER_FILES");
   Deno.env.set("VK_DRIVER_FILES", swiftShader());

@@ -40,6 +40,11 @@ export interface Peer {
   readonly name: string;
   /** Whose queue its work goes to. */
   readonly gpu: Gpu;
+  /**
+   * Whether its dispatches cannot be seen, as it is native code; it must refuse then to compute elsewhere
+   * than on the adapter.
+   */
+  readonly isNative?: boolean;
   /** Makes a problem ready; undefined where the library has no such operation. */
   prepare(problem: Problem): Promise<PeerWork | undefined>;
 }
