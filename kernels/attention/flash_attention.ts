@@ -16,7 +16,13 @@ import {
 } from "./options.ts";
 import { cutVectors, emptyVectors, wholeVectors } from "./resize_rows.ts";
 import { ATTENTION } from "./shaders.ts";
-import { ATTENTION_PASSES, type AttentionAlgorithm, longestWalk, tilingOf } from "./tiling.ts";
+import {
+  ATTENTION_PASSES,
+  type AttentionAlgorithm,
+  type AttentionValues,
+  longestWalk,
+  tilingOf,
+} from "./tiling.ts";
 
 const KERNELS = {
   forward: {
@@ -32,6 +38,7 @@ const KERNELS = {
     tiles: ATTENTION.kernel("flash_key_gradient_tiles"),
   },
 };
+const FORWARD_WIDE = ATTENTION.kernel("flash_forward_wide");
 const ROW_TERMS = ATTENTION.kernel("flash_row_terms");
 const ROW_TERMS_WORKGROUP_SIZE = 64;
 
@@ -198,7 +205,8 @@ function walkDispatches(
   const HEAD = Math.ceil(plan.dim / 4);
   const VALUE = Math.ceil(plan.valueDim / 4);
   const chosen = ATTENTION_PASSES[what].choose(gpu, problemOf(plan, read.query!.dtype));
-  const values = asked === undefined || asked === chosen.algorithm ? chosen : { algorithm: asked };
+  const isAsked = asked === undefined || asked === chosen.algorithm;
+  const values: AttentionValues = isAsked ? chosen : { algorithm: asked };
   const { algorithm } = values;
   const ofKeys = what === "key_gradient";
   const time = ofKeys ? plan.keyTime : plan.queryTime;
@@ -211,7 +219,7 @@ function walkDispatches(
   const step = seen <= walk ? Math.max(1, length) : walk;
   const tiles = Math.ceil(time / rows) * (ofKeys ? plan.keyHeads : plan.heads) * plan.batch;
   for (let first = 0; first === 0 || first < length; first += step) {
-    gpu.dispatch(KERNELS[what][algorithm], {
+    gpu.dispatch(values.wide ? FORWARD_WIDE : KERNELS[what][algorithm], {
       constants: {
         ...constants,
         HEAD,

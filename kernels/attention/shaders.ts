@@ -2,6 +2,7 @@ import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import flash_forward_rows from "./flash_forward_rows.wgsl" with { type: "text" };
 import flash_forward_tiles from "./flash_forward_tiles.wgsl" with { type: "text" };
+import flash_forward_wide from "./flash_forward_wide.wgsl" with { type: "text" };
 import flash_key_gradient_rows from "./flash_key_gradient_rows.wgsl" with { type: "text" };
 import flash_key_gradient_tiles from "./flash_key_gradient_tiles.wgsl" with { type: "text" };
 import flash_query_gradient_rows from "./flash_query_gradient_rows.wgsl" with { type: "text" };
@@ -25,6 +26,7 @@ import visibility from "./visibility.wgsl" with { type: "text" };
 export const ATTENTION = shaders("attention", {
   flash_forward_rows,
   flash_forward_tiles,
+  flash_forward_wide,
   flash_key_gradient_rows,
   flash_key_gradient_tiles,
   flash_query_gradient_rows,

@@ -27,8 +27,20 @@ export type AttentionProblem = {
   readonly dtype: string;
 };
 
-/** What a kernel's tunables are: its algorithm, and of `"rows"` how many an invocation holds. */
-type AttentionValues = { readonly algorithm: AttentionAlgorithm; readonly rows?: number };
+/**
+ * What a kernel's tunables are: its algorithm, of `"rows"` how many an invocation holds, and of `"tiles"`
+ * whether they are of 64 by 64.
+ */
+export type AttentionValues = {
+  readonly algorithm: AttentionAlgorithm;
+  readonly rows?: number;
+  readonly wide?: boolean;
+};
+
+/** Queries and keys of a wide tile, vec4s of a value that it stages at a time, and bytes of workgroup memory. */
+const WIDE = { tile: 64, values: 16, bytes: 27_136 };
+/** Floats of a key, and of a value, of which the registers of a wide tile's invocation hold their part. */
+const WIDEST = 128;
 
 /**
  * The family's table: a software adapter reads registers faster than workgroup memory. Each row more of
@@ -44,15 +56,19 @@ function passTunable(pass: AttentionPass): Tunable<AttentionProblem, AttentionVa
   const rows = (rows: number): AttentionValues => ({ algorithm: "rows", rows });
   return tunable<AttentionProblem, AttentionValues>(`attention/${pass}`, {
     software: { "4 rows": rows(4), "8 rows": rows(8), "2 rows": rows(2), "1 row": rows(1) },
-    gpu: { "tiles 32 × 32": { algorithm: "tiles" } },
+    gpu: {
+      "tiles 32 × 32": { algorithm: "tiles" },
+      ...(pass === "forward" ? { "tiles 64 × 64": { algorithm: "tiles", wide: true } } : {}),
+    },
     standard: ({ dim, valueDim }, { adapter: { software } }) =>
       software ? ROW_NAMES[rowsPerInvocation(vectorsOf(dim) + vectorsOf(valueDim))] : undefined,
     classOf: ({ dim, valueDim, queryTime, keyTime, window }) =>
       `${dim} and ${valueDim}, ${sizeClass(queryTime)} × ${sizeClass(Math.min(window, keyTime))}`,
     // Twice the default's registers at most: compiling takes seconds else.
-    fits: (values, { dim, valueDim }) => {
+    fits({ rows = 1, wide = false }, { dim, valueDim }, { device: { limits } }): boolean {
       const vectors = vectorsOf(dim) + vectorsOf(valueDim);
-      return values.rows === undefined || values.rows <= 2 * rowsPerInvocation(vectors);
+      return rows <= 2 * rowsPerInvocation(vectors) && (!wide ||
+        dim <= WIDEST && valueDim <= WIDEST && WIDE.bytes <= limits.maxComputeWorkgroupStorageSize);
     },
   });
 }
@@ -96,7 +112,7 @@ export interface Tiling {
 /** The tiling of a kernel for a key and a value of `HEAD` and `VALUE` vec4s, and so many rows. */
 export function tilingOf(
   what: AttentionPass,
-  { algorithm, rows }: AttentionValues,
+  { algorithm, rows, wide }: AttentionValues,
   { HEAD, VALUE, time }: { HEAD: number; VALUE: number; time: number },
 ): Tiling {
   if (algorithm === "rows") {
@@ -105,6 +121,13 @@ export function tilingOf(
     const LANES = Math.min(ROWS_WORKGROUP_SIZE, powerOfTwo(Math.ceil(time / ROWS)));
     const constants = { ROWS, LANES, WORKGROUP_SIZE: ROWS_WORKGROUP_SIZE };
     return { rows: LANES * ROWS, tiles: ROWS_WORKGROUP_SIZE / LANES, constants };
+  }
+  if (wide) {
+    return {
+      rows: WIDE.tile,
+      tiles: 1,
+      constants: { VALUE_BLOCKS: Math.ceil(VALUE / WIDE.values) },
+    };
   }
   const constants: Record<string, number> = {};
   if (what !== "forward") constants.HEAD_BLOCKS = Math.ceil(HEAD / BLOCK);
