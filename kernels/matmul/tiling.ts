@@ -123,7 +123,7 @@ export const PRODUCT = tunable<ProductProblem, ProductValues>(
       `${transposeA ? "Aᵀ" : "A"} ${transposeB ? "Bᵀ" : "B"} in ${typeB}, ${
         [rows, columns, reduction].map(sizeClass).join(" × ")
       }`,
-    fits(values, { rows, reduction }, { adapter: { software }, device: { limits } }) {
+    fits(values, { rows, reduction }, { adapter: { software }, device: { limits } }): boolean {
       if (values.algorithm === "vector") {
         return rows <= MOST_VECTOR_ROWS && !(software && reduction > 2 ** 16);
       }

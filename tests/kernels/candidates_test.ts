@@ -24,7 +24,6 @@ interface Case {
 }
 
 const key = [1, 70, 2, 24];
-const value = [1, 70, 4, 12];
 
 function matrixState(op: string, decay: readonly number[]): Case {
   const heads = [1, 70, 4, 12];
