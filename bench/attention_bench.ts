@@ -1,13 +1,13 @@
 /**
- * Attention beside a plain kernel and beside the matrix products that it contains, and how it grows with
- * the length. Run by `deno bench -A bench/attention_bench.ts`.
+ * Attention beside a plain kernel and beside the matrix products that it contains; how it grows with the
+ * length is in the tables of `bench/table.ts`. Run by `deno bench -A bench/attention_bench.ts`.
  *
  * @module
  */
 import { flashAttention, flashAttentionBackward, flashAttentionStep } from "../kernels/mod.ts";
 import { elementCount, matmul, openGpu, type Tensor } from "../kernels/mod.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
-import { benchGroup, compare, type Contender, fittedExponent } from "./measure.ts";
+import { benchGroup, type Contender } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
 const ATTENTION_PLAIN = BENCH.kernel("attention_plain");
@@ -15,7 +15,7 @@ const TIME = 1024;
 const HEADS = 4;
 const DIM = 64;
 const WINDOW = 256;
-const LENGTHS = [1024, 2048, 4096, 8192];
+const LENGTHS = [1024, 4096];
 
 const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
@@ -29,28 +29,9 @@ const causal = [
 const steps = [1024, 8192].map(step);
 const windows = LENGTHS.map((time) => forward(`window ${WINDOW}, T = ${time}`, time, WINDOW));
 
-await printTimes(`1 × ${TIME} × ${HEADS} × ${DIM}, causal`, causal);
-const times = await printTimes(`a window of ${WINDOW}`, windows);
-console.error(`  time grows as T^${fittedExponent(LENGTHS, times).toFixed(2)}`);
-benchGroup(gpu, `1 × ${TIME} × ${HEADS} × ${DIM}, causal`, causal);
-benchGroup(gpu, `a window of ${WINDOW}`, windows);
+benchGroup(gpu, `1 × ${TIME} × ${HEADS} × ${DIM}, causal`, causal, { iterations: 5 });
+benchGroup(gpu, `a window of ${WINDOW}`, windows, { iterations: 5 });
 benchGroup(gpu, "one query to a cache", steps, { runs: 10 });
-
-/** Prints each contender's time, and its share of the last one's, all in one run. */
-async function printTimes(title: string, contenders: readonly Contender[]): Promise<number[]> {
-  const times = await compare(gpu, contenders);
-  console.error(title);
-  for (const [index, { name, flops = 0 }] of contenders.entries()) {
-    const share = times[index] / times[times.length - 1];
-    const rate = flops / times[index] / 1e6;
-    console.error(
-      `  ${name.padEnd(40)} ${times[index].toFixed(2).padStart(9)} ms ${
-        rate.toFixed(1).padStart(7)
-      } GFLOP/s ${share.toFixed(2).padStart(6)}×`,
-    );
-  }
-  return times;
-}
 
 function waves(shape: number[], frequency: number): Tensor {
   return gpu.tensor(

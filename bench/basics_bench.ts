@@ -84,8 +84,8 @@ for (const [group, contenders] of Object.entries(GROUPS)) {
       name: `${name} × ${RUNS}`,
       group,
       baseline: index === 0,
-      n: 10,
-      warmup: 2,
+      n: 5,
+      warmup: 1,
       fn: async () => {
         for (let i = 0; i < RUNS; i++) {
           for (const output of Object.values(run() ?? {})) output?.[Symbol.dispose]();

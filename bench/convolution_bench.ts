@@ -62,6 +62,8 @@ for (const [name, run] of Object.entries(CONTENDERS)) {
     name,
     group: `1 × ${TIME} × ${CHANNELS}, ${WIDTH} taps`,
     baseline: name.startsWith("an invocation"),
+    n: 5,
+    warmup: 1,
     fn: async () => {
       for (let i = 0; i < RUNS; i++) run();
       await gpu.sync();

@@ -72,7 +72,7 @@ for (const time of [1024, 4096]) {
         name,
         group: `${group}, 1 × ${time} × ${HEADS} × ${DIM}`,
         baseline: index === 0,
-        n: 5,
+        n: 3,
         warmup: 1,
         fn: async () => {
           for (const output of Object.values(run())) output?.[Symbol.dispose]();

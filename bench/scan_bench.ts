@@ -1,7 +1,6 @@
 /**
- * The scans beside kernels that go token by token. Run by `deno bench -A bench/scan_bench.ts`; it prints
- * the time of each length first, with the exponent of time in length fitted to them. An iteration of a
- * benchmark is as many runs as its name says and one wait, of which Deno's 11 ms are a part.
+ * The scans beside kernels that go token by token; how they grow with the length is in the tables of
+ * `bench/table.ts`. Run by `deno bench -A bench/scan_bench.ts`.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import {
   selectiveScanBackward,
 } from "../kernels/scan/mod.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
-import { compare, fittedExponent } from "./measure.ts";
+import { benchGroup } from "./measure.ts";
 import { BENCH } from "./shaders.ts";
 
 const SCAN_RECURRENT = BENCH.kernel("scan_recurrent");
@@ -23,6 +22,8 @@ const SELECTIVE_SCAN_RECURRENT = BENCH.kernel("selective_scan_recurrent");
 const CHANNELS = [64, 256];
 const STATE = 16;
 const LENGTHS = [1024, 4096, 16384];
+/** Elements that a scan takes in an iteration, where one run has fewer. */
+const ELEMENTS = 2 ** 22;
 
 const gpu = await openGpu({ tuning: readTuning });
 console.error(gpu.adapter.name);
@@ -84,33 +85,10 @@ function contenders(time: number, channels: number): Record<string, Record<strin
   };
 }
 
-const times = new Map<string, number[]>();
 for (const [channels, time] of CHANNELS.flatMap((c) => LENGTHS.map((t) => [c, t]))) {
   for (const [family, kernels] of Object.entries(contenders(time, channels))) {
     const ops = Object.entries(kernels).map(([name, run]) => ({ name, run }));
-    // Short samples: other work on the machine lets some of them be.
-    const fastest = await compare(gpu, ops, { sampleMilliseconds: 25, rounds: 5 });
-    for (const [index, { name, run }] of ops.entries()) {
-      const milliseconds = fastest[index];
-      const key = `${channels} channels, ${family}: ${name}`;
-      times.set(key, [...times.get(key) ?? [], milliseconds]);
-      const runs = Math.ceil(100 / milliseconds);
-      Deno.bench({
-        name: `${name}, ${runs} runs`,
-        group: `${family}, 1 × ${time} × ${channels}`,
-        baseline: name === "token by token",
-        fn: async () => {
-          for (let i = 0; i < runs; i++) run();
-          await gpu.sync();
-        },
-      });
-    }
+    const runs = Math.max(1, ELEMENTS / (time * channels) / (family === "scan" ? 1 : STATE));
+    benchGroup(gpu, `${family}, 1 × ${time} × ${channels}`, ops, { runs, iterations: 4 });
   }
-}
-
-console.error(`ms at ${LENGTHS.join(", ")} steps; exponent`);
-for (const [name, values] of times) {
-  const exponent = fittedExponent(LENGTHS, values);
-  const row = values.map((value) => value.toFixed(2).padStart(8)).join("");
-  console.error(`  ${name.padEnd(56)}${row}  T^${exponent.toFixed(2)}`);
 }

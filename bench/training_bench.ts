@@ -12,7 +12,7 @@ import type { Recipe } from "../tasks/training/recipe.ts";
 import { Trainer } from "../tasks/training/trainer.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
 
-const STEPS = 5;
+const STEPS = 3;
 const gpu = await openGpu({ tuning: readTuning });
 const tasks = [await createTask("mqar", smallLayout("mqar"))];
 
@@ -61,6 +61,8 @@ for (const family of ["transformer", "mamba2", "gla", "gated-deltanet"]) {
     name: family,
     group: "training step, 32 × 128 tokens, 2 layers of width 64",
     baseline: family === "transformer",
+    n: 5,
+    warmup: 1,
     async fn(): Promise<void> {
       run(batches.slice(0, 1));
       await gpu.sync();
