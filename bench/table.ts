@@ -8,6 +8,7 @@
 import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { openDawn } from "../tests/dawn.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
+import { commitHere } from "../tasks/commit.ts";
 import { copyCeiling, fmaCeiling } from "./ceilings.ts";
 import { comparisons, contenders, openPeers, type Peers } from "./comparisons.ts";
 import { type Growth, measureGrowth } from "./growth.ts";
@@ -16,6 +17,7 @@ import { onnxRuntimeNative } from "./peers/onnx_runtime_native.ts";
 import type { Peer } from "./peers/peer.ts";
 
 const README = new URL("./README.md", import.meta.url);
+const HISTORY = new URL("./history.csv", import.meta.url);
 const PARTS = { peers: writePeers, native: writeNative, growth: writeGrowth };
 type Part = keyof typeof PARTS;
 
@@ -81,6 +83,7 @@ async function nativeRows(
     const pair = checked.filter(({ kind }) => kind !== "ours, plain");
     const times = await compare(gpu, pair, { rounds: 3, sampleMilliseconds: 100 });
     const ratio = pair.length < 2 ? "" : `${(times[1] / times[0]).toFixed(1)}×`;
+    if (pair.length > 1) await remember(gpu, comparison.title, times[0], native.name, times[1]);
     rows.push([comparison.title, milliseconds(times[0]), milliseconds(times[1]), ratio, "2.5×"]);
     console.error(rows[rows.length - 1].join(" | "));
   }
@@ -96,6 +99,28 @@ async function writeGrowth(gpu: Gpu): Promise<void> {
 function conditions(gpu: Gpu): string {
   const load = Deno.loadavg()[1].toFixed(1);
   return `Measured on ${gpu.adapter.name}, ${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}; load of the machine over the last 5 minutes: ${load}.`;
+}
+
+/** Adds a ratio to those of earlier commits. */
+async function remember(
+  gpu: Gpu,
+  title: string,
+  ours: number,
+  peer: string,
+  time: number,
+): Promise<void> {
+  const cells = [
+    await commitHere() ?? "",
+    new Date().toISOString().slice(0, 10),
+    gpu.adapter.name,
+    title,
+    milliseconds(ours),
+    peer,
+    milliseconds(time),
+    (time / ours).toFixed(2),
+  ];
+  const line = cells.map((cell) => /[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+  await Deno.writeTextFile(HISTORY, `${line.join(",")}\n`, { append: true });
 }
 
 /** One row a comparison, in which the ceilings take their turns. */
@@ -131,6 +156,8 @@ async function comparedRows(
       Number.isFinite(fastest) ? `${(fastest / ours).toFixed(1)}×` : "no other",
       `${goal}×`,
     ]);
+    const best = peerNames.find((name) => timeOf(name) === fastest);
+    if (best !== undefined) await remember(gpu, title, ours, best, fastest);
     console.error(rows[rows.length - 1].join(" | "));
   }
   return { rows, refusals };
