@@ -16,6 +16,7 @@ import {
   copyWork,
   crossEntropy,
   crossEntropyBackward,
+  definedTunables,
   deltaRule,
   deltaRuleBackward,
   deltaRuleRecurrent,
@@ -30,7 +31,7 @@ import {
   gatedRmsNorm,
   gatherRows,
   gatherRowsBackward,
-  type Gpu,
+  Gpu,
   gradientNorm,
   hasMamba2Inputs,
   layerNorm,
@@ -362,9 +363,30 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }
   },
 
-  /** What takes more bindings than every device allows, where one allows them. */
+  /** Every tile of a GPU's that a device has the workgroup memory for. */
+  tiles(gpu): void {
+    if (gpu.adapter.software) return;
+    const make = makerOf(gpu);
+    everyTile(gpu, "matmul/product", () => {
+      matmul(gpu, { a: make(65, 20), b: make(20, 68) });
+      matmul(gpu, { a: make(65, 20), b: make(68, 20) }, { transposeB: true });
+    });
+    everyTile(gpu, "attention/forward", () => {
+      flashAttention(gpu, {
+        query: make(1, 9, 2, 8),
+        key: make(1, 9, 1, 8),
+        value: make(1, 9, 1, 8),
+      });
+    });
+  },
+
+  /** What takes more bindings, or workgroup memory, than every device allows, where one allows them. */
   wide(gpu): void {
     const make = makerOf(gpu);
+    const { device, adapter } = gpu;
+    EVERY_DISPATCH.tiles(
+      new Gpu(device, { ...adapter, software: false }, { poison: false, owns: false }),
+    );
     const parameters = Array.from({ length: 6 }, () => ({
       parameter: make(5),
       gradient: make(5),
@@ -685,6 +707,16 @@ function logDecay(
   keyDim: number,
 ): Tensor | undefined {
   return decay === "none" ? undefined : decay === "head" ? make(...shape) : make(...shape, keyDim);
+}
+
+/** Does some work with each candidate of a tunable. */
+function everyTile(gpu: Gpu, name: string, work: () => void): void {
+  const tunable = definedTunables().find((tunable) => tunable.name === name)!;
+  for (const candidate of Object.keys(tunable.candidates(gpu))) {
+    gpu.choices.force(name, candidate);
+    work();
+  }
+  gpu.choices.force(name, undefined);
 }
 
 function makerOf(gpu: Gpu): Maker {
