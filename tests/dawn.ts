@@ -22,6 +22,10 @@ const kept: unknown[] = [];
 export async function openDawn(): Promise<Gpu> {
   // Dawn's promises do not keep the event loop alive: a timer does.
   kept.push(setInterval(() => {}, 1000));
+  // As long as it waits, Dawn makes a function for each turn of the event loop. Without a pause it
+  // takes a processor from SwiftShader, and Deno takes minutes to let go of so many: each is searched
+  // for among all others.
+  Object.assign(globalThis, { setImmediate: (next: () => void) => setTimeout(next, 1) });
   const { device, adapter } = await withSwiftShader(() => {
     const dawn = create([]);
     kept.push(dawn);
