@@ -198,7 +198,10 @@ export function linearAttention(
     step: (tensors, state) =>
       linearAttentionStep(gpu, { ...tensors, state }, { ...options, inPlace: tape.inPlace }),
     forward: (tensors, initialState) =>
-      linearAttentionKernel(gpu, { ...tensors, initialState }, options),
+      linearAttentionKernel(gpu, { ...tensors, initialState }, {
+        ...options,
+        finalState: tape.keepsStates,
+      }),
     backward: (tensors, context) =>
       linearAttentionBackward(gpu, { ...tensors, ...context }, options),
   });

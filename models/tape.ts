@@ -92,12 +92,18 @@ export class Tape implements Disposable {
   readonly recording: boolean;
   /** Whether a token's step may overwrite the state that it is given. */
   readonly inPlace: boolean;
+  /** Whether anything continues from the states that sequences leave: else they need not be computed. */
+  readonly keepsStates: boolean;
   readonly #owned = new Set<AnyTensor>();
   #entries: Entry[] = [];
 
   /** A new tape. */
-  constructor(gpu: Gpu, options: { recording?: boolean; inPlace?: boolean } = {}) {
+  constructor(
+    gpu: Gpu,
+    options: { recording?: boolean; inPlace?: boolean; keepsStates?: boolean } = {},
+  ) {
     this.gpu = gpu;
+    this.keepsStates = options.keepsStates ?? true;
     this.inPlace = options.inPlace ?? false;
     this.recording = options.recording ?? false;
   }

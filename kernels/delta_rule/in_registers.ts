@@ -43,7 +43,8 @@ export function fitsRegisters(
     (chunkSize ?? workspaceBytes ?? segments) === undefined &&
     keyDim % 4 === 0 && valueDim % 4 === 0 && keyDim * valueDim > 0 &&
     keyDim * valueDim <= SOFTWARE.cells && sequences * heads >= SOFTWARE.leastUnits &&
-    2 * time < LOOP_ITERATIONS && historyBytes <= SOFTWARE.historyBytes &&
+    2 * time < LOOP_ITERATIONS &&
+    historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit) &&
     gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
 }
 

@@ -1,22 +1,25 @@
 // Outputs of a chunk: what the state before it gives, and what the chunk's own tokens give.
 //   output_i = scale * (query_i decayed from the chunk's start) state + sum over j of score_ij value_j
 // Reversed, the same for the value's gradient, with keys decayed to the chunk's end, the state's
-// gradient after the chunk, transposed scores and tokens after i.
+// gradient after the chunk, transposed scores and tokens after i. Without states the chunks are whole
+// sequences.
 // Dispatch: one invocation per chunk, block, head and tile of a block's tokens × 8 values in registers.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::linear_attention::chunks::{AFTER, BEFORE, four_rows, used_blocks};
 @if(HAS_DECAYS)
 import package::linear_attention::chunk_tiles::decays;
+@if(HAS_STATES)
+import package::linear_attention::chunk_tiles::{a, a_start, part_of_decays, state_at, states};
 import package::linear_attention::chunk_tiles::{
-  Element, a, a_start, block_tile, part_of_decays, score_line, scores, shape, state_at, states,
-  strip_of_values,
+  Element, block_tile, score_line, scores, shape, strip_of_values,
 };
 import package::linear_attention::tile::{BLOCK, FOURS, Row, Strip, weighted};
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<Element>>; // [rows, heads, value_vectors]
 
 // Eight values of each of a state's four keys, each times a number of its own.
+@if(HAS_STATES)
 fn strip_of_state(at: u32, factors: vec4f) -> Strip {
   let line = at + vec4u(0u, 1u, 2u, 3u) * shape.value_vectors;
   return Strip(
@@ -42,24 +45,26 @@ fn chunk_outputs(invocation: Invocation) {
     return;
   }
   let reversed = shape.backward == 1u;
-  let last = block.end - 1u;
-  var a_at: array<u32, BLOCK>;
   var sums: array<Row, BLOCK>;
-  @unroll
-  for (var i = 0u; i < BLOCK; i++) {
-    let row = min(block.first + i, last);
-    a_at[i] = a_start(shape.a_offset, block.head) + row * shape.a_heads * shape.key_vectors;
-  }
-  let border = part_of_decays(block.chunk, block.number, block.head, select(BEFORE, AFTER, reversed));
-  let state = state_at(block.chunk, block.head) + block.vector;
-  for (var vector = 0u; vector < shape.key_vectors; vector++) {
-    var decay = vec4f(shape.scale);
-    @if(HAS_DECAYS)
-    decay *= decays[border + vector];
-    let keys = strip_of_state(state + vector * 4u * shape.value_vectors, decay);
+  @if(HAS_STATES) {
+    let last = block.end - 1u;
+    var a_at: array<u32, BLOCK>;
     @unroll
     for (var i = 0u; i < BLOCK; i++) {
-      sums[i] += weighted(keys, vec4f(a[a_at[i] + vector]));
+      let row = min(block.first + i, last);
+      a_at[i] = a_start(shape.a_offset, block.head) + row * shape.a_heads * shape.key_vectors;
+    }
+    let border = part_of_decays(block.chunk, block.number, block.head, select(BEFORE, AFTER, reversed));
+    let state = state_at(block.chunk, block.head) + block.vector;
+    for (var vector = 0u; vector < shape.key_vectors; vector++) {
+      var decay = vec4f(shape.scale);
+      @if(HAS_DECAYS)
+      decay *= decays[border + vector];
+      let keys = strip_of_state(state + vector * 4u * shape.value_vectors, decay);
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        sums[i] += weighted(keys, vec4f(a[a_at[i] + vector]));
+      }
     }
   }
 

@@ -29,6 +29,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> decays: array<vec4f>; // [chunks, blocks, heads, 3, key_vectors]
 @group(0) @binding(4) var<storage, read> value: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(5) var<storage, read> scores: array<vec4f>; // [(2), chunks, heads, 8 * blocks, 2 * blocks]
+@if(HAS_STATES)
 @group(0) @binding(6) var<storage, read> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 
 // A block of tokens, and FOURS of so many vectors.

@@ -4,7 +4,7 @@
 // by Horner's rule over the blocks: gradient = block's decay * gradient + sum in the block.
 // Reversed, the same for the key's gradient, decayed to its block's end: from the state's gradient
 // after the chunk, over later blocks from the last, with queries. Without decay the own block is
-// included, and the gradient is whole.
+// included, and the gradient is whole. Without states the chunks are whole sequences.
 // With decay it also leaves, for decay_carry, what reaches over whole blocks: the sums over the own
 // tokens of decayed_query_i * gradient_i before each earlier block (reversed: of
 // decayed_key_j * gradient_j before any).
@@ -14,8 +14,10 @@ import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::linear_attention::chunks::{Block, WITHIN, four_rows, used_blocks};
 @if(HAS_DECAYS)
 import package::linear_attention::chunk_tiles::decays;
+@if(HAS_STATES)
+import package::linear_attention::chunk_tiles::{state_at, states, value};
 import package::linear_attention::chunk_tiles::{
-  a, a_start, block_tile, part_of_decays, score_line, scores, shape, state_at, states, strip_of_a, value,
+  a, a_start, block_tile, part_of_decays, score_line, scores, shape, strip_of_a,
 };
 import package::linear_attention::tile::{BLOCK, FOURS, Row, Strip, products, projected, weighted};
 
@@ -50,6 +52,7 @@ fn store_carried(block: Block, step: u32, own: array<Row, BLOCK>, sums: array<Ro
 }
 
 // Eight keys of a state's values from vector `at` on.
+@if(HAS_STATES)
 fn strip_of_state(at: u32) -> Strip {
   let low = at + vec4u(0u, 1u, 2u, 3u) * shape.value_vectors;
   let high = low + 4u * shape.value_vectors;
@@ -66,23 +69,25 @@ fn input_gradient(invocation: Invocation) {
     return;
   }
   let reversed = shape.backward == 1u;
-  var value_at: array<u32, BLOCK>;
   var sums: array<Row, BLOCK>;
-  @unroll
-  for (var i = 0u; i < BLOCK; i++) {
-    value_at[i] = (min(block.first + i, block.end - 1u) * shape.heads + block.head) * shape.value_vectors;
-  }
-  let state = state_at(block.chunk, block.head) + block.vector * 4u * shape.value_vectors;
-  for (var vector = 0u; vector < shape.value_vectors; vector++) {
-    let keys = strip_of_state(state + vector);
+  @if(HAS_STATES) {
+    var value_at: array<u32, BLOCK>;
     @unroll
     for (var i = 0u; i < BLOCK; i++) {
-      sums[i] += projected(keys, vec4f(value[value_at[i] + vector]));
+      value_at[i] = (min(block.first + i, block.end - 1u) * shape.heads + block.head) * shape.value_vectors;
     }
-  }
-  @unroll
-  for (var i = 0u; i < BLOCK; i++) {
-    sums[i] *= shape.scale;
+    let state = state_at(block.chunk, block.head) + block.vector * 4u * shape.value_vectors;
+    for (var vector = 0u; vector < shape.value_vectors; vector++) {
+      let keys = strip_of_state(state + vector);
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        sums[i] += projected(keys, vec4f(value[value_at[i] + vector]));
+      }
+    }
+    @unroll
+    for (var i = 0u; i < BLOCK; i++) {
+      sums[i] *= shape.scale;
+    }
   }
 
   @if(HAS_CARRIED)

@@ -1,4 +1,5 @@
 import { checkNames, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { isOneChunk, oneChunkOutputs } from "./one_chunk.ts";
 import {
   chunkOutputs,
   chunkStates,
@@ -18,7 +19,10 @@ import {
 export interface LinearAttentionOutputs extends Disposable {
   /** `[batch, time, heads, valueDim]`, stored as `value` is. */
   readonly output: Tensor;
-  /** `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. */
+  /**
+   * `[batch, heads, keyDim, valueDim]`, with `segments` `[segments, heads, keyDim, valueDim]`; f32. Of no
+   * sequence where it may be left out, and was.
+   */
   readonly finalState: Tensor;
 }
 
@@ -52,6 +56,14 @@ export function linearAttention(
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
   const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
+  const stateShape = [sequences, heads, keyDim, valueDim];
+  if (options.finalState === false && initialState === undefined && isOneChunk(problem)) {
+    oneChunkOutputs(problem, output);
+    return results({
+      output: problem.cut(output, "value", inputs.value.shape),
+      finalState: gpu.empty(stateShape.with(0, 0), "f32"),
+    });
+  }
   const final = emptyStates(problem);
   let border: Tensor | undefined;
   for (const slab of problem.slabs) {
@@ -62,11 +74,11 @@ export function linearAttention(
     border?.[Symbol.dispose]();
     border = takeBorder(problem, final, slab.goesOn);
     using scores = queryKeyScores(problem, slab, decayed, { transposed: false });
-    const inputs = { a: query, value, decays, scores, states };
+    const inputs = { value, scores, before: { a: query, decays, states } };
     chunkOutputs(problem, slab, inputs, output, { reversed: false });
   }
   return results({
     output: problem.cut(output, "value", inputs.value.shape),
-    finalState: problem.cut(final, "state", [sequences, heads, keyDim, valueDim]),
+    finalState: problem.cut(final, "state", stateShape),
   });
 }

@@ -6,9 +6,9 @@ import {
   decayToBlocks,
   emptyStates,
   gradientValueScores,
+  inputGradient,
   queryKeyScores,
   rowExtents,
-  type Rows,
   takeBorder,
   tileExtents,
 } from "./passes.ts";
@@ -20,10 +20,10 @@ import {
   type Problem,
   workgroupsFor,
 } from "./problem.ts";
+import { isOneChunk, oneChunkGradients } from "./one_chunk.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 import type { Slab } from "./slabs.ts";
 
-const INPUT_GRADIENT = LINEAR_ATTENTION.kernel("input_gradient");
 const DECAY_CARRY = LINEAR_ATTENTION.kernel("decay_carry");
 const BLOCK_GRADIENT = LINEAR_ATTENTION.kernel("block_gradient");
 const BONUS_GRADIENT = LINEAR_ATTENTION.kernel("bonus_gradient");
@@ -79,6 +79,18 @@ export function linearAttentionBackward(
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
   const outputGradient = problem.fill(inputs.outputGradient, "value");
+  if (
+    isOneChunk(problem) && (inputs.initialState ?? inputs.finalStateGradient) === undefined
+  ) {
+    const { query, key, value, logDecay } = oneChunkGradients(problem, outputGradient);
+    const { shape, dtype } = inputs.query;
+    return results({
+      queryGradient: problem.cut(query, "key", shape, dtype),
+      keyGradient: problem.cut(key, "key", shape, dtype),
+      valueGradient: problem.cut(value, "value", inputs.value.shape),
+      ...logDecay && { logDecayGradient: logDecay },
+    });
+  }
   const finalStateGradient = inputs.finalStateGradient &&
     problem.fill(inputs.finalStateGradient, "state");
 
@@ -112,25 +124,27 @@ export function linearAttentionBackward(
     border?.[Symbol.dispose]();
     border = takeBorder(problem, stateGradient, slab.comesFrom);
     using scores = queryKeyScores(problem, slab, decayed, { transposed: true });
-    const reading = { a: key, value: outputGradient, decays, scores, states: stateGradients };
+    const reading = {
+      value: outputGradient,
+      scores,
+      before: { a: key, decays, states: stateGradients },
+    };
     chunkOutputs(problem, slab, reading, valueGradient, { reversed: true });
     using valueScores = gradientValueScores(problem, slab, outputGradient);
     using queryCarried = inputGradient(problem, slab, gradients.query, {
-      values: outputGradient,
       own: query,
       other: key,
       decays,
       scores: valueScores,
-      states,
+      before: { values: outputGradient, states },
       reversed: false,
     });
     using keyCarried = inputGradient(problem, slab, gradients.key, {
-      values: value,
       own: key,
       other: query,
       decays,
       scores: valueScores,
-      states: stateGradients,
+      before: { values: value, states: stateGradients },
       reversed: true,
     });
     const carried = { decays, queryCarried, keyCarried, states, stateGradients };
@@ -173,43 +187,6 @@ function walkStates(problem: Problem): (Tensor | undefined)[] {
     borders.push(takeBorder(problem, final!, slab.goesOn));
   }
   return borders;
-}
-
-/**
- * Writes the slab's rows of the gradients of queries or keys, from outside their own block:
- * `[rows, heads, keyDim]`. Returns what decay_carry takes from it.
- */
-function inputGradient(
-  problem: Problem,
-  slab: Slab,
-  gradient: Tensor,
-  pass: {
-    values: Tensor;
-    own: Rows;
-    other: Rows;
-    decays: Tensor | undefined;
-    scores: Tensor;
-    states: Tensor;
-    reversed: boolean;
-  },
-): Tensor | undefined {
-  const { gpu, heads, keyVectors, blocks, scale } = problem;
-  const { values, own, other, decays, scores, states, reversed } = pass;
-  const before = reversed ? [] : [blocks];
-  const carried = decays && gpu.empty([slab.count, blocks, heads, ...before, keyVectors * 4]);
-  gpu.dispatch(INPUT_GRADIENT, {
-    constants: { Element: values.dtype, DecayedElement: other.tensor.dtype },
-    uniform: {
-      ...tileExtents(problem, slab, other),
-      ownOffset: own.offset,
-      backward: reversed,
-      scale: reversed ? 1 : scale,
-    },
-    read: { chunks: slab.chunks, a: other.tensor, decays, value: values, scores, states },
-    write: { gradient, carried },
-    workgroups: workgroupsFor(slab.count * blocks * heads * keyVectors / 2),
-  });
-  return carried;
 }
 
 /** With decay: completes the slab's gradients of queries and keys in place, and writes the decay's and the bonus's. */

@@ -24,7 +24,7 @@ const WORKGROUP_SIZE = 8;
 export function linearAttentionRecurrent(
   gpu: Gpu,
   inputs: LinearAttentionInputs,
-  options: Omit<LinearAttentionOptions, "chunkSize"> = {},
+  options: Omit<LinearAttentionOptions, "chunkSize" | "finalState"> = {},
 ): LinearAttentionOutputs {
   checkNames("linearAttentionRecurrent", inputs, INPUTS);
   using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");

@@ -8,6 +8,7 @@ const CHUNK_SCORES = LINEAR_ATTENTION.kernel("chunk_scores");
 const DIAGONAL_SCORES = LINEAR_ATTENTION.kernel("diagonal_scores");
 const CHUNK_STATES = LINEAR_ATTENTION.kernel("chunk_states");
 const PASS_STATES = LINEAR_ATTENTION.kernel("pass_states");
+const INPUT_GRADIENT = LINEAR_ATTENTION.kernel("input_gradient");
 const CHUNK_OUTPUTS = LINEAR_ATTENTION.kernel("chunk_outputs");
 
 /** Rows of queries or keys as a kernel reads them. */
@@ -153,12 +154,18 @@ export function gradientValueScores(
   return scores;
 }
 
-function emptyScores({ gpu, heads, blocks }: Problem, slab: Slab, transposed: boolean): Tensor {
+/** For scores of each chunk and head, and transposed. */
+export function emptyScores(
+  { gpu, heads, blocks }: Problem,
+  slab: Slab,
+  transposed: boolean,
+): Tensor {
   const size = blocks * BLOCK;
   return gpu.empty([transposed ? 2 : 1, slab.count, heads, size, size]);
 }
 
-function dispatchScores(
+/** Writes `scale * a_i · b_j` of the tokens of each chunk, decayed or not. */
+export function dispatchScores(
   problem: Problem,
   slab: Slab,
   scores: Tensor,
@@ -255,26 +262,82 @@ export function takeBorder(
   return border;
 }
 
-/** Writes the slab's rows of the outputs, or `reversed` of the values' gradients: `[rows, heads, valueDim]`. */
+/** What the tokens of chunks read beside one another: the states before them (`reversed`: gradients after). */
+export interface Before {
+  readonly a: Rows;
+  readonly decays: Tensor | undefined;
+  readonly states: Tensor;
+}
+
+/**
+ * Writes the slab's rows of the outputs, or `reversed` of the values' gradients: `[rows, heads, valueDim]`;
+ * without `before` chunks are whole sequences.
+ */
 export function chunkOutputs(
   problem: Problem,
   slab: Slab,
-  inputs: { a: Rows; value: Tensor; decays: Tensor | undefined; scores: Tensor; states: Tensor },
+  { value, scores, before }: { value: Tensor; scores: Tensor; before?: Before },
   output: Tensor,
   options: { reversed: boolean },
 ): void {
-  const { gpu, heads, valueVectors, blocks, scale } = problem;
-  const { a, value, decays, scores, states } = inputs;
+  const { gpu, heads, groups, valueVectors, blocks, scale } = problem;
   const { reversed } = options;
+  const { a, ...rest } = before ?? {};
   gpu.dispatch(CHUNK_OUTPUTS, {
-    constants: { Element: value.dtype, DecayedElement: a.tensor.dtype },
+    constants: { Element: value.dtype, ...a && { DecayedElement: a.tensor.dtype } },
     uniform: {
-      ...tileExtents(problem, slab, a),
+      ...tileExtents(problem, slab, a ?? { heads: groups, offset: 0 }),
       backward: reversed,
       scale: reversed ? 1 : scale,
     },
-    read: { chunks: slab.chunks, a: a.tensor, value, decays, scores, states },
+    read: { chunks: slab.chunks, value, scores, ...a && { a: a.tensor, ...rest } },
     write: { output },
     workgroups: workgroupsFor(slab.count * blocks * heads * valueVectors / 2),
   });
+}
+
+/**
+ * Writes the slab's rows of the gradients of queries or keys, from outside their own block:
+ * `[rows, heads, keyDim]`. Returns what decay_carry takes from it.
+ */
+export function inputGradient(
+  problem: Problem,
+  slab: Slab,
+  gradient: Tensor,
+  pass: {
+    own: Rows;
+    other: Rows;
+    decays: Tensor | undefined;
+    scores: Tensor;
+    /** What the states before the chunks (reversed: gradients after) act on; else chunks are whole sequences. */
+    before?: { readonly values: Tensor; readonly states: Tensor };
+    reversed: boolean;
+  },
+): Tensor | undefined {
+  const { gpu, heads, keyVectors, blocks, scale } = problem;
+  const { own, other, decays, scores, before, reversed } = pass;
+  const crossed = reversed ? [] : [blocks];
+  const carried = decays && gpu.empty([slab.count, blocks, heads, ...crossed, keyVectors * 4]);
+  gpu.dispatch(INPUT_GRADIENT, {
+    constants: {
+      ...before && { Element: before.values.dtype },
+      DecayedElement: other.tensor.dtype,
+    },
+    uniform: {
+      ...tileExtents(problem, slab, other),
+      ownOffset: own.offset,
+      backward: reversed,
+      scale: reversed ? 1 : scale,
+    },
+    read: {
+      chunks: slab.chunks,
+      a: other.tensor,
+      decays,
+      scores,
+      ...before && { states: before.states, value: before.values },
+    },
+    write: { gradient, carried },
+    workgroups: workgroupsFor(slab.count * blocks * heads * keyVectors / 2),
+  });
+  return carried;
 }

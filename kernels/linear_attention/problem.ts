@@ -8,6 +8,7 @@ import {
   checkTensor,
   elementCount,
   finite,
+  flag,
   FLOATS,
   type FloatType,
   type Gpu,
@@ -16,7 +17,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
-import { LINEAR_ATTENTION_PASSES } from "./tiling.ts";
+import { LINEAR_ATTENTION_PASSES, oneChunkTokens } from "./tiling.ts";
 
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
@@ -59,6 +60,8 @@ export interface LinearAttentionOptions {
    * last, as in `[0, 1, 100, 257]`. Each has a state of its own; one may be empty.
    */
   readonly segments?: readonly number[];
+  /** Whether the final state is wanted: it costs time where nothing continues. @default true */
+  readonly finalState?: boolean;
 }
 
 const RULES = {
@@ -66,6 +69,7 @@ const RULES = {
   chunkSize: anything, // checked with what it must be a multiple of
   workspaceBytes: aboveZero,
   segments: integers(),
+  finalState: flag,
 };
 
 /** A checked call: extents, and the inputs filled up to whole tiles. */
@@ -177,7 +181,12 @@ export function prepare(
     dtype: query.dtype,
   });
   const bytes = Math.min(tuned.workspaceBytes, gpu.bindingLimit);
-  const { chunkSize = tuned.chunkSize, workspaceBytes = bytes } = options;
+  const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 1);
+  const whole = Math.ceil(longest / BLOCK) * BLOCK;
+  const isOneChunk = whole <= oneChunkTokens(gpu) && decay !== "key" &&
+    (bonus ?? initialState) === undefined;
+  const suited = isOneChunk ? whole : Math.min(whole, tuned.chunkSize);
+  const { chunkSize = suited, workspaceBytes = bytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
     throw new RangeError(
       `Cannot run ${op}() as chunkSize must be a positive multiple of ${BLOCK}: current value is ${chunkSize}`,

@@ -11,6 +11,8 @@ import chunks from "./chunks.wgsl" with { type: "text" };
 import decay_carry from "./decay_carry.wgsl" with { type: "text" };
 import diagonal_scores from "./diagonal_scores.wgsl" with { type: "text" };
 import dimension from "./dimension.wgsl" with { type: "text" };
+import head_decay_gradient from "./head_decay_gradient.wgsl" with { type: "text" };
+import head_scores from "./head_scores.wgsl" with { type: "text" };
 import input_gradient from "./input_gradient.wgsl" with { type: "text" };
 import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
 import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
@@ -31,6 +33,8 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   decay_carry,
   diagonal_scores,
   dimension,
+  head_decay_gradient,
+  head_scores,
   input_gradient,
   linear_attention_recurrent,
   linear_attention_step,

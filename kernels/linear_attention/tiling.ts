@@ -1,4 +1,4 @@
-import { sizeClass, type Tunable, tunable } from "../gpu/mod.ts";
+import { type Gpu, sizeClass, type Tunable, tunable } from "../gpu/mod.ts";
 
 /** A call, for the family's table. */
 export type LinearAttentionProblem = {
@@ -48,4 +48,12 @@ function passTunable(
         sizeClass(batch * heads)
       } × ${sizeClass(time)}`,
   });
+}
+
+/**
+ * The most tokens of sequences that are worked on as one chunk each: as attention, with a decay per pair.
+ * That pays where products are cheap beside loads, as on a software adapter.
+ */
+export function oneChunkTokens({ adapter }: Gpu): number {
+  return adapter.software ? 64 : 0;
 }

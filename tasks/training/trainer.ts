@@ -63,6 +63,8 @@ export class Trainer implements Disposable {
   readonly #recipe: Recipe;
   /** What of AdamW changes from step to step. */
   readonly #schedule: Tensor;
+  /** Whether a segment may begin with the state that another left. */
+  readonly #passes: boolean;
   readonly #records: boolean;
   /** The shape of the last step's batch, and the step where it was the same before. */
   #shape = "";
@@ -90,8 +92,8 @@ export class Trainer implements Disposable {
       );
     }
     this.model = new Model(gpu, recipe.model, { seed: recipe.seed });
-    const passes = recipe.statePassing !== undefined || (recipe.segments ?? 1) > 1;
-    this.#records = (options.record ?? true) && this.model.isRecordable && !passes;
+    this.#passes = recipe.statePassing !== undefined || (recipe.segments ?? 1) > 1;
+    this.#records = (options.record ?? true) && this.model.isRecordable && !this.#passes;
     this.#decays = new Map(
       parameterSpecifications(recipe.model).map(({ name, decays }) => [name, decays]),
     );
@@ -199,9 +201,10 @@ export class Trainer implements Disposable {
     inputs: Uploaded,
     states: readonly MixerState[] | undefined,
   ): { next: readonly MixerState[]; measured: Measured | undefined } {
-    using tape = new Tape(this.#gpu, { recording: true });
+    const keepsStates = this.#passes;
+    using tape = new Tape(this.#gpu, { recording: true, keepsStates });
     const read = this.model.read(tape, inputs.tokens, states);
-    const next = read.states.map(({ position, tensors }) => ({
+    const next = !keepsStates ? [] : read.states.map(({ position, tensors }) => ({
       position,
       tensors: Object.fromEntries(
         Object.entries(tensors).map((

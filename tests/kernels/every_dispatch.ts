@@ -289,6 +289,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
           finalStateGradient: initialState,
         }, options);
       }
+      linearAttention(gpu, inputs(20), { finalState: false });
+      const outputGradient = make(1, 20, 2, valueDim);
+      linearAttentionBackward(gpu, { ...inputs(20), outputGradient });
       linearAttentionRecurrent(gpu, { ...inputs(5), initialState });
       linearAttentionStep(gpu, { ...inputs(1), state });
       linearAttentionStep(gpu, { ...inputs(1), state }, { inPlace: true });

@@ -121,6 +121,7 @@ async function checkCase(c: Case): Promise<void> {
   const outputs = linearAttention(gpu, tensors, options);
   const gradients = linearAttentionBackward(gpu, tensors, options);
   const recurrent = linearAttentionRecurrent(gpu, tensors, { segments: c.segments });
+  const alone = linearAttention(gpu, tensors, { ...options, finalState: false });
   const results: Record<string, Tensor | undefined> = { ...outputs, ...gradients };
   const names = Object.entries(results).flatMap(([name, tensor]) => tensor ? [name] : []);
   const values = await gpu.read(names.map((name) => results[name]!));
@@ -135,8 +136,11 @@ async function checkCase(c: Case): Promise<void> {
   const tokenByToken = await gpu.read([recurrent.output, recurrent.finalState]);
   assertClose(tokenByToken[0], expected.output, 1e-4, "recurrent output");
   assertClose(tokenByToken[1], expected.finalState, 1e-4, "recurrent finalState");
-  recurrent.output[Symbol.dispose]();
-  recurrent.finalState[Symbol.dispose]();
+  const { output, finalState } = alone;
+  assertClose(await output.read(), expected.output, 1e-4, "output without a final state");
+  for (const tensor of [output, finalState, recurrent.output, recurrent.finalState]) {
+    tensor[Symbol.dispose]();
+  }
   for (const tensor of [...Object.values(results), ...Object.values(tensors)]) {
     tensor?.[Symbol.dispose]();
   }
@@ -150,6 +154,19 @@ const CASES: Case[] = [
   { time: 1, keyDim: 8, valueDim: 8, decay: "head", initial: true },
   { time: 63, heads: 3, keyDim: 16, valueDim: 24, decay: "head", initial: true },
   { batch: 3, time: 64, heads: 4, groups: 2, keyDim: 16, valueDim: 8, decay: "head" },
+  {
+    batch: 2,
+    time: 33,
+    heads: 4,
+    groups: 1,
+    keyDim: 12,
+    valueDim: 10,
+    decay: "head",
+    range: [-20, 0],
+  },
+  { batch: 2, time: 9, heads: 2, keyDim: 8, valueDim: 8, decay: "head", workspaceBytes: 1 },
+  { batch: 2, time: 33, heads: 4, groups: 2, keyDim: 8, valueDim: 8, decay: "none" },
+  { time: 60, heads: 2, keyDim: 8, valueDim: 8, decay: "head", segments: [0, 0, 1, 30, 60] },
   { time: 100, keyDim: 128, valueDim: 100, decay: "head", range: [-20, 0], initial: true },
   { time: 257, keyDim: 8, valueDim: 60, decay: "head", range: [-1e-3, 0], initial: true },
   { time: 65, keyDim: 12, valueDim: 8, decay: "head", range: [-20, -20], initial: true },
