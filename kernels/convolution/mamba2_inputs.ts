@@ -17,15 +17,38 @@ const WORKGROUP_SIZE = 64;
 /** Time steps that an invocation takes. */
 const STEPS = 8;
 /** Bounds of step sizes that have none: a softplus is greater than 0, and where it is infinite, that shows. */
-const [LOWEST, HIGHEST] = [0, Infinity];
+export const [LOWEST, HIGHEST]: readonly [number, number] = [0, Infinity];
 
 /** Tensors that the kernel binds. */
 const BINDINGS = 12;
-const NAMES = ["x", "weight", "bias", "initialTail", "stepBias", "decay"];
+/** Names of inputs. */
+export const MAMBA2_INPUTS_NAMES: readonly string[] = [
+  "x",
+  "weight",
+  "bias",
+  "initialTail",
+  "stepBias",
+  "decay",
+];
 
 /** Whether an adapter allows as many bindings as {@linkcode mamba2Inputs} has. */
 export function hasMamba2Inputs(gpu: Gpu): boolean {
   return gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
+}
+
+/** Extents of {@linkcode mamba2Inputs}. */
+export interface Mamba2Extents {
+  readonly batch: number;
+  readonly time: number;
+  /** Columns of the projection. */
+  readonly stride: number;
+  readonly channels: number;
+  readonly width: number;
+  readonly heads: number;
+  /** Columns of B, and of C. */
+  readonly shared: number;
+  /** Columns before the channels. */
+  readonly start: number;
 }
 
 /** What {@linkcode mamba2Inputs} takes; `inner` is heads · headDim, `channels` is inner + 2 · shared. */
@@ -72,6 +95,33 @@ export interface Mamba2InputsOutputs extends Disposable {
   readonly finalTail: Tensor;
 }
 
+/** Checks inputs against one another. @throws {RangeError} where a shape does not fit. */
+export function checkMamba2Inputs(
+  op: string,
+  { x, weight, bias, initialTail, stepBias, decay }: Mamba2InputsInputs,
+  headDim: number,
+): Mamba2Extents {
+  checkRank(op, "x", x, ["batch", "time", "columns"]);
+  checkRank(op, "weight", weight, ["channels", "width"]);
+  const [batch, time, stride] = x.shape;
+  const [channels, width] = weight.shape;
+  const heads = stepBias.size;
+  const shared = (channels - heads * headDim) / 2;
+  const start = stride - channels - heads;
+  checkTensor(op, "x", x, x.shape);
+  checkTensor(op, "weight", weight, [channels, Math.max(1, width)]);
+  checkTensor(op, "stepBias", stepBias, [heads]);
+  checkTensor(op, "decay", decay, [heads]);
+  if (bias) checkTensor(op, "bias", bias, [channels]);
+  if (initialTail) checkTensor(op, "initialTail", initialTail, [batch, width - 1, channels]);
+  if (!Number.isInteger(shared) || shared < 0 || start < 0) {
+    throw new RangeError(
+      `Cannot run ${op}() as ${heads} heads of ${headDim} and as many keys as queries must fill the ${channels} channels, and these and the step sizes the ${stride} columns: change headDim, weight or x`,
+    );
+  }
+  return { batch, time, stride, channels, width, heads, shared, start };
+}
+
 /**
  * What Mamba-2 does between its projection and its state (Dao & Gu 2024, section 7), in one pass: the short
  * causal convolution with a SiLU over input, B and C; `Δ = softplus(δ + bias)` within its bounds;
@@ -91,7 +141,7 @@ export function mamba2Inputs(
     high: notNegative,
     inPlace: flag,
   });
-  checkNames(op, inputs, NAMES);
+  checkNames(op, inputs, MAMBA2_INPUTS_NAMES);
   if (!hasMamba2Inputs(gpu)) {
     throw new RangeError(
       `Cannot run ${op}() as it has ${BINDINGS} bindings: the adapter allows ${gpu.device.limits.maxStorageBuffersPerShaderStage} (maxStorageBuffersPerShaderStage)`,
@@ -99,24 +149,11 @@ export function mamba2Inputs(
   }
   const { x, weight, bias, initialTail, stepBias, decay } = inputs;
   const { headDim, low = LOWEST, high = HIGHEST, inPlace = false } = options;
-  checkRank(op, "x", x, ["batch", "time", "columns"]);
-  checkRank(op, "weight", weight, ["channels", "width"]);
-  const [batch, time, stride] = x.shape;
-  const [channels, width] = weight.shape;
-  const heads = stepBias.size;
-  const shared = (channels - heads * headDim) / 2;
-  const start = stride - channels - heads;
-  checkTensor(op, "x", x, x.shape);
-  checkTensor(op, "weight", weight, [channels, Math.max(1, width)]);
-  checkTensor(op, "stepBias", stepBias, [heads]);
-  checkTensor(op, "decay", decay, [heads]);
-  if (bias) checkTensor(op, "bias", bias, [channels]);
-  if (initialTail) checkTensor(op, "initialTail", initialTail, [batch, width - 1, channels]);
-  if (!Number.isInteger(shared) || shared < 0 || start < 0) {
-    throw new RangeError(
-      `Cannot run ${op}() as ${heads} heads of ${headDim} and as many keys as queries must fill the ${channels} channels, and these and the step sizes the ${stride} columns: change headDim, weight or x`,
-    );
-  }
+  const { batch, time, stride, channels, width, heads, shared, start } = checkMamba2Inputs(
+    op,
+    inputs,
+    headDim,
+  );
   if (inPlace && (time !== 1 || initialTail === undefined)) {
     throw new RangeError(
       `Cannot run ${op}() with inPlace but for one token with an initialTail: current time is ${time}`,

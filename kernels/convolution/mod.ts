@@ -5,3 +5,4 @@
  */
 export * from "./causal_convolution.ts";
 export * from "./mamba2_inputs.ts";
+export * from "./mamba2_inputs_backward.ts";

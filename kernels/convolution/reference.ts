@@ -178,3 +178,105 @@ export function mamba2InputsReference(
   }
   return output;
 }
+
+/** The gradients of {@linkcode mamba2InputsReference}, each product handing its share back. */
+export function mamba2InputsBackwardReference(
+  arrays: Mamba2InputsArrays & {
+    readonly gateGradient: ArrayLike<number>;
+    readonly valuesGradient: ArrayLike<number>;
+    readonly inputGradient: ArrayLike<number>;
+    readonly keyGradient: ArrayLike<number>;
+    readonly queryGradient: ArrayLike<number>;
+    readonly logDecayGradient: ArrayLike<number>;
+    readonly finalTailGradient: ArrayLike<number>;
+  },
+  shape: Parameters<typeof mamba2InputsReference>[1],
+): Record<
+  | "xGradient"
+  | "weightGradient"
+  | "biasGradient"
+  | "initialTailGradient"
+  | "stepBiasGradient"
+  | "decayGradient",
+  Float64Array
+> {
+  const { x, weight, bias, initialTail, stepBias, decay } = arrays;
+  const { batch, time, heads, headDim, shared, width, start, low, high } = shape;
+  const inner = heads * headDim;
+  const channels = inner + 2 * shared;
+  const stride = start + channels + heads;
+  const before = width - 1;
+  const gradients = {
+    xGradient: new Float64Array(x.length),
+    weightGradient: new Float64Array(channels * width),
+    biasGradient: new Float64Array(channels),
+    initialTailGradient: new Float64Array(batch * before * channels),
+    stepBiasGradient: new Float64Array(heads),
+    decayGradient: new Float64Array(heads),
+  };
+  const place = (b: number, t: number, channel: number): number =>
+    t >= 0
+      ? (b * time + t) * stride + start + channel
+      : (b * before + before + t) * channels + channel;
+  const at = (b: number, t: number, channel: number): number =>
+    (t >= 0 ? x : initialTail)?.[place(b, t, channel)] ?? 0;
+  const give = (b: number, t: number, channel: number, share: number): void => {
+    (t >= 0 ? gradients.xGradient : gradients.initialTailGradient)[place(b, t, channel)] += share;
+  };
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < time; t++) {
+      const row = b * time + t;
+      for (let c = 0; c < start; c++) {
+        gradients.xGradient[row * stride + c] = arrays.gateGradient[row * start + c];
+      }
+      const ofStep = new Float64Array(heads);
+      const free = (head: number): number =>
+        x[row * stride + start + channels + head] + stepBias[head];
+      const softplus = (head: number): number => Math.log1p(Math.exp(free(head)));
+      const step = (head: number): number => Math.min(high, Math.max(low, softplus(head)));
+      for (let channel = 0; channel < channels; channel++) {
+        let z = bias?.[channel] ?? 0;
+        for (let tap = 0; tap < width; tap++) {
+          z += weight[channel * width + tap] * at(b, t - before + tap, channel);
+        }
+        const s = sigmoid(z);
+        let outputGradient: number;
+        if (channel < inner) {
+          const head = Math.floor(channel / headDim);
+          const inputGradient = arrays.inputGradient[row * inner + channel];
+          outputGradient = arrays.valuesGradient[row * inner + channel] +
+            step(head) * inputGradient;
+          ofStep[head] += inputGradient * z * s;
+        } else if (channel < inner + shared) {
+          outputGradient = arrays.keyGradient[row * shared + channel - inner];
+        } else {
+          outputGradient = arrays.queryGradient[row * shared + channel - inner - shared];
+        }
+        const zGradient = outputGradient * s * (1 + z * (1 - s));
+        gradients.biasGradient[channel] += zGradient;
+        for (let tap = 0; tap < width; tap++) {
+          gradients.weightGradient[channel * width + tap] += zGradient *
+            at(b, t - before + tap, channel);
+          give(b, t - before + tap, channel, zGradient * weight[channel * width + tap]);
+        }
+      }
+      for (let head = 0; head < heads; head++) {
+        const rate = Math.exp(decay[head]);
+        const logDecayGradient = arrays.logDecayGradient[row * heads + head];
+        gradients.decayGradient[head] -= logDecayGradient * rate * step(head);
+        ofStep[head] -= logDecayGradient * rate;
+        const isFree = softplus(head) > low && softplus(head) < high;
+        const gradient = isFree ? ofStep[head] * sigmoid(free(head)) : 0;
+        gradients.xGradient[row * stride + start + channels + head] = gradient;
+        gradients.stepBiasGradient[head] += gradient;
+      }
+    }
+    for (let i = 0; i < before; i++) {
+      for (let channel = 0; channel < channels; channel++) {
+        const share = arrays.finalTailGradient[(b * before + i) * channels + channel];
+        give(b, time - before + i, channel, share);
+      }
+    }
+  }
+  return gradients;
+}

@@ -11,6 +11,8 @@ import causal_convolution_weight_sum from "./causal_convolution_weight_sum.wgsl"
   type: "text",
 };
 import mamba2_inputs from "./mamba2_inputs.wgsl" with { type: "text" };
+import mamba2_inputs_backward from "./mamba2_inputs_backward.wgsl" with { type: "text" };
+import mamba2_step_gradient from "./mamba2_step_gradient.wgsl" with { type: "text" };
 import sequence from "./sequence.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
@@ -22,5 +24,7 @@ export const CONVOLUTION = shaders("convolution", {
   causal_convolution_weight_gradient,
   causal_convolution_weight_sum,
   mamba2_inputs,
+  mamba2_inputs_backward,
+  mamba2_step_gradient,
   sequence,
 }, COMMON);

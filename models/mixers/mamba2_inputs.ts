@@ -1,4 +1,11 @@
-import { hasMamba2Inputs, mamba2Inputs } from "../../kernels/convolution/mod.ts";
+import { sliceTime } from "../../kernels/arithmetic/mod.ts";
+import {
+  hasMamba2Inputs,
+  hasMamba2InputsBackward,
+  mamba2Inputs,
+  mamba2InputsBackward,
+} from "../../kernels/convolution/mod.ts";
+import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 import { activation, add, clamp, multiply, reshape, scale, split } from "../operations.ts";
 import { convolution } from "../recurrences.ts";
 import type { Tape, Variable } from "../tape.ts";
@@ -40,7 +47,7 @@ export interface Selected {
 /**
  * From Mamba-2's projection to what its state takes (Dao & Gu 2024, section 7): a short convolution over
  * input, B and C, `Δ = softplus(δ + bias)` within its limits and `A = −exp(decay)`. In one kernel where
- * there are no gradients.
+ * the adapter and the extents allow.
  */
 export function selectInputs(
   tape: Tape,
@@ -48,31 +55,62 @@ export function selectInputs(
   { headDim, limit }: { headDim: number; limit: { readonly low?: number; readonly high?: number } },
 ): Selected {
   const { projected, weight, bias, tail, stepBias, decay } = inputs;
+  const { gpu } = tape;
   const [batch, time] = projected.shape;
   const heads = stepBias.size;
   const inner = heads * headDim;
   const channels = weight.shape[0];
   const shared = (channels - inner) / 2;
-  if (!tape.differentiates(Object.values(inputs)) && hasMamba2Inputs(tape.gpu)) {
-    const { finalTail, ...outputs } = mamba2Inputs(tape.gpu, {
-      x: projected.tensor,
-      weight: weight.tensor,
-      bias: bias?.tensor,
-      initialTail: tail?.tensor,
-      stepBias: stepBias.tensor,
-      decay: decay.tensor,
-    }, { headDim, ...limit, inPlace: tape.inPlace && time === 1 && tail !== undefined });
-    const { values, input, key, query, logDecay } = outputs;
-    const all = tape.record([], [values, input, key, query, logDecay, finalTail], () => []);
-    const [x, scaled, b, c, log, last] = all;
+  const differentiates = tape.differentiates(Object.values(inputs));
+  const given = {
+    x: projected.tensor,
+    weight: weight.tensor,
+    bias: bias?.tensor,
+    initialTail: tail?.tensor,
+    stepBias: stepBias.tensor,
+    decay: decay.tensor,
+  };
+  if (
+    hasMamba2Inputs(gpu) &&
+    (!differentiates || hasMamba2InputsBackward(gpu, given, { headDim }))
+  ) {
+    const options = { headDim, ...limit };
+    const inPlace = tape.inPlace && time === 1 && tail !== undefined;
+    const { values, input, key, query, logDecay, finalTail } = mamba2Inputs(gpu, given, {
+      ...options,
+      inPlace,
+    });
+    const passed = differentiates ? [gateOf(gpu, given.x, inner)] : [];
+    const outputs = [values, input, key, query, logDecay, finalTail, ...passed];
+    const taken = [projected, weight, bias, tail, stepBias, decay];
+    const all = tape.record(taken, outputs, (gradients) => {
+      const back = mamba2InputsBackward(gpu, {
+        ...given,
+        valuesGradient: gradients[0],
+        inputGradient: gradients[1],
+        keyGradient: gradients[2],
+        queryGradient: gradients[3],
+        logDecayGradient: gradients[4],
+        finalTailGradient: gradients[5],
+        gateGradient: gradients[6],
+      }, options);
+      return [
+        back.xGradient,
+        back.weightGradient,
+        back.biasGradient,
+        back.initialTailGradient,
+        back.stepBiasGradient,
+        back.decayGradient,
+      ];
+    });
     return {
-      gate: projected,
-      values: x,
-      input: scaled,
-      key: b,
-      query: c,
-      logDecay: log,
-      tail: last,
+      values: all[0],
+      input: all[1],
+      key: all[2],
+      query: all[3],
+      logDecay: all[4],
+      tail: all[5],
+      gate: all[6] ?? projected,
     };
   }
   const [gate, mixed, steps] = split(tape, projected, [inner, channels, heads]);
@@ -90,4 +128,12 @@ export function selectInputs(
     logDecay: multiply(tape, step, rate),
     tail: convolved.finalState,
   };
+}
+
+/** The first columns of a projection, `[batch, time, inner]`. */
+function gateOf(gpu: Gpu, projected: Tensor, inner: number): Tensor {
+  const [batch, time, columns] = projected.shape;
+  using rows = projected.reshape([batch * time, columns]);
+  using gate = sliceTime(gpu, { x: rows }, { start: 0, length: inner }).output;
+  return gate.reshape([batch, time, inner]);
 }

@@ -34,6 +34,7 @@ import {
   Gpu,
   gradientNorm,
   hasMamba2Inputs,
+  hasMamba2InputsBackward,
   layerNorm,
   layerNormBackward,
   linearAttention,
@@ -41,6 +42,7 @@ import {
   linearAttentionRecurrent,
   linearAttentionStep,
   mamba2Inputs,
+  mamba2InputsBackward,
   matmul,
   multiply,
   multiplyBackward,
@@ -415,6 +417,28 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     const [weight, bias, initialTail, stepBias] = [make(8, 3), make(8), make(1, 2, 8), make(1)];
     const inputs = { x, weight, bias, initialTail, stepBias, decay: make(1) };
     if (hasMamba2Inputs(gpu)) mamba2Inputs(gpu, inputs, { headDim: 2 });
+    for (const { given, carried } of combinations({ given: BOTH, carried: BOTH })) {
+      const rows = (...extents: number[]): Tensor | undefined => make.when(given, 1, 9, ...extents);
+      const all = {
+        x: make(1, 9, 32),
+        weight: make(24, 3),
+        bias: make.when(given, 24),
+        initialTail: make.when(carried, 1, 2, 24),
+        stepBias: make(4),
+        decay: make(4),
+      };
+      if (!hasMamba2InputsBackward(gpu, all, { headDim: 4 })) break;
+      mamba2InputsBackward(gpu, {
+        ...all,
+        gateGradient: rows(4),
+        valuesGradient: rows(4, 4),
+        inputGradient: rows(4, 4),
+        keyGradient: rows(4),
+        queryGradient: rows(4),
+        logDecayGradient: rows(4),
+        finalTailGradient: make.when(carried, 1, 2, 24),
+      }, { headDim: 4 });
+    }
     // Small states of many sequences, which a software adapter keeps in registers.
     for (const { decay, carried } of combinations({ decay: DECAYS, carried: BOTH })) {
       const row = (dim: number): Tensor => make(16, 3, 1, dim);

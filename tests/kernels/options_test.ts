@@ -31,6 +31,7 @@ import {
   linearAttentionRecurrent,
   linearAttentionStep,
   mamba2Inputs,
+  mamba2InputsBackward,
   matmul,
   project,
   quantize,
@@ -308,6 +309,20 @@ const OPS: Record<string, Row> = {
       activation: ["swish", 1],
       gateFirst: NO_FLAGS,
       gateStart: NO_COUNTS,
+    },
+  },
+  mamba2InputsBackward: {
+    call: (gpu, options) => {
+      const [x, weight, stepBias] = [rows(gpu, 1, 3, 32), rows(gpu, 24, 4), rows(gpu, 4)];
+      const inputs = { x, weight, stepBias, decay: stepBias };
+      const { headDim = 4, ...rest } = options as { headDim?: number };
+      return mamba2InputsBackward(gpu, inputs, { headDim, ...rest });
+    },
+    good: { headDim: 4, low: 0, high: 0.1 },
+    bad: {
+      headDim: NO_SIZES,
+      low: [...NO_NUMBERS, -1],
+      high: [...NO_NUMBERS, -1],
     },
   },
   mamba2Inputs: {
