@@ -16,8 +16,10 @@ const MAMBA2_INPUTS = CONVOLUTION.kernel("mamba2_inputs");
 const WORKGROUP_SIZE = 64;
 /** Time steps that an invocation takes. */
 const STEPS = 8;
-/** Bounds of step sizes that have none: a softplus is greater than 0, and where it is infinite, that shows. */
-export const [LOWEST, HIGHEST]: readonly [number, number] = [0, Infinity];
+/** The least step size where none is set: a softplus is greater than 0. */
+export const LOWEST = 0;
+/** The largest where none is set: where a softplus is infinite, that shows. */
+export const HIGHEST: number = Infinity;
 
 /** Tensors that the kernel binds. */
 const BINDINGS = 12;

@@ -17,6 +17,11 @@ import {
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
+import {
+  fitsRegisters,
+  scanInRegisters,
+  scanInRegistersBackward,
+} from "./selective_scan_in_registers.ts";
 import { SCAN } from "./shaders.ts";
 import { softplus } from "./softplus.ts";
 import type { ScanOptions } from "./scan.ts";
@@ -100,7 +105,8 @@ export function selectiveScan(
 ): SelectiveScanOutputs {
   checkNames("selectiveScan", inputs, INPUTS);
   checkOptions("selectiveScan", options, RULES);
-  const { batch, time, channels, state } = checkInputs("selectiveScan", inputs);
+  const extents = checkInputs("selectiveScan", inputs);
+  const { batch, time, channels, state } = extents;
   const { input, a, b, c, skip, gate, initialState } = inputs;
   const { workgroupSize, atOnce, ...tuned } = selectiveTiling(gpu, {
     batch,
@@ -113,10 +119,13 @@ export function selectiveScan(
   const output = gpu.empty(input.shape);
   const stateShape = [batch, channels, state];
   if (time === 0) return results({ output, finalState: copyOf(gpu, initialState, stateShape) });
-
+  if (options.chunkSize === undefined && fitsRegisters(gpu, extents, "forward")) {
+    const finalState = gpu.empty(stateShape);
+    scanInRegisters(gpu, extents, inputs, options.deltaSoftplus ?? false, { output, finalState });
+    return results({ output, finalState });
+  }
   using delta = stepLengths(gpu, inputs, options);
   const chunks = Math.ceil(time / chunkSize);
-  const extents = { batch, time, channels, state };
   const workgroups = (count: number): number => Math.ceil(channels / workgroupSize) * count * batch;
   /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
   const run = (firstChunk: number, count: number, carry: Tensor | undefined, leaving: Tensor) => {
@@ -212,12 +221,17 @@ export function selectiveScanBackward(
   checkNames("selectiveScanBackward", inputs, INPUTS);
   const op = "selectiveScanBackward";
   checkOptions<SelectiveScanOptions>(op, options, RULES);
-  const { batch, time, channels, state } = checkInputs(op, inputs);
+  const extents = checkInputs(op, inputs);
+  const { batch, time, channels, state } = extents;
   const { input, a, b, c, skip, gate, deltaBias, initialState } = inputs;
   const { outputGradient, finalStateGradient } = inputs;
   const stateShape = [batch, channels, state];
   checkTensor(op, "outputGradient", outputGradient, input.shape);
   if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
+  if (fitsRegisters(gpu, extents, "backward")) {
+    const { deltaSoftplus = false } = options;
+    return results(scanInRegistersBackward(gpu, extents, inputs, deltaSoftplus));
+  }
 
   const rows = batch * time;
   const chunks = Math.ceil(time / BACKWARD_STEPS);

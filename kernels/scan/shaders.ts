@@ -2,6 +2,7 @@ import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import chains from "./chains.wgsl" with { type: "text" };
 import chunks from "./chunks.wgsl" with { type: "text" };
+import four_channels from "./four_channels.wgsl" with { type: "text" };
 import rg_lru_decay_parameter from "./rg_lru_decay_parameter.wgsl" with { type: "text" };
 import rg_lru_gates from "./rg_lru_gates.wgsl" with { type: "text" };
 import rg_lru_gates_backward from "./rg_lru_gates_backward.wgsl" with { type: "text" };
@@ -25,6 +26,10 @@ import selective_scan_gate from "./selective_scan_gate.wgsl" with { type: "text"
 import selective_scan_gate_backward from "./selective_scan_gate_backward.wgsl" with {
   type: "text",
 };
+import selective_scan_in_registers from "./selective_scan_in_registers.wgsl" with { type: "text" };
+import selective_scan_in_registers_backward from "./selective_scan_in_registers_backward.wgsl" with {
+  type: "text",
+};
 import selective_scan_output from "./selective_scan_output.wgsl" with { type: "text" };
 import selective_scan_parameters from "./selective_scan_parameters.wgsl" with { type: "text" };
 import selective_scan_prepare from "./selective_scan_prepare.wgsl" with { type: "text" };
@@ -38,6 +43,7 @@ import states from "./states.wgsl" with { type: "text" };
 export const SCAN = shaders("scan", {
   chains,
   chunks,
+  four_channels,
   rg_lru_decay_parameter,
   rg_lru_gates,
   rg_lru_gates_backward,
@@ -55,6 +61,8 @@ export const SCAN = shaders("scan", {
   selective_scan_finish,
   selective_scan_gate,
   selective_scan_gate_backward,
+  selective_scan_in_registers,
+  selective_scan_in_registers_backward,
   selective_scan_output,
   selective_scan_parameters,
   selective_scan_prepare,

@@ -440,6 +440,30 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }, { headDim: 4 });
     }
     // Small states of many sequences, which a software adapter keeps in registers.
+    for (
+      const { given, carried, deltaSoftplus } of combinations({
+        given: BOTH,
+        carried: BOTH,
+        deltaSoftplus: BOTH,
+      })
+    ) {
+      const rows = (): Tensor => make(8, 3, 16);
+      const state = (): Tensor | undefined => make.when(carried, 8, 16, 4);
+      const tokens = {
+        input: rows(),
+        delta: rows(),
+        a: make(16, 4),
+        b: make(8, 3, 4),
+        c: make(8, 3, 4),
+        skip: make.when(given, 16),
+        gate: make.when(given, 8, 3, 16),
+        deltaBias: make.when(given, 16),
+        initialState: state(),
+      };
+      selectiveScan(gpu, tokens, { deltaSoftplus });
+      const gradients = { outputGradient: rows(), finalStateGradient: state() };
+      selectiveScanBackward(gpu, { ...tokens, ...gradients }, { deltaSoftplus });
+    }
     for (const { decay, carried } of combinations({ decay: DECAYS, carried: BOTH })) {
       const row = (dim: number): Tensor => make(16, 3, 1, dim);
       const state = (): Tensor | undefined => make.when(carried, 16, 1, 8, 4);
