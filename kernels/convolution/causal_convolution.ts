@@ -3,6 +3,7 @@ import {
   checkOptions,
   checkRank,
   checkTensor,
+  type Dispatch,
   flag,
   type Gpu,
   oneOf,
@@ -13,6 +14,8 @@ import { CONVOLUTION } from "./shaders.ts";
 
 const CAUSAL_CONVOLUTION = CONVOLUTION.kernel("causal_convolution");
 const CAUSAL_CONVOLUTION_TAIL = CONVOLUTION.kernel("causal_convolution_tail");
+const CAUSAL_CONVOLUTION_FOURS = CONVOLUTION.kernel("causal_convolution_fours");
+const CAUSAL_CONVOLUTION_FOURS_BACKWARD = CONVOLUTION.kernel("causal_convolution_fours_backward");
 const CAUSAL_CONVOLUTION_STEP = CONVOLUTION.kernel("causal_convolution_step");
 const CAUSAL_CONVOLUTION_BACKWARD = CONVOLUTION.kernel("causal_convolution_backward");
 const CAUSAL_CONVOLUTION_WEIGHT_GRADIENT = CONVOLUTION.kernel("causal_convolution_weight_gradient");
@@ -25,6 +28,13 @@ const WORKGROUP_SIZE = 64;
 const STEPS = 8;
 /** Steps that one invocation of the weight gradient sums. */
 const BLOCK = 128;
+/**
+ * What suits a software adapter, whose loads cost as much as 60 multiplications: an invocation walks so many
+ * steps of four channels, with at most so many taps in registers.
+ */
+const FOURS = { block: 64, taps: 8 };
+/** Tensors that its kernel and that of its gradients bind. */
+const [FOURS_BINDINGS, FOURS_BACKWARD_BINDINGS] = [6, 9];
 
 /** Names of inputs; an op and its gradients may be handed the same. */
 const INPUTS = ["x", "weight", "bias", "initialTail", "outputGradient", "finalTailGradient"];
@@ -79,8 +89,17 @@ export function causalConvolution(
   const { batch, time, channels, width } = checkInputs("causalConvolution", inputs);
   const { x, initialTail } = inputs;
   const output = gpu.empty(x.shape);
-  convolve(gpu, { x, weight: inputs.weight, bias: inputs.bias, initialTail }, output, options);
   const finalTail = gpu.empty([batch, width - 1, channels]);
+  const { weight, bias } = inputs;
+  if (takesFours(gpu, { batch, time, channels, width }, FOURS_BINDINGS)) {
+    gpu.dispatch(CAUSAL_CONVOLUTION_FOURS, {
+      ...dispatchOfFours({ batch, time, channels, width }, options),
+      read: { x, tail: initialTail, weight, bias },
+      write: { output, finalTail },
+    });
+    return results({ output, finalTail });
+  }
+  convolve(gpu, { x, weight, bias, initialTail }, output, options);
   gpu.dispatch(CAUSAL_CONVOLUTION_TAIL, {
     constants: { WORKGROUP_SIZE },
     uniform: { batch, time, channels, width },
@@ -130,13 +149,40 @@ export function causalConvolutionBackward(
   checkTensor(op, "outputGradient", outputGradient, x.shape);
   if (finalTailGradient) checkTensor(op, "finalTailGradient", finalTailGradient, tailShape);
 
+  const xGradient = gpu.empty(x.shape);
+  const initialTailGradient = initialTail && gpu.empty(tailShape);
+  const weightGradient = gpu.empty([channels, width]);
+  const biasGradient = bias && gpu.empty([channels]);
+  const sumParts = (partial: Tensor, blocks: number): void =>
+    gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_SUM, {
+      constants: { WORKGROUP_SIZE },
+      uniform: { blocks, channels, width },
+      read: { partial },
+      write: { weightGradient, biasGradient },
+      workgroups: Math.ceil((width + 1) * channels / WORKGROUP_SIZE),
+    });
+  const gradients = results({
+    xGradient,
+    weightGradient,
+    ...biasGradient && { biasGradient },
+    ...initialTailGradient && { initialTailGradient },
+  });
+  if (takesFours(gpu, { batch, time, channels, width }, FOURS_BACKWARD_BINDINGS)) {
+    const blocks = batch * Math.ceil(time / FOURS.block);
+    using partial = gpu.empty([blocks, width + 1, channels]);
+    gpu.dispatch(CAUSAL_CONVOLUTION_FOURS_BACKWARD, {
+      ...dispatchOfFours({ batch, time, channels, width }, options),
+      read: { x, tail: initialTail, weight, bias, outputGradient, finalTailGradient },
+      write: { xGradient, partial, initialTailGradient },
+    });
+    sumParts(partial, blocks);
+    return gradients;
+  }
   using zGradient = options.activation === "silu"
     ? gpu.empty(x.shape)
     : outputGradient.reshape(x.shape);
   if (options.activation === "silu") convolve(gpu, inputs, zGradient);
 
-  const xGradient = gpu.empty(x.shape);
-  const initialTailGradient = initialTail && gpu.empty(tailShape);
   gpu.dispatch(CAUSAL_CONVOLUTION_BACKWARD, {
     constants: { WORKGROUP_SIZE },
     uniform: { batch, time, channels, width },
@@ -155,21 +201,32 @@ export function causalConvolutionBackward(
     write: { partial },
     workgroups: Math.ceil(channels / WORKGROUP_SIZE) * Math.ceil(width / 4) * batch * blocks,
   });
-  const weightGradient = gpu.empty([channels, width]);
-  const biasGradient = bias && gpu.empty([channels]);
-  gpu.dispatch(CAUSAL_CONVOLUTION_WEIGHT_SUM, {
-    constants: { WORKGROUP_SIZE },
-    uniform: { blocks: batch * blocks, channels, width },
-    read: { partial },
-    write: { weightGradient, biasGradient },
-    workgroups: Math.ceil((width + 1) * channels / WORKGROUP_SIZE),
-  });
-  return results({
-    xGradient,
-    weightGradient,
-    ...biasGradient && { biasGradient },
-    ...initialTailGradient && { initialTailGradient },
-  });
+  sumParts(partial, batch * blocks);
+  return gradients;
+}
+
+/** Whether four channels are one invocation's. */
+function takesFours(
+  gpu: Gpu,
+  { batch, time, channels, width }: Extents,
+  bindings: number,
+): boolean {
+  return gpu.adapter.software && channels % 4 === 0 && width > 1 && width <= FOURS.taps &&
+    batch * time * channels > 0 &&
+    gpu.device.limits.maxStorageBuffersPerShaderStage >= bindings;
+}
+
+function dispatchOfFours(
+  { batch, time, channels, width }: Extents,
+  { activation }: CausalConvolutionOptions,
+): Pick<Dispatch, "constants" | "uniform" | "workgroups"> {
+  const { block } = FOURS;
+  const invocations = batch * Math.ceil(time / block) * channels / 4;
+  return {
+    constants: { WORKGROUP_SIZE, SILU: activation === "silu", WIDTH: width, BLOCK: block },
+    uniform: { batch, time, fours: channels / 4 },
+    workgroups: Math.ceil(invocations / WORKGROUP_SIZE),
+  };
 }
 
 /** What {@linkcode causalConvolutionStep} takes. */

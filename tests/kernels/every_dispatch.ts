@@ -439,6 +439,23 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         finalTailGradient: make.when(carried, 1, 2, 24),
       }, { headDim: 4 });
     }
+    for (
+      const { silu, biased, carried, leaving } of combinations({
+        silu: BOTH,
+        biased: BOTH,
+        carried: BOTH,
+        leaving: BOTH,
+      })
+    ) {
+      causalConvolutionBackward(gpu, {
+        x: make(2, 9, 8),
+        weight: make(8, 3),
+        bias: make.when(biased, 8),
+        initialTail: make.when(carried, 2, 2, 8),
+        outputGradient: make(2, 9, 8),
+        finalTailGradient: make.when(leaving, 2, 2, 8),
+      }, { activation: silu ? "silu" : "none" });
+    }
     // Small states of many sequences, which a software adapter keeps in registers.
     for (
       const { given, carried, deltaSoftplus } of combinations({
