@@ -55,8 +55,9 @@ export function tuningPath(): string | undefined {
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
   if (!asked) return undefined;
-  const path = join(cacheFolder(), "tuning.json");
-  return Deno.permissions.querySync({ name: "read", path }).state === "granted" ? path : undefined;
+  // Drivers are looked at besides, which would ask the user.
+  if (Deno.permissions.querySync({ name: "read" }).state !== "granted") return undefined;
+  return join(cacheFolder(), "tuning.json");
 }
 
 const told = new Set<string>();
