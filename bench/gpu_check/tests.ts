@@ -31,7 +31,7 @@ export async function checkFamilies(budget: Budget, onDawn: boolean): Promise<Pa
       break;
     }
     // A family that is slow to compile leaves the others their part.
-    const own = budget.share(Math.min(1, 3 / (all.length - i)));
+    const own = budget.share(Math.min(1, 2 / (all.length - i)));
     const start = performance.now();
     const { passed, failed, names, isOver } = await run(`tests/kernels/${name}`, own, onDawn);
     const seconds = (performance.now() - start) / 1000;
