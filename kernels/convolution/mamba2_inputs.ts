@@ -40,12 +40,17 @@ export function hasMamba2Inputs(gpu: Gpu): boolean {
 
 /** Extents of {@linkcode mamba2Inputs}. */
 export interface Mamba2Extents {
+  /** Sequences. */
   readonly batch: number;
+  /** Tokens of each. */
   readonly time: number;
   /** Columns of the projection. */
   readonly stride: number;
+  /** Columns that the convolution runs over: inputs, B and C. */
   readonly channels: number;
+  /** Tokens that the convolution sees. */
   readonly width: number;
+  /** Heads, each with a step size of its own. */
   readonly heads: number;
   /** Columns of B, and of C. */
   readonly shared: number;
