@@ -10,7 +10,7 @@ import { join } from "@std/path";
 import { adapterIdentity, Gpu, openGpu, type Tuning } from "../../kernels/mod.ts";
 import { driverHere } from "../../tasks/tuning/driver.ts";
 import { chosenOf, type TunedAdapter } from "../../tasks/tuning/file.ts";
-import { defaultProblems, tune } from "../../tasks/tuning/tune.ts";
+import { defaultProblems, isFast, tune } from "../../tasks/tuning/tune.ts";
 import { type Ceilings, measureCeilings } from "../ceilings.ts";
 import { checkKernels } from "./kernels.ts";
 import { checkModels, checkSweep, checkTraining } from "./models.ts";
@@ -130,7 +130,11 @@ async function checkAdapter(gpu: Gpu): Promise<Ceilings> {
 async function checkTuning(budget: Budget): Promise<Part> {
   const found = part("Tuning");
   const deadline = performance.now() + budget.left;
-  const notes = await defaultProblems(gpu);
+  const notes = await defaultProblems(
+    gpu,
+    await isFast(gpu),
+    performance.now() + budget.left / 2,
+  );
   const { entry, left } = await tune(gpu, notes, { models: [], deadline });
   tuned = entry;
   for (const { tunable, class: of, candidate, standard, problems } of entry.classes) {

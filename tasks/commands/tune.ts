@@ -9,7 +9,13 @@ import {
 } from "../tuning/file.ts";
 import { randomModel, SHAPES } from "../tuning/shapes.ts";
 import { traceModel } from "../tuning/trace.ts";
-import { defaultProblems, tracedTokens, tune, type TuningProgress } from "../tuning/tune.ts";
+import {
+  defaultProblems,
+  isFast,
+  tracedTokens,
+  tune,
+  type TuningProgress,
+} from "../tuning/tune.ts";
 import {
   type CommandSpecification,
   listOf,
@@ -72,7 +78,10 @@ export async function tuneCommand({ values, switches }: ParsedCommand): Promise<
   using stop = listenForStop("after this class of problems");
   const models = listOf(values.get("models"));
   printError(`${gpu.adapter.name}: looking at what ${models.join(", ") || "models"} need`);
-  const notes = models.length === 0 ? await defaultProblems(gpu) : await problemsOf(gpu, models);
+  const fast = await isFast(gpu);
+  const notes = models.length === 0
+    ? await defaultProblems(gpu, fast, start + minutes * 30_000)
+    : await problemsOf(gpu, models, fast);
   const { entry, left } = await tune(gpu, notes, {
     models,
     deadline: start + minutes * 60_000,
@@ -85,9 +94,13 @@ export async function tuneCommand({ values, switches }: ParsedCommand): Promise<
 }
 
 /** The problems of models: of a published shape with random weights, or of one that is loaded. */
-async function problemsOf(gpu: Gpu, names: readonly string[]): Promise<readonly NotedProblem[]> {
+async function problemsOf(
+  gpu: Gpu,
+  names: readonly string[],
+  fast: boolean,
+): Promise<readonly NotedProblem[]> {
   const notes: NotedProblem[] = [];
-  const tokens = tracedTokens(gpu);
+  const tokens = tracedTokens(fast);
   await using source = new ModelSource({}, gpu);
   for (const name of names) {
     const shape = SHAPES[name];

@@ -1,4 +1,9 @@
-import { adapterIdentity, type Gpu, type NotedProblem } from "../../kernels/gpu/mod.ts";
+import {
+  adapterIdentity,
+  type Gpu,
+  measureCopyBandwidth,
+  type NotedProblem,
+} from "../../kernels/gpu/mod.ts";
 import { architecture } from "../../models/mod.ts";
 import { driverHere } from "./driver.ts";
 import type { TunedAdapter, TunedClass } from "./file.ts";
@@ -21,31 +26,46 @@ export interface TuningProgress {
   readonly total: number;
 }
 
-/** The prompts that a model is given: on a software adapter short ones. */
-export function tracedTokens(gpu: Gpu): TracedTokens {
-  return { prompts: gpu.adapter.software ? [256] : [512, 4096], generated: 3 };
+/** Bytes that an adapter copies in a second from which it is given the sizes of a large one. */
+const FAST_BYTES = 3e10;
+
+/** Whether an adapter reads large models in no time. */
+export async function isFast(gpu: Gpu): Promise<boolean> {
+  return !gpu.adapter.software && await measureCopyBandwidth(gpu) >= FAST_BYTES;
+}
+
+/** The prompts that a model is given: on a slow adapter short ones. */
+export function tracedTokens(fast: boolean): TracedTokens {
+  return { prompts: fast ? [512, 4096] : [256], generated: 3 };
 }
 
 /**
- * The problems of the default set: on a GPU models of published shapes, in f16 where it has that, and
- * training steps; on a software adapter, which is for small models, those alone.
+ * The problems of the default set: on a fast GPU models of published shapes, in f16 where it has that, and
+ * training steps; on a slow adapter small models and their training alone.
+ *
+ * @param deadline When to look at no more models, as `performance.now()` has it.
  */
-export async function defaultProblems(gpu: Gpu): Promise<readonly NotedProblem[]> {
-  const { software } = gpu.adapter;
+export async function defaultProblems(
+  gpu: Gpu,
+  fast: boolean,
+  deadline: number,
+): Promise<readonly NotedProblem[]> {
   const notes: NotedProblem[] = [];
-  const [vocabulary, width] = software ? [64, 64] : [256, 512];
+  const [vocabulary, width] = fast ? [256, 512] : [64, 64];
   for (const name of TRAINED) {
+    if (performance.now() > deadline) return notes;
     const configuration = architecture(name, { vocabulary, width });
     using model = randomModel(gpu, configuration, "f32");
-    notes.push(...await traceModel(gpu, model, tracedTokens(gpu)));
-    const [sequences, time] = software ? [16, 64] : [16, 512];
+    notes.push(...await traceModel(gpu, model, tracedTokens(fast)));
+    const [sequences, time] = fast ? [16, 512] : [16, 64];
     notes.push(...await traceTraining(gpu, configuration, sequences, time));
   }
-  if (software) return notes;
+  if (!fast) return notes;
   const dtype = gpu.supportsF16 ? "f16" : "f32";
   for (const shape of Object.values(SHAPES)) {
+    if (performance.now() > deadline) return notes;
     using model = randomModel(gpu, shape(LAYERS), dtype);
-    notes.push(...await traceModel(gpu, model, tracedTokens(gpu)));
+    notes.push(...await traceModel(gpu, model, tracedTokens(fast)));
   }
   return notes;
 }
