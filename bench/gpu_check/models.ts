@@ -4,7 +4,13 @@
  * @module
  */
 import { type Gpu, timeWork } from "../../kernels/gpu/mod.ts";
-import { architecture, type Model, type ModelConfiguration, ZOO } from "../../models/mod.ts";
+import {
+  architecture,
+  type LayerConfiguration,
+  type Model,
+  type ModelConfiguration,
+  ZOO,
+} from "../../models/mod.ts";
 import { weightBytes } from "../../models/matrices.ts";
 import { SWEEPS } from "../../tasks/experiments/mod.ts";
 import { ModelSource } from "../../tasks/subjects/source.ts";
@@ -19,6 +25,8 @@ const PROMPT = 2048;
 const GENERATED = 64;
 /** Vocabulary and layers of a model that is cut for a slow adapter. */
 const CUT_VOCABULARY = 8192;
+/** By how much a slow adapter's models are narrower. */
+const NARROWER = 4;
 /** What reading a prompt takes of the FMA rate, to guess how long it will be. */
 const GUESSED_SHARE = 0.1;
 
@@ -30,14 +38,20 @@ export async function checkModels(gpu: Gpu, ceilings: Ceilings, budget: Budget):
     `Weights in ${dtype}. "of copy rate" is what reading the weights once a token takes of the copy rate; "of FMA rate" counts two operations a weight and token.`,
   );
   const shapes = Object.entries(SHAPES);
+  let longest = 0;
   for (const [i, [name, shape]] of shapes.entries()) {
+    if (budget.left < longest) {
+      found.notes.push(`${name}: not run, as the one before took more than the time that is left.`);
+      continue;
+    }
+    const start = performance.now();
     const own = budget.share(1 / (shapes.length - i));
     const whole = shape();
     const { configuration, prompt, generated } = sized(gpu, whole, dtype, ceilings, own);
     const isWhole = configuration === whole;
     if (!isWhole) {
       found.notes.push(
-        `${name}: ${configuration.layers.length} of ${whole.layers.length} layers, ${configuration.vocabulary} of ${whole.vocabulary} tokens of vocabulary, for lack of speed, memory or time.`,
+        `${name}: ${configuration.layers.length} of ${whole.layers.length} layers of width ${configuration.width} of ${whole.width}, ${configuration.vocabulary} of ${whole.vocabulary} tokens of vocabulary, for lack of speed, memory or time.`,
       );
     }
     try {
@@ -64,6 +78,7 @@ export async function checkModels(gpu: Gpu, ceilings: Ceilings, budget: Budget):
       found.notes.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
     }
     gpu.trim();
+    longest = Math.max(longest, performance.now() - start);
   }
   return found;
 }
@@ -94,8 +109,22 @@ function sized(
     }
   }
   const vocabulary = Math.min(whole.vocabulary, CUT_VOCABULARY / 4);
-  const configuration = { ...whole, vocabulary, layers: whole.layers.slice(0, 1) };
+  const layers = whole.layers.slice(0, 2).map(narrower);
+  const configuration = { ...whole, vocabulary, width: whole.width / NARROWER, layers };
   return { configuration, prompt: 32, generated: 4 };
+}
+
+/** A layer with a quarter of the heads, for a model of a quarter of the width. */
+function narrower({ mixer, channelMixer }: LayerConfiguration): LayerConfiguration {
+  const heads = { ...mixer } as { heads: number; keyHeads?: number };
+  heads.heads /= NARROWER;
+  if (heads.keyHeads !== undefined) heads.keyHeads /= NARROWER;
+  return {
+    mixer: heads as LayerConfiguration["mixer"],
+    ...(channelMixer && {
+      channelMixer: { ...channelMixer, hidden: channelMixer.hidden / NARROWER },
+    }),
+  };
 }
 
 async function fastestOf(
@@ -162,7 +191,13 @@ export async function checkTraining(gpu: Gpu, ceilings: Ceilings, budget: Budget
     }.`,
   );
   const names = ["transformer", "mamba2", "gla", "gated-deltanet"];
+  let longest = 0;
   for (const [i, name] of names.entries()) {
+    if (budget.left < longest) {
+      found.notes.push(`${name}: not run, as the one before took more than the time that is left.`);
+      continue;
+    }
+    const start = performance.now();
     const own = budget.share(1 / (names.length - i));
     const configuration = architecture(name, { vocabulary: 256, width, layers });
     try {
@@ -183,6 +218,7 @@ export async function checkTraining(gpu: Gpu, ceilings: Ceilings, budget: Budget
       found.notes.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
     }
     gpu.trim();
+    longest = Math.max(longest, performance.now() - start);
   }
   return found;
 }
