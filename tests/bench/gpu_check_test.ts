@@ -54,8 +54,10 @@ Deno.test("an adapter is checked from the repository alone: no network, no cache
       "Models with random weights",
       "A training step",
     ]);
-    for (const { title, lines } of parts) {
-      assert(lines.length >= 3, `${title}: ${JSON.stringify(lines)}`);
+    for (const { title, lines, notes } of parts) {
+      // A busy machine has no time for all of them, and says so.
+      const left = notes.filter((note: string) => note.includes(": not run, as ")).length;
+      assert(lines.length >= 1 && lines.length + left >= 3, `${title}: ${notes.join("\n")}`);
       assert(page.includes(`## ${title}`), page);
     }
   }));
