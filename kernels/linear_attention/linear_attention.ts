@@ -1,4 +1,5 @@
 import { checkNames, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { fitsRegisters, workInRegisters } from "./in_registers.ts";
 import { isOneChunk, oneChunkOutputs } from "./one_chunk.ts";
 import {
   chunkOutputs,
@@ -9,6 +10,7 @@ import {
   takeBorder,
 } from "./passes.ts";
 import {
+  checkCall,
   INPUTS,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
@@ -53,6 +55,10 @@ export function linearAttention(
   options: LinearAttentionOptions = {},
 ): LinearAttentionOutputs {
   checkNames("linearAttention", inputs, INPUTS);
+  const extents = checkCall("linearAttention", inputs, options);
+  if (fitsRegisters(gpu, inputs, extents, options)) {
+    return workInRegisters(gpu, inputs, extents, options);
+  }
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
   const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);

@@ -13,6 +13,7 @@ import {
   tileExtents,
 } from "./passes.ts";
 import {
+  checkCall,
   INPUTS,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
@@ -20,6 +21,7 @@ import {
   type Problem,
   workgroupsFor,
 } from "./problem.ts";
+import { fitsRegisters, workInRegistersBackward } from "./in_registers.ts";
 import { isOneChunk, oneChunkGradients } from "./one_chunk.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 import type { Slab } from "./slabs.ts";
@@ -65,9 +67,9 @@ export function linearAttentionBackward(
 ): LinearAttentionGradients {
   checkNames("linearAttentionBackward", inputs, INPUTS);
   const op = "linearAttentionBackward";
-  using problem = prepare(gpu, op, inputs, options, "backward");
-  const { heads, keyDim, valueDim, sequences, value } = problem;
-  const stateShape = [sequences, heads, keyDim, valueDim];
+  const extents = checkCall(op, inputs, options);
+  const { bounds, heads, keyDim, valueDim } = extents;
+  const stateShape = [bounds.length - 1, heads, keyDim, valueDim];
   checkTensor(
     op,
     "outputGradient",
@@ -78,6 +80,11 @@ export function linearAttentionBackward(
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
+  if (fitsRegisters(gpu, inputs, extents, options)) {
+    return workInRegistersBackward(gpu, inputs, extents, options);
+  }
+  using problem = prepare(gpu, op, inputs, options, "backward");
+  const { value } = problem;
   const outputGradient = problem.fill(inputs.outputGradient, "value");
   if (
     isOneChunk(problem) && (inputs.initialState ?? inputs.finalStateGradient) === undefined

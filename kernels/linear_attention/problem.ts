@@ -153,6 +153,28 @@ export function checkInputs(
   return { batch, time, groups, heads, keyDim, valueDim, decay };
 }
 
+/** What multiplies the query. */
+export function scaleOf({ scale }: LinearAttentionOptions, keyDim: number): number {
+  return scale ?? 1 / Math.sqrt(Math.max(1, keyDim));
+}
+
+/** Checks a whole call. @throws {RangeError} where a shape or an option does not fit. */
+export function checkCall(
+  op: string,
+  inputs: LinearAttentionInputs,
+  options: LinearAttentionOptions,
+): Extents & { readonly bounds: readonly number[] } {
+  const extents = checkInputs(op, inputs);
+  checkOptions(op, options, RULES);
+  const { batch, time, heads, keyDim, valueDim } = extents;
+  const bounds = sequenceBounds(op, batch, time, options.segments);
+  if (inputs.initialState !== undefined) {
+    const shape = [bounds.length - 1, heads, keyDim, valueDim];
+    checkTensor(op, "initialState", inputs.initialState, shape);
+  }
+  return { ...extents, bounds };
+}
+
 /** Checks a call and fills its inputs up. @throws {RangeError} where a shape does not fit. */
 export function prepare(
   gpu: Gpu,
@@ -162,13 +184,12 @@ export function prepare(
   pass: "forward" | "backward",
 ): Problem {
   const { query, key, value, logDecay, bonus, initialState } = inputs;
-  const { batch, time, groups, heads, keyDim, valueDim, decay } = checkInputs(op, inputs);
-  checkOptions(op, options, RULES);
-  const bounds = sequenceBounds(op, batch, time, options.segments);
+  const { batch, time, groups, heads, keyDim, valueDim, decay, bounds } = checkCall(
+    op,
+    inputs,
+    options,
+  );
   const sequences = bounds.length - 1;
-  if (initialState !== undefined) {
-    checkTensor(op, "initialState", initialState, [sequences, heads, keyDim, valueDim]);
-  }
   const tuned = LINEAR_ATTENTION_PASSES[pass].choose(gpu, {
     batch,
     time,
@@ -272,7 +293,7 @@ export function prepare(
     valueDim,
     keyVectors: filledKey / 4,
     valueVectors: filledValue / 4,
-    scale: options.scale ?? 1 / Math.sqrt(Math.max(1, keyDim)),
+    scale: scaleOf(options, keyDim),
     bounds,
     slabs: cutIntoSlabs(gpu, bounds, chunkSize, slabChunks),
     blocks,

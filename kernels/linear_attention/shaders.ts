@@ -14,11 +14,18 @@ import dimension from "./dimension.wgsl" with { type: "text" };
 import head_decay_gradient from "./head_decay_gradient.wgsl" with { type: "text" };
 import head_scores from "./head_scores.wgsl" with { type: "text" };
 import input_gradient from "./input_gradient.wgsl" with { type: "text" };
+import linear_attention_in_registers from "./linear_attention_in_registers.wgsl" with {
+  type: "text",
+};
+import linear_attention_in_registers_backward from "./linear_attention_in_registers_backward.wgsl" with {
+  type: "text",
+};
 import linear_attention_recurrent from "./linear_attention_recurrent.wgsl" with { type: "text" };
 import linear_attention_step from "./linear_attention_step.wgsl" with { type: "text" };
 import pass_states from "./pass_states.wgsl" with { type: "text" };
 import rows from "./rows.wgsl" with { type: "text" };
 import tile from "./tile.wgsl" with { type: "text" };
+import whole_state from "./whole_state.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
 export const LINEAR_ATTENTION = shaders("linear_attention", {
@@ -36,9 +43,12 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   head_decay_gradient,
   head_scores,
   input_gradient,
+  linear_attention_in_registers,
+  linear_attention_in_registers_backward,
   linear_attention_recurrent,
   linear_attention_step,
   pass_states,
   rows,
   tile,
+  whole_state,
 }, COMMON);

@@ -457,6 +457,15 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }, { activation: silu ? "silu" : "none" });
     }
     // Small states of many sequences, which a software adapter keeps in registers.
+    for (const carried of BOTH) {
+      const row = (dim: number): Tensor => make(16, 3, 1, dim);
+      const state = (): Tensor | undefined => make.when(carried, 16, 1, 8, 4);
+      const inputs = { query: row(8), key: row(8), value: row(4), logDecay: row(8) };
+      const tokens = { ...inputs, initialState: state() };
+      linearAttention(gpu, tokens);
+      const gradients = { outputGradient: row(4), finalStateGradient: state() };
+      linearAttentionBackward(gpu, { ...tokens, ...gradients });
+    }
     for (
       const { given, carried, deltaSoftplus } of combinations({
         given: BOTH,

@@ -167,6 +167,10 @@ const CASES: Case[] = [
   { batch: 2, time: 9, heads: 2, keyDim: 8, valueDim: 8, decay: "head", workspaceBytes: 1 },
   { batch: 2, time: 33, heads: 4, groups: 2, keyDim: 8, valueDim: 8, decay: "none" },
   { time: 60, heads: 2, keyDim: 8, valueDim: 8, decay: "head", segments: [0, 0, 1, 30, 60] },
+  // Many sequences with small states: token by token in registers on a software adapter.
+  { batch: 8, time: 33, heads: 2, keyDim: 16, valueDim: 16, decay: "key", initial: true },
+  { batch: 16, time: 9, keyDim: 4, valueDim: 8, decay: "key", range: [-20, 0] },
+  { batch: 17, time: 1, keyDim: 4, valueDim: 12, decay: "key", initial: true },
   { time: 100, keyDim: 128, valueDim: 100, decay: "head", range: [-20, 0], initial: true },
   { time: 257, keyDim: 8, valueDim: 60, decay: "head", range: [-1e-3, 0], initial: true },
   { time: 65, keyDim: 12, valueDim: 8, decay: "head", range: [-20, -20], initial: true },
