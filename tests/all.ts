@@ -1,6 +1,6 @@
 /**
- * Runs all tests and the examples of the documentation, in as many processes as there are processors:
- * compiling a shader takes one of them, and so does waiting for a sweep. One process prints as it
+ * Runs all tests and the examples of the documentation, in as many processes as there are processors,
+ * up to four: compiling a shader takes one of them, and so does waiting for a sweep. One process prints as it
  * runs, the others when it is their turn; the errors of all of them are printed once more at the end.
  *
  *   deno run -A tests/all.ts                    # all tests of this repository
@@ -19,6 +19,8 @@ export interface Outcome {
 
 /** Where most of the time goes comes first, so that no process is left alone with it at the end. */
 const FIRST = ["tests/kernels/", "tests/tasks/", "tests/models/"];
+/** Each takes up to two gigabytes, and has as many threads as there are processors. */
+const MOST_PROCESSES = 4;
 /** The line that `deno test` ends with: "ok | 6 passed (2 steps) | 0 failed | 1 ignored (122ms)". */
 const CLOSING = /^(?:ok|FAILED) \| (\d+) passed.* \| (\d+) failed(?:.* \| (\d+) ignored)?/gm;
 /** The last characters of a process that died, in which it may say why. */
@@ -159,7 +161,7 @@ if (import.meta.main) {
     let bytes = new TextEncoder().encode(text);
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
   };
-  const processes = navigator.hardwareConcurrency;
+  const processes = Math.min(MOST_PROCESSES, navigator.hardwareConcurrency);
   const { passed, failed, ignored, errors } = await runAll(root, processes, print);
   if (errors.length > 0) console.log(`\nwhat failed:\n\n${errors.join("\n\n")}`);
   const seconds = Math.round((performance.now() - started) / 1000);
