@@ -398,26 +398,40 @@ export function embedding(tape: Tape, tokens: Tensor<"u32">, weight: Variable): 
 }
 
 /**
- * Rotary positions on `[batch, time, heads, dim]`.
+ * Rotary positions on queries and keys, `[batch, time, heads, dim]`, which may differ in heads.
  *
  * @param place The position of the first time step; `[1]` on the GPU for one of one sequence.
  */
 export function rotary(
   tape: Tape,
-  x: Variable,
+  { query, key }: { readonly query: Variable; readonly key: Variable },
   frequencies: Tensor<"u32">,
   place: number | Tensor<"u32">,
-): Variable {
+): { query: Variable; key: Variable } {
+  const { gpu } = tape;
+  const inputs = { x: query.tensor, other: key.tensor, frequencies };
   if (typeof place !== "number") {
     using positions = place.reshape([1, 1]);
-    const { output } = rotaryKernel(tape.gpu, { x: x.tensor, frequencies, positions });
-    return tape.record([], [output], () => [])[0];
+    const { output, other } = rotaryKernel(gpu, { ...inputs, positions });
+    const [turnedQuery, turnedKey] = tape.record([], [output, other!], () => []);
+    return { query: turnedQuery, key: turnedKey };
   }
   const offset = place;
-  const { output } = rotaryKernel(tape.gpu, { x: x.tensor, frequencies }, { offset });
-  return tape.record([x], [output], ([gradient]) => [
-    rotaryBackward(tape.gpu, { outputGradient: gradient!, frequencies }, { offset }).xGradient,
-  ])[0];
+  const { output, other } = rotaryKernel(gpu, inputs, { offset });
+  const back = (gradient: Tensor, otherGradient?: Tensor): [Tensor, Tensor | undefined] => {
+    const gradients = { outputGradient: gradient, otherGradient, frequencies };
+    const turned = rotaryBackward(gpu, gradients, { offset });
+    return [turned.xGradient, turned.otherGradient];
+  };
+  const [turnedQuery, turnedKey] = tape.record(
+    [query, key],
+    [output, other!],
+    ([ofQuery, ofKey]) => {
+      if (ofQuery) return back(ofQuery, ofKey);
+      return [undefined, ofKey && back(ofKey)[0]];
+    },
+  );
+  return { query: turnedQuery, key: turnedKey };
 }
 
 /**

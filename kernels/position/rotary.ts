@@ -14,12 +14,21 @@ import { POSITION } from "./shaders.ts";
 const ROTARY = POSITION.kernel("rotary");
 
 /** Names of inputs; an op and its gradients may be handed the same. */
-const INPUTS = ["x", "frequencies", "positions", "outputGradient"];
+const INPUTS = [
+  "x",
+  "other",
+  "frequencies",
+  "positions",
+  "outputGradient",
+  "otherGradient",
+];
 
 /** What {@linkcode rotary} takes. */
 export interface RotaryInputs {
   /** `[batch, time, heads, dim]`. */
   readonly x: Tensor;
+  /** What turns with it, as keys do with queries: `[batch, time, otherHeads, dim]`. @default nothing */
+  readonly other?: Tensor;
   /** From `rotaryFrequencies()`: `[pairs, 2]`, u32; elements past `2 · pairs` of a head are copied. */
   readonly frequencies: Tensor<"u32">;
   /** The absolute position of each time step, u32: `[batch, time]`; it overrides `offset`. */
@@ -45,6 +54,8 @@ const RULES = { offset: integer(0, 2 ** 32 - 1), interleaved: flag, inverse: fla
 export interface RotaryOutputs extends Disposable {
   /** `[batch, time, heads, dim]`. */
   readonly output: Tensor;
+  /** `[batch, time, otherHeads, dim]`, where there is another. */
+  readonly other?: Tensor;
 }
 
 /**
@@ -60,19 +71,23 @@ export function rotary(
   options: RotaryOptions = {},
 ): RotaryOutputs {
   checkNames("rotary", inputs, INPUTS);
-  return results({ output: run(gpu, "rotary", "x", inputs, options) });
+  return results(run(gpu, "rotary", { x: "x", other: "other" }, inputs, options));
 }
 
 /** What {@linkcode rotaryBackward} takes. */
-export interface RotaryBackwardInputs extends Omit<RotaryInputs, "x"> {
+export interface RotaryBackwardInputs extends Omit<RotaryInputs, "x" | "other"> {
   /** `[batch, time, heads, dim]`. */
   readonly outputGradient: Tensor;
+  /** `[batch, time, otherHeads, dim]`, where there is another. */
+  readonly otherGradient?: Tensor;
 }
 
 /** What {@linkcode rotaryBackward} returns. */
 export interface RotaryGradients extends Disposable {
   /** `[batch, time, heads, dim]`. */
   readonly xGradient: Tensor;
+  /** `[batch, time, otherHeads, dim]`, where there is another. */
+  readonly otherGradient?: Tensor;
 }
 
 /**
@@ -87,47 +102,61 @@ export function rotaryBackward(
   options: RotaryOptions = {},
 ): RotaryGradients {
   checkNames("rotaryBackward", inputs, INPUTS);
-  const { outputGradient, frequencies, positions } = inputs;
+  const { outputGradient, otherGradient, frequencies, positions } = inputs;
   checkOptions("rotaryBackward", options, RULES);
-  const inverse = !options.inverse;
-  return results({
-    xGradient: run(gpu, "rotaryBackward", "outputGradient", {
-      x: outputGradient,
-      frequencies,
-      positions,
-    }, { ...options, inverse }),
-  });
+  const names = { x: "outputGradient", other: "otherGradient" };
+  const { output, other } = run(
+    gpu,
+    "rotaryBackward",
+    names,
+    { x: outputGradient, other: otherGradient, frequencies, positions },
+    { ...options, inverse: !options.inverse },
+  );
+  return results({ xGradient: output, ...other && { otherGradient: other } });
 }
 
 function run(
   gpu: Gpu,
   op: string,
-  name: string,
-  { x, frequencies, positions }: RotaryInputs,
+  names: { readonly x: string; readonly other: string },
+  { x, other, frequencies, positions }: RotaryInputs,
   options: RotaryOptions,
-): Tensor {
+): { output: Tensor; other?: Tensor } {
   checkOptions(op, options, RULES);
   const { offset = 0, interleaved = false, inverse = false } = options;
-  checkRank(op, name, x, ["batch", "time", "heads", "dim"]);
-  checkTensor(op, name, x, x.shape);
+  checkRank(op, names.x, x, ["batch", "time", "heads", "dim"]);
+  checkTensor(op, names.x, x, x.shape);
   const [batch, time, heads, dim] = x.shape;
+  const otherHeads = other?.shape[2] ?? 0;
+  if (other) checkTensor(op, names.other, other, [batch, time, otherHeads, dim]);
   const [pairs] = frequencies.shape;
   checkTensor(op, "frequencies", frequencies, [pairs, 2], "u32");
   if (2 * pairs > dim) {
     throw new RangeError(
       `Cannot run ${op}() as there must be at most ${
         dim / 2
-      } frequencies for ${name} of shape [${x.shape}]: current number is ${pairs}`,
+      } frequencies for ${names.x} of shape [${x.shape}]: current number is ${pairs}`,
     );
   }
   if (positions) checkTensor(op, "positions", positions, [batch, time], "u32");
   const output = gpu.empty(x.shape);
+  const otherOutput = other && gpu.empty(other.shape);
+  const FOURS = !interleaved && dim % 4 === 0 && pairs % 4 === 0;
+  const elements = FOURS ? 4 : 1;
   gpu.dispatch(ROTARY, {
-    constants: { INTERLEAVED: interleaved, INVERSE: inverse },
-    uniform: { batch, time, heads, dim, pairs, offset },
-    read: { x, frequencies, positions },
-    write: { output },
-    workgroups: Math.ceil(batch * time * (dim - pairs) / 64),
+    constants: { FOURS, INTERLEAVED: interleaved, INVERSE: inverse },
+    uniform: {
+      batch,
+      time,
+      heads,
+      otherHeads,
+      dim: dim / elements,
+      pairs: pairs / elements,
+      offset,
+    },
+    read: { x, other, frequencies, positions },
+    write: { output, otherOutput },
+    workgroups: Math.ceil(batch * time * (dim - pairs) / elements / 64),
   });
-  return output;
+  return { output, ...otherOutput && { other: otherOutput } };
 }

@@ -300,11 +300,11 @@ function attend(
   position: number,
   { frequencies, ...options }: Options,
 ): { output: Variable; cache: Cached } {
-  const turn = (x: Variable): Variable =>
-    frequencies === undefined ? x : rotary(tape, x, frequencies, position);
   const time = segment.query.shape[1];
-  const query = turn(segment.query);
-  const cache = extend(tape, cached, { key: turn(segment.key), value: segment.value }, length);
+  const { query, key } = frequencies === undefined
+    ? segment
+    : rotary(tape, segment, frequencies, position);
+  const cache = extend(tape, cached, { key, value: segment.value }, length);
   const output = attention(tape, { query, key: cache.key, value: cache.value }, {
     ...options,
     queryOffset: cache.length - time,

@@ -95,9 +95,10 @@ export function retNetMixer(
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
       const rates = new Variable(tape.own(tape.gpu.tensor([heads], logDecays)));
       const shared = (x: Variable): Variable => repeatHeads(tape, x, heads / keyHeads);
+      const turned = rotary(tape, { query, key }, frequencies, place);
       const { output: read, finalState } = linearAttention(tape, {
-        query: rotary(tape, query, frequencies, place),
-        key: shared(rotary(tape, key, frequencies, place)),
+        query: turned.query,
+        key: shared(turned.key),
         value: shared(value),
         logDecay: add(tape, zeros, rates),
         state: state?.tensors.state,

@@ -270,7 +270,7 @@ export const ADAPTERS: Readonly<Record<string, Adapter>> = {
     },
   },
   rotary: {
-    run(gpu, { x, outputGradient }): Results<Tensor> {
+    run(gpu, { x, outputGradient }): Results<Tensor | undefined> {
       const frequencies = kernels.rotaryFrequencies(gpu, { dim: x.shape[3] });
       return {
         ...kernels.rotary(gpu, { x, frequencies }),
