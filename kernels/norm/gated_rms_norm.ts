@@ -15,6 +15,8 @@ import {
 import { laneForm } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
+/** Elements that an invocation holds in registers; more would take long to compile. */
+const MOST_HELD = 16;
 const GATED_RMS_NORM = NORM.kernel("gated_rms_norm");
 
 const NAMES = ["x", "weight", "gate", "values", "skip"];
@@ -111,20 +113,23 @@ export function gatedRmsNorm(
   const run = channels / heads;
   // Four floats share a skip, and begin where the gate's fours do, or are taken one by one.
   const fours = [width, run, gates, gateStart].every((extent) => extent % 4 === 0);
-  const { form } = laneForm(gpu, fours ? width : 4 * width);
+  const { form, columns } = laneForm(gpu, width, fours);
   const element = fours ? 4 : 1;
   const rows = width === 0 ? 0 : x.size / width;
+  const held = Math.ceil(columns / form.LANES);
+  const IS_HELD = held > 0 && held <= MOST_HELD;
   gpu.dispatch(GATED_RMS_NORM, {
     constants: {
       ...form,
-      FOURS: fours,
+      IS_HELD,
+      HELD: IS_HELD ? held : 1,
       GATE_FIRST: gateFirst && gate !== undefined,
       KIND: ACTIVATION_KINDS.indexOf(activation),
     },
     uniform: {
       rows,
       groups,
-      columns: width / element,
+      columns,
       width,
       weightGroups: own ? groups : 1,
       run: run / element,

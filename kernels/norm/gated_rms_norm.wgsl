@@ -13,6 +13,8 @@ import package::norm::sum_lanes_subgroups::sum_lanes;
 @else
 import package::norm::sum_lanes::sum_lanes;
 
+@link const HELD: u32 = 1u; // Elements of a group that an invocation holds in registers, where it does (IS_HELD)
+
 struct Shape {
   rows: u32, // groups of all tokens
   groups: u32, // of a token
@@ -37,53 +39,89 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> skip: array<f32>; // [groups * columns / run]
 @group(0) @binding(6) var<storage, read_write> output: array<Element>; // [tokens, groups, columns]
 
-fn gate_at(row: u32, column: u32) -> Element {
+// Where a group is in its token, and its token among all.
+struct Place {
+  start: u32, // of its columns
+  group: u32,
+  gate: u32, // of its gates
+}
+
+fn place_of(row: u32) -> Place {
+  let token = row / shape.groups;
+  let group = row - token * shape.groups;
+  let gate = token * shape.gate_stride + shape.gate_start + group * shape.columns;
+  return Place(row * shape.columns, group, gate);
+}
+
+fn gate_at(place: Place, column: u32) -> Element {
   @if(HAS_GATE) {
-    let at = row / shape.groups * shape.gate_stride + shape.gate_start +
-      row % shape.groups * shape.columns + column;
     @if(FOURS)
-    return activate(gate[at]);
+    return activate(gate[place.gate + column]);
     @else
-    return activate(vec4f(gate[at])).x;
+    return activate(vec4f(gate[place.gate + column])).x;
   }
   @else
   return Element(1.0);
 }
 
-fn input_at(row: u32, column: u32) -> Element {
-  let at = row * shape.columns + column;
-  var u = x[at];
+fn input_at(place: Place, column: u32) -> Element {
+  var u = x[place.start + column];
   @if(HAS_VALUES)
-  u += skip[at % (shape.groups * shape.columns) / shape.run] * values[at];
+  u += skip[(place.group * shape.columns + column) / shape.run] * values[place.start + column];
   @if(GATE_FIRST)
-  u *= gate_at(row, column);
+  u *= gate_at(place, column);
   return u;
+}
+
+fn output_of(place: Place, column: u32, u: Element, scale: f32) -> Element {
+  var y = u;
+  @if(HAS_WEIGHT)
+  y *= scale * weight[place.group % shape.weight_groups * shape.columns + column];
+  @if(!GATE_FIRST)
+  y *= gate_at(place, column);
+  return y;
 }
 
 @compute @workgroup_size(LANES, ROWS)
 fn gated_rms_norm(lane: Lane) {
   let local = lane.local;
   let row = row_of(lane);
-  let valid = row < shape.rows;
-  let safe = min(row, shape.rows - 1u);
+  let place = place_of(min(row, shape.rows - 1u));
   var scale = 1.0;
+  var held: array<Element, HELD>;
   @if(HAS_WEIGHT) {
     var sum = Element();
-    for (var column = local.x; column < shape.columns; column += LANES) {
-      let u = input_at(safe, column);
-      sum += u * u;
+    @if(IS_HELD) {
+      @unroll for (var i = 0u; i < HELD; i++) {
+        let column = local.x + i * LANES;
+        if (column < shape.columns) {
+          held[i] = input_at(place, column);
+          sum += held[i] * held[i];
+        }
+      }
+    }
+    @if(!IS_HELD) {
+      for (var column = local.x; column < shape.columns; column += LANES) {
+        let u = input_at(place, column);
+        sum += u * u;
+      }
     }
     scale = inverseSqrt(sum_lanes(local, total(sum)) / f32(shape.width) + shape.epsilon);
   }
-  if (!valid) {
+  if (row >= shape.rows) {
     return;
   }
-  for (var column = local.x; column < shape.columns; column += LANES) {
-    var y = input_at(row, column);
-    @if(HAS_WEIGHT)
-    y *= scale * weight[row % shape.weight_groups * shape.columns + column];
-    @if(!GATE_FIRST)
-    y *= gate_at(row, column);
-    output[row * shape.columns + column] = y;
+  @if(HAS_WEIGHT && IS_HELD) {
+    @unroll for (var i = 0u; i < HELD; i++) {
+      let column = local.x + i * LANES;
+      if (column < shape.columns) {
+        output[place.start + column] = output_of(place, column, held[i], scale);
+      }
+    }
+  }
+  @if(!HAS_WEIGHT || !IS_HELD) {
+    for (var column = local.x; column < shape.columns; column += LANES) {
+      output[place.start + column] = output_of(place, column, input_at(place, column), scale);
+    }
   }
 }

@@ -5,12 +5,14 @@ import { elementCount, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod
 export const BLOCK = 64;
 
 /** What an invocation takes of rows of so many floats at a time, and how many of that they are. */
-export function rowForm(width: number): { form: { FOURS: boolean }; columns: number } {
-  const FOURS = width % 4 === 0;
+export function rowForm(
+  width: number,
+  FOURS: boolean = width % 4 === 0,
+): { form: { FOURS: boolean }; columns: number } {
   return { form: { FOURS }, columns: FOURS ? width / 4 : width };
 }
 
-/** Elements up to which a software adapter gives a row one invocation. */
+/** vec4s up to which a software adapter gives a row one invocation. */
 const SHORT_ROW = 64;
 
 /**
@@ -20,8 +22,12 @@ const SHORT_ROW = 64;
  * columns, up to 256; and so does a software adapter a row that would take 8 lanes more rounds than
  * they may go.
  */
-function rowTiling(gpu: Gpu, columns: number): { LANES: number; ROWS: number } {
-  if (gpu.adapter.software && columns <= SHORT_ROW) return { LANES: 1, ROWS: 64 };
+function rowTiling(
+  gpu: Gpu,
+  columns: number,
+  FOURS: boolean,
+): { LANES: number; ROWS: number } {
+  if (gpu.adapter.software && FOURS && columns <= SHORT_ROW) return { LANES: 1, ROWS: 64 };
   if (gpu.adapter.software && columns <= LOOP_ITERATIONS) return { LANES: 8, ROWS: 32 };
   const LANES = Math.min(256, powerOfTwo(columns));
   return { LANES, ROWS: Math.max(1, 64 / LANES) };
@@ -39,9 +45,13 @@ export interface LaneForm {
  * How rows of so many floats are shared. Subgroups sum a row with one barrier, where a GPU has them
  * and a workgroup holds no other row.
  */
-export function laneForm(gpu: Gpu, width: number): { form: LaneForm; columns: number } {
-  const { form, columns } = rowForm(width);
-  const tiling = rowTiling(gpu, columns);
+export function laneForm(
+  gpu: Gpu,
+  width: number,
+  fours?: boolean,
+): { form: LaneForm; columns: number } {
+  const { form, columns } = rowForm(width, fours);
+  const tiling = rowTiling(gpu, columns, form.FOURS);
   const SUBGROUPS = gpu.supportsSubgroups && !gpu.adapter.software && tiling.ROWS === 1;
   return { form: { ...form, SUBGROUPS, ...tiling }, columns };
 }
