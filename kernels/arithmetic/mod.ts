@@ -5,3 +5,4 @@
  */
 export * from "./broadcast.ts";
 export * from "./copies.ts";
+export * from "./sum_parts.ts";

@@ -6,6 +6,7 @@ import gather_rows from "./gather_rows.wgsl" with { type: "text" };
 import gather_rows_backward from "./gather_rows_backward.wgsl" with { type: "text" };
 import indexed_rows from "./indexed_rows.wgsl" with { type: "text" };
 import scale from "./scale.wgsl" with { type: "text" };
+import sum_parts from "./sum_parts.wgsl" with { type: "text" };
 import sum_to from "./sum_to.wgsl" with { type: "text" };
 
 /** The shader files of this folder. */
@@ -16,5 +17,6 @@ export const ARITHMETIC = shaders("arithmetic", {
   gather_rows_backward,
   indexed_rows,
   scale,
+  sum_parts,
   sum_to,
 }, COMMON);

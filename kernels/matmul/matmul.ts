@@ -49,6 +49,8 @@ export interface MatmulInputs {
   readonly b: Matrix | readonly Matrix[];
   /** Added to every row of the product: `[N]`; f32 or f16. */
   readonly bias?: Tensor;
+  /** Added to the product, as a residual stream is: `[..., M, N]`, f32. */
+  readonly addend?: Tensor;
 }
 
 /** Options of {@linkcode matmul}. */
@@ -79,10 +81,12 @@ export interface MatmulOutputs extends Disposable {
   readonly output: Tensor;
 }
 
-interface Product extends MatmulShape {
+/** A product as its kernels take it. */
+export interface Product extends MatmulShape {
   readonly a: Tensor;
   readonly b: Matrix;
   readonly bias: Tensor | undefined;
+  readonly addend: Tensor | undefined;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
   /** Elements from one matrix of `a` to the next. */
@@ -93,6 +97,8 @@ interface Product extends MatmulShape {
   /** Columns of the output, of which the product's are those from `cFirst` on. */
   readonly cWidth: number;
   readonly cFirst: number;
+  /** Whether the output is the parts of a split sum, one after another. @default false */
+  readonly inParts?: boolean;
 }
 
 /**
@@ -116,9 +122,9 @@ interface Product extends MatmulShape {
  * @throws {RangeError} where a shape or a data type does not fit.
  */
 export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = {}): MatmulOutputs {
-  checkNames("matmul", inputs, ["a", "b", "bias"]);
+  checkNames("matmul", inputs, ["a", "b", "bias", "addend"]);
   checkOptions("matmul", options, RULES);
-  const { a, b, bias } = inputs;
+  const { a, b, bias, addend } = inputs;
   const { transposeA = false, transposeB = false, accumulateInto } = options;
   checkMatrices("a", a, transposeA ? "K, M" : "M, K");
   const axes = a.shape.slice(0, -2);
@@ -137,6 +143,7 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   const shared = blocks.every(({ shape }) => shape.length === 2);
   if (bias) checkTensor("matmul", "bias", bias, [columns], FLOATS);
   const shape = [...axes, rows, columns];
+  if (addend) checkTensor("matmul", "addend", addend, shape);
   if (accumulateInto) {
     checkTensor("matmul", "accumulateInto", accumulateInto, shape, options.outputType ?? FLOATS);
   }
@@ -154,6 +161,7 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
         a,
         b: block,
         bias,
+        addend,
         transposeA,
         transposeB,
         batches: folded ? 1 : batches,
@@ -174,7 +182,8 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   return results({ output });
 }
 
-function runProduct(
+/** Runs a product that was checked. */
+export function runProduct(
   gpu: Gpu,
   product: Product,
   output: Tensor,
@@ -185,13 +194,21 @@ function runProduct(
   if (cWidth === 1 && rows > 1 && !bias && !(b instanceof QuantizedMatrix)) {
     product = transposed({ ...product, b });
   }
-  const chosen = PRODUCT.choose(gpu, problemOf(product));
-  const tile = chosen.algorithm === "workgroup" ? chosen : undefined;
-  algorithm ??= chosen.algorithm;
-  const tiling = matmulTiling(gpu.adapter.software, product, algorithm, tile);
+  const tiling = tilingOf(gpu, product, algorithm);
   if (tiling.algorithm === "register") registerProduct(gpu, product, tiling, output);
   else if (tiling.algorithm === "workgroup") workgroupProduct(gpu, product, tiling, output);
   else vectorProduct(gpu, product, output);
+}
+
+/** How a product is cut up, by the kernel asked for or the one that the family's table has. */
+export function tilingOf(
+  gpu: Gpu,
+  product: Product,
+  algorithm: MatmulAlgorithm | undefined,
+): MatmulTiling {
+  const chosen = PRODUCT.choose(gpu, problemOf(product));
+  const tile = chosen.algorithm === "workgroup" ? chosen : undefined;
+  return matmulTiling(gpu.adapter.software, product, algorithm ?? chosen.algorithm, tile);
 }
 
 /** A product as the family's table takes it. */
@@ -263,7 +280,7 @@ function transposed(product: Product & { readonly b: Tensor }): Product {
 }
 
 function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
-  const { a, bias, batches, rows, columns, reduction } = product;
+  const { a, batches, rows, columns, reduction } = product;
   const tiling = vectorTiling(gpu, problemOf(product));
   gpu.dispatch(MATMUL_VECTOR, {
     constants: {
@@ -274,7 +291,7 @@ function vectorProduct(gpu: Gpu, product: Product, output: Tensor): void {
       ALIGNED: columns % 4 === 0 && reduction % 4 === 0,
     },
     uniform: { ...shapeFields(product), splits: 1, splitLength: reduction },
-    read: { a, ...storedB(product.b), bias },
+    read: { a, ...storedB(product.b), ...addends(product) },
     write: { c: output },
     workgroups: batches * rows * Math.ceil(columns / (4 * tiling.GROUPS)),
   });
@@ -286,7 +303,7 @@ function workgroupProduct(
   tiling: MatmulTiling,
   output: Tensor,
 ): void {
-  const direct = tiling.splits === 1;
+  const direct = tiling.splits === 1 || product.inParts === true;
   const { batches, rows, columns } = product;
   using partial = direct ? undefined : gpu.empty([tiling.splits, batches, rows, columns]);
   gpu.dispatch(MATMUL_WORKGROUP, {
@@ -304,7 +321,7 @@ function workgroupProduct(
       splits: tiling.splits,
       splitLength: tiling.splitLength,
     },
-    read: { a: product.a, ...storedB(product.b), bias: direct ? product.bias : undefined },
+    read: { a: product.a, ...storedB(product.b), ...(direct && addends(product)) },
     write: { c: partial ?? output },
     workgroups: tileWorkgroups(tiling, product, 1),
   });
@@ -336,7 +353,8 @@ function registerProduct(
     transposeB ? [paddedColumns, paddedReduction] : [paddedReduction, paddedColumns],
   );
   const isAligned = paddedColumns === columns && cWidth % 4 === 0 && cFirst % 4 === 0;
-  const direct = tiling.splits === 1 && isAligned && paddedRows === rows;
+  const isWhole = tiling.splits === 1 || product.inParts === true;
+  const direct = isWhole && isAligned && paddedRows === rows;
   using partial = direct ? undefined : gpu.empty([
     tiling.splits,
     batches,
@@ -369,7 +387,7 @@ function registerProduct(
       splits: tiling.splits,
       splitLength: tiling.splitLength,
     },
-    read: { a, ...(b ? { b } : storedB(product.b)), bias: direct ? product.bias : undefined },
+    read: { a, ...(b ? { b } : storedB(product.b)), ...(direct && addends(product)) },
     write: { c: partial ?? output },
     workgroups,
   });
@@ -416,7 +434,7 @@ function sumPartial(gpu: Gpu, product: Product, partial: Tensor, output: Tensor)
       cWidth: cWidth / elementsOfSum,
       cFirst: cFirst / elementsOfSum,
     },
-    read: { partial, bias: product.bias },
+    read: { partial, ...addends(product) },
     write: { c: output },
     workgroups: Math.ceil(batches * rows * columns / elementsOfSum / 64),
   });
@@ -454,6 +472,11 @@ function shapeFields(product: Product): Record<string, number> {
 /** Where a product goes that is the whole of what it is written to. */
 function whole(columns: number): { cWidth: number; cFirst: number } {
   return { cWidth: columns, cFirst: 0 };
+}
+
+/** What a product's last pass adds. */
+function addends({ bias, addend }: Product): Record<"bias" | "addend", Tensor | undefined> {
+  return { bias, addend };
 }
 
 function storedB(b: Matrix): { b: AnyTensor; scales?: AnyTensor } {

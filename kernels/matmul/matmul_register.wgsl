@@ -1,5 +1,5 @@
 // Matrix product from registers: C = op(A) op(B), with op(X) = X or its transpose, to which
-// C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
+// C before (ACCUMULATE), a bias (HAS_BIAS) and another matrix (HAS_ADDEND) may be added.
 // An invocation holds a tile of C in registers, ROW_BLOCKS × COLUMN_BLOCKS blocks of 4 × 4, and reads A
 // and B straight from storage: at each 4 steps of K a block of A for each row of blocks, and one of B for
 // each column.
@@ -28,6 +28,8 @@ import package::matmul::quantized_b::quantized_b;
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [c_width]
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, c_width]
+@if(HAS_ADDEND)
+@group(0) @binding(6) var<storage, read> addend: array<vec4f>; // [batches, M, c_width]
 
 @link const ROW_BLOCKS: u32 = 4u; // of a tile
 @link const COLUMN_BLOCKS: u32 = 4u;
@@ -121,6 +123,8 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   var total = value;
   @if(HAS_BIAS)
   total += vec4f(bias[(shape.c_first + column) / 4u]);
+  @if(HAS_ADDEND)
+  total += addend[i];
   if (ACCUMULATE) {
     total += vec4f(c[i]);
   }

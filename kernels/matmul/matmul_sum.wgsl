@@ -1,5 +1,5 @@
 // Sums the products of the splits of K, in their order: C = sum over splits of partial, to which
-// C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
+// C before (ACCUMULATE), a bias (HAS_BIAS) and another matrix (HAS_ADDEND) may be added.
 // Dispatch: one invocation per element of the columns of C that are written, or per four (FOURS).
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
@@ -35,6 +35,8 @@ struct Shape {
 @if(HAS_BIAS)
 @group(0) @binding(2) var<storage, read> bias: array<StoredBias>; // [c_width]
 @group(0) @binding(3) var<storage, read_write> c: array<StoredC>; // [batches, rows, c_width]
+@if(HAS_ADDEND)
+@group(0) @binding(4) var<storage, read> addend: array<Sum>; // [batches, rows, c_width]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn matmul_sum(invocation: Invocation) {
@@ -54,6 +56,8 @@ fn matmul_sum(invocation: Invocation) {
   @if(HAS_BIAS)
   sum += Sum(bias[shape.c_first + column]);
   let place = (batch * shape.rows + row) * shape.c_width + shape.c_first + column;
+  @if(HAS_ADDEND)
+  sum += addend[place];
   if (ACCUMULATE) {
     sum += Sum(c[place]);
   }

@@ -1,5 +1,6 @@
 // Matrix product for few rows of A (a token's vector times a weight): C = op(A) op(B), with op(X) = X
-// or its transpose, to which C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
+// or its transpose, to which C before (ACCUMULATE), a bias (HAS_BIAS) and another matrix (HAS_ADDEND) may
+// be added.
 // B is read once and not used again, so what counts is that neighbours read neighbours. An invocation
 // takes four columns of a row of C, in steps of four of K; GROUPS × LANES of them make a workgroup.
 // Where B is [K, N], neighbours take neighbouring columns; where it is [N, K], neighbouring steps of
@@ -31,6 +32,8 @@ override LANES: u32 = 1u; // a power of two
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [c_width]
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [batches, M, c_width]
+@if(HAS_ADDEND)
+@group(0) @binding(6) var<storage, read> addend: array<f32>; // [batches, M, c_width]
 
 var<workgroup> partial: array<vec4f, GROUPS * LANES>;
 
@@ -139,6 +142,8 @@ fn matmul_vector(workgroup: Workgroup, @builtin(local_invocation_index) local: u
     var value = total[j];
     @if(HAS_BIAS)
     value += f32(bias[shape.c_first + column + j]);
+    @if(HAS_ADDEND)
+    value += addend[i];
     if (ACCUMULATE) {
       value += f32(c[i]);
     }

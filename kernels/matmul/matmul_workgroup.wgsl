@@ -1,5 +1,5 @@
 // Matrix product from workgroup memory: C = op(A) op(B), with op(X) = X or its transpose, to
-// which C before (ACCUMULATE) and a bias (HAS_BIAS) may be added.
+// which C before (ACCUMULATE), a bias (HAS_BIAS) and another matrix (HAS_ADDEND) may be added.
 // A workgroup of DOWN × ACROSS invocations holds a tile of C. It brings STEPS steps of K of A and B to
 // workgroup memory at a time, both with K as the outer axis, and each invocation takes ROW_FOURS fours of
 // rows and COLUMN_FOURS fours of columns from there, in registers.
@@ -33,6 +33,8 @@ import package::matmul::quantized_b::quantized_b;
 @if(HAS_BIAS)
 @group(0) @binding(3) var<storage, read> bias: array<ElementBias>; // [c_width]
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>; // [splits, batches, M, c_width]
+@if(HAS_ADDEND)
+@group(0) @binding(6) var<storage, read> addend: array<f32>; // [batches, M, c_width]
 
 @link const ROW_FOURS: u32 = 2u; // of an invocation
 @link const COLUMN_FOURS: u32 = 2u;
@@ -104,6 +106,8 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
     var total = value[j];
     @if(HAS_BIAS)
     total += f32(bias[shape.c_first + column + j]);
+    @if(HAS_ADDEND)
+    total += addend[i];
     if (ACCUMULATE) {
       total += f32(c[i]);
     }

@@ -4,6 +4,7 @@
  * @module
  */
 export { matmul, type MatmulInputs, type MatmulOptions, type MatmulOutputs } from "./matmul.ts";
+export { type MatmulParts, matmulParts, type MatmulPartsInputs } from "./matmul_parts.ts";
 export { isFewRows, type MatmulAlgorithm } from "./tiling.ts";
 export {
   project,

@@ -4,6 +4,7 @@ import {
   checkNames,
   checkOptions,
   checkTensor,
+  flag,
   type Gpu,
   notNegative,
   results,
@@ -116,13 +117,15 @@ export interface RmsNormBackwardInputs extends RmsNormInputs {
 export interface RmsNormBackwardOptions {
   /** `[..., columns]`, which the gradient of `x` is added to; it is `xGradient` then. @default none */
   readonly accumulateInto?: Tensor;
+  /** Whether the gradient of the weight is left in parts, for `sumParts()`. @default false */
+  readonly inParts?: boolean;
 }
 
 /** What {@linkcode rmsNormBackward} returns. */
 export interface RmsNormGradients extends Disposable {
   /** `[..., columns]`; the tensor of `accumulateInto` where there is one. */
   readonly xGradient: Tensor;
-  /** The shape of `weight`. */
+  /** The shape of `weight`; `[parts, ...]` in parts. */
   readonly weightGradient: Tensor;
 }
 
@@ -137,8 +140,8 @@ export function rmsNormBackward(
   options: RmsNormBackwardOptions = {},
 ): RmsNormGradients {
   checkNames("rmsNormBackward", inputs, INPUTS);
-  checkOptions("rmsNormBackward", options, { accumulateInto: anything });
-  const { accumulateInto } = options;
+  checkOptions("rmsNormBackward", options, { accumulateInto: anything, inParts: flag });
+  const { accumulateInto, inParts = false } = options;
   const { x, weight, inverseRms, outputGradient } = inputs;
   const width = x.shape.at(-1) ?? 1;
   const rows = width === 0 ? 0 : x.size / width;
@@ -151,7 +154,7 @@ export function rmsNormBackward(
   if (groups === 1 && isHeld(gpu, width)) {
     const run = heldRun(rows, { sums: true });
     const blocks = Math.ceil(rows / run);
-    using partial = gpu.empty([blocks, width]);
+    const partial = gpu.empty([blocks, width]);
     gpu.dispatch(RMS_NORM_BACKWARD_REGISTER, {
       constants: { WORKGROUP_SIZE: HOLDERS, COLUMNS: width / 4, ACCUMULATE },
       uniform: { rows, run },
@@ -159,7 +162,7 @@ export function rmsNormBackward(
       write: { xGradient, partial },
       workgroups: Math.ceil(blocks / HOLDERS),
     });
-    return results({ xGradient, weightGradient: sumRows(gpu, partial) });
+    return results({ xGradient, weightGradient: weightSum(gpu, partial, inParts) });
   }
   const { form, columns } = laneForm(gpu, width);
   gpu.dispatch(RMS_NORM_BACKWARD, {
@@ -170,7 +173,7 @@ export function rmsNormBackward(
     workgroups: Math.ceil(rows / form.ROWS),
   });
   const blocks = Math.ceil(rows / groups / BLOCK);
-  using partial = gpu.empty([blocks, groups * width]);
+  const partial = gpu.empty([blocks, groups * width]);
   const WORKGROUP_SIZE = columnWorkgroup(groups * columns);
   gpu.dispatch(RMS_NORM_WEIGHT_GRADIENT, {
     constants: { ...rowForm(width).form, WORKGROUP_SIZE, BLOCK },
@@ -179,5 +182,12 @@ export function rmsNormBackward(
     write: { partial },
     workgroups: [blocks, Math.ceil(groups * columns / WORKGROUP_SIZE)],
   });
-  return results({ xGradient, weightGradient: sumRows(gpu, partial) });
+  return results({ xGradient, weightGradient: weightSum(gpu, partial, inParts) });
+}
+
+/** The sum of a weight's gradient over its parts, which it takes; or these. */
+function weightSum(gpu: Gpu, partial: Tensor, inParts: boolean): Tensor {
+  if (inParts) return partial;
+  using parts = partial;
+  return sumRows(gpu, parts);
 }

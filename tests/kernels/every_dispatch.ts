@@ -44,6 +44,7 @@ import {
   mamba2Inputs,
   mamba2InputsBackward,
   matmul,
+  matmulParts,
   multiply,
   multiplyBackward,
   project,
@@ -74,6 +75,7 @@ import {
   softplusDecay,
   softplusDecayBackward,
   split,
+  sumParts,
   sumTo,
   type Tensor,
 } from "../../kernels/mod.ts";
@@ -123,6 +125,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       multiply(gpu, { a, b });
       multiplyBackward(gpu, { a, b, outputGradient: a });
       sumTo(gpu, { x: a }, { shape: [columns] });
+      for (let count = 1; count <= 6; count++) sumParts(gpu, { parts: Array(count).fill(a) });
       scale(gpu, { x: a }, { factor: 2 });
       split(gpu, { x: a }, { sizes: columns === 8 ? [4, 4] : [1, 5] });
       concatenate(gpu, { inputs: [a, a] });
@@ -341,6 +344,18 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         matmul(gpu, { a, b, bias }, { algorithm, transposeA, transposeB, accumulateInto });
       }
     }
+    for (
+      const { columns, algorithm, transposeA } of combinations({
+        columns: [20, 19],
+        algorithm: ["register", "workgroup", "vector"] as const,
+        transposeA: BOTH,
+      })
+    ) {
+      const a = transposeA ? make(1024, 16) : make(16, 1024);
+      const addend = make(16, columns);
+      matmul(gpu, { a, b: make(1024, columns), addend }, { algorithm, transposeA });
+      if (transposeA) matmulParts(gpu, { a, b: make(1024, columns) });
+    }
     const gates = [{ weight: make(7, 8), bias: make(7) }, { weight: make(7, 8), bias: make(7) }];
     for (
       const { normed, biased, added } of combinations({ normed: BOTH, biased: BOTH, added: BOTH })
@@ -527,6 +542,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       layerNormBackward(gpu, { ...inputs, ...layerNorm(gpu, inputs), outputGradient });
       const rms = { x: inputs.x, weight: inputs.weight };
       rmsNormBackward(gpu, { ...rms, ...rmsNorm(gpu, rms), outputGradient });
+      const accumulateInto = make(...rms.x.shape);
+      rmsNormBackward(gpu, { ...rms, ...rmsNorm(gpu, rms), outputGradient }, { accumulateInto });
     }
     for (
       const { channels, weighted, gated, skipped, gateFirst } of combinations({
@@ -576,6 +593,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const positions = positioned ? make.integers(1, 9) : undefined;
       const inputs = { frequencies, positions };
       rotary(gpu, { ...inputs, x: make(1, 9, 2, dim) }, { interleaved });
+      rotary(gpu, { ...inputs, x: make(1, 9, 2, dim), other: make(1, 9, 1, dim) }, { interleaved });
       rotaryBackward(gpu, { ...inputs, outputGradient: make(1, 9, 2, dim) }, { interleaved });
       const [key, keyCache, position] = [make(2, 1, 2, dim), make(2, 5, 2, dim), make.integers(1)];
       const cached = { key, value: key, keyCache, valueCache: make(2, 5, 2, dim), position };

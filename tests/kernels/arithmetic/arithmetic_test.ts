@@ -10,6 +10,7 @@ import {
   scale,
   sliceTime,
   split,
+  sumParts,
   sumTo,
 } from "../../../kernels/arithmetic/mod.ts";
 import { combineReference, sumToReference } from "../../../kernels/arithmetic/reference.ts";
@@ -80,6 +81,24 @@ testKernel("sumTo() of a long tensor is exact to the reference and the same twic
   ]);
   assertClose(first, sumToReference(data, [300_001], [1]), 1e-5, "sum");
   assertEquals(first, second);
+});
+
+testKernel("sumParts() of tensors of all kinds equals the reference, in their order", async () => {
+  const gpu = await testGpu();
+  const shapes = [[3, 8], [1, 5], [16, 2, 6], [200, 12], [7, 1], [2, 64], [5, 4], [9, 3, 4], [
+    4,
+    0,
+  ]];
+  const data = shapes.map((shape, i) => normals(i, elementCount(shape)));
+  const parts = shapes.map((shape, i) => gpu.tensor(shape, data[i]));
+  const { sums } = sumParts(gpu, { parts });
+  const values = await gpu.read(sums);
+  shapes.forEach(([count, ...shape], i) => {
+    assertEquals(sums[i].shape, shape);
+    const whole = [count, elementCount(shape)];
+    const expected = sumToReference(data[i], whole, whole.slice(1));
+    assertClose(values[i], expected, 1e-5, `[${shapes[i]}]`);
+  });
 });
 
 for (const sizes of [[8, 4, 64], [3, 1, 5, 2], [0, 7]]) {

@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Gpu } from "../../../kernels/gpu/mod.ts";
-import { matmul, type MatmulAlgorithm, type MatmulOptions } from "../../../kernels/matmul/mod.ts";
+import { sumParts } from "../../../kernels/arithmetic/mod.ts";
+import {
+  matmul,
+  type MatmulAlgorithm,
+  type MatmulOptions,
+  matmulParts,
+} from "../../../kernels/matmul/mod.ts";
 import { matmulReference } from "../../../kernels/matmul/reference.ts";
 import { matmulTiling } from "../../../kernels/matmul/tiling.ts";
 import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
@@ -35,6 +41,7 @@ interface Case {
   sharedB?: boolean;
   bias?: boolean;
   accumulate?: boolean;
+  addend?: boolean;
 }
 
 /** The product of normal values by the kernel and by the reference. */
@@ -44,7 +51,8 @@ async function product(
   software = true,
 ): Promise<{ actual: Float32Array; expected: Float64Array; shape: readonly number[] }> {
   const gpu = await gpuAs(software);
-  const { batches = [], rows, columns, reduction, sharedB = true, bias, accumulate } = example;
+  const { batches = [], rows, columns, reduction, sharedB = true, bias, accumulate, addend } =
+    example;
   const { transposeA, transposeB } = options;
   const count = batches.reduce((total, extent) => total * extent, 1);
   const aValues = normals(1, count * rows * reduction);
@@ -61,7 +69,13 @@ async function product(
   ], bValues);
   using biasTensor = bias ? gpu.tensor([columns], biasValues) : undefined;
   using accumulateInto = accumulate ? gpu.tensor([...batches, rows, columns], before) : undefined;
-  using output = matmul(gpu, { a, b, bias: biasTensor }, { ...options, accumulateInto }).output;
+  const addedValues = normals(5, before.length);
+  using added = addend ? gpu.tensor([...batches, rows, columns], addedValues) : undefined;
+  using output = matmul(
+    gpu,
+    { a, b, bias: biasTensor, addend: added },
+    { ...options, accumulateInto },
+  ).output;
   if (accumulate) assert(output === accumulateInto);
   const expected = matmulReference(aValues, bValues, {
     batches: count,
@@ -75,6 +89,7 @@ async function product(
   for (let i = 0; i < expected.length; i++) {
     if (bias) expected[i] += biasValues[i % columns];
     if (accumulate) expected[i] += before[i];
+    if (addend) expected[i] += addedValues[i];
   }
   return { actual: await output.read(), expected, shape: output.shape };
 }
@@ -119,9 +134,16 @@ for (const { algorithm, software } of VARIANTS) {
 
   testKernel(`matmul() by ${kernel} adds the bias and what the output held`, async () => {
     for (const [rows, columns, reduction] of [[9, 20, 12], [9, 19, 13], [3, 1, 5], [5, 6, 0]]) {
-      for (const [bias, accumulate] of [[true, false], [false, true], [true, true]]) {
+      for (
+        const [bias, accumulate, addend] of [
+          [true, false, false],
+          [false, true, false],
+          [true, true, true],
+          [false, false, true],
+        ]
+      ) {
         const { actual, expected } = await product(
-          { batches: [2], rows, columns, reduction, bias, accumulate },
+          { batches: [2], rows, columns, reduction, bias, accumulate, addend },
           { algorithm },
           software,
         );
@@ -174,6 +196,23 @@ for (const { algorithm, software } of VARIANTS.filter(({ algorithm }) => algorit
     );
   }
 }
+
+testKernel("matmulParts() sums up to the product of the transposed first", async () => {
+  for (const software of [true, false]) {
+    const gpu = await gpuAs(software);
+    for (
+      const [rows, columns, reduction] of [[32, 32, 2048], [16, 20, 700], [6, 5, 2051], [8, 8, 3]]
+    ) {
+      using a = gpu.tensor([reduction, rows], normals(1, reduction * rows));
+      using b = gpu.tensor([reduction, columns], normals(2, reduction * columns));
+      using product = matmulParts(gpu, { a, b });
+      const actual = await sumParts(gpu, { parts: [product.parts] }).sums[0].read();
+      const extents = { batches: 1, rows, columns, reduction, transposeA: true };
+      const expected = matmulReference(await a.read(), await b.read(), extents);
+      assertClose(actual, expected, BOUND, `${rows} × ${columns} × ${reduction}`);
+    }
+  }
+});
 
 testKernel("matmul() does not read what lies past its inputs", async () => {
   for (const { algorithm, software } of VARIANTS) {
