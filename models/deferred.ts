@@ -27,8 +27,8 @@ export class Deferred extends Variable {
    *
    * @param compute Makes it, in the care of a tape.
    */
-  constructor(shape: readonly number[], compute: () => Tensor) {
-    super(undefined as unknown as Tensor);
+  constructor(shape: readonly number[], compute: () => Tensor, requiresGradient = false) {
+    super(undefined as unknown as Tensor, requiresGradient);
     this.#shape = shape;
     this.#compute = compute;
   }

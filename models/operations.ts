@@ -34,8 +34,7 @@ import {
   flashAttentionStep,
 } from "../kernels/attention/mod.ts";
 import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embedding/mod.ts";
-import { results, type Tensor } from "../kernels/gpu/mod.ts";
-import { matmul as matmulKernel } from "../kernels/matmul/mod.ts";
+import type { Tensor } from "../kernels/gpu/mod.ts";
 import {
   gatedRmsNorm,
   layerNorm as layerNormKernel,
@@ -45,42 +44,13 @@ import {
 } from "../kernels/norm/mod.ts";
 import { rotary as rotaryKernel, rotaryAppend, rotaryBackward } from "../kernels/position/mod.ts";
 import { asProduct, Deferred, DeferredNorm, DeferredProduct, defers } from "./deferred.ts";
-import { type Tape, Variable } from "./tape.ts";
+import { LinearMap, ownGradient } from "./linear_map.ts";
+import { Parts, type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
 export function linearMap(tape: Tape, x: Variable, weight: Variable): Variable {
-  const { gpu } = tape;
   if (defers(tape, x)) return new DeferredProduct(tape, x, { weight });
-  const [, inputs] = weight.shape;
-  const { output } = matmulKernel(gpu, { a: x.tensor, b: weight.matrices }, { transposeB: true });
-  const rows = x.tensor.size / inputs;
-  return tape.record([x, ...weight.blocks], [output], ([gradient]) => {
-    using xRows = x.tensor.reshape([rows, inputs]);
-    using parts = gradientParts(tape, gradient!, weight);
-    const before = ownGradient(x);
-    let xGradient = before;
-    const weightGradients = weight.blocks.map((block, index) => {
-      const part = parts.outputs[index];
-      if (x.requiresGradient) {
-        const options = { accumulateInto: xGradient };
-        xGradient = matmulKernel(gpu, { a: part, b: block.tensor }, options).output;
-      }
-      if (!block.requiresGradient) return undefined;
-      using partRows = part.reshape([rows, block.shape[0]]);
-      return matmulKernel(gpu, { a: partRows, b: xRows }, { transposeA: true }).output;
-    });
-    return [xGradient === before ? undefined : xGradient, ...weightGradients];
-  })[0];
-}
-
-/** The gradient of a linear map's output, cut as its weight is. */
-function gradientParts(
-  { gpu }: Tape,
-  gradient: Tensor,
-  { blocks }: Variable,
-): { readonly outputs: readonly Tensor[] } & Disposable {
-  if (blocks.length === 1) return results({ outputs: [gradient.reshape(gradient.shape)] });
-  return splitKernel(gpu, { x: gradient }, { sizes: blocks.map(({ shape }) => shape[0]) });
+  return new LinearMap(tape, x, weight);
 }
 
 /** `a + b`, where `b` may be broadcast. */
@@ -97,13 +67,9 @@ export function add(tape: Tape, a: Variable, b: Variable): Variable {
   })[0];
 }
 
-/** What other uses of x have left of its gradient, where it may be added to in place. */
-function ownGradient({ gradient }: Variable): Tensor | undefined {
-  return gradient?.allocation.references === 1 ? gradient : undefined;
-}
-
 /** A product that is yet to come, with its bias. */
 function biased(a: Variable, bias: Variable): Variable | undefined {
+  if (a instanceof LinearMap) return a.withBias(bias);
   const product = asProduct(a);
   const { weight, bias: before, activation, factor } = product?.product ?? {};
   if (weight === undefined || (before ?? activation ?? factor) !== undefined) return undefined;
@@ -113,6 +79,7 @@ function biased(a: Variable, bias: Variable): Variable | undefined {
 
 /** The sum of a residual stream and a product that is yet to come. */
 function joined(residual: Variable, b: Variable): Variable | undefined {
+  if (b instanceof LinearMap) return b.plus(residual);
   const product = asProduct(b);
   if (product === undefined || residual.shape.join() !== b.shape.join()) return undefined;
   return new Variable(product.plus(residual));
@@ -143,7 +110,7 @@ export function scale(tape: Tape, x: Variable, factor: number): Variable {
 
 /** The same elements under another shape. */
 export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
-  if (x instanceof Deferred && !x.isComputed) {
+  if (x instanceof Deferred && !x.isComputed && !x.requiresGradient) {
     if (shape.join() === x.shape.join()) return x;
     return new Deferred(shape, () => tape.own(x.tensor.reshape(shape)));
   }
@@ -300,9 +267,9 @@ export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: numb
     const { xGradient, weightGradient } = rmsNormBackward(
       tape.gpu,
       { ...inputs, inverseRms, outputGradient: gradient! },
-      { accumulateInto: before },
+      { accumulateInto: before, inParts: true },
     );
-    return [xGradient === before ? undefined : xGradient, weightGradient];
+    return [xGradient === before ? undefined : xGradient, new Parts(weightGradient)];
   })[0];
 }
 

@@ -1,4 +1,4 @@
-import { add } from "../kernels/arithmetic/mod.ts";
+import { add, sumParts } from "../kernels/arithmetic/mod.ts";
 import { type AnyTensor, type DataType, type Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import type { Matrix } from "../kernels/storage/mod.ts";
 
@@ -70,10 +70,21 @@ export class Variable {
   }
 }
 
+/** A gradient in parts, `[parts, ...]`, whose sum is taken at the end, with those of other parameters. */
+export class Parts {
+  /** The parts. */
+  readonly tensor: Tensor;
+
+  /** Parts whose sum over the first axis is the gradient. */
+  constructor(tensor: Tensor) {
+    this.tensor = tensor;
+  }
+}
+
 /** From the outputs' gradients to the inputs'; undefined if there is none. */
 export type Backward = (
   outputGradients: readonly (Tensor | undefined)[],
-) => readonly (Tensor | undefined)[];
+) => readonly (Tensor | Parts | undefined)[];
 
 interface Entry {
   readonly inputs: readonly (Variable | undefined)[];
@@ -95,6 +106,8 @@ export class Tape implements Disposable {
   /** Whether anything continues from the states that sequences leave: else they need not be computed. */
   readonly keepsStates: boolean;
   readonly #owned = new Set<AnyTensor>();
+  /** What operations gave: their gradients are wanted before the end. */
+  readonly #computed = new Set<Variable>();
   #entries: Entry[] = [];
 
   /** A new tape. */
@@ -129,15 +142,22 @@ export class Tape implements Disposable {
    * Adds an operation that was computed: its outputs become variables of the tape.
    *
    * @param backward Returns a gradient for each input, in their order; the tape takes them over.
+   * @param as The variables that the outputs are the values of. @default new ones
    */
   record(
     inputs: readonly (Variable | undefined)[],
     outputs: readonly Tensor[],
     backward: Backward,
+    as?: readonly Variable[],
   ): Variable[] {
     const requiresGradient = this.differentiates(inputs);
-    const variables = outputs.map((tensor) => new Variable(this.own(tensor), requiresGradient));
-    if (requiresGradient) this.#entries.push({ inputs, outputs: variables, backward });
+    for (const tensor of outputs) this.own(tensor);
+    const variables = as
+      ? [...as]
+      : outputs.map((tensor) => new Variable(tensor, requiresGradient));
+    if (!requiresGradient) return variables;
+    this.#entries.push({ inputs, outputs: variables, backward });
+    for (const variable of variables) this.#computed.add(variable);
     return variables;
   }
 
@@ -146,19 +166,28 @@ export class Tape implements Disposable {
    * receive, added to what they had; all other gradients go as soon as they are used.
    */
   backward(seeds: readonly { variable: Variable; gradient: Tensor }[]): void {
-    for (const { variable, gradient } of seeds) this.#accumulate(variable, gradient);
+    const pending: { variable: Variable; parts: Tensor }[] = [];
+    for (const { variable, gradient } of seeds) {
+      variable.tensor; // is recorded here, where nothing has asked for it yet
+      this.#accumulate(variable, gradient);
+    }
     for (const { inputs, outputs, backward } of this.#entries.reverse()) {
       const outputGradients = outputs.map((output) => output.gradient);
       if (outputGradients.every((gradient) => gradient === undefined)) continue;
       backward(outputGradients).forEach((gradient, index) => {
         const input = inputs[index];
         if (gradient === undefined) return;
-        if (input?.requiresGradient) this.#accumulate(input, gradient);
-        else gradient[Symbol.dispose]();
+        const tensor = gradient instanceof Parts ? gradient.tensor : gradient;
+        if (!input?.requiresGradient) tensor[Symbol.dispose]();
+        else if (tensor === gradient) this.#accumulate(input, tensor);
+        else if (this.#computed.has(input)) this.#sum([{ variable: input, parts: tensor }]);
+        else pending.push({ variable: input, parts: tensor });
       });
       for (const output of outputs) output.dropGradient();
     }
+    this.#sum(pending);
     this.#entries = [];
+    this.#computed.clear();
   }
 
   /** Frees all that the tape owns. */
@@ -166,6 +195,16 @@ export class Tape implements Disposable {
     for (const tensor of this.#owned) tensor[Symbol.dispose]();
     this.#owned.clear();
     this.#entries = [];
+    this.#computed.clear();
+  }
+
+  /** Sums parts up, and frees them. */
+  #sum(gradients: readonly { readonly variable: Variable; readonly parts: Tensor }[]): void {
+    const { sums } = sumParts(this.gpu, { parts: gradients.map(({ parts }) => parts) });
+    gradients.forEach(({ variable, parts }, index) => {
+      this.#accumulate(variable, sums[index]);
+      parts[Symbol.dispose]();
+    });
   }
 
   #accumulate(variable: Variable, gradient: Tensor): void {
