@@ -345,16 +345,17 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       }
     }
     for (
-      const { columns, algorithm, transposeA } of combinations({
+      const { columns, reduction, algorithm, transposeA } of combinations({
         columns: [20, 19],
+        reduction: [8, 1024],
         algorithm: ["register", "workgroup", "vector"] as const,
         transposeA: BOTH,
       })
     ) {
-      const a = transposeA ? make(1024, 16) : make(16, 1024);
-      const addend = make(16, columns);
-      matmul(gpu, { a, b: make(1024, columns), addend }, { algorithm, transposeA });
-      if (transposeA) matmulParts(gpu, { a, b: make(1024, columns) });
+      const a = transposeA ? make(reduction, 16) : make(16, reduction);
+      const b = make(reduction, columns);
+      matmul(gpu, { a, b, addend: make(16, columns) }, { algorithm, transposeA });
+      if (transposeA) matmulParts(gpu, { a, b });
     }
     const gates = [{ weight: make(7, 8), bias: make(7) }, { weight: make(7, 8), bias: make(7) }];
     for (
@@ -417,6 +418,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     const { scale: gradientScale } = gradientNorm(gpu, { gradients }, { maximum: 1 });
     const schedule = make(3);
     adamWAll(gpu, { parameters, gradientScale, schedule }, { learningRate: 1e-3, step: 1 });
+    for (const columns of [8, 5]) {
+      sumParts(gpu, { parts: Array.from({ length: 6 }, () => make(2, columns)) });
+    }
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
     for (const dtype of QUANTIZED_TYPES) {
