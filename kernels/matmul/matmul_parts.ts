@@ -49,7 +49,8 @@ export function matmulParts(gpu: Gpu, inputs: MatmulPartsInputs): MatmulParts {
     inParts: true,
   };
   const { splits } = tilingOf(gpu, product, undefined);
-  if (splits === 1 || rows % 4 > 0 || columns % 4 > 0) {
+  const isWhole = splits === 1 || rows * columns === 0;
+  if (isWhole || rows % 4 > 0 || columns % 4 > 0) {
     using whole = matmul(gpu, inputs, { transposeA: true });
     return results({ parts: whole.output.reshape([1, rows, columns]) });
   }
