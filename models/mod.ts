@@ -96,6 +96,6 @@ export {
   scoped,
 } from "./parameters.ts";
 export * as recurrences from "./recurrences.ts";
-export { type Backward, Tape, Variable } from "./tape.ts";
+export { type Backward, Parts, Tape, Variable } from "./tape.ts";
 export * from "./tokenizers/mod.ts";
 export { loadZooModel, ZOO, zooDirectory } from "./zoo/mod.ts";
