@@ -44,8 +44,12 @@ async function filesUnder(path: string): Promise<string[]> {
 
 /** The most that a published package may take: it is fetched by everybody who imports it. */
 const LARGEST_PACKAGE_BYTES = 5_000_000;
-/** Logs of trainings stay in the repository. */
-const LOG = /\/models\/zoo\/.*(\/log\.csv$|\/learning_rates\/)/;
+/**
+ * What stays in the repository: logs of trainings, the folders' derivations, and the references that only
+ * tests run.
+ */
+const LEFT_OUT =
+  /\/models\/zoo\/.*(\/log\.csv$|\/learning_rates\/)|\/(kernels|models|tasks)\/.*\/(README\.md|reference\.ts)$/;
 
 /** Copies what is published from one folder to another, which must be empty or not there. */
 export async function copyForPublishing(root: string, copy: string): Promise<void> {
@@ -56,7 +60,8 @@ export async function copyForPublishing(root: string, copy: string): Promise<voi
     const found = await filesUnder(join(root, name));
     files.push(
       ...found.filter((file) =>
-        !LOG.test(file.replaceAll("\\", "/")) && !excluded.some((folder) => file.startsWith(folder))
+        !LEFT_OUT.test(file.replaceAll("\\", "/")) &&
+        !excluded.some((folder) => file.startsWith(folder))
       ),
     );
   }
@@ -64,6 +69,10 @@ export async function copyForPublishing(root: string, copy: string): Promise<voi
   for (const file of files) {
     const target = join(copy, file.slice(root.length));
     await Deno.mkdir(dirname(target), { recursive: true });
+    if (file.endsWith(".schema.json")) { // for editors, which need no indentation
+      await Deno.writeTextFile(target, JSON.stringify(JSON.parse(await Deno.readTextFile(file))));
+      continue;
+    }
     if (extname(file) !== ".ts") {
       await Deno.copyFile(file, target);
       continue;
