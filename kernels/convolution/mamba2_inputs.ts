@@ -13,6 +13,7 @@ import {
 import { CONVOLUTION } from "./shaders.ts";
 
 const MAMBA2_INPUTS = CONVOLUTION.kernel("mamba2_inputs");
+const MAMBA2_INPUTS_FOURS = CONVOLUTION.kernel("mamba2_inputs_fours");
 const WORKGROUP_SIZE = 64;
 /** Time steps that an invocation takes. */
 const STEPS = 8;
@@ -20,6 +21,9 @@ const STEPS = 8;
 export const LOWEST = 0;
 /** The largest where none is set: where a softplus is infinite, that shows. */
 export const HIGHEST: number = Infinity;
+
+/** Time steps that an invocation with four columns takes, and taps that it holds. */
+const [BLOCK, MOST_TAPS] = [64, 8];
 
 /** Tensors that the kernel binds. */
 const BINDINGS = 12;
@@ -156,11 +160,8 @@ export function mamba2Inputs(
   }
   const { x, weight, bias, initialTail, stepBias, decay } = inputs;
   const { headDim, low = LOWEST, high = HIGHEST, inPlace = false } = options;
-  const { batch, time, stride, channels, width, heads, shared, start } = checkMamba2Inputs(
-    op,
-    inputs,
-    headDim,
-  );
+  const extents = checkMamba2Inputs(op, inputs, headDim);
+  const { batch, time, stride, channels, width, heads, shared, start } = extents;
   if (inPlace && (time !== 1 || initialTail === undefined)) {
     throw new RangeError(
       `Cannot run ${op}() with inPlace but for one token with an initialTail: current time is ${time}`,
@@ -181,6 +182,17 @@ export function mamba2Inputs(
   const finalTail = inPlace
     ? initialTail!.reshape(initialTail!.shape)
     : gpu.empty([batch, width - 1, channels]);
+  if (takesFours(gpu, extents, headDim)) {
+    const blocks = batch * Math.ceil(time / BLOCK);
+    gpu.dispatch(MAMBA2_INPUTS_FOURS, {
+      constants: { WORKGROUP_SIZE, WIDTH: width, BLOCK },
+      uniform: { batch, time, heads, headDim, keys: shared, stride, start, low, high },
+      read: { x, weight, bias, tail: initialTail, stepBias, decay },
+      write: { ...outputs, finalTail },
+      workgroups: Math.ceil(blocks * (channels + heads) / 4 / WORKGROUP_SIZE),
+    });
+    return results({ ...outputs, finalTail });
+  }
   gpu.dispatch(MAMBA2_INPUTS, {
     constants: { WORKGROUP_SIZE, IN_PLACE: inPlace },
     uniform: { batch, time, heads, headDim, keys: shared, width, stride, start, low, high },
@@ -189,4 +201,16 @@ export function mamba2Inputs(
     workgroups: Math.ceil((channels + heads) / WORKGROUP_SIZE) * Math.ceil(time / STEPS) * batch,
   });
   return results({ ...outputs, finalTail });
+}
+
+/**
+ * Whether an invocation walks four columns: a software adapter's loads cost as much as 60 multiplications, and
+ * those of four numbers little more than those of one.
+ */
+function takesFours(gpu: Gpu, extents: Mamba2Extents, headDim: number): boolean {
+  const { time, stride, channels, width, heads, shared, start } = extents;
+  return gpu.adapter.software && time > 1 && width > 1 && width <= MOST_TAPS && shared > 0 &&
+    [stride, channels, heads * headDim, headDim, heads, shared, start].every((count) =>
+      count % 4 === 0
+    );
 }

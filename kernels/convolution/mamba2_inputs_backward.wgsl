@@ -7,35 +7,14 @@
 // The gate's gradient is handed through.
 // Dispatch: one invocation per sequence, block of time steps and four columns before the step sizes.
 
-import package::common::activation_kinds::{activate_as, sigmoid4};
+import package::common::activation_kinds::sigmoid4;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, number_of};
+@if(HAS_BIAS)
+import package::convolution::mamba2_columns::bias;
+import package::convolution::mamba2_columns::{WIDTH, channels, inner, padded, shape, step_size, taps_at};
 
-const SOFTPLUS = 5u;
-
-@link
-const WIDTH: u32 = 4u; // of the convolution
 override BLOCK: u32 = 32u;
 
-struct Shape {
-  batch: u32,
-  time: u32,
-  heads: u32,
-  head_dim: u32,
-  keys: u32, // keys of all groups
-  stride: u32, // of the projection's rows
-  start: u32, // of the convolution's channels in them; behind these are the step sizes
-  low: f32,
-  high: f32,
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>; // [batch, time, stride / 4]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [channels, WIDTH]
-@if(HAS_BIAS)
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>; // [channels / 4]; else 0
-@if(HAS_TAIL)
-@group(0) @binding(4) var<storage, read> tail: array<vec4f>; // [batch, WIDTH - 1, channels / 4]; else 0
-@group(0) @binding(5) var<storage, read> step_bias: array<f32>; // [heads]
 @if(HAS_GATE_GRADIENT)
 @group(0) @binding(6) var<storage, read> gate_gradient: array<vec4f>; // [batch, time, start / 4]; else 0
 @if(HAS_VALUES_GRADIENT)
@@ -53,33 +32,6 @@ struct Shape {
 @group(0) @binding(14) var<storage, read_write> partial: array<vec4f>; // [batch, blocks, WIDTH + 1, channels / 4]
 @if(HAS_INITIAL_TAIL_GRADIENT)
 @group(0) @binding(15) var<storage, read_write> initial_tail_gradient: array<vec4f>; // [batch, WIDTH - 1, channels / 4]
-
-fn inner() -> u32 {
-  return shape.heads * shape.head_dim;
-}
-
-fn channels() -> u32 {
-  return inner() + 2u * shape.keys;
-}
-
-// Element `step` of the tail followed by x: step 0 is the oldest of the tail.
-fn padded(batch: u32, step: u32, channel: u32) -> vec4f {
-  if (step + 1u >= WIDTH) {
-    let t = min(step + 1u - WIDTH, shape.time - 1u); // past the end only where the result is not kept
-    return x[((batch * shape.time + t) * shape.stride + shape.start + channel) / 4u];
-  }
-  @if(HAS_TAIL)
-  return tail[((batch * (WIDTH - 1u) + step) * channels() + channel) / 4u];
-  @else
-  return vec4f();
-}
-
-fn step_size(row: u32, head: u32) -> f32 {
-  let number = row * shape.stride + shape.start + channels() + head;
-  let size = activate_as(SOFTPLUS, vec4f(x[number / 4u][number % 4u] + step_bias[head])).x;
-  let above = select(size, shape.low, size < shape.low);
-  return select(above, shape.high, above > shape.high);
-}
 
 // The gradient of four channels' y at a row; `terms` is whether step_terms are left.
 fn output_gradient(row: u32, channel: u32, y: vec4f, terms: bool) -> vec4f {
@@ -142,12 +94,7 @@ fn mamba2_inputs_backward(invocation: Invocation) {
   let last = end + 2u * (WIDTH - 1u);
   @unroll
   for (var j = 0u; j < WIDTH; j++) {
-    taps[j] = vec4f(
-      weight[channel * WIDTH + j],
-      weight[(channel + 1u) * WIDTH + j],
-      weight[(channel + 2u) * WIDTH + j],
-      weight[(channel + 3u) * WIDTH + j],
-    );
+    taps[j] = taps_at(channel, j);
     window[j] = padded(batch, last - WIDTH + 1u + j, channel);
     ahead[j] = vec4f();
     weight_gradient[j] = vec4f();

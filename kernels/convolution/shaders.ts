@@ -15,8 +15,10 @@ import causal_convolution_weight_sum from "./causal_convolution_weight_sum.wgsl"
   type: "text",
 };
 import four_channels from "./four_channels.wgsl" with { type: "text" };
+import mamba2_columns from "./mamba2_columns.wgsl" with { type: "text" };
 import mamba2_inputs from "./mamba2_inputs.wgsl" with { type: "text" };
 import mamba2_inputs_backward from "./mamba2_inputs_backward.wgsl" with { type: "text" };
+import mamba2_inputs_fours from "./mamba2_inputs_fours.wgsl" with { type: "text" };
 import mamba2_step_gradient from "./mamba2_step_gradient.wgsl" with { type: "text" };
 import sequence from "./sequence.wgsl" with { type: "text" };
 
@@ -31,8 +33,10 @@ export const CONVOLUTION = shaders("convolution", {
   causal_convolution_weight_gradient,
   causal_convolution_weight_sum,
   four_channels,
+  mamba2_columns,
   mamba2_inputs,
   mamba2_inputs_backward,
+  mamba2_inputs_fours,
   mamba2_step_gradient,
   sequence,
 }, COMMON);

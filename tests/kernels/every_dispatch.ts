@@ -447,6 +447,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         decay: make(4),
       };
       if (!hasMamba2InputsBackward(gpu, all, { headDim: 4 })) break;
+      mamba2Inputs(gpu, all, { headDim: 4 });
       mamba2InputsBackward(gpu, {
         ...all,
         gateGradient: rows(4),
