@@ -11,14 +11,14 @@ export const OVERWRITING: Finding = {
   ...protocol({
     name: "finding-8",
     variants: [
-      { name: "mamba2", model: MAMBA2, learningRate: 5e-3 },
+      { name: "mamba2", model: MAMBA2, learningRate: 1e-2 },
       ...(["gla", "gated-deltanet"] as const).map((family) => ({
         name: family,
         model: matched(
           variantModel(family, { vocabulary: 64, width: 32, stateDim: 16 }, LENGTH),
           parameterCount(MAMBA2),
         ),
-        learningRate: 5e-3,
+        learningRate: 1e-2,
       })),
     ],
     setting: {

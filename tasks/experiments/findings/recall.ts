@@ -58,7 +58,7 @@ export const WIDTHS: Finding = {
     variants: [16, 32, 64].map((width) => ({
       name: `attention-${width}`,
       model: variantModel("transformer", { vocabulary: 64, width }, LENGTH),
-      learningRate: 5e-3,
+      learningRate: width === 64 ? 2e-3 : 5e-3,
     })),
     setting: SETTING,
     grid: GRID,
