@@ -162,6 +162,10 @@ export function check<Output>(
   source: string,
   as?: string,
 ): Output {
+  // Valibot takes a list for an object whose fields may all be left out.
+  if (Array.isArray(value) && /(^|_)object$/.test(schema.type)) {
+    throw new RangeError(`Cannot read ${source}: it must be an object: current value is a list`);
+  }
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const begin = `Cannot read ${source}`;

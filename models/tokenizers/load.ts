@@ -34,7 +34,7 @@ export async function holdsTokenizer(folder: string): Promise<boolean> {
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   requireDeno(`load a tokenizer from ${path}`, INSTEAD);
   if (WORLD.test(basename(path))) return await loadWorld(path);
-  const folder = (await Deno.stat(path)).isFile ? dirname(path) : path;
+  const folder = await isFile(path) ? dirname(path) : path;
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
   if (names.includes(JSON_FILE)) {
     const source = join(folder, JSON_FILE);
@@ -55,10 +55,25 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const world = names.find((name) => WORLD.test(name));
   if (world !== undefined) return await loadWorld(join(folder, world));
   throw new Error(
-    `Cannot load a tokenizer from ${folder} as it holds no tokenizer.json and no rwkv_vocab_*.txt${
+    `Cannot load a tokenizer from ${path} as ${
+      folder === path ? "it" : "its folder"
+    } holds no tokenizer.json and no rwkv_vocab_*.txt${
       names.some((name) => name.endsWith(".pth")) ? `; ${WORLD_SOURCE}` : ""
     }`,
   );
+}
+
+/** Whether a path is a file's. @throws {Error} where nothing is there. */
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(
+      `Cannot load a tokenizer from ${path} as there is no such file or folder: name the folder of a checkpoint that has one`,
+      { cause: error },
+    );
+  }
 }
 
 async function loadWorld(source: string): Promise<Tokenizer> {

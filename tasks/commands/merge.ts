@@ -73,7 +73,9 @@ function tellFaults(result: MergeResult, out: string): boolean {
     ),
   );
   tell(
-    `${foreign.length} journals are of another sweep, and left out`,
+    `${
+      foreign.length === 1 ? "1 journal is" : `${foreign.length} journals are`
+    } of another sweep, and left out`,
     foreign.map(({ folder, hash, reason }) => `${folder} (${hash.slice(0, 12)}): ${reason}`),
   );
   if (missing.length + failed.length > 0) {

@@ -140,6 +140,12 @@ export async function readJournal(folder: string): Promise<JournalContent | unde
     bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Error(
+        `Cannot read results from ${folder} as it is a file: name the folder of a sweep, such as results/default`,
+        { cause: error },
+      );
+    }
     throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
   return parseLines(completeLines(bytes).lines, path);

@@ -65,6 +65,7 @@ const LENGTHS = listOf(LENGTH);
 const SHARE: Schema<number> = v.pipe(NOT_NEGATIVE, v.maxValue(1, "from 0 to 1"));
 const TASK = oneOf(TASK_NAMES) as Schema<string>;
 const POINTS = listOf(exactly<SweepPoint>({ length: LENGTH, load: COUNT }));
+const NAME: Schema<string> = v.pipe(TEXT, v.regex(/\S/, "a name, which is not empty"));
 const TEMPLATE = described(
   TEXT,
   "The prompt template of tasks in words: base, chat (the model's own), or the path of a Jinja file.",
@@ -107,7 +108,7 @@ const ASKED: Schema<AskedModel> = v.union([
       TEXT,
       "A committed model, a folder, a file of weights, hf:owner/name, a recipe or its file; with changes behind a +.",
     ),
-    name: optional(described(TEXT, "What results call it; by default as it is written.")),
+    name: optional(described(NAME, "What results call it; by default as it is written.")),
     template: optional(TEMPLATE),
     tokenizer: optional(
       described(TEXT, "A folder or hf:owner/name, where a checkpoint has none of its own."),
@@ -135,7 +136,7 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
   $schema: optional(described(TEXT, "This schema.")),
   hash: optional(described(TEXT, "What --print adds; it is not read.")),
   name: optional(
-    described(TEXT, "Names the results' folder; by default the file's own name."),
+    described(NAME, "Names the results' folder; by default the file's own name."),
   ),
   source: optional(described(TEXT, "The publication that it reproduces.")),
   differences: optional(
