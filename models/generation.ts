@@ -23,6 +23,8 @@ export interface GenerateOptions {
    * @default {true}
    */
   readonly record?: boolean;
+  /** Ends it between two segments of a prompt, or two batches of new tokens: its reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a {@linkcode Generation} has of a model. */

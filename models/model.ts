@@ -37,6 +37,7 @@ import {
   type Scores,
   sortScores,
 } from "./scoring.ts";
+import { drained, Pace, paced, type Prefilling } from "./pace.ts";
 import { mostTokens, pieces, segmentTokens } from "./segments.ts";
 import { disposeStates, ModelState } from "./state.ts";
 import { Tape, Variable } from "./tape.ts";
@@ -217,18 +218,26 @@ export class Model implements Disposable {
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
    */
   prefill(tokens: ArrayLike<number>, from?: ModelState): { logits: Tensor; state: ModelState } {
+    return drained(this.prefilling(tokens, from));
+  }
+
+  /**
+   * {@linkcode Model.prefill} segment by segment, each with the state behind it.
+   *
+   * @internal
+   */
+  *prefilling(tokens: ArrayLike<number>, from?: ModelState): Prefilling {
     checkTokens(tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
     const all = Uint32Array.from(tokens);
     let state = from;
-    const last = all.length - 1;
-    for (const part of pieces(all.subarray(0, last), this.segmentTokens())) {
+    for (const part of pieces(all.subarray(0, -1), this.segmentTokens())) {
       using input = this.gpu.tensor([1, part.length], part, "u32");
       const { hidden, states } = this.#read(input, state?.take(), { disposing: true });
       hidden[Symbol.dispose]();
-      state = new ModelState(states);
+      yield state = new ModelState(states);
     }
-    return this.advance(all.subarray(last), state);
+    return this.advance(all.subarray(-1), state);
   }
 
   /**
@@ -239,7 +248,8 @@ export class Model implements Disposable {
    * @throws {NotANumberError} where a logit is NaN, after the given tokens or a new one.
    */
   async generate(tokens: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
-    return await this.continueFrom(this.prefill(tokens), options);
+    const read = await paced(this, this.prefilling(tokens), options.signal);
+    return await this.continueFrom(read, options);
   }
 
   /**
@@ -253,14 +263,14 @@ export class Model implements Disposable {
     from: { logits: Tensor; state: ModelState },
     options: GenerateOptions,
   ): Promise<number[]> {
-    const { maxTokens, stopTokens = [], record } = options;
+    const { maxTokens, stopTokens = [], record, signal } = options;
     const { position } = from.state;
     const generated: number[] = [];
     using tokens = this.continuing(from, { record });
     while (generated.length < maxTokens) {
+      signal?.throwIfAborted();
       const left = maxTokens - generated.length;
-      const count = Math.min(TOKENS_PER_READ, left);
-      for (const token of await tokens.next(count, left)) {
+      for (const token of await tokens.next(Math.min(TOKENS_PER_READ, left), left)) {
         if (token === NO_TOKEN) {
           const at = position + generated.length - 1;
           throw new NotANumberError("largest logit", NaN, { position: at });
@@ -300,11 +310,12 @@ export class Model implements Disposable {
    * Where the model computes NaN, so are the likelihoods.
    *
    * @param options.predictions Whether the likeliest tokens are given too. @default false
+   * @param options.signal Ends it between two segments: its reason is thrown.
    * @throws {RangeError} where a token is not in the vocabulary.
    */
   async score(
     batch: Batch,
-    { predictions = false }: { readonly predictions?: boolean } = {},
+    { predictions = false, signal }: { predictions?: boolean; signal?: AbortSignal } = {},
   ): Promise<Scores> {
     checkTokens(batch.tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
@@ -314,8 +325,10 @@ export class Model implements Disposable {
     const losses: Tensor[] = [];
     const rights: Tensor<"u32">[] = [];
     const likeliest: Tensor<"u32">[] = [];
+    const pace = new Pace(this, signal);
     let states: readonly MixerState[] | undefined;
     for (let start = 0; start < batch.time; start += segment) {
+      if (states !== undefined) await pace.next(new ModelState(states));
       const time = Math.min(segment, batch.time - start);
       const rows = cut(batch, start, time);
       using tokens = this.gpu.tensor([batch.batch, time], rows.tokens, "u32");

@@ -89,7 +89,7 @@ export interface Answers {
 
 /** How a batch is answered. */
 export interface AnswerOptions {
-  /** Ends it between two replies, where those are due. */
+  /** Ends it between two segments of a prompt, two parts of a reply, or two replies. */
   readonly signal?: AbortSignal;
   /** Whether the scored positions' likeliest tokens are wanted. @default false */
   readonly predictions?: boolean;
@@ -109,8 +109,18 @@ export interface Subject extends SubjectCard {
   decode?(tokens: ArrayLike<number>): string;
   /** The most tokens that it reads at once: more are read in segments, where that is so. */
   readonly segmentTokens?: number;
-  /** How long one more token takes after `length` of them. */
-  stepMilliseconds(length: number): Promise<number>;
+  /**
+   * Checks that so many sequences of a length can be read at once, before they are made.
+   *
+   * @throws {RangeError} with the bytes needed and the limit.
+   */
+  checkRoom?(length: number, batch: number): void;
+  /**
+   * How long one more token takes after `length` of them.
+   *
+   * @param options.signal Ends it while those are read.
+   */
+  stepMilliseconds(length: number, options?: { readonly signal?: AbortSignal }): Promise<number>;
 }
 
 /** What models are found by, besides their names. */

@@ -89,7 +89,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 }
 
 /** What the machine has free, where the program may ask for it (--allow-sys). */
-function freeMemory(): number | undefined {
+export function freeMemory(): number | undefined {
   if (!("Deno" in globalThis)) return undefined; // a browser does not tell
   // Asked first, as on a terminal the call itself would ask the user.
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });

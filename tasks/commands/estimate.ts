@@ -66,6 +66,7 @@ export async function dryRun(
     ? { adapter: "", cells: [] }
     : await estimateSweep(here, configuration, source);
   if (absent.length === 0 || here.length > 0) print(estimateTable(estimate));
+  for (const line of roomLines(estimate)) print(line);
   if (absent.length > 0) print(absentTable(absent, configuration));
   for (const text of textsOf(left)) print(visible(text));
   const judged = left.filter(isJudged);
@@ -94,6 +95,18 @@ export async function dryRun(
     );
   }
   return 0;
+}
+
+/** Which cells do not fit into memory, and why. */
+function roomLines({ cells }: SweepEstimate): string[] {
+  const refused = Map.groupBy(
+    cells,
+    ({ cell: { model, length }, noRoom }) =>
+      noRoom === undefined ? undefined : visible(`${model} at ${length}: ${noRoom}`),
+  );
+  return [...refused].flatMap(([line, group]) =>
+    line === undefined ? [] : [`${group.length} of ${cells.length} cells cannot be run, ${line}`]
+  );
 }
 
 /** What an adapter is taken to do in a second where nothing was measured: 10 TFLOP. */
@@ -191,7 +204,10 @@ function estimateTable({ adapter, cells }: SweepEstimate): string {
     }`;
   const largest = cells.reduce((a, b) => b.peakBytes > a.peakBytes ? b : a);
   return [
-    byLength("time of all cells of a length, min:s", (cells) => time(cells)),
+    byLength(
+      "time of all cells of a length, min:s",
+      (cells) => cells.every(({ noRoom }) => noRoom !== undefined) ? "no room" : time(cells),
+    ),
     byLength("the most GPU memory of a cell, MiB", (cells) => memory(cells)),
     `in all\n${
       table(

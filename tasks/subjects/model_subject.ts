@@ -1,5 +1,6 @@
 import { timeWork } from "../../kernels/gpu/mod.ts";
 import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts";
+import { paced } from "../../models/pace.ts";
 import type { AnswerOptions, Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
 import { type Sample, scoredPositions } from "../task.ts";
 import type { ModelDescription } from "./description.ts";
@@ -68,7 +69,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     { signal, predictions }: AnswerOptions = {},
   ): Promise<Answers> {
     return samples[0].reply === undefined
-      ? await this.#score(samples, predictions)
+      ? await this.#score(samples, { signal, predictions })
       : await this.#reply(samples, this.#tokenizer, signal);
   }
 
@@ -77,7 +78,14 @@ export class ModelSubject implements Subject, AsyncDisposable {
     return this.#tokenizer.decode(tokens);
   }
 
-  async #score(samples: readonly Sample[], predictions: boolean = false): Promise<Answers> {
+  checkRoom(length: number, batch: number): void {
+    this.model.checkRoom(length, batch);
+  }
+
+  async #score(
+    samples: readonly Sample[],
+    { signal, predictions = false }: AnswerOptions,
+  ): Promise<Answers> {
     const time = samples[0].tokens.length;
     this.model.checkRoom(time, samples.length);
     this.model.gpu.resetPeak();
@@ -90,7 +98,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     const started = performance.now();
     const scores = await this.model.score(
       { batch: samples.length, time, tokens, labels },
-      { predictions },
+      { predictions, signal },
     );
     const prefillMilliseconds = performance.now() - started;
     const correct: Uint8Array[] = [];
@@ -131,12 +139,12 @@ export class ModelSubject implements Subject, AsyncDisposable {
       signal?.throwIfAborted();
       const maxTokens = reply!.budget;
       let read!: ReturnType<Model["prefill"]>;
-      prefillMilliseconds += await timeWork(gpu, () => {
-        read = this.model.prefill(tokens);
+      prefillMilliseconds += await timeWork(gpu, async () => {
+        read = await paced(this.model, this.model.prefilling(tokens), signal);
       });
       const stopTokens = this.#stopTokens;
       try {
-        const reply = await this.model.continueFrom(read, { maxTokens, stopTokens });
+        const reply = await this.model.continueFrom(read, { maxTokens, stopTokens, signal });
         replies.push(tokenizer.decode(reply));
         replyTokens.push(reply.length);
       } catch (error) {
@@ -154,10 +162,13 @@ export class ModelSubject implements Subject, AsyncDisposable {
     };
   }
 
-  async stepMilliseconds(length: number): Promise<number> {
+  async stepMilliseconds(
+    length: number,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
     const { gpu, configuration } = this.model;
-    const tokens = Uint32Array.from({ length }, (_, t) => t % configuration.vocabulary);
-    let { logits, state } = this.model.prefill(tokens);
+    const tokens = new Uint32Array(length).map((_, t) => t % configuration.vocabulary);
+    let { logits, state } = await paced(this.model, this.model.prefilling(tokens), signal);
     const advance = (count: number): void => {
       for (let i = 0; i < count; i++) {
         logits[Symbol.dispose]();

@@ -12,6 +12,31 @@ export function batchSize(length: number): number {
   return Math.max(1, Math.floor(BATCH_TOKENS / length));
 }
 
+/** Whoever makes samples lets others have their turn after so many milliseconds. */
+const TURN_MILLISECONDS = 100;
+
+/**
+ * Makes samples, unless a signal ends it between two of them or behind the last.
+ *
+ * @throws {DOMException} the signal's reason.
+ */
+export async function makeSamples(
+  task: Pick<Task, "sample">,
+  coordinates: readonly SampleCoordinates[],
+  signal: AbortSignal | undefined,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  let since = performance.now();
+  for (const of of coordinates) {
+    samples.push(task.sample(of));
+    if (performance.now() - since < TURN_MILLISECONDS) continue;
+    await new Promise((resolve) => setTimeout(resolve)); // a signal comes with the event loop
+    signal?.throwIfAborted();
+    since = performance.now();
+  }
+  return samples;
+}
+
 /** The coordinates of a cell's samples. */
 export function coordinatesOf(
   { task: name, length, seed, depth, load }: Cell,
@@ -28,7 +53,7 @@ export function coordinatesOf(
 /**
  * A model's answers to samples of one length, in batches.
  *
- * @throws {DOMException} where it is ended between two of them.
+ * @throws {DOMException} where it is ended between two of them, or within one.
  */
 export async function answerSamples(
   subject: Subject,

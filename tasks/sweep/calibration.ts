@@ -1,3 +1,4 @@
+import { freeMemory } from "../../kernels/gpu/open.ts";
 import type { Subject } from "../subject.ts";
 import { type Sample, scoredPositions, type Task } from "../task.ts";
 import { scoringOf } from "../generators/ruler/scoring.ts";
@@ -5,6 +6,7 @@ import { type Cell, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import { controlsOf, type SampleBatch } from "./controls.ts";
 import { fitNonNegative } from "./fit.ts";
+import { whyNoRoom } from "./room.ts";
 import { batchSize } from "./asking.ts";
 import type { SequenceCost } from "./cell_runner.ts";
 
@@ -18,6 +20,8 @@ export interface CellEstimate {
   readonly milliseconds: number;
   /** The most GPU memory that it takes, weights included. */
   readonly peakBytes: number;
+  /** Why it cannot be run, where it does not fit into the memory that there is. */
+  readonly noRoom?: string;
 }
 
 /** Calibration continues to greater lengths as long as one sample is read so quickly. */
@@ -30,6 +34,8 @@ const GROWTH = 4;
 const SLOW_MILLISECONDS = 1000;
 /** The longest sequence that calibration begins with, where the task fits into it. */
 const FIRST_TOKENS = 256;
+/** The longest sample by which a question's kind is seen: how much of it is asked. */
+const KIND_TOKENS = 4096;
 /** Lengths at which a growing state is looked at, for its mean. */
 const STATE_POINTS = 16;
 
@@ -132,7 +138,7 @@ interface Stepping {
  * Measures what a model takes: it reads a few samples of each kind of question, alone and in a batch, at
  * lengths that grow as long as that is quick.
  *
- * @param options.signal Ends it between two replies.
+ * @param options.signal Ends it between two segments of a prompt, or two replies.
  */
 export async function calibrate(
   subject: Subject,
@@ -166,8 +172,10 @@ function kindOf(task: Task, cells: readonly Cell[]): string {
   let kind = KINDS.get(task);
   if (kind === undefined) {
     const own = cells.filter(({ task: name }) => name === task.name);
-    const { length, load, depth } = own.reduce((a, b) => b.length < a.length ? b : a, own[0]) ??
+    const { length: shortest, load, depth } = own.reduce((a, b) =>
+      b.length < a.length ? b : a, own[0]) ??
       { length: task.shortestLength() };
+    const length = Math.min(shortest, Math.max(task.shortestLength(load), KIND_TOKENS));
     const sample = task.sample({ length, load, depth, seed: 0, index: 0, split: "test" });
     const asked = scoredPositions(sample).length / length;
     kind = asked >= MANY_ASKED ? "many questions" : "few questions";
@@ -221,7 +229,7 @@ async function measure(
     }
     if (!steppings.some((stepping) => stepping.length === length)) {
       const { step, milliseconds: whole } = await timed(async () => ({
-        step: await subject.stepMilliseconds(length),
+        step: await subject.stepMilliseconds(length, { signal }),
       }));
       steppings.push({
         ...{ length, step, whole },
@@ -230,7 +238,11 @@ async function measure(
       });
     }
     if (length >= longest || (round > 0 && warm.milliseconds > QUICK_MILLISECONDS)) break;
-    length = Math.min(longest, length * GROWTH);
+    const next = Math.min(longest, length * GROWTH);
+    if (whyNoRoom(subject, task, { count: 1, length: next, free: freeMemory() }) !== undefined) {
+      break;
+    }
+    length = next;
   }
   return costsOf(subject, { answers, samplings, steppings, startings });
 }

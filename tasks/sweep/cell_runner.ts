@@ -1,10 +1,12 @@
+import { freeMemory } from "../../kernels/gpu/open.ts";
 import { NotANumberError } from "../../models/not_a_number.ts";
 import type { Answers, Subject } from "../subject.ts";
 import type { Sample, Task } from "../task.ts";
 import { VERSION } from "../version.ts";
-import { answerControls, answerSamples, coordinatesOf } from "./asking.ts";
+import { answerControls, answerSamples, coordinatesOf, makeSamples } from "./asking.ts";
 import type { Cell } from "./cells.ts";
 import type { SweepConfiguration } from "./configuration.ts";
+import { checkCellRoom } from "./room.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score, type ScoreOptions } from "./score.ts";
@@ -39,13 +41,16 @@ export class CellRunner {
   readonly #costs: Map<number, SequenceCost>;
   readonly #variants: ReadonlyMap<string, string>;
   readonly #logs: boolean;
+  /** What the machine has free before the first cell. */
+  readonly #free = freeMemory();
 
   /**
    * A runner for a model that is open.
    *
    * @param costs What one sequence costs, by length: the same for all cells of a length, and measured
    * for the first.
-   * @param signal Ends the cell that is running between two batches.
+   * @param signal Ends the cell that is running between two samples that are made, two segments of a
+   * prompt, or two batches.
    * @param logs Whether samples are recorded with their answers.
    */
   constructor(
@@ -71,7 +76,9 @@ export class CellRunner {
    * Asks a cell's questions.
    *
    * @param keys Of each sample, 1 for each token that counts, where another model says so.
-   * @throws {NotANumberError} where the model computes NaN. @throws {DOMException} where it is ended.
+   * @throws {NotANumberError} where the model computes NaN.
+   * @throws {RangeError} where there is no room for it, before a sample is made.
+   * @throws {DOMException} where it is ended.
    */
   async run(cell: Cell, task: Task, keys?: readonly Uint8Array[]): Promise<CellResult> {
     try {
@@ -89,7 +96,12 @@ export class CellRunner {
   async #ask(cell: Cell, task: Task): Promise<AskedCell> {
     const { length } = cell;
     const coordinates = coordinatesOf(cell, task, this.#configuration);
-    const samples = coordinates.map((of) => task.sample(of));
+    checkCellRoom(this.#subject, task, {
+      count: coordinates.length,
+      length,
+      free: this.#free,
+    });
+    const samples = await makeSamples(task, coordinates, this.#signal);
     const cost = await this.#cost(length, samples[0]);
     const how = { signal: this.#signal, predictions: this.#logs && task.metric === "accuracy" };
     const answers = await answerSamples(this.#subject, samples, how);
@@ -148,8 +160,9 @@ export class CellRunner {
   async #cost(length: number, sample: Sample): Promise<SequenceCost> {
     let cost = this.#costs.get(length);
     if (cost === undefined) {
-      const { peakBytes } = await this.#subject.answer([sample]);
-      cost = { peakBytes, stepMilliseconds: await this.#subject.stepMilliseconds(length) };
+      const how = { signal: this.#signal };
+      const { peakBytes } = await this.#subject.answer([sample], how);
+      cost = { peakBytes, stepMilliseconds: await this.#subject.stepMilliseconds(length, how) };
       this.#costs.set(length, cost);
     }
     return cost;

@@ -1,7 +1,9 @@
+import { freeMemory } from "../../kernels/gpu/open.ts";
 import type { SubjectSource } from "../subject.ts";
 import { calibrate, type CellEstimate } from "./calibration.ts";
-import type { ModelCells } from "./cells.ts";
-import type { SweepConfiguration } from "./configuration.ts";
+import { type ModelCells, taskKey } from "./cells.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { whyNoRoom } from "./room.ts";
 
 export type { CellEstimate } from "./calibration.ts";
 
@@ -17,7 +19,8 @@ export interface SweepEstimate {
  * Estimates time and memory of a grid from a short calibration: each model reads a few samples of each
  * kind of question, alone and in a batch, at lengths that grow as long as that is quick. How cost continues to grow
  * is known: with the calls, the samples, the tokens, and with the state that each token meets, which
- * is what makes attention quadratic.
+ * is what makes attention quadratic. Cells that do not fit into memory are named by their length alone:
+ * no sample of theirs is made.
  *
  * @throws {Error} where there is no adapter, or a model cannot be loaded.
  */
@@ -27,6 +30,7 @@ export async function estimateSweep(
   source: SubjectSource,
 ): Promise<SweepEstimate> {
   const adapter = await source.adapter();
+  const free = freeMemory();
   const cells: CellEstimate[] = [];
   for (const model of grid) {
     const started = performance.now();
@@ -34,7 +38,14 @@ export async function estimateSweep(
     const opening = performance.now() - started;
     try {
       const calibration = await calibrate(subject, model, configuration);
-      cells.push(...calibration.estimate(model, configuration, opening));
+      for (const estimate of calibration.estimate(model, configuration, opening)) {
+        const { task: name, length } = estimate.cell;
+        const task = model.tasks.get(taskKey(estimate.cell))!;
+        const count = samplesOf(gridOf(configuration, name), task.metric, length);
+        const noRoom = whyNoRoom(subject, task, { count, length, free });
+        // Such a cell is refused at once.
+        cells.push(noRoom === undefined ? estimate : { ...estimate, milliseconds: 0, noRoom });
+      }
     } finally {
       await subject[Symbol.asyncDispose]();
     }

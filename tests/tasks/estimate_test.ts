@@ -224,3 +224,42 @@ Deno.test("committed models take what was estimated: time within a factor of 3, 
     assertEquals(wrong, []);
   });
 });
+
+Deno.test("cells that do not fit are named, and refused in a run, with none of their samples made", async () => {
+  const longest = 1_000_000_000;
+  let made = 0;
+  const oracle = windowOracle("small", 32, ["passkey", "mqar"]);
+  const source = oracles([{
+    ...oracle,
+    task: async (...of) => {
+      const task = await oracle.task(...of);
+      return {
+        ...task,
+        sample: (at) => {
+          made = Math.max(made, at.length);
+          return task.sample(at);
+        },
+      };
+    },
+    checkRoom: (length, batch) => {
+      if (length > 1000) throw new RangeError(`Cannot read ${batch} × ${length} tokens`);
+    },
+  }]);
+  for (const lengths of [[64, longest], [longest]]) {
+    const configuration = { ...SMALL, tasks: [], lengths, samples: 1 };
+    const { cells } = await estimate(configuration, source);
+    const refused = cells.filter(({ noRoom }) => noRoom !== undefined);
+    assertEquals(refused.map(({ cell }) => cell.length), [longest, longest]);
+    for (const { noRoom, milliseconds } of refused) {
+      assert(/^Cannot (read|make) 1 × 1000000000 tokens/.test(noRoom!), noRoom);
+      assertEquals(milliseconds, 0);
+    }
+    await inFolder(async (folder) => {
+      const { failed, rows } = await runSweep(configuration, source, { out: join(folder, "out") });
+      assertEquals(failed.map(({ cell }) => cell.length), [longest, longest]);
+      assert(/^Cannot (read|make) 1 × 1000000000 tokens/.test(failed[0].reason));
+      assertEquals(new Set(rows.map(({ length }) => length)).size, lengths.length - 1);
+    });
+  }
+  assert(made <= 4096, `a sample of ${made} tokens was made`);
+});
