@@ -131,7 +131,7 @@ export const MODEL_OPTIONS: Readonly<Record<string, Option>> = {
   memory: {
     takes: "BYTES",
     help: "GPU memory that may be used, such as 8GB: WebGPU does not say it",
-    default: "no limit",
+    default: "no limit; of a software adapter, what the machine has free",
   },
 };
 

@@ -76,7 +76,7 @@ export interface SweepOptions {
   readonly shard?: Shard;
   /** Stops the sweep after the cell that is running; a training stops at a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Stops the sweep without the cell that is running: between two segments of a prompt of it, or batches. */
+  /** Stops the sweep without the cell that is running: between two segments of a prompt, or two batches. */
   readonly now?: AbortSignal;
   /** Called with the numbers of the journal's lines that are damaged, whose cells are run again. */
   readonly onDamage?: (lines: readonly number[]) => void;

@@ -36,7 +36,7 @@ function stopAfterFirst(gpu: Gpu, model: Model): { signal: AbortSignal; segments
   const stop = new AbortController();
   const { tensor } = gpu;
   let segments = 0;
-  gpu.tensor = function (this: Gpu, ...args: Parameters<typeof tensor>) {
+  gpu.tensor = function (this: Gpu, ...args: Parameters<typeof tensor>): ReturnType<typeof tensor> {
     const [[batch, time], , type] = args;
     if (batch === 1 && type === "u32" && time === model.segmentTokens()) {
       if (++segments === 1) setTimeout(() => stop.abort());
@@ -51,7 +51,7 @@ for (const family of ["mamba2", "gla"]) {
     const { gpu, model } = await smallModel(family);
     using _model = model;
     const passkey = await createTask("passkey", smallLayout("passkey", false));
-    const task = () => Promise.resolve(passkey);
+    const task = (): Promise<typeof passkey> => Promise.resolve(passkey);
     const card = {
       name: "small",
       family,
