@@ -204,8 +204,20 @@ export function prepare(
   const bytes = Math.min(tuned.workspaceBytes, gpu.bindingLimit);
   const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 1);
   const whole = Math.ceil(longest / BLOCK) * BLOCK;
-  const isOneChunk = whole <= oneChunkTokens(gpu) && decay !== "key" &&
-    (bonus ?? initialState) === undefined;
+  // Rows of nothing are filled up to a tile of zeros too: what is summed over them is 0.
+  const filledKey = Math.max(1, Math.ceil(keyDim / TILE)) * TILE;
+  const filledValue = Math.max(1, Math.ceil(valueDim / TILE)) * TILE;
+  // The largest intermediates of a chunk: states; scores and their transpose; decayed queries and
+  // keys; what input_gradient leaves for decay_carry.
+  const bytesOfChunk = (size: number): number =>
+    4 * heads * Math.max(
+      filledKey * filledValue,
+      2 * size ** 2,
+      2 * size * filledKey,
+      (size / BLOCK) ** 2 * filledKey,
+    );
+  const isOneChunk = whole <= oneChunkTokens(gpu) && bytesOfChunk(whole) <= gpu.bindingLimit &&
+    decay !== "key" && (bonus ?? initialState) === undefined;
   const suited = isOneChunk ? whole : Math.min(whole, tuned.chunkSize);
   const { chunkSize = suited, workspaceBytes = bytes } = options;
   if (!Number.isInteger(chunkSize) || chunkSize <= 0 || chunkSize % BLOCK !== 0) {
@@ -216,20 +228,9 @@ export function prepare(
 
   const owned: Tensor[] = [];
   const rows = batch * time;
-  // Rows of nothing are filled up to a tile of zeros too: what is summed over them is 0.
-  const filledKey = Math.max(1, Math.ceil(keyDim / TILE)) * TILE;
-  const filledValue = Math.max(1, Math.ceil(valueDim / TILE)) * TILE;
   const blocks = chunkSize / BLOCK;
-  // The largest intermediates of a chunk: states; scores and their transpose; decayed queries and
-  // keys; what input_gradient leaves for decay_carry.
-  const chunkFloats = heads * Math.max(
-    filledKey * filledValue,
-    2 * chunkSize ** 2,
-    2 * chunkSize * filledKey,
-    blocks ** 2 * filledKey,
-  );
   // States pass from chunk to chunk in a loop: a slab has no more of them than it goes round.
-  const fitting = Math.floor(workspaceBytes / (4 * chunkFloats));
+  const fitting = Math.floor(workspaceBytes / bytesOfChunk(chunkSize));
   const slabChunks = Math.min(LOOP_ITERATIONS, Math.max(1, fitting));
   const own = (tensor: Tensor): Tensor => {
     owned.push(tensor);
