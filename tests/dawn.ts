@@ -11,6 +11,9 @@ import { Gpu } from "../kernels/gpu/mod.ts";
 const DRIVER = "vk_swiftshader_icd.json";
 const FOLDERS = ["/usr/lib/chromium", "/usr/lib/chromium-browser", "/opt/google/chrome"];
 
+/** What work Dawn may have left at the end of a file of tests takes less than this. */
+const MOST_MILLISECONDS = 5000;
+
 /** What must live for as long as a device of Dawn: it dies of a segmentation fault otherwise. */
 const kept: unknown[] = [];
 
@@ -25,7 +28,7 @@ export async function openDawn(): Promise<Gpu> {
   // As long as it waits, Dawn makes a function for each turn of the event loop. Without a pause it
   // takes a processor from SwiftShader, and Deno takes minutes to let go of so many: each is searched
   // for among all others.
-  Object.assign(globalThis, { setImmediate: (next: () => void) => setTimeout(next, 1) });
+  pause();
   const { device, adapter } = await withSwiftShader(() => {
     const dawn = create([]);
     kept.push(dawn);
@@ -33,6 +36,31 @@ export async function openDawn(): Promise<Gpu> {
   });
   kept.push(device);
   return new Gpu(device, { ...adapter, software: false }, { poison: true, owns: false });
+}
+
+/** Has Dawn, where it asks for the next turn of the event loop, wait a millisecond. */
+function pause(): void {
+  const waiting = new Map<ReturnType<typeof setTimeout>, () => void>();
+  Object.assign(globalThis, {
+    setImmediate: (next: () => void) => {
+      const timer = setTimeout(() => {
+        waiting.delete(timer);
+        next();
+      }, 1);
+      waiting.set(timer, next);
+    },
+  });
+  // What still waits when a file of tests ends is done then: thrown away, it aborts the process.
+  addEventListener("unload", () => {
+    const end = performance.now() + MOST_MILLISECONDS;
+    while (waiting.size > 0 && performance.now() < end) {
+      for (const [timer, next] of waiting) {
+        clearTimeout(timer);
+        waiting.delete(timer);
+        next();
+      }
+    }
+  });
 }
 
 /** Shows the Vulkan loader no driver but SwiftShader while an adapter is opened. */
