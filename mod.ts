@@ -63,6 +63,7 @@ export {
 export {
   createTask,
   ModelSource,
+  readTuning,
   type Recipe,
   runSweep,
   type SweepConfiguration,
