@@ -29,10 +29,11 @@ const BINDINGS = 13;
  */
 export function fitsRegisters(
   gpu: Gpu,
+  extents: Extents,
   { query, bonus }: LinearAttentionInputs,
-  { batch, time, groups, heads, keyDim, valueDim, decay }: Extents,
   { chunkSize, workspaceBytes, segments }: LinearAttentionOptions,
 ): boolean {
+  const { batch, time, groups, heads, keyDim, valueDim, decay } = extents;
   const historyBytes = 4 * batch * heads * time * keyDim * valueDim;
   return gpu.adapter.software && decay === "key" && bonus === undefined && groups === heads &&
     query.dtype === "f32" && (chunkSize ?? workspaceBytes ?? segments) === undefined &&
@@ -58,8 +59,8 @@ function dispatchOf(
 /** The output, and the final state. */
 export function workInRegisters(
   gpu: Gpu,
-  { query, key, value, logDecay, initialState }: LinearAttentionInputs,
   extents: Extents,
+  { query, key, value, logDecay, initialState }: LinearAttentionInputs,
   options: LinearAttentionOptions,
 ): { output: Tensor; finalState: Tensor } & Disposable {
   const { batch, heads, keyDim, valueDim } = extents;
@@ -76,11 +77,11 @@ export function workInRegisters(
 /** The gradients of {@linkcode workInRegisters}; the states are computed anew. */
 export function workInRegistersBackward(
   gpu: Gpu,
+  extents: Extents,
   inputs: LinearAttentionInputs & {
     readonly outputGradient: Tensor;
     readonly finalStateGradient?: Tensor;
   },
-  extents: Extents,
   options: LinearAttentionOptions,
 ):
   & Record<"queryGradient" | "keyGradient" | "valueGradient" | "logDecayGradient", Tensor>

@@ -56,8 +56,8 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   checkNames("linearAttention", inputs, INPUTS);
   const extents = checkCall("linearAttention", inputs, options);
-  if (fitsRegisters(gpu, inputs, extents, options)) {
-    return workInRegisters(gpu, inputs, extents, options);
+  if (fitsRegisters(gpu, extents, inputs, options)) {
+    return workInRegisters(gpu, extents, inputs, options);
   }
   using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;

@@ -80,8 +80,8 @@ export function linearAttentionBackward(
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
-  if (fitsRegisters(gpu, inputs, extents, options)) {
-    return workInRegistersBackward(gpu, inputs, extents, options);
+  if (fitsRegisters(gpu, extents, inputs, options)) {
+    return workInRegistersBackward(gpu, extents, inputs, options);
   }
   using problem = prepare(gpu, op, inputs, options, "backward");
   const { value } = problem;

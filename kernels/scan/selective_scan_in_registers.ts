@@ -42,9 +42,10 @@ interface Extents {
 /** Whether a call is faster with four channels' states in registers: many channels, on a software adapter. */
 export function fitsRegisters(
   gpu: Gpu,
-  { batch, time, channels, state }: Extents,
+  extents: Extents,
   pass: "forward" | "backward",
 ): boolean {
+  const { batch, time, channels, state } = extents;
   const historyBytes = 4 * batch * time * channels * state;
   const backward = historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit) &&
     gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
