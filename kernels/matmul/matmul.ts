@@ -144,7 +144,7 @@ export function matmul(gpu: Gpu, inputs: MatmulInputs, options: MatmulOptions = 
   if (bias) checkTensor("matmul", "bias", bias, [columns], FLOATS);
   const shape = [...axes, rows, columns];
   if (addend) checkTensor("matmul", "addend", addend, shape);
-  if (accumulateInto) {
+  if (accumulateInto !== undefined) {
     checkTensor("matmul", "accumulateInto", accumulateInto, shape, options.outputType ?? FLOATS);
   }
   const output = accumulateInto ?? gpu.empty(shape, options.outputType ?? a.dtype);

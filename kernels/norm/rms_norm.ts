@@ -148,7 +148,9 @@ export function rmsNormBackward(
   const groups = groupCount("rmsNormBackward", inputs, width);
   checkTensor("rmsNormBackward", "inverseRms", inverseRms, x.shape.slice(0, -1));
   checkTensor("rmsNormBackward", "outputGradient", outputGradient, x.shape);
-  if (accumulateInto) checkTensor("rmsNormBackward", "accumulateInto", accumulateInto, x.shape);
+  if (accumulateInto !== undefined) {
+    checkTensor("rmsNormBackward", "accumulateInto", accumulateInto, x.shape);
+  }
   const xGradient = accumulateInto ?? gpu.empty(x.shape);
   const ACCUMULATE = accumulateInto !== undefined;
   if (groups === 1 && isHeld(gpu, width)) {
