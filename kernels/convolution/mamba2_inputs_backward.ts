@@ -34,6 +34,8 @@ const GRADIENTS = [
   "logDecayGradient",
   "finalTailGradient",
 ] as const;
+/** Names of inputs; the question whether the op is to be had may be handed the same. */
+const NAMES = [...MAMBA2_INPUTS_NAMES, ...GRADIENTS];
 /** Taps that an invocation holds in registers. */
 const MOST_TAPS = 8;
 
@@ -79,15 +81,21 @@ export interface Mamba2InputsGradients extends Disposable {
 /**
  * Whether an adapter allows as many bindings as {@linkcode mamba2InputsBackward} has, and the columns are
  * whole vectors of four, the taps no more than eight.
+ *
+ * @throws {RangeError} where a shape or an option does not fit.
  */
 export function hasMamba2InputsBackward(
   gpu: Gpu,
-  given: Mamba2InputsInputs,
-  { headDim }: Pick<Mamba2InputsOptions, "headDim">,
+  inputs: Mamba2InputsInputs,
+  options: Pick<Mamba2InputsOptions, "headDim">,
 ): boolean {
+  const op = "hasMamba2InputsBackward";
+  checkNames(op, inputs, NAMES);
+  checkOptions(op, options, { headDim: positiveInteger });
+  const { headDim } = options;
   const { time, stride, channels, width, heads, shared, start } = checkMamba2Inputs(
-    "mamba2InputsBackward",
-    given,
+    op,
+    inputs,
     headDim,
   );
   return gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS && time > 0 &&
@@ -107,7 +115,7 @@ export function mamba2InputsBackward(
   options: Pick<Mamba2InputsOptions, "headDim" | "low" | "high">,
 ): Mamba2InputsGradients {
   const op = "mamba2InputsBackward";
-  checkNames(op, inputs, [...MAMBA2_INPUTS_NAMES, ...GRADIENTS]);
+  checkNames(op, inputs, NAMES);
   checkOptions(op, options, { headDim: positiveInteger, low: notNegative, high: notNegative });
   const { headDim, low = LOWEST, high = HIGHEST } = options;
   const { x, weight, bias, initialTail, stepBias, decay, ...gradients } = inputs;

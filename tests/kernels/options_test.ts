@@ -25,6 +25,7 @@ import {
   gatherRowsBackward,
   type Gpu,
   gradientNorm,
+  hasMamba2InputsBackward,
   layerNorm,
   linearAttention,
   linearAttentionBackward,
@@ -40,6 +41,7 @@ import {
   rgLruBackward,
   rgLruStep,
   rmsNorm,
+  rmsNormBackward,
   rotary,
   rotaryAppend,
   rotaryBackward,
@@ -311,6 +313,15 @@ const OPS: Record<string, Row> = {
       gateStart: NO_COUNTS,
     },
   },
+  hasMamba2InputsBackward: {
+    call: (gpu, options) => {
+      const [x, weight, stepBias] = [rows(gpu, 1, 3, 32), rows(gpu, 24, 4), rows(gpu, 4)];
+      return hasMamba2InputsBackward(gpu, { x, weight, stepBias, decay: stepBias }, options as Any);
+    },
+    good: { headDim: 4 },
+    bad: { headDim: NO_SIZES },
+    needed: ["headDim"],
+  },
   mamba2InputsBackward: {
     call: (gpu, options) => {
       const [x, weight, stepBias] = [rows(gpu, 1, 3, 32), rows(gpu, 24, 4), rows(gpu, 4)];
@@ -403,6 +414,15 @@ const OPS: Record<string, Row> = {
     call: (gpu, options) => rmsNorm(gpu, { x: rows(gpu, 3, 8), weight: rows(gpu, 8) }, options),
     good: { epsilon: 1e-6 },
     bad: { epsilon: [...NO_NUMBERS, -1e-5] },
+  },
+  rmsNormBackward: {
+    call: (gpu, options) => {
+      const [x, weight, inverseRms] = [rows(gpu, 3, 8), rows(gpu, 8), rows(gpu, 3)];
+      const outputGradient = rows(gpu, 3, 8);
+      return rmsNormBackward(gpu, { x, weight, inverseRms, outputGradient }, options);
+    },
+    good: { inParts: true },
+    bad: { inParts: NO_FLAGS, accumulateInto: [null, 1, "x", {}, [3, 8]] },
   },
   layerNorm: {
     call: (gpu, options) => layerNorm(gpu, { x: rows(gpu, 3, 8), weight: rows(gpu, 8) }, options),
@@ -536,6 +556,7 @@ const OPS: Record<string, Row> = {
       transposeB: NO_FLAGS,
       outputType: ["f64", "u32", null],
       algorithm: ["fast", null],
+      accumulateInto: [null, 1, "x", {}, [4, 4]],
     },
   },
   sumTo: {
