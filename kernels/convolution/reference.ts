@@ -265,8 +265,8 @@ export function mamba2InputsBackwardReference(
         const logDecayGradient = arrays.logDecayGradient[row * heads + head];
         gradients.decayGradient[head] -= logDecayGradient * rate * step(head);
         ofStep[head] -= logDecayGradient * rate;
-        const isFree = softplus(head) > low && softplus(head) < high;
-        const gradient = isFree ? ofStep[head] * sigmoid(free(head)) : 0;
+        const isHeld = softplus(head) <= low || softplus(head) >= high; // NaN is not
+        const gradient = isHeld ? 0 : ofStep[head] * sigmoid(free(head));
         gradients.xGradient[row * stride + start + channels + head] = gradient;
         gradients.stepBiasGradient[head] += gradient;
       }
