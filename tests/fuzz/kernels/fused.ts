@@ -3,7 +3,9 @@ import {
   causalConvolutionSteps,
   gatedRmsNorm,
   hasMamba2Inputs,
+  hasMamba2InputsBackward,
   mamba2Inputs,
+  mamba2InputsBackward,
   packRotaryFrequencies,
   project,
   rotaryAngles,
@@ -11,21 +13,24 @@ import {
   rotaryFrequencies,
   softplusDecay,
   softplusDecayBackward,
+  sumParts,
   type Tensor,
 } from "../../../kernels/mod.ts";
 import {
   ACTIVATION_REFERENCE,
   softplusDecayReference,
 } from "../../../kernels/activation/reference.ts";
+import { sumToReference } from "../../../kernels/arithmetic/reference.ts";
 import {
   causalConvolutionReference,
+  mamba2InputsBackwardReference,
   mamba2InputsReference,
 } from "../../../kernels/convolution/reference.ts";
 import { projectReference } from "../../../kernels/matmul/reference.ts";
 import { gatedRmsNormReference } from "../../../kernels/norm/reference.ts";
 import { cacheRowReference, rotaryReference } from "../../../kernels/position/reference.ts";
 import type { Draws } from "../draws.ts";
-import { compare, type KernelCase, upload } from "./compare.ts";
+import { compare, count, type KernelCase, upload } from "./compare.ts";
 
 /** An array or, now and then, nothing. */
 function maybe(draws: Draws, name: string, make: () => Float32Array): Float32Array | undefined {
@@ -170,6 +175,115 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
     const inputs = upload(gpu, scope, shapes, arrays);
     const outputs = mamba2Inputs(gpu, inputs, { headDim, low, high, inPlace });
     await compare(gpu, { ...outputs }, expected);
+  },
+
+  async mamba2_inputs_backward(gpu, draws): Promise<void> {
+    const [batch, time] = [draws.size("batch", 3), draws.size("time", 140)];
+    // Now and then what does not fill vectors of four, which it refuses.
+    const fours = draws.option("fours", [...Array<number>(9).fill(4), 1]);
+    const [heads, headDim] = [fours * draws.size("heads", 3), fours * draws.size("headDim", 5)];
+    const [shared, start] = [fours * draws.size("shared", 5), fours * draws.size("start", 5, 0)];
+    const width = draws.size("width", draws.choose([8, 8, 8, 9]));
+    const [low, high] = draws.option("limits", [
+      [undefined, undefined],
+      [undefined, undefined],
+      [0.3, undefined],
+      [undefined, 0.9],
+      [0.3, 0.9],
+    ]);
+    const channels = heads * headDim + 2 * shared;
+    const stride = start + channels + heads;
+    const shapes = {
+      x: [batch, time, stride],
+      weight: [channels, width],
+      bias: [channels],
+      initialTail: [batch, width - 1, channels],
+      stepBias: [heads],
+      decay: [heads],
+    };
+    const gradientShapes = {
+      gateGradient: [batch, time, start],
+      valuesGradient: [batch, time, heads, headDim],
+      inputGradient: [batch, time, heads, headDim],
+      keyGradient: [batch, time, shared],
+      queryGradient: [batch, time, shared],
+      logDecayGradient: [batch, time, heads],
+      finalTailGradient: [batch, width - 1, channels],
+    };
+    const optional = (name: "bias" | "initialTail"): Float32Array | undefined =>
+      maybe(draws, name, () => draws.normals(count(shapes[name])));
+    const arrays = {
+      x: draws.normals(batch * time * stride, 2),
+      weight: draws.normals(channels * width),
+      bias: optional("bias"),
+      initialTail: optional("initialTail"),
+      stepBias: draws.normals(heads),
+      decay: draws.normals(heads),
+    };
+    const names = Object.keys(gradientShapes) as (keyof typeof gradientShapes)[];
+    const all = draws.option("all gradients", [true, false]);
+    const drawn = Object.fromEntries(names.map((name) => {
+      const make = (): Float32Array => draws.normals(count(gradientShapes[name]));
+      return [name, all ? make() : maybe(draws, name, make)];
+    })) as Record<typeof names[number], Float32Array | undefined>;
+    // What is left out has no part; as a 0 in the reference it would make NaN of what is no number.
+    if (all) draws.poison({ ...arrays, ...drawn }, { chance: 0.3 });
+    arrays.decay = capped(arrays.decay);
+    using scope = new DisposableStack();
+    const given = upload(gpu, scope, shapes, arrays);
+    const inputs = { ...given, ...upload(gpu, scope, gradientShapes, drawn) };
+    const options = { headDim, low, high };
+    if (!hasMamba2InputsBackward(gpu, given, { headDim })) { // models take the ops it joins
+      try {
+        mamba2InputsBackward(gpu, inputs, options)[Symbol.dispose]();
+      } catch (error) {
+        if (error instanceof RangeError) return;
+        throw error;
+      }
+      throw new Error("it runs where it says that it does not");
+    }
+    const { bias, initialTail } = arrays;
+    const zeros = Object.fromEntries(
+      names.map((name) => [name, drawn[name] ?? new Float32Array(count(gradientShapes[name]))]),
+    ) as Record<typeof names[number], Float32Array>;
+    const gradients = mamba2InputsBackward(gpu, inputs, options);
+    for (const [name, input] of Object.entries({ bias, initialTail })) {
+      if (`${name}Gradient` in gradients === (input !== undefined)) continue;
+      throw new Error(`${name}Gradient is there, or left out, where ${name} is not`);
+    }
+    await compare(
+      gpu,
+      { ...gradients },
+      mamba2InputsBackwardReference({ ...arrays, ...zeros }, {
+        ...{ batch, time, heads, headDim, shared, width, start },
+        low: low ?? 0,
+        high: high ?? Infinity,
+      }),
+      { floor: 0.01 },
+    );
+  },
+
+  async sum_parts(gpu, draws): Promise<void> {
+    using scope = new DisposableStack();
+    const each = Array.from({ length: draws.note("tensors", draws.integer(0, 9)) }, (_, i) => {
+      const parts = draws.size(`parts ${i}`, draws.choose([9, 300]), 0);
+      const shape = Array.from(
+        { length: draws.integer(0, 3) },
+        (_, axis) => draws.size(`axis ${axis} of ${i}`, 17, draws.chance(0.05) ? 0 : 1),
+      );
+      return { shape: [parts, ...shape], array: draws.normals(count([parts, ...shape])) };
+    });
+    draws.poison(Object.fromEntries(each.map(({ array }, i) => [`parts ${i}`, array])));
+    const { sums } = sumParts(gpu, {
+      parts: each.map(({ shape, array }) => scope.use(gpu.tensor(shape, array))),
+    });
+    if (sums.length !== each.length) throw new Error(`there are ${sums.length} sums`);
+    for (const [i, { shape, array }] of each.entries()) {
+      const sum = sums[i];
+      if (`${sum.shape}` !== `${shape.slice(1)}`) throw new Error(`sum ${i} is [${sum.shape}]`);
+      const expected = sumToReference(array, shape, [1, ...shape.slice(1)]);
+      await compare(gpu, { sum }, { sum: expected }, { floor: 0.01 });
+    }
   },
 
   async gated_rms_norm(gpu, draws): Promise<void> {

@@ -21,6 +21,7 @@ import {
   layerNorm,
   layerNormBackward,
   matmul,
+  matmulParts,
   multiply,
   multiplyBackward,
   packRotaryFrequencies,
@@ -33,6 +34,7 @@ import {
   scale,
   sliceTime,
   split,
+  sumParts,
   sumTo,
 } from "../../../kernels/mod.ts";
 import {
@@ -268,6 +270,27 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     });
   },
 
+  async matmul_parts(gpu, draws): Promise<void> {
+    const most = draws.choose([9, 70]);
+    const [rows, columns] = [draws.size("rows", most, 0), draws.size("columns", most, 0)];
+    const fours = draws.option("fours", [true, true, false]) ? 4 : 1; // others are in one part
+    const [height, width] = [rows * fours, columns * fours];
+    const reduction = draws.size("reduction", draws.choose([90, 2100]), 0);
+    const arrays = { a: draws.normals(reduction * height), b: draws.normals(reduction * width) };
+    draws.poison(arrays);
+    using a = gpu.tensor([reduction, height], arrays.a);
+    using b = gpu.tensor([reduction, width], arrays.b);
+    using product = matmulParts(gpu, { a, b });
+    draws.note("parts", product.parts.shape[0]);
+    const { sums } = sumParts(gpu, { parts: [product.parts] });
+    await compare(gpu, { sum: sums[0] }, {
+      sum: matmulReference(arrays.a, arrays.b, {
+        ...{ batches: 1, rows: height, columns: width, reduction },
+        ...{ transposeA: true, transposeB: false, sharedB: true },
+      }),
+    });
+  },
+
   async rms_norm(gpu, draws): Promise<void> {
     const [rows, columns] = [draws.size("rows", 70), draws.size("columns", 300)];
     const magnitude = draws.option("magnitude", [1, 1e-3, 1e4]);
@@ -280,10 +303,25 @@ export const LAYERS: Readonly<Record<string, KernelCase>> = {
     using outputGradient = gpu.tensor([rows, columns], d);
     const { output, inverseRms } = rmsNorm(gpu, { x, weight }, { epsilon });
     using inverse = inverseRms;
-    const backward = rmsNormBackward(gpu, { x, weight, inverseRms: inverse, outputGradient });
-    await compare(gpu, { output, ...backward }, {
+    const inParts = draws.option("inParts", [false, true]);
+    const before = draws.option("accumulateInto", [false, false, true])
+      ? draws.normals(rows * columns, 1 / magnitude)
+      : undefined;
+    const { xGradient, weightGradient } = rmsNormBackward(
+      gpu,
+      { x, weight, inverseRms: inverse, outputGradient },
+      { inParts, ...before && { accumulateInto: gpu.tensor([rows, columns], before) } },
+    );
+    using parts = inParts ? weightGradient : undefined;
+    const expected = rmsNormBackwardReference(arrays.x, arrays.weight, d, epsilon);
+    await compare(gpu, {
+      output,
+      xGradient,
+      weightGradient: parts ? sumParts(gpu, { parts: [parts] }).sums[0] : weightGradient,
+    }, {
       output: rmsNormReference(arrays.x, arrays.weight, epsilon),
-      ...rmsNormBackwardReference(arrays.x, arrays.weight, d, epsilon),
+      ...expected,
+      xGradient: expected.xGradient.map((value, i) => value + (before?.[i] ?? 0)),
     }, { floor: 0.01 / magnitude });
   },
 
