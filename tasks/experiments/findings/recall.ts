@@ -33,7 +33,7 @@ export const STATE_SIZE: Finding = {
         variantModel("gla", { vocabulary: 64, width: 32, stateDim }, LENGTH),
         28_000,
       ),
-      learningRate: 5e-3,
+      learningRate: stateDim < 16 ? 1e-2 : 5e-3,
     })),
     setting: SETTING,
     trainings: 3,

@@ -41,12 +41,12 @@ export const STATE_TRACKING: Finding = {
       {
         name: "parity-positive",
         model: variantModel("deltanet", PARITY, PARITY_LENGTH),
-        learningRate: 5e-3,
+        learningRate: 1e-2,
       },
       {
         name: "parity-negative",
         model: negative(variantModel("deltanet", PARITY, PARITY_LENGTH), 1),
-        learningRate: 5e-3,
+        learningRate: 2e-3,
       },
       {
         name: "s5-one-reflection",
