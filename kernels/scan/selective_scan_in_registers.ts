@@ -15,8 +15,8 @@ const SOFTWARE = {
   historyBytes: 32 * 2 ** 20,
   workgroupSize: 8,
 };
-/** Tensors that the backward kernel binds. */
-const BINDINGS = 21;
+/** Tensors that each kernel binds. */
+const BINDINGS = { forward: 11, backward: 21 } as const;
 
 /** Inputs, shaped as `selectiveScan()` says. */
 interface Inputs {
@@ -47,11 +47,11 @@ export function fitsRegisters(
 ): boolean {
   const { batch, time, channels, state } = extents;
   const historyBytes = 4 * batch * time * channels * state;
-  const backward = historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit) &&
-    gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
+  const historyFits = historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit);
   return gpu.adapter.software && channels % 4 === 0 && state % 4 === 0 && state > 0 &&
     state <= SOFTWARE.states && batch * channels / 4 >= SOFTWARE.leastChains &&
-    time > 0 && 2 * time < LOOP_ITERATIONS && (pass === "forward" || backward);
+    time > 0 && 2 * time < LOOP_ITERATIONS && (pass === "forward" || historyFits) &&
+    gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS[pass];
 }
 
 function dispatchOf(
