@@ -6,13 +6,9 @@
  * @module
  */
 import { toFileUrl } from "@std/path";
+import { type Code, load } from "./checkout.ts";
 import type { DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
-import type * as Registry from "../tasks/registry.ts";
-import type * as Batches from "../tasks/training/batch.ts";
 import type { Recipe } from "../tasks/training/recipe.ts";
-import type * as Training from "../tasks/training/trainer.ts";
-import type * as Kernels from "../kernels/gpu/mod.ts";
-import type * as Models from "../models/mod.ts";
 
 const ARCHITECTURES = ["transformer", "mamba2", "gla", "gated-deltanet"];
 /** Of the models that generate; many, so that the head counts little. */
@@ -22,15 +18,6 @@ const TOKENS = 96;
 const STEPS = 6;
 const ROUNDS = 4;
 
-/** A checkout's code. */
-interface Code {
-  readonly gpu: Gpu;
-  readonly models: typeof Models;
-  readonly registry: typeof Registry;
-  readonly batches: typeof Batches;
-  readonly training: typeof Training;
-}
-
 /** What a piece of work costs. */
 interface Cost {
   /** Time of the thread that queues, in milliseconds: the mean of all rounds, as the clock is coarse. */
@@ -39,18 +26,6 @@ interface Cost {
   dispatches: number;
   /** The sum of the kernels' times in milliseconds: the least of all rounds. */
   gpu: number;
-}
-
-async function load(folder: URL): Promise<Code> {
-  const at = (path: string): Promise<unknown> => import(new URL(path, folder).href);
-  const { openGpu } = await at("kernels/gpu/mod.ts") as typeof Kernels;
-  return {
-    gpu: await openGpu(),
-    models: await at("models/mod.ts") as typeof Models,
-    registry: await at("tasks/registry.ts") as typeof Registry,
-    batches: await at("tasks/training/batch.ts") as typeof Batches,
-    training: await at("tasks/training/trainer.ts") as typeof Training,
-  };
 }
 
 /** Milliseconds that this thread has computed: what others do on the machine does not count. */

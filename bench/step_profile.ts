@@ -10,15 +10,11 @@
  * @module
  */
 import { toFileUrl } from "@std/path";
-import type * as Kernels from "../kernels/gpu/mod.ts";
+import { type Code, load } from "./checkout.ts";
 import type { Dispatch, Gpu, Kernel } from "../kernels/gpu/mod.ts";
-import type * as Models from "../models/mod.ts";
 import type { ModelConfiguration } from "../models/mod.ts";
-import type * as Registry from "../tasks/registry.ts";
 import type { TrainingBatch } from "../tasks/training/batch.ts";
-import type * as Batches from "../tasks/training/batch.ts";
 import type { Recipe } from "../tasks/training/recipe.ts";
-import type * as Training from "../tasks/training/trainer.ts";
 
 /** What is profiled by default: the models of the findings, and a transformer beside them. */
 const NAMES = [
@@ -38,31 +34,10 @@ const STEPS = 3;
 const ROUNDS = 6;
 const PROFILES = 4;
 
-/** A checkout's code. */
-interface Code {
-  readonly gpu: Gpu;
-  readonly models: typeof Models;
-  readonly registry: typeof Registry;
-  readonly batches: typeof Batches;
-  readonly training: typeof Training;
-}
-
 /** A kernel's part of a step. */
 interface Part {
   readonly dispatches: number;
   readonly milliseconds: number;
-}
-
-async function load(folder: URL): Promise<Code> {
-  const at = (path: string): Promise<unknown> => import(new URL(path, folder).href);
-  const { openGpu } = await at("kernels/gpu/mod.ts") as typeof Kernels;
-  return {
-    gpu: await openGpu(),
-    models: await at("models/mod.ts") as typeof Models,
-    registry: await at("tasks/registry.ts") as typeof Registry,
-    batches: await at("tasks/training/batch.ts") as typeof Batches,
-    training: await at("tasks/training/trainer.ts") as typeof Training,
-  };
 }
 
 /** Milliseconds that all threads of this process have computed. */

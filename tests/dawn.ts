@@ -25,9 +25,8 @@ const kept: unknown[] = [];
 export async function openDawn(): Promise<Gpu> {
   // Dawn's promises do not keep the event loop alive: a timer does.
   kept.push(setInterval(() => {}, 1000));
-  // As long as it waits, Dawn makes a function for each turn of the event loop. Without a pause it
-  // takes a processor from SwiftShader, and Deno takes minutes to let go of so many: each is searched
-  // for among all others.
+  // While it waits, Dawn makes a function for each turn of the event loop. Without a pause that takes a
+  // processor from SwiftShader, and Deno needs minutes to free so many functions.
   pause();
   const { device, adapter } = await withSwiftShader(() => {
     const dawn = create([]);

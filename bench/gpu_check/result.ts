@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Figures of a line, by column; text where it is no number. */
+/** What a line of the table says, by column: a number, or text. */
 export type Line = Readonly<Record<string, string | number>>;
 
 /** A part of the check. */

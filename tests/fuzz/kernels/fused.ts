@@ -226,7 +226,7 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
       const make = (): Float32Array => draws.normals(count(gradientShapes[name]));
       return [name, all ? make() : maybe(draws, name, make)];
     })) as Record<typeof names[number], Float32Array | undefined>;
-    // What is left out has no part; as a 0 in the reference it would make NaN of what is no number.
+    // A gradient that is left out is not read; in the reference it is 0, and 0 times NaN would be NaN.
     if (all) draws.poison({ ...arrays, ...drawn }, { chance: 0.3 });
     arrays.decay = capped(arrays.decay);
     using scope = new DisposableStack();
