@@ -1,7 +1,7 @@
 import type { SweepConfiguration } from "../sweep/configuration.ts";
 import type { Training } from "../sweep/trainings.ts";
+import { matched } from "../training/equal_parameters.ts";
 import {
-  matched,
   NO_AXES,
   type Setting,
   TRAINING_SEEDS,

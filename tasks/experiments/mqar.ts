@@ -6,7 +6,8 @@ import type {
 import type { SweepConfiguration, SweepPoint } from "../sweep/configuration.ts";
 import type { Training } from "../sweep/trainings.ts";
 import type { TrainingPoint } from "../training/recipe.ts";
-import { matched, NO_AXES, type Setting, TRAINING_SEEDS, variantModel } from "./experiment.ts";
+import { matched } from "../training/equal_parameters.ts";
+import { NO_AXES, type Setting, TRAINING_SEEDS, variantModel } from "./experiment.ts";
 
 /** What is swept in an experiment of recall: who, how wide, with how large a state. */
 interface Contender {

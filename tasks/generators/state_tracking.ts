@@ -11,10 +11,11 @@ export interface StateTrackingOptions extends LayoutOptions {
 /** Options of {@linkcode s5}. */
 export interface S5Options extends StateTrackingOptions {
   /**
-   * Which permutations stand in the sequence: all 120 by default, or those that move at most two
-   * things (the identity and the ten swaps).
+   * Which permutations stand in the sequence: all 120 by default; those that move at most two things
+   * (the identity and the ten swaps); or two that generate all others: the swap of the first two
+   * things and the cycle of all five, which is a product of four reflections and of no fewer.
    */
-  readonly inputs?: "all" | "swaps";
+  readonly inputs?: "all" | "swaps" | "generators";
 }
 
 /** A finite group: its elements are numbers from 0, the identity, on. */
@@ -64,7 +65,7 @@ export function parity(options: StateTrackingOptions = {}): Task {
  * S5 is not solvable, so that no circuit of constant depth computes it (Barrington 1989): neither
  * attention nor a diagonal recurrence can, whatever they are trained on. Published: all 120
  * permutations, each a token, due at every position; Grazzi et al. 2025, section 5.2, have the swaps
- * alone too.
+ * alone too. The two generators are for models that are too small to learn 120 tokens.
  *
  * Each answer rests on everything before it. Chance is 1/120.
  *
@@ -72,7 +73,7 @@ export function parity(options: StateTrackingOptions = {}): Task {
  */
 export function s5(options: S5Options = {}): Task {
   const { vocabulary = 120, inputs = "all", ...others } = options;
-  const group = inputs === "all" ? S5 : { ...S5, inputs: SWAPS };
+  const group = { ...S5, inputs: S5_INPUTS[inputs] };
   return wordProblem("s5", group, { ...others, vocabulary }, { inputs });
 }
 
@@ -82,6 +83,11 @@ const NUMBER_OF = new Map(PERMUTATIONS.map((permutation, i) => [permutation.join
 const SWAPS = PERMUTATIONS.flatMap((permutation, number) =>
   permutation.filter((image, i) => image !== i).length <= 2 ? [number] : []
 );
+const S5_INPUTS = {
+  all: undefined,
+  swaps: SWAPS,
+  generators: [[1, 0, 2, 3, 4], [1, 2, 3, 4, 0]].map((images) => NUMBER_OF.get(images.join())!),
+} as const;
 const S5: Group = {
   size: PERMUTATIONS.length,
   multiply: (before, after) =>

@@ -45,7 +45,7 @@ Deno.test("s5: products that were worked out by hand", () => {
   assert(seen.length > 10 && seen.every((label) => label === both));
 });
 
-Deno.test("s5: all permutations stand in the sequence and are due, or swaps alone stand in it", () => {
+Deno.test("s5: all permutations stand in the sequence and are due, or swaps or two generators alone", () => {
   const all = samples(s5(), 100);
   assertEquals(new Set(all.flatMap(({ tokens }) => tokens)).size, 120);
   assertEquals(new Set(all.flatMap(({ labels }) => labels)).size, 120);
@@ -57,5 +57,12 @@ Deno.test("s5: all permutations stand in the sequence and are due, or swaps alon
     assert(moved === 0 || moved === 2);
   }
   assertEquals(new Set(swaps.flatMap(({ labels }) => labels)).size, 120);
+  // A swap and a cycle of five, which make all others.
+  const generators = samples(s5({ inputs: "generators" }), 200);
+  assertEquals(
+    new Set(generators.flatMap(({ tokens }) => tokens)),
+    new Set([[1, 0, 2, 3, 4], [1, 2, 3, 4, 0]].map(permutationNumber)),
+  );
+  assertEquals(new Set(generators.flatMap(({ labels }) => labels)).size, 120);
   assertThrows(() => s5({ vocabulary: 64 }), RangeError, "below the vocabulary of 64");
 });

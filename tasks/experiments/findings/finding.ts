@@ -53,7 +53,7 @@ export interface FindingVariant {
   readonly learningRate: number;
   /** What of its training is its own. */
   readonly training?: Partial<
-    Pick<Setting, "points" | "length" | "statePassing" | "steps" | "tasks">
+    Pick<Setting, "points" | "length" | "statePassing" | "batch" | "steps" | "tasks">
   >;
 }
 
@@ -111,7 +111,7 @@ export function protocol(
       ...shared,
       name: `${name}-tuning`,
       trainings: of([TUNING_TRAINING_SEED], RATES),
-      lengths: grid.points ? [] : [setting.length],
+      lengths: grid.points ? [] : ["1x"],
       ...(grid.points
         ? { points: grid.points.filter(({ length }) => Number(length) <= setting.length) }
         : {}),

@@ -1,5 +1,6 @@
 import type { TrainingPoint } from "../../training/recipe.ts";
-import { matched, variantModel } from "../experiment.ts";
+import { matched } from "../../training/equal_parameters.ts";
+import { variantModel } from "../experiment.ts";
 import { type Finding, protocol } from "./finding.ts";
 
 const LENGTH = 64;
