@@ -23,7 +23,7 @@ export const HAYSTACKS: Finding = {
           .map((kind) => ({ name: taskOf(kind), options: smallLayout(taskOf(kind)) })),
       },
     })),
-    setting: { tasks: [], length: LENGTH, batch: 48, steps: 1600 },
+    setting: { tasks: [], length: LENGTH, batch: 32, steps: 1200 },
     trainings: 3,
     grid: {
       tasks: KINDS.map(taskOf),
