@@ -369,7 +369,7 @@ export class Gpu implements AsyncDisposable {
       return new Recording(result, commands, (commands) => {
         this.#faults.throwIfLost();
         this.#refuse("replay a recording");
-        this.#queue.add(commands);
+        this.#queue.add(commands, { replayed: true });
       }, () => {
         if (!this.#faults.lost) this.flush(); // the work that uses what goes
         recorder.free();

@@ -37,6 +37,8 @@ export type Command = Run | Copy | Clear;
 
 /** Dispatches are submitted in batches of this many: a submit costs as much as forty of them. */
 const RUNS_PER_SUBMIT = 64;
+/** Those of recordings: a millisecond of the host's, after which there is work enough for a GPU to begin. */
+const REPLAYED_PER_SUBMIT = 256;
 
 /** Work on its way to the device: encoded as it comes, submitted in batches. */
 export class Queue {
@@ -52,8 +54,13 @@ export class Queue {
     this.#device = device;
   }
 
-  /** Queues commands, each after what came before it. */
-  add(commands: readonly Command[]): void {
+  /**
+   * Queues commands, each after what came before it.
+   *
+   * @param options.replayed Whether they are a recording's, which are queued faster. @default false
+   */
+  add(commands: readonly Command[], { replayed = false }: { replayed?: boolean } = {}): void {
+    const atOnce = replayed ? REPLAYED_PER_SUBMIT : RUNS_PER_SUBMIT;
     let current: GPUComputePipeline | undefined;
     for (const command of commands) {
       if ("pipeline" in command) {
@@ -63,7 +70,7 @@ export class Queue {
         if (pipeline !== current) pass.setPipeline(current = pipeline);
         pass.setBindGroup(0, command.bindGroup);
         pass.dispatchWorkgroups(counts[0], counts[1], counts[2]);
-        if (++this.#queued >= RUNS_PER_SUBMIT) this.flush();
+        if (++this.#queued >= atOnce) this.flush();
       } else if ("cleared" in command) {
         this.encoder().clearBuffer(command.cleared);
       } else {

@@ -60,8 +60,8 @@ testKernel("nothing runs while work is recorded, and replays run in their order"
   recording.replay(2);
   assertEquals([...await y.read()], [4]);
   y.write([7]);
-  recording.replay(100); // more than a submit takes
-  assertEquals([...await y.read()], [107]);
+  recording.replay(1000); // more than a submit takes
+  assertEquals([...await y.read()], [1007]);
 });
 
 testKernel("values from the host are there anew at each replay", async () => {
