@@ -10,12 +10,11 @@
 // Nothing is subtracted. j walks back, E_ij of all rows i with it.
 // Dispatch: one invocation per chunk, block, head and 4 keys.
 
-import package::common::exponential::exponential_quad;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::linear_attention::chunks::block_of;
 import package::linear_attention::dimension::{BONUS, Dimension, add_token, finish};
 import package::linear_attention::rows::{
-  gradient_at, input_at, key, log_decay_at, own_scores_at, query, shape,
+  decay_of, gradient_at, input_at, input_start, key, log_decay_at, own_scores_at, query, shape,
 };
 import package::linear_attention::tile::{BLOCK, HIGH, LOW, Row, by_key, by_token};
 
@@ -32,11 +31,12 @@ fn block_gradient(invocation: Invocation) {
     return;
   }
   let count = min(BLOCK, block.end - block.first);
+  let start = input_start(block);
   var queries: array<vec4f, BLOCK>;
   @unroll
   for (var i = 0u; i < BLOCK; i++) {
     let row = min(block.first + i, block.end - 1u);
-    queries[i] = select(vec4f(), vec4f(query[input_at(block, row)]), i < count);
+    queries[i] = select(vec4f(), vec4f(query[input_at(start, row)]), i < count);
   }
   let query_by_key = by_key(queries);
   let ones = Row(vec4f(1.0), vec4f(1.0));
@@ -49,8 +49,8 @@ fn block_gradient(invocation: Invocation) {
   for (var step = 0u; step < count; step++) {
     let j = count - 1u - step;
     let row = block.first + j;
-    let key_j = vec4f(key[input_at(block, row)]);
-    let decay = exponential_quad(log_decay_at(block, row));
+    let key_j = vec4f(key[input_at(start, row)]);
+    let decay = decay_of(log_decay_at(block, row));
     let slot = gradient_at(block, row);
     let outside = key_gradient[slot];
     let at = own_scores_at(block, j, true);

@@ -5,7 +5,9 @@
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::linear_attention::chunks::scores_at;
-import package::linear_attention::rows::{chunk_of_keys, gradient_at, input_at, key, query, shape};
+import package::linear_attention::rows::{
+  chunk_of_keys, gradient_at, input_at, input_start, key, query, shape,
+};
 import package::linear_attention::tile::FOURS;
 
 @group(0) @binding(4) var<storage, read> bonus: array<vec4f>; // [heads, key_vectors]
@@ -22,11 +24,12 @@ fn bonus_gradient(invocation: Invocation) {
   }
   let u = bonus[chunk.head * shape.key_vectors + chunk.vector];
   let first_score = scores_at(chunk.chunk, chunk.head, shape.heads, shape.blocks);
+  let start = input_start(chunk);
   var sum = vec4f();
   for (var row = chunk.first; row < chunk.end; row++) {
     let i = row - chunk.first;
     let b = scores[first_score + i * shape.blocks * FOURS + i / 4u][i % 4u];
-    let source = input_at(chunk, row);
+    let source = input_at(start, row);
     let slot = gradient_at(chunk, row);
     let q = vec4f(query[source]);
     let k = vec4f(key[source]);

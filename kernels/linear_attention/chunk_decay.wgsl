@@ -5,11 +5,10 @@
 // before i. Sums of values ≤ 0: no exponent is taken of a difference.
 // Dispatch: one invocation per chunk, head and 4 keys.
 
-import package::common::exponential::exponential_quad;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE};
 import package::linear_attention::chunks::{AFTER, BEFORE, WITHIN, decays_at};
 import package::linear_attention::rows::{
-  chunk_of_keys, gradient_at, input_at, key, log_decay_at, query, shape,
+  chunk_of_keys, decay_of, gradient_at, input_at, input_start, key, log_decay_at, query, shape,
 };
 import package::linear_attention::tile::BLOCK;
 
@@ -29,6 +28,7 @@ fn chunk_decay(invocation: Invocation) {
     return;
   }
   let first_block = chunk.chunk * shape.blocks;
+  let start = input_start(chunk);
 
   var before = vec4f();
   for (var block = 0u; block < shape.blocks; block++) {
@@ -39,10 +39,10 @@ fn chunk_decay(invocation: Invocation) {
       let read_sum = sum;
       sum += log_decay_at(chunk, row);
       decayed[gradient_at(chunk, row - shape.first_row)] =
-        vec4f(query[input_at(chunk, row)]) * exponential_quad(select(sum, read_sum, READS_BEFORE));
+        vec4f(query[input_at(start, row)]) * decay_of(select(sum, read_sum, READS_BEFORE));
     }
-    decays[slot_of(first_block + block, chunk.head, BEFORE) + chunk.vector] = exponential_quad(before);
-    decays[slot_of(first_block + block, chunk.head, WITHIN) + chunk.vector] = exponential_quad(sum);
+    decays[slot_of(first_block + block, chunk.head, BEFORE) + chunk.vector] = decay_of(before);
+    decays[slot_of(first_block + block, chunk.head, WITHIN) + chunk.vector] = decay_of(sum);
     before += sum;
   }
 
@@ -53,10 +53,10 @@ fn chunk_decay(invocation: Invocation) {
     var sum = vec4f();
     for (var row = end; row > first; row--) {
       decayed[gradient_at(chunk, shape.rows + row - 1u - shape.first_row)] =
-        vec4f(key[input_at(chunk, row - 1u)]) * exponential_quad(sum);
+        vec4f(key[input_at(start, row - 1u)]) * decay_of(sum);
       sum += log_decay_at(chunk, row - 1u);
     }
-    decays[slot_of(first_block + block - 1u, chunk.head, AFTER) + chunk.vector] = exponential_quad(after);
+    decays[slot_of(first_block + block - 1u, chunk.head, AFTER) + chunk.vector] = decay_of(after);
     after += sum;
   }
 }

@@ -5,10 +5,11 @@
 // score_ii = scale * sum over k of query_ik * bonus_k * key_ik.
 // Dispatch: one invocation per chunk, block and head.
 
-import package::common::exponential::exponential_quad;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::linear_attention::chunks::block_of;
-import package::linear_attention::rows::{input_at, key, log_decay_at, own_scores_at, query, shape};
+import package::linear_attention::rows::{
+  PER_KEY, decay_of, input_at, input_start, key, log_decay_at, own_scores_at, query, shape,
+};
 import package::linear_attention::tile::{BLOCK, FOURS, HIGH, LOW, Row, by_key, products, transposed_half};
 
 @if(HAS_BONUS)
@@ -53,17 +54,26 @@ fn diagonal_scores(invocation: Invocation) {
   if (block.first >= block.end) {
     return;
   }
+  let start = input_start(block);
+  var decays: array<vec4f, BLOCK>;
+  if (!PER_KEY) {
+    @unroll
+    for (var i = 0u; i < BLOCK; i++) {
+      decays[i] = decay_of(log_decay_at(block, min(block.first + i, block.end - 1u)));
+    }
+  }
   var columns: array<Row, BLOCK>; // column j of the tile: its rows i
   for (; block.vector < shape.key_vectors; block.vector++) {
     var queries: array<vec4f, BLOCK>;
     var keys: array<vec4f, BLOCK>;
-    var decays: array<vec4f, BLOCK>;
     @unroll
     for (var i = 0u; i < BLOCK; i++) {
       let row = min(block.first + i, block.end - 1u);
-      queries[i] = vec4f(query[input_at(block, row)]);
-      keys[i] = vec4f(key[input_at(block, row)]);
-      decays[i] = exponential_quad(log_decay_at(block, row));
+      queries[i] = vec4f(query[input_at(start + block.vector, row)]);
+      keys[i] = vec4f(key[input_at(start + block.vector, row)]);
+      if (PER_KEY) {
+        decays[i] = decay_of(log_decay_at(block, row));
+      }
     }
     let query_by_key = by_key(queries);
     var u = vec4f(1.0);

@@ -1,5 +1,6 @@
 // Queries and keys as the caller gives them, with their decays, and where an invocation's block is.
 
+import package::common::exponential::{exponential, exponential_quad};
 import package::common::invocations::{Invocation, number_of};
 import package::linear_attention::chunks::{Block, block_of, scores_at};
 import package::linear_attention::tile::{BLOCK, FOURS};
@@ -32,10 +33,14 @@ fn chunk_of_keys(invocation: Invocation) -> Block {
   return block_of(number_of(invocation), shape.chunks, 1u, shape.heads, shape.key_vectors);
 }
 
-// Where a row of a block's head and vector is in queries and keys.
-fn input_at(block: Block, row: u32) -> u32 {
-  let group = block.head / (shape.heads / shape.groups);
-  return (row * shape.groups + group) * shape.key_vectors + block.vector;
+// Where a block's head and vector are in a row of queries and keys. Kept out of loops, as it divides.
+fn input_start(block: Block) -> u32 {
+  return block.head / (shape.heads / shape.groups) * shape.key_vectors + block.vector;
+}
+
+// Where they are in all rows.
+fn input_at(start: u32, row: u32) -> u32 {
+  return row * shape.groups * shape.key_vectors + start;
 }
 
 // The same in [rows, heads, key_vectors].
@@ -49,6 +54,14 @@ fn log_decay_at(block: Block, row: u32) -> vec4f {
   }
   let index = row * shape.heads + block.head;
   return vec4f(log_decay[index / 4u][index % 4u]);
+}
+
+// The decay of a sum of log decays, which are equal where there is one per head.
+fn decay_of(sum: vec4f) -> vec4f {
+  if (PER_KEY) {
+    return exponential_quad(sum);
+  }
+  return vec4f(exponential(sum.x));
 }
 
 // The scores of a token with its own block, by its place in the block; with `transposed` in the second copy.
