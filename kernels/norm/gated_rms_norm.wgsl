@@ -14,14 +14,17 @@ import package::norm::sum_lanes_subgroups::sum_lanes;
 import package::norm::sum_lanes::sum_lanes;
 
 @link const HELD: u32 = 1u; // Elements of a group that an invocation holds in registers, where it does (IS_HELD)
+@link const RUN: u32 = 1u; // Elements that share a skip
+// Constants, so that a lane of its own reads weights and skips at constant places: a software adapter loads
+// those once for all invocations.
+override GROUPS: u32 = 1u; // of a token
+override WEIGHT_GROUPS: u32 = 1u; // groups that have a weight of their own; else 1
+override WHOLE: bool = false; // whether all lanes of a group hold as many
 
 struct Shape {
   rows: u32, // groups of all tokens
-  groups: u32, // of a token
   columns: u32, // Elements of a group
   width: u32, // floats of a group
-  weight_groups: u32, // groups that have a weight of their own; else 1
-  run: u32, // Elements that share a skip
   gate_stride: u32, // Elements from a token's gates to the next token's
   gate_start: u32, // Elements before a token's gates
   epsilon: f32,
@@ -30,7 +33,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<Element>; // [tokens, groups, columns]
 @if(HAS_WEIGHT)
-@group(0) @binding(2) var<storage, read> weight: array<Element>; // [weight_groups, columns]
+@group(0) @binding(2) var<storage, read> weight: array<Element>; // [WEIGHT_GROUPS, columns]
 @if(HAS_GATE)
 @group(0) @binding(3) var<storage, read> gate: array<Element>; // [tokens, gate_stride]
 @if(HAS_VALUES)
@@ -39,18 +42,20 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> skip: array<f32>; // [groups * columns / run]
 @group(0) @binding(6) var<storage, read_write> output: array<Element>; // [tokens, groups, columns]
 
-// Where a group is in its token, and its token among all.
+// Where what a group takes begins.
 struct Place {
-  start: u32, // of its columns
-  group: u32,
-  gate: u32, // of its gates
+  start: u32, // its columns
+  channel: u32, // of its token
+  weight: u32,
+  gate: u32,
 }
 
 fn place_of(row: u32) -> Place {
-  let token = row / shape.groups;
-  let group = row - token * shape.groups;
+  let token = row / GROUPS;
+  let group = row % GROUPS;
   let gate = token * shape.gate_stride + shape.gate_start + group * shape.columns;
-  return Place(row * shape.columns, group, gate);
+  let weight = group % WEIGHT_GROUPS * shape.columns;
+  return Place(row * shape.columns, group * shape.columns, weight, gate);
 }
 
 fn gate_at(place: Place, column: u32) -> Element {
@@ -67,7 +72,7 @@ fn gate_at(place: Place, column: u32) -> Element {
 fn input_at(place: Place, column: u32) -> Element {
   var u = x[place.start + column];
   @if(HAS_VALUES)
-  u += skip[(place.group * shape.columns + column) / shape.run] * values[place.start + column];
+  u += skip[(place.channel + column) / RUN] * values[place.start + column];
   @if(GATE_FIRST)
   u *= gate_at(place, column);
   return u;
@@ -76,7 +81,7 @@ fn input_at(place: Place, column: u32) -> Element {
 fn output_of(place: Place, column: u32, u: Element, scale: f32) -> Element {
   var y = u;
   @if(HAS_WEIGHT)
-  y *= scale * weight[place.group % shape.weight_groups * shape.columns + column];
+  y *= scale * weight[place.weight + column];
   @if(!GATE_FIRST)
   y *= gate_at(place, column);
   return y;
@@ -85,6 +90,7 @@ fn output_of(place: Place, column: u32, u: Element, scale: f32) -> Element {
 @compute @workgroup_size(LANES, ROWS)
 fn gated_rms_norm(lane: Lane) {
   let local = lane.local;
+  let first = select(local.x, 0u, LANES == 1u); // the lane's first column
   let row = row_of(lane);
   let place = place_of(min(row, shape.rows - 1u));
   var scale = 1.0;
@@ -93,34 +99,37 @@ fn gated_rms_norm(lane: Lane) {
     var sum = Element();
     @if(IS_HELD) {
       @unroll for (var i = 0u; i < HELD; i++) {
-        let column = local.x + i * LANES;
-        if (column < shape.columns) {
+        let column = first + i * LANES;
+        if (WHOLE || column < shape.columns) {
           held[i] = input_at(place, column);
           sum += held[i] * held[i];
         }
       }
     }
     @if(!IS_HELD) {
-      for (var column = local.x; column < shape.columns; column += LANES) {
+      for (var column = first; column < shape.columns; column += LANES) {
         let u = input_at(place, column);
         sum += u * u;
       }
     }
     scale = inverseSqrt(sum_lanes(local, total(sum)) / f32(shape.width) + shape.epsilon);
   }
-  if (row >= shape.rows) {
-    return;
-  }
   @if(HAS_WEIGHT && IS_HELD) {
     @unroll for (var i = 0u; i < HELD; i++) {
-      let column = local.x + i * LANES;
-      if (column < shape.columns) {
-        output[place.start + column] = output_of(place, column, held[i], scale);
+      let column = first + i * LANES;
+      if (WHOLE || column < shape.columns) {
+        let y = output_of(place, column, held[i], scale);
+        if (row < shape.rows) {
+          output[place.start + column] = y;
+        }
       }
     }
   }
   @if(!HAS_WEIGHT || !IS_HELD) {
-    for (var column = local.x; column < shape.columns; column += LANES) {
+    if (row >= shape.rows) {
+      return;
+    }
+    for (var column = first; column < shape.columns; column += LANES) {
       output[place.start + column] = output_of(place, column, input_at(place, column), scale);
     }
   }
