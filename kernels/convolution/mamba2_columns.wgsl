@@ -49,11 +49,34 @@ fn padded(batch: u32, step: u32, channel: u32) -> vec4f {
   return vec4f();
 }
 
-fn step_size(row: u32, head: u32) -> f32 {
-  let number = row * shape.stride + shape.start + channels() + head;
-  let size = activate_as(SOFTPLUS, vec4f(x[number / 4u][number % 4u] + step_bias[head])).x;
-  let above = select(size, shape.low, size < shape.low);
-  return select(above, shape.high, above > shape.high);
+// Four channels, and what a walk along the time steps needs of them again and again: a software adapter
+// divides and loads as slowly as it convolves.
+struct Channels {
+  first: u32,
+  head: u32, // of inner channels
+  key: u32, // of those behind them: which of the keys, or of the queries, is the first
+  step_bias: f32, // the head's
+}
+
+fn channels_at(first: u32) -> Channels {
+  let head = min(first / shape.head_dim, shape.heads - 1u);
+  return Channels(first, head, (first - inner()) % shape.keys, step_bias[head]);
+}
+
+// Where the step sizes of a row's heads, from this one on, are before their softplus.
+fn steps_at(row: u32, head: u32) -> u32 {
+  return row * shape.stride + shape.start + channels() + head;
+}
+
+fn step_sizes_of(steps: vec4f) -> vec4f {
+  let sizes = activate_as(SOFTPLUS, steps);
+  let above = select(sizes, vec4f(shape.low), sizes < vec4f(shape.low));
+  return select(above, vec4f(shape.high), above > vec4f(shape.high));
+}
+
+fn step_size(row: u32, channel: Channels) -> f32 {
+  let at = steps_at(row, channel.head);
+  return step_sizes_of(vec4f(x[at / 4u][at % 4u] + channel.step_bias)).x;
 }
 
 // A tap of four channels.

@@ -11,7 +11,9 @@ import package::common::activation_kinds::sigmoid4;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, number_of};
 @if(HAS_BIAS)
 import package::convolution::mamba2_columns::bias;
-import package::convolution::mamba2_columns::{WIDTH, channels, inner, padded, shape, step_size, taps_at};
+import package::convolution::mamba2_columns::{
+  Channels, WIDTH, channels, channels_at, inner, padded, shape, step_size, taps_at,
+};
 
 override BLOCK: u32 = 32u;
 
@@ -34,14 +36,14 @@ override BLOCK: u32 = 32u;
 @group(0) @binding(15) var<storage, read_write> initial_tail_gradient: array<vec4f>; // [batch, WIDTH - 1, channels / 4]
 
 // The gradient of four channels' y at a row; `terms` is whether step_terms are left.
-fn output_gradient(row: u32, channel: u32, y: vec4f, terms: bool) -> vec4f {
+fn output_gradient(row: u32, channel: Channels, y: vec4f, terms: bool) -> vec4f {
   var gradient = vec4f();
-  if (channel < inner()) {
-    let at = (row * inner() + channel) / 4u;
+  if (channel.first < inner()) {
+    let at = (row * inner() + channel.first) / 4u;
     @if(HAS_VALUES_GRADIENT)
     gradient += values_gradient[at];
     @if(HAS_INPUT_GRADIENT)
-    gradient += step_size(row, channel / shape.head_dim) * input_gradient[at];
+    gradient += step_size(row, channel) * input_gradient[at];
     if (terms) {
       @if(HAS_INPUT_GRADIENT)
       step_terms[at] = dot(input_gradient[at], y);
@@ -50,8 +52,8 @@ fn output_gradient(row: u32, channel: u32, y: vec4f, terms: bool) -> vec4f {
     }
     return gradient;
   }
-  let at = (row * shape.keys + (channel - inner()) % shape.keys) / 4u;
-  if (channel < inner() + shape.keys) {
+  let at = (row * shape.keys + channel.key) / 4u;
+  if (channel.first < inner() + shape.keys) {
     @if(HAS_KEY_GRADIENT)
     gradient += key_gradient[at];
   } else {
@@ -85,11 +87,15 @@ fn mamba2_inputs_backward(invocation: Invocation) {
   }
 
   let channel = column - shape.start;
+  let place = channels_at(channel);
   var taps: array<vec4f, WIDTH>;
   var window: array<vec4f, WIDTH>; // padded from t on
   var ahead: array<vec4f, WIDTH>; // dz from t on
   var weight_gradient: array<vec4f, WIDTH>;
   var bias_gradient = vec4f();
+  var offset = vec4f();
+  @if(HAS_BIAS)
+  offset = bias[channel / 4u];
   // In steps of `padded`, of which t + WIDTH - 1 is t's own: the walk begins behind the steps that read the block.
   let last = end + 2u * (WIDTH - 1u);
   @unroll
@@ -121,15 +127,13 @@ fn mamba2_inputs_backward(invocation: Invocation) {
       window[0] = padded(batch, t, channel);
     }
     if (t < shape.time) {
-      var z = vec4f();
-      @if(HAS_BIAS)
-      z += bias[channel / 4u];
+      var z = offset;
       @unroll
       for (var j = 0u; j < WIDTH; j++) {
         z += taps[j] * window[j];
       }
       let s = sigmoid4(z);
-      ahead[0] = output_gradient(row, channel, z * s, t < end) * s * (1.0 + z * (1.0 - s));
+      ahead[0] = output_gradient(row, place, z * s, t < end) * s * (1.0 + z * (1.0 - s));
       if (t < end) {
         bias_gradient += ahead[0];
         @unroll

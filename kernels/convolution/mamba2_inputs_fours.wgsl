@@ -7,7 +7,10 @@ import package::common::activation_kinds::{activate_as, sigmoid4};
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, ceil_divide, number_of};
 @if(HAS_BIAS)
 import package::convolution::mamba2_columns::bias;
-import package::convolution::mamba2_columns::{WIDTH, channels, inner, padded, shape, step_size, taps_at};
+import package::convolution::mamba2_columns::{
+  Channels, WIDTH, channels, channels_at, inner, padded, shape, step_bias, step_size, step_sizes_of, steps_at,
+  taps_at, x,
+};
 
 const EXP = 7u;
 
@@ -21,26 +24,26 @@ override BLOCK: u32 = 64u;
 @group(0) @binding(11) var<storage, read_write> log_decay: array<vec4f>; // [batch, time, heads / 4]
 @group(0) @binding(12) var<storage, read_write> final_tail: array<vec4f>; // [batch, WIDTH - 1, channels / 4]
 
-fn write_log_decay(row: u32, head: u32) {
+// Of four heads, at all time steps of a block.
+fn write_log_decays(rows: vec2u, head: u32) {
   let rates = activate_as(EXP, vec4f(decay[head], decay[head + 1u], decay[head + 2u], decay[head + 3u]));
-  let steps = vec4f(
-    step_size(row, head),
-    step_size(row, head + 1u),
-    step_size(row, head + 2u),
-    step_size(row, head + 3u),
-  );
-  log_decay[(row * shape.heads + head) / 4u] = -rates * steps;
+  let offsets =
+    vec4f(step_bias[head], step_bias[head + 1u], step_bias[head + 2u], step_bias[head + 3u]);
+  for (var row = rows.x; row < rows.y; row++) {
+    let steps = step_sizes_of(x[steps_at(row, head) / 4u] + offsets);
+    log_decay[(row * shape.heads + head) / 4u] = -rates * steps;
+  }
 }
 
-fn write_channels(row: u32, channel: u32, y: vec4f) {
-  if (channel < inner()) {
-    let at = (row * inner() + channel) / 4u;
+fn write_channels(row: u32, channel: Channels, y: vec4f) {
+  if (channel.first < inner()) {
+    let at = (row * inner() + channel.first) / 4u;
     values[at] = y;
-    input[at] = step_size(row, channel / shape.head_dim) * y;
+    input[at] = step_size(row, channel) * y;
     return;
   }
-  let at = (row * shape.keys + (channel - inner()) % shape.keys) / 4u;
-  if (channel < inner() + shape.keys) {
+  let at = (row * shape.keys + channel.key) / 4u;
+  if (channel.first < inner() + shape.keys) {
     key[at] = y;
   } else {
     query[at] = y;
@@ -60,9 +63,7 @@ fn mamba2_inputs_fours(invocation: Invocation) {
   let first = index / columns % blocks * BLOCK;
   let end = min(first + BLOCK, shape.time);
   if (channel >= channels()) {
-    for (var t = first; t < end; t++) {
-      write_log_decay(batch * shape.time + t, channel - channels());
-    }
+    write_log_decays(batch * shape.time + vec2u(first, end), channel - channels());
     return;
   }
   var taps: array<vec4f, WIDTH>;
@@ -76,6 +77,7 @@ fn mamba2_inputs_fours(invocation: Invocation) {
   for (var j = 1u; j < WIDTH; j++) {
     window[j] = padded(batch, first + j - 1u, channel);
   }
+  let place = channels_at(channel);
   var offset = vec4f();
   @if(HAS_BIAS)
   offset = bias[channel / 4u];
@@ -90,7 +92,7 @@ fn mamba2_inputs_fours(invocation: Invocation) {
     for (var j = 0u; j < WIDTH; j++) {
       z += taps[j] * window[j];
     }
-    write_channels(batch * shape.time + t, channel, z * sigmoid4(z));
+    write_channels(batch * shape.time + t, place, z * sigmoid4(z));
   }
   if (end == shape.time) {
     @unroll
