@@ -25,16 +25,20 @@ const NAMED = 6;
 /** Of each run that has not all that was planned, what is missing. */
 export function incompleteLines(origins: readonly RunOrigin[]): string[] {
   return origins.flatMap(({ name, progress }) => {
-    if (progress === undefined || progress.missing.length === 0) return [];
-    const { done, total, missing } = progress;
+    if (progress === undefined || progress.missing.length + progress.begun === 0) return [];
+    const { done, total, missing, begun } = progress;
     const told = missing.slice(0, NAMED);
     const more = missing.length - told.length;
+    const absent = missing.length === 0
+      ? "Every model has some at each of its tasks and lengths"
+      : `Missing: ${told.join("; ")}${more > 0 ? `; and parts of ${more} more models` : ""}`;
+    const fewer = begun === 0
+      ? ""
+      : ` ${begun} ${begun === 1 ? "length has" : "lengths have"} fewer samples than planned.`;
     return [
       `${
         origins.length === 1 ? "This sweep" : name
-      } is incomplete: ${done} of ${total} cells have a result. Missing: ${told.join("; ")}${
-        more > 0 ? `; and parts of ${more} more models` : ""
-      }.`,
+      } is incomplete: ${done} of ${total} cells have a result. ${absent}.${fewer}`,
     ];
   });
 }

@@ -113,6 +113,11 @@ async function findOrigin(
 async function hubOrigin(model: string, { checkpoints }: FindOptions): Promise<ModelOrigin> {
   const hub = parseHubModel(model);
   if (checkpoints !== undefined) {
+    if (!await Deno.stat(checkpoints).then(({ isDirectory }) => isDirectory, () => false)) {
+      throw new Error(
+        `Cannot look for ${model} in ${checkpoints} as there is no such folder: --checkpoints names one that holds checkpoints`,
+      );
+    }
     const inside = hub.file === undefined ? [] : [hub.file];
     const names = hub.repository.split("/");
     for (const folder of [names, names.slice(1)]) {

@@ -69,8 +69,10 @@ export interface Progress {
   readonly done: number;
   /** Cells in all. */
   readonly total: number;
-  /** What was not tried yet, in words: "gla: mqar at 128, 256 tokens". */
+  /** What has no result at all yet, in words: "gla: mqar at 128, 256 tokens". */
   readonly missing: readonly string[];
+  /** How many lengths of tasks have some of their results, and not all. */
+  readonly begun: number;
 }
 
 /**
@@ -91,7 +93,7 @@ export function progressOf(
     return counts;
   };
   const [done, without] = [count(finished), count(failed)];
-  let [have, total] = [0, 0];
+  let [have, total, begun] = [0, 0, 0];
   const missing = plan.flatMap(({ name, cells }) => {
     let isBegun = false;
     const tasks = Object.entries(cells).flatMap(([task, lengths]) => {
@@ -101,7 +103,8 @@ export function progressOf(
         have += answered;
         total += planned;
         isBegun ||= answered + tried > 0;
-        return answered + tried < planned;
+        if (answered + tried > 0 && answered + tried < planned) begun++;
+        return answered + tried === 0;
       });
       return left.length === 0
         ? []
@@ -110,5 +113,5 @@ export function progressOf(
     if (tasks.length === 0) return [];
     return [isBegun ? `${name}: ${tasks.join("; ")}` : `all of ${name}`];
   });
-  return { done: have, total, missing };
+  return { done: have, total, missing, begun };
 }

@@ -77,6 +77,11 @@ const MISTAKES: readonly (readonly [typed: string[], cause: RegExp, remedy: RegE
     /no such file or folder/,
     /on the hub it would be hf:state-spaces\/mamba2-130m/,
   ],
+  [
+    sweep("--models", "hf:owner/name", "--checkpoints", join(T, "nosuch")),
+    /Cannot look for hf:owner\/name in .*nosuch as there is no such folder/,
+    /--checkpoints names one/,
+  ],
   [sweep("--models", join(T, "empty")), /holds no recipe\.json, no config\.json/, /a model is/],
   [sweep("--models", join(T, "notes.md")), /Cannot find a model in/, /ends in \.safetensors/],
   [sweep("--models", join(T, "unfinished")), /training has not come to an end/, /and --resume/],

@@ -47,7 +47,7 @@ Deno.test("the report of a sweep that was killed in its first round says what is
     await Deno.remove(csv); // a kill in the first round leaves the journal alone
     const { page, printed } = await reportOf(out);
     const says =
-      "This sweep is incomplete: 1 of 8 cells have a result. Missing: near: mqar at 64, 128 tokens; all of far.";
+      "This sweep is incomplete: 1 of 8 cells have a result. Missing: near: mqar at 128 tokens; all of far. 1 length has fewer samples than planned.";
     assertStringIncludes(page, says);
     assertStringIncludes(printed, says);
     assertStringIncludes(page, `href="${RESULTS}"`);
@@ -56,4 +56,21 @@ Deno.test("the report of a sweep that was killed in its first round says what is
     await runSweep(GRID, models, { out, resume: true });
     const whole = await reportOf(out);
     assert(!whole.page.includes("incomplete"), "it has all cells now");
+  }));
+
+Deno.test("the report of a sweep that was stopped after a round says that all is there, with fewer samples", () =>
+  inFolder(async (out) => {
+    const models = oracles([windowOracle("near", 16, ["mqar"]), windowOracle("far", 64, ["mqar"])]);
+    const stop = new AbortController();
+    let answered = 0;
+    await runSweep(GRID, models, {
+      out,
+      signal: stop.signal,
+      onProgress: ({ rows }) => void (rows && ++answered === 4 && stop.abort()),
+    });
+    const { page } = await reportOf(out);
+    assertStringIncludes(
+      page,
+      "This sweep is incomplete: 4 of 8 cells have a result. Every model has some at each of its tasks and lengths. 4 lengths have fewer samples than planned.",
+    );
   }));
