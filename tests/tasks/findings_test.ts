@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
-import { parameterCount } from "../../models/layers.ts";
+import { parameterCount, stateBytesOf } from "../../models/layers.ts";
 import { variantModel } from "../../tasks/experiments/experiment.ts";
 import { matched } from "../../tasks/training/equal_parameters.ts";
 import { makeResults } from "../../tasks/experiments/findings/page.ts";
@@ -48,6 +48,12 @@ for (const { name, configuration, tuning, claim, source } of FINDINGS) {
     }
   });
 }
+
+Deno.test("finding-8: what is kept is compared at states of one size", () => {
+  const { configuration } = FINDINGS.find(({ name }) => name === "finding-8")!;
+  const bytes = configuration.trainings!.map(({ recipe }) => stateBytesOf(recipe.model)(64));
+  assert(Math.max(...bytes) <= 1.1 * Math.min(...bytes), `bytes of state are ${bytes}`);
+});
 
 function row(model: string, length: number, seed: number, value: number): Row {
   return {

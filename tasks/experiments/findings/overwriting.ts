@@ -5,7 +5,7 @@ import { type Finding, protocol } from "./finding.ts";
 
 const LENGTH = 64;
 const OPTIONS = { vocabulary: 64, writes: 2 } as const;
-const MAMBA2 = variantModel("mamba2", { vocabulary: 64, width: 32, stateDim: 64 }, LENGTH);
+const MAMBA2 = variantModel("mamba2", { vocabulary: 64, width: 32, stateDim: 8 }, LENGTH);
 
 /** Keys that are written twice, of which the last value counts. */
 export const OVERWRITING: Finding = {
@@ -36,7 +36,8 @@ export const OVERWRITING: Finding = {
       samples: 20,
     },
   }),
-  claim: "The delta rule keeps more of keys that are overwritten than decay alone does.",
+  claim:
+    "In a state of the same size, the delta rule keeps more of keys that are overwritten than decay alone does.",
   source: "Yang et al. 2024 (DeltaNet), section 4.1; Yang et al. 2025 (Gated DeltaNet), table 1",
   picture: "load-mqar-64",
   check: (evidence) => [
