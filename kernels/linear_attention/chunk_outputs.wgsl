@@ -2,7 +2,7 @@
 //   output_i = scale * (query_i decayed from the chunk's start) state + sum over j of score_ij value_j
 // Reversed, the same for the value's gradient, with keys decayed to the chunk's end, the state's
 // gradient after the chunk, transposed scores and tokens after i. Without states the chunks are whole
-// sequences.
+// sequences. Where the keys of a head decay alike, queries are as they are, and from_start decays what they read.
 // Dispatch: one invocation per chunk, block, head and tile of a block's tokens × 8 values in registers.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE};
@@ -17,6 +17,8 @@ import package::linear_attention::chunk_tiles::{
 import package::linear_attention::tile::{BLOCK, FOURS, Row, Strip, weighted};
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<Element>>; // [rows, heads, value_vectors]
+@if(HAS_FROM_START)
+@group(0) @binding(8) var<storage, read> from_start: array<vec4f>; // [chunks, heads, 2 * blocks]
 
 // Eight values of each of a state's four keys, each times a number of its own.
 @if(HAS_STATES)
@@ -64,6 +66,14 @@ fn chunk_outputs(invocation: Invocation) {
       @unroll
       for (var i = 0u; i < BLOCK; i++) {
         sums[i] += weighted(keys, vec4f(a[a_at[i] + vector]));
+      }
+    }
+    @if(HAS_FROM_START) {
+      let spans = ((block.chunk * shape.heads + block.head) * shape.blocks + block.number) * FOURS;
+      let left = Row(from_start[spans], from_start[spans + 1u]);
+      @unroll
+      for (var i = 0u; i < BLOCK; i++) {
+        sums[i] *= left[i / 4u][i % 4u];
       }
     }
   }

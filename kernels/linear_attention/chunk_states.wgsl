@@ -1,7 +1,8 @@
 // What a chunk adds to the state at its end (or, backward, to the state's gradient at its start):
 //   sum over tokens j of (a_j decayed to the chunk's border) b_jᵀ * scale
 // Horner's rule over the blocks: state = block's decay * state + sum in the block.
-// a is decayed to its block's border already: keys to its end, queries to its start.
+// a is decayed to its block's border already: keys to its end, queries to its start; or, where the keys of a
+// head decay alike, keys as they are, and to_end says what is left of each at the chunk's end.
 // Dispatch: one invocation per chunk, head and tile of 8 keys × 8 values in registers.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
@@ -13,6 +14,8 @@ import package::linear_attention::tile::{BLOCK, FOURS, Row};
 
 @group(0) @binding(4) var<storage, read> b: array<vec4<Element>>; // [rows, heads, value_vectors]
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
+@if(HAS_TO_END)
+@group(0) @binding(6) var<storage, read> to_end: array<vec4f>; // [chunks, heads, 2 * blocks]
 
 // Eight values of a key.
 fn store(slot: u32, row: Row) {
@@ -51,6 +54,10 @@ fn chunk_states(invocation: Invocation) {
     for (var token = block * BLOCK; token < (block + 1u) * BLOCK; token += 4u) {
       let row = chunk.start + token + vec4u(0u, 1u, 2u, 3u);
       let inside = row <= vec4u(last);
+      @if(HAS_TO_END)
+      let left = to_end[((chunk.chunk * shape.heads + chunk.head) * shape.blocks * BLOCK + token) / 4u];
+      @else
+      let left = vec4f(1.0);
       let at_a = a_base + min(row, vec4u(last)) * a_stride;
       let at_b = b_base + min(row, vec4u(last)) * b_stride;
       let low = mat4x4f(vec4f(b[at_b.x]), vec4f(b[at_b.y]), vec4f(b[at_b.z]), vec4f(b[at_b.w]));
@@ -70,7 +77,8 @@ fn chunk_states(invocation: Invocation) {
         ));
         @unroll
         for (var k = 0u; k < 4u; k++) {
-          sums[4u * half + k] += Row(low * keys[k], high * keys[k]);
+          let factors = left * keys[k];
+          sums[4u * half + k] += Row(low * factors, high * factors);
         }
       }
     }

@@ -1,4 +1,5 @@
 import { checkNames, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import { decayedScores, decaysByHead, spanHeads } from "./by_head.ts";
 import { fitsRegisters, workInRegisters } from "./in_registers.ts";
 import { isOneChunk, oneChunkOutputs } from "./one_chunk.ts";
 import {
@@ -70,17 +71,20 @@ export function linearAttention(
       finalState: gpu.empty(stateShape.with(0, 0), "f32"),
     });
   }
+  const byHead = decaysByHead(problem);
   const final = emptyStates(problem);
   let border: Tensor | undefined;
   for (const slab of problem.slabs) {
-    using decayed = decayToBlocks(problem, slab);
-    const { query, key, decays } = decayed;
+    using decayed = byHead ? spanHeads(problem, slab) : decayToBlocks(problem, slab);
+    const { query, key, decays, fromStart } = decayed;
     const ends = { initial: initialState, border, final };
-    using states = chunkStates(problem, slab, key, value, decays, ends, { backward: false });
+    using states = chunkStates(problem, slab, key, value, decayed, ends, { backward: false });
     border?.[Symbol.dispose]();
     border = takeBorder(problem, final, slab.goesOn);
-    using scores = queryKeyScores(problem, slab, decayed, { transposed: false });
-    const inputs = { value, scores, before: { a: query, decays, states } };
+    using scores = byHead
+      ? decayedScores(problem, slab)
+      : queryKeyScores(problem, slab, decayed, { transposed: false });
+    const inputs = { value, scores, before: { a: query, decays, fromStart, states } };
     chunkOutputs(problem, slab, inputs, output, { reversed: false });
   }
   return results({

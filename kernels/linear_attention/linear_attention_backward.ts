@@ -123,9 +123,9 @@ export function linearAttentionBackward(
     const { query, key, decays } = decayed;
     using stateBorder = stateBorders.pop();
     const ends = { initial: problem.initialState, border: stateBorder, final };
-    using states = chunkStates(problem, slab, key, value, decays, ends, { backward: false });
+    using states = chunkStates(problem, slab, key, value, { decays }, ends, { backward: false });
     const back = { initial: finalStateGradient, border, final: stateGradient };
-    using stateGradients = chunkStates(problem, slab, query, outputGradient, decays, back, {
+    using stateGradients = chunkStates(problem, slab, query, outputGradient, { decays }, back, {
       backward: true,
     });
     border?.[Symbol.dispose]();
@@ -188,7 +188,7 @@ function walkStates(problem: Problem): (Tensor | undefined)[] {
   for (const slab of slabs.slice(0, -1)) {
     using decayed = decayToBlocks(problem, slab);
     const ends = { initial: problem.initialState, border: borders.at(-1), final: final! };
-    chunkStates(problem, slab, decayed.key, value, decayed.decays, ends, {
+    chunkStates(problem, slab, decayed.key, value, decayed, ends, {
       backward: false,
     })[Symbol.dispose]();
     borders.push(takeBorder(problem, final!, slab.goesOn));

@@ -1,18 +1,11 @@
 import { sumAxis } from "../common/sum_axis.ts";
 import type { Tensor } from "../gpu/mod.ts";
-import {
-  chunkOutputs,
-  dispatchScores,
-  emptyScores,
-  gradientValueScores,
-  inputGradient,
-  type Rows,
-} from "./passes.ts";
+import { headScores, queryKeyProducts } from "./by_head.ts";
+import { chunkOutputs, emptyScores, gradientValueScores, inputGradient, rowsOf } from "./passes.ts";
 import { type Problem, workgroupsFor } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 import { BLOCK, type Slab } from "./slabs.ts";
 
-const HEAD_SCORES = LINEAR_ATTENTION.kernel("head_scores");
 const HEAD_DECAY_GRADIENT = LINEAR_ATTENTION.kernel("head_decay_gradient");
 
 /**
@@ -105,39 +98,4 @@ function slabGradients(
     reversed: false,
   });
   inputGradient(perGroup, slab, gradients.key, { ...pass, own: key, other: query, reversed: true });
-}
-
-/** `query_i · key_j` of each group, or where nothing decays `scale` times that of each head. */
-function queryKeyProducts(
-  problem: Problem,
-  slab: Slab,
-  options: { transposed: boolean },
-): Tensor {
-  const { groups, keyVectors, logDecay } = problem;
-  const shared = logDecay ? { ...problem, heads: groups, scale: 1 } : problem;
-  const products = emptyScores(shared, slab, options.transposed);
-  const [query, key] = [rowsOf(problem.query, groups), rowsOf(problem.key, groups)];
-  const plain = { decays: undefined, diagonal: true, ...options };
-  dispatchScores(shared, slab, products, query, key, keyVectors, plain);
-  return products;
-}
-
-function rowsOf(tensor: Tensor, heads: number): Rows {
-  return { tensor, heads, offset: 0 };
-}
-
-function headScores(
-  problem: Problem,
-  slab: Slab,
-  given: { groupScores: Tensor; valueScores?: Tensor },
-  write: Partial<Record<"scores" | "weights" | "carried" | "logDecayGradient", Tensor>>,
-  transposed: boolean,
-): void {
-  const { gpu, heads, groups, blocks, logDecay, scale } = problem;
-  gpu.dispatch(HEAD_SCORES, {
-    uniform: { chunks: slab.count, heads, groups, blocks, transposed, scale },
-    read: { chunks: slab.chunks, logDecay, ...given },
-    write,
-    workgroups: workgroupsFor(slab.count * blocks * heads),
-  });
 }

@@ -6,6 +6,7 @@
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::linear_attention::chunks::{BEFORE, WITHIN, decays_at};
+import package::linear_attention::tile::BLOCK;
 
 struct Shape {
   sequences: u32,
@@ -26,6 +27,8 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> border: array<vec4f>; // [heads, keys, value_vectors], where a sequence reaches over it
 @group(0) @binding(5) var<storage, read_write> states: array<vec4f>; // [chunks, heads, keys, value_vectors]
 @group(0) @binding(6) var<storage, read_write> final_state: array<vec4f>; // [sequences, heads, keys, value_vectors]
+@if(HAS_FROM_START)
+@group(0) @binding(7) var<storage, read> from_start: array<f32>; // [chunks, heads, 8 * blocks]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn pass_states(invocation: Invocation) {
@@ -72,6 +75,8 @@ fn pass_states(invocation: Invocation) {
         decay.w * state[3],
       );
     }
+    @if(HAS_FROM_START)
+    state *= from_start[(chunk * shape.heads + head + 1u) * shape.blocks * BLOCK - 1u];
     state += addition;
   }
   final_state[here.x] = state[0];

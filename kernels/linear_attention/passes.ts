@@ -20,12 +20,25 @@ export interface Rows {
   readonly offset: number;
 }
 
-/** Queries and keys as the chunked products take them, and the decays of the blocks. */
-export interface Decayed extends Disposable {
+/** How the tokens of chunks decay; empty where nothing does. */
+export interface ChunkDecays {
+  /** By keys and blocks: `[chunks, blocks, heads, 3, keyDim]`. */
+  readonly decays?: Tensor;
+  /** Of heads whose keys decay alike, from a chunk's start to each token: `[chunks, heads, chunkSize]`. */
+  readonly fromStart?: Tensor;
+  /** The same, from each token to the chunk's end. */
+  readonly toEnd?: Tensor;
+}
+
+/** Queries and keys as the chunked products take them. */
+export interface Decayed extends ChunkDecays, Disposable {
   readonly query: Rows;
   readonly key: Rows;
-  /** `[chunks, blocks, heads, 3, keyDim]`; undefined where nothing decays. */
-  readonly decays: Tensor | undefined;
+}
+
+/** Rows of the caller's, with so many heads. */
+export function rowsOf(tensor: Tensor, heads: number): Rows {
+  return { tensor, heads, offset: 0 };
 }
 
 /** The uniform of kernels that read queries and keys as the caller gives them: `rows.wgsl`. */
@@ -72,9 +85,8 @@ export function decayToBlocks(problem: Problem, slab: Slab): Decayed {
   const { chunks, count, rows, firstRow } = slab;
   if (logDecay === undefined) {
     return {
-      query: { tensor: query, heads: groups, offset: 0 },
-      key: { tensor: key, heads: groups, offset: 0 },
-      decays: undefined,
+      query: rowsOf(query, groups),
+      key: rowsOf(key, groups),
       [Symbol.dispose](): void {},
     };
   }
@@ -145,8 +157,8 @@ export function gradientValueScores(
 ): Tensor {
   const scores = emptyScores(problem, slab, true);
   const { heads, value, valueVectors } = problem;
-  const rows = (tensor: Tensor): Rows => ({ tensor, heads, offset: 0 });
-  dispatchScores(problem, slab, scores, rows(outputGradient), rows(value), valueVectors, {
+  const [gradients, values] = [rowsOf(outputGradient, heads), rowsOf(value, heads)];
+  dispatchScores(problem, slab, scores, gradients, values, valueVectors, {
     decays: undefined,
     diagonal: true,
     transposed: true,
@@ -213,7 +225,7 @@ export function chunkStates(
   slab: Slab,
   a: Rows,
   b: Tensor,
-  decays: Tensor | undefined,
+  { decays, fromStart, toEnd }: ChunkDecays,
   ends: StateEnds,
   options: { backward: boolean },
 ): Tensor {
@@ -223,7 +235,7 @@ export function chunkStates(
   gpu.dispatch(CHUNK_STATES, {
     constants: { Element: b.dtype, DecayedElement: a.tensor.dtype },
     uniform: { ...tileExtents(problem, slab, a), backward, scale: backward ? scale : 1 },
-    read: { chunks: slab.chunks, a: a.tensor, b, decays },
+    read: { chunks: slab.chunks, a: a.tensor, b, decays, toEnd },
     write: { states },
     workgroups: workgroupsFor(slab.count * heads * keyVectors * valueVectors / 4),
   });
@@ -237,7 +249,7 @@ export function chunkStates(
       blocks,
       backward,
     },
-    read: { sequences: slab.sequences, decays, initial, border },
+    read: { sequences: slab.sequences, decays, initial, border, fromStart },
     write: { states, finalState: final },
     workgroups: workgroupsFor(slab.sequenceCount * heads * keyVectors * valueVectors),
   });
@@ -263,9 +275,8 @@ export function takeBorder(
 }
 
 /** What the tokens of chunks read beside one another: the states before them (`reversed`: gradients after). */
-export interface Before {
+export interface Before extends Pick<ChunkDecays, "decays" | "fromStart"> {
   readonly a: Rows;
-  readonly decays: Tensor | undefined;
   readonly states: Tensor;
 }
 

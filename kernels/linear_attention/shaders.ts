@@ -13,6 +13,7 @@ import diagonal_scores from "./diagonal_scores.wgsl" with { type: "text" };
 import dimension from "./dimension.wgsl" with { type: "text" };
 import head_decay_gradient from "./head_decay_gradient.wgsl" with { type: "text" };
 import head_scores from "./head_scores.wgsl" with { type: "text" };
+import head_spans from "./head_spans.wgsl" with { type: "text" };
 import input_gradient from "./input_gradient.wgsl" with { type: "text" };
 import linear_attention_in_registers from "./linear_attention_in_registers.wgsl" with {
   type: "text",
@@ -42,6 +43,7 @@ export const LINEAR_ATTENTION = shaders("linear_attention", {
   dimension,
   head_decay_gradient,
   head_scores,
+  head_spans,
   input_gradient,
   linear_attention_in_registers,
   linear_attention_in_registers_backward,
