@@ -2,7 +2,7 @@ import { variantModel } from "../experiment.ts";
 import { type Finding, type FindingVariant, protocol } from "./finding.ts";
 
 const LENGTH = 32;
-const STEPS = 800;
+const STEPS = 600;
 const SIZE = { vocabulary: 16, width: 32 } as const;
 
 /** Three of like size, then what might make Mamba hold further. */
@@ -26,7 +26,7 @@ const VARIANTS: readonly FindingVariant[] = [
     training: {
       length: 4 * LENGTH,
       points: [{ length: 2 * LENGTH }, { length: 4 * LENGTH }],
-      steps: STEPS / 4,
+      steps: 3 * STEPS / 4, // as many tokens as with more steps
     },
   },
   {
@@ -50,6 +50,7 @@ export const EXTRAPOLATION: Finding = {
       steps: STEPS,
     },
     trainings: 3,
+    tuningShare: 2 / 3,
     grid: {
       tasks: ["induction"],
       lengths: [32, 128, 512, 2048, 8192, 32768],
