@@ -28,17 +28,19 @@ const KERNELS = {
   forward: {
     rows: ATTENTION.kernel("flash_forward_rows"),
     tiles: ATTENTION.kernel("flash_forward_tiles"),
+    wide: ATTENTION.kernel("flash_forward_wide"),
   },
   query_gradient: {
     rows: ATTENTION.kernel("flash_query_gradient_rows"),
     tiles: ATTENTION.kernel("flash_query_gradient_tiles"),
+    wide: ATTENTION.kernel("flash_query_gradient_wide"),
   },
   key_gradient: {
     rows: ATTENTION.kernel("flash_key_gradient_rows"),
     tiles: ATTENTION.kernel("flash_key_gradient_tiles"),
+    wide: ATTENTION.kernel("flash_key_gradient_wide"),
   },
 };
-const FORWARD_WIDE = ATTENTION.kernel("flash_forward_wide");
 const ROW_TERMS = ATTENTION.kernel("flash_row_terms");
 const ROW_TERMS_WORKGROUP_SIZE = 64;
 
@@ -219,7 +221,7 @@ function walkDispatches(
   const step = seen <= walk ? Math.max(1, length) : walk;
   const tiles = Math.ceil(time / rows) * (ofKeys ? plan.keyHeads : plan.heads) * plan.batch;
   for (let first = 0; first === 0 || first < length; first += step) {
-    gpu.dispatch(values.wide ? FORWARD_WIDE : KERNELS[what][algorithm], {
+    gpu.dispatch(KERNELS[what][algorithm], {
       constants: {
         ...constants,
         HEAD,

@@ -4,7 +4,7 @@
 
 import package::attention::logits::{BLOCK, cap, cap_slope, logit_of, probability};
 import package::attention::problem::{Element, HEAD, VALUE, alibi_slope, key_row, shape, term_row, tile_of};
-import package::attention::seeing_queries::seeing_queries;
+import package::attention::seeing_queries::{seeing_queries, sees_whole};
 import package::attention::terms::{terms, visible_to};
 import package::attention::tiles::{
   ACROSS, INVOCATIONS, SIDE, TILE, key_at, left, query_at, right, staged, staged_products, store_factors,
@@ -40,7 +40,7 @@ fn flash_key_gradient_tiles(workgroup: Workgroup, @builtin(local_invocation_id) 
     let slope = alibi_slope(head);
     for (var start = times.x; start < times.y; start += i32(TILE)) {
       let last = times.y - 1;
-      let seen_whole = start + i32(TILE) <= times.y && sees_whole(batch, start, head, tile.first);
+      let seen_whole = start + i32(TILE) <= times.y && sees_whole(batch, start, head, tile.first, i32(TILE));
 
       var scores = mat4x4f();
       for (var block = 0u; block < HEAD; block += BLOCK) {
@@ -133,12 +133,4 @@ fn flash_key_gradient_tiles(workgroup: Workgroup, @builtin(local_invocation_id) 
       }
     }
   }
-}
-
-// Whether the TILE queries from `time` on all see the TILE keys from `first_key` on.
-fn sees_whole(batch: u32, time: i32, head: u32, first_key: i32) -> bool {
-  let last = time + i32(TILE) - 1;
-  let by_first = visible_to(time, term_row(batch, time, head));
-  let by_last = visible_to(last, term_row(batch, last, head));
-  return first_key >= by_last.low && first_key + i32(TILE) <= by_first.high;
 }

@@ -19,7 +19,7 @@ import package::common::workgroups::Workgroup;
 
 @compute @workgroup_size(ACROSS, ACROSS)
 fn flash_query_gradient_tiles(workgroup: Workgroup, @builtin(local_invocation_id) local: vec3u) {
-  let queries = queries_of(workgroup);
+  let queries = queries_of(workgroup, TILE);
   if (queries.batch >= shape.batch) {
     return;
   }

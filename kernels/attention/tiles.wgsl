@@ -55,10 +55,10 @@ struct Queries {
   last: i32,
 }
 
-// Dispatch: batch * heads * ceil(query_time / TILE) workgroups, folded.
-fn queries_of(workgroup: Workgroup) -> Queries {
-  let tile = tile_of(number_of_workgroup(workgroup), shape.query_time, TILE, shape.heads);
-  let last = min(tile.first + i32(TILE), shape.query_time) - 1;
+// Dispatch: batch * heads * ceil(query_time / rows) workgroups, folded.
+fn queries_of(workgroup: Workgroup, rows: u32) -> Queries {
+  let tile = tile_of(number_of_workgroup(workgroup), shape.query_time, rows, shape.heads);
+  let last = min(tile.first + i32(rows), shape.query_time) - 1;
   return Queries(tile.batch, tile.head, key_head_of(tile.head), tile.first, last);
 }
 

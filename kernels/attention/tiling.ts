@@ -3,12 +3,13 @@ import { type Gpu, LOOP_ITERATIONS, sizeClass, type Tunable, tunable } from "../
 
 /**
  * How attention is computed: `"rows"` holds whole rows in the registers of an invocation and wants no
- * workgroup memory; `"tiles"` shares tiles of 32 by 32 in workgroup memory between 64 invocations.
+ * workgroup memory; `"tiles"` shares tiles of 32 by 32 in workgroup memory between 64 invocations, and
+ * `"wide"` tiles of 64 by 64.
  */
-export type AttentionAlgorithm = "rows" | "tiles";
+export type AttentionAlgorithm = "rows" | "tiles" | "wide";
 
 /** Every algorithm. */
-export const ALGORITHMS: readonly AttentionAlgorithm[] = ["rows", "tiles"];
+export const ALGORITHMS: readonly AttentionAlgorithm[] = ["rows", "tiles", "wide"];
 
 /** One of the three kernels. */
 export type AttentionPass = "forward" | "query_gradient" | "key_gradient";
@@ -28,17 +29,17 @@ export type AttentionProblem = {
 };
 
 /**
- * What a kernel's tunables are: its algorithm, of `"rows"` how many an invocation holds, and of `"tiles"`
- * whether they are of 64 by 64.
+ * What a kernel's tunables are: its algorithm, and of `"rows"` how many an invocation holds and how many
+ * invocations walk together.
  */
 export type AttentionValues = {
   readonly algorithm: AttentionAlgorithm;
   readonly rows?: number;
-  readonly wide?: boolean;
+  readonly lanes?: number;
 };
 
-/** Queries and keys of a wide tile, vec4s of a value that it stages at a time, and bytes of workgroup memory. */
-const WIDE = { tile: 64, values: 16, bytes: 27_136 };
+/** Rows of a wide tile, vec4s of a row that it sums up at a time, and bytes of workgroup memory. */
+const WIDE = { tile: 64, summed: 16, bytes: 30_720 };
 /** Floats of a key, and of a value, of which the registers of a wide tile's invocation hold their part. */
 const WIDEST = 128;
 
@@ -58,7 +59,9 @@ function passTunable(pass: AttentionPass): Tunable<AttentionProblem, AttentionVa
     software: { "4 rows": rows(4), "8 rows": rows(8), "2 rows": rows(2), "1 row": rows(1) },
     gpu: {
       "tiles 32 × 32": { algorithm: "tiles" },
-      ...(pass === "forward" ? { "tiles 64 × 64": { algorithm: "tiles", wide: true } } : {}),
+      "tiles 64 × 64": { algorithm: "wide" },
+      "2 rows by 32": { algorithm: "rows", rows: 2, lanes: 32 },
+      "4 rows by 32": { algorithm: "rows", rows: 4, lanes: 32 },
     },
     standard: ({ dim, valueDim }, { adapter: { software } }) =>
       software
@@ -67,10 +70,12 @@ function passTunable(pass: AttentionPass): Tunable<AttentionProblem, AttentionVa
     classOf: ({ dim, valueDim, queryTime, keyTime, window }) =>
       `${dim} and ${valueDim}, ${sizeClass(queryTime)} × ${sizeClass(Math.min(window, keyTime))}`,
     // Twice the default's registers at most: compiling takes seconds else.
-    fits({ rows = 1, wide = false }, { dim, valueDim }, { device: { limits } }): boolean {
-      const vectors = vectorsOf(dim) + vectorsOf(valueDim);
-      return rows <= 2 * rowsPerInvocation(pass, vectors) && (!wide ||
-        dim <= WIDEST && valueDim <= WIDEST && WIDE.bytes <= limits.maxComputeWorkgroupStorageSize);
+    fits({ algorithm, rows = 1 }, { dim, valueDim }, { device: { limits } }): boolean {
+      if (algorithm === "wide") {
+        return Math.max(dim, valueDim) <= WIDEST &&
+          WIDE.bytes <= limits.maxComputeWorkgroupStorageSize;
+      }
+      return rows <= 2 * rowsPerInvocation(pass, vectorsOf(dim) + vectorsOf(valueDim));
     },
   });
 }
@@ -86,8 +91,8 @@ function vectorsOf(dim: number): number {
   return Math.ceil(dim / 4);
 }
 
-/** Invocations per workgroup of the `"rows"` kernels: one SIMD vector of AVX2. */
-const ROWS_WORKGROUP_SIZE = 8;
+/** Invocations per workgroup of the `"rows"` kernels on a software adapter: one SIMD vector of AVX2. */
+const SIMD_LANES = 8;
 
 /** Rows that an invocation of the `"rows"` kernels holds by default, for a key and a value of `vectors` vec4s together. */
 function rowsPerInvocation(pass: AttentionPass, vectors: number): number {
@@ -115,27 +120,21 @@ export interface Tiling {
 /** The tiling of a kernel for a key and a value of `HEAD` and `VALUE` vec4s, and so many rows. */
 export function tilingOf(
   what: AttentionPass,
-  { algorithm, rows, wide }: AttentionValues,
+  { algorithm, rows, lanes = SIMD_LANES }: AttentionValues,
   { HEAD, VALUE, time }: { HEAD: number; VALUE: number; time: number },
 ): Tiling {
   if (algorithm === "rows") {
     const ROWS = rows ?? rowsPerInvocation(what, HEAD + VALUE);
     // All invocations of a SIMD vector have rows: those of a short sequence are fewer.
-    const LANES = Math.min(ROWS_WORKGROUP_SIZE, powerOfTwo(Math.ceil(time / ROWS)));
-    const constants = { ROWS, LANES, WORKGROUP_SIZE: ROWS_WORKGROUP_SIZE };
-    return { rows: LANES * ROWS, tiles: ROWS_WORKGROUP_SIZE / LANES, constants };
+    const LANES = Math.min(lanes, powerOfTwo(Math.ceil(time / ROWS)));
+    const constants = { ROWS, LANES, WORKGROUP_SIZE: lanes };
+    return { rows: LANES * ROWS, tiles: lanes / LANES, constants };
   }
-  if (wide) {
-    return {
-      rows: WIDE.tile,
-      tiles: 1,
-      constants: { VALUE_BLOCKS: Math.ceil(VALUE / WIDE.values) },
-    };
-  }
+  const [tile, block] = algorithm === "wide" ? [WIDE.tile, WIDE.summed] : [TILE, BLOCK];
   const constants: Record<string, number> = {};
-  if (what !== "forward") constants.HEAD_BLOCKS = Math.ceil(HEAD / BLOCK);
-  if (what !== "query_gradient") constants.VALUE_BLOCKS = Math.ceil(VALUE / BLOCK);
-  return { rows: TILE, tiles: 1, constants };
+  if (what !== "forward") constants.HEAD_BLOCKS = Math.ceil(HEAD / block);
+  if (what !== "query_gradient") constants.VALUE_BLOCKS = Math.ceil(VALUE / block);
+  return { rows: tile, tiles: 1, constants };
 }
 
 /**

@@ -23,8 +23,8 @@ fn visible_from(position: i32, segment: vec2i) -> Visible {
 
 fn sees(visible: Visible, key: i32) -> bool {
   let in_window = key >= visible.low;
-  let is_sink = key >= visible.start && key < visible.sinks_end;
-  return key < visible.high && (in_window || is_sink);
+  let is_sink = (key >= visible.start) & (key < visible.sinks_end);
+  return (key < visible.high) & (in_window | is_sink); // no branches, as `&&` would be
 }
 
 // Whether a query sees a key below `end`.

@@ -392,13 +392,14 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       matmul(gpu, { a: make(65, 20), b: make(20, 68) });
       matmul(gpu, { a: make(65, 20), b: make(68, 20) }, { transposeB: true });
     });
-    everyTile(gpu, "attention/forward", () => {
-      flashAttention(gpu, {
-        query: make(1, 9, 2, 8),
-        key: make(1, 9, 1, 8),
-        value: make(1, 9, 1, 8),
+    const inputs = { query: make(1, 9, 2, 8), key: make(1, 9, 1, 8), value: make(1, 9, 1, 8) };
+    for (const pass of ["forward", "query_gradient", "key_gradient"]) {
+      everyTile(gpu, `attention/${pass}`, () => {
+        const forward = flashAttention(gpu, inputs);
+        if (pass === "forward") return;
+        flashAttentionBackward(gpu, { ...inputs, ...forward, outputGradient: inputs.query });
       });
-    });
+    }
   },
 
   /** What takes more bindings, or workgroup memory, than every device allows, where one allows them. */
@@ -408,6 +409,16 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     EVERY_DISPATCH.tiles(
       new Gpu(device, { ...adapter, software: false }, { poison: false, owns: false }),
     );
+    const [query, key] = [make(1, 33, 2, 8), make(1, 33, 1, 8)];
+    const options = {
+      algorithm: "wide",
+      alibiSlopes: make(2),
+      softCap: 30,
+      segments: [0, 10, 33],
+    } as const;
+    const forward = flashAttention(gpu, { query, key, value: key }, options);
+    const given = { query, key, value: key, ...forward, outputGradient: query };
+    flashAttentionBackward(gpu, given, options);
     const parameters = Array.from({ length: 6 }, () => ({
       parameter: make(5),
       gradient: make(5),

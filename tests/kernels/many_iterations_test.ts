@@ -34,7 +34,7 @@ import {
 import { assertClose, normals, testGpu, uniforms } from "../testing.ts";
 import { assertEnds, elementsOf, type Sequence, tensorsOf } from "./sequences.ts";
 
-for (const algorithm of ["rows", "tiles"] as const) {
+for (const algorithm of ["rows", "tiles", "wide"] as const) {
   for (const [queryTime, keyTime, causal] of [[5, 70_000, true], [70_000, 5, false]] as const) {
     Deno.test(`attention of ${queryTime} queries to ${keyTime} keys by ${algorithm}`, async () => {
       const gpu = await testGpu();

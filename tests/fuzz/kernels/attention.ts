@@ -1,4 +1,5 @@
 import {
+  type AttentionAlgorithm,
   type AttentionOptions,
   flashAttention,
   flashAttentionBackward,
@@ -110,7 +111,7 @@ function precision(s: AttentionReferenceOptions, { query, key }: Arrays): number
   return 2 ** -23 * scale * s.dim * largest(query) * largest(key);
 }
 
-const whole = (algorithm: "rows" | "tiles"): KernelCase => async (gpu, draws) => {
+const whole = (algorithm: AttentionAlgorithm): KernelCase => async (gpu, draws) => {
   const s = shape(draws, draws.size("queryTime", 130));
   const [drawn, spread] = arrays(draws, s);
   const shapes = shapesOf(s);
@@ -142,6 +143,7 @@ const whole = (algorithm: "rows" | "tiles"): KernelCase => async (gpu, draws) =>
 export const ATTENTION: Readonly<Record<string, KernelCase>> = {
   flash_attention_rows: whole("rows"),
   flash_attention_tiles: whole("tiles"),
+  flash_attention_wide: whole("wide"),
   async flash_attention_step(gpu, draws): Promise<void> {
     const s = shape(draws, 1);
     const [drawn, spread] = arrays(draws, s);

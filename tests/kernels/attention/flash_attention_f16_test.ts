@@ -59,7 +59,7 @@ const SHAPES: Record<string, AttentionReferenceOptions> = {
   },
 };
 
-for (const algorithm of ["rows", "tiles"] as const) {
+for (const algorithm of ["rows", "tiles", "wide"] as const) {
   for (const [name, shape] of Object.entries(SHAPES)) {
     Deno.test(`attention of f16 by ${algorithm} equals the reference: ${name}`, async () => {
       const gpu = await testGpu();

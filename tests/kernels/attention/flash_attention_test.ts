@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
 import {
+  type AttentionAlgorithm,
   type AttentionOptions,
   flashAttention,
   flashAttentionBackward,
@@ -199,7 +200,7 @@ const ROWS_ONLY: Record<string, Case> = {
 
 async function assertEqualsReference(
   shape: AttentionReferenceOptions,
-  algorithm: "rows" | "tiles",
+  algorithm: AttentionAlgorithm,
 ): Promise<void> {
   const gpu = await testGpu();
   const options = { ...optionsOf(gpu, shape), algorithm };
@@ -230,12 +231,22 @@ async function assertEqualsReference(
   assertClose(dv, backward.valueGradient, 1e-4, "valueGradient");
 }
 
+// A driver takes seconds for the pipelines of each head size.
+const WIDE = Object.fromEntries(
+  Object.entries(SHARED).filter(([, { dim }]) => dim === 16 || dim === 128),
+);
 for (
-  const [algorithm, cases] of [["rows", { ...SHARED, ...ROWS_ONLY }], ["tiles", SHARED]] as const
+  const [algorithm, cases] of [
+    ["rows", { ...SHARED, ...ROWS_ONLY }],
+    ["tiles", SHARED],
+    ["wide", WIDE],
+  ] as const
 ) {
   for (const [name, shape] of Object.entries(cases)) {
-    // SwiftShader compiles rows of large heads for half a minute, and a GPU gets tiles.
-    const register = algorithm === "rows" && shape.dim > 16 ? Deno.test : testKernel;
+    // SwiftShader compiles rows of large heads for half a minute, and wide tiles for ten seconds.
+    const register = algorithm === "wide" || algorithm === "rows" && shape.dim > 16
+      ? Deno.test
+      : testKernel;
     register(
       `flashAttention() and its gradients by ${algorithm} equal the reference: ${name}`,
       () => assertEqualsReference(withDefaults(shape), algorithm),
@@ -438,7 +449,7 @@ testKernel("attention never reads the spare rows of a key buffer", async () => {
   const spoil = (x: Float32Array): Tensor =>
     gpu.tensor([1, ...SEQUENCE], x.map((element, i) => i < keyLength * ROW ? element : NaN));
   const spoiled = { key: spoil(elements[1]), value: spoil(elements[2]) };
-  for (const algorithm of ["rows", "tiles"] as const) {
+  for (const algorithm of ["rows", "tiles", "wide"] as const) {
     const results = await Promise.all([whole, spoiled].map((keys) => {
       const inputs = { ...whole, ...keys };
       const options = { keyLength, queryOffset: 0, algorithm };
@@ -500,7 +511,7 @@ Deno.test("attention is right at the end of 32,768 steps with a window", async (
 
 testKernel("attention takes empty sequences", async () => {
   const gpu = await testGpu();
-  for (const algorithm of ["rows", "tiles"] as const) {
+  for (const algorithm of ["rows", "tiles", "wide"] as const) {
     const query = gpu.tensor([1, 3, 2, 16], normals(1, 96));
     const none = gpu.tensor([1, 0, 2, 16]);
     const { output, logSumExp } = flashAttention(gpu, { query, key: none, value: none }, {
