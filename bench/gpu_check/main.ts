@@ -1,7 +1,8 @@
 /**
- * Checks an adapter in some minutes, from this repository and a Deno binary alone: `./run gpu-check`, with
- * `--minutes N` (8 by default), `--out FOLDER` (`results/gpu-check`), `--only PART,…` and `--dawn`, which
- * takes SwiftShader through Dawn for a GPU. Leaves `gpu-check.json` and `gpu-check.md` in the folder.
+ * Checks an adapter in some minutes, from this repository and a Deno binary alone: `./run gpu-check`, or where
+ * there is no `sh`, `deno task --config bench/gpu_check/task.json gpu-check`; with `--minutes N` (8 by
+ * default), `--out FOLDER` (`results/gpu-check`), `--only PART,…` and `--dawn`, which takes SwiftShader
+ * through Dawn for a GPU. Leaves `gpu-check.json` and `gpu-check.md` in the folder.
  *
  * @module
  */
@@ -32,6 +33,9 @@ if (given.help) {
     `Check an adapter: its limits, the kernels' tests, their speed beside its ceilings, models, a sweep.
 
 usage: ./run gpu-check [--minutes N] [--out FOLDER] [--only PART,…] [--dawn]
+       deno task --config bench/gpu_check/task.json gpu-check [same options]
+
+Both need no network; deno task gpu-check does, as deno task fetches the packages of deno.json first.
 
 --minutes N     how long it may take (default: 8)
 --out FOLDER    where gpu-check.json and gpu-check.md go (default: results/gpu-check)

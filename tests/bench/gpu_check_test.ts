@@ -7,6 +7,7 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import * as own from "../../.ci/npm/pure_rand.ts";
 import { closestMatch } from "../../.ci/npm/leven.ts";
 import configuration from "../../deno.json" with { type: "json" };
+import offline from "../../bench/gpu_check/task.json" with { type: "json" };
 import { ending, ROOT } from "../tasks/process.ts";
 import { inFolder } from "../testing.ts";
 
@@ -60,4 +61,26 @@ Deno.test("an adapter is checked from the repository alone: no network, no cache
       assert(lines.length >= 1 && lines.length + left >= 3, `${title}: ${notes.join("\n")}`);
       assert(page.includes(`## ${title}`), page);
     }
+  }));
+
+Deno.test("the task for a machine without a network fetches nothing, and runs what that of deno.json does", () =>
+  inFolder(async (folder) => {
+    const { command } = configuration.tasks["gpu-check"];
+    assertEquals(offline.tasks["gpu-check"].command, `cd ../.. && ${command}`);
+    const { code, stdout, stderr } = await ending(
+      new Deno.Command(Deno.execPath(), {
+        args: ["task", "--config", "bench/gpu_check/task.json", "gpu-check", "--help"],
+        cwd: ROOT,
+        env: {
+          DENO_DIR: join(folder, "cache"),
+          JSR_URL: "http://127.0.0.1:9/",
+          NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/",
+        },
+        stdout: "piped",
+        stderr: "piped",
+      }),
+    );
+    assertEquals(code, 0, stderr);
+    assert(stdout.includes("usage: ./run gpu-check"), stdout);
+    assert(!stderr.includes("Download"), stderr);
   }));
