@@ -1,10 +1,12 @@
 /**
  * Measures all that the tables of `bench/README.md` hold and writes them there:
- * `deno run -A bench/table.ts`, with `peers`, `native` or `growth` behind it for one of them alone. On a software
- * adapter it takes some minutes.
+ * `deno run -A bench/table.ts`, with `peers`, `native`, `torch` or `growth` behind it for one of them alone, and
+ * `--python PATH` for the Python that has PyTorch. On a software adapter it takes some minutes.
  *
  * @module
  */
+import process from "node:process";
+import { parseArgs } from "@std/cli/parse-args";
 import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { openDawn } from "../tests/dawn.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
@@ -15,14 +17,17 @@ import { type Growth, measureGrowth } from "./growth.ts";
 import { compare, fittedExponent } from "./measure.ts";
 import { onnxRuntimeNative } from "./peers/onnx_runtime_native.ts";
 import type { Peer } from "./peers/peer.ts";
+import { openTorch } from "./peers/torch.ts";
 
 const README = new URL("./README.md", import.meta.url);
 const HISTORY = new URL("./history.csv", import.meta.url);
-const PARTS = { peers: writePeers, native: writeNative, growth: writeGrowth };
+const PARTS = { peers: writePeers, native: writeNative, torch: writeTorch, growth: writeGrowth };
 type Part = keyof typeof PARTS;
+/** Runs of which the time of the processor is taken together. */
+const RUNS = 4;
 
 const gpu = await openGpu({ tuning: readTuning });
-const [chosen] = Deno.args;
+const { python = "python3", _: [chosen] } = parseArgs(Deno.args, { string: ["python", "_"] });
 const names = Object.keys(PARTS) as Part[];
 if (chosen !== undefined && !names.includes(chosen as Part)) {
   throw new Error(
@@ -88,6 +93,43 @@ async function nativeRows(
     console.error(rows[rows.length - 1].join(" | "));
   }
   return { rows, refusals };
+}
+
+/** Ours beside PyTorch on the CPU, in turns, both in time of the processor: there other work counts for nothing. */
+async function writeTorch(gpu: Gpu): Promise<void> {
+  if (!gpu.adapter.software) {
+    return console.error("PyTorch on the CPU is left out: it is compared with software adapters");
+  }
+  await using torch = await openTorch(python);
+  const rows: string[][] = [];
+  for (const { title, ours: operation, inputs } of comparisons(gpu)) {
+    const run = (): void => {
+      for (const tensor of Object.values(operation(gpu, inputs))) tensor[Symbol.dispose]();
+    };
+    await processorTime(gpu, run); // compiles
+    let [ours, theirs] = [Infinity, Infinity];
+    for (let round = 0; round < 3; round++) {
+      ours = Math.min(ours, await processorTime(gpu, run));
+      theirs = Math.min(theirs, await torch.milliseconds(title));
+    }
+    const ratio = `${(theirs / ours).toFixed(theirs < ours ? 2 : 1)}×`;
+    rows.push([title, milliseconds(ours), milliseconds(theirs), ratio]);
+    console.error(rows[rows.length - 1].join(" | "));
+  }
+  await write("torch", [
+    conditions(gpu),
+    table(["", "ours, ms", `${torch.name}, ms`, "it ÷ ours"], rows),
+  ]);
+}
+
+/** Milliseconds of the processor that a run takes, of all threads together. */
+async function processorTime(gpu: Gpu, run: () => void): Promise<number> {
+  await gpu.sync();
+  const start = process.cpuUsage();
+  for (let i = 0; i < RUNS; i++) run();
+  await gpu.sync();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000 / RUNS;
 }
 
 async function writeGrowth(gpu: Gpu): Promise<void> {

@@ -1,19 +1,28 @@
-"""PyTorch on the CPU at the comparisons of bench/README.md: prints the same rows.
+"""PyTorch on the CPU at the comparisons of bench/README.md: prints a line of CSV for each, in milliseconds of the
+processor, of all threads together, which other work on the machine does not change.
 
 Run from the repository root, with PyTorch: python bench/peers/torch_cpu.py
-A software adapter computes on the same cores as PyTorch does, whose kernels are native: the rows say how
+With --asked it reads titles from its input and answers each as it comes, so that bench/table.ts can take turns
+with it. A software adapter computes on the same cores as PyTorch does, whose kernels are native: the rows say how
 far behind one is. No row is timed before its output equals the recurrence, step by step in float64.
 """
 
+import csv
+import os
+import sys
 import time
+from functools import partial
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits takes no processor
 
 import torch
 
 HEADS = 4
 DIM = 64
 CHUNK = 64
+RUNS = 4
 # The least of so many runs counts, once there was one: other work on the machine only adds.
-SECONDS = 1.0
+SECONDS = 0.5
 
 
 def waves(*shape, at):
@@ -85,9 +94,10 @@ def milliseconds(run):
     run()
     best, end = float("inf"), time.perf_counter() + SECONDS
     while time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
+        start = time.process_time()
+        for _ in range(RUNS):
+            run()
+        best = min(best, (time.process_time() - start) / RUNS)
     return 1000 * best
 
 
@@ -96,32 +106,57 @@ def check(actual, expected, bound):
     assert error <= bound, f"its output is off by {error:.1e}, over {bound}"
 
 
-def rows():
+def matmul():
     a = waves(512, 512, at=torch.sin)
     b = waves(512, 512, at=lambda i: torch.cos(i * i))
     check(a @ b, a.double() @ b.double(), 1e-4)
-    yield "matmul, 512 × 512 × 512", lambda: a @ b
+    return lambda: a @ b
 
+
+def attention():
     q, k, v, _, _ = problem(1024, "none", False)
     flash = torch.nn.functional.scaled_dot_product_attention
-    attention = lambda: flash(q[None], k[None], v[None], is_causal=True, scale=1.0)
+    run = lambda: flash(q[None], k[None], v[None], is_causal=True, scale=1.0)
     logits = (q.double() @ k.double().mT).masked_fill(
         torch.ones(1024, 1024).triu(1).bool(), -torch.inf
     )
-    check(attention()[0], logits.softmax(-1) @ v.double(), 1e-4)
-    yield "attention, causal, 1 × 1024 × 4 × 64", attention
+    check(run()[0], logits.softmax(-1) @ v.double(), 1e-4)
+    return run
 
+
+def matrix_state(length, decay, delta):
+    inputs = problem(length, decay, delta)
+    check(chunked(*inputs), recurrence(*inputs), 5e-4 if delta else 1e-4)
+    return lambda: chunked(*inputs)
+
+
+def comparisons():
+    """What makes and checks the work of each row, by its title."""
+    made = {"matmul, 512 × 512 × 512": matmul, "attention, causal, 1 × 1024 × 4 × 64": attention}
     names = {"none": "", "head": ", a decay per head", "key": ", a decay per key"}
     for length in (1024, 4096):
         for delta, title in ((False, "linear attention"), (True, "delta rule")):
             for decay, words in names.items():
-                inputs = problem(length, decay, delta)
-                check(chunked(*inputs), recurrence(*inputs), 5e-4 if delta else 1e-4)
-                yield f"{title}{words}, 1 × {length} × 4 × 64", lambda given=inputs: chunked(*given)
+                made[f"{title}{words}, 1 × {length} × 4 × 64"] = partial(
+                    matrix_state, length, decay, delta
+                )
+    return made
 
 
-torch.set_grad_enabled(False)
-print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-print("|  | PyTorch on the CPU, ms |\n| :-- | --: |")
-for title, run in rows():
-    print(f"| {title} | {milliseconds(run):.3g} |", flush=True)
+def main():
+    torch.set_grad_enabled(False)
+    made = comparisons()
+    asked = (line.rstrip("\n") for line in sys.stdin) if "--asked" in sys.argv else made
+    written = csv.writer(sys.stdout, lineterminator="\n")
+    version = torch.__version__.split("+")[0]
+    written.writerow(["comparison", f"PyTorch {version} on the CPU, {torch.get_num_threads()} threads"])
+    sys.stdout.flush()
+    ready = {}
+    for title in asked:
+        if title not in ready:
+            ready[title] = made[title]()
+        written.writerow([title, f"{milliseconds(ready[title]):.4g}"])
+        sys.stdout.flush()
+
+
+main()
