@@ -3,6 +3,10 @@
  * refuses lavapipe, so it is compared where ours runs on the same SwiftShader, through Dawn. What it is
  * given and what it gives lies on the host, and a run brings both over: some MB.
  *
+ * Its attention is composed of its products and its softmax. The operator, of which it has a flash attention,
+ * takes subgroups to be of 8 or more (`sg_size > 8`, else 8 keys at a time), and SwiftShader's are of 4: it skips
+ * keys, with a mask, without, and with a bias. That may be seen in its `flash_attention.wgsl.template`.
+ *
  * @module
  */
 import type * as Ort from "onnxruntime-node";
@@ -22,7 +26,8 @@ export async function onnxRuntimeNative(gpu: Gpu): Promise<Peer> {
     gpu,
     isNative: true,
     async prepare({ form, inputs }): Promise<PeerWork> {
-      const graph = await Deno.readFile(new URL(`./${form}.onnx`, import.meta.url));
+      const name = form === "attention" ? "attention_composed" : form;
+      const graph = await Deno.readFile(new URL(`./${name}.onnx`, import.meta.url));
       const session = await withSwiftShader(() =>
         ort.InferenceSession.create(graph, {
           executionProviders: ["webgpu"],
@@ -31,6 +36,10 @@ export async function onnxRuntimeNative(gpu: Gpu): Promise<Peer> {
       );
       const feeds: Record<string, Ort.Tensor> = {};
       for (const name of session.inputNames) {
+        if (name === "mask") {
+          feeds[name] = causalMask(ort, inputs.query.shape[1]);
+          continue;
+        }
         const { shape } = inputs[name];
         const [batch, time, ...row] = shape;
         const dims = row.length === 0 ? shape : [batch, time, elementCount(row)];
@@ -50,4 +59,13 @@ export async function onnxRuntimeNative(gpu: Gpu): Promise<Peer> {
       };
     },
   };
+}
+
+/** What is added to the logits of each query and key: nothing, or for keys after the query so much less that they are 0. */
+function causalMask(ort: typeof Ort, time: number): Ort.Tensor {
+  const mask = Float32Array.from(
+    { length: time ** 2 },
+    (_, i) => i % time > Math.floor(i / time) ? -1e9 : 0,
+  );
+  return new ort.Tensor("float32", mask, [time, time]);
 }
