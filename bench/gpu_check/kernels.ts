@@ -59,8 +59,10 @@ export async function checkKernels(gpu: Gpu, ceilings: Ceilings, budget: Budget)
       heads * DIM
     } channels. "token by token" is how many times as long the plain kernel takes: a stored row of scores (attention), one step after the other (the others), a dot product an invocation (matmul).`,
   );
-  if (!isLarge) found.notes.push("A slow adapter: sizes are smaller.");
-  const kernels = growing(heads);
+  if (!isLarge) found.notes.push("A slow adapter: sizes begin at a quarter.");
+  const kernels = growing(heads).map((kernel) =>
+    isLarge ? kernel : { ...kernel, sizes: [kernel.sizes[0] / 4, ...kernel.sizes] }
+  );
   for (const [i, kernel] of kernels.entries()) {
     await measureSizes(gpu, kernel, ceilings, budget.share(1 / (kernels.length - i)), found);
   }

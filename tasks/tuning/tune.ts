@@ -57,6 +57,7 @@ export async function defaultProblems(
     const configuration = architecture(name, { vocabulary, width });
     using model = randomModel(gpu, configuration, "f32");
     notes.push(...await traceModel(gpu, model, tracedTokens(fast)));
+    if (performance.now() > deadline) return notes;
     const [sequences, time] = fast ? [16, 512] : [16, 64];
     notes.push(...await traceTraining(gpu, configuration, sequences, time));
   }
