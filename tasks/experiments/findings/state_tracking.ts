@@ -56,10 +56,10 @@ export const STATE_TRACKING: Finding = {
       {
         name: "s5-one-reflection",
         model: matched(negative(DELTANET, 1), parameterCount(FOUR)),
-        learningRate: 5e-3,
+        learningRate: 1e-2,
         training: TRACKING,
       },
-      { name: "s5-four-reflections", model: FOUR, learningRate: 5e-3, training: TRACKING },
+      { name: "s5-four-reflections", model: FOUR, learningRate: 1e-2, training: TRACKING },
     ],
     setting: {
       tasks: [{ name: "parity", options: smallLayout("parity") }],
