@@ -18,12 +18,12 @@ export const COPYING: Finding = {
           variantModel("transformer", { ...SIZE, changes: ["alibi"] }, LENGTH),
           PARAMETERS,
         ),
-        learningRate: 5e-3,
+        learningRate: 1e-2,
       },
       ...[4, 8, 32].map((stateDim) => ({
         name: `gla-${stateDim}`,
         model: matched(variantModel("gla", { ...SIZE, stateDim }, LENGTH), PARAMETERS),
-        learningRate: 5e-3,
+        learningRate: stateDim === 4 ? 2e-3 : 5e-3,
       })),
     ],
     setting: {
