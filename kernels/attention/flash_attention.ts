@@ -20,6 +20,7 @@ import {
   ATTENTION_PASSES,
   type AttentionAlgorithm,
   type AttentionValues,
+  checkAlgorithm,
   longestWalk,
   tilingOf,
 } from "./tiling.ts";
@@ -80,6 +81,7 @@ export function flashAttention(
 ): AttentionOutputs {
   checkNames("flashAttention", inputs, INPUTS);
   const plan = planAttention("flashAttention", inputs, options);
+  checkAlgorithm("flashAttention", gpu, options.algorithm);
   using scope = new DisposableStack();
   const query = wholeVectors(gpu, scope, inputs.query);
   const key = wholeVectors(gpu, scope, inputs.key);
@@ -132,6 +134,7 @@ export function flashAttentionBackward(
   checkNames("flashAttentionBackward", inputs, INPUTS);
   const op = "flashAttentionBackward";
   const plan = planAttention(op, inputs, options);
+  checkAlgorithm(op, gpu, options.algorithm);
   const { batch, queryTime, heads, dim, keyTime, keyHeads, valueDim } = plan;
   const rows = [batch, queryTime, heads, valueDim];
   checkTensor(op, "output", inputs.output, rows, inputs.query.dtype);

@@ -107,6 +107,23 @@ const TILE = 32;
 /** vec4s of a row that the `"tiles"` kernels hold in workgroup memory at a time. */
 const BLOCK = 8;
 
+/**
+ * Checks that an adapter has the workgroup memory that an algorithm takes.
+ *
+ * @throws {RangeError} where it has less.
+ */
+export function checkAlgorithm(
+  op: string,
+  { device: { limits } }: Gpu,
+  algorithm: AttentionAlgorithm | undefined,
+): void {
+  const has = limits.maxComputeWorkgroupStorageSize;
+  if (algorithm !== "wide" || has >= WIDE.bytes) return;
+  throw new RangeError(
+    `Cannot run ${op}() as wide tiles take ${WIDE.bytes} bytes of workgroup memory: the device has ${has}; leave out algorithm, or take "tiles"`,
+  );
+}
+
 /** How many rows a tile has, and the constants that a kernel is linked with. */
 export interface Tiling {
   /** Queries, or keys in the key gradient's, of a tile. */

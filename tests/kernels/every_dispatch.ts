@@ -409,16 +409,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     EVERY_DISPATCH.tiles(
       new Gpu(device, { ...adapter, software: false }, { poison: false, owns: false }),
     );
-    const [query, key] = [make(1, 33, 2, 8), make(1, 33, 1, 8)];
-    const options = {
-      algorithm: "wide",
-      alibiSlopes: make(2),
-      softCap: 30,
-      segments: [0, 10, 33],
-    } as const;
-    const forward = flashAttention(gpu, { query, key, value: key }, options);
-    const given = { query, key, value: key, ...forward, outputGradient: query };
-    flashAttentionBackward(gpu, given, options);
+    if (device.limits.maxComputeWorkgroupStorageSize >= 32_768) wideAttention(make, gpu);
     const parameters = Array.from({ length: 6 }, () => ({
       parameter: make(5),
       gradient: make(5),
@@ -747,6 +738,19 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }
   },
 };
+
+function wideAttention(make: Maker, gpu: Gpu): void {
+  const [query, key] = [make(1, 33, 2, 8), make(1, 33, 1, 8)];
+  const options = {
+    algorithm: "wide",
+    alibiSlopes: make(2),
+    softCap: 30,
+    segments: [0, 10, 33],
+  } as const;
+  const forward = flashAttention(gpu, { query, key, value: key }, options);
+  const given = { query, key, value: key, ...forward, outputGradient: query };
+  flashAttentionBackward(gpu, given, options);
+}
 
 function attentionOfHalves(make: Maker, gpu: Gpu): void {
   for (const [dim, valueDim] of [[6, 10], [16, 16], [64, 64], [128, 128]]) {

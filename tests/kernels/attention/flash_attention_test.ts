@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
+import { type Gpu, openGpu, type Tensor } from "../../../kernels/gpu/mod.ts";
 import {
   type AttentionAlgorithm,
   type AttentionOptions,
@@ -590,4 +590,16 @@ testKernel("attention refuses what does not fit", async () => {
     RangeError,
     "Cannot run flashAttentionBackward() as outputGradient must have shape [1,4,4,16]",
   );
+});
+
+Deno.test("attention refuses wide tiles where a device lacks the workgroup memory", async () => {
+  const device = await (await navigator.gpu.requestAdapter())!.requestDevice();
+  await using gpu = await openGpu({ device });
+  using query = gpu.tensor([1, 4, 1, 16]);
+  assertThrows(
+    () => flashAttention(gpu, { query, key: query, value: query }, { algorithm: "wide" }),
+    RangeError,
+    "Cannot run flashAttention() as wide tiles take 30720 bytes of workgroup memory: the device has 16384",
+  );
+  device.destroy();
 });
