@@ -1,7 +1,8 @@
 /**
  * What a generated token and a training step cost the host and the GPU:
- * `deno run -A bench/host.ts [FOLDER]` prints a table as bench/README.md has it. With the folder of
- * another checkout, one of an earlier commit, its code takes turns with this one's.
+ * `deno run -A bench/host.ts [FOLDER] [NAME…]` prints a table as bench/README.md has it, of the
+ * architectures named or of four. With the folder of another checkout, one of an earlier commit, its
+ * code takes turns with this one's.
  *
  * @module
  */
@@ -20,7 +21,7 @@ const ROUNDS = 4;
 
 /** What a piece of work costs. */
 interface Cost {
-  /** Time of the thread that queues, in milliseconds: the mean of all rounds, as the clock is coarse. */
+  /** Time of the thread that queues, in milliseconds: the least of all rounds. */
   host: number;
   /** Kernels. */
   dispatches: number;
@@ -28,11 +29,19 @@ interface Cost {
   gpu: number;
 }
 
+/** POSIX's clock of the time that a thread has computed, on Linux. */
+const CLOCK_THREAD_CPUTIME_ID = 3;
+const LIBC = Deno.build.os === "linux"
+  ? Deno.dlopen("libc.so.6", { clock_gettime: { parameters: ["i32", "buffer"], result: "i32" } })
+  : undefined;
+const TIME = new BigInt64Array(2); // seconds, nanoseconds
+
 /** Milliseconds that this thread has computed: what others do on the machine does not count. */
 function threadTime(): number {
-  if (Deno.build.os !== "linux") return performance.now();
-  const [nanoseconds] = Deno.readTextFileSync(`/proc/self/task/${Deno.pid}/schedstat`).split(" ");
-  return Number(nanoseconds) / 1e6;
+  if (LIBC === undefined) return performance.now();
+  // What /proc has is brought up to date a few hundred times a second, too seldom for a training step.
+  LIBC.symbols.clock_gettime(CLOCK_THREAD_CPUTIME_ID, TIME);
+  return Number(TIME[0]) * 1e3 + Number(TIME[1]) / 1e6;
 }
 
 /** Work that is measured. */
@@ -114,7 +123,7 @@ async function trainingStep(code: Code, name: string): Promise<Work> {
 
 /** The costs of the same work of several checkouts, which take turns. */
 async function measured(codes: readonly Code[], works: readonly Work[]): Promise<Cost[]> {
-  const costs = works.map((): Cost => ({ host: 0, dispatches: 0, gpu: Infinity }));
+  const costs = works.map((): Cost => ({ host: Infinity, dispatches: 0, gpu: Infinity }));
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [index, work] of works.entries()) {
       const { gpu } = codes[index];
@@ -126,7 +135,7 @@ async function measured(codes: readonly Code[], works: readonly Work[]): Promise
       await work.run();
       const times = await gpu.stopProfile();
       const cost = costs[index];
-      cost.host += host / ROUNDS;
+      cost.host = Math.min(cost.host, host);
       cost.dispatches = times.reduce((sum, { dispatches }) => sum + dispatches, 0);
       cost.gpu = Math.min(cost.gpu, times.reduce((sum, time) => sum + time.milliseconds, 0));
     }
@@ -156,7 +165,7 @@ function rawDispatch({ device }: Gpu): number {
   });
   let least = Infinity;
   for (let round = 0; round < 40; round++) {
-    const start = performance.now();
+    const start = threadTime();
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
@@ -166,25 +175,28 @@ function rawDispatch({ device }: Gpu): number {
     }
     pass.end();
     device.queue.submit([encoder.finish()]);
-    least = Math.min(least, (performance.now() - start) / 64);
+    least = Math.min(least, (threadTime() - start) / 64);
   }
   return least;
 }
 
-const [folder] = Deno.args;
+const isFolder = (path: string): boolean => path.includes("/") || path === ".";
+const folder = Deno.args.find(isFolder);
+const named = Deno.args.filter((argument) => !isFolder(argument));
+const names = named.length > 0 ? named : ARCHITECTURES;
 const codes = [await load(new URL("../", import.meta.url))];
 if (folder !== undefined) codes.unshift(await load(toFileUrl(`${Deno.realPathSync(folder)}/`)));
 const raw = rawDispatch(codes[codes.length - 1].gpu);
 console.log(`A dispatch of WebGPU alone takes the host ${(1000 * raw).toFixed(1)} µs here.\n`);
 console.log("| a generated token, per layer | host, µs | dispatches | GPU, ms |");
 console.log("| :-- | --: | --: | --: |");
-for (const name of ARCHITECTURES) {
+for (const name of names) {
   const costs = await measured(codes, codes.map((code) => generation(code, name)));
   console.log(row(name, costs, LAYERS * TOKENS));
 }
 console.log("\n| a training step, 2 layers | host, µs | dispatches | GPU, ms |");
 console.log("| :-- | --: | --: | --: |");
-for (const name of ARCHITECTURES) {
+for (const name of names) {
   const works = await Promise.all(codes.map((code) => trainingStep(code, name)));
   console.log(row(name, await measured(codes, works), STEPS));
 }
