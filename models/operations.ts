@@ -37,6 +37,8 @@ import { embedding as embeddingKernel, embeddingBackward } from "../kernels/embe
 import type { Tensor } from "../kernels/gpu/mod.ts";
 import {
   gatedRmsNorm,
+  gatedRmsNormBackward,
+  hasGatedRmsNormBackward,
   layerNorm as layerNormKernel,
   layerNormBackward,
   rmsNorm as rmsNormKernel,
@@ -296,15 +298,28 @@ export function gatedNorm(
 ): Variable {
   const { groups, epsilon, activation, gateFirst } = options;
   const { values, skip } = skipped ?? {};
-  if (!tape.differentiates([read, weight, gate, values, skip])) {
-    const { output } = gatedRmsNorm(tape.gpu, {
-      x: read.tensor,
-      weight: weight?.tensor,
-      gate: gate?.tensor,
-      values: values?.tensor,
-      skip: skip?.tensor,
-    }, options);
-    return tape.record([], [output], () => [])[0];
+  const { gpu } = tape;
+  const variables = [read, weight, gate, values, skip];
+  const inputs = {
+    x: read.tensor,
+    weight: weight?.tensor,
+    gate: gate?.tensor,
+    values: values?.tensor,
+    skip: skip?.tensor,
+  };
+  if (!tape.differentiates(variables) || hasGatedRmsNormBackward(gpu, inputs, options)) {
+    const { output } = gatedRmsNorm(gpu, inputs, options);
+    return tape.record(variables, [output], ([outputGradient]) => {
+      const given = { ...inputs, outputGradient: outputGradient! };
+      const back = gatedRmsNormBackward(gpu, given, { ...options, inParts: true });
+      return [
+        back.xGradient,
+        back.weightGradient && new Parts(back.weightGradient),
+        back.gateGradient,
+        back.valuesGradient,
+        back.skipGradient && new Parts(back.skipGradient),
+      ];
+    })[0];
   }
   const [batch, time, channels] = read.shape;
   const gated = (x: Variable): Variable =>

@@ -12,12 +12,13 @@ import {
   results,
   type Tensor,
 } from "../gpu/mod.ts";
-import { laneForm } from "./rows.ts";
+import { heldRun, HOLDERS, isHeld, laneForm } from "./rows.ts";
 import { NORM } from "./shaders.ts";
 
 /** Elements that an invocation holds in registers; more would take long to compile. */
 const MOST_HELD = 16;
 const GATED_RMS_NORM = NORM.kernel("gated_rms_norm");
+const GATED_RMS_NORM_REGISTER = NORM.kernel("gated_rms_norm_register");
 
 const NAMES = ["x", "weight", "gate", "values", "skip"];
 /** What {@linkcode gatedRmsNorm} takes. */
@@ -113,6 +114,30 @@ export function gatedRmsNorm(
   const run = channels / heads;
   // Four floats share a skip, and begin where the gate's fours do, or are taken one by one.
   const fours = [width, run, gates, gateStart].every((extent) => extent % 4 === 0);
+  const kinds = {
+    GROUPS: groups,
+    WEIGHT_GROUPS: own ? groups : 1,
+    GATE_FIRST: gateFirst && gate !== undefined,
+    KIND: ACTIVATION_KINDS.indexOf(activation),
+  };
+  if (fours && isHeld(gpu, width)) {
+    const tokens = x.size / channels;
+    const tokensAtOnce = heldRun(tokens * groups, { sums: false });
+    gpu.dispatch(GATED_RMS_NORM_REGISTER, {
+      constants: { WORKGROUP_SIZE: HOLDERS, COLUMNS: width / 4, RUN: run / 4, ...kinds },
+      uniform: {
+        tokens,
+        run: tokensAtOnce,
+        gateStride: gates / 4,
+        gateStart: gateStart / 4,
+        epsilon,
+      },
+      read: { x, weight, gate, values, skip },
+      write: { output },
+      workgroups: Math.ceil(Math.ceil(tokens / tokensAtOnce) * groups / HOLDERS),
+    });
+    return results({ output });
+  }
   const { form, columns } = laneForm(gpu, width, fours);
   const element = fours ? 4 : 1;
   const rows = width === 0 ? 0 : x.size / width;
@@ -125,10 +150,7 @@ export function gatedRmsNorm(
       HELD: IS_HELD ? held : 1,
       WHOLE: held * form.LANES === columns,
       RUN: run / element,
-      GROUPS: groups,
-      WEIGHT_GROUPS: own ? groups : 1,
-      GATE_FIRST: gateFirst && gate !== undefined,
-      KIND: ACTIVATION_KINDS.indexOf(activation),
+      ...kinds,
     },
     uniform: {
       rows,

@@ -134,3 +134,47 @@ export function gatedRmsNormReference(
     return normed * (gate && !gateFirst ? gate[i] : 1);
   });
 }
+
+/**
+ * The gradients of {@linkcode gatedRmsNormReference} by the chain rule, element by element; that of the gate is
+ * of the gate with its activation.
+ */
+export function gatedRmsNormBackwardReference(
+  { x, weight, gate, values, skip, outputGradient }:
+    & Parameters<typeof gatedRmsNormReference>[0]
+    & { outputGradient: ArrayLike<number> },
+  { channels, groups, gateFirst, epsilon }: Parameters<typeof gatedRmsNormReference>[1],
+): Record<`${"x" | "weight" | "gate" | "values" | "skip"}Gradient`, Float64Array> {
+  const width = channels / groups;
+  const weightGradient = new Float64Array(weight?.length ?? 0);
+  const gateGradient = new Float64Array(x.length);
+  const skipGradient = new Float64Array(skip?.length ?? 0);
+  const headOf = (i: number): number => Math.floor(i % channels * skipGradient.length / channels);
+  const skipAt = (i: number): number => skip?.[headOf(i)] ?? 0;
+  const passed = Float64Array.from(x, (value, i) => value + skipAt(i) * (values?.[i] ?? 0));
+  const before = (i: number): number => gate && gateFirst ? gate[i] : 1;
+  const behind = (i: number): number => gate && !gateFirst ? gate[i] : 1;
+  const u = passed.map((value, i) => value * before(i));
+  const xGradient = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    let squares = 0;
+    for (let c = 0; c < width; c++) squares += u[start + c] ** 2;
+    const rms = weight ? Math.sqrt(squares / width + epsilon) : 1;
+    const weightAt = (i: number): number => weight?.[i % weight.length] ?? 1;
+    let projection = 0;
+    for (let i = start; i < start + width; i++) {
+      projection += outputGradient[i] * behind(i) * weightAt(i) * u[i];
+      if (weight) weightGradient[i % weight.length] += outputGradient[i] * behind(i) * u[i] / rms;
+      if (!gateFirst) gateGradient[i] = outputGradient[i] * weightAt(i) * u[i] / rms;
+    }
+    for (let i = start; i < start + width; i++) {
+      const ofRms = weight ? u[i] * projection / (width * rms ** 3) : 0;
+      const ofU = outputGradient[i] * behind(i) * weightAt(i) / rms - ofRms;
+      if (gateFirst) gateGradient[i] = ofU * passed[i];
+      xGradient[i] = ofU * before(i);
+      if (values && skip) skipGradient[headOf(i)] += xGradient[i] * values[i];
+    }
+  }
+  const valuesGradient = xGradient.map((value, i) => value * skipAt(i));
+  return { xGradient, weightGradient, gateGradient, valuesGradient, skipGradient };
+}

@@ -2,6 +2,8 @@ import { COMMON } from "../common/shaders.ts";
 import { shaders } from "../gpu/mod.ts";
 import element from "./element.wgsl" with { type: "text" };
 import gated_rms_norm from "./gated_rms_norm.wgsl" with { type: "text" };
+import gated_rms_norm_backward from "./gated_rms_norm_backward.wgsl" with { type: "text" };
+import gated_rms_norm_register from "./gated_rms_norm_register.wgsl" with { type: "text" };
 import grouped_rows from "./grouped_rows.wgsl" with { type: "text" };
 import layer_norm from "./layer_norm.wgsl" with { type: "text" };
 import layer_norm_backward from "./layer_norm_backward.wgsl" with { type: "text" };
@@ -21,6 +23,8 @@ import sum_lanes_subgroups from "./sum_lanes_subgroups.wgsl" with { type: "text"
 export const NORM = shaders("norm", {
   element,
   gated_rms_norm,
+  gated_rms_norm_backward,
+  gated_rms_norm_register,
   grouped_rows,
   layer_norm,
   layer_norm_backward,

@@ -29,10 +29,12 @@ import {
   gatedActivation,
   gatedActivationBackward,
   gatedRmsNorm,
+  gatedRmsNormBackward,
   gatherRows,
   gatherRowsBackward,
   Gpu,
   gradientNorm,
+  hasGatedRmsNormBackward,
   hasMamba2Inputs,
   hasMamba2InputsBackward,
   layerNorm,
@@ -566,6 +568,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const gate = make.when(gated, 5, 2 * channels);
       const [values, skip] = [make.when(skipped, 5, channels), make.when(skipped, 2)];
       gatedRmsNorm(gpu, { x, weight, gate, values, skip }, { gateFirst });
+      const own = { x, weight, gate: make.when(gated, 5, channels), values, skip };
+      if (!hasGatedRmsNormBackward(gpu, own)) continue;
+      gatedRmsNormBackward(gpu, { ...own, outputGradient: make(5, channels) }, { gateFirst });
     }
   },
 

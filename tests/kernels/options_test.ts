@@ -22,9 +22,11 @@ import {
   gatedActivation,
   gatedActivationBackward,
   gatedRmsNorm,
+  gatedRmsNormBackward,
   gatherRowsBackward,
   type Gpu,
   gradientNorm,
+  hasGatedRmsNormBackward,
   hasMamba2InputsBackward,
   layerNorm,
   linearAttention,
@@ -133,6 +135,15 @@ const convolved = (gpu: Gpu, time = T): Any => ({
   x: rows(gpu, B, time, 6),
   weight: rows(gpu, 6, 3),
 });
+const GATED_NORM = {
+  groups: NO_SIZES,
+  epsilon: [...NO_NUMBERS, -1],
+  activation: ["swish", 1],
+  gateFirst: NO_FLAGS,
+  inParts: NO_FLAGS,
+};
+const gatedRows = (gpu: Gpu): Any =>
+  Object.fromEntries(["x", "gate", "outputGradient"].map((name) => [name, rows(gpu, 2, 8)]));
 const ROTARY = { offset: [...NO_COUNTS, 2 ** 32], interleaved: NO_FLAGS, inverse: NO_FLAGS };
 const receptance = (gpu: Gpu, time = T): Any =>
   Object.fromEntries(
@@ -312,6 +323,16 @@ const OPS: Record<string, Row> = {
       gateFirst: NO_FLAGS,
       gateStart: NO_COUNTS,
     },
+  },
+  gatedRmsNormBackward: {
+    call: (gpu, options) => gatedRmsNormBackward(gpu, gatedRows(gpu), options),
+    good: { groups: 1, epsilon: 0, activation: "relu", gateFirst: true, inParts: true },
+    bad: GATED_NORM,
+  },
+  hasGatedRmsNormBackward: {
+    call: (gpu, options) => hasGatedRmsNormBackward(gpu, gatedRows(gpu), options),
+    good: { groups: 1, epsilon: 0, activation: "relu", gateFirst: true, inParts: true },
+    bad: GATED_NORM,
   },
   hasMamba2InputsBackward: {
     call: (gpu, options) => {

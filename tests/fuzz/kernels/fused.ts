@@ -2,6 +2,8 @@ import {
   ACTIVATION_KINDS,
   causalConvolutionSteps,
   gatedRmsNorm,
+  gatedRmsNormBackward,
+  hasGatedRmsNormBackward,
   hasMamba2Inputs,
   hasMamba2InputsBackward,
   mamba2Inputs,
@@ -18,6 +20,7 @@ import {
 } from "../../../kernels/mod.ts";
 import {
   ACTIVATION_REFERENCE,
+  ACTIVATION_SLOPE_REFERENCE,
   softplusDecayReference,
 } from "../../../kernels/activation/reference.ts";
 import { sumToReference } from "../../../kernels/arithmetic/reference.ts";
@@ -27,7 +30,10 @@ import {
   mamba2InputsReference,
 } from "../../../kernels/convolution/reference.ts";
 import { projectReference } from "../../../kernels/matmul/reference.ts";
-import { gatedRmsNormReference } from "../../../kernels/norm/reference.ts";
+import {
+  gatedRmsNormBackwardReference,
+  gatedRmsNormReference,
+} from "../../../kernels/norm/reference.ts";
 import { cacheRowReference, rotaryReference } from "../../../kernels/position/reference.ts";
 import type { Draws } from "../draws.ts";
 import { compare, count, type KernelCase, upload } from "./compare.ts";
@@ -338,6 +344,41 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
         ),
       }, { channels, groups, gateFirst, epsilon }),
     });
+  },
+
+  async gated_rms_norm_backward(gpu, draws): Promise<void> {
+    const [tokens, groups] = [draws.size("tokens", 300, 0), draws.option("groups", [1, 1, 2, 3])];
+    const heads = draws.option("heads", [undefined, 1, 2, 4]);
+    const channels = groups * (heads ?? 1) * 4 * draws.integer(1, Math.floor(16 / (heads ?? 1)));
+    const width = draws.note("width", channels / groups);
+    const size = tokens * channels;
+    const magnitude = draws.option("magnitude", [1, 1e-2, 1e2]);
+    const arrays = {
+      x: draws.normals(size, magnitude),
+      weight: maybe(draws, "weight", () => draws.normals(draws.choose([width, channels]))),
+      gate: maybe(draws, "gate", () => draws.normals(size)),
+      values: heads ? draws.normals(size, magnitude) : undefined,
+      skip: heads ? draws.normals(heads * groups) : undefined,
+      outputGradient: draws.normals(size),
+    };
+    const activation = draws.option("activation", ACTIVATION_KINDS);
+    const gateFirst = draws.option("gateFirst", [false, true]);
+    const options = { groups, epsilon: 1e-5, gateFirst, activation };
+    const row = [tokens, channels];
+    const [weight, skip] = [[arrays.weight?.length ?? 0], [arrays.skip?.length ?? 0]];
+    const shapes = { x: row, weight, gate: row, values: row, skip, outputGradient: row };
+    using scope = new DisposableStack();
+    const inputs = upload(gpu, scope, shapes, arrays);
+    if (!hasGatedRmsNormBackward(gpu, inputs, options)) return; // models take the ops it joins
+    const gradients = gatedRmsNormBackward(gpu, inputs, options);
+    const { gate } = arrays;
+    const expected = gatedRmsNormBackwardReference({
+      ...arrays,
+      gate: gate?.map(ACTIVATION_REFERENCE[activation]),
+    }, { channels, groups, gateFirst, epsilon: 1e-5 });
+    const slope = ACTIVATION_SLOPE_REFERENCE[activation];
+    const gateGradient = expected.gateGradient.map((value, i) => value * slope(gate?.[i] ?? 0));
+    await compare(gpu, { ...gradients }, { ...expected, gateGradient }, { floor: 0.01 });
   },
 
   async project(gpu, draws): Promise<void> {

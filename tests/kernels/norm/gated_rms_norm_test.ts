@@ -30,6 +30,17 @@ const CASES: Case[] = [
     start: 3,
     activation: "sigmoid",
   },
+  {
+    tokens: 700,
+    channels: 48,
+    groups: 3,
+    weights: "own",
+    gates: 152,
+    start: 4,
+    heads: 6,
+    gateFirst: true,
+  },
+  { tokens: 9, channels: 32, groups: 4, weights: "shared", gates: 32, heads: 2 },
   { tokens: 3, channels: 256, gates: 640, heads: 4, start: 8, gateFirst: true },
   { tokens: 2, channels: 1024, weights: "own", gates: 1024, heads: 2 },
 ];
