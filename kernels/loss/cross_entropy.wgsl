@@ -5,7 +5,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
 import package::common::exponential::{exponential, exponential_quad};
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 import package::common::numbers::log_of;
 @if(SUBGROUPS)
 import package::loss::join_lanes_subgroups::join_lanes;
@@ -27,9 +27,9 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> correct: array<u32>; // [rows]
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn cross_entropy(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let row = row_of(lane);
   let valid = row < shape.rows;
   let label = labels[select(0u, row, valid)];

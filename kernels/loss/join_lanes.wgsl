@@ -5,7 +5,7 @@ import package::loss::part::{Part, join_parts};
 
 var<workgroup> parts: array<Part, LANES * ROWS>;
 
-fn join_lanes(local: vec3u, part: Part) -> Part {
+fn join_lanes(local: vec2u, part: Part) -> Part {
   if (LANES == 1u) {
     return part;
   }

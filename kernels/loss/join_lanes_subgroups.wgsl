@@ -18,7 +18,7 @@ fn join_subgroup(part: Part) -> Part {
   return Part(maximum, sum, place);
 }
 
-fn join_lanes(local: vec3u, part: Part) -> Part {
+fn join_lanes(local: vec2u, part: Part) -> Part {
   let rank = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
   let first = join_subgroup(part);

@@ -6,7 +6,7 @@
 // Columns are counted in Elements.
 
 import package::common::activation_kinds::activate;
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 import package::norm::element::{Element, total};
 @if(SUBGROUPS)
 import package::norm::sum_lanes_subgroups::sum_lanes;
@@ -87,9 +87,9 @@ fn output_of(place: Place, column: u32, u: Element, scale: f32) -> Element {
   return y;
 }
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn gated_rms_norm(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let first = select(local.x, 0u, LANES == 1u); // the lane's first column
   let row = row_of(lane);
   let place = place_of(min(row, shape.rows - 1u));

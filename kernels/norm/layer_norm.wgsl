@@ -3,7 +3,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 import package::norm::element::{Element, total};
 @if(SUBGROUPS)
 import package::norm::sum_lanes_subgroups::sum_lanes;
@@ -27,9 +27,9 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>; // [rows]
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn layer_norm(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let row = row_of(lane);
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);

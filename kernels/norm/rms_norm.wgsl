@@ -2,7 +2,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 import package::norm::element::{Element, total};
 import package::norm::grouped_rows::shape;
 @if(SUBGROUPS)
@@ -17,9 +17,9 @@ override EPSILON: f32 = 1e-5;
 @group(0) @binding(3) var<storage, read_write> output: array<Element>; // [rows, columns]
 @group(0) @binding(4) var<storage, read_write> inverse_rms: array<f32>; // [rows]
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn rms_norm(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let row = row_of(lane);
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);

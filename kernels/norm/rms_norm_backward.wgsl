@@ -3,7 +3,7 @@
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 // Columns are counted in Elements.
 
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 import package::norm::element::{Element, total};
 import package::norm::grouped_rows::shape;
 @if(SUBGROUPS)
@@ -19,9 +19,9 @@ override ACCUMULATE: bool = false; // whether dx before is added
 @group(0) @binding(4) var<storage, read> output_gradient: array<Element>; // [rows, columns]
 @group(0) @binding(5) var<storage, read_write> x_gradient: array<Element>; // [rows, columns]
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn rms_norm_backward(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let row = row_of(lane);
   let valid = row < shape.rows;
   let start = select(0u, row * shape.columns, valid);

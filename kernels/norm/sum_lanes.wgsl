@@ -6,7 +6,7 @@ import package::norm::sum::Sum;
 var<workgroup> partial: array<Sum, LANES * ROWS>;
 
 // The sum of a value over the lanes of a row. A second call wants a barrier before it.
-fn sum_lanes(local: vec3u, value: Sum) -> Sum {
+fn sum_lanes(local: vec2u, value: Sum) -> Sum {
   if (LANES == 1u) {
     return value;
   }

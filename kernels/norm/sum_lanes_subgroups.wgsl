@@ -11,7 +11,7 @@ import package::norm::sum::Sum;
 var<workgroup> partial: array<Sum, LANES>; // a subgroup's sum where its first invocation is, else 0
 
 // The sum of a value over the lanes of a row. A second call wants a barrier before it.
-fn sum_lanes(local: vec3u, value: Sum) -> Sum {
+fn sum_lanes(local: vec2u, value: Sum) -> Sum {
   let rank = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
   let sum = subgroupAdd(value);

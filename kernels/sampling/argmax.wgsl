@@ -1,7 +1,7 @@
 // The index of the first of the largest logits of each row; a row that holds a NaN gives NO_TOKEN.
 // Dispatch: ROWS rows per workgroup, LANES invocations per row, folded past 65,535 workgroups.
 
-import package::common::lanes::{LANES, Lane, ROWS, row_of};
+import package::common::lanes::{LANES, Lane, ROWS, local_of, row_of};
 @if(SUBGROUPS)
 import package::sampling::first_largest_subgroups::first_largest;
 @else
@@ -34,9 +34,9 @@ fn order_keys(bits: vec4u) -> vec4u {
   return select(zeros, vec4u(NOT_A_NUMBER), (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
 }
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn argmax(lane: Lane) {
-  let local = lane.local;
+  let local = local_of(lane);
   let row = row_of(lane);
   let valid = row < shape.rows;
   // The row in vec4s, whatever its alignment: the first and the last may hold others' elements.

@@ -5,7 +5,7 @@ import package::common::lanes::{LANES, ROWS};
 var<workgroup> keys: array<u32, LANES * ROWS>;
 var<workgroup> places: array<u32, LANES * ROWS>;
 
-fn first_largest(local: vec3u, key: u32, place: u32) -> u32 {
+fn first_largest(local: vec2u, key: u32, place: u32) -> u32 {
   if (LANES == 1u) {
     return place;
   }

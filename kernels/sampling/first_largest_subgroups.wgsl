@@ -11,7 +11,7 @@ import package::sampling::no_token::NO_TOKEN;
 var<workgroup> keys: array<u32, LANES>; // a subgroup's largest where its first invocation is, else 0
 var<workgroup> places: array<u32, LANES>;
 
-fn first_largest(local: vec3u, key: u32, place: u32) -> u32 {
+fn first_largest(local: vec2u, key: u32, place: u32) -> u32 {
   let rank = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
   let largest = subgroupMax(key);
