@@ -143,7 +143,6 @@ const whole = (algorithm: AttentionAlgorithm): KernelCase => async (gpu, draws) 
 export const ATTENTION: Readonly<Record<string, KernelCase>> = {
   flash_attention_rows: whole("rows"),
   flash_attention_tiles: whole("tiles"),
-  flash_attention_wide: whole("wide"),
   async flash_attention_step(gpu, draws): Promise<void> {
     const s = shape(draws, 1);
     const [drawn, spread] = arrays(draws, s);
@@ -153,4 +152,5 @@ export const ATTENTION: Readonly<Record<string, KernelCase>> = {
     const bounds = { value: 1e-4 + precision(s, drawn), spread };
     await compare(gpu, { output }, attentionReference(drawn, s), bounds);
   },
+  flash_attention_wide: whole("wide"),
 };
