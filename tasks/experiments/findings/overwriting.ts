@@ -19,7 +19,7 @@ export const OVERWRITING: Finding = {
           variantModel(family, { vocabulary: 64, width: 32, stateDim: 16 }, LENGTH),
           parameterCount(MAMBA2),
         ),
-        learningRate: 1e-2,
+        learningRate: family === "gla" ? 1e-2 : 5e-3,
       })),
     ],
     setting: {
