@@ -10,6 +10,7 @@ export {
   type LoadModelOptions,
   type ModelDescription,
   saveModel,
+  type SaveModelOptions,
 } from "./checkpoints/checkpoint.ts";
 export {
   readSafetensors,
@@ -98,4 +99,10 @@ export {
 export * as recurrences from "./recurrences.ts";
 export { type Backward, Parts, Tape, Variable } from "./tape.ts";
 export * from "./tokenizers/mod.ts";
-export { loadZooModel, ZOO, zooDirectory } from "./zoo/mod.ts";
+export {
+  COMMITTED_MODELS,
+  type CommittedModel,
+  loadZooModel,
+  ZOO,
+  zooDirectory,
+} from "./zoo/mod.ts";

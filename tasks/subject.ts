@@ -18,6 +18,11 @@ export interface SubjectCard {
   readonly name: string;
   /** What it is and how it is opened, where a source goes by that. */
   readonly description?: ModelDescription;
+  /**
+   * What it is compared as, where it is one of several trainings by a recipe: what differs is the seed.
+   * @default `name`
+   */
+  readonly variant?: string;
   /** The architecture: `transformer`, `mamba2`, … */
   readonly family: string;
   /** How many weights it has. */

@@ -39,7 +39,7 @@ Deno.test("publish: no logs of trainings, and no more than 5 MB", async () => {
   try {
     await copyForPublishing(fromFileUrl(new URL("..", import.meta.url)), copy);
     assert(await checkSize(copy) > 1_000_000);
-    const model = join(copy, "models/zoo/griffin-selective-copying");
+    const model = join(copy, "models/zoo/gla-text");
     const names = Array.from(Deno.readDirSync(model), ({ name }) => name).sort();
     assertEquals(names, ["config.json", "model.safetensors", "recipe.json"]);
     await Deno.writeFile(join(copy, "large"), new Uint8Array(5_000_000));

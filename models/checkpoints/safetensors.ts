@@ -65,15 +65,19 @@ export async function locateSafetensors(source: ByteSource): Promise<Map<string,
   return new Map([...entries].map(([name, entry]) => [name, { ...entry, source }]));
 }
 
-/** The bytes of a safetensors file of f32 arrays. */
+/** The bytes of a safetensors file of arrays in f32 or f16. */
 export function writeSafetensors(
-  tensors: ReadonlyMap<string, StoredTensor>,
+  tensors: ReadonlyMap<
+    string,
+    Omit<StoredTensor, "data"> & { readonly data: Float32Array | Float16Array }
+  >,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + data.byteLength] };
+    const dtype = data instanceof Float32Array ? "F32" : "F16";
+    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));

@@ -9,14 +9,20 @@ import { loadModel } from "../checkpoints/checkpoint.ts";
 import { didYouMean } from "../did_you_mean.ts";
 import type { Model } from "../model.ts";
 
-/** The committed models' names: architecture, then what it was trained on. */
-export const ZOO: readonly string[] = [
-  "transformer-mixture",
-  "mamba2-mixture",
-  "gla-mixture",
-  "griffin-mixture",
-  "griffin-selective-copying",
-  "mamba2-attention-mixture",
+/** A committed model: one training by a recipe. */
+export interface CommittedModel {
+  /** The recipe's name, with the training's seed behind it where that is not the first. */
+  readonly name: string;
+  /** The recipe's name: architecture, then what it is trained on. */
+  readonly recipe: string;
+  /** The seed of the initial values and of the data. */
+  readonly seed: number;
+}
+
+/** Trainings of each recipe of the mixture: one training says nothing of an architecture. */
+const SEEDS = [1, 2, 3];
+/** One training each. */
+const SINGLE: readonly string[] = [
   "transformer-niah",
   "mamba2-niah",
   "gla-niah",
@@ -30,6 +36,20 @@ export const ZOO: readonly string[] = [
   "griffin-text",
   "mamba2-attention-text",
 ];
+
+/** The committed models. */
+export const COMMITTED_MODELS: readonly CommittedModel[] = [
+  ...["transformer", "mamba2", "gla", "griffin", "mamba2-attention"].flatMap((family) =>
+    SEEDS.map((seed) => {
+      const recipe = `${family}-mixture`;
+      return { name: seed === SEEDS[0] ? recipe : `${recipe}-s${seed}`, recipe, seed };
+    })
+  ),
+  ...SINGLE.map((name) => ({ name, recipe: name, seed: 1 })),
+];
+
+/** The committed models' names. */
+export const ZOO: readonly string[] = COMMITTED_MODELS.map(({ name }) => name);
 
 /** Where a committed model's files are. @throws {RangeError} for a name that none has. */
 export function zooDirectory(name: string): URL {

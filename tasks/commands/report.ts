@@ -115,7 +115,7 @@ async function readRun(folder: string, name: string): Promise<Run> {
   if (later !== undefined) {
     // The report links it; whose folder may only be read gets the rows that are there.
     if (csv instanceof Error) await writeResults(folder, later).catch(tellUnwritten);
-    return await run(trainings.length === 0 ? later : variantRows(trainings, later));
+    return await run(variantRows(trainings, later));
   }
   const variants = join(folder, VARIANTS);
   if (await exists(variants)) {

@@ -128,7 +128,8 @@ function comparedAs(
 ): (model: string) => string | undefined {
   const chosen = chosenModels(trainings, rows);
   const trained = new Set(trainedModels(trainings).map(({ name }) => name));
-  return (model) => trained.has(model) ? chosen.get(model)?.variant : model;
+  const variants = new Map(rows.map(({ model, variant }) => [model, variant]));
+  return (model) => trained.has(model) ? chosen.get(model)?.variant : variants.get(model) ?? model;
 }
 
 /** The samples in folders, those that several have once: a merged folder's shards hold the same. */

@@ -60,7 +60,7 @@ async function showResults(
   { trainings = [] }: Pick<SweepConfiguration, "trainings">,
   out: string,
 ): Promise<void> {
-  const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
+  const compared = variantRows(trainings, rows);
   try {
     const results = { name: basename(resolve(out)), rows: compared, all: rows, trainings };
     await writeReport(out, [await runOf(out, results, { samples: false })], { files: [] });
@@ -87,7 +87,7 @@ export async function tellResults(
   out: string,
   options: Pick<ReportOptions, "files"> = {},
 ): Promise<void> {
-  const compared = trainings.length === 0 ? rows : variantRows(trainings, rows);
+  const compared = variantRows(trainings, rows);
   if (trainings.length > 0) await replaceFile(join(out, VARIANTS), formatRows(compared));
   if (compared.length === 0) { // it was stopped while learning rates were compared
     print("no cell that is reported has a result yet");

@@ -1,6 +1,6 @@
 import { fromFileUrl, join } from "@std/path";
 import { openGpu } from "../../kernels/gpu/mod.ts";
-import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
+import { COMMITTED_MODELS, zooDirectory } from "../../models/zoo/mod.ts";
 import {
   commandLine,
   type CommandSpecification,
@@ -16,7 +16,7 @@ import { findRecipe, type Recipe, RECIPES } from "../training/recipe.ts";
 import { isFinished } from "../training/once.ts";
 import { DivergedError } from "../training/checkpoint.ts";
 import { readTuning } from "../tuning/file.ts";
-import { train, type TrainingProgress } from "../training/train.ts";
+import { train, type TrainingProgress, type TrainOptions } from "../training/train.ts";
 import { fileName, visible } from "../names.ts";
 import { readRecipe, recipeText } from "../training/recipe_file.ts";
 import { listenForStop, print, printError, type Stop, STOPPED } from "./terminal.ts";
@@ -138,13 +138,14 @@ async function trainZoo(flags: Flags, command: ParsedCommand): Promise<number> {
   const { out, resume, recipe } = flags;
   using stop = listenForStop("at a checkpoint");
   try {
-    for (const name of ZOO) {
+    for (const { name, recipe: recipeName, seed } of COMMITTED_MODELS) {
       const folder = out === undefined ? fromFileUrl(zooDirectory(name)) : join(out, name);
       if (resume && await isFinished(folder)) {
         print(`${name}: finished before`);
         continue;
       }
-      await trainOne(recipe(findRecipe(name)), folder, flags, stop);
+      const own = recipe({ ...findRecipe(recipeName), seed });
+      await trainOne(own, folder, { ...flags, dtype: "f16" }, stop);
     }
     return 0;
   } catch (error) {
@@ -196,7 +197,7 @@ async function sweepRates(
 async function trainOne(
   recipe: Recipe,
   directory: string,
-  { resume, overwrite }: Flags,
+  { resume, overwrite, dtype }: Flags & Pick<TrainOptions, "dtype">,
   { signal }: Stop,
 ): Promise<TrainingProgress> {
   await using gpu = await openGpu({ tuning: readTuning });
@@ -206,6 +207,7 @@ async function trainOne(
       directory,
       resume,
       overwrite,
+      dtype,
       signal,
       onProgress: (progress) => view.show(recipe, progress),
     });

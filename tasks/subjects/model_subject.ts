@@ -14,6 +14,7 @@ const TIMED_ROUNDS = 3;
 export class ModelSubject implements Subject, AsyncDisposable {
   readonly name: string;
   readonly description: ModelDescription | undefined;
+  readonly variant: string | undefined;
   readonly family: string;
   readonly parameters: number;
   readonly trainLength: number | undefined;
@@ -47,6 +48,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
     this.model = model;
     this.name = card.name;
     this.description = card.description;
+    this.variant = card.variant;
     this.family = card.family;
     this.parameters = card.parameters;
     this.trainLength = card.trainLength;

@@ -1,6 +1,6 @@
 import { type Gpu, openGpu } from "../../kernels/gpu/mod.ts";
 import { checkDescribed, loadModel, Model, type ModelConfiguration } from "../../models/mod.ts";
-import { ZOO, zooDirectory } from "../../models/zoo/mod.ts";
+import { COMMITTED_MODELS, ZOO, zooDirectory } from "../../models/zoo/mod.ts";
 import type { FindOptions, Subject, SubjectCard, SubjectSource } from "../subject.ts";
 import { hashOf } from "../sweep/configuration.ts";
 import { isFinished, trainOnce } from "../training/once.ts";
@@ -86,8 +86,12 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
         // Training is a function of the recipe: what it made need not be there to be told apart.
         return recipeCard(description, description.recipe, await hashOf(description.recipe));
       case "trained":
-      case "committed":
         return await readTrainedCard(description, placeOf(description));
+      case "committed":
+        return {
+          ...await readTrainedCard(description, placeOf(description)),
+          variant: committedVariant(description),
+        };
     }
   }
 
@@ -158,6 +162,19 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     }
     return found;
   }
+}
+
+/**
+ * What a committed model is compared as: the recipe that it is a training by, with the changes behind
+ * it; undefined where it bears that name itself, or one that was given to it.
+ */
+function committedVariant(
+  { name, model }: ModelDescription & { readonly kind: "committed" },
+): string | undefined {
+  const recipe = COMMITTED_MODELS.find((committed) => committed.name === model)?.recipe;
+  return recipe === undefined || recipe === model || !name.startsWith(model)
+    ? undefined
+    : recipe + name.slice(model.length);
 }
 
 /** Where a model is that was trained here. */

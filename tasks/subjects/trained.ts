@@ -39,20 +39,33 @@ export async function readTrainedCard(
   return await withTokens(card, recipe, directory);
 }
 
-/** A card with the number of tokens that the model was trained on, where its log is there. */
+/**
+ * A card with the number of tokens that the model was trained on, where its log is there or its
+ * training took all of the recipe's steps.
+ */
 export async function withTokens(
   card: SubjectCard,
   recipe: Recipe,
   directory: URL | string,
 ): Promise<SubjectCard> {
   const log = await readBytes(directory, "log.csv").catch(() => undefined);
-  if (log === undefined || card.training === undefined) return card;
-  const steps = Number(new TextDecoder().decode(log).trimEnd().split("\n").at(-1)!.split(",")[0]);
+  if (card.training === undefined) return card;
+  const steps = log === undefined ? wholeSteps(recipe) : stepsOf(new TextDecoder().decode(log));
   if (!Number.isInteger(steps)) return card;
   const tasks = await Promise.all(
     recipe.tasks.map(({ name, options }) => createTask(name, options)),
   );
   return { ...card, training: { ...card.training, tokens: tokensTrained(recipe, tasks, steps) } };
+}
+
+/** The steps that a log ends with. */
+function stepsOf(log: string): number {
+  return Number(log.trimEnd().split("\n").at(-1)!.split(",")[0]);
+}
+
+/** A recipe's steps, where no training by it ends earlier; NaN otherwise. */
+function wholeSteps({ steps, schedule, targetAccuracy }: Recipe): number {
+  return schedule === "constant" || targetAccuracy >= 1 ? steps : NaN;
 }
 
 /** The card of the model that a recipe makes. */

@@ -116,7 +116,7 @@ export class CellRunner {
     { cell, task, samples, answers, controls, cost }: AskedCell,
     keys: readonly Uint8Array[] | undefined,
   ): Row[] {
-    const { name, description, family, parameters, trainLength, training } = this.#subject;
+    const { name, variant, description, family, parameters, trainLength, training } = this.#subject;
     const { window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
@@ -125,7 +125,7 @@ export class CellRunner {
     const scores = score(task, samples, answers, { ...laws, depth, controls, keys });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({
       model: name,
-      variant: this.#variants.get(name),
+      variant: this.#variants.get(name) ?? variant,
       family,
       parameters,
       dtype: description?.dtype,

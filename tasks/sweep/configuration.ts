@@ -74,7 +74,7 @@ export const SWEEP_DEFAULTS = {
   depths: [],
   loads: [],
   seeds: [0, 1, 2],
-  samples: 16,
+  samples: 8,
 } as const satisfies Partial<SweepConfiguration>;
 
 /** A length, and how much is to be remembered in it. */

@@ -67,7 +67,7 @@ export class Outcomes {
         return this.#finished.get(key) ??
           (failure === undefined ? [] : [{
             ...failedRow(model, configuration, cell, failure),
-            variant: variants.get(cell.model),
+            variant: variants.get(cell.model) ?? model.card.variant,
           }]);
       })
     );

@@ -52,13 +52,13 @@ export function chosenModels(
 /**
  * The rows of a sweep's trained models as rows of its variants, each at its best learning rate: a row's
  * model is the variant, and its `train_seed` tells the trainings of one apart. Rows of other models
- * stay, those by which rates were chosen go.
+ * stay, those by which rates were chosen go. Committed models are trainings of variants too.
  */
 export function variantRows(trainings: readonly Training[], rows: readonly Row[]): Row[] {
   const chosen = chosenModels(trainings, rows);
   const trained = new Set(trainedModels(trainings).map(({ name }) => name));
   return rows.filter(({ seed }) => seed !== TUNING_SEED).flatMap((row): Row[] => {
-    if (!trained.has(row.model)) return [row];
+    if (!trained.has(row.model)) return [{ ...row, model: row.variant ?? row.model }];
     const model = chosen.get(row.model);
     if (model === undefined) return [];
     const { seed, learningRate } = model.recipe;

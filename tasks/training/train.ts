@@ -2,7 +2,7 @@ import { join } from "@std/path";
 import type { Gpu } from "../../kernels/gpu/mod.ts";
 import { exists } from "../../models/checkpoints/download.ts";
 import { replaceFile } from "../../models/checkpoints/replace_file.ts";
-import { saveModel } from "../../models/mod.ts";
+import { saveModel, type SaveModelOptions } from "../../models/mod.ts";
 import { canonical } from "../canonical.ts";
 import { createTask } from "../registry.ts";
 import { checkVocabulary, type Task } from "../task.ts";
@@ -52,6 +52,8 @@ export interface TrainOptions {
   readonly resume?: boolean;
   /** Begin anew where the directory holds a finished model or a checkpoint, which are deleted. */
   readonly overwrite?: boolean;
+  /** How the finished model's weights are stored. @default "f32" */
+  readonly dtype?: SaveModelOptions["dtype"];
   /** Seconds of training between two checkpoints. @default 60 */
   readonly checkpointSeconds?: number;
   /** Ends the training at a checkpoint, after the steps that are queued. */
@@ -107,7 +109,7 @@ export async function trainInto(
   const log = await TrainingLog.open(path, columns, restored?.step ?? 0);
   const run = new Run(recipe, tasks, trainer, { folder, log }, options, restored);
   const last = await run.toEnd();
-  await saveModel(trainer.model, path);
+  await saveModel(trainer.model, path, { dtype: options.dtype });
   await Deno.remove(join(path, CHECKPOINT)).catch(() => {});
   return last;
 }

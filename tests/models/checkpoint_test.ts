@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   architecture,
   describeModel,
@@ -24,6 +24,48 @@ Deno.test("a model is the same after it was saved and loaded", () =>
     using after = loaded.forward([1, 2, 3]);
     const [expected, actual] = await gpu.read([before, after]);
     assertEquals(actual, expected);
+  }));
+
+Deno.test("a model saved in f16 takes half the room, and is the same to 11 bits", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, CONFIGURATION, { seed: 3 });
+    await saveModel(model, folder);
+    const whole = await Deno.readFile(`${folder}/model.safetensors`);
+    await saveModel(model, folder, { dtype: "f16" });
+    const half = await Deno.readFile(`${folder}/model.safetensors`);
+    const { tensors } = readSafetensors(whole, folder);
+    const elements = [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+    assert(Math.abs(whole.length - half.length - 2 * elements) < 200);
+    for (const [name, { data }] of readSafetensors(half, folder).tensors) {
+      assertEquals(data, tensors.get(name)!.data.map(Math.f16round));
+    }
+    using loaded = await loadModel(gpu, folder);
+    using after = loaded.forward([1, 2, 3]);
+    using before = model.forward([1, 2, 3]);
+    const [expected, actual] = await gpu.read([before, after]);
+    expected.forEach((value, i) => assertAlmostEquals(actual[i], value, 1e-2));
+  }));
+
+Deno.test("a weight that is too large for f16 is refused, and the model's file stays", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    using model = new Model(gpu, CONFIGURATION, { seed: 3 });
+    await saveModel(model, folder);
+    const path = `${folder}/model.safetensors`;
+    const bytes = await Deno.readFile(path);
+    const { tensors } = readSafetensors(bytes, folder);
+    const [[name, { data }]] = tensors;
+    data[1] = 70_000;
+    await Deno.writeFile(path, writeSafetensors(tensors));
+    using large = await loadModel(gpu, folder);
+    const before = await Deno.readFile(path);
+    await assertRejects(
+      () => saveModel(large, folder, { dtype: "f16" }),
+      RangeError,
+      `Cannot store ${name} in f16 as that reaches to 65504: one of its values is 70000`,
+    );
+    assertEquals(await Deno.readFile(path), before);
   }));
 
 Deno.test("loadModel() takes the contents of files, one or several, as bytes and as blobs", () =>

@@ -147,7 +147,7 @@ Deno.test("eval --stats prints what a checkpoint costs", () =>
     assertMatch(stdout, /weights\s+29\.6 KB\n/);
     assertMatch(stdout, /in f32\s+29\.6 KB; with the state 37\.8 KB at 64, 161 KB at 1024\n/);
     assertMatch(stdout, /in int4\s+[\d.]+ KB; with the state/);
-    assertMatch(stdout, /copy\s+[\d.]+ GB\/s/);
+    assertMatch(stdout, /copy\s+[\d.]+ [MG]B\/s/); // a busy machine copies some hundred MB a second
     const rows = stdout.trimEnd().split("\n").slice(-2).map((line) => line.trim().split(/ {2,}/));
     assertEquals(rows.map(([length, state]) => [length, state]), [
       ["64", "8.19 KB"],
