@@ -7,17 +7,17 @@ const SIZE = { vocabulary: 16, width: 32 } as const;
 
 /** Three of like size, then what might make Mamba hold further. */
 const VARIANTS: readonly FindingVariant[] = [
-  { name: "rope", model: variantModel("transformer", SIZE, LENGTH), learningRate: 5e-3 },
-  { name: "mamba1", model: variantModel("mamba1", SIZE, LENGTH), learningRate: 5e-3 },
+  { name: "rope", model: variantModel("transformer", SIZE, LENGTH), learningRate: 2e-3 },
+  { name: "mamba1", model: variantModel("mamba1", SIZE, LENGTH), learningRate: 2e-3 },
   {
     name: "mamba2",
     model: variantModel("mamba2", { ...SIZE, stateDim: 48 }, LENGTH),
-    learningRate: 5e-3,
+    learningRate: 2e-3,
   },
   {
     name: "mamba1-small-state",
     model: variantModel("mamba1", { ...SIZE, stateDim: 4 }, LENGTH),
-    learningRate: 5e-3,
+    learningRate: 2e-3,
   },
   {
     name: "mamba1-longer",
@@ -32,7 +32,7 @@ const VARIANTS: readonly FindingVariant[] = [
   {
     name: "mamba1-more-steps",
     model: variantModel("mamba1", SIZE, LENGTH),
-    learningRate: 5e-3,
+    learningRate: 2e-3,
     training: { steps: 3 * STEPS },
   },
 ];
