@@ -17,6 +17,8 @@ export interface JudgedFinding {
   readonly verdict: Verdict;
   /** The parts. */
   readonly checks: readonly Check[];
+  /** What is seen besides. */
+  readonly besides: readonly Check[];
 }
 
 /**
@@ -29,26 +31,31 @@ export function judgeFinding(run: string, rows: readonly Row[]): JudgedFinding |
   if (finding === undefined || !rows.every(({ model }) => variants!.includes(model))) {
     return undefined;
   }
-  const checks = finding.check(new Evidence(rows));
-  return { finding, verdict: together(checks), checks };
+  const evidence = new Evidence(rows);
+  const checks = finding.check(evidence);
+  return { finding, verdict: together(checks), checks, besides: finding.besides?.(evidence) ?? [] };
 }
 
 /** A judged claim as lines of text. */
-export function findingLines({ finding, verdict, checks }: JudgedFinding): string[] {
+export function findingLines({ finding, verdict, checks, besides }: JudgedFinding): string[] {
   return [
     `${finding.name}: ${finding.claim}`,
     `verdict: ${verdict}`,
     ...checks.map(({ says, verdict }) => `  ${verdict}: ${says}`),
+    ...(besides.length === 0 ? [] : ["besides"]),
+    ...besides.map(({ says, verdict }) => `  ${verdict}: ${says}`),
   ];
 }
 
 /** A judged claim as the report shows it. */
-export function findingText({ finding, verdict, checks }: JudgedFinding): string {
+export function findingText({ finding, verdict, checks, besides }: JudgedFinding): string {
+  const list = (parts: readonly Check[]): string =>
+    `<ul>${
+      parts.map(({ says, verdict }) => `<li>${escape(verdict)}: ${escape(says)}</li>`).join("")
+    }</ul>`;
   return `<section id="section-claim"><h2>The claim</h2>
 <p>${escape(finding.claim)} <span class="muted">(${escape(finding.source)})</span></p>
 <p><strong>Verdict: ${verdict}.</strong> A difference counts where an exact permutation test over the trainings gives 5% or less; a bound, where all trainings keep it, or all of five but one.</p>
-<ul>${
-    checks.map(({ says, verdict }) => `<li>${escape(verdict)}: ${escape(says)}</li>`).join("")
-  }</ul>
+${list(checks)}${besides.length === 0 ? "" : `\n<p>Besides:</p>\n${list(besides)}`}
 </section>`;
 }

@@ -98,8 +98,9 @@ export async function enumerateCells(
 }
 
 /** @throws {RangeError} for a task that no model can be asked. */
-function checkTasks({ tasks }: SweepConfiguration, cards: readonly SubjectCard[]): void {
-  const known = [...new Set(cards.flatMap(tasksOf))];
+function checkTasks(configuration: SweepConfiguration, cards: readonly SubjectCard[]): void {
+  const { tasks } = configuration;
+  const known = [...new Set(cards.flatMap((card) => tasksOf(card, configuration)))];
   const missing = tasks.find((name) => !known.includes(name));
   if (missing === undefined) return;
   const mute = cards.flatMap(({ name, cannotBeAsked }) =>
@@ -175,8 +176,13 @@ export function textsOf(grid: readonly ModelCells[]): string[] {
 }
 
 /** The names of all tasks that a model can be asked. */
-function tasksOf({ tasks, otherTasks = [] }: SubjectCard): readonly string[] {
-  return [...tasks, ...otherTasks];
+function tasksOf(
+  { tasks, otherTasks = [], training }: SubjectCard,
+  { unlearned = false, taskOptions = {} }: Partial<SweepConfiguration> = {},
+): readonly string[] {
+  const known = [...tasks, ...otherTasks];
+  const others = unlearned && training !== undefined ? Object.keys(taskOptions) : [];
+  return [...known, ...others.filter((name) => !known.includes(name))];
 }
 
 async function cellsOf(
@@ -185,7 +191,7 @@ async function cellsOf(
 ): Promise<ModelCells> {
   const chosen = configuration.tasks.length === 0
     ? card.tasks
-    : tasksOf(card).filter((name) => configuration.tasks.includes(name));
+    : tasksOf(card, configuration).filter((name) => configuration.tasks.includes(name));
   const tasks = new Map<string, Task>();
   for (const name of chosen) {
     for (const task of await wordings(configuration, card, name)) {

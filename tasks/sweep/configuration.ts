@@ -64,6 +64,11 @@ export interface SweepConfiguration {
   readonly grids?: Readonly<Record<string, TaskGrid>>;
   /** Options of tasks by their name, over those the model was trained with. */
   readonly taskOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /**
+   * Whether models that were trained here are asked the sweep's tasks too that they were not trained on,
+   * where {@linkcode SweepConfiguration.taskOptions} say in which layout. @default false
+   */
+  readonly unlearned?: boolean;
 }
 
 /** What a sweep asks where it is not said. */

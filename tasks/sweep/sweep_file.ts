@@ -207,6 +207,12 @@ export const SWEEP: Schema<SweepInFile> = exactly<SweepInFile>({
       "What of the grid is different for a task, by its name.",
     ),
   ),
+  unlearned: optional(
+    described(
+      v.boolean("true or false"),
+      "Whether models are asked tasks too that they were not trained on, in the layout of taskOptions.",
+    ),
+  ),
   taskOptions: optional(
     described(
       TASK_OPTIONS,

@@ -1,10 +1,14 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
 import { parameterCount, stateBytesOf } from "../../models/layers.ts";
 import { variantModel } from "../../tasks/experiments/experiment.ts";
 import { matched } from "../../tasks/training/equal_parameters.ts";
+import { ModelSource } from "../../tasks/subjects/source.ts";
+import type { SweepConfiguration } from "../../tasks/sweep/configuration.ts";
+import { enumerateCells } from "../../tasks/sweep/cells.ts";
+import { recipesOf } from "../../tasks/sweep/trainings.ts";
 import { makeResults } from "../../tasks/experiments/findings/page.ts";
 import { makePictures } from "../../tasks/report/pictures.ts";
 import { joinRuns } from "../../tasks/report/runs.ts";
@@ -93,6 +97,31 @@ Deno.test("a claim holds, does not hold, or is undecided by its trainings", () =
     together(FINDINGS[0].check(new Evidence(positions({ rope: most, nope: HIGH, alibi: HIGH })))),
     "undecided",
   );
+});
+
+Deno.test("a place without a load is one of any load, and not of several at once", () => {
+  const rows = [1, 2, 3].map((seed) => ({ ...row("gla", 64, seed, 0.5), load: 4 }));
+  assertEquals(new Evidence(rows).accuracy("gla", { length: 64 })?.value, 0.5);
+  assertEquals(new Evidence(rows).accuracy("gla", { length: 64, load: 8 }), undefined);
+  const several = [...rows, { ...row("gla", 64, 1, 0.1), load: 8 }];
+  assertThrows(
+    () => new Evidence(several).accuracy("gla", { length: 64 }),
+    RangeError,
+    "Cannot judge gla at 64 tokens as it has several loads",
+  );
+});
+
+Deno.test("finding-10 asks each model the haystack that it was not trained on", async () => {
+  const { configuration } = FINDINGS.find(({ name }) => name === "finding-10")!;
+  const recipes = recipesOf(configuration.trainings!);
+  await using source = new ModelSource();
+  const cards = await source.find(recipes.map(({ name }) => name), { recipes, train: false });
+  const asked = async (change: Partial<SweepConfiguration>): Promise<number[]> => {
+    const grid = await enumerateCells({ ...configuration, ...change }, cards);
+    return grid.map(({ cells }) => new Set(cells.map(({ task }) => task)).size);
+  };
+  assertEquals(await asked({}), cards.map(() => 3));
+  assertEquals(await asked({ unlearned: false }), cards.map(() => 2));
 });
 
 Deno.test("a finding is recognised by its folder and its models, in the terminal and in the report", () => {

@@ -66,4 +66,9 @@ export const EXTRAPOLATION: Finding = {
     evidence.exceeds("mamba1", "rope", { length: 16 * LENGTH }),
     evidence.atLeast("mamba1", 0.95, { length: 1024 * LENGTH }),
   ],
+  besides: (evidence) => [
+    evidence.exceeds("mamba1-longer", "mamba1-more-steps", { length: 64 * LENGTH }),
+    evidence.exceeds("mamba1-more-steps", "mamba1", { length: 64 * LENGTH }),
+    evidence.exceeds("mamba1", "mamba1-small-state", { length: 64 * LENGTH }),
+  ],
 };

@@ -34,6 +34,8 @@ export interface Finding {
   readonly tuning: SweepConfiguration;
   /** Holds the claim against results. */
   readonly check: (evidence: Evidence) => Check[];
+  /** What its results show besides, which decides nothing. */
+  readonly besides?: (evidence: Evidence) => Check[];
 }
 
 /** The training seed by which learning rates are chosen. */
@@ -145,10 +147,14 @@ export class Evidence {
   /** A variant's accuracy over its trainings; undefined where it was not measured. */
   accuracy(variant: string, { length, load, distance, task }: Place): Pooled | undefined {
     const cells = this.#rows.filter((row) =>
-      row.model === variant && row.length === length && row.load === load &&
-      row.distance === distance && (task === undefined || row.task === task) &&
+      row.model === variant && row.length === length && row.distance === distance &&
+      (load === undefined || row.load === load) && (task === undefined || row.task === task) &&
       row.metric === (distance === undefined ? "accuracy" : "accuracy_at_distance")
     );
+    const loads = new Set(cells.map((cell) => cell.load));
+    if (loads.size > 1) {
+      throw new RangeError(`Cannot judge ${variant} at ${length} tokens as it has several loads`);
+    }
     return cells.length === 0 ? undefined : poolTrainings(cells);
   }
 
@@ -258,8 +264,9 @@ function short(value: number): string {
   return Number.isNaN(value) ? "?" : value.toFixed(2).replace(/^0(?=\.)/, "");
 }
 
-function where({ length, load, distance }: Place): string {
+function where({ length, load, distance, task }: Place): string {
   return [
+    ...(task === undefined ? [] : [task]),
     `${length} tokens`,
     ...(load === undefined ? [] : [`load ${load}`]),
     ...(distance === undefined ? [] : [`${distance} back`]),

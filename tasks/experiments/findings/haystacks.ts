@@ -17,7 +17,7 @@ export const HAYSTACKS: Finding = {
     variants: KINDS.map((heldOut) => ({
       name: `without-${heldOut}`,
       model: MODEL,
-      learningRate: 5e-3,
+      learningRate: 2e-3,
       training: {
         tasks: KINDS.filter((kind) => kind !== heldOut)
           .map((kind) => ({ name: taskOf(kind), options: smallLayout(taskOf(kind)) })),
@@ -29,6 +29,7 @@ export const HAYSTACKS: Finding = {
       tasks: KINDS.map(taskOf),
       lengths: [64, 128, 256, 512],
       samples: 20,
+      unlearned: true,
       taskOptions: Object.fromEntries(
         KINDS.map((kind) => [taskOf(kind), { ...smallLayout(taskOf(kind)) }]),
       ),

@@ -53,7 +53,7 @@ export async function makeResults(
 
 const HEAD = `# Findings
 
-What each \`finding-N\` found on a software adapter with two cores, with models of some 20,000 to 60,000
+What each \`finding-N\` found on a software adapter with two cores, with models of some 7,000 to 90,000
 weights. The claims are of larger models: what holds here holds at this size. Every figure is the mean
 over trainings with its 95% interval; a difference counts where an exact permutation test over the
 trainings gives 5% or less, a bound where all trainings keep it, or all of five but one. Make one again
@@ -63,7 +63,10 @@ training, mostly of half as many steps, and samples that are not reported here. 
 `;
 
 /** A claim, its verdict in a sentence, its picture, and what it rests on. */
-function section({ finding, verdict, checks }: JudgedFinding, rows: readonly Row[]): string {
+function section(
+  { finding, verdict, checks, besides }: JudgedFinding,
+  rows: readonly Row[],
+): string {
   const { name, claim, source } = finding;
   const deciding = checks.filter((check) => verdict === "holds" || check.verdict === verdict);
   const facts = [...Map.groupBy(rows, ({ model }) => model)].map(([model, ofModel]) => {
@@ -74,7 +77,11 @@ function section({ finding, verdict, checks }: JudgedFinding, rows: readonly Row
   });
   return `## ${name}
 
-**${VERDICTS[verdict]}:** ${claim} (${deciding.map(({ says }) => says).join("; ")}.)
+**${VERDICTS[verdict]}:** ${claim} (${deciding.map(({ says }) => says).join("; ")}.)${
+    besides.length === 0
+      ? ""
+      : ` Besides: ${besides.map(({ says, verdict }) => `${says} (${verdict})`).join("; ")}.`
+  }
 
 ![${name}](${name}.svg)
 
