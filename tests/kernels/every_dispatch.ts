@@ -412,6 +412,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       new Gpu(device, { ...adapter, software: false }, { poison: false, owns: false }),
     );
     if (device.limits.maxComputeWorkgroupStorageSize >= 32_768) wideAttention(make, gpu);
+    gatedNorms(make, gpu);
     const parameters = Array.from({ length: 6 }, () => ({
       parameter: make(5),
       gradient: make(5),
@@ -554,24 +555,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       const accumulateInto = make(...rms.x.shape);
       rmsNormBackward(gpu, { ...rms, ...rmsNorm(gpu, rms), outputGradient }, { accumulateInto });
     }
-    for (
-      const { channels, weighted, gated, skipped, gateFirst } of combinations({
-        channels: [6, 64, 1024],
-        weighted: BOTH,
-        gated: BOTH,
-        skipped: BOTH,
-        gateFirst: BOTH,
-      })
-    ) {
-      const x = make(5, channels);
-      const weight = make.when(weighted, channels);
-      const gate = make.when(gated, 5, 2 * channels);
-      const [values, skip] = [make.when(skipped, 5, channels), make.when(skipped, 2)];
-      gatedRmsNorm(gpu, { x, weight, gate, values, skip }, { gateFirst });
-      const own = { x, weight, gate: make.when(gated, 5, channels), values, skip };
-      if (!hasGatedRmsNormBackward(gpu, own)) continue;
-      gatedRmsNormBackward(gpu, { ...own, outputGradient: make(5, channels) }, { gateFirst });
-    }
+    gatedNorms(make, gpu);
   },
 
   optimizer(gpu): void {
@@ -743,6 +727,28 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }
   },
 };
+
+/** Norms with a gate, and their gradients in one pass where a device allows its bindings. */
+function gatedNorms(make: Maker, gpu: Gpu): void {
+  for (
+    const { channels, weighted, gated, skipped, gateFirst } of combinations({
+      channels: [6, 64, 1024],
+      weighted: BOTH,
+      gated: BOTH,
+      skipped: BOTH,
+      gateFirst: BOTH,
+    })
+  ) {
+    const x = make(5, channels);
+    const weight = make.when(weighted, channels);
+    const gate = make.when(gated, 5, 2 * channels);
+    const [values, skip] = [make.when(skipped, 5, channels), make.when(skipped, 2)];
+    gatedRmsNorm(gpu, { x, weight, gate, values, skip }, { gateFirst });
+    const own = { x, weight, gate: make.when(gated, 5, channels), values, skip };
+    if (!hasGatedRmsNormBackward(gpu, own)) continue;
+    gatedRmsNormBackward(gpu, { ...own, outputGradient: make(5, channels) }, { gateFirst });
+  }
+}
 
 function wideAttention(make: Maker, gpu: Gpu): void {
   const [query, key] = [make(1, 33, 2, 8), make(1, 33, 1, 8)];
