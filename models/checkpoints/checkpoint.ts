@@ -51,15 +51,22 @@ export async function saveModel(
   { dtype = "f32" }: SaveModelOptions = {},
 ): Promise<void> {
   requireDeno(`save a model into ${directory}`, "it has no folders");
-  await Deno.mkdir(directory, { recursive: true });
+  if (dtype !== "f32" && dtype !== "f16") {
+    throw new RangeError(
+      `Cannot save a model as dtype must be "f32" or "f16": current value is ${
+        JSON.stringify(dtype)
+      }`,
+    );
+  }
+  const tensors = await storeParameters(model);
+  const weights = writeSafetensors(dtype === "f32" ? tensors : inHalves(tensors));
   const configuration = { format: FORMAT, ...model.configuration };
+  await Deno.mkdir(directory, { recursive: true });
   await replaceFile(
     `${directory}/config.json`,
     JSON.stringify(configuration, undefined, 2) + "\n",
   );
-  const tensors = await storeParameters(model);
-  const stored = dtype === "f32" ? tensors : inHalves(tensors);
-  await replaceFile(`${directory}/model.safetensors`, writeSafetensors(stored));
+  await replaceFile(`${directory}/model.safetensors`, weights);
 }
 
 /** Tensors in f16. @throws {RangeError} where one is too large for that. */

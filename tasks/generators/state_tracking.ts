@@ -69,10 +69,17 @@ export function parity(options: StateTrackingOptions = {}): Task {
  *
  * Each answer rests on everything before it. Chance is 1/120.
  *
- * @throws {RangeError} where the vocabulary is too small.
+ * @throws {RangeError} where the vocabulary is too small, or `inputs` is none of these.
  */
 export function s5(options: S5Options = {}): Task {
   const { vocabulary = 120, inputs = "all", ...others } = options;
+  if (!Object.hasOwn(S5_INPUTS, inputs)) {
+    throw new RangeError(
+      `Cannot make s5 as inputs must be ${
+        Object.keys(S5_INPUTS).join(", ")
+      } or left out: current value is ${inputs}`,
+    );
+  }
   const group = { ...S5, inputs: S5_INPUTS[inputs] };
   return wordProblem("s5", group, { ...others, vocabulary }, { inputs });
 }

@@ -71,7 +71,7 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     checkFolders(descriptions);
     const cards: SubjectCard[] = [];
     for (const description of descriptions) cards.push(await this.describe(description, options));
-    return cards;
+    return cards.map((card) => isOfVariant(card, cards) ? card : { ...card, variant: undefined });
   }
 
   /** What a sweep must know of a model; of one on the hub, its files are downloaded for that. */
@@ -162,6 +162,14 @@ export class ModelSource implements SubjectSource, AsyncDisposable {
     }
     return found;
   }
+}
+
+/** Whether what a model is compared as is not the name of another architecture, size or form. */
+function isOfVariant({ variant, ...card }: SubjectCard, cards: readonly SubjectCard[]): boolean {
+  const own = cards.find(({ name }) => name === variant);
+  return own === undefined || (own.family === card.family && own.parameters === card.parameters &&
+    own.description?.dtype === card.description?.dtype &&
+    own.fingerprint !== card.fingerprint);
 }
 
 /**

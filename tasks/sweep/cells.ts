@@ -99,7 +99,12 @@ export async function enumerateCells(
 
 /** @throws {RangeError} for a task that no model can be asked. */
 function checkTasks(configuration: SweepConfiguration, cards: readonly SubjectCard[]): void {
-  const { tasks } = configuration;
+  const { tasks, unlearned = false, taskOptions = {} } = configuration;
+  if (unlearned && !tasks.some((name) => Object.hasOwn(taskOptions, name))) {
+    throw new RangeError(
+      'Cannot ask what models were not trained on ("unlearned") as no task of "tasks" has "taskOptions", which say in which layout',
+    );
+  }
   const known = [...new Set(cards.flatMap((card) => tasksOf(card, configuration)))];
   const missing = tasks.find((name) => !known.includes(name));
   if (missing === undefined) return;

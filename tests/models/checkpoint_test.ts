@@ -66,6 +66,13 @@ Deno.test("a weight that is too large for f16 is refused, and the model's file s
       `Cannot store ${name} in f16 as that reaches to 65504: one of its values is 70000`,
     );
     assertEquals(await Deno.readFile(path), before);
+    await assertRejects(
+      () => saveModel(large, folder, { dtype: "int8" as "f16" }),
+      RangeError,
+      'dtype must be "f32" or "f16": current value is "int8"',
+    );
+    await assertRejects(() => saveModel(large, `${folder}/new`, { dtype: "f16" }), RangeError);
+    await assertRejects(() => Deno.stat(`${folder}/new`), Deno.errors.NotFound);
   }));
 
 Deno.test("loadModel() takes the contents of files, one or several, as bytes and as blobs", () =>

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { createTask, type Row, SWEEPS } from "../../tasks/mod.ts";
 import { Evidence, FINDINGS, together } from "../../tasks/experiments/findings/mod.ts";
@@ -99,6 +106,14 @@ Deno.test("a claim holds, does not hold, or is undecided by its trainings", () =
   );
 });
 
+Deno.test("a level is the mean over the seeds of samples", () => {
+  const rows = [0.1, 0.3, 0.5].map((value, seed) => ({
+    ...row("gla", 64, 1, value),
+    ...{ seed, metric: "window_law" },
+  }));
+  assertAlmostEquals(new Evidence(rows).level("gla", "window_law", { length: 64 })!, 0.3);
+});
+
 Deno.test("a place without a load is one of any load, and not of several at once", () => {
   const rows = [1, 2, 3].map((seed) => ({ ...row("gla", 64, seed, 0.5), load: 4 }));
   assertEquals(new Evidence(rows).accuracy("gla", { length: 64 })?.value, 0.5);
@@ -122,6 +137,11 @@ Deno.test("finding-10 asks each model the haystack that it was not trained on", 
   };
   assertEquals(await asked({}), cards.map(() => 3));
   assertEquals(await asked({ unlearned: false }), cards.map(() => 2));
+  await assertRejects(
+    () => asked({ tasks: [] }),
+    RangeError,
+    'no task of "tasks" has "taskOptions"',
+  );
 });
 
 Deno.test("a finding is recognised by its folder and its models, in the terminal and in the report", () => {

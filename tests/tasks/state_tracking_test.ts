@@ -64,5 +64,7 @@ Deno.test("s5: all permutations stand in the sequence and are due, or swaps or t
     new Set([[1, 0, 2, 3, 4], [1, 2, 3, 4, 0]].map(permutationNumber)),
   );
   assertEquals(new Set(generators.flatMap(({ labels }) => labels)).size, 120);
+  const misspelt = "generator" as "generators";
+  assertThrows(() => s5({ inputs: misspelt }), RangeError, "inputs must be all, swaps, generators");
   assertThrows(() => s5({ vocabulary: 64 }), RangeError, "below the vocabulary of 64");
 });

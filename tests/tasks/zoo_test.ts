@@ -70,6 +70,20 @@ Deno.test("README says of the mixture's models what they are", async () => {
   assert(readme.includes("on 7.4M tokens of four tasks"));
 });
 
+Deno.test("what bears a recipe's name and is of another architecture or form is not pooled with its trainings", async () => {
+  await using source = new ModelSource();
+  for (
+    const other of [
+      { model: "transformer-mixture", name: "gla-mixture" },
+      { model: "gla-mixture", dtype: "int8" },
+      { model: "gla-mixture-s2", name: "gla-mixture" },
+    ] as const
+  ) {
+    const cards = await source.find([other, "gla-mixture-s2", "gla-mixture-s3"]);
+    assertEquals(cards[1].variant, undefined, JSON.stringify(other));
+  }
+});
+
 Deno.test("trainings by a recipe are compared as one model, unless one is given a name", async () => {
   await using source = new ModelSource();
   const cards = await source.find([

@@ -158,11 +158,14 @@ export class Evidence {
     return cells.length === 0 ? undefined : poolTrainings(cells);
   }
 
-  /** A level such as `chance` or `window_law` that stands beside a variant's accuracy. */
+  /** A level such as `chance` or `window_law` that stands beside a variant's accuracy, over all samples. */
   level(variant: string, metric: string, { length, load }: Place): number | undefined {
-    return this.#rows.find((row) =>
+    const values = this.#rows.filter((row) =>
       row.model === variant && row.length === length && row.load === load && row.metric === metric
-    )?.value;
+    ).map(({ value }) => value);
+    return values.length === 0
+      ? undefined
+      : values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
   /** That most trainings of each variant learned the task at the training length. */

@@ -40,6 +40,8 @@ export const HAYSTACKS: Finding = {
   source: "Huang 2025, table 4",
   picture: "accuracy-niah-noise",
   check: (evidence) => [
+    evidence.atMost("without-essay", 0.5, { length: LENGTH, task: "niah-essay" }),
+    evidence.atMost("without-noise", 0.5, { length: LENGTH, task: "niah-noise" }),
     evidence.exceeds(
       "without-essay",
       "without-essay",

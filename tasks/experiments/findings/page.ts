@@ -56,7 +56,9 @@ const HEAD = `# Findings
 What each \`finding-N\` found on a software adapter with two cores, with models of some 7,000 to 90,000
 weights. The claims are of larger models: what holds here holds at this size. Every figure is the mean
 over trainings with its 95% interval; a difference counts where an exact permutation test over the
-trainings gives 5% or less, a bound where all trainings keep it, or all of five but one. Make one again
+trainings (one-sided, in both directions) gives 5% or less, of which three against three can give no
+less, and no correction is made for several; a bound where all trainings keep it, or all of five but one.
+Of rates that did equally well the least was taken. Make one again
 with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`, on a
 training, mostly of half as many steps, and samples that are not reported here. This page is written by
 \`deno run -A tasks/experiments/findings/page.ts\` from the CSVs beside it.
@@ -68,7 +70,9 @@ function section(
   rows: readonly Row[],
 ): string {
   const { name, claim, source } = finding;
-  const deciding = checks.filter((check) => verdict === "holds" || check.verdict === verdict);
+  const told = (parts: JudgedFinding["checks"]): string =>
+    parts.map(({ says, verdict }) => `${says}: ${verdict}`).join("; ");
+  const commits = [...new Set(rows.map(({ commit = "unknown" }) => commit))].sort();
   const facts = [...Map.groupBy(rows, ({ model }) => model)].map(([model, ofModel]) => {
     const [{ family, parameters, train_tokens, learning_rate }] = ofModel;
     const trainings = new Set(ofModel.map(({ train_seed }) => train_seed)).size;
@@ -77,10 +81,8 @@ function section(
   });
   return `## ${name}
 
-**${VERDICTS[verdict]}:** ${claim} (${deciding.map(({ says }) => says).join("; ")}.)${
-    besides.length === 0
-      ? ""
-      : ` Besides: ${besides.map(({ says, verdict }) => `${says} (${verdict})`).join("; ")}.`
+**${VERDICTS[verdict]}:** ${claim} (${told(checks)}.)${
+    besides.length === 0 ? "" : ` Besides: ${told(besides)}.`
   }
 
 ![${name}](${name}.svg)
@@ -89,9 +91,9 @@ function section(
 | --- | --- | --- | --- | --- | --- | --- |
 ${facts.join("\n")}
 
-Claimed by ${source}. Results: [${name}.csv](${name}.csv), ${rows[0].adapter}, commit ${
-    rows[0].commit ?? "unknown"
-  }.
+Claimed by ${source}. Results: [${name}.csv](${name}.csv), ${rows[0].adapter}, ${
+    commits.length === 1 ? "commit" : "commits"
+  } ${commits.join(", ")}.
 `;
 }
 

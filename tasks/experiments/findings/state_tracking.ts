@@ -72,7 +72,7 @@ export const STATE_TRACKING: Finding = {
     grid: { tasks: [], lengths: ["1x", "2x", "4x"], samples: 20 },
   }),
   claim:
-    "Parity needs eigenvalues below zero; the word problem of S5 needs, in one layer, several reflections per token.",
+    "Parity takes eigenvalues below zero; of the word problem of S5, here of two generators, one layer with four reflections per token learns more than with one.",
   source: "Grazzi et al. 2025, theorems 1 and 4; Siems et al. 2025 (DeltaProduct), figure 4",
   picture: "distance-parity",
   check: (evidence) => [

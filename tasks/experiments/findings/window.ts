@@ -34,7 +34,7 @@ export const WINDOWS: Finding = {
   source: "Huang 2025, table 1 (RecurrentGemma's 52/25/10 at 2, 4 and 8 times its window)",
   picture: "accuracy-passkey",
   check: (evidence) => [
-    ...[128, 256, 512].map((length) => evidence.follows("window", "stacked_law", 0.1, { length })),
+    ...[128, 256, 512].map((length) => evidence.follows("window", "stacked_law", 0.05, { length })),
     evidence.learned(["griffin"]),
     evidence.exceeds("griffin", "window", { length: 64 }),
     evidence.exceeds("griffin", "window", { length: 128 }),
