@@ -361,6 +361,7 @@ export class Gpu implements AsyncDisposable {
     try {
       const result = work();
       if (result instanceof Promise) {
+        result.catch(() => {}); // what it waits for fails, as this does, and is told below
         throw new Error("Cannot record work that waits for something: read tensors after a replay");
       }
       this.#recorder = undefined;

@@ -40,11 +40,17 @@ export class Recording<Result = unknown> implements Disposable {
    *
    * @param times How often, one after another. @default 1
    * @throws {Error} where the recording was disposed of.
+   * @throws {RangeError} where `times` is no count.
    * @throws {DeviceLostError} where the device is gone.
    */
   replay(times: number = 1): void {
     if (this.#free === undefined) {
       throw new Error("Cannot replay a recording that was disposed of: keep it until its last use");
+    }
+    if (!(Number.isSafeInteger(times) && times >= 0)) {
+      throw new RangeError(
+        `Cannot replay a recording as times must be 0 or a positive integer: current value is ${times}`,
+      );
     }
     for (let i = 0; i < times; i++) this.#run(this.#commands);
   }

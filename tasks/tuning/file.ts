@@ -168,7 +168,8 @@ export function chosenOf(
   const stale = new Set<string>();
   for (const { tunable: name, class: of, candidate, standard, candidates } of entry.classes) {
     const tunable = definedTunables().find((tunable) => tunable.name === name);
-    if (!tunable || candidatesText(tunable.candidates({ adapter })) !== candidates) {
+    const today = tunable?.candidates({ adapter }) ?? {};
+    if (candidatesText(today) !== candidates || !Object.hasOwn(today, candidate)) {
       stale.add(name);
     } else if (candidate !== standard) {
       (tuning[name] ??= {})[of] = candidate;

@@ -93,6 +93,10 @@ Deno.test("a tuning that is broken, of another format, adapter or Deno, or old, 
       `was measured among other candidates of ${NAME} than there are today`,
     ],
     [
+      file({ ...here, classes: [{ ...chosen, candidate: "nonsense" }] }),
+      `was measured among other candidates of ${NAME} than there are today`,
+    ],
+    [
       file({ ...here, classes: [{ ...chosen, tunable: "matmul/gone" }] }),
       "other candidates of matmul/gone than",
     ],

@@ -159,7 +159,16 @@ Deno.test("a recording that fails leaves nothing behind", async () => {
     Error,
     "Cannot record work that waits",
   );
+  // A rejection that nobody waits for would end the process.
+  assertThrows(
+    () => gpu.record(() => Promise.reject(new Error("later"))),
+    Error,
+    "Cannot record work that waits",
+  );
   using recording = gpu.record(() => {});
+  for (const times of [-1, 1.5, NaN]) {
+    assertThrows(() => recording.replay(times), RangeError, `current value is ${times}`);
+  }
   assertThrows(
     () => gpu.record(() => recording.replay()),
     Error,
