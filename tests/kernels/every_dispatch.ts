@@ -412,7 +412,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       new Gpu(device, { ...adapter, software: false }, { poison: false, owns: false }),
     );
     if (device.limits.maxComputeWorkgroupStorageSize >= 32_768) wideAttention(make, gpu);
-    gatedNorms(make, gpu);
+    if (hasGatedRmsNormBackward(gpu, { x: make(5, 64) })) gatedNorms(make, gpu);
     const parameters = Array.from({ length: 6 }, () => ({
       parameter: make(5),
       gradient: make(5),
