@@ -366,8 +366,7 @@ export class Gpu implements AsyncDisposable {
       }
       this.#recorder = undefined;
       this.flush();
-      const commands = recorder.finish();
-      return new Recording(result, commands, (commands) => {
+      return new Recording(result, recorder.finish(), (commands) => {
         this.#faults.throwIfLost();
         this.#refuse("replay a recording");
         this.#queue.add(commands, { replayed: true });

@@ -38,12 +38,12 @@ export function judgeFinding(run: string, rows: readonly Row[]): JudgedFinding |
 
 /** A judged claim as lines of text. */
 export function findingLines({ finding, verdict, checks, besides }: JudgedFinding): string[] {
+  const line = ({ says, verdict }: Check): string => `  ${verdict}: ${says}`;
   return [
     `${finding.name}: ${finding.claim}`,
     `verdict: ${verdict}`,
-    ...checks.map(({ says, verdict }) => `  ${verdict}: ${says}`),
-    ...(besides.length === 0 ? [] : ["besides"]),
-    ...besides.map(({ says, verdict }) => `  ${verdict}: ${says}`),
+    ...checks.map(line),
+    ...(besides.length === 0 ? [] : ["besides", ...besides.map(line)]),
   ];
 }
 

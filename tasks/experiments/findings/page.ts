@@ -59,10 +59,9 @@ over trainings with its 95% interval; a difference counts where an exact permuta
 trainings (one-sided, in both directions) gives 5% or less, of which three against three can give no
 less, and no correction is made for several; a bound where all trainings keep it, or all of five but one.
 Of rates that did equally well the least was taken; what each scored is in \`finding-N-tuning.csv\`. Make
-one again
-with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`, on a
-training, mostly of half as many steps, and samples that are not reported here. This page is written by
-\`deno run -A tasks/experiments/findings/page.ts\` from the CSVs beside it.
+one again with \`./run sweep finding-1\`; its learning rates were chosen by \`./run sweep finding-1-tuning\`,
+on a training, mostly of half as many steps, and samples that are not reported here. This page is written
+by \`deno run -A tasks/experiments/findings/page.ts\` from the CSVs beside it.
 `;
 
 /** A claim, its verdict in a sentence, its picture, and what it rests on. */

@@ -38,6 +38,31 @@ import { cacheRowReference, rotaryReference } from "../../../kernels/position/re
 import type { Draws } from "../draws.ts";
 import { compare, count, type KernelCase, upload } from "./compare.ts";
 
+/** Limits of Mamba-2's step sizes, mostly none. */
+const STEP_LIMITS: (readonly [low: number | undefined, high: number | undefined])[] = [
+  [undefined, undefined],
+  [undefined, undefined],
+  [0.3, undefined],
+  [undefined, 0.9],
+  [0.3, 0.9],
+];
+
+/** What Mamba-2's inputs are made from. */
+function mamba2Shapes(
+  { batch, time, channels, stride, width, heads }: Readonly<
+    Record<"batch" | "time" | "channels" | "stride" | "width" | "heads", number>
+  >,
+): Record<"x" | "weight" | "bias" | "initialTail" | "stepBias" | "decay", number[]> {
+  return {
+    x: [batch, time, stride],
+    weight: [channels, width],
+    bias: [channels],
+    initialTail: [batch, width - 1, channels],
+    stepBias: [heads],
+    decay: [heads],
+  };
+}
+
 /** An array or, now and then, nothing. */
 function maybe(draws: Draws, name: string, make: () => Float32Array): Float32Array | undefined {
   return draws.option(name, [true, true, false]) ? make() : undefined;
@@ -144,23 +169,10 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
     const [heads, headDim] = [draws.size("heads", 5, 0), draws.size("headDim", 20)];
     const [shared, width] = [draws.size("shared", 20, 0), draws.size("width", 6)];
     const start = draws.size("start", 20, 0);
-    const [low, high] = draws.option("limits", [
-      [undefined, undefined],
-      [undefined, undefined],
-      [0.3, undefined],
-      [undefined, 0.9],
-      [0.3, 0.9],
-    ]);
+    const [low, high] = draws.option("limits", STEP_LIMITS);
     const channels = heads * headDim + 2 * shared;
     const stride = start + channels + heads;
-    const shapes = {
-      x: [batch, time, stride],
-      weight: [channels, width],
-      bias: [channels],
-      initialTail: [batch, width - 1, channels],
-      stepBias: [heads],
-      decay: [heads],
-    };
+    const shapes = mamba2Shapes({ batch, time, channels, stride, width, heads });
     const tail = (): Float32Array => draws.normals(batch * (width - 1) * channels);
     const arrays = {
       x: draws.normals(batch * time * stride, 2),
@@ -190,23 +202,10 @@ export const FUSED: Readonly<Record<string, KernelCase>> = {
     const [heads, headDim] = [fours * draws.size("heads", 3), fours * draws.size("headDim", 5)];
     const [shared, start] = [fours * draws.size("shared", 5), fours * draws.size("start", 5, 0)];
     const width = draws.size("width", draws.choose([8, 8, 8, 9]));
-    const [low, high] = draws.option("limits", [
-      [undefined, undefined],
-      [undefined, undefined],
-      [0.3, undefined],
-      [undefined, 0.9],
-      [0.3, 0.9],
-    ]);
+    const [low, high] = draws.option("limits", STEP_LIMITS);
     const channels = heads * headDim + 2 * shared;
     const stride = start + channels + heads;
-    const shapes = {
-      x: [batch, time, stride],
-      weight: [channels, width],
-      bias: [channels],
-      initialTail: [batch, width - 1, channels],
-      stepBias: [heads],
-      decay: [heads],
-    };
+    const shapes = mamba2Shapes({ batch, time, channels, stride, width, heads });
     const gradientShapes = {
       gateGradient: [batch, time, start],
       valuesGradient: [batch, time, heads, headDim],
