@@ -10,7 +10,7 @@ import { checkCellRoom } from "./room.ts";
 import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score, type ScoreOptions } from "./score.ts";
-import { variantsOf } from "./trainings.ts";
+import { variantOf } from "./trainings.ts";
 
 /** What one sequence costs a model. */
 export interface SequenceCost {
@@ -39,7 +39,7 @@ export class CellRunner {
   readonly #adapter: string;
   readonly #signal: AbortSignal | undefined;
   readonly #costs: Map<number, SequenceCost>;
-  readonly #variants: ReadonlyMap<string, string>;
+  readonly #variant: string | undefined;
   readonly #logs: boolean;
   /** What the machine has free before the first cell. */
   readonly #free = freeMemory();
@@ -67,7 +67,7 @@ export class CellRunner {
     this.#configuration = configuration;
     this.#adapter = adapter;
     this.#costs = costs;
-    this.#variants = variantsOf(configuration.trainings ?? []);
+    this.#variant = variantOf(subject, configuration.trainings);
     this.#signal = signal;
     this.#logs = logs;
   }
@@ -116,7 +116,7 @@ export class CellRunner {
     { cell, task, samples, answers, controls, cost }: AskedCell,
     keys: readonly Uint8Array[] | undefined,
   ): Row[] {
-    const { name, variant, description, family, parameters, trainLength, training } = this.#subject;
+    const { name, description, family, parameters, trainLength, training } = this.#subject;
     const { window, sinks, reach } = this.#subject;
     const { length, depth, load, seed } = cell;
     const { stepMilliseconds, peakBytes } = cost;
@@ -125,7 +125,7 @@ export class CellRunner {
     const scores = score(task, samples, answers, { ...laws, depth, controls, keys });
     return scores.map(({ metric, value, low, high, distance, samples: scored = count }): Row => ({
       model: name,
-      variant: this.#variants.get(name) ?? variant,
+      variant: this.#variant,
       family,
       parameters,
       dtype: description?.dtype,

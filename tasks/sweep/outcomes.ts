@@ -2,7 +2,7 @@ import { type Cell, cellKey, type ModelCells, taskKey } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { FAILED, type Row } from "./rows.ts";
-import { variantsOf } from "./trainings.ts";
+import { variantOf } from "./trainings.ts";
 import { VERSION } from "../version.ts";
 
 /** Why a cell has no result, and where it was tried. */
@@ -59,7 +59,6 @@ export class Outcomes {
 
   /** The rows of the CSV in the order of the grid: a cell that failed has one that says so. */
   table(grid: readonly ModelCells[], configuration: SweepConfiguration): readonly Row[] {
-    const variants = variantsOf(configuration.trainings ?? []);
     return grid.flatMap((model) =>
       model.cells.flatMap((cell) => {
         const key = cellKey(cell);
@@ -67,7 +66,7 @@ export class Outcomes {
         return this.#finished.get(key) ??
           (failure === undefined ? [] : [{
             ...failedRow(model, configuration, cell, failure),
-            variant: variants.get(cell.model) ?? model.card.variant,
+            variant: variantOf(model.card, configuration.trainings),
           }]);
       })
     );

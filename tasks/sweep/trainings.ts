@@ -1,3 +1,4 @@
+import type { SubjectCard } from "../subject.ts";
 import type { Recipe } from "../training/recipe.ts";
 
 /** A model that a sweep trains before it asks it: once for each learning rate and each seed. */
@@ -53,9 +54,12 @@ export function trainedModels(trainings: readonly Training[]): TrainedModel[] {
   });
 }
 
-/** What the models of trainings are compared as, by their names. */
-export function variantsOf(trainings: readonly Training[]): ReadonlyMap<string, string> {
-  return new Map(trainedModels(trainings).map(({ name, variant }) => [name, variant]));
+/** What a model is compared as, where it is of these trainings, or its card says of what it is one. */
+export function variantOf(
+  { name, variant }: Pick<SubjectCard, "name" | "variant">,
+  trainings: readonly Training[] = [],
+): string | undefined {
+  return trainedModels(trainings).find((model) => model.name === name)?.variant ?? variant;
 }
 
 /** The names of the models of trainings among which the learning rate is chosen. */
