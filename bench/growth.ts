@@ -8,7 +8,7 @@ import { deltaRule, deltaRuleBackward, rwkv7, rwkv7Backward } from "../kernels/d
 import { elementCount, type Gpu, type Tensor } from "../kernels/gpu/mod.ts";
 import { linearAttention, linearAttentionBackward } from "../kernels/linear_attention/mod.ts";
 import { scan, scanBackward, selectiveScan, selectiveScanBackward } from "../kernels/scan/mod.ts";
-import { measure } from "./measure.ts";
+import { type Clock, measure } from "./measure.ts";
 
 const HEADS = 4;
 const DIM = 64;
@@ -44,7 +44,7 @@ export interface Growth {
 }
 
 /** Measures each kernel in turn, and hands it over. */
-export async function* measureGrowth(gpu: Gpu): AsyncGenerator<Growth> {
+export async function* measureGrowth(gpu: Gpu, clock: Clock): AsyncGenerator<Growth> {
   for (const { name, lengths, prepare } of KERNELS) {
     const milliseconds: number[] = [];
     const peakBytes: number[] = [];
@@ -60,7 +60,7 @@ export async function* measureGrowth(gpu: Gpu): AsyncGenerator<Growth> {
       run();
       await gpu.sync();
       peakBytes.push(gpu.memory.peak - before);
-      const options = { sampleMilliseconds: 50, samples: 1, warmUp: false };
+      const options = { sampleMilliseconds: 50, samples: 1, warmUp: false, clock };
       milliseconds.push(await measure(gpu, run, options));
     }
     yield { name, lengths, milliseconds, peakBytes };

@@ -1,124 +1,93 @@
 /**
  * What a generated token and a training step cost the host and the GPU:
- * `deno run -A bench/host.ts [FOLDER] [NAME…]` prints a table as bench/README.md has it, of the
- * architectures named or of four. With the folder of another checkout, one of an earlier commit, its
- * code takes turns with this one's.
+ * `deno run -A bench/host.ts [FOLDER] [NAME…]` prints tables as bench/README.md has them, of the
+ * architectures named or of all. With the folder of another checkout, one of an earlier commit, its
+ * code takes turns with this one's. `bench/table.ts host FOLDER` writes them there.
  *
  * @module
  */
 import { toFileUrl } from "@std/path";
 import { type Code, load } from "./checkout.ts";
-import type { DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
-import type { Recipe } from "../tasks/training/recipe.ts";
+import { ARCHITECTURES } from "../models/mod.ts";
+import type { Gpu } from "../kernels/gpu/mod.ts";
+import { threadTime } from "./thread_time.ts";
+import { generation, LAYERS, profile, trainingSteps, type Work } from "./work.ts";
 
-const ARCHITECTURES = ["transformer", "mamba2", "gla", "gated-deltanet"];
-/** Of the models that generate; many, so that the head counts little. */
-const LAYERS = 6;
 const TOKENS = 96;
 /** Training steps at a time. */
 const STEPS = 6;
-const ROUNDS = 4;
+const ROUNDS = 3;
+/** Dispatches of a submit where they alone are measured: as many as one of a replay has. */
+const DISPATCHES = 256;
 
-/** What a piece of work costs. */
+/** What a part of some work costs: the least of all rounds. */
 interface Cost {
-  /** Time of the thread that queues, in milliseconds: the least of all rounds. */
-  host: number;
+  /** Time of the thread that queues, in milliseconds. */
+  readonly host: number;
   /** Kernels. */
-  dispatches: number;
-  /** The sum of the kernels' times in milliseconds: the least of all rounds. */
-  gpu: number;
+  readonly dispatches: number;
+  /** The sum of the kernels' times in milliseconds. */
+  readonly gpu: number;
 }
 
-/** POSIX's clock of the time that a thread has computed, on Linux. */
-const CLOCK_THREAD_CPUTIME_ID = 3;
-const LIBC = Deno.build.os === "linux"
-  ? Deno.dlopen("libc.so.6", { clock_gettime: { parameters: ["i32", "buffer"], result: "i32" } })
-  : undefined;
-const TIME = new BigInt64Array(2); // seconds, nanoseconds
-
-/** Milliseconds that this thread has computed: what others do on the machine does not count. */
-function threadTime(): number {
-  if (LIBC === undefined) return performance.now();
-  // What /proc has is brought up to date a few hundred times a second, too seldom for a training step.
-  LIBC.symbols.clock_gettime(CLOCK_THREAD_CPUTIME_ID, TIME);
-  return Number(TIME[0]) * 1e3 + Number(TIME[1]) / 1e6;
+/** A table: its header, and its rows as they are measured. */
+export interface HostTable {
+  /** The first column is words, the others are figures. */
+  readonly header: readonly string[];
+  /** Cells. */
+  readonly rows: AsyncIterable<readonly string[]>;
 }
 
-/** Work that is measured. */
-interface Work {
-  /** What comes before it, and is not counted. */
-  prepare(): Promise<void>;
-  /** Queues it; tells how long the thread took for that, in milliseconds. */
-  run(): Promise<number>;
+/** Opens this checkout and, where its folder is given, another one before it. */
+export async function openCheckouts(folder: string | undefined): Promise<Code[]> {
+  const here = await load(new URL("../", import.meta.url));
+  if (folder === undefined) return [here];
+  return [await load(toFileUrl(`${Deno.realPathSync(folder)}/`)), here];
 }
 
-/** Tokens after a short prompt: what is not reading, and reading them back aside. */
-function generation({ gpu, models: { architecture, Model } }: Code, name: string): Work {
-  const configuration = architecture(name, { vocabulary: 64, width: 64, layers: LAYERS });
-  const model = new Model(gpu, configuration, { seed: 1 });
-  const prompt = Uint32Array.from({ length: 40 }, (_, i) => i % 64);
-  const read = gpu.read.bind(gpu);
-  let from: ReturnType<typeof model.prefill>;
-  return {
-    async prepare(): Promise<void> {
-      from = model.prefill(prompt);
-      await gpu.sync();
+/** The tables of checkouts, the last of which is this one. */
+export function hostTables(codes: readonly Code[], names: readonly string[]): HostTable[] {
+  return [
+    { header: ["a dispatch", "host, µs"], rows: dispatchRows(codes[codes.length - 1].gpu) },
+    {
+      header: ["a generated token, per layer", "host, µs", "dispatches", "GPU, ms"],
+      rows: rowsOf(codes, names, { per: LAYERS, digits: [1, 1, 3] }, async (code, name) => {
+        return await Promise.resolve(generation(code, name, TOKENS));
+      }),
     },
-    async run(): Promise<number> {
-      let waited = 0;
-      gpu.read = async <Type extends DataType>(tensors: readonly Tensor<Type>[]) => {
-        const start = threadTime();
-        try {
-          return await read(tensors);
-        } finally {
-          waited += threadTime() - start;
-        }
-      };
-      const start = threadTime();
-      await model.continueFrom(from, { maxTokens: TOKENS });
-      gpu.read = read;
-      return threadTime() - start - waited;
+    {
+      header: ["a training step", "host, µs", "dispatches", "GPU, ms"],
+      rows: rowsOf(
+        codes,
+        names,
+        { per: 1, digits: [0, 0, 1] },
+        (code, name) => trainingSteps(code, name, STEPS),
+      ),
     },
-  };
+  ];
 }
 
-/** A training step of a model of two layers, on 64 sequences of 32 tokens. */
-async function trainingStep(code: Code, name: string): Promise<Work> {
-  const { gpu, models, registry, batches, training } = code;
-  const tasks = [await registry.createTask("mqar", registry.smallLayout("mqar"))];
-  const recipe: Recipe = {
-    name,
-    model: models.architecture(name, { vocabulary: 64, width: 32 }),
-    tasks: [{ name: "mqar", options: registry.smallLayout("mqar") }],
-    length: 32,
-    batch: 64,
-    learningRate: 1e-3,
-    warmupSteps: 10,
-    firstTaskSteps: 0,
-    targetAccuracy: 1,
-    steps: 100,
-    seed: 0,
-  };
-  const trainer = new training.Trainer(gpu, recipe);
-  const batch = Array.from({ length: 40 }, (_, step) => batches.trainingBatch(recipe, tasks, step))
-    .find(({ time }) => time === 32)!;
-  let step = 0;
-  return {
-    prepare: () => gpu.sync(),
-    async run(): Promise<number> {
-      let host = 0;
-      for (let i = 0; i < STEPS; i++) {
-        const start = threadTime();
-        for (const { losses, correct } of trainer.step(batch, step++, 1e-3)) {
-          losses[Symbol.dispose]();
-          correct[Symbol.dispose]();
-        }
-        host += threadTime() - start;
-        await gpu.sync();
-      }
-      return host;
-    },
-  };
+/** A row for each architecture: each checkout's figures. */
+async function* rowsOf(
+  codes: readonly Code[],
+  names: readonly string[],
+  { per, digits }: { readonly per: number; readonly digits: readonly [number, number, number] },
+  workOf: (code: Code, name: string) => Promise<Work>,
+): AsyncGenerator<string[]> {
+  for (const name of names) {
+    using scope = new DisposableStack();
+    const works = await Promise.all(codes.map((code) => workOf(code, name)));
+    for (const work of works) scope.use(work);
+    const costs = await measured(codes, works);
+    const cell = (of: (cost: Cost) => number, digits: number): string =>
+      costs.map((cost) => (of(cost) / per).toFixed(digits)).join(" → ");
+    yield [
+      name,
+      cell(({ host }) => 1000 * host, digits[0]),
+      cell(({ dispatches }) => dispatches, digits[1]),
+      cell(({ gpu }) => gpu, digits[2]),
+    ];
+  }
 }
 
 /** The costs of the same work of several checkouts, which take turns. */
@@ -126,34 +95,49 @@ async function measured(codes: readonly Code[], works: readonly Work[]): Promise
   const costs = works.map((): Cost => ({ host: Infinity, dispatches: 0, gpu: Infinity }));
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [index, work] of works.entries()) {
-      const { gpu } = codes[index];
       await work.prepare();
-      const host = await work.run();
+      const host = await work.run() / work.parts;
       if (round === 0) continue; // compiles the kernels
-      await work.prepare();
-      gpu.startProfile();
-      await work.run();
-      const times = await gpu.stopProfile();
-      const cost = costs[index];
-      cost.host = Math.min(cost.host, host);
-      cost.dispatches = times.reduce((sum, { dispatches }) => sum + dispatches, 0);
-      cost.gpu = Math.min(cost.gpu, times.reduce((sum, time) => sum + time.milliseconds, 0));
+      const { dispatches, gpu } = await profile(codes[index], work);
+      const before = costs[index];
+      costs[index] = {
+        host: Math.min(before.host, host),
+        dispatches,
+        gpu: Math.min(before.gpu, gpu),
+      };
     }
   }
   return costs;
 }
 
-function row(name: string, costs: readonly Cost[], parts: number): string {
-  const cells = [
-    costs.map(({ host }) => (1000 * host / parts).toFixed(parts === STEPS ? 0 : 1)),
-    costs.map(({ dispatches }) => (dispatches / parts).toFixed(parts === STEPS ? 0 : 1)),
-    costs.map(({ gpu }) => (gpu / parts).toFixed(parts === STEPS ? 1 : 3)),
-  ];
-  return `| ${[name, ...cells.map((figures) => figures.join(" → "))].join(" | ")} |`;
+/** What the host pays for a dispatch in three ways. */
+async function* dispatchRows(gpu: Gpu): AsyncGenerator<string[]> {
+  const { add } = await import("../kernels/arithmetic/mod.ts");
+  using a = gpu.tensor([4]);
+  const queue = (): void => {
+    for (let i = 0; i < DISPATCHES; i++) add(gpu, { a, b: a }).output[Symbol.dispose]();
+  };
+  using recording = gpu.record(queue);
+  const ways = {
+    "WebGPU alone": rawDispatches(gpu),
+    "replayed": () => recording.replay(),
+    "queued anew": queue,
+  };
+  for (const [name, run] of Object.entries(ways)) {
+    let least = Infinity;
+    for (let round = 0; round < 40; round++) {
+      await gpu.sync();
+      const start = threadTime();
+      run();
+      gpu.flush();
+      least = Math.min(least, (threadTime() - start) / DISPATCHES);
+    }
+    yield [name, (1000 * least).toFixed(1)];
+  }
 }
 
-/** Milliseconds of a dispatch that WebGPU alone takes, bind groups and pipelines being ready. */
-function rawDispatch({ device }: Gpu): number {
+/** Dispatches of WebGPU alone, bind groups and pipelines being ready. */
+function rawDispatches({ device }: Gpu): () => void {
   const code = `@group(0) @binding(0) var<storage, read_write> y: array<u32>;
 @compute @workgroup_size(1) fn main() { y[0] += 1u; }`;
   const module = device.createShaderModule({ code });
@@ -163,41 +147,33 @@ function rawDispatch({ device }: Gpu): number {
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer } }],
   });
-  let least = Infinity;
-  for (let round = 0; round < 40; round++) {
-    const start = threadTime();
+  return () => {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
-    for (let i = 0; i < 64; i++) {
+    for (let i = 0; i < DISPATCHES; i++) {
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(1);
     }
     pass.end();
     device.queue.submit([encoder.finish()]);
-    least = Math.min(least, (threadTime() - start) / 64);
-  }
-  return least;
+  };
 }
 
-const isFolder = (path: string): boolean => path.includes("/") || path === ".";
-const folder = Deno.args.find(isFolder);
-const named = Deno.args.filter((argument) => !isFolder(argument));
-const names = named.length > 0 ? named : ARCHITECTURES;
-const codes = [await load(new URL("../", import.meta.url))];
-if (folder !== undefined) codes.unshift(await load(toFileUrl(`${Deno.realPathSync(folder)}/`)));
-const raw = rawDispatch(codes[codes.length - 1].gpu);
-console.log(`A dispatch of WebGPU alone takes the host ${(1000 * raw).toFixed(1)} µs here.\n`);
-console.log("| a generated token, per layer | host, µs | dispatches | GPU, ms |");
-console.log("| :-- | --: | --: | --: |");
-for (const name of names) {
-  const costs = await measured(codes, codes.map((code) => generation(code, name)));
-  console.log(row(name, costs, LAYERS * TOKENS));
+if (import.meta.main) {
+  const isFolder = (path: string): boolean => path.includes("/") || path === ".";
+  const named = Deno.args.filter((argument) => !isFolder(argument));
+  const codes = await openCheckouts(Deno.args.find(isFolder));
+  for (
+    const { header, rows } of hostTables(
+      codes,
+      named.length > 0 ? named : Object.keys(ARCHITECTURES),
+    )
+  ) {
+    console.log(`| ${header.join(" | ")} |`);
+    console.log(`| ${header.map((_, i) => i === 0 ? ":--" : "--:").join(" | ")} |`);
+    for await (const cells of rows) console.log(`| ${cells.join(" | ")} |`);
+    console.log();
+  }
+  for (const { gpu } of codes) await gpu[Symbol.asyncDispose]();
 }
-console.log("\n| a training step, 2 layers | host, µs | dispatches | GPU, ms |");
-console.log("| :-- | --: | --: | --: |");
-for (const name of names) {
-  const works = await Promise.all(codes.map((code) => trainingStep(code, name)));
-  console.log(row(name, await measured(codes, works), STEPS));
-}
-for (const { gpu } of codes) await gpu[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { type Gpu, timeWork } from "../kernels/gpu/mod.ts";
 
 /** Work whose time is measured. */
@@ -25,7 +26,18 @@ export interface MeasureOptions {
   readonly samples?: number;
   /** Whether it first runs once untimed, which compiles the pipelines. @default true */
   readonly warmUp?: boolean;
+  /**
+   * What is counted: the time that passes, or that which all threads of this process compute. The
+   * latter is the work itself on a software adapter, whatever else the machine does, and nothing on a
+   * GPU.
+   *
+   * @default "elapsed"
+   */
+  readonly clock?: Clock;
 }
+
+/** What a time is of. */
+export type Clock = "elapsed" | "processor";
 
 /**
  * Milliseconds that a run of queued work takes. Queues it until a sample is long enough, and waits
@@ -38,16 +50,17 @@ export async function measure(
   run: Contender["run"],
   options: MeasureOptions = {},
 ): Promise<number> {
-  const { sampleMilliseconds = 200, samples = 3, warmUp = true } = options;
-  if (warmUp) await elapsed(gpu, run, 1);
+  const { sampleMilliseconds = 200, samples = 3, warmUp = true, clock = "elapsed" } = options;
+  const sampled = (runs: number): Promise<number> => sample(gpu, run, runs, clock);
+  if (warmUp) await sampled(1);
   let runs = 1;
-  let best = await elapsed(gpu, run, runs);
+  let best = await sampled(runs);
   while (best * runs < sampleMilliseconds) {
     runs = Math.ceil(Math.min(runs * 16, 1.2 * sampleMilliseconds / best));
-    best = await elapsed(gpu, run, runs);
+    best = await sampled(runs);
   }
   for (let sample = 1; sample < samples; sample++) {
-    best = Math.min(best, await elapsed(gpu, run, runs));
+    best = Math.min(best, await sampled(runs));
   }
   return best;
 }
@@ -119,6 +132,14 @@ export function fittedExponent(x: readonly number[], y: readonly number[]): numb
     mean(logX.map((value) => (value - middleX) ** 2));
 }
 
-async function elapsed(gpu: Gpu, run: Contender["run"], runs: number): Promise<number> {
-  return await timeWork(gpu, () => repeat(run, runs)) / runs;
+async function sample(
+  gpu: Gpu,
+  run: Contender["run"],
+  runs: number,
+  clock: Clock,
+): Promise<number> {
+  const start = process.cpuUsage();
+  const elapsed = await timeWork(gpu, () => repeat(run, runs));
+  const { user, system } = process.cpuUsage(start);
+  return (clock === "elapsed" ? elapsed : (user + system) / 1000) / runs;
 }

@@ -1,20 +1,22 @@
 /**
  * Measures all that the tables of `bench/README.md` hold and writes them there:
  * `deno run -A bench/table.ts`, with `peers`, `native`, `torch` or `growth` behind it for one of them alone, and
- * `--python PATH` for the Python that has PyTorch. On a software adapter it takes some minutes.
+ * `--python PATH` for the Python that has PyTorch; with `host FOLDER` for what the host pays, beside the
+ * checkout of an earlier commit in the folder. On a software adapter it takes some minutes.
  *
  * @module
  */
-import process from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
 import { Gpu, openGpu } from "../kernels/gpu/mod.ts";
 import { openDawn } from "../tests/dawn.ts";
 import { readTuning } from "../tasks/tuning/file.ts";
+import { ARCHITECTURES } from "../models/mod.ts";
 import { commitHere } from "../tasks/commit.ts";
 import { copyCeiling, fmaCeiling } from "./ceilings.ts";
 import { comparisons, contenders, openPeers, type Peers } from "./comparisons.ts";
 import { type Growth, measureGrowth } from "./growth.ts";
-import { compare, fittedExponent } from "./measure.ts";
+import { hostTables, openCheckouts } from "./host.ts";
+import { type Clock, compare, fittedExponent, measure } from "./measure.ts";
 import { onnxRuntimeNative } from "./peers/onnx_runtime_native.ts";
 import type { Peer } from "./peers/peer.ts";
 import { openTorch } from "./peers/torch.ts";
@@ -22,22 +24,45 @@ import { openTorch } from "./peers/torch.ts";
 const README = new URL("./README.md", import.meta.url);
 const HISTORY = new URL("./history.csv", import.meta.url);
 const PARTS = { peers: writePeers, native: writeNative, torch: writeTorch, growth: writeGrowth };
-type Part = keyof typeof PARTS;
-/** Runs of which the time of the processor is taken together. */
-const RUNS = 4;
+type Part = keyof typeof PARTS | "host";
 
-const gpu = await openGpu({ tuning: readTuning });
-const { python = "python3", _: [chosen] } = parseArgs(Deno.args, { string: ["python", "_"] });
-const names = Object.keys(PARTS) as Part[];
-if (chosen !== undefined && !names.includes(chosen as Part)) {
-  throw new Error(
-    `Cannot measure "${chosen}": take one of ${names.join(", ")}, or none for all`,
-  );
-}
-for (const name of names) {
-  if (chosen === undefined || chosen === name) await PARTS[name](gpu);
+const { python = "python3", _: [chosen, folder] } = parseArgs(Deno.args, {
+  string: ["python", "_"],
+});
+if (chosen === "host") await writeHost();
+else {
+  const names = Object.keys(PARTS) as (keyof typeof PARTS)[];
+  if (chosen !== undefined && !names.includes(chosen as keyof typeof PARTS)) {
+    throw new Error(
+      `Cannot measure "${chosen}": take one of ${
+        names.join(", ")
+      }, or none for all of these, or host`,
+    );
+  }
+  const gpu = await openGpu({ tuning: readTuning });
+  for (const name of names) {
+    if (chosen === undefined || chosen === name) await PARTS[name](gpu);
+  }
 }
 Deno.exit(0); // a library may still hold a worker
+
+/** What the host pays, here and in the checkout of an earlier commit. */
+async function writeHost(): Promise<void> {
+  if (folder === undefined) {
+    throw new Error("Cannot measure the host without a checkout of an earlier commit: host FOLDER");
+  }
+  const codes = await openCheckouts(`${folder}`);
+  const tables: string[] = [];
+  for (const { header, rows } of hostTables(codes, Object.keys(ARCHITECTURES))) {
+    const cells: (readonly string[])[] = [];
+    for await (const row of rows) {
+      cells.push(row);
+      console.error(row.join(" | "));
+    }
+    tables.push(table(header, cells));
+  }
+  await write("host", [conditions(codes[codes.length - 1].gpu, "elapsed"), ...tables]);
+}
 
 async function writePeers(gpu: Gpu): Promise<void> {
   const opened = await openPeers(gpu);
@@ -69,7 +94,7 @@ async function writeNative(): Promise<void> {
   const native = await onnxRuntimeNative(gpu);
   const { rows, refusals } = await nativeRows(gpu, native);
   await write("native", [
-    conditions(gpu),
+    conditions(gpu, "processor"),
     table(["", "ours, ms", `${native.name}, ms`, "it ÷ ours", "expected"], rows),
     ...refusals,
   ]);
@@ -86,10 +111,16 @@ async function nativeRows(
     const { checked, refusals: refused } = await contenders(gpu, opened, comparison);
     refusals.push(...refused);
     const pair = checked.filter(({ kind }) => kind !== "ours, plain");
-    const times = await compare(gpu, pair, { rounds: 3, sampleMilliseconds: 100 });
-    const ratio = pair.length < 2 ? "" : `${(times[1] / times[0]).toFixed(1)}×`;
-    if (pair.length > 1) await remember(gpu, comparison.title, times[0], native.name, times[1]);
-    rows.push([comparison.title, milliseconds(times[0]), milliseconds(times[1]), ratio, "2.5×"]);
+    const [ours, theirs] = await compare(gpu, pair, {
+      rounds: 3,
+      sampleMilliseconds: 100,
+      clock: "processor", // SwiftShader's, whatever it is taken for
+    });
+    const ratio = theirs === undefined ? "" : `${(theirs / ours).toFixed(1)}×`;
+    if (theirs !== undefined) {
+      await remember(gpu, comparison.title, [ours, theirs], native.name, "processor");
+    }
+    rows.push([comparison.title, milliseconds(ours), milliseconds(theirs), ratio, "2.5×"]);
     console.error(rows[rows.length - 1].join(" | "));
   }
   return { rows, refusals };
@@ -106,14 +137,15 @@ async function writeTorch(gpu: Gpu): Promise<void> {
     const run = (): void => {
       for (const tensor of Object.values(operation(gpu, inputs))) tensor[Symbol.dispose]();
     };
-    await processorTime(gpu, run); // compiles
     let [ours, theirs] = [Infinity, Infinity];
     for (let round = 0; round < 3; round++) {
-      ours = Math.min(ours, await processorTime(gpu, run));
+      const options = { clock: "processor", samples: 1, warmUp: round === 0 } as const;
+      ours = Math.min(ours, await measure(gpu, run, options));
       theirs = Math.min(theirs, await torch.milliseconds(title));
     }
     const ratio = `${(theirs / ours).toFixed(theirs < ours ? 2 : 1)}×`;
     rows.push([title, milliseconds(ours), milliseconds(theirs), ratio]);
+    await remember(gpu, title, [ours, theirs], torch.name, "processor");
     console.error(rows[rows.length - 1].join(" | "));
   }
   await write("torch", [
@@ -122,34 +154,32 @@ async function writeTorch(gpu: Gpu): Promise<void> {
   ]);
 }
 
-/** Milliseconds of the processor that a run takes, of all threads together. */
-async function processorTime(gpu: Gpu, run: () => void): Promise<number> {
-  await gpu.sync();
-  const start = process.cpuUsage();
-  for (let i = 0; i < RUNS; i++) run();
-  await gpu.sync();
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1000 / RUNS;
-}
-
 async function writeGrowth(gpu: Gpu): Promise<void> {
   const header = ["", "ms at", "", "", "", "time", "MB at", "", "memory"];
   await write("growth", [conditions(gpu), table(header, await grownRows(gpu))]);
 }
 
-/** Where and when, and how busy the machine was with other things. */
-function conditions(gpu: Gpu): string {
+/** A software adapter's own work is the processor's, which other work on the machine does not change. */
+function clockOf({ adapter }: Gpu): Clock {
+  return adapter.software ? "processor" : "elapsed";
+}
+
+/** Where and when, what of, and how busy the machine was with other things. */
+function conditions(gpu: Gpu, clock: Clock = clockOf(gpu)): string {
   const load = Deno.loadavg()[1].toFixed(1);
-  return `Measured on ${gpu.adapter.name}, ${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}; load of the machine over the last 5 minutes: ${load}.`;
+  const what = clock === "processor"
+    ? "Milliseconds are the processor's, of all threads together. "
+    : "";
+  return `${what}Measured on ${gpu.adapter.name}, ${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}; load of the machine over the last 5 minutes: ${load}.`;
 }
 
 /** Adds a ratio to those of earlier commits. */
 async function remember(
   gpu: Gpu,
   title: string,
-  ours: number,
+  [ours, theirs]: readonly [number, number],
   peer: string,
-  time: number,
+  clock: Clock,
 ): Promise<void> {
   const cells = [
     await commitHere() ?? "",
@@ -158,8 +188,9 @@ async function remember(
     title,
     milliseconds(ours),
     peer,
-    milliseconds(time),
-    (time / ours).toFixed(2),
+    milliseconds(theirs),
+    (theirs / ours).toFixed(2),
+    clock,
   ];
   const line = cells.map((cell) => /[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
   await Deno.writeTextFile(HISTORY, `${line.join(",")}\n`, { append: true });
@@ -182,6 +213,7 @@ async function comparedRows(
     const times = await compare(gpu, [...checked, fma, copy], {
       rounds: long ? 2 : 5,
       sampleMilliseconds: 100,
+      clock: clockOf(gpu),
     });
     const [fmaTime, copyTime] = times.slice(-2);
     const timeOf = (name: string): number | undefined =>
@@ -199,7 +231,9 @@ async function comparedRows(
       `${goal}×`,
     ]);
     const best = peerNames.find((name) => timeOf(name) === fastest);
-    if (best !== undefined) await remember(gpu, title, ours, best, fastest);
+    if (best !== undefined) {
+      await remember(gpu, title, [ours, fastest], best, clockOf(gpu));
+    }
     console.error(rows[rows.length - 1].join(" | "));
   }
   return { rows, refusals };
@@ -208,7 +242,7 @@ async function comparedRows(
 /** One row per kernel, at four lengths each. */
 async function grownRows(gpu: Gpu): Promise<string[][]> {
   const rows: string[][] = [];
-  for await (const growth of measureGrowth(gpu)) {
+  for await (const growth of measureGrowth(gpu, clockOf(gpu))) {
     rows.push(grownRow(growth));
     console.error(rows[rows.length - 1].join(" | "));
   }
