@@ -2,10 +2,11 @@ import { Bindings } from "./bindings.ts";
 import type { Adapter } from "./device.ts";
 import { Faults } from "./faults.ts";
 import { type Dispatch, workgroupCounts } from "./kernel.ts";
-import { NAN_BITS, packElements, unpackElements } from "./packing.ts";
+import { NAN_BITS, packElements } from "./packing.ts";
 import { BufferPool } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import { Queue } from "./queue.ts";
+import { Readback } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
 import { Recording } from "./recording.ts";
 import type { Kernel } from "./shaders.ts";
@@ -395,40 +396,27 @@ export class Gpu implements AsyncDisposable {
     await this.#faults.throwIfFailed();
   }
 
-  /** Reads tensors back; several cost one wait. @throws whatever went wrong in the work before. */
+  /**
+   * Reads tensors back; several cost one wait. They may be written or disposed of as soon as it returns.
+   *
+   * @throws whatever went wrong in the work before.
+   */
   async read<Type extends DataType>(
     tensors: readonly Tensor<Type>[],
   ): Promise<Elements<Type>[]> {
     this.#faults.throwIfLost();
     this.#refuse("read a tensor");
-    const encoder = this.#queue.encoder();
-    const readbacks = tensors.map((tensor) => {
-      const { buffer, bytes } = tensor.allocation;
-      const readback = this.device.createBuffer({
-        label: "readback",
-        size: bytes,
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      });
-      encoder.copyBufferToBuffer(buffer, 0, readback, 0, bytes);
-      return readback;
-    });
+    using readback = new Readback(this.device, this.#queue.encoder(), tensors);
     this.flush();
     try {
-      await Promise.all(readbacks.map((readback) => readback.mapAsync(GPUMapMode.READ)));
+      await readback.arrive();
       await this.#faults.throwIfFailed();
-      return readbacks.map((readback, index) =>
-        unpackElements(
-          readback.getMappedRange().slice(0, tensors[index].bytes),
-          tensors[index].dtype,
-        )
-      );
+      return readback.elements();
     } catch (error) {
       // A lost device makes the mapping fail a moment before it says that it is lost.
       await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
       await this.#faults.throwIfFailed();
       throw error;
-    } finally {
-      for (const readback of readbacks) readback.destroy();
     }
   }
 

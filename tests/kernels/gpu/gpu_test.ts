@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DeviceLostError, Gpu, KernelError, openGpu, shaders } from "../../../kernels/gpu/mod.ts";
+import {
+  type DataType,
+  DeviceLostError,
+  Gpu,
+  KernelError,
+  openGpu,
+  shaders,
+} from "../../../kernels/gpu/mod.ts";
 import { testGpu } from "../../testing.ts";
 
 const MADE_UP = shaders("made_up", {
@@ -148,6 +155,35 @@ Deno.test("copies lie within both tensors, f16 on whole 4 bytes", async () => {
   using halves = gpu.tensor([4], [1, 2, 3, 4], "f16");
   using others = gpu.tensor([4], [5, 6, 7, 8], "f16");
   assertThrows(() => gpu.copy(halves, others, { elements: 1 }), RangeError, "even numbers");
+});
+
+Deno.test("tensors that are read at once are mapped once, and may be gone meanwhile", async () => {
+  const gpu = await testGpu();
+  const kinds = ["f32", "u32", "f16"] as const;
+  const counts = [3, 100, 5, 64, 1]; // whole buffers and parts
+  const tensors = counts.map((count, i) =>
+    gpu.tensor([count], Array.from({ length: count }, (_, j) => 100 * i + j), kinds[i % 3])
+  );
+  const { mapAsync } = GPUBuffer.prototype;
+  let mapped = 0;
+  GPUBuffer.prototype.mapAsync = function (...of): Promise<undefined> {
+    mapped++;
+    return mapAsync.apply(this, of);
+  };
+  try {
+    const reading = gpu.read<DataType>(tensors);
+    for (const tensor of tensors) tensor[Symbol.dispose]();
+    using other = gpu.tensor([3], [7, 7, 7]); // where the first was
+    const values = await reading;
+    values.forEach((elements, i) => {
+      assertEquals([...elements], Array.from({ length: counts[i] }, (_, j) => 100 * i + j));
+    });
+    assertEquals(mapped, 1);
+    assertEquals([...await other.read()], [7, 7, 7]);
+    assertEquals(await gpu.read([]), []);
+  } finally {
+    GPUBuffer.prototype.mapAsync = mapAsync;
+  }
 });
 
 Deno.test("a profile counts dispatches by kernel", async () => {
