@@ -47,6 +47,7 @@ import {
 import { rotary as rotaryKernel, rotaryAppend, rotaryBackward } from "../kernels/position/mod.ts";
 import { asProduct, Deferred, DeferredNorm, DeferredProduct, defers } from "./deferred.ts";
 import { LinearMap, ownGradient } from "./linear_map.ts";
+import { uniform } from "./tables.ts";
 import { Parts, type Tape, Variable } from "./tape.ts";
 
 /** `x · weightᵀ` over the last axis; weight is `[outputs, inputs]`, as PyTorch stores it. */
@@ -187,8 +188,7 @@ export function clamp(
   x: Variable,
   { low, high }: { readonly low?: number; readonly high?: number },
 ): Variable {
-  const value = (number: number): Variable =>
-    new Variable(tape.own(tape.gpu.tensor([1], [number])));
+  const value = (number: number): Variable => uniform(tape.gpu, [1], number);
   let output = x;
   if (low !== undefined) {
     const above = activation(tape, add(tape, output, value(-low)), "relu");
@@ -382,7 +382,7 @@ export function embedding(tape: Tape, tokens: Tensor<"u32">, weight: Variable): 
 /**
  * Rotary positions on queries and keys, `[batch, time, heads, dim]`, which may differ in heads.
  *
- * @param place The position of the first time step; `[1]` on the GPU for one of one sequence.
+ * @param place The position of the first time step; or those of all tokens, `[batch · time]`, on the GPU.
  */
 export function rotary(
   tape: Tape,
@@ -393,7 +393,7 @@ export function rotary(
   const { gpu } = tape;
   const inputs = { x: query.tensor, other: key.tensor, frequencies };
   if (typeof place !== "number") {
-    using positions = place.reshape([1, 1]);
+    using positions = place.reshape(query.shape.slice(0, 2));
     const { output, other } = rotaryKernel(gpu, { ...inputs, positions });
     const [turnedQuery, turnedKey] = tape.record([], [output, other!], () => []);
     return { query: turnedQuery, key: turnedKey };

@@ -38,7 +38,8 @@ import {
 } from "../kernels/scan/mod.ts";
 import { DeferredUnits } from "./deferred.ts";
 import { add, multiply } from "./operations.ts";
-import { type Tape, Variable } from "./tape.ts";
+import { table } from "./tables.ts";
+import type { Tape, Variable } from "./tape.ts";
 
 /** A sequence operation's output, and the state it leaves. */
 export interface Recurrence {
@@ -349,8 +350,12 @@ export interface TokenShift {
 /** The difference to the token before, as a convolution of two taps, 1 and −1; 0 before the first. */
 export function tokenShift(tape: Tape, x: Variable, state: Variable | undefined): TokenShift {
   const width = x.shape[2];
-  const taps = Float32Array.from({ length: 2 * width }, (_, index) => index % 2 === 0 ? 1 : -1);
-  const weight = new Variable(tape.own(tape.gpu.tensor([width, 2], taps)));
+  const weight = table(
+    tape.gpu,
+    `token shift ${width}`,
+    [width, 2],
+    (i) => i % 2 === 0 ? 1 : -1,
+  );
   const { output: difference, finalState } = convolution(tape, { x, weight, tail: state }, "none");
   return {
     toward: (amount) => add(tape, x, multiply(tape, difference, amount)),

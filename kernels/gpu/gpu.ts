@@ -3,7 +3,7 @@ import type { Adapter } from "./device.ts";
 import { Faults } from "./faults.ts";
 import { type Dispatch, workgroupCounts } from "./kernel.ts";
 import { NAN_BITS, packElements } from "./packing.ts";
-import { BufferPool } from "./pool.ts";
+import { BufferPool, type MemoryUse } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import { Queue } from "./queue.ts";
 import { Readback } from "./readback.ts";
@@ -14,7 +14,10 @@ import {
   type Allocation,
   type AnyTensor,
   BYTES_PER_ELEMENT,
+  checkCopied,
   checkLayout,
+  checkWrapped,
+  checkWritten,
   type DataType,
   elementCount,
   type Elements,
@@ -22,16 +25,6 @@ import {
   Tensor,
 } from "./tensor.ts";
 import { Choices, type Tuning } from "./tuning.ts";
-
-/** GPU memory held by tensors, in bytes. */
-export interface MemoryUse {
-  /** Held now. */
-  readonly current: number;
-  /** The most held at once since {@linkcode Gpu.resetPeak}. */
-  readonly peak: number;
-  /** The most that may be held, where that is known. */
-  readonly limit?: number;
-}
 
 /** Bytes that {@linkcode Gpu.write} may write before they are submitted. */
 const WRITTEN_PER_SUBMIT = 2 ** 22;
@@ -60,6 +53,7 @@ export class Gpu implements AsyncDisposable {
   readonly #queue: Queue;
   #written = 0;
   #recorder: Recorder | undefined;
+  readonly #once = new Map<string, AnyTensor>();
 
   /** Called by {@linkcode openGpu}. */
   constructor(
@@ -203,19 +197,7 @@ export class Gpu implements AsyncDisposable {
     shape: readonly number[],
     dtype: Type = "f32" as Type,
   ): Tensor<Type> {
-    checkLayout("wrap a buffer", shape, dtype);
-    const bytes = Math.ceil(elementCount(shape) * BYTES_PER_ELEMENT[dtype] / 4) * 4;
-    const usages = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    if ((buffer.usage & usages) !== usages || buffer.mapState !== "unmapped") {
-      throw new RangeError(
-        "Cannot wrap a buffer as it must have the usages STORAGE, COPY_SRC and COPY_DST, and be unmapped",
-      );
-    }
-    if (buffer.size < bytes) {
-      throw new RangeError(
-        `Cannot wrap a buffer as ${dtype}[${shape}] takes ${bytes} bytes: current size is ${buffer.size}`,
-      );
-    }
+    checkWrapped(buffer, shape, dtype);
     return new Tensor(this, shape, dtype, this.#pool.borrow(buffer));
   }
 
@@ -227,28 +209,15 @@ export class Gpu implements AsyncDisposable {
    * @throws {RangeError} where the elements do not fill the tensor, or do not fit in it.
    */
   write(tensor: AnyTensor, data: ArrayLike<number>, options: { offset?: number } = {}): void {
-    const { offset = 0 } = options;
-    const end = offset + data.length;
-    if (options.offset === undefined && end !== tensor.size) {
-      throw new RangeError(
-        `Cannot fill a tensor of shape [${tensor.shape}] as it takes ${tensor.size} elements: current number is ${data.length}`,
-      );
-    }
-    const width = BYTES_PER_ELEMENT[tensor.dtype];
-    const whole = offset * width % 4 === 0 && (end * width % 4 === 0 || end === tensor.size);
-    if (offset < 0 || end > tensor.size || !whole) {
-      throw new RangeError(
-        `Cannot write elements ${offset} to ${end} of ${tensor.dtype}[${tensor.shape}]: they must lie inside it, and begin and end at whole words of 4 bytes`,
-      );
-    }
+    const at = checkWritten(tensor, data.length, options.offset);
     if (data.length === 0) return;
     const bytes = packElements(data, tensor.dtype);
     if (this.#recorder) {
-      this.#recorder.fill(tensor.allocation, offset * width, bytes);
+      this.#recorder.fill(tensor.allocation, at, bytes);
       return;
     }
     this.flush();
-    this.device.queue.writeBuffer(tensor.allocation.buffer, offset * width, bytes);
+    this.device.queue.writeBuffer(tensor.allocation.buffer, at, bytes);
     // WebGPU keeps a copy of what is written until the next submit: 2 GB of writes held 2 GB.
     this.#written += bytes.byteLength;
     if (this.#written >= WRITTEN_PER_SUBMIT) {
@@ -267,29 +236,10 @@ export class Gpu implements AsyncDisposable {
     destination: AnyTensor,
     options: { sourceOffset?: number; destinationOffset?: number; elements?: number } = {},
   ): void {
-    const { sourceOffset = 0, destinationOffset = 0, elements = source.size - sourceOffset } =
-      options;
-    if (
-      source.dtype !== destination.dtype || sourceOffset + elements > source.size ||
-      destinationOffset + elements > destination.size
-    ) {
-      throw new RangeError(
-        `Cannot copy ${elements} elements of ${source.dtype}[${source.shape}] from ${sourceOffset} to ${destination.dtype}[${destination.shape}] at ${destinationOffset}`,
-      );
-    }
-    if (elements === 0) return;
-    const width = BYTES_PER_ELEMENT[source.dtype];
-    const toTheEnd = destinationOffset + elements === destination.size;
-    const misaligned = [sourceOffset, destinationOffset, ...(toTheEnd ? [] : [elements])]
-      .some((count) => count * width % 4 !== 0);
-    if (misaligned) {
-      throw new RangeError(
-        `Cannot copy ${elements} elements of ${source.dtype} from ${sourceOffset} to ${destinationOffset} as WebGPU copies whole 4 bytes: use even numbers`,
-      );
-    }
-    const bytes = Math.ceil(elements * width / 4) * 4;
-    const from = [source.allocation, sourceOffset * width] as const;
-    const to = [destination.allocation, destinationOffset * width] as const;
+    const { sourceOffset, destinationOffset, bytes } = checkCopied(source, destination, options);
+    if (bytes === 0) return;
+    const from = [source.allocation, sourceOffset] as const;
+    const to = [destination.allocation, destinationOffset] as const;
     if (this.#recorder) {
       this.#recorder.copy(from, to, bytes);
       return;
@@ -328,8 +278,9 @@ export class Gpu implements AsyncDisposable {
    * Records work, to be replayed again and again at what WebGPU itself costs: a list of kernels, bind
    * groups, workgroup counts and copies. Nothing runs until {@linkcode Recording.replay}. The memory of
    * all tensors that `work` makes is planned once, and is the recording's: each replay overwrites it.
-   * Values from the host (a uniform's, `gpu.tensor(shape, data)`) are the same at each replay: what
-   * changes is written to a tensor that was made before, by the host between replays or by a kernel.
+   * Values from the host (a uniform's, `gpu.tensor(shape, data)`) are the same at each replay, whatever is
+   * written to them in between: what changes is written to a tensor that was made before, by the host
+   * between replays or by a kernel.
    *
    * ```ts
    * import { matmul, openGpu } from "@lengthwise/lengthwise";
@@ -350,37 +301,54 @@ export class Gpu implements AsyncDisposable {
    * @throws whatever `work` throws; nothing is recorded then.
    */
   record<Result>(work: () => Result): Recording<Result> {
-    this.#faults.throwIfLost();
-    this.#refuse("record work");
-    const recorder = new Recorder(
-      this.device,
-      this.#pool,
-      this.#bindings,
-      (allocation) => this.release(allocation),
-    );
-    this.#recorder = recorder;
-    try {
-      const result = work();
-      if (result instanceof Promise) {
-        result.catch(() => {}); // what it waits for fails, as this does, and is told below
-        throw new Error("Cannot record work that waits for something: read tensors after a replay");
+    return this.#recorded(work);
+  }
+
+  /**
+   * Records work in parts, between which the host may do something else: {@linkcode Recording.replayPart}
+   * replays one. A part ends where `work` gives a value, as a generator does that yields; the parts share
+   * their memory, so that a part finds what the parts before it left in tensors that are kept for it.
+   * What is wanted of a part beyond the next one is copied to a tensor that was made before.
+   *
+   * @param work Queues a part for each value that it gives.
+   * @returns A recording whose result holds all values.
+   * @throws as {@linkcode Gpu.record} does.
+   */
+  recordParts<Result>(work: () => Iterable<Result>): Recording<Result[]> {
+    return this.#recorded((recorder) => {
+      const values: Result[] = [];
+      for (const value of work()) {
+        values.push(value);
+        recorder.endPart();
       }
-      this.#recorder = undefined;
-      this.flush();
-      return new Recording(result, recorder.finish(), (commands) => {
-        this.#faults.throwIfLost();
-        this.#refuse("replay a recording");
-        this.#queue.add(commands, { replayed: true });
-      }, () => {
-        if (!this.#faults.lost) this.flush(); // the work that uses what goes
-        recorder.free();
-      });
-    } catch (error) {
-      recorder.free();
-      throw error;
+      return values;
+    });
+  }
+
+  /**
+   * Makes something that is no part of the recording under way, if there is one: its work runs now, and
+   * its memory is not the recording's. For what is made when it is first used and kept, such as a table.
+   */
+  unrecorded<Made>(make: () => Made): Made {
+    const recorder = this.#recorder;
+    this.#recorder = undefined;
+    try {
+      return make();
     } finally {
-      this.#recorder = undefined;
+      this.#recorder = recorder;
     }
+  }
+
+  /**
+   * A tensor that is made when it is first asked for and kept as long as this: a table, a constant.
+   * Nobody writes it or disposes of it.
+   *
+   * @param name Names it among all that are kept.
+   */
+  once<Type extends DataType>(name: string, make: () => Tensor<Type>): Tensor<Type> {
+    let tensor = this.#once.get(name);
+    if (tensor === undefined) this.#once.set(name, tensor = this.unrecorded(make));
+    return tensor as Tensor<Type>;
   }
 
   /** Submits what is queued without waiting for it. */
@@ -460,9 +428,44 @@ export class Gpu implements AsyncDisposable {
       this.flush();
       await this.device.queue.onSubmittedWorkDone();
     }
+    for (const tensor of this.#once.values()) tensor[Symbol.dispose]();
     this.#bindings.drop();
     this.#pool.trim();
     if (this.#ownsDevice) this.device.destroy();
+  }
+
+  #recorded<Result>(work: (recorder: Recorder) => Result): Recording<Result> {
+    this.#faults.throwIfLost();
+    this.#refuse("record work");
+    const recorder = new Recorder(
+      this.device,
+      this.#pool,
+      this.#bindings,
+      (allocation) => this.release(allocation),
+    );
+    this.#recorder = recorder;
+    try {
+      const result = work(recorder);
+      if (result instanceof Promise) result.catch(() => {}); // what it waits for fails, as this does
+      if (typeof (result as { then?: unknown } | undefined | null)?.then === "function") {
+        throw new Error("Cannot record work that waits for something: read tensors after a replay");
+      }
+      this.#recorder = undefined;
+      this.flush();
+      return new Recording(result, recorder.finish(), (commands) => {
+        this.#faults.throwIfLost();
+        this.#refuse("replay a recording");
+        this.#queue.add(commands, { replayed: true });
+      }, () => {
+        if (!this.#faults.lost) this.flush(); // the work that uses what goes
+        recorder.free();
+      });
+    } catch (error) {
+      recorder.free();
+      throw error;
+    } finally {
+      this.#recorder = undefined;
+    }
   }
 
   #allocate<Type extends DataType>(shape: readonly number[], dtype: Type): Tensor<Type> {

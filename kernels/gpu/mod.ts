@@ -26,11 +26,12 @@ export {
 } from "./check.ts";
 export { type Adapter, adapterIdentity } from "./device.ts";
 export { DeviceLostError, KernelError } from "./errors.ts";
-export { Gpu, type MemoryUse } from "./gpu.ts";
+export { Gpu } from "./gpu.ts";
 export { type Dispatch, LOOP_ITERATIONS } from "./kernel.ts";
 export { type FindTuning, type GpuOptions, openGpu } from "./open.ts";
 export { type Kernel, type ShaderFamily, shaders } from "./shaders.ts";
 export type { Settings } from "./linker/linker.ts";
+export type { MemoryUse } from "./pool.ts";
 export type { KernelTime } from "./profiler.ts";
 export { Recording } from "./recording.ts";
 export { type Held, results } from "./results.ts";

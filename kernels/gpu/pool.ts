@@ -1,5 +1,15 @@
 import type { Allocation } from "./tensor.ts";
 
+/** GPU memory held by tensors, in bytes. */
+export interface MemoryUse {
+  /** Held now. */
+  readonly current: number;
+  /** The most held at once since `gpu.resetPeak()`. */
+  readonly peak: number;
+  /** The most that may be held, where that is known. */
+  readonly limit?: number;
+}
+
 /** Bytes of the buffer of a tensor. */
 export function bufferBytes(elementBytes: number): number {
   return Math.max(1, Math.ceil(elementBytes / 256)) * 256;

@@ -14,7 +14,9 @@ type Note =
     readonly filled: Allocation;
     readonly offset: number;
     readonly constant: Uint8Array<ArrayBuffer>;
-  };
+  }
+  /** What is filled with one word, the same for all. */
+  | { readonly poisoned: Allocation };
 
 /** Takes down what is queued while work is recorded, and plans its memory. */
 export class Recorder implements AllocationPlan {
@@ -22,7 +24,8 @@ export class Recorder implements AllocationPlan {
   readonly #pool: BufferPool;
   readonly #bindings: Bindings;
   readonly #release: (allocation: Allocation) => void;
-  readonly #notes: Note[] = [];
+  /** Of each part, the last of which is under way. */
+  readonly #parts: Note[][] = [[]];
   /** Made while recording; the memory of tensors that are done with serves later ones. */
   readonly #planned = new Set<Allocation>();
   readonly #free = new Map<number, Allocation[]>();
@@ -32,7 +35,7 @@ export class Recorder implements AllocationPlan {
   readonly #filled = new Set<Allocation>();
   /** Written by the work itself. */
   readonly #written = new Set<Allocation>();
-  #poison = new Uint8Array();
+  #poison: Uint32Array<ArrayBuffer> = new Uint32Array();
   #constants: GPUBuffer | undefined;
 
   /** Begins to record. */
@@ -109,42 +112,33 @@ export class Recorder implements AllocationPlan {
     this.#notes.push({ filled: allocation, offset, constant: bytes.slice() });
   }
 
-  /** Notes that memory is filled with one word. */
+  /** Notes that memory is filled with one word, which is the same at each call. */
   poison(allocation: Allocation, word: number): void {
     this.#use(allocation, true);
-    if (this.#poison.length < allocation.bytes) {
-      this.#poison = new Uint8Array(new Uint32Array(allocation.bytes / 4).fill(word).buffer);
-    }
-    const constant = this.#poison.subarray(0, allocation.bytes);
-    this.#notes.push({ filled: allocation, offset: 0, constant });
+    const words = allocation.bytes / 4;
+    if (this.#poison.length < words) this.#poison = new Uint32Array(words).fill(word);
+    this.#notes.push({ poisoned: allocation });
   }
 
-  /** Ends the recording: what it replays. Work that was queued before must have been submitted. */
-  finish(): Command[] {
+  /** Ends a part: what is noted from here on is the next one's. */
+  endPart(): void {
+    this.#parts.push([]);
+  }
+
+  /**
+   * Ends the recording: what it replays, part by part. Work that was queued before must have been
+   * submitted.
+   */
+  finish(): Command[][] {
+    // Whoever holds a tensor behind the end may write it between replays.
+    for (const allocation of this.#filled) {
+      if (allocation.references > 0) this.#written.add(allocation);
+    }
     const { buffer, offsets } = this.#makeConstants();
-    return this.#notes.flatMap((note): Command[] => {
-      if ("command" in note) return [note.command];
-      if ("resolved" in note) {
-        const { resolved: { label, pipeline, uniform }, counts } = note;
-        const words = uniform &&
-          { buffer, offset: offsets.get(uniform)!, size: uniform.byteLength };
-        return [{
-          label,
-          pipeline,
-          bindGroup: this.#bindings.bindGroup(note.resolved, words),
-          counts,
-        }];
-      }
-      const { filled, offset, constant } = note;
-      const sourceOffset = offsets.get(constant);
-      if (sourceOffset === undefined) {
-        this.#device.queue.writeBuffer(filled.buffer, offset, constant);
-        return [];
-      }
-      const bytes = constant.length;
-      const destination = filled.buffer;
-      return [{ source: buffer, sourceOffset, destination, destinationOffset: offset, bytes }];
-    });
+    if (this.#parts.length > 1 && this.#notes.length === 0) this.#parts.pop();
+    return this.#parts.map((notes) =>
+      notes.flatMap((note) => this.#commands(note, buffer, offsets))
+    );
   }
 
   /** Gives back all memory; what tensors still hold becomes theirs. */
@@ -159,6 +153,34 @@ export class Recorder implements AllocationPlan {
     this.#kept.clear();
   }
 
+  get #notes(): Note[] {
+    return this.#parts[this.#parts.length - 1];
+  }
+
+  #commands(note: Note, buffer: GPUBuffer, offsets: ReadonlyMap<object, number>): Command[] {
+    if ("command" in note) return [note.command];
+    if ("resolved" in note) {
+      const { resolved: { label, pipeline, uniform }, counts } = note;
+      const words = uniform && { buffer, offset: offsets.get(uniform)!, size: uniform.byteLength };
+      const bindGroup = this.#bindings.bindGroup(note.resolved, words);
+      return [{ label, pipeline, bindGroup, counts }];
+    }
+    if ("poisoned" in note) {
+      const { buffer: destination, bytes } = note.poisoned;
+      const sourceOffset = offsets.get(this.#poison)!;
+      return [{ source: buffer, sourceOffset, destination, destinationOffset: 0, bytes }];
+    }
+    const { filled, offset, constant } = note;
+    const sourceOffset = offsets.get(constant);
+    if (sourceOffset === undefined) {
+      this.#device.queue.writeBuffer(filled.buffer, offset, constant);
+      return [];
+    }
+    const bytes = constant.length;
+    const destination = filled.buffer;
+    return [{ source: buffer, sourceOffset, destination, destinationOffset: offset, bytes }];
+  }
+
   #use(allocation: Allocation, written: boolean): void {
     if (written) this.#written.add(allocation);
     if (allocation.plan === this || this.#kept.has(allocation)) return;
@@ -166,7 +188,7 @@ export class Recorder implements AllocationPlan {
     this.#kept.add(allocation);
   }
 
-  /** One buffer of all uniform blocks, and of what the host fills although the work writes it too. */
+  /** One buffer of all uniform blocks, and of what the host fills although others write it too. */
   #makeConstants(): { buffer: GPUBuffer; offsets: Map<object, number> } {
     const alignment = this.#device.limits.minUniformBufferOffsetAlignment;
     const offsets = new Map<object, number>();
@@ -178,7 +200,8 @@ export class Recorder implements AllocationPlan {
       constants.push(new Uint8Array(key.buffer, key.byteOffset, key.byteLength));
       end += Math.ceil(key.byteLength / alignment) * alignment;
     };
-    for (const note of this.#notes) {
+    if (this.#poison.length > 0) add(this.#poison);
+    for (const note of this.#parts.flat()) {
       if ("resolved" in note && note.resolved.uniform) add(note.resolved.uniform);
       if ("filled" in note && this.#written.has(note.filled)) add(note.constant);
     }

@@ -159,3 +159,88 @@ export class Tensor<Type extends DataType = FloatType> implements Disposable {
 
 /** A tensor of any data type. */
 export type AnyTensor = Tensor<DataType>;
+
+/**
+ * Checks what a tensor is overwritten with.
+ *
+ * @param offset In elements; left out, all of the tensor is written.
+ * @returns Where it is written, in bytes.
+ * @throws {RangeError} where the elements do not fill the tensor, or do not fit in it.
+ */
+export function checkWritten(tensor: AnyTensor, count: number, offset: number | undefined): number {
+  const { shape, dtype, size } = tensor;
+  const start = offset ?? 0;
+  const end = start + count;
+  if (offset === undefined && end !== size) {
+    throw new RangeError(
+      `Cannot fill a tensor of shape [${shape}] as it takes ${size} elements: current number is ${count}`,
+    );
+  }
+  const width = BYTES_PER_ELEMENT[dtype];
+  const whole = start * width % 4 === 0 && (end * width % 4 === 0 || end === size);
+  if (start < 0 || end > size || !whole) {
+    throw new RangeError(
+      `Cannot write elements ${start} to ${end} of ${dtype}[${shape}]: they must lie inside it, and begin and end at whole words of 4 bytes`,
+    );
+  }
+  return start * width;
+}
+
+/**
+ * Checks what is copied from one tensor into another.
+ *
+ * @returns The same in bytes.
+ * @throws {RangeError} where it does not lie within both, or f16 elements not on whole 4 bytes.
+ */
+export function checkCopied(
+  source: AnyTensor,
+  destination: AnyTensor,
+  options: { sourceOffset?: number; destinationOffset?: number; elements?: number },
+): { sourceOffset: number; destinationOffset: number; bytes: number } {
+  const { sourceOffset = 0, destinationOffset = 0, elements = source.size - sourceOffset } =
+    options;
+  if (
+    source.dtype !== destination.dtype || sourceOffset + elements > source.size ||
+    destinationOffset + elements > destination.size
+  ) {
+    throw new RangeError(
+      `Cannot copy ${elements} elements of ${source.dtype}[${source.shape}] from ${sourceOffset} to ${destination.dtype}[${destination.shape}] at ${destinationOffset}`,
+    );
+  }
+  const width = BYTES_PER_ELEMENT[source.dtype];
+  const toTheEnd = destinationOffset + elements === destination.size;
+  const misaligned = elements > 0 &&
+    [sourceOffset, destinationOffset, ...(toTheEnd ? [] : [elements])]
+      .some((count) => count * width % 4 !== 0);
+  if (misaligned) {
+    throw new RangeError(
+      `Cannot copy ${elements} elements of ${source.dtype} from ${sourceOffset} to ${destinationOffset} as WebGPU copies whole 4 bytes: use even numbers`,
+    );
+  }
+  return {
+    sourceOffset: sourceOffset * width,
+    destinationOffset: destinationOffset * width,
+    bytes: Math.ceil(elements * width / 4) * 4,
+  };
+}
+
+/**
+ * Checks a buffer that a tensor is to lie over.
+ *
+ * @throws {RangeError} where it lacks a usage, is mapped, or is smaller than the shape.
+ */
+export function checkWrapped(buffer: GPUBuffer, shape: readonly number[], dtype: DataType): void {
+  checkLayout("wrap a buffer", shape, dtype);
+  const bytes = Math.ceil(elementCount(shape) * BYTES_PER_ELEMENT[dtype] / 4) * 4;
+  const usages = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  if ((buffer.usage & usages) !== usages || buffer.mapState !== "unmapped") {
+    throw new RangeError(
+      "Cannot wrap a buffer as it must have the usages STORAGE, COPY_SRC and COPY_DST, and be unmapped",
+    );
+  }
+  if (buffer.size < bytes) {
+    throw new RangeError(
+      `Cannot wrap a buffer as ${dtype}[${shape}] takes ${bytes} bytes: current size is ${buffer.size}`,
+    );
+  }
+}

@@ -1,9 +1,8 @@
+import { kept } from "../common/kept.ts";
 import type { Gpu, Tensor } from "../gpu/mod.ts";
 
 /** Tokens of a block: the rows of a register tile, and the unit in which decays are carried. */
 export const BLOCK = 8;
-/** Cuts kept for reuse on one GPU; past it they are all freed. */
-const CUTS_KEPT = 64;
 
 /** Chunks that are worked on at once. No chunk holds tokens of two sequences. */
 export interface Slab {
@@ -29,8 +28,6 @@ export interface Slab {
   readonly goesOn: number | undefined;
 }
 
-const cuts = new WeakMap<Gpu, Map<string, Slab[]>>();
-
 /**
  * Cuts sequences into chunks of `chunkSize` tokens, and those into slabs of at most `slabChunks`, at
  * least one. Sequence s has the rows from `bounds[s]` to `bounds[s + 1]`. The tables are kept: a
@@ -42,18 +39,16 @@ export function cutIntoSlabs(
   chunkSize: number,
   slabChunks: number,
 ): readonly Slab[] {
-  let kept = cuts.get(gpu);
-  if (kept === undefined) cuts.set(gpu, kept = new Map());
-  const name = `${chunkSize}:${slabChunks}:${bounds}`;
-  const found = kept.get(name);
-  if (found !== undefined) return found;
-  if (kept.size >= CUTS_KEPT) {
-    for (const slab of [...kept.values()].flat()) {
-      slab.chunks[Symbol.dispose]();
-      slab.sequences[Symbol.dispose]();
-    }
-    kept.clear();
-  }
+  const name = `slabs ${chunkSize}:${slabChunks}:${bounds}`;
+  return kept(gpu, name, () => makeSlabs(gpu, bounds, chunkSize, slabChunks));
+}
+
+function makeSlabs(
+  gpu: Gpu,
+  bounds: readonly number[],
+  chunkSize: number,
+  slabChunks: number,
+): Slab[] & Disposable {
   const slabs: Slab[] = [];
   let firstChunk = 0;
   let rows: number[] = [];
@@ -93,6 +88,12 @@ export function cutIntoSlabs(
     sequences.push(first, rows.length / 2, s, begun);
   }
   close(comesFrom, undefined);
-  kept.set(name, slabs);
-  return slabs;
+  return Object.assign(slabs, {
+    [Symbol.dispose](): void {
+      for (const { chunks, sequences } of slabs) {
+        chunks[Symbol.dispose]();
+        sequences[Symbol.dispose]();
+      }
+    },
+  });
 }

@@ -1,7 +1,5 @@
 import type { Gpu, Tensor } from "../../kernels/gpu/mod.ts";
 
-const SLOPES = new WeakMap<Gpu, Map<number, Tensor>>();
-
 /**
  * ALiBi's slopes (Press et al. 2022, section 3): for n heads, n a power of two, the geometric sequence
  * from 2^(−8/n) with that ratio; otherwise those of the power of two below, and then every other one of
@@ -17,11 +15,5 @@ export function alibiSlopes(heads: number): number[] {
 
 /** The slopes on a GPU, `[heads]`; made once for each. */
 export function alibiTable(gpu: Gpu, heads: number): Tensor {
-  let made = SLOPES.get(gpu);
-  if (made === undefined) SLOPES.set(gpu, made = new Map());
-  let tensor = made.get(heads);
-  if (tensor === undefined || tensor.disposed) {
-    made.set(heads, tensor = gpu.tensor([heads], alibiSlopes(heads)));
-  }
-  return tensor;
+  return gpu.once(`ALiBi ${heads}`, () => gpu.tensor([heads], alibiSlopes(heads)));
 }

@@ -36,6 +36,7 @@ import {
   SIZE,
   SIZE_OR_NONE,
 } from "../schema.ts";
+import { table } from "../tables.ts";
 import { Variable } from "../tape.ts";
 import type { Tape } from "../tape.ts";
 import { CACHE_ROOM, F32_BYTES, type Mixed, type Mixer, type MixerState } from "./mixer.ts";
@@ -194,13 +195,13 @@ export function attentionMixer(
   const streams = { query: heads * headDim, key: keyHeads * headDim, value: keyHeads * headDim };
   const cacheBytes = 2 * keyHeads * headDim * F32_BYTES;
   const tailBytes = F32_BYTES * Math.max(0, taps - 1) * (heads + 2 * keyHeads) * headDim;
-  const gains = (tape: Tape): Variable => {
-    const values = Float32Array.from(
-      { length: headDim },
-      (_, i) => i < rotaryDim ? rotaryGain : 1,
+  const gains = (tape: Tape): Variable =>
+    table(
+      tape.gpu,
+      `gains ${[headDim, rotaryDim, rotaryGain]}`,
+      [headDim],
+      (i) => i < rotaryDim ? rotaryGain : 1,
     );
-    return new Variable(tape.own(tape.gpu.tensor([headDim], values)));
-  };
   return {
     parameters: [
       ...Object.entries(streams).flatMap(([name, channels]) => [
@@ -447,8 +448,6 @@ function keep(tape: Tape, cache: Cache, window: number, sinks: number): Cache {
   return { key: rest(cache.key), value: rest(cache.value), length };
 }
 
-const FREQUENCIES = new WeakMap<Gpu, Map<string, Tensor<"u32">>>();
-
 /** What rotary frequencies depend on. */
 export interface RotaryTableOptions {
   /** The elements of a head that turn. */
@@ -470,14 +469,9 @@ export function rotaryTable(tape: Tape, options: RotaryTableOptions, length = 0)
     const factor = scaling.factor * length / scaling.trainedLength - (scaling.factor - 1);
     return tape.own(rotaryFrequencies(gpu, { dim, base, scaling: { kind: "ntk", factor } }));
   }
-  let made = FREQUENCIES.get(gpu);
-  if (made === undefined) FREQUENCIES.set(gpu, made = new Map());
-  const key = JSON.stringify([dim, base, scaling]);
-  let tensor = made.get(key);
-  if (tensor === undefined || tensor.disposed) {
-    const fixed = scaling?.kind === "dynamic" ? undefined : scaling;
-    tensor = rotaryFrequencies(gpu, { dim, base, scaling: fixed });
-    made.set(key, tensor);
-  }
-  return tensor;
+  const fixed = scaling?.kind === "dynamic" ? undefined : scaling;
+  return gpu.once(
+    `rotary ${JSON.stringify([dim, base, fixed])}`,
+    () => rotaryFrequencies(gpu, { dim, base, scaling: fixed }),
+  );
 }

@@ -26,7 +26,8 @@ import {
 } from "../parameters.ts";
 import { DeferredUnits } from "../deferred.ts";
 import { convolution, convolutions } from "../recurrences.ts";
-import { type Tape, Variable } from "../tape.ts";
+import { uniform } from "../tables.ts";
+import type { Tape, Variable } from "../tape.ts";
 import { F32_BYTES, type MixerState } from "./mixer.ts";
 
 const NORM_EPSILON = 1e-5;
@@ -172,8 +173,7 @@ export function unitSquare(tape: Tape, x: Variable, epsilon: number): Variable {
 
 function uniformNorm(tape: Tape, x: Variable, weight: number, epsilon: number): Variable {
   const dim = x.shape.at(-1)!;
-  const weights = tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(weight)));
-  return rmsNorm(tape, x, new Variable(weights), epsilon);
+  return rmsNorm(tape, x, uniform(tape.gpu, [dim], weight), epsilon);
 }
 
 /** A forget gate's complement 1 − f and logarithm. */
@@ -219,8 +219,7 @@ export function headNorm(
   epsilon: number,
 ): Variable {
   const dim = x.shape.at(-1)!;
-  const ones = new Variable(tape.own(tape.gpu.tensor([dim], new Float32Array(dim).fill(1))));
-  const zeros = new Variable(tape.own(tape.gpu.tensor([dim])));
+  const [ones, zeros] = [1, 0].map((value) => uniform(tape.gpu, [dim], value));
   const normed = layerNorm(tape, x, ones, zeros, epsilon);
   const weighted = multiply(tape, normed, parameters("norm.weight"));
   return add(tape, weighted, parameters("norm.bias"));

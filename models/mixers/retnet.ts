@@ -11,6 +11,7 @@ import {
   type Schema,
   SIZE,
 } from "../schema.ts";
+import { table } from "../tables.ts";
 import { Variable } from "../tape.ts";
 import { rotaryTable } from "./attention.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
@@ -74,10 +75,7 @@ export function retNetMixer(
     { name: "key", heads: keyHeads, dim: keyDim, activation: featureMap },
     { name: "value", heads: keyHeads, dim: valueDim },
   ];
-  const logDecays = Float32Array.from(
-    { length: heads },
-    (_, head) => Math.log1p(-(2 ** (-5 - head))),
-  );
+  const logDecayOf = (head: number): number => Math.log1p(-(2 ** (-5 - head)));
   return {
     parameters: [
       ...streamParameters(width, streams, 0),
@@ -93,7 +91,7 @@ export function retNetMixer(
       const [query, key, value] = runStreams(tape, parameters, x, streams, 0, state).outputs;
       const frequencies = rotaryTable(tape, { dim: keyDim, base: ROTARY_BASE });
       const zeros = new Variable(tape.own(tape.gpu.tensor([batch, time, heads])));
-      const rates = new Variable(tape.own(tape.gpu.tensor([heads], logDecays)));
+      const rates = table(tape.gpu, `RetNet ${heads}`, [heads], logDecayOf);
       const shared = (x: Variable): Variable => repeatHeads(tape, x, heads / keyHeads);
       const turned = rotary(tape, { query, key }, frequencies, place);
       const { output: read, finalState } = linearAttention(tape, {

@@ -12,7 +12,8 @@ import {
   SIZE,
   SIZE_OR_NONE,
 } from "../schema.ts";
-import { Variable } from "../tape.ts";
+import { uniform } from "../tables.ts";
+import type { Variable } from "../tape.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
 import { headNorm, headNormParameters, unitLength } from "./parts.ts";
 import { spread } from "./rwkv6.ts";
@@ -147,7 +148,7 @@ export function rwkv7Mixer(
         keyEpsilon,
       );
       // k · (1 + (a − 1) · key_a) = k + k · (a − 1) · key_a.
-      const aLess = add(tape, a, new Variable(tape.own(tape.gpu.tensor([1], [-1]))));
+      const aLess = add(tape, a, uniform(tape.gpu, [1], -1));
       const key = heads4(
         add(
           tape,
@@ -202,8 +203,7 @@ export function rwkv7Mixer(
 
       /** The sum over each head, `[batch, time, heads, 1]`. */
       function sumHead(x: Variable): Variable {
-        const ones = tape.gpu.tensor([1, headDim], new Float32Array(headDim).fill(1));
-        return linearMap(tape, x, new Variable(tape.own(ones)));
+        return linearMap(tape, x, uniform(tape.gpu, [1, headDim], 1));
       }
     },
   };

@@ -89,6 +89,95 @@ testKernel("values from the host are there anew at each replay", async () => {
   }
 });
 
+Deno.test("a constant that is returned has its value at each replay, whatever was written to it", async () => {
+  await using gpu = await openGpu();
+  using recording = gpu.record(() => {
+    using hidden = gpu.tensor([4], [1, 2, 3, 4]);
+    const constant = gpu.tensor([4], [5, 6, 7, 8]);
+    const sum = add(gpu, { a: hidden, b: constant }).output;
+    return { constant, sum };
+  });
+  const { constant, sum } = recording.result;
+  for (const written of [0, 1]) {
+    recording.replay();
+    const [values, sums] = await gpu.read([constant, sum]);
+    assertEquals([...values, ...sums], [5, 6, 7, 8, 6, 8, 10, 12]);
+    constant.write([written, written, written, written]);
+  }
+  // What nobody can write is filled once: a copy ends a pass.
+  const { copyBufferToBuffer } = GPUCommandEncoder.prototype;
+  let copies = 0;
+  GPUCommandEncoder.prototype.copyBufferToBuffer = function (
+    this: GPUCommandEncoder,
+    ...args: unknown[]
+  ) {
+    copies++;
+    return Reflect.apply(copyBufferToBuffer, this, args);
+  } as typeof copyBufferToBuffer;
+  try {
+    recording.replay();
+    await gpu.sync();
+  } finally {
+    GPUCommandEncoder.prototype.copyBufferToBuffer = copyBufferToBuffer;
+  }
+  assertEquals(copies, 1);
+});
+
+testKernel("work is recorded in parts, which share their memory", async () => {
+  const gpu = await testGpu();
+  using x = gpu.tensor([64], new Float32Array(64).fill(1));
+  using out = gpu.tensor([64]);
+  const times = (from: Tensor, factor: number): Tensor =>
+    scale(gpu, { x: from }, { factor }).output;
+  const before = gpu.memory.current;
+  using recording = gpu.recordParts(function* () {
+    using kept = times(x, 2);
+    using two = times(kept, 3);
+    gpu.copy(two, out);
+    yield "first";
+    two[Symbol.dispose]();
+    using again = times(kept, 5); // in the memory of the one before
+    gpu.copy(again, out);
+    yield "second";
+  });
+  assertEquals(recording.result, ["first", "second"]);
+  assertEquals(recording.dispatches, 3);
+  assertEquals(gpu.memory.current - before, 2 * x.bytes);
+  assertEquals((await out.read())[0], 0);
+  for (const value of [1, 10]) {
+    x.write(new Float32Array(64).fill(value));
+    recording.replayPart(0);
+    assertEquals((await out.read())[9], 6 * value);
+    recording.replayPart(1);
+    assertEquals((await out.read())[9], 10 * value);
+    recording.replayPart(1);
+    assertEquals((await out.read())[9], 10 * value);
+  }
+  x.write(new Float32Array(64).fill(3));
+  recording.replay();
+  assertEquals((await out.read())[9], 30);
+  assertThrows(() => recording.replayPart(2), RangeError, "it has the parts 0 to 1");
+  recording[Symbol.dispose]();
+  assertThrows(() => recording.replayPart(0), Error, "that was disposed of");
+});
+
+testKernel("what is kept is made at once, even while work is recorded that fails", async () => {
+  const gpu = await testGpu();
+  const table = (): Tensor => gpu.once("a table of this test", () => gpu.tensor([3], [1, 2, 3]));
+  using other = gpu.tensor([2]);
+  assertThrows(() =>
+    gpu.record(() => {
+      table();
+      using one = gpu.tensor([1]);
+      gpu.copy(other, one); // does not fit
+    }), RangeError);
+  assertEquals([...await table().read()], [1, 2, 3]);
+  using recording = gpu.record(() => scale(gpu, { x: table() }, { factor: 2 }).output);
+  recording.replay();
+  assertEquals([...await recording.result.read()], [2, 4, 6]);
+  assertEquals(table(), table());
+});
+
 Deno.test("tensors that a recording uses may be disposed of, and its results outlive it", async () => {
   await using gpu = await openGpu();
   const before = gpu.memory.current;
@@ -165,6 +254,9 @@ Deno.test("a recording that fails leaves nothing behind", async () => {
     Error,
     "Cannot record work that waits",
   );
+  for (const then of [() => {}, function* () {}]) {
+    assertThrows(() => gpu.record(() => ({ then })), Error, "Cannot record work that waits");
+  }
   using recording = gpu.record(() => {});
   for (const times of [-1, 1.5, NaN]) {
     assertThrows(() => recording.replay(times), RangeError, `current value is ${times}`);
