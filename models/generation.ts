@@ -1,7 +1,7 @@
 import type { Gpu, Recording, Tensor } from "../kernels/gpu/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import type { Mixer, MixerState } from "./mixers/mixer.ts";
-import { disposeStates } from "./state.ts";
+import { disposeStates, leaveStates } from "./state.ts";
 
 /** Tokens that are queued before the first of them is read back. */
 export const TOKENS_PER_READ = 32;
@@ -160,14 +160,7 @@ export class Generation implements Disposable {
       this.#states = states;
       return;
     }
-    states.forEach(({ tensors }, layer) => {
-      for (const [name, { tensor }] of Object.entries(this.#states[layer].tensors)) {
-        const next = tensors[name].tensor;
-        if (next === tensor) continue;
-        if (next.allocation !== tensor.allocation) this.#gpu.copy(next, tensor);
-        next[Symbol.dispose]();
-      }
-    });
+    leaveStates(this.#gpu, states, this.#states);
   }
 
   #reserve(left: number): void {

@@ -81,7 +81,7 @@ export {
 export type { GenerateOptions } from "./generation.ts";
 export { Model } from "./model.ts";
 export { NotANumberError, type NotANumberPlace } from "./not_a_number.ts";
-export type { Batch, Scores } from "./scoring.ts";
+export type { Batch, ScoreOptions, Scores } from "./scoring.ts";
 export { ModelState } from "./state.ts";
 export * as operations from "./operations.ts";
 export {

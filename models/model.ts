@@ -1,6 +1,5 @@
 import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
-import { crossEntropy } from "../kernels/loss/mod.ts";
-import { argmax, NO_TOKEN } from "../kernels/sampling/mod.ts";
+import { NO_TOKEN } from "../kernels/sampling/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import {
   type GenerateOptions,
@@ -10,13 +9,12 @@ import {
   TOKENS_PER_READ,
 } from "./generation.ts";
 import { buildLayers, type Layer, sumStateBytes } from "./layers.ts";
-import { CACHE_ROOM, F32_BYTES, type MixerState } from "./mixers/mixer.ts";
+import { CACHE_ROOM, F32_BYTES, type Mixer, type MixerState } from "./mixers/mixer.ts";
 import {
   activation,
   add,
   concatenateTime,
   embedding,
-  gatherRows,
   layerNorm,
   linearMap,
   reshape,
@@ -27,15 +25,15 @@ import { bytesInForms, leavesOf, makeParameters, type ParameterValues } from "./
 import { NotANumberError } from "./not_a_number.ts";
 import { measureReading, type ReadingBytes } from "./reading.ts";
 import { scoped } from "./parameters.ts";
+import { Prompts } from "./prompts.ts";
+import { scoreSegments } from "./score.ts";
 import {
   type Batch,
   checkLogits,
   checkTokens,
-  cut,
-  type Due,
   logitBytes,
+  type ScoreOptions,
   type Scores,
-  sortScores,
 } from "./scoring.ts";
 import { drained, Pace, paced, type Prefilling } from "./pace.ts";
 import { mostTokens, pieces, segmentTokens } from "./segments.ts";
@@ -59,6 +57,7 @@ export class Model implements Disposable {
   /** Tokens whose values do not exceed a binding. */
   readonly #mostTokens: number;
   #readingBytes: ReadingBytes | undefined;
+  readonly #prompts: Prompts;
 
   /**
    * A model over given parameter values, or freshly initialised from a seed. Values that are on the GPU
@@ -76,6 +75,14 @@ export class Model implements Disposable {
     this.#layers = buildLayers(configuration);
     this.parameters = makeParameters(gpu, configuration, values);
     this.#mostTokens = mostTokens(gpu, configuration);
+    this.#prompts = new Prompts({
+      gpu,
+      configuration,
+      parameterCount: this.parameterCount,
+      mixers: this.#mixers,
+      segmentTokens: (batch) => this.segmentTokens(batch),
+      read: (...segment) => this.#read(...segment),
+    });
   }
 
   /**
@@ -88,7 +95,7 @@ export class Model implements Disposable {
 
   /** Whether its work can be recorded and replayed: all mixers say so. */
   get isRecordable(): boolean {
-    return isRecordable(this.#layers.map(({ mixer }) => mixer));
+    return isRecordable(this.#mixers);
   }
 
   /** Number of parameters. */
@@ -115,13 +122,14 @@ export class Model implements Disposable {
   /**
    * Checks that so many sequences can be read, before they are. What reading takes besides the weights
    * and the state grows with a segment's tokens: by how much is seen from two short ones, which are
-   * read where the GPU's memory has a limit.
+   * read where the GPU's memory has a limit. What is recorded of batches of another shape is freed.
    *
    * @throws {RangeError} with the bytes needed and the limit.
    */
   checkRoom(length: number, batch: number = 1): void {
     const { gpu, configuration: { layers, vocabulary, logitSoftCap } } = this;
     const what = `read ${batch} × ${length} tokens`;
+    this.#prompts.release({ batch, time: length });
     const cache = this.#layers.reduce(
       (most, { mixer }) => Math.max(most, mixer?.largestStateBytes?.(length) ?? 0),
       0,
@@ -135,7 +143,7 @@ export class Model implements Disposable {
     const logits = (logitSoftCap === undefined ? 1 : CAPPED_COPIES) *
       Math.min(logitBytes(gpu), F32_BYTES * vocabulary * segment);
     const reading = Math.min(fixed + ofToken * segment, most);
-    const bytes = Math.ceil(grown + reading + logits);
+    const bytes = Math.max(0, Math.ceil(grown + reading + logits) - this.#prompts.bytes);
     gpu.checkRoom(bytes, `${what} in segments of ${segment / batch}`, {
       otherwise: `with its weights the model takes ${bytesInForms(this.configuration, bytes)}`,
     });
@@ -291,9 +299,8 @@ export class Model implements Disposable {
     { logits, state }: { logits: Tensor; state: ModelState },
     { record = true }: Pick<GenerateOptions, "record">,
   ): Generation {
-    const mixers = this.#layers.map(({ mixer }) => mixer);
     const reader: TokenReader = {
-      mixers,
+      mixers: this.#mixers,
       read: (...token) => {
         const { hidden, states } = this.#read(...token);
         using _hidden = hidden;
@@ -309,83 +316,24 @@ export class Model implements Disposable {
    * the positions where something is due; memory does not grow with the length but for the state.
    * Where the model computes NaN, so are the likelihoods.
    *
-   * @param options.predictions Whether the likeliest tokens are given too. @default false
-   * @param options.signal Ends it between two segments: its reason is thrown.
+   * The second batch of one shape in a row is recorded, and those behind it are replayed.
+   *
    * @throws {RangeError} where a token is not in the vocabulary.
    */
-  async score(
-    batch: Batch,
-    { predictions = false, signal }: { predictions?: boolean; signal?: AbortSignal } = {},
-  ): Promise<Scores> {
+  async score(batch: Batch, options: ScoreOptions = {}): Promise<Scores> {
     checkTokens(batch.tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
-    const segment = this.segmentTokens(batch.batch);
-    const order: number[] = [];
-    using results = new DisposableStack();
-    const losses: Tensor[] = [];
-    const rights: Tensor<"u32">[] = [];
-    const likeliest: Tensor<"u32">[] = [];
+    const { predictions = false, record = true, signal } = options;
     const pace = new Pace(this, signal);
-    let states: readonly MixerState[] | undefined;
-    for (let start = 0; start < batch.time; start += segment) {
-      if (states !== undefined) await pace.next(new ModelState(states));
-      const time = Math.min(segment, batch.time - start);
-      const rows = cut(batch, start, time);
-      using tokens = this.gpu.tensor([batch.batch, time], rows.tokens, "u32");
-      const read = this.#read(tokens, states, { disposing: true });
-      states = read.states;
-      using hidden = read.hidden;
-      if (rows.due.length === 0) continue;
-      order.push(...rows.due.map(({ position }) => position));
-      const { loss, correct, predicted } = this.#scoreRows(hidden, rows.due, predictions);
-      losses.push(results.use(loss));
-      rights.push(results.use(correct));
-      if (predicted !== undefined) likeliest.push(results.use(predicted));
-    }
-    disposeStates(states);
-    const values = await this.gpu.read([...losses, ...rights, ...likeliest]);
-    const parts = [0, 1, 2].map((i) => values.slice(i * losses.length, (i + 1) * losses.length));
-    return sortScores(order, parts[0], parts[1], parts[2]);
+    return await scoreSegments(this, this.#prompts.read(batch, record), { predictions, pace });
   }
 
-  /** Frees the parameters. */
+  /** Frees the parameters, and what is recorded. */
   [Symbol.dispose](): void {
+    this.#prompts[Symbol.dispose]();
     for (const { matrices } of this.parameters.values()) {
       for (const matrix of matrices) matrix[Symbol.dispose]();
     }
-  }
-
-  /**
-   * Loss, correctness and, where asked for, the likeliest token `[due]`; the logits of a part of the
-   * positions are there at once.
-   */
-  #scoreRows(
-    hidden: Tensor,
-    due: readonly Due[],
-    predictions: boolean,
-  ): { loss: Tensor; correct: Tensor<"u32">; predicted?: Tensor<"u32"> } {
-    const { gpu, configuration: { width, vocabulary } } = this;
-    const atOnce = Math.max(1, Math.floor(logitBytes(gpu) / (F32_BYTES * vocabulary)));
-    const loss = gpu.empty([due.length]);
-    const correct = gpu.empty([due.length], "u32");
-    const predicted = predictions ? gpu.empty([due.length], "u32") : undefined;
-    for (let start = 0; start < due.length; start += atOnce) {
-      using tape = new Tape(gpu);
-      const part = due.slice(start, start + atOnce);
-      using indices = gpu.tensor([part.length], part.map(({ row }) => row), "u32");
-      using labels = gpu.tensor([part.length], part.map(({ label }) => label), "u32");
-      const rows = reshape(tape, new Variable(hidden), [hidden.size / width, width]);
-      const logits = this.head(tape, gatherRows(tape, rows, indices));
-      const scored = crossEntropy(gpu, { logits: logits.tensor, labels });
-      gpu.copy(scored.loss, loss, { destinationOffset: start });
-      gpu.copy(scored.correct, correct, { destinationOffset: start });
-      for (const tensor of Object.values(scored)) tensor[Symbol.dispose]();
-      if (predicted !== undefined) {
-        using best = argmax(gpu, { logits: logits.tensor }).tokens;
-        gpu.copy(best, predicted, { destinationOffset: start });
-      }
-    }
-    return predicted === undefined ? { loss, correct } : { loss, correct, predicted };
   }
 
   /** The logits of one sequence from hidden values `[1, time, width]`, in their order. */
@@ -394,6 +342,10 @@ export class Model implements Disposable {
     const parts = hidden.map((tensor) => new Variable(tensor));
     const [joined] = parts.length === 1 ? parts : [concatenateTime(tape, parts)];
     return tape.keep(this.head(tape, reshape(tape, joined, joined.shape.slice(1))));
+  }
+
+  get #mixers(): (Mixer | undefined)[] {
+    return this.#layers.map(({ mixer }) => mixer);
   }
 
   /**

@@ -40,14 +40,14 @@ export class Pace {
   /**
    * To be called before each segment but the first.
    *
-   * @param state Freed where it is ended here.
+   * @param state Freed where it is ended here, if it is given.
    * @throws {DOMException} the signal's reason.
    */
-  async next(state: Disposable): Promise<void> {
+  async next(state?: Disposable): Promise<void> {
     if (this.#signal === undefined) return;
     if (++this.#queued >= this.#segments) await this.#wait();
     if (!this.#signal.aborted) return;
-    state[Symbol.dispose]();
+    state?.[Symbol.dispose]();
     throw this.#signal.reason;
   }
 

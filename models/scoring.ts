@@ -30,6 +30,21 @@ export interface Scores {
   readonly predicted?: Uint32Array;
 }
 
+/** How a batch is scored. */
+export interface ScoreOptions {
+  /** Whether the likeliest tokens are given too. @default false */
+  readonly predictions?: boolean;
+  /**
+   * Whether the second batch of one shape in a row is recorded, and those behind it are replayed, which
+   * costs the host a tenth and changes no bit. Its memory is kept until a batch of another shape comes.
+   *
+   * @default {true}
+   */
+  readonly record?: boolean;
+  /** Ends it between two segments: its reason is thrown. */
+  readonly signal?: AbortSignal;
+}
+
 /** A position where something is due. */
 export interface Due {
   /** Row of the segment's `[batch · time]`. */

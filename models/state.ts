@@ -1,3 +1,4 @@
+import type { Gpu } from "../kernels/gpu/mod.ts";
 import type { MixerState } from "./mixers/mixer.ts";
 
 /**
@@ -39,4 +40,20 @@ export function disposeStates(states: readonly MixerState[] | undefined): void {
   for (const { tensors } of states ?? []) {
     for (const { tensor } of Object.values(tensors)) tensor[Symbol.dispose]();
   }
+}
+
+/** Copies states to where others are, and frees what they were in; what is there already stays. */
+export function leaveStates(
+  gpu: Gpu,
+  states: readonly MixerState[],
+  where: readonly MixerState[],
+): void {
+  states.forEach(({ tensors }, layer) => {
+    for (const [name, { tensor }] of Object.entries(where[layer].tensors)) {
+      const next = tensors[name].tensor;
+      if (next === tensor) continue;
+      if (next.allocation !== tensor.allocation) gpu.copy(next, tensor);
+      next[Symbol.dispose]();
+    }
+  });
 }

@@ -7,9 +7,10 @@ export interface MixerState {
   /** Tokens seen before the next one. */
   readonly position: number;
   /**
-   * The position on the GPU, `[1]`, for a token that may be recorded: a mixer that depends on its
-   * position takes it from here, as `position` is that of the first replay. The state's tensors have
-   * room for what the mixer adds, which {@linkcode Mixer.reserve} makes.
+   * The position of each token to come, on the GPU, for a token or a segment that may be recorded: a
+   * mixer that depends on its position takes it from here, as `position` is that of the first replay.
+   * `[1]` for a token, for which the state's tensors have room, which {@linkcode Mixer.reserve} makes;
+   * `[batch, time]` for a segment of mixers that have no such method.
    */
   readonly place?: Tensor<"u32">;
   /** The carried tensors, batch first. */
@@ -45,8 +46,9 @@ export interface Mixer {
     shared: Map<string, Variable>,
   ): Mixed;
   /**
-   * Whether a token can be recorded and replayed: nothing that the mixer does depends on the position
-   * but through `state.place`, and it reads no state behind the step that takes it. @default false
+   * Whether a token can be recorded and replayed, and a segment of a prompt: nothing that the mixer does
+   * depends on the position but through `state.place`, and it reads no state behind the step that takes
+   * it. @default false
    */
   readonly recordable?: boolean;
   /**

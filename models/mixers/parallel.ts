@@ -26,22 +26,23 @@ export function parallelMixer(mixers: readonly Mixer[]): Mixer {
   }
   const sum = (bytesOf: (mixer: Mixer) => number): number =>
     mixers.reduce((bytes, mixer) => bytes + bytesOf(mixer), 0);
+  const reserve: Mixer["reserve"] = (gpu, state, tokens) => {
+    const parts = mixers.map((mixer, index) => {
+      const own = stateOf(state, `${index}.`)!;
+      return mixer.reserve?.(gpu, own, tokens) ?? { state: own, room: Infinity };
+    });
+    return {
+      state: { ...state, tensors: joined(parts.map(({ state }) => state)) },
+      room: Math.min(...parts.map(({ room }) => room)),
+    };
+  };
   return {
     parameters: mixers.flatMap(({ parameters }, index) => prefixed(`${index}`, parameters)),
     stateBytes: (length) => sum((mixer) => mixer.stateBytes(length)),
     largestStateBytes: (length) =>
       Math.max(...mixers.map((mixer) => mixer.largestStateBytes?.(length) ?? 0)),
     recordable: mixers.every(({ recordable }) => recordable),
-    reserve(gpu, state, tokens): { state: MixerState; room: number } {
-      const parts = mixers.map((mixer, index) => {
-        const own = stateOf(state, `${index}.`)!;
-        return mixer.reserve?.(gpu, own, tokens) ?? { state: own, room: Infinity };
-      });
-      return {
-        state: { ...state, tensors: joined(parts.map(({ state }) => state)) },
-        room: Math.min(...parts.map(({ room }) => room)),
-      };
-    },
+    reserve: mixers.every(({ reserve }) => reserve === undefined) ? undefined : reserve,
     mix(tape, parameters, x, state, shared): Mixed {
       const mixed = mixers.map((mixer, index) =>
         mixer.mix(tape, scoped(parameters, `${index}`), x, stateOf(state, `${index}.`), shared)

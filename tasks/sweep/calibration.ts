@@ -206,12 +206,13 @@ async function measure(
       return { batch: samples.length, length, milliseconds, peakBytes };
     };
     const first = [make(0)];
+    // The first of a shape shows what it takes: what is read again may be recorded, and have memory so.
     const cold = await answer(first);
     const slow = cold.milliseconds > SLOW_MILLISECONDS;
     const again = await answer(first);
     const warm = slow ? again : quickest([again, await answer(first)]);
     startings.push(Math.max(0, cold.milliseconds - warm.milliseconds));
-    answers.push(warm);
+    answers.push({ ...warm, peakBytes: cold.peakBytes });
     const count = samplesOf(gridOf(configuration, task.name), task.metric, length);
     const most = Math.min(count, batchSize(length));
     const size = again.milliseconds > SLOW_MILLISECONDS
@@ -224,8 +225,8 @@ async function measure(
     });
     samplings.push({ length, milliseconds: milliseconds / size });
     if (size > 1) {
-      await answer(batch);
-      answers.push(await answer(batch));
+      const { peakBytes } = await answer(batch);
+      answers.push({ ...await answer(batch), peakBytes });
     }
     if (!steppings.some((stepping) => stepping.length === length)) {
       const { step, milliseconds: whole } = await timed(async () => ({
@@ -234,7 +235,7 @@ async function measure(
       steppings.push({
         ...{ length, step, whole },
         reading: warm.milliseconds,
-        peakBytes: warm.peakBytes,
+        peakBytes: cold.peakBytes,
       });
     }
     if (length >= longest || (round > 0 && warm.milliseconds > QUICK_MILLISECONDS)) break;
