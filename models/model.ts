@@ -26,7 +26,7 @@ import { NotANumberError } from "./not_a_number.ts";
 import { measureReading, type ReadingBytes } from "./reading.ts";
 import { scoped } from "./parameters.ts";
 import { Prompts } from "./prompts.ts";
-import { scoreSegments } from "./score.ts";
+import { scoreBatch } from "./score.ts";
 import {
   type Batch,
   checkLogits,
@@ -325,7 +325,7 @@ export class Model implements Disposable {
     checkLogits(this.gpu, this.configuration, 1);
     const { predictions = false, record = true, signal } = options;
     const pace = new Pace(this, signal);
-    return await scoreSegments(this, this.#prompts.read(batch, record), { predictions, pace });
+    return await scoreBatch(this, this.#prompts, batch, { predictions, record, pace });
   }
 
   /** Frees the parameters, and what is recorded. */

@@ -34,12 +34,15 @@ export interface PromptReader {
   ): { hidden: Tensor; states: readonly MixerState[] };
 }
 
+/** Makes of what is due in a segment what it is asked by, before the segment is queued. */
+export type Ask<Asked> = (due: readonly Due[]) => Asked;
+
 /** A segment that was read. */
-export interface ReadSegment {
+export interface ReadSegment<Asked> {
   /** The residual stream behind the final norm, `[batch, time, width]`, until the next is read. */
   readonly hidden: Tensor;
-  /** What is due in it. */
-  readonly due: readonly Due[];
+  /** What it is asked by, until the next is read. */
+  readonly asked: Asked;
   /** Whether no segment follows. */
   readonly isLast: boolean;
 }
@@ -64,20 +67,25 @@ export class Prompts implements Disposable {
   }
 
   /**
-   * Queues a batch, segment by segment.
+   * Queues a batch, segment by segment. What the host gives for one is written before it: each time that
+   * the host writes behind work costs a submit.
    *
-   * @param record Whether it may be recorded and replayed.
+   * @param options.record Whether it may be recorded and replayed.
    */
-  *read(batch: Batch, record: boolean): Generator<ReadSegment, void, void> {
+  *read<Asked extends Disposable>(
+    batch: Batch,
+    ask: Ask<Asked>,
+    { record }: { readonly record: boolean },
+  ): Generator<ReadSegment<Asked>, void, void> {
     const recorded = record && !this.#busy ? this.#recordedFor(batch) : undefined;
     if (recorded === undefined) {
-      yield* this.#readOnce(batch);
+      yield* this.#readOnce(batch, ask);
       return;
     }
     this.#busy = true;
     let isWhole = false;
     try {
-      yield* recorded.replay(batch);
+      yield* recorded.replay(batch, ask);
       isWhole = true;
     } finally {
       this.#busy = false;
@@ -126,7 +134,10 @@ export class Prompts implements Disposable {
       (hasFixedState(mixers) || Math.ceil(time / segment) <= MOST_PARTS);
   }
 
-  *#readOnce(batch: Batch): Generator<ReadSegment, void, void> {
+  *#readOnce<Asked extends Disposable>(
+    batch: Batch,
+    ask: Ask<Asked>,
+  ): Generator<ReadSegment<Asked>, void, void> {
     const { gpu } = this.#reader;
     const segment = this.#reader.segmentTokens(batch.batch);
     let states: readonly MixerState[] | undefined;
@@ -135,10 +146,11 @@ export class Prompts implements Disposable {
         const time = Math.min(segment, batch.time - start);
         const { tokens, due } = cut(batch, start, time);
         using input = gpu.tensor([batch.batch, time], tokens, "u32");
+        using asked = ask(due);
         const read = this.#reader.read(input, states, { disposing: true });
         states = read.states;
         using hidden = read.hidden;
-        yield { hidden, due, isLast: start + time === batch.time };
+        yield { hidden, asked, isLast: start + time === batch.time };
       }
     } finally {
       disposeStates(states);
@@ -208,15 +220,19 @@ class RecordedPrompts implements Disposable {
   }
 
   /** Queues a batch, segment by segment. */
-  *replay(batch: Batch): Generator<ReadSegment, void, void> {
+  *replay<Asked extends Disposable>(
+    batch: Batch,
+    ask: Ask<Asked>,
+  ): Generator<ReadSegment<Asked>, void, void> {
     for (let start = 0, i = 0; start < batch.time; start += this.#segment, i++) {
       const time = Math.min(this.#segment, batch.time - start);
       const { tokens, positions, hidden } = this.#outside.get(time)!;
       const read = cut(batch, start, time);
       this.#gpu.write(tokens, read.tokens);
       positions?.write(Uint32Array.from(read.tokens, (_, at) => start + at % time));
+      using asked = ask(read.due);
       this.#recording.replayPart(this.#partOf(i, time));
-      yield { hidden, due: read.due, isLast: start + time === batch.time };
+      yield { hidden, asked, isLast: start + time === batch.time };
     }
   }
 
