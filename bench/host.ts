@@ -1,5 +1,5 @@
 /**
- * What a generated token and a training step cost the host and the GPU:
+ * What a generated token, a training step and prompts that are scored cost the host and the GPU:
  * `deno run -A bench/host.ts [FOLDER] [NAME…]` prints tables as bench/README.md has them, of the
  * architectures named or of all. With the folder of another checkout, one of an earlier commit, its
  * code takes turns with this one's. `bench/table.ts host FOLDER` writes them there.
@@ -11,7 +11,7 @@ import { type Code, load } from "./checkout.ts";
 import { ARCHITECTURES } from "../models/mod.ts";
 import type { Gpu } from "../kernels/gpu/mod.ts";
 import { threadTime } from "./thread_time.ts";
-import { generation, LAYERS, profile, trainingSteps, type Work } from "./work.ts";
+import { generation, LAYERS, profile, scoring, trainingSteps, type Work } from "./work.ts";
 
 const TOKENS = 96;
 /** Training steps at a time. */
@@ -63,6 +63,12 @@ export function hostTables(codes: readonly Code[], names: readonly string[]): Ho
         { per: 1, digits: [0, 0, 1] },
         (code, name) => trainingSteps(code, name, STEPS),
       ),
+    },
+    {
+      header: ["prompts scored again", "host, µs", "dispatches", "GPU, ms"],
+      rows: rowsOf(codes, names, { per: 1, digits: [0, 0, 1] }, async (code, name) => {
+        return await Promise.resolve(scoring(code, name));
+      }),
     },
   ];
 }

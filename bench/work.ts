@@ -1,14 +1,15 @@
 /**
- * The work whose cost `host.ts` measures, and whose dispatches the tests hold: a generated token and a
- * training step of each architecture.
+ * The work whose cost `host.ts` measures, and whose dispatches the tests hold: a generated token, a
+ * training step and a batch that is scored, of each architecture.
  *
  * @module
  */
 import type { Code } from "./checkout.ts";
-import type { DataType, Tensor } from "../kernels/gpu/mod.ts";
+import type { DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import type { Recipe } from "../tasks/training/recipe.ts";
 import type { Trainer } from "../tasks/training/trainer.ts";
 import type { TrainingBatch } from "../tasks/training/batch.ts";
+import { IGNORED } from "../kernels/loss/mod.ts";
 import { threadTime } from "./thread_time.ts";
 
 /** Layers of the models that generate: many, so that the head counts little. */
@@ -38,7 +39,6 @@ export function generation(
   const configuration = architecture(name, { vocabulary: 64, width: 64, layers: LAYERS });
   const model = new Model(gpu, configuration, { seed: 1 });
   const prompt = Uint32Array.from({ length: 40 }, (_, i) => i % 64);
-  const read = gpu.read.bind(gpu);
   let from: ReturnType<typeof model.prefill>;
   return {
     parts: tokens,
@@ -46,26 +46,55 @@ export function generation(
       from = model.prefill(prompt);
       await gpu.sync();
     },
+    run: () => withoutReading(gpu, () => model.continueFrom(from, { maxTokens: tokens })),
+    [Symbol.dispose]: () => model[Symbol.dispose](),
+  };
+}
+
+/**
+ * Batches of 8 prompts of 256 tokens, each of which is asked for 8 tokens, scored one after the other by a model of
+ * two layers: after the second they are replayed. Reading the scores back is not counted.
+ */
+export function scoring({ gpu, models: { architecture, Model } }: Code, name: string): Work {
+  const model = new Model(gpu, architecture(name, { vocabulary: 64, width: 64, layers: 2 }), {
+    seed: 1,
+  });
+  const [batch, time, parts] = [8, 256, 6];
+  const tokens = Uint32Array.from({ length: batch * time }, (_, i) => i * 7 % 64);
+  const labels = tokens.map((token, i) => i % 32 === 31 ? token : IGNORED);
+  return {
+    parts,
+    prepare: () => gpu.sync(),
     async run(): Promise<number> {
-      let waited = 0;
-      gpu.read = async <Type extends DataType>(tensors: readonly Tensor<Type>[]) => {
-        const start = threadTime();
-        try {
-          return await read(tensors);
-        } finally {
-          waited += threadTime() - start;
-        }
-      };
-      try {
-        const start = threadTime();
-        await model.continueFrom(from, { maxTokens: tokens });
-        return threadTime() - start - waited;
-      } finally {
-        gpu.read = read;
+      let host = 0;
+      for (let i = 0; i < parts; i++) {
+        host += await withoutReading(gpu, () => model.score({ batch, time, tokens, labels }));
       }
+      return host;
     },
     [Symbol.dispose]: () => model[Symbol.dispose](),
   };
+}
+
+/** How long the thread takes for some work, in milliseconds, what is read back aside. */
+async function withoutReading(gpu: Gpu, work: () => Promise<unknown>): Promise<number> {
+  const read = gpu.read.bind(gpu);
+  let waited = 0;
+  gpu.read = async <Type extends DataType>(tensors: readonly Tensor<Type>[]) => {
+    const start = threadTime();
+    try {
+      return await read(tensors);
+    } finally {
+      waited += threadTime() - start;
+    }
+  };
+  try {
+    const start = threadTime();
+    await work();
+    return threadTime() - start - waited;
+  } finally {
+    gpu.read = read;
+  }
 }
 
 /** A small model in training, of as many layers as it has by default, and a batch of 64 sequences of 32 tokens. */
