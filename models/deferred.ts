@@ -102,6 +102,8 @@ export class DeferredUnits extends Deferred {
 /** What becomes of an input: `activation(x · weightᵀ + bias) · factor`, times another's where it gates. */
 interface Product {
   readonly weight: Variable;
+  /** The first of the weight's rows that it is of, and how many; left out, it is of all. */
+  readonly rows?: readonly [first: number, count: number];
   readonly bias?: Variable;
   readonly activation?: ActivationKind;
   readonly factor?: number;
@@ -118,7 +120,7 @@ export class DeferredProduct extends Deferred {
 
   /** A product that is yet to come. */
   constructor(tape: Tape, x: Variable, product: Product) {
-    super([...x.shape.slice(0, -1), product.weight.shape[0]], () => {
+    super([...x.shape.slice(0, -1), rowsOf(product)], () => {
       const some = this.#together();
       const outputs = run(tape, x, some.map(({ product }) => product));
       some.forEach((each, i) => each.resolve(outputs[i]));
@@ -145,11 +147,28 @@ export class DeferredProduct extends Deferred {
       (activation ?? factor ?? gates) === undefined;
     if (other === undefined || other.x !== this.x) return undefined;
     if (!plain(this.product) || !plain(other.product)) return undefined;
-    const [mine, its] = [this.product.weight, other.product.weight];
+    const [mine, its] = [this.product, other.product];
     // Those of one shape are in the same blocks.
-    if (typeOf(mine) !== typeOf(its) || mine.shape[0] !== its.shape[0]) return undefined;
+    if (typeOf(mine.weight) !== typeOf(its.weight)) return undefined;
+    if (mine.weight.shape[0] !== its.weight.shape[0] || rowsOf(mine) !== rowsOf(its)) {
+      return undefined;
+    }
     productsOf(this.x).delete(other);
     return this.with({ activation, gates: other.product });
+  }
+
+  /** The parts that its columns are cut into, where each may be a product of its own. */
+  cut(sizes: readonly number[]): DeferredProduct[] | undefined {
+    const { weight, rows, gates, factor } = this.product;
+    if ((rows ?? gates ?? factor) !== undefined || weight.matrices.length > 1) return undefined;
+    if (sizes.length > MOST_PRODUCTS) return undefined;
+    productsOf(this.x).delete(this);
+    let first = 0;
+    return sizes.map((count) => {
+      const rows = [first, count] as const;
+      first += count;
+      return new DeferredProduct(this.#tape, this.x, { ...this.product, rows });
+    });
   }
 
   /** The sum with a residual stream. */
@@ -186,8 +205,9 @@ function productsOf(x: Variable): Set<DeferredProduct> {
 function run(tape: Tape, x: Variable, products: readonly Product[], addend?: Variable): Tensor[] {
   const norm = x instanceof DeferredNorm && !x.isComputed ? x : undefined;
   const [{ factor, gates }] = products;
-  const projection = ({ weight, bias, activation }: Product): Projection => ({
+  const projection = ({ weight, rows, bias, activation }: Product): Projection => ({
     weight: weight.matrices,
+    rows,
     bias: bias?.tensor,
     activation,
   });
@@ -211,6 +231,11 @@ export function defers(tape: Tape, x: Variable): boolean {
 /** A product that nothing has asked for yet. */
 export function asProduct(x: Variable): DeferredProduct | undefined {
   return x instanceof DeferredProduct && !x.isComputed ? x : undefined;
+}
+
+/** The columns of a product. */
+function rowsOf({ weight, rows }: Product): number {
+  return rows?.[1] ?? weight.shape[0];
 }
 
 /** How weights are kept. */

@@ -74,8 +74,10 @@ export function add(tape: Tape, a: Variable, b: Variable): Variable {
 function biased(a: Variable, bias: Variable): Variable | undefined {
   if (a instanceof LinearMap) return a.withBias(bias);
   const product = asProduct(a);
-  const { weight, bias: before, activation, factor } = product?.product ?? {};
-  if (weight === undefined || (before ?? activation ?? factor) !== undefined) return undefined;
+  const { weight, rows, bias: before, activation, factor } = product?.product ?? {};
+  if (weight === undefined || (rows ?? before ?? activation ?? factor) !== undefined) {
+    return undefined;
+  }
   if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) return undefined;
   return bias.tensor.dtype === "f32" ? product!.with({ bias }) : undefined;
 }
@@ -126,6 +128,8 @@ export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Vari
 
 /** Cuts the last axis into parts of the given sizes. */
 export function split(tape: Tape, x: Variable, sizes: readonly number[]): Variable[] {
+  const products = asProduct(x)?.cut(sizes);
+  if (products !== undefined) return products;
   const { outputs } = splitKernel(tape.gpu, { x: x.tensor }, { sizes });
   return tape.record([x], outputs, (gradients) => {
     using filled = new DisposableStack();

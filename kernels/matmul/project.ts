@@ -33,6 +33,8 @@ export interface Projection {
    * where they are more than one binding may have.
    */
   readonly weight: Matrix | readonly Matrix[];
+  /** The first of the rows of `weight`, and of `bias`, that it is of, and how many. @default all */
+  readonly rows?: readonly [first: number, count: number];
   /** Added to the product: `[N]`, f32 or f16, as all of a call. */
   readonly bias?: Tensor;
   /** What acts on the sum; the second of two that are `gated` has none. @default nothing */
@@ -125,14 +127,22 @@ export function project(
   }
   const weights = blocksOf(projections, reduction, gated);
   const firstBias = projections.find(({ bias }) => bias !== undefined)?.bias;
-  const sizes = projections.map(({ bias, activation }, i) => {
+  const sizes = projections.map(({ bias, activation, rows }, i) => {
     const name = (part: string): string => `projections[${i}].${part}`;
     const columns = weights[i].reduce((sum, { shape }) => sum + shape[0], 0);
+    if (rows) checkRows(name("rows"), rows, weights[i]);
     const types = bias === firstBias ? FLOATS : firstBias?.dtype;
     if (bias) checkTensor(op, name("bias"), bias, [columns], types);
     if (activation) checkOption(op, name("activation"), activation, oneOf(ACTIVATION_KINDS));
-    return columns;
+    return rows?.[1] ?? columns;
   });
+  if (gated && sizes[0] !== sizes[1]) {
+    throw new RangeError(
+      `Cannot run ${op}() with gated where projections have ${sizes[0]} and ${
+        sizes[1]
+      } rows: give both as many`,
+    );
+  }
   if (gated && projections[1].activation !== undefined) {
     throw new RangeError(
       `Cannot run ${op}() with gated where projections[1] has an activation: current activation is ${
@@ -145,8 +155,9 @@ export function project(
 
   const shared = { x, normWeight, rows: x.size / reduction, reduction, epsilon };
   const outputs = (gated ? sizes.slice(0, 1) : sizes).map((size) => gpu.empty([...leading, size]));
-  const terms = projections.map(({ bias, activation }, i) => ({
+  const terms = projections.map(({ bias, activation, rows }, i) => ({
     blocks: weights[i],
+    rows,
     bias,
     activation,
     output: outputs[i],
@@ -183,6 +194,20 @@ function blocksOf(
     });
   });
   return weights;
+}
+
+function checkRows(
+  name: string,
+  [first, count]: readonly [number, number],
+  blocks: readonly Matrix[],
+): void {
+  const [{ shape: [rows] }] = blocks;
+  const isRange = Number.isInteger(first) && Number.isInteger(count) && first >= 0 && count >= 0 &&
+    first + count <= rows;
+  if (blocks.length === 1 && isRange) return;
+  throw new RangeError(
+    `Cannot run project() as ${name} must be the first and the number of rows of a weight in one block of ${rows}: current value is [${first}, ${count}]`,
+  );
 }
 
 function checkWeight(
@@ -310,7 +335,7 @@ function dispatch(
     readonly isCut: boolean;
   },
 ): void {
-  const sizes = weights.map(({ shape }) => shape[0]);
+  const sizes = weights.map(({ shape }, i) => terms[i].rows?.[1] ?? shape[0]);
   const typeB = weights[0].dtype;
   const tiling = vectorTiling(gpu, { transposeB: true, columns: sizes[0], reduction, typeB });
   const workgroups = outputs.reduce(
@@ -342,6 +367,7 @@ function dispatch(
       epsilon,
       factor,
       ...numbered("columns", Array.from({ length: MOST_WEIGHTS }, (_, i) => sizes[i] ?? 0)),
+      ...numbered("from", Array.from({ length: MOST_WEIGHTS }, (_, i) => terms[i]?.rows?.[0] ?? 0)),
       first,
       width: outputs[0].shape[outputs[0].shape.length - 1],
     },

@@ -3,7 +3,8 @@
 //   output = kind(x' weightᵀ + bias) * factor (+ addend, in the first output);
 // where GATED, output0 = kind0(x' weight0ᵀ + bias0) * (x' weight1ᵀ + bias1); where HAS_TIMES, output0 is
 // multiplied by times. Weights are quantized where they have scales; where CUT, weight0 (and weight1) is a
-// block of rows of a larger one, of which the columns of the output from `first` on come.
+// block of rows of a larger one, of which the columns of the output from `first` on come. Of each weight, and
+// its bias, the rows from `from` on are taken, as many as `columns`.
 // As in matmul_vector an invocation takes four columns of a row, in steps of four of K, and the LANES
 // that share columns add their sums up in workgroup memory.
 // Dispatch: 4 * GROUPS columns of a row per workgroup, those of the first weight first; folded.
@@ -40,6 +41,12 @@ struct Shape {
   columns3: u32,
   columns4: u32,
   columns5: u32,
+  from0: u32,
+  from1: u32,
+  from2: u32,
+  from3: u32,
+  from4: u32,
+  from5: u32,
   first: u32, // where CUT: a column of output0, whose width is
   width: u32,
 }
@@ -110,6 +117,17 @@ fn columns_of(weight: u32) -> u32 {
     case 3u: { return shape.columns3; }
     case 4u: { return shape.columns4; }
     default: { return shape.columns5; }
+  }
+}
+
+fn from_of(weight: u32) -> u32 {
+  switch (weight) {
+    case 0u: { return shape.from0; }
+    case 1u: { return shape.from1; }
+    case 2u: { return shape.from2; }
+    case 3u: { return shape.from3; }
+    case 4u: { return shape.from4; }
+    default: { return shape.from5; }
   }
 }
 
@@ -240,8 +258,9 @@ fn four_columns(weight: u32, row: u32, column: u32, scale: f32, slot: u32) -> ve
   var sums = mat4x4f(); // a column of the product each, by k % 4
   let first = vec4u(column, column + 1u, column + 2u, column + 3u);
   let lengths = column_lengths();
-  let starts = min(first, vec4u(last)) * lengths.x;
-  let scale_starts = min(first, vec4u(last)) * lengths.y;
+  let rows = from_of(weight) + min(first, vec4u(last));
+  let starts = rows * lengths.x;
+  let scale_starts = rows * lengths.y;
   for (var k = lane; k < shape.vectors; k += LANES) {
     let a = input_at(row, k, scale);
     sums[0] = fma(a, weight_at(weight, starts.x, scale_starts.x, k), sums[0]);
@@ -263,7 +282,7 @@ fn four_columns(weight: u32, row: u32, column: u32, scale: f32, slot: u32) -> ve
     total = partial[slot];
   }
   @unroll for (var j = 0u; j < 4u; j++) {
-    total[j] += bias_at(weight, first_column() + min(column + j, last));
+    total[j] += bias_at(weight, from_of(weight) + first_column() + min(column + j, last));
   }
   return total;
 }

@@ -219,6 +219,46 @@ Deno.test("project() takes them where a dispatch has no more bindings than every
   device.destroy();
 });
 
+testKernel(
+  "project() of rows of a weight has the bits of those rows as weights of their own",
+  async () => {
+    for (const [, gpu] of await testTilings()) {
+      const [reduction, sizes] = [36, [5, 70, 3]];
+      const all = sizes.reduce((sum, size) => sum + size);
+      const weightData = normals(1, all * reduction);
+      const biasData = normals(2, all);
+      for (const dtype of ["f32", "int8", "int4"] as const) {
+        using scope = new DisposableStack();
+        const x = scope.use(gpu.tensor([2, reduction], normals(3, 2 * reduction)));
+        const put = (first: number, count: number): [Tensor | QuantizedMatrix, Tensor] => {
+          const part = weightData.slice(first * reduction, (first + count) * reduction);
+          const { weight } = stored(gpu, scope, part, { reduction, rows: [count], dtype });
+          const bias = gpu.tensor([count], biasData.slice(first, first + count));
+          return [weight[0], scope.use(bias)];
+        };
+        const [weight, bias] = put(0, all);
+        let first = 0;
+        const cuts = sizes.map((count) => [(first += count) - count, count] as const);
+        const activation = "silu" as const;
+        const windows = cuts.map((rows) => ({ weight, bias, rows, activation }));
+        const parts = cuts.map((rows) => {
+          const [weight, bias] = put(...rows);
+          return { weight, bias, activation };
+        });
+        const [expected, actual] = [parts, windows].map((projections) =>
+          scope.use(project(gpu, { x, projections })).outputs
+        );
+        assertEquals(await gpu.read(actual), await gpu.read(expected), dtype);
+        const [same, gated] = [parts[1], windows[1]].map((gate) => {
+          const projections = [gate, { ...gate, activation: undefined }];
+          return scope.use(project(gpu, { x, projections }, { gated: true })).outputs[0];
+        });
+        assertEquals(await gated.read(), await same.read(), `${dtype}, gated`);
+      }
+    }
+  },
+);
+
 testKernel("project() refuses what does not fit", async () => {
   const gpu = await testGpu();
   using x = gpu.tensor([1, 8]);
@@ -235,6 +275,20 @@ testKernel("project() refuses what does not fit", async () => {
   refuse(
     { x, projections: [{ weight }, { weight, activation: "silu" }] },
     "with gated where projections[1] has an activation: current activation is silu",
+    true,
+  );
+  for (const rows of [[1, 3], [-1, 2], [0.5, 1], [0, -1]] as const) {
+    refuse(
+      { x, projections: [{ weight, rows }] },
+      `projections[0].rows must be the first and the number of rows of a weight in one block of 3: current value is [${
+        rows.join(", ")
+      }]`,
+    );
+  }
+  refuse({ x, projections: [{ weight: [weight, weight], rows: [0, 1] }] }, "in one block");
+  refuse(
+    { x, projections: [{ weight }, { weight, rows: [0, 2] }] },
+    "with gated where projections have 3 and 2 rows: give both as many",
     true,
   );
   refuse({ x, projections: [{ weight: odd }] }, "projections[0].weight must have shape [1,8]");
