@@ -78,11 +78,16 @@ function sizeOf(problem: TunedProblem): number {
   );
 }
 
-/** Measures the candidates of a class of problems in turns; one that is better must be so twice. */
+/**
+ * Measures the candidates of a class of problems in turns; one that is better must be so twice.
+ *
+ * @param deadline When to give up where not all of them were run, as `performance.now()` has it. @default never
+ */
 export async function measureClass(
   gpu: Gpu,
   { tunable: name, class: of, problems }: ProblemClass,
-): Promise<TunedClass> {
+  deadline: number = Infinity,
+): Promise<TunedClass | undefined> {
   const tunable = definedTunables().find((tunable) => tunable.name === name)!;
   const { prepare } = MEASURED.find(({ tunable }) => tunable === name)!;
   const refused: Record<string, string> = {};
@@ -95,14 +100,15 @@ export async function measureClass(
       const run = prepare(gpu, problem as never, inputs);
       const fitting = tunable.fitting(gpu, problem).filter((name) => names.includes(name));
       const force = (candidate: string): void => gpu.choices.force(name, candidate);
-      const milliseconds = await firstTimes(gpu, run, fitting, force, refused);
+      const milliseconds = await firstTimes(gpu, run, fitting, { force, refused, deadline });
+      if (milliseconds === undefined) return undefined;
       const left = Object.keys(milliseconds);
       if (left.length > 1) {
-        Object.assign(milliseconds, await takeTurns(gpu, run, left, force));
+        Object.assign(milliseconds, await takeTurns(gpu, run, left, { force, deadline }));
         const best = fastest(milliseconds, standard);
         if (best !== standard) {
           // Of the default the better time counts, of the other the worse: it must be faster twice.
-          const again = await takeTurns(gpu, run, [standard, best], force);
+          const again = await takeTurns(gpu, run, [standard, best], { force, deadline });
           milliseconds[standard] = Math.min(milliseconds[standard], again[standard]);
           milliseconds[best] = Math.max(milliseconds[best], again[best]);
         }
@@ -154,18 +160,29 @@ function fastest(times: Readonly<Record<string, number>>, standard: string): str
   return time < BETTER * times[standard] ? name : standard;
 }
 
-/** Runs each candidate once, which compiles it; those that are hopeless, or wrong, are left out. */
+/** How candidates are run. */
+interface Turns {
+  /** Has the tunable take this candidate. */
+  readonly force: (name: string) => void;
+  /** When to end. */
+  readonly deadline: number;
+}
+
+/**
+ * Runs each candidate once, which compiles it; those that are hopeless, or wrong, are left out. Undefined
+ * where the time is over before.
+ */
 async function firstTimes(
   gpu: Gpu,
   run: () => object,
   names: readonly string[],
-  force: (name: string) => void,
-  refused: Record<string, string>,
-): Promise<Record<string, number>> {
+  { force, refused, deadline }: Turns & { readonly refused: Record<string, string> },
+): Promise<Record<string, number> | undefined> {
   const [standard] = names;
   const times: Record<string, number> = {};
   let expected: (Float32Array | undefined)[] = [];
   for (const name of names) {
+    if (performance.now() > deadline) return undefined;
     force(name);
     try {
       const output = await outputsOf(gpu, run);
@@ -186,7 +203,7 @@ async function takeTurns(
   gpu: Gpu,
   run: () => object,
   names: readonly string[],
-  force: (name: string) => void,
+  { force, deadline }: Turns,
 ): Promise<Record<string, number>> {
   let least = Infinity;
   for (const name of names) {
@@ -204,6 +221,7 @@ async function takeTurns(
     }));
   });
   for (let round = 0; round < ROUNDS; round++) {
+    if (round > 0 && performance.now() > deadline) break;
     for (const [i, name] of names.entries()) {
       const time = await timeWork(gpu, () => recordings[i].replay()) / runs;
       best[name] = Math.min(best[name], time);

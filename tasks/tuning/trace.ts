@@ -36,10 +36,10 @@ export async function traceTraining(
 ): Promise<readonly NotedProblem[]> {
   using trainer = new Trainer(gpu, recipeOf(model, sequences, time), { record: false });
   const batch = batchOf(model, sequences, time);
-  return await gpu.choices.noteWhile(async () => {
-    step(trainer, batch, 0);
-    await gpu.sync();
-  });
+  // What is recorded and not replayed makes its choices without any work.
+  return await gpu.choices.noteWhile(() =>
+    gpu.record(() => step(trainer, batch, 0))[Symbol.dispose]()
+  );
 }
 
 /** How long a training step takes, the least of some, and how many fit in the time. */

@@ -91,10 +91,12 @@ export async function tune(
   const measured: TunedClass[] = [];
   for (const each of classes) {
     if (performance.now() > deadline || signal?.aborted) break;
-    measured.push(await measureClass(gpu, each));
+    const last = await measureClass(gpu, each, deadline);
     gpu.trim();
+    if (last === undefined) break;
+    measured.push(last);
     const done = measured.length;
-    onProgress?.({ last: measured[done - 1], done, total: classes.length });
+    onProgress?.({ last, done, total: classes.length });
   }
   const entry: TunedAdapter = {
     adapter: gpu.adapter.name,
