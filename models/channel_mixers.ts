@@ -125,18 +125,17 @@ function rwkv(receptance: boolean): Factory {
     carries: true,
     mix(tape, parameters, x, state): ChannelMixed {
       const shift = tokenShift(tape, x, state);
+      const [keyInput, gateInput] = shift.toward(
+        streams.map((name) => parameters(`${name}.shift`)),
+      );
       const key = activation(
         tape,
-        linearMap(tape, shift.toward(parameters("key.shift")), parameters("key.weight")),
+        linearMap(tape, keyInput, parameters("key.weight")),
         "relu_squared",
       );
       const value = linearMap(tape, key, parameters("value.weight"));
       if (!receptance) return { output: value, state: shift.state };
-      const gate = linearMap(
-        tape,
-        shift.toward(parameters("receptance.shift")),
-        parameters("receptance.weight"),
-      );
+      const gate = linearMap(tape, gateInput, parameters("receptance.weight"));
       const output = multiply(tape, activation(tape, gate, "sigmoid"), value);
       return { output, state: shift.state };
     },

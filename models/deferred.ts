@@ -159,8 +159,8 @@ export class DeferredProduct extends Deferred {
 
   /** The parts that its columns are cut into, where each may be a product of its own. */
   cut(sizes: readonly number[]): DeferredProduct[] | undefined {
-    const { weight, rows, gates, factor } = this.product;
-    if ((rows ?? gates ?? factor) !== undefined || weight.matrices.length > 1) return undefined;
+    const { rows, gates, factor } = this.product;
+    if ((rows ?? gates ?? factor) !== undefined) return undefined;
     if (sizes.length > MOST_PRODUCTS) return undefined;
     productsOf(this.x).delete(this);
     let first = 0;

@@ -37,7 +37,7 @@ import {
   selectiveScanStep,
 } from "../kernels/scan/mod.ts";
 import { DeferredUnits } from "./deferred.ts";
-import { add, multiply } from "./operations.ts";
+import { multiplyAdd } from "./multiply_add.ts";
 import { table } from "./tables.ts";
 import type { Tape, Variable } from "./tape.ts";
 
@@ -341,8 +341,8 @@ export function selectiveScan(
 
 /** The input moved toward that of the token before (RWKV's token shift). */
 export interface TokenShift {
-  /** `x + (previous − x) · amount`, with an amount for each channel or each element. */
-  toward(amount: Variable): Variable;
+  /** `x + (previous − x) · amount` for each of several amounts, each per channel or per element. */
+  toward(amounts: readonly Variable[]): Variable[];
   /** The last token's input, `[batch, 1, width]`. */
   readonly state: Variable;
 }
@@ -358,7 +358,7 @@ export function tokenShift(tape: Tape, x: Variable, state: Variable | undefined)
   );
   const { output: difference, finalState } = convolution(tape, { x, weight, tail: state }, "none");
   return {
-    toward: (amount) => add(tape, x, multiply(tape, difference, amount)),
+    toward: (factors) => multiplyAdd(tape, { x: difference, factors, addend: x }),
     state: finalState,
   };
 }

@@ -30,7 +30,8 @@ function product(extents: readonly number[]): number {
   return extents.reduce((total, extent) => total * extent, 1);
 }
 
-function broadcastOf(
+/** How a tensor repeats along one of `shape`. @throws {RangeError} where it does not. */
+export function broadcastOf(
   op: string,
   name: string,
   shape: readonly number[],

@@ -32,6 +32,19 @@ export function combineReference(
   });
 }
 
+/** `addend + x * factor`, where both repeat along `x` by numpy's rules. */
+export function multiplyAddReference(
+  { x, factor, addend }: Readonly<Record<"x" | "factor" | "addend", ArrayLike<number>>>,
+  shape: readonly number[],
+  factorShape: readonly number[],
+  addendShape: readonly number[],
+): Float64Array {
+  return Float64Array.from({ length: x.length }, (_, i) => {
+    const added = addend[broadcastIndexReference(i, shape, addendShape)];
+    return added + x[i] * factor[broadcastIndexReference(i, shape, factorShape)];
+  });
+}
+
 /** The sum of `x` over the places where a tensor of `bShape` repeats along it. */
 export function sumToReference(
   x: ArrayLike<number>,

@@ -201,12 +201,12 @@ function checkRows(
   [first, count]: readonly [number, number],
   blocks: readonly Matrix[],
 ): void {
-  const [{ shape: [rows] }] = blocks;
+  const rows = blocks.reduce((sum, { shape }) => sum + shape[0], 0);
   const isRange = Number.isInteger(first) && Number.isInteger(count) && first >= 0 && count >= 0 &&
     first + count <= rows;
-  if (blocks.length === 1 && isRange) return;
+  if (isRange) return;
   throw new RangeError(
-    `Cannot run project() as ${name} must be the first and the number of rows of a weight in one block of ${rows}: current value is [${first}, ${count}]`,
+    `Cannot run project() as ${name} must be the first and the number of some of ${rows} rows: current value is [${first}, ${count}]`,
   );
 }
 
@@ -292,7 +292,10 @@ function runEach(
   if (together.length > 0) run(together);
 }
 
-/** One product times another: in a dispatch, or in two where that would have too many bindings. */
+/**
+ * One product times another: in a dispatch, or in two where that would have too many bindings, or where
+ * their rows are cut in different places.
+ */
 function runGated(
   gpu: Gpu,
   shared: Shared,
@@ -300,7 +303,8 @@ function runGated(
   { output, ...behind }: Behind & { readonly output: Tensor },
 ): void {
   const most = bindingsLeft(gpu, [shared.x, shared.normWeight, behind.addend, output]);
-  if (bindingsOf(first) + bindingsOf(second) <= most) {
+  const areAlike = first.blocks.length === 1 || `${first.rows}` === `${second.rows}`;
+  if (areAlike && bindingsOf(first) + bindingsOf(second) <= most) {
     return runBlocks(gpu, shared, [first, second], [output], { ...behind, gated: true });
   }
   using times = gpu.empty(output.shape);
@@ -308,7 +312,7 @@ function runGated(
   runBlocks(gpu, shared, [first], [output], { ...behind, times });
 }
 
-/** Products whose weights are in as many blocks of as many rows. */
+/** Products whose weights are in as many blocks of as many rows, and which are of the same rows where these are several. */
 function runBlocks(
   gpu: Gpu,
   shared: Shared,
@@ -316,11 +320,22 @@ function runBlocks(
   outputs: readonly Tensor[],
   behind: Behind,
 ): void {
-  let first = 0;
-  terms[0].blocks.forEach((block, index, { length }) => {
+  const [{ blocks, rows = [0, Infinity] }] = terms;
+  if (blocks.length === 1) {
+    const weights = terms.map(({ blocks }) => blocks[0]);
+    const ranges = terms.map(({ rows }, i) => rows ?? [0, weights[i].shape[0]] as const);
+    return dispatch(gpu, shared, terms, outputs, { ...behind, weights, ranges });
+  }
+  let start = 0;
+  blocks.forEach((block, index) => {
+    const end = start + block.shape[0];
+    const from = Math.max(start, rows[0]);
+    const count = Math.min(end, rows[0] + rows[1]) - from;
+    const ranges = terms.map(() => [from - start, count] as const);
+    const cut = { from, first: from - rows[0] };
     const weights = terms.map(({ blocks }) => blocks[index]);
-    dispatch(gpu, shared, terms, outputs, { ...behind, weights, first, isCut: length > 1 });
-    first += block.shape[0];
+    if (count > 0) dispatch(gpu, shared, terms, outputs, { ...behind, weights, ranges, cut });
+    start = end;
   });
 }
 
@@ -329,13 +344,15 @@ function dispatch(
   { x, normWeight, rows, reduction, epsilon }: Shared,
   terms: readonly Term[],
   outputs: readonly Tensor[],
-  { weights, first, isCut, factor, addend, times, gated = false }: Behind & {
+  { weights, ranges, cut, factor, addend, times, gated = false }: Behind & {
     readonly weights: readonly Matrix[];
-    readonly first: number;
-    readonly isCut: boolean;
+    /** The first of each weight's rows that are taken, and how many. */
+    readonly ranges: readonly (readonly [first: number, count: number])[];
+    /** Where the weights are blocks: of the whole, the row that is the first; and the column that it gives. */
+    readonly cut?: { readonly from: number; readonly first: number };
   },
 ): void {
-  const sizes = weights.map(({ shape }, i) => terms[i].rows?.[1] ?? shape[0]);
+  const sizes = ranges.map(([, count]) => count);
   const typeB = weights[0].dtype;
   const tiling = vectorTiling(gpu, { transposeB: true, columns: sizes[0], reduction, typeB });
   const workgroups = outputs.reduce(
@@ -356,7 +373,7 @@ function dispatch(
       ),
       WEIGHTS: outputs.length,
       GATED: gated,
-      CUT: isCut,
+      CUT: cut !== undefined,
       Stored: STORED[weights[0].dtype],
       BITS: quantizedBits(weights[0]),
       ElementBias: bias?.dtype ?? "f32",
@@ -367,8 +384,9 @@ function dispatch(
       epsilon,
       factor,
       ...numbered("columns", Array.from({ length: MOST_WEIGHTS }, (_, i) => sizes[i] ?? 0)),
-      ...numbered("from", Array.from({ length: MOST_WEIGHTS }, (_, i) => terms[i]?.rows?.[0] ?? 0)),
-      first,
+      ...numbered("from", Array.from({ length: MOST_WEIGHTS }, (_, i) => ranges[i]?.[0] ?? 0)),
+      cutFrom: cut?.from ?? 0,
+      first: cut?.first ?? 0,
       width: outputs[0].shape[outputs[0].shape.length - 1],
     },
     read: {

@@ -47,7 +47,8 @@ struct Shape {
   from3: u32,
   from4: u32,
   from5: u32,
-  first: u32, // where CUT: a column of output0, whose width is
+  cut_from: u32, // where CUT: the row of the weight in one, that row from0 of the block is
+  first: u32, // and the column of output0 that it gives, whose width is
   width: u32,
 }
 
@@ -243,12 +244,12 @@ fn input_at(row: u32, k: u32, scale: f32) -> vec4f {
   return x[row * shape.vectors + k];
 }
 
-// Of the outputs, where their first columns come from a block of rows.
-fn first_column() -> u32 {
+// The first element of a bias that is added.
+fn bias_from(weight: u32) -> u32 {
   @if(CUT)
-  return shape.first;
+  return shape.cut_from;
   @else
-  return 0u;
+  return from_of(weight);
 }
 
 // Four columns of the product with a weight; in the first lane of those that share them.
@@ -282,7 +283,7 @@ fn four_columns(weight: u32, row: u32, column: u32, scale: f32, slot: u32) -> ve
     total = partial[slot];
   }
   @unroll for (var j = 0u; j < 4u; j++) {
-    total[j] += bias_at(weight, from_of(weight) + first_column() + min(column + j, last));
+    total[j] += bias_at(weight, bias_from(weight) + min(column + j, last));
   }
   return total;
 }

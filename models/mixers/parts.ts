@@ -25,6 +25,7 @@ import {
   type ParameterSpecification,
 } from "../parameters.ts";
 import { DeferredUnits } from "../deferred.ts";
+import { multiplyAdd } from "../multiply_add.ts";
 import { convolution, convolutions } from "../recurrences.ts";
 import { uniform } from "../tables.ts";
 import type { Tape, Variable } from "../tape.ts";
@@ -221,6 +222,9 @@ export function headNorm(
   const dim = x.shape.at(-1)!;
   const [ones, zeros] = [1, 0].map((value) => uniform(tape.gpu, [dim], value));
   const normed = layerNorm(tape, x, ones, zeros, epsilon);
-  const weighted = multiply(tape, normed, parameters("norm.weight"));
-  return add(tape, weighted, parameters("norm.bias"));
+  return multiplyAdd(tape, {
+    x: normed,
+    factors: [parameters("norm.weight")],
+    addend: parameters("norm.bias"),
+  })[0];
 }

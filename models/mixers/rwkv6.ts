@@ -83,19 +83,18 @@ export function rwkv6Mixer(
       const shift = tokenShift(tape, x, state?.tensors.shift);
       const low = activation(
         tape,
-        linearMap(tape, shift.toward(parameters("shift")), parameters("shift.down.weight")),
+        linearMap(tape, shift.toward([parameters("shift")])[0], parameters("shift.down.weight")),
         "tanh",
       );
       const amounts = split(tape, low, STREAMS.map(() => shiftRank));
-      const [decayInput, keyInput, valueInput, receptanceInput, gateInput] = STREAMS.map(
-        (name, index) =>
-          shift.toward(
-            add(
-              tape,
-              linearMap(tape, amounts[index], parameters(`${name}.shift.up.weight`)),
-              parameters(`${name}.shift`),
-            ),
-          ),
+      const [decayInput, keyInput, valueInput, receptanceInput, gateInput] = shift.toward(
+        STREAMS.map((name, index) =>
+          add(
+            tape,
+            linearMap(tape, amounts[index], parameters(`${name}.shift.up.weight`)),
+            parameters(`${name}.shift`),
+          )
+        ),
       );
       const heads4 = (x: Variable): Variable => reshape(tape, x, [batch, time, heads, headDim]);
       const project = (x: Variable, name: string): Variable =>

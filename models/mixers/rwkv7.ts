@@ -1,4 +1,5 @@
 import { activation, add, linearMap, multiply, reshape, scale } from "../operations.ts";
+import { multiplyAdd } from "../multiply_add.ts";
 import { constant, free, fromUniform, linear, type ParameterSpecification } from "../parameters.ts";
 import { rwkv7, tokenShift } from "../recurrences.ts";
 import {
@@ -117,8 +118,8 @@ export function rwkv7Mixer(
     mix(tape, parameters, x, state, shared): Mixed {
       const [batch, time] = x.shape;
       const shift = tokenShift(tape, x, state?.tensors.shift);
-      const [receptanceInput, decayInput, keyInput, valueInput, aInput, gateInput] = STREAMS.map(
-        (name) => shift.toward(parameters(`${name}.shift`)),
+      const [receptanceInput, decayInput, keyInput, valueInput, aInput, gateInput] = shift.toward(
+        STREAMS.map((name) => parameters(`${name}.shift`)),
       );
       const project = (x: Variable, name: string): Variable =>
         linearMap(tape, x, parameters(`${name}.weight`));
@@ -149,13 +150,12 @@ export function rwkv7Mixer(
       );
       // k · (1 + (a − 1) · key_a) = k + k · (a − 1) · key_a.
       const aLess = add(tape, a, uniform(tape.gpu, [1], -1));
-      const key = heads4(
-        add(
-          tape,
-          plainKey,
-          multiply(tape, multiply(tape, plainKey, aLess), parameters("key_a")),
-        ),
-      );
+      const [changed] = multiplyAdd(tape, {
+        x: multiply(tape, plainKey, aLess),
+        factors: [parameters("key_a")],
+        addend: plainKey,
+      });
+      const key = heads4(changed);
       const { output: read, finalState } = rwkv7(tape, {
         receptance,
         logDecay,
@@ -166,15 +166,16 @@ export function rwkv7Mixer(
         state: state?.tensors.state,
       });
       const normed = headNorm(tape, parameters, read, normEpsilon);
-      const bonus = multiply(
-        tape,
-        heads4(value),
-        sumHead(multiply(tape, multiply(tape, receptance, key), parameters("bonus"))),
-      );
+      const bonus = sumHead(multiply(tape, multiply(tape, receptance, key), parameters("bonus")));
+      const [output] = multiplyAdd(tape, {
+        x: heads4(value),
+        factors: [bonus],
+        addend: normed,
+      });
       const gate = project(activation(tape, project(gateInput, "gate.down"), "sigmoid"), "gate.up");
       const gated = multiply(
         tape,
-        reshape(tape, add(tape, normed, bonus), [batch, time, inner]),
+        reshape(tape, output, [batch, time, inner]),
         gate,
       );
       return {
@@ -198,7 +199,7 @@ export function rwkv7Mixer(
           "sigmoid",
         );
         const difference = add(tape, first, scale(tape, value, -1));
-        return add(tape, value, multiply(tape, difference, amount));
+        return multiplyAdd(tape, { x: difference, factors: [amount], addend: value })[0];
       }
 
       /** The sum over each head, `[batch, time, heads, 1]`. */

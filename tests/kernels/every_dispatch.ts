@@ -48,6 +48,7 @@ import {
   matmul,
   matmulParts,
   multiply,
+  multiplyAdd,
   multiplyBackward,
   project,
   quantize,
@@ -127,7 +128,10 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       multiply(gpu, { a, b });
       multiplyBackward(gpu, { a, b, outputGradient: a });
       sumTo(gpu, { x: a }, { shape: [columns] });
-      for (let count = 1; count <= 6; count++) sumParts(gpu, { parts: Array(count).fill(a) });
+      for (let count = 1; count <= 6; count++) {
+        sumParts(gpu, { parts: Array(count).fill(a) });
+        multiplyAdd(gpu, { x: a, factors: Array(count).fill(b), addend: a });
+      }
       scale(gpu, { x: a }, { factor: 2 });
       split(gpu, { x: a }, { sizes: columns === 8 ? [4, 4] : [1, 5] });
       concatenate(gpu, { inputs: [a, a] });

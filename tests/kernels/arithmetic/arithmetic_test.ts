@@ -6,6 +6,7 @@ import {
   gatherRows,
   gatherRowsBackward,
   multiply,
+  multiplyAdd,
   multiplyBackward,
   scale,
   sliceTime,
@@ -13,7 +14,11 @@ import {
   sumParts,
   sumTo,
 } from "../../../kernels/arithmetic/mod.ts";
-import { combineReference, sumToReference } from "../../../kernels/arithmetic/reference.ts";
+import {
+  combineReference,
+  multiplyAddReference,
+  sumToReference,
+} from "../../../kernels/arithmetic/reference.ts";
 import { type AnyTensor, elementCount, type Tensor } from "../../../kernels/gpu/mod.ts";
 import { assertClose, normals, testGpu, testKernel } from "../../testing.ts";
 
@@ -82,6 +87,33 @@ testKernel("sumTo() of a long tensor is exact to the reference and the same twic
   assertClose(first, sumToReference(data, [300_001], [1]), 1e-5, "sum");
   assertEquals(first, second);
 });
+
+for (const [shape, bShape] of PAIRS) {
+  testKernel(`multiplyAdd() equals the reference for [${shape}] and [${bShape}]`, async () => {
+    const gpu = await testGpu();
+    const shapes = [shape, bShape, [1], shape, bShape, shape, bShape, shape]; // factors, and the addend
+    const data = shapes.map((shape, i) => normals(i, elementCount(shape)));
+    const xData = normals(20, elementCount(shape));
+    using scope = new DisposableStack();
+    const x = scope.use(gpu.tensor(shape, xData));
+    const tensors = shapes.map((shape, i) => scope.use(gpu.tensor(shape, data[i])));
+    for (const [at, addend] of [[7, tensors[7]], [1, tensors[1]]] as const) {
+      for (const factors of [tensors.slice(0, 7), tensors.slice(1, 2)]) {
+        const { outputs } = scope.use(multiplyAdd(gpu, { x, factors, addend }));
+        (await gpu.read(outputs)).forEach((values, i) => {
+          const of = tensors.indexOf(factors[i]);
+          const expected = multiplyAddReference(
+            { x: xData, factor: data[of], addend: data[at] },
+            shape,
+            shapes[of],
+            shapes[at],
+          );
+          assertClose(values, expected, 1e-6, `factor [${shapes[of]}], addend [${shapes[at]}]`);
+        });
+      }
+    }
+  });
+}
 
 testKernel("sumParts() of tensors of all kinds equals the reference, in their order", async () => {
   const gpu = await testGpu();
@@ -155,6 +187,18 @@ for (const columns of [5, 8]) {
     assertEquals(back, kept);
   });
 }
+
+testKernel("multiplyAdd() refuses shapes that do not fit", async () => {
+  const gpu = await testGpu();
+  using x = gpu.tensor([2, 3]);
+  using other = gpu.tensor([2]);
+  const refuse = (factors: Tensor[], addend: Tensor, message: string): void => {
+    assertThrows(() => multiplyAdd(gpu, { x, factors, addend }), RangeError, message);
+  };
+  refuse([], x, "there must be a factor or more: there is none");
+  refuse([x, other], x, "factors[1] must have the shape [2,3] or repeat along it");
+  refuse([x], other, "addend must have the shape [2,3] or repeat along it");
+});
 
 testKernel("arithmetic refuses shapes that do not fit", async () => {
   const gpu = await testGpu();

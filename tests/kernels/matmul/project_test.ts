@@ -248,7 +248,34 @@ testKernel(
         const [expected, actual] = [parts, windows].map((projections) =>
           scope.use(project(gpu, { x, projections })).outputs
         );
-        assertEquals(await gpu.read(actual), await gpu.read(expected), dtype);
+        const wanted = await gpu.read(expected);
+        assertEquals(await gpu.read(actual), wanted, dtype);
+        // The same in blocks, whose ends are not those of the parts.
+        const { weight: blocks } = stored(gpu, scope, weightData, {
+          reduction,
+          rows: [16, 48, all - 64],
+          dtype,
+        });
+        const cut = scope.use(project(gpu, {
+          x,
+          projections: windows.map((each) => ({ ...each, weight: blocks })),
+        }));
+        (await gpu.read(cut.outputs)).forEach((values, i) =>
+          assertClose(values, wanted[i], 1e-6, `${dtype}, output ${i} of blocks`)
+        );
+        const bySecond = [windows[2], {
+          ...windows[0],
+          rows: [2, 3] as const,
+          activation: undefined,
+        }];
+        const [[whole], [inBlocks]] = [
+          bySecond,
+          bySecond.map((each) => ({ ...each, weight: blocks })),
+        ]
+          .map((projections) =>
+            scope.use(project(gpu, { x, projections }, { gated: true })).outputs
+          );
+        assertClose(await inBlocks.read(), await whole.read(), 1e-6, `${dtype}, gated, in blocks`);
         const [same, gated] = [parts[1], windows[1]].map((gate) => {
           const projections = [gate, { ...gate, activation: undefined }];
           return scope.use(project(gpu, { x, projections }, { gated: true })).outputs[0];
@@ -280,12 +307,12 @@ testKernel("project() refuses what does not fit", async () => {
   for (const rows of [[1, 3], [-1, 2], [0.5, 1], [0, -1]] as const) {
     refuse(
       { x, projections: [{ weight, rows }] },
-      `projections[0].rows must be the first and the number of rows of a weight in one block of 3: current value is [${
+      `projections[0].rows must be the first and the number of some of 3 rows: current value is [${
         rows.join(", ")
       }]`,
     );
   }
-  refuse({ x, projections: [{ weight: [weight, weight], rows: [0, 1] }] }, "in one block");
+  refuse({ x, projections: [{ weight: [weight, weight], rows: [4, 3] }] }, "some of 6 rows");
   refuse(
     { x, projections: [{ weight }, { weight, rows: [0, 2] }] },
     "with gated where projections have 3 and 2 rows: give both as many",
