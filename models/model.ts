@@ -323,9 +323,9 @@ export class Model implements Disposable {
   async score(batch: Batch, options: ScoreOptions = {}): Promise<Scores> {
     checkTokens(batch.tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
-    const { predictions = false, record = true, signal } = options;
+    const { predictions = false, record = true, signal, onQueued } = options;
     const pace = new Pace(this, signal);
-    return await scoreBatch(this, this.#prompts, batch, { predictions, record, pace });
+    return await scoreBatch(this, this.#prompts, batch, { predictions, record, pace, onQueued });
   }
 
   /** Frees the parameters, and what is recorded. */

@@ -1,4 +1,4 @@
-import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
+import type { DataType, Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { crossEntropy } from "../kernels/loss/mod.ts";
 import { argmax } from "../kernels/sampling/mod.ts";
 import { F32_BYTES } from "./mixers/mixer.ts";
@@ -57,15 +57,17 @@ class Questions implements Disposable {
  *
  * @param options.predictions Whether the likeliest tokens are given too.
  * @param options.record Whether the batch may be recorded and replayed.
+ * @param options.onQueued Called when all is queued and its memory is given back.
  */
 export async function scoreBatch(
   model: Head,
   prompts: Prompts,
   batch: Batch,
-  { predictions, record, pace }: {
+  { predictions, record, pace, onQueued }: {
     readonly predictions: boolean;
     readonly record: boolean;
     readonly pace: Pace;
+    readonly onQueued?: () => void;
   },
 ): Promise<Scores> {
   const { gpu, configuration: { width } } = model;
@@ -89,7 +91,10 @@ export async function scoreBatch(
     }
     if (!isLast) await pace.next();
   }
-  const values = await gpu.read([...losses, ...rights, ...likeliest]);
+  const reading = gpu.read<DataType>([...losses, ...rights, ...likeliest]);
+  results.dispose();
+  onQueued?.();
+  const values = await reading;
   const parts = [0, 1, 2].map((i) => values.slice(i * losses.length, (i + 1) * losses.length));
   return sortScores(order, parts[0], parts[1], parts[2]);
 }

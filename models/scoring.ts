@@ -43,6 +43,11 @@ export interface ScoreOptions {
   readonly record?: boolean;
   /** Ends it between two segments: its reason is thrown. */
   readonly signal?: AbortSignal;
+  /**
+   * Called when all work is queued and its memory is given back, and only the scores are still to be
+   * brought here.
+   */
+  readonly onQueued?: () => void;
 }
 
 /** A position where something is due. */

@@ -98,6 +98,11 @@ export interface AnswerOptions {
   readonly signal?: AbortSignal;
   /** Whether the scored positions' likeliest tokens are wanted. @default false */
   readonly predictions?: boolean;
+  /**
+   * Called where all is computed and the answers are only to be brought here: the next batch may be
+   * asked then. Deno takes 10 ms for that.
+   */
+  readonly onComputed?: () => void;
 }
 
 /** A model that answers: what a sweep runs. */

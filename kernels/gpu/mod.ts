@@ -47,7 +47,13 @@ export {
   Tensor,
   type TensorOwner,
 } from "./tensor.ts";
-export { type CopyWork, copyWork, measureCopyBandwidth, timeWork } from "./timing.ts";
+export {
+  blockUntilDone,
+  type CopyWork,
+  copyWork,
+  measureCopyBandwidth,
+  timeWork,
+} from "./timing.ts";
 export {
   Choices,
   type Chooser,

@@ -13,9 +13,18 @@ const COPIES = 8;
 const SETTLING_MILLISECONDS = 60;
 
 /**
- * Milliseconds from the call until the GPU is done with what was queued, by `run` too. Deno's
- * `onSubmittedWorkDone()` blocks until then in the call itself, and settles its promise 10 ms later,
- * which is not counted; a promise that takes much longer to settle is, as the work may have.
+ * Blocks until the GPU is done with what was queued: Deno's `onSubmittedWorkDone()` does so in the call
+ * itself, and settles its promise 10 ms later. What went wrong in the work is thrown by the next read.
+ */
+export function blockUntilDone(gpu: Gpu): void {
+  gpu.flush();
+  gpu.device.queue.onSubmittedWorkDone().catch(() => {});
+}
+
+/**
+ * Milliseconds from the call until the GPU is done with what was queued, by `run` too: until
+ * {@linkcode blockUntilDone} returns. A promise that takes much longer to settle is counted, as the work
+ * may have.
  *
  * @param run Queues the work, by the time a promise settles where it returns one.
  * @throws whatever went wrong in the work.
@@ -24,12 +33,10 @@ export async function timeWork(gpu: Gpu, run: () => void | Promise<void>): Promi
   const start = performance.now();
   const queued = run();
   if (queued) await queued;
-  gpu.flush();
-  const done = gpu.device.queue.onSubmittedWorkDone();
+  const done = gpu.sync(); // blocks in the call
   const blocked = performance.now() - start;
   await done;
   const settled = performance.now() - start;
-  await gpu.sync();
   return settled - blocked > SETTLING_MILLISECONDS + blocked ? settled : blocked;
 }
 

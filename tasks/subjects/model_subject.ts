@@ -1,4 +1,4 @@
-import { timeWork } from "../../kernels/gpu/mod.ts";
+import { blockUntilDone, timeWork } from "../../kernels/gpu/mod.ts";
 import { type Model, NotANumberError, type Tokenizer } from "../../models/mod.ts";
 import { paced } from "../../models/pace.ts";
 import type { AnswerOptions, Answers, Subject, SubjectCard, SubjectTraining } from "../subject.ts";
@@ -68,11 +68,11 @@ export class ModelSubject implements Subject, AsyncDisposable {
 
   async answer(
     samples: readonly Sample[],
-    { signal, predictions }: AnswerOptions = {},
+    options: AnswerOptions = {},
   ): Promise<Answers> {
     return samples[0].reply === undefined
-      ? await this.#score(samples, { signal, predictions })
-      : await this.#reply(samples, this.#tokenizer, signal);
+      ? await this.#score(samples, options)
+      : await this.#reply(samples, this.#tokenizer, options.signal);
   }
 
   decode(tokens: ArrayLike<number>): string {
@@ -86,11 +86,12 @@ export class ModelSubject implements Subject, AsyncDisposable {
 
   async #score(
     samples: readonly Sample[],
-    { signal, predictions = false }: AnswerOptions,
+    { signal, predictions = false, onComputed }: AnswerOptions,
   ): Promise<Answers> {
+    const { gpu } = this.model;
     const time = samples[0].tokens.length;
     this.model.checkRoom(time, samples.length);
-    this.model.gpu.resetPeak();
+    gpu.resetPeak();
     const tokens = new Uint32Array(samples.length * time);
     const labels = new Uint32Array(samples.length * time);
     samples.forEach((sample, index) => {
@@ -98,11 +99,18 @@ export class ModelSubject implements Subject, AsyncDisposable {
       labels.set(sample.labels, index * time);
     });
     const started = performance.now();
+    let prefillMilliseconds = 0;
+    let peakBytes = 0;
+    const onQueued = (): void => {
+      blockUntilDone(gpu);
+      prefillMilliseconds = performance.now() - started;
+      peakBytes = gpu.memory.peak;
+      onComputed?.();
+    };
     const scores = await this.model.score(
       { batch: samples.length, time, tokens, labels },
-      { predictions, signal },
+      { predictions, signal, onQueued },
     );
-    const prefillMilliseconds = performance.now() - started;
     const correct: Uint8Array[] = [];
     const nll: Float32Array[] = [];
     const predicted: Uint32Array[] = [];
@@ -119,7 +127,7 @@ export class ModelSubject implements Subject, AsyncDisposable {
       nll,
       ...(predictions ? { predicted } : {}),
       prefillMilliseconds,
-      peakBytes: this.model.gpu.memory.peak,
+      peakBytes,
     };
   }
 

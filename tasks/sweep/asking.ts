@@ -3,6 +3,7 @@ import type { AnswerOptions, Answers, Subject } from "../subject.ts";
 import type { Sample, SampleCoordinates, Task } from "../task.ts";
 import type { Cell } from "./cells.ts";
 import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import { inTurns } from "./turns.ts";
 
 /** How many tokens a batch may hold; a longer sample is a batch of its own. */
 const BATCH_TOKENS = 2 ** 15;
@@ -61,16 +62,20 @@ export async function answerSamples(
   options: AnswerOptions = {},
 ): Promise<Omit<Answers, "peakBytes">> {
   const size = batchSize(samples[0].tokens.length);
-  const parts: Answers[] = [];
-  for (let i = 0; i < samples.length; i += size) {
-    options.signal?.throwIfAborted();
+  const batches = Array.from(
+    { length: Math.ceil(samples.length / size) },
+    (_, i) => samples.slice(i * size, (i + 1) * size),
+  );
+  const { onComputed, ...how } = options;
+  const parts = await inTurns(batches, async (batch, i, release) => {
+    how.signal?.throwIfAborted();
     try {
-      parts.push(await subject.answer(samples.slice(i, i + size), options));
+      return await subject.answer(batch, { ...how, onComputed: release });
     } catch (error) {
       if (!(error instanceof NotANumberError)) throw error;
-      throw error.at({ sample: i + (error.place.sample ?? 0) });
+      throw error.at({ sample: i * size + (error.place.sample ?? 0) });
     }
-  }
+  }, onComputed);
   return {
     correct: parts.flatMap(({ correct }) => correct),
     nll: parts.flatMap(({ nll }) => nll),
@@ -91,20 +96,19 @@ export async function answerSamples(
 export async function answerControls(
   subject: Subject,
   makers: readonly (() => readonly Sample[])[],
-  { signal }: AnswerOptions = {},
+  { signal, onComputed }: AnswerOptions = {},
 ): Promise<Pick<Answers, "correct" | "nll">> {
-  const correct: Uint8Array[] = [];
-  const nll: Float32Array[] = [];
-  for (const [sample, make] of makers.entries()) {
+  const answers = await inTurns(makers, async (make, sample, release) => {
     try {
-      const answers = await answerSamples(subject, make(), { signal });
-      correct.push(Uint8Array.from(joined(answers.correct)));
-      nll.push(Float32Array.from(joined(answers.nll)));
+      return await answerSamples(subject, make(), { signal, onComputed: release });
     } catch (error) {
       throw error instanceof NotANumberError ? error.at({ sample }) : error;
     }
-  }
-  return { correct, nll };
+  }, onComputed);
+  return {
+    correct: answers.map(({ correct }) => Uint8Array.from(joined(correct))),
+    nll: answers.map(({ nll }) => Float32Array.from(joined(nll))),
+  };
 }
 
 /** Numbers of several lists, one list after the other. */

@@ -11,6 +11,7 @@ import { round, roundFinite, type Row } from "./rows.ts";
 import { type AnsweredCell, recordSamples, type SampleRecord } from "./samples.ts";
 import { score, type ScoreOptions } from "./score.ts";
 import { variantOf } from "./trainings.ts";
+import { allDone, begin } from "./turns.ts";
 
 /** What one sequence costs a model. */
 export interface SequenceCost {
@@ -75,14 +76,23 @@ export class CellRunner {
   /**
    * Asks a cell's questions.
    *
-   * @param keys Of each sample, 1 for each token that counts, where another model says so.
+   * @param options.keys Of each sample, 1 for each token that counts, where another model says so.
+   * @param options.onComputed Called where all is computed and the answers are only to be brought here:
+   * the next cell may begin then.
    * @throws {NotANumberError} where the model computes NaN.
    * @throws {RangeError} where there is no room for it, before a sample is made.
    * @throws {DOMException} where it is ended.
    */
-  async run(cell: Cell, task: Task, keys?: readonly Uint8Array[]): Promise<CellResult> {
+  async run(
+    cell: Cell,
+    task: Task,
+    { keys, onComputed }: {
+      readonly keys?: readonly Uint8Array[];
+      readonly onComputed?: () => void;
+    } = {},
+  ): Promise<CellResult> {
     try {
-      const answered = await this.#ask(cell, task);
+      const answered = await this.#ask(cell, task, onComputed);
       const rows = this.#rowsOf(answered, keys);
       return this.#logs
         ? { rows, records: await recordSamples(answered, this.#subject) }
@@ -93,7 +103,7 @@ export class CellRunner {
     }
   }
 
-  async #ask(cell: Cell, task: Task): Promise<AskedCell> {
+  async #ask(cell: Cell, task: Task, onComputed?: () => void): Promise<AskedCell> {
     const { length } = cell;
     const coordinates = coordinatesOf(cell, task, this.#configuration);
     checkCellRoom(this.#subject, task, {
@@ -104,11 +114,19 @@ export class CellRunner {
     const samples = await makeSamples(task, coordinates, this.#signal);
     const cost = await this.#cost(length, samples[0]);
     const how = { signal: this.#signal, predictions: this.#logs && task.metric === "accuracy" };
-    const answers = await answerSamples(this.#subject, samples, how);
     const { controls: of } = task;
-    const controls = of === undefined
-      ? undefined
-      : await answerControls(this.#subject, coordinates.map((at) => () => of(at)), how);
+    if (of === undefined) {
+      const answers = await answerSamples(this.#subject, samples, { ...how, onComputed });
+      return { cell, task, samples, answers, controls: undefined, cost };
+    }
+    const { done } = await begin((onComputed) =>
+      answerSamples(this.#subject, samples, { ...how, onComputed })
+    );
+    const makers = coordinates.map((at) => () => of(at));
+    const [answers, controls] = await allDone([
+      done,
+      answerControls(this.#subject, makers, { ...how, onComputed }),
+    ]);
     return { cell, task, samples, answers, controls, cost };
   }
 

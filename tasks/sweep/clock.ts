@@ -56,7 +56,6 @@ export class Clock {
   #finished = 0;
   #took = 0;
   #expected = 0;
-  #started = performance.now();
 
   /** @param finished The rows of cells that are done already, by {@linkcode cellKey}. */
   constructor(
@@ -127,16 +126,10 @@ export class Clock {
     this.#took = this.#expected = PRIOR * whole;
   }
 
-  /** A cell begins. */
-  start(): void {
-    this.#started = performance.now();
-  }
-
-  /** A cell has ended; where it failed, its time says nothing of others. */
-  finish(cell: Cell, failed: boolean): void {
+  /** A cell has ended after so long; where it failed, its time says nothing of others. */
+  finish(cell: Cell, seconds: number, failed: boolean): void {
     const key = cellKey(cell);
-    const milliseconds = performance.now() - this.#started;
-    this.start();
+    const milliseconds = 1000 * seconds;
     const ofModel = this.#left.get(cell.model);
     const left = ofModel?.get(key);
     ofModel?.delete(key);

@@ -8,7 +8,7 @@ import { fingerprintPath } from "../fingerprint.ts";
 import { machineHere } from "../machine.ts";
 import { isTemplateFile } from "../templates.ts";
 import { VERSION } from "../version.ts";
-import { CellRunner, type SequenceCost } from "./cell_runner.ts";
+import { type CellResult, CellRunner, type SequenceCost } from "./cell_runner.ts";
 import { calibrate } from "./calibration.ts";
 import {
   type Cell,
@@ -20,24 +20,18 @@ import {
   textsOf,
 } from "./cells.ts";
 import { Clock } from "./clock.ts";
-import {
-  checkConfiguration,
-  gridOf,
-  hashOf,
-  samplesOf,
-  type SweepConfiguration,
-} from "./configuration.ts";
+import { checkConfiguration, gridOf, hashOf, type SweepConfiguration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { isJudged, judgeCells, type Judgement } from "./judges.ts";
 import type { JournalEntry } from "./journal_line.ts";
 import { findModels, MODELS } from "./models.ts";
 import { planOf } from "./plan.ts";
 import { Outcomes } from "./outcomes.ts";
-import { SampleLog } from "./sample_log.ts";
-import type { SampleRecord } from "./samples.ts";
+import { SampleLog, unloggedCells } from "./sample_log.ts";
 import { formatRows, round, type Row } from "./rows.ts";
 import { Saves } from "./saves.ts";
 import { type Shard, takeShard } from "./shards.ts";
+import { begin, type Begun } from "./turns.ts";
 
 /** The results' file in a results folder. */
 export const RESULTS = "sweep.csv";
@@ -273,6 +267,14 @@ interface OpenModel {
   readonly subject: Subject & AsyncDisposable;
 }
 
+/** A cell that is computed, while its answers may still be on their way. */
+interface BegunCell extends Begun<CellResult> {
+  readonly cell: Cell;
+  readonly started: Date;
+  /** How long it was computed. */
+  readonly seconds: number;
+}
+
 /** Runs one seed over the whole grid before the next. */
 async function runRounds(run: Run): Promise<void> {
   let open: OpenModel | undefined;
@@ -313,22 +315,6 @@ function roundsOf({ grid, configuration, outcomes, unlogged }: Run): ModelCells[
     }
   }
   return rounds.filter((round) => round !== undefined);
-}
-
-/** The cells that have a result, but not all of their samples in the log. */
-function unloggedCells(
-  grid: readonly ModelCells[],
-  configuration: SweepConfiguration,
-  { finished }: Outcomes,
-  { counts }: SampleLog,
-): Set<string> {
-  return new Set(grid.flatMap(({ tasks, cells }) =>
-    cells.filter((cell) => {
-      const { metric } = tasks.get(taskKey(cell))!;
-      const due = samplesOf(gridOf(configuration, cell.task), metric, cell.length);
-      return finished.has(cellKey(cell)) && (counts.get(cellKey(cell)) ?? 0) < due;
-    }).map(cellKey)
-  ));
 }
 
 /** Whether a sweep was told to stop, or its time is up. */
@@ -383,35 +369,48 @@ async function runModel(
   const adapter = await source.adapter();
   const logs = log !== undefined;
   const runner = new CellRunner(subject, configuration, { adapter, costs, signal: now, logs });
-  for (const cell of cells) {
-    if (failed.has(cellKey(cell))) continue;
-    if (isOver(run)) return;
-    await journal.check();
-    onProgress?.({ cell, ...clock.state() });
-    clock.start();
-    const started = new Date();
-    let outcome: { rows: Row[] } | { failed: string };
-    let records: readonly SampleRecord[] | undefined;
-    try {
-      const keys = judgements.get(cellKey(cell));
-      if (keys instanceof Error) throw keys;
-      const result = await runner.run(cell, tasks.get(taskKey(cell))!, keys);
-      records = result.records;
-      outcome = { rows: result.rows };
-    } catch (error) {
-      if (isStop(error, now)) return;
-      if (error instanceof DeviceLostError) throw error;
-      outcome = { failed: messageOf(error) };
+  const begun: BegunCell[] = []; // whose answers may be on their way
+  try {
+    for (const cell of cells) {
+      if (failed.has(cellKey(cell))) continue;
+      if (isOver(run)) return;
+      await journal.check();
+      onProgress?.({ cell, ...clock.state() });
+      const started = new Date();
+      const answering = await begin(async (onComputed) => {
+        const keys = judgements.get(cellKey(cell));
+        if (keys instanceof Error) throw keys;
+        return await runner.run(cell, tasks.get(taskKey(cell))!, { keys, onComputed });
+      });
+      const seconds = (Date.now() - started.getTime()) / 1000;
+      begun.push({ ...answering, cell, started, seconds });
+      // The answers of one came while the next was computed; nothing is computed now.
+      while (begun.length > 1 || begun[0]?.isDone) await finishCell(run, begun.shift()!);
     }
-    if (records !== undefined) await log?.append(records); // a cell of the journal has them
-    const commit = await commitHere();
-    await note(run, cell, outcome, {
-      seconds: round((Date.now() - started.getTime()) / 1000),
-      started: started.toISOString(),
-      ...(commit === undefined ? {} : { commit }),
-    });
-    await save(run, false);
+  } finally {
+    for (const cell of begun) await finishCell(run, cell);
   }
+}
+
+/** Notes what becomes of a cell; of one that was ended, nothing. */
+async function finishCell(run: Run, { cell, done, started, seconds }: BegunCell): Promise<void> {
+  let outcome: { rows: Row[] } | { failed: string };
+  try {
+    const { rows, records } = await done;
+    if (records !== undefined) await run.log?.append(records); // a cell of the journal has them
+    outcome = { rows };
+  } catch (error) {
+    if (isStop(error, run.options.now)) return;
+    if (error instanceof DeviceLostError) throw error;
+    outcome = { failed: messageOf(error) };
+  }
+  const commit = await commitHere();
+  await note(run, cell, outcome, {
+    seconds: round(seconds),
+    started: started.toISOString(),
+    ...(commit === undefined ? {} : { commit }),
+  });
+  await save(run, false);
 }
 
 /**
@@ -455,7 +454,7 @@ async function note(
   outcomes.add(entry);
   if (!isFailure) unlogged.delete(key);
   if (isFailure) failed.set(key, { cell, reason: outcome.failed });
-  clock.finish(cell, isFailure);
+  clock.finish(cell, when.seconds ?? 0, isFailure);
   options.onProgress?.({ cell, ...clock.state(), ...outcome });
 }
 

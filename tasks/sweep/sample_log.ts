@@ -3,7 +3,9 @@ import * as v from "valibot";
 import { partialPath } from "../../models/checkpoints/replace_file.ts";
 import { messageOf, reasonOf } from "../errors.ts";
 import { appendText } from "./append.ts";
-import { type Cell, cellKey } from "./cells.ts";
+import { type Cell, cellKey, type ModelCells, taskKey } from "./cells.ts";
+import { gridOf, samplesOf, type SweepConfiguration } from "./configuration.ts";
+import type { Outcomes } from "./outcomes.ts";
 import type { SampleRecord } from "./samples.ts";
 
 /** The file of a sweep's samples, in its results folder. */
@@ -210,4 +212,20 @@ function parse(text: string): SampleRecord | undefined {
 async function sizeOf(path: string): Promise<number> {
   const info = await Deno.stat(path).catch(() => undefined);
   return info?.size ?? 0;
+}
+
+/** The cells that have a result, but not all of their samples in the log. */
+export function unloggedCells(
+  grid: readonly ModelCells[],
+  configuration: SweepConfiguration,
+  { finished }: Outcomes,
+  { counts }: SampleLog,
+): Set<string> {
+  return new Set(grid.flatMap(({ tasks, cells }) =>
+    cells.filter((cell) => {
+      const { metric } = tasks.get(taskKey(cell))!;
+      const due = samplesOf(gridOf(configuration, cell.task), metric, cell.length);
+      return finished.has(cellKey(cell)) && (counts.get(cellKey(cell)) ?? 0) < due;
+    }).map(cellKey)
+  ));
 }
