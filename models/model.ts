@@ -78,7 +78,7 @@ export class Model implements Disposable {
     this.#prompts = new Prompts({
       gpu,
       configuration,
-      parameterCount: this.parameterCount,
+      parameters: this.parameters,
       mixers: this.#mixers,
       segmentTokens: (batch) => this.segmentTokens(batch),
       read: (...segment) => this.#read(...segment),

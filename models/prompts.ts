@@ -1,8 +1,10 @@
 import type { Gpu, Recording, Tensor } from "../kernels/gpu/mod.ts";
+import type { Matrix } from "../kernels/storage/mod.ts";
 import { isRecordable } from "./generation.ts";
 import type { Mixer, MixerState } from "./mixers/mixer.ts";
 import { type Batch, cut, type Due } from "./scoring.ts";
 import { disposeStates, leaveStates } from "./state.ts";
+import type { Variable } from "./tape.ts";
 
 /**
  * Multiplications of a segment with which a GPU is busy for longer than the host takes to queue it: there
@@ -20,8 +22,8 @@ export interface PromptReader {
   readonly gpu: Gpu;
   /** Its width. */
   readonly configuration: { readonly width: number };
-  /** The number of its parameters. */
-  readonly parameterCount: number;
+  /** Its parameters by name. */
+  readonly parameters: ReadonlyMap<string, Variable>;
   /** The mixers of its layers. */
   readonly mixers: readonly (Mixer | undefined)[];
   /** Tokens of each sequence that are read at once. */
@@ -34,7 +36,7 @@ export interface PromptReader {
   ): { hidden: Tensor; states: readonly MixerState[] };
 }
 
-/** Makes of what is due in a segment what it is asked by, before the segment is queued. */
+/** Makes of what is due in a segment what it is asked by. */
 export type Ask<Asked> = (due: readonly Due[]) => Asked;
 
 /** A segment that was read. */
@@ -67,9 +69,10 @@ export class Prompts implements Disposable {
   }
 
   /**
-   * Queues a batch, segment by segment. What the host gives for one is written before it: each time that
-   * the host writes behind work costs a submit.
+   * Queues a batch, segment by segment.
    *
+   * @param ask Is called once a segment. What it gives to the GPU is written before a segment that is
+   * replayed: behind it, it would cost a submit.
    * @param options.record Whether it may be recorded and replayed.
    */
   *read<Asked extends Disposable>(
@@ -117,7 +120,7 @@ export class Prompts implements Disposable {
 
   #recordedFor(batch: Shape): RecordedPrompts | undefined {
     const shape = nameOf(batch);
-    if (this.#recorded?.shape === shape) return this.#recorded;
+    if (this.#recorded?.shape === shape && this.#recorded.isOf(this.#reader)) return this.#recorded;
     const before = this.#last;
     this.#drop();
     this.#last = shape;
@@ -126,11 +129,12 @@ export class Prompts implements Disposable {
   }
 
   #isWorth({ batch, time }: Shape): boolean {
-    const { gpu, mixers, parameterCount } = this.#reader;
+    const { gpu, mixers } = this.#reader;
+    const parameters = matricesOf(this.#reader).reduce((sum, { size }) => sum + size, 0);
     const segment = this.#reader.segmentTokens(batch);
     const { limit = Infinity, current } = gpu.memory;
     return isRecordable(mixers) && limit - current >= ROOM &&
-      batch * Math.min(segment, time) * parameterCount <= MOST_WORK &&
+      batch * Math.min(segment, time) * parameters <= MOST_WORK &&
       (hasFixedState(mixers) || Math.ceil(time / segment) <= MOST_PARTS);
   }
 
@@ -146,10 +150,10 @@ export class Prompts implements Disposable {
         const time = Math.min(segment, batch.time - start);
         const { tokens, due } = cut(batch, start, time);
         using input = gpu.tensor([batch.batch, time], tokens, "u32");
-        using asked = ask(due);
         const read = this.#reader.read(input, states, { disposing: true });
         states = read.states;
         using hidden = read.hidden;
+        using asked = ask(due); // behind it, as the most memory is held while it is read
         yield { hidden, asked, isLast: start + time === batch.time };
       }
     } finally {
@@ -160,6 +164,11 @@ export class Prompts implements Disposable {
 
 function nameOf({ batch, time }: Shape): string {
   return `${batch} × ${time}`;
+}
+
+/** What a model's parameters are in. */
+function matricesOf({ parameters }: PromptReader): Matrix[] {
+  return [...parameters.values()].flatMap(({ matrices }) => matrices);
 }
 
 /** Whether a state has one size, and a segment behind another is like the next. */
@@ -184,6 +193,8 @@ class RecordedPrompts implements Disposable {
   /** Bytes that it holds. */
   readonly bytes: number;
   readonly #gpu: Gpu;
+  /** What it reads of the model, and keeps. */
+  readonly #matrices: readonly Matrix[];
   readonly #segment: number;
   readonly #isFixed: boolean;
   /** By the number of tokens. */
@@ -194,6 +205,7 @@ class RecordedPrompts implements Disposable {
     const { gpu, configuration: { width }, mixers } = reader;
     const before = gpu.memory.current;
     this.#gpu = gpu;
+    this.#matrices = matricesOf(reader);
     this.shape = nameOf({ batch, time });
     const segment = this.#segment = Math.min(time, reader.segmentTokens(batch));
     this.#isFixed = hasFixedState(mixers);
@@ -217,6 +229,12 @@ class RecordedPrompts implements Disposable {
       throw error;
     }
     this.bytes = gpu.memory.current - before;
+  }
+
+  /** Whether the model's parameters are still where they were, whatever they are. */
+  isOf(reader: PromptReader): boolean {
+    const matrices = matricesOf(reader);
+    return this.#matrices.every((matrix, i) => matrix === matrices[i] && !matrix.disposed);
   }
 
   /** Queues a batch, segment by segment. */

@@ -7,6 +7,7 @@ import {
   Model,
   type ModelConfiguration,
   type Scores,
+  Variable,
 } from "../../models/mod.ts";
 import { mostTokens } from "../../models/segments.ts";
 import { testGpu, uniforms } from "../testing.ts";
@@ -162,6 +163,21 @@ Deno.test("parameters that change in place change replays, and a NaN in one is t
     assertEquals(replayed, await model.score(batch, { record: false }));
     assertEquals(replayed.nll.every(Number.isNaN), Number.isNaN(factor));
   }
+});
+
+Deno.test("parameters that are replaced or gone are not replayed", async () => {
+  const gpu = await testGpu();
+  using model = small("hgrn2", gpu);
+  const batch = batchOf(2, 2, 30);
+  for (let i = 0; i < 3; i++) await model.score(batch);
+  const before = model.parameters.get("norm.weight")!.tensor;
+  const doubled = new Variable(gpu.tensor(before.shape, new Float32Array(before.size).fill(2)));
+  (model.parameters as Map<string, Variable>).set("norm.weight", doubled);
+  before[Symbol.dispose]();
+  const expected = await model.score(batch, { record: false });
+  for (let i = 0; i < 3; i++) assertEquals(await model.score(batch), expected);
+  doubled.tensor[Symbol.dispose]();
+  await assertRejects(() => model.score(batch), Error, "as it was disposed of");
 });
 
 Deno.test("batches that are scored at once do not disturb one another", async () => {
