@@ -40,7 +40,7 @@ export type AttentionValues = {
 
 /** Rows of a wide tile, vec4s of a row that it sums up at a time, and bytes of workgroup memory. */
 const WIDE = { tile: 64, summed: 16, bytes: 30_720 };
-/** Floats of a key, and of a value, of which the registers of a wide tile's invocation hold their part. */
+/** Floats of a key, and of a value, up to which the tuner tries wide tiles: an invocation holds as many of each sum. */
 const WIDEST = 128;
 
 /**
