@@ -74,6 +74,8 @@ export interface Plan {
   readonly planes: { readonly rows: number; readonly panels: number; readonly pairs: number };
   /** Invocations of a workgroup. */
   readonly workgroupSize: number;
+  /** Whether it is worked on token by token, with whole states in registers. */
+  readonly inRegisters: boolean;
   readonly stateShape: readonly number[];
   readonly groups: readonly Group[];
 }
@@ -176,6 +178,8 @@ export function planChunks(
     valueQuads: Math.ceil(valueDim / 4),
     planes: { rows, panels: DECAYED ? 2 * rows : rows, pairs: LOW_RANK ? 4 : 2 },
     workgroupSize: tuned.workgroupSize,
+    inRegisters: tuned.inRegisters === true &&
+      (options.chunkSize ?? options.workspaceBytes ?? segments) === undefined,
     stateShape,
   };
   // Without keys or values there is nothing to compute: outputs and gradients are empty or zeros.

@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { type Gradients, type Inputs, workBackward, workForward } from "./chunked.ts";
-import { fitsRegisters, workInRegisters, workInRegistersBackward } from "./in_registers.ts";
+import { workInRegisters, workInRegistersBackward } from "./in_registers.ts";
 import { cloneOrZeros, type DeltaRuleOptions, emptyFor, openOutputs, type Plan } from "./plan.ts";
 import { workTokenByToken } from "./recurrent.ts";
 
@@ -50,7 +50,7 @@ export function runChunked<Given>(
   checkInputNames(op, rule, given);
   const inputs = rule.inputs(given);
   const plan = rule.plan(op, gpu, inputs, options);
-  if (fitsRegisters(gpu, plan, inputs, options)) {
+  if (plan.inRegisters) {
     const write = { output: gpu.empty(inputs.value.shape), finalState: gpu.empty(plan.stateShape) };
     workInRegisters(gpu, plan, inputs, write);
     return results(write);
@@ -137,7 +137,7 @@ export function runBackward<Given>(
     b: b && empty(b),
     logDecay: logDecay && empty(logDecay),
   };
-  if (fitsRegisters(gpu, plan, inputs, options)) {
+  if (plan.inRegisters) {
     const state = inputs.initialState && gpu.empty(plan.stateShape);
     workInRegistersBackward(gpu, plan, inputs, given, { ...gradients, state });
     return { ...gradients, state };

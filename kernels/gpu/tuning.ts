@@ -18,6 +18,8 @@ export interface Chooser {
   readonly adapter: Adapter;
   /** Its device. */
   readonly device: GPUDevice;
+  /** Bytes that a tensor may have in a binding. */
+  readonly bindingLimit: number;
   /** What was found. */
   readonly choices: Choices;
 }

@@ -1,4 +1,4 @@
-import { type Dispatch, type Gpu, LOOP_ITERATIONS, results, type Tensor } from "../gpu/mod.ts";
+import { type Dispatch, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import {
   type Extents,
   type LinearAttentionInputs,
@@ -10,45 +10,13 @@ import { LINEAR_ATTENTION } from "./shaders.ts";
 const IN_REGISTERS = LINEAR_ATTENTION.kernel("linear_attention_in_registers");
 const IN_REGISTERS_BACKWARD = LINEAR_ATTENTION.kernel("linear_attention_in_registers_backward");
 
-/** What suits a software adapter, whose loads cost as much as 60 multiplications: whole states in registers. */
-const SOFTWARE = {
-  /** Numbers of a state that an invocation holds: twice as many take four times as long to compile. */
-  cells: 256,
-  /** Heads of all sequences that keep all cores busy. */
-  leastUnits: 16,
-  /** What the backward pass may note of states. */
-  historyBytes: 32 * 2 ** 20,
-  workgroupSize: 8,
-};
-/** Tensors that the backward kernel binds. */
-const BINDINGS = 13;
-
-/**
- * Whether a call is faster token by token with whole states in registers: small states of many sequences
- * that have a decay for each key, on a software adapter.
- */
-export function fitsRegisters(
-  gpu: Gpu,
-  extents: Extents,
-  { query, bonus }: LinearAttentionInputs,
-  { chunkSize, workspaceBytes, segments }: LinearAttentionOptions,
-): boolean {
-  const { batch, time, groups, heads, keyDim, valueDim, decay } = extents;
-  const historyBytes = 4 * batch * heads * time * keyDim * valueDim;
-  return gpu.adapter.software && decay === "key" && bonus === undefined && groups === heads &&
-    query.dtype === "f32" && (chunkSize ?? workspaceBytes ?? segments) === undefined &&
-    keyDim % 4 === 0 && valueDim % 4 === 0 && keyDim * valueDim > 0 &&
-    keyDim * valueDim <= SOFTWARE.cells && batch * heads >= SOFTWARE.leastUnits &&
-    2 * time < LOOP_ITERATIONS &&
-    historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit) &&
-    gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS;
-}
+/** One SIMD vector of AVX2. */
+const WORKGROUP_SIZE = 8;
 
 function dispatchOf(
   { batch, time, heads, keyDim, valueDim }: Extents,
   options: LinearAttentionOptions,
 ): Pick<Dispatch, "constants" | "uniform" | "workgroups"> {
-  const { workgroupSize: WORKGROUP_SIZE } = SOFTWARE;
   return {
     constants: { WORKGROUP_SIZE, KEY_VECTORS: keyDim / 4, VALUE_VECTORS: valueDim / 4 },
     uniform: { sequences: batch, time, heads, scale: scaleOf(options, keyDim) },

@@ -1,6 +1,6 @@
 import { checkNames, type Gpu, results, type Tensor } from "../gpu/mod.ts";
 import { decayedScores, decaysByHead, spanHeads } from "./by_head.ts";
-import { fitsRegisters, workInRegisters } from "./in_registers.ts";
+import { workInRegisters } from "./in_registers.ts";
 import { isOneChunk, oneChunkOutputs } from "./one_chunk.ts";
 import {
   chunkOutputs,
@@ -13,9 +13,11 @@ import {
 import {
   checkCall,
   INPUTS,
+  isInRegisters,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,
+  tunedFor,
 } from "./problem.ts";
 
 /** What {@linkcode linearAttention} returns. */
@@ -57,10 +59,9 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   checkNames("linearAttention", inputs, INPUTS);
   const extents = checkCall("linearAttention", inputs, options);
-  if (fitsRegisters(gpu, extents, inputs, options)) {
-    return workInRegisters(gpu, extents, inputs, options);
-  }
-  using problem = prepare(gpu, "linearAttention", inputs, options, "forward");
+  const tuned = tunedFor(gpu, extents, inputs, "forward");
+  if (isInRegisters(tuned, options)) return workInRegisters(gpu, extents, inputs, options);
+  using problem = prepare(gpu, "linearAttention", inputs, options, tuned);
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;
   const output = gpu.empty([rows, heads, problem.valueVectors * 4], value.dtype);
   const stateShape = [sequences, heads, keyDim, valueDim];

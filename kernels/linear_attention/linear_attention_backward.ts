@@ -15,13 +15,15 @@ import {
 import {
   checkCall,
   INPUTS,
+  isInRegisters,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,
   type Problem,
+  tunedFor,
   workgroupsFor,
 } from "./problem.ts";
-import { fitsRegisters, workInRegistersBackward } from "./in_registers.ts";
+import { workInRegistersBackward } from "./in_registers.ts";
 import { isOneChunk, oneChunkGradients } from "./one_chunk.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 import type { Slab } from "./slabs.ts";
@@ -80,10 +82,11 @@ export function linearAttentionBackward(
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
-  if (fitsRegisters(gpu, extents, inputs, options)) {
+  const tuned = tunedFor(gpu, extents, inputs, "backward");
+  if (isInRegisters(tuned, options)) {
     return workInRegistersBackward(gpu, extents, inputs, options);
   }
-  using problem = prepare(gpu, op, inputs, options, "backward");
+  using problem = prepare(gpu, op, inputs, options, tuned);
   const { value } = problem;
   const outputGradient = problem.fill(inputs.outputGradient, "value");
   if (

@@ -2,10 +2,12 @@ import { sumAxis } from "../common/sum_axis.ts";
 import { checkNames, type Gpu, LOOP_ITERATIONS, results } from "../gpu/mod.ts";
 import type { LinearAttentionOutputs } from "./linear_attention.ts";
 import {
+  checkCall,
   INPUTS,
   type LinearAttentionInputs,
   type LinearAttentionOptions,
   prepare,
+  tunedFor,
 } from "./problem.ts";
 import { LINEAR_ATTENTION } from "./shaders.ts";
 
@@ -27,7 +29,9 @@ export function linearAttentionRecurrent(
   options: Omit<LinearAttentionOptions, "chunkSize" | "finalState"> = {},
 ): LinearAttentionOutputs {
   checkNames("linearAttentionRecurrent", inputs, INPUTS);
-  using problem = prepare(gpu, "linearAttentionRecurrent", inputs, options, "forward");
+  const op = "linearAttentionRecurrent";
+  const tuned = tunedFor(gpu, checkCall(op, inputs, options), inputs, "forward");
+  using problem = prepare(gpu, op, inputs, options, tuned);
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;
   const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 0);

@@ -17,7 +17,7 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { BLOCK, cutIntoSlabs, type Slab } from "./slabs.ts";
-import { LINEAR_ATTENTION_PASSES, oneChunkTokens } from "./tiling.ts";
+import { type ChunkValues, LINEAR_ATTENTION_PASSES, oneChunkTokens } from "./tiling.ts";
 
 const WORKGROUP_SIZE = 64;
 /** A register tile's width: rows of keys and values are filled up with zeros to a multiple of it. */
@@ -175,22 +175,14 @@ export function checkCall(
   return { ...extents, bounds };
 }
 
-/** Checks a call and fills its inputs up. @throws {RangeError} where a shape does not fit. */
-export function prepare(
+/** What the family's table has for a call. */
+export function tunedFor(
   gpu: Gpu,
-  op: string,
-  inputs: LinearAttentionInputs,
-  options: LinearAttentionOptions,
+  { batch, time, groups, heads, keyDim, valueDim, decay }: Extents,
+  { query, bonus }: LinearAttentionInputs,
   pass: "forward" | "backward",
-): Problem {
-  const { query, key, value, logDecay, bonus, initialState } = inputs;
-  const { batch, time, groups, heads, keyDim, valueDim, decay, bounds } = checkCall(
-    op,
-    inputs,
-    options,
-  );
-  const sequences = bounds.length - 1;
-  const tuned = LINEAR_ATTENTION_PASSES[pass].choose(gpu, {
+): ChunkValues {
+  return LINEAR_ATTENTION_PASSES[pass].choose(gpu, {
     batch,
     time,
     groups,
@@ -201,6 +193,31 @@ export function prepare(
     bonus: bonus !== undefined,
     dtype: query.dtype,
   });
+}
+
+/** Whether a call is worked on token by token, with whole states in registers. */
+export function isInRegisters(
+  { inRegisters }: ChunkValues,
+  { chunkSize, workspaceBytes, segments }: LinearAttentionOptions,
+): boolean {
+  return inRegisters === true && (chunkSize ?? workspaceBytes ?? segments) === undefined;
+}
+
+/** Checks a call and fills its inputs up. @throws {RangeError} where a shape does not fit. */
+export function prepare(
+  gpu: Gpu,
+  op: string,
+  inputs: LinearAttentionInputs,
+  options: LinearAttentionOptions,
+  tuned: ChunkValues,
+): Problem {
+  const { query, key, value, logDecay, bonus, initialState } = inputs;
+  const { batch, time, groups, heads, keyDim, valueDim, decay, bounds } = checkCall(
+    op,
+    inputs,
+    options,
+  );
+  const sequences = bounds.length - 1;
   const bytes = Math.min(tuned.workspaceBytes, gpu.bindingLimit);
   const longest = bounds.reduce((most, end, s) => Math.max(most, end - (bounds[s - 1] ?? 0)), 1);
   const whole = Math.ceil(longest / BLOCK) * BLOCK;

@@ -1,4 +1,11 @@
-import { type Gpu, LOOP_ITERATIONS, sizeClass, type Tensor, tunable } from "../gpu/mod.ts";
+import {
+  type Chooser,
+  type Gpu,
+  LOOP_ITERATIONS,
+  sizeClass,
+  type Tensor,
+  tunable,
+} from "../gpu/mod.ts";
 
 /** Invocations in a workgroup of every kernel of the family. */
 export const WORKGROUP_SIZE = 64;
@@ -34,6 +41,9 @@ export type ScanProblem = {
 const SCAN_CLASS = ({ batch, time, channels }: ScanProblem): string =>
   `${sizeClass(batch * channels)} × ${sizeClass(time)}`;
 
+const SELECTIVE_CLASS = (problem: SelectiveScanProblem): string =>
+  `${SCAN_CLASS(problem)}, ${problem.state} states`;
+
 /** The chunk of a scan, as so many times the table's own. */
 export const SCAN = tunable<ScanProblem, { readonly chunks: number }>("scan/chunk", {
   software: { "1 ×": { chunks: 1 } },
@@ -46,19 +56,79 @@ export const SCAN = tunable<ScanProblem, { readonly chunks: number }>("scan/chun
   classOf: SCAN_CLASS,
 });
 
-/** The chunk of a selective scan, as so many times the table's own. */
+/** A selective scan. */
+export type SelectiveScanProblem = ScanProblem & { readonly state: number };
+
+/** What holds for a software adapter, whose loads cost as much as 60 multiplications: four channels an invocation. */
+const IN_REGISTERS = {
+  /** States of a channel that an invocation holds. */
+  states: 16,
+  /** Invocations that keep all cores busy. */
+  leastChains: 32,
+  /** What the backward pass may note of states. */
+  historyBytes: 32 * 2 ** 20,
+  /** Tensors that each kernel binds. */
+  bindings: { forward: 11, backward: 21 },
+};
+
+/** Whether an invocation can hold the states of four channels. */
+function holdsStates(
+  pass: "forward" | "backward",
+  { batch, time, channels, state }: SelectiveScanProblem,
+  { adapter, bindingLimit, device: { limits } }: Chooser,
+): boolean {
+  const historyBytes = 4 * batch * time * channels * state;
+  const historyFits = historyBytes <= Math.min(IN_REGISTERS.historyBytes, bindingLimit);
+  return adapter.software && channels % 4 === 0 && channels > 0 && batch > 0 && state % 4 === 0 &&
+    state > 0 && state <= IN_REGISTERS.states && time > 0 && 2 * time < LOOP_ITERATIONS &&
+    (pass === "forward" || historyFits) &&
+    limits.maxStorageBuffersPerShaderStage >= IN_REGISTERS.bindings[pass];
+}
+
+/** Whether there are so many channels that they keep all cores busy. */
+function hasManyChains({ batch, channels }: SelectiveScanProblem): boolean {
+  return batch * channels / 4 >= IN_REGISTERS.leastChains;
+}
+
+const HELD = "states in registers";
+
+/**
+ * The chunk of a selective scan, as so many times the table's own; or whether it is walked token by token
+ * instead, with the states of four channels in registers, where it is not told how to be cut.
+ */
 export const SELECTIVE_SCAN = tunable<
-  ScanProblem & { readonly state: number },
-  { readonly chunks: number }
+  SelectiveScanProblem,
+  { readonly chunks: number; readonly inRegisters?: true }
 >("scan/selective_chunk", {
-  software: { "1 ×": { chunks: 1 }, "½ ×": { chunks: 0.5 }, "2 ×": { chunks: 2 } },
+  software: {
+    "1 ×": { chunks: 1 },
+    "½ ×": { chunks: 0.5 },
+    "2 ×": { chunks: 2 },
+    [HELD]: { chunks: 1, inRegisters: true },
+  },
   gpu: {
     "1 ×": { chunks: 1 },
     "½ ×": { chunks: 0.5 },
     "2 ×": { chunks: 2 },
     "4 ×": { chunks: 4 },
   },
-  classOf: (problem) => `${SCAN_CLASS(problem)}, ${problem.state} states`,
+  standard: (problem, gpu) =>
+    hasManyChains(problem) && holdsStates("forward", problem, gpu) ? HELD : undefined,
+  fits: ({ inRegisters }, problem, gpu) => !inRegisters || holdsStates("forward", problem, gpu),
+  classOf: SELECTIVE_CLASS,
+});
+
+/** Whether the gradients of a selective scan are walked token by token too. */
+export const SELECTIVE_SCAN_BACKWARD = tunable<
+  SelectiveScanProblem,
+  { readonly inRegisters: boolean }
+>("scan/selective_backward", {
+  software: { "in chunks": { inRegisters: false }, [HELD]: { inRegisters: true } },
+  gpu: { "in chunks": { inRegisters: false } },
+  standard: (problem, gpu) =>
+    hasManyChains(problem) && holdsStates("backward", problem, gpu) ? HELD : undefined,
+  fits: ({ inRegisters }, problem, gpu) => !inRegisters || holdsStates("backward", problem, gpu),
+  classOf: SELECTIVE_CLASS,
 });
 
 /**
@@ -99,6 +169,8 @@ export interface SelectiveTiling {
   readonly atOnce: boolean;
   /** Channels, and invocations, per workgroup. */
   readonly workgroupSize: number;
+  /** Whether it is walked token by token instead, with states in registers. */
+  readonly inRegisters: boolean;
 }
 
 /**
@@ -108,15 +180,15 @@ export interface SelectiveTiling {
  */
 export function selectiveTiling(
   gpu: Gpu,
-  problem: ScanProblem & { readonly state: number },
+  problem: SelectiveScanProblem,
 ): SelectiveTiling {
-  const { chunks } = SELECTIVE_SCAN.choose(gpu, problem);
+  const { chunks, inRegisters = false } = SELECTIVE_SCAN.choose(gpu, problem);
   if (gpu.adapter.software) {
     const atOnce = problem.batch * problem.channels < 32;
-    return { chunkSize: 256 * chunks, atOnce, workgroupSize: 16 };
+    return { chunkSize: 256 * chunks, atOnce, workgroupSize: 16, inRegisters };
   }
   const chunkSize = chunks * balancedChunk(problem.time);
-  return { chunkSize, atOnce: true, workgroupSize: WORKGROUP_SIZE };
+  return { chunkSize, atOnce: true, workgroupSize: WORKGROUP_SIZE, inRegisters };
 }
 
 /** The constants of `slice.wgsl` for so many channels per invocation. */

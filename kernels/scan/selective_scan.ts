@@ -13,15 +13,12 @@ import {
 import {
   copyOf,
   feasibleChunkSize,
+  SELECTIVE_SCAN_BACKWARD,
   selectiveTiling,
   WORKGROUP_SIZE,
   workgroupsFor,
 } from "./grid.ts";
-import {
-  fitsRegisters,
-  scanInRegisters,
-  scanInRegistersBackward,
-} from "./selective_scan_in_registers.ts";
+import { scanInRegisters, scanInRegistersBackward } from "./selective_scan_in_registers.ts";
 import { SCAN } from "./shaders.ts";
 import { softplus } from "./softplus.ts";
 import type { ScanOptions } from "./scan.ts";
@@ -108,7 +105,7 @@ export function selectiveScan(
   const extents = checkInputs("selectiveScan", inputs);
   const { batch, time, channels, state } = extents;
   const { input, a, b, c, skip, gate, initialState } = inputs;
-  const { workgroupSize, atOnce, ...tuned } = selectiveTiling(gpu, {
+  const { workgroupSize, atOnce, inRegisters, ...tuned } = selectiveTiling(gpu, {
     batch,
     time,
     channels,
@@ -119,7 +116,7 @@ export function selectiveScan(
   const output = gpu.empty(input.shape);
   const stateShape = [batch, channels, state];
   if (time === 0) return results({ output, finalState: copyOf(gpu, initialState, stateShape) });
-  if (options.chunkSize === undefined && fitsRegisters(gpu, extents, "forward")) {
+  if (options.chunkSize === undefined && inRegisters) {
     const finalState = gpu.empty(stateShape);
     scanInRegisters(gpu, extents, inputs, options.deltaSoftplus ?? false, { output, finalState });
     return results({ output, finalState });
@@ -228,7 +225,7 @@ export function selectiveScanBackward(
   const stateShape = [batch, channels, state];
   checkTensor(op, "outputGradient", outputGradient, input.shape);
   if (finalStateGradient) checkTensor(op, "finalStateGradient", finalStateGradient, stateShape);
-  if (fitsRegisters(gpu, extents, "backward")) {
+  if (SELECTIVE_SCAN_BACKWARD.choose(gpu, { batch, time, channels, state }).inRegisters) {
     const { deltaSoftplus = false } = options;
     return results(scanInRegistersBackward(gpu, extents, inputs, deltaSoftplus));
   }

@@ -1,22 +1,12 @@
 import { sumAxis } from "../common/sum_axis.ts";
-import { type Dispatch, type Gpu, LOOP_ITERATIONS, type Tensor } from "../gpu/mod.ts";
+import type { Dispatch, Gpu, Tensor } from "../gpu/mod.ts";
 import { SCAN } from "./shaders.ts";
 
 const IN_REGISTERS = SCAN.kernel("selective_scan_in_registers");
 const IN_REGISTERS_BACKWARD = SCAN.kernel("selective_scan_in_registers_backward");
 
-/** What suits a software adapter, whose loads cost as much as 60 multiplications: four channels an invocation. */
-const SOFTWARE = {
-  /** States of a channel that an invocation holds. */
-  states: 16,
-  /** Invocations that keep all cores busy. */
-  leastChains: 32,
-  /** What the backward pass may note of states. */
-  historyBytes: 32 * 2 ** 20,
-  workgroupSize: 8,
-};
-/** Tensors that each kernel binds. */
-const BINDINGS = { forward: 11, backward: 21 } as const;
+/** One SIMD vector of AVX2. */
+const WORKGROUP_SIZE = 8;
 
 /** Inputs, shaped as `selectiveScan()` says. */
 interface Inputs {
@@ -39,26 +29,10 @@ interface Extents {
   readonly state: number;
 }
 
-/** Whether a call is faster with four channels' states in registers: many channels, on a software adapter. */
-export function fitsRegisters(
-  gpu: Gpu,
-  extents: Extents,
-  pass: "forward" | "backward",
-): boolean {
-  const { batch, time, channels, state } = extents;
-  const historyBytes = 4 * batch * time * channels * state;
-  const historyFits = historyBytes <= Math.min(SOFTWARE.historyBytes, gpu.bindingLimit);
-  return gpu.adapter.software && channels % 4 === 0 && state % 4 === 0 && state > 0 &&
-    state <= SOFTWARE.states && batch * channels / 4 >= SOFTWARE.leastChains &&
-    time > 0 && 2 * time < LOOP_ITERATIONS && (pass === "forward" || historyFits) &&
-    gpu.device.limits.maxStorageBuffersPerShaderStage >= BINDINGS[pass];
-}
-
 function dispatchOf(
   { batch, time, channels, state }: Extents,
   deltaSoftplus: boolean,
 ): Pick<Dispatch, "constants" | "uniform" | "workgroups"> {
-  const { workgroupSize: WORKGROUP_SIZE } = SOFTWARE;
   return {
     constants: { WORKGROUP_SIZE, STATE_FOURS: state / 4, SOFTPLUS: deltaSoftplus },
     uniform: { batch, time, fours: channels / 4 },

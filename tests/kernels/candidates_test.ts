@@ -44,6 +44,24 @@ function matrixState(op: string, decay: readonly number[]): Case {
   };
 }
 
+/** States that an invocation of a software adapter holds: 8 by 12. */
+function smallState(op: string, decay: readonly number[]): Case {
+  const [keys, values] = [[2, 37, 3, 8], [2, 37, 3, 12]];
+  return {
+    op,
+    inputs: {
+      query: keys,
+      key: keys,
+      value: values,
+      logDecay: [2, 37, 3, ...decay],
+      ...(op === "deltaRule" ? { beta: [2, 37, 3] } : {}),
+      initialState: [2, 3, 8, 12],
+      outputGradient: values,
+      finalStateGradient: [2, 3, 8, 12],
+    },
+  };
+}
+
 /** What the candidates of each tunable are tried on. */
 const CASES: Readonly<Record<string, readonly Case[]>> = {
   attention: [
@@ -71,6 +89,8 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   delta_rule: [
     matrixState("deltaRule", []),
     matrixState("deltaRule", [24]),
+    smallState("deltaRule", []),
+    smallState("deltaRule", [8]),
     {
       op: "rwkv7",
       inputs: Object.fromEntries([
@@ -80,7 +100,11 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       ]),
     },
   ],
-  linear_attention: [matrixState("linearAttention", []), matrixState("linearAttention", [24])],
+  linear_attention: [
+    matrixState("linearAttention", []),
+    matrixState("linearAttention", [24]),
+    smallState("linearAttention", [8]),
+  ],
   matmul: [
     { op: "matmul", inputs: { a: [70, 36], b: [36, 100], outputGradient: [70, 100] } },
     { op: "matmul", inputs: { a: [5, 259], b: [259, 7], outputGradient: [5, 7] } },
@@ -111,6 +135,21 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
         initialState: [1, 6, 5],
         outputGradient: [1, 300, 6],
         finalStateGradient: [1, 6, 5],
+      },
+    },
+    {
+      op: "selectiveScan",
+      inputs: {
+        ...Object.fromEntries(
+          ["input", "delta", "gate", "outputGradient"].map((name) => [name, [2, 37, 8]]),
+        ),
+        a: [8, 12],
+        b: [2, 37, 12],
+        c: [2, 37, 12],
+        skip: [8],
+        deltaBias: [8],
+        initialState: [2, 8, 12],
+        finalStateGradient: [2, 8, 12],
       },
     },
   ],
@@ -168,12 +207,19 @@ for (const tunable of definedTunables()) {
         const gpu = await gpuOf(software);
         gpu.choices.force(tunable.name, candidate);
         try {
-          const [family] = tunable.name.split("/");
-          if (tunable.name === "attention/step") return await checkStep(gpu);
-          for (const [i, example] of CASES[family].entries()) {
-            await check(gpu, example, `case ${i}`);
-          }
-          if (family === "matmul") await checkProducts(gpu);
+          const noted = await gpu.choices.noteWhile(async () => {
+            const [family] = tunable.name.split("/");
+            if (tunable.name === "attention/step") return await checkStep(gpu);
+            for (const [i, example] of CASES[family].entries()) {
+              await check(gpu, example, `case ${i}`);
+            }
+            if (family === "matmul") await checkProducts(gpu);
+          });
+          const taken = noted.filter((each) =>
+            each.tunable === tunable.name &&
+            tunable.fitting(gpu, each.problem).includes(candidate)
+          );
+          assert(taken.length > 0, "it fits no case");
         } finally {
           gpu.choices.force(tunable.name, undefined);
         }
