@@ -222,29 +222,34 @@ export class Model implements Disposable {
    * for what the state grows by: logits after the last token alone, and the state after it.
    *
    * @param from Taken over; left out, the sequence begins here.
+   * @param options.record Whether a segment is recorded and replayed for those that are like it, where
+   * there are some and the state has one size; it changes no bit. @default true
    * @returns logits `[1, vocabulary]`.
    * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
    */
-  prefill(tokens: ArrayLike<number>, from?: ModelState): { logits: Tensor; state: ModelState } {
-    return drained(this.prefilling(tokens, from));
+  prefill(
+    tokens: ArrayLike<number>,
+    from?: ModelState,
+    options: { readonly record?: boolean } = {},
+  ): { logits: Tensor; state: ModelState } {
+    return drained(this.prefilling(tokens, from, options));
   }
 
   /**
-   * {@linkcode Model.prefill} segment by segment, each with the state behind it.
+   * {@linkcode Model.prefill} segment by segment.
    *
    * @internal
    */
-  *prefilling(tokens: ArrayLike<number>, from?: ModelState): Prefilling {
+  *prefilling(
+    tokens: ArrayLike<number>,
+    from?: ModelState,
+    { record = true }: { readonly record?: boolean } = {},
+  ): Prefilling {
     checkTokens(tokens, this.configuration);
     checkLogits(this.gpu, this.configuration, 1);
     const all = Uint32Array.from(tokens);
-    let state = from;
-    for (const part of pieces(all.subarray(0, -1), this.segmentTokens())) {
-      using input = this.gpu.tensor([1, part.length], part, "u32");
-      const { hidden, states } = this.#read(input, state?.take(), { disposing: true });
-      hidden[Symbol.dispose]();
-      yield state = new ModelState(states);
-    }
+    const segments = [...pieces(all.subarray(0, -1), this.segmentTokens())];
+    const state = yield* this.#prompts.readOn(segments, from, { record });
     return this.advance(all.subarray(-1), state);
   }
 
@@ -256,7 +261,8 @@ export class Model implements Disposable {
    * @throws {NotANumberError} where a logit is NaN, after the given tokens or a new one.
    */
   async generate(tokens: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
-    const read = await paced(this, this.prefilling(tokens), options.signal);
+    const { record, signal } = options;
+    const read = await paced(this, this.prefilling(tokens, undefined, { record }), signal);
     return await this.continueFrom(read, options);
   }
 

@@ -40,15 +40,12 @@ export class Pace {
   /**
    * To be called before each segment but the first.
    *
-   * @param state Freed where it is ended here, if it is given.
    * @throws {DOMException} the signal's reason.
    */
-  async next(state?: Disposable): Promise<void> {
+  async next(): Promise<void> {
     if (this.#signal === undefined) return;
     if (++this.#queued >= this.#segments) await this.#wait();
-    if (!this.#signal.aborted) return;
-    state?.[Symbol.dispose]();
-    throw this.#signal.reason;
+    this.#signal.throwIfAborted();
   }
 
   async #wait(): Promise<void> {
@@ -66,8 +63,8 @@ export class Pace {
   }
 }
 
-/** A prompt that is read segment by segment: the state behind each, and what is there in the end. */
-export type Prefilling = Generator<ModelState, { logits: Tensor; state: ModelState }, void>;
+/** A prompt that is read segment by segment, and what is there in the end. */
+export type Prefilling = Generator<void, { logits: Tensor; state: ModelState }, void>;
 
 /** What reading all segments gives. */
 export function drained(steps: Prefilling): { logits: Tensor; state: ModelState } {
@@ -89,7 +86,7 @@ export async function paced(
   const pace = new Pace(model, signal);
   try {
     let step = steps.next();
-    for (; !step.done; step = steps.next()) await pace.next(step.value);
+    for (; !step.done; step = steps.next()) await pace.next();
     return step.value;
   } finally {
     steps.return(undefined as never); // frees what it holds where it was ended

@@ -3,7 +3,7 @@ import type { Matrix } from "../kernels/storage/mod.ts";
 import { isRecordable } from "./generation.ts";
 import type { Mixer, MixerState } from "./mixers/mixer.ts";
 import { type Batch, cut, type Due } from "./scoring.ts";
-import { disposeStates, leaveStates } from "./state.ts";
+import { disposeStates, leaveStates, ModelState } from "./state.ts";
 import type { Variable } from "./tape.ts";
 
 /**
@@ -15,6 +15,9 @@ const MOST_WORK = 2 ** 36;
 const ROOM = 2 ** 28;
 /** The most parts that are recorded: as many segments of a model whose state grows. */
 const MOST_PARTS = 16;
+
+/** Alike segments of a sequence from which on one is recorded, which costs as much as to queue two. */
+const LEAST_REPEATED = 4;
 
 /** What of a model reads prompts. */
 export interface PromptReader {
@@ -96,6 +99,53 @@ export class Prompts implements Disposable {
     }
   }
 
+  /**
+   * Queues segments of one sequence, and stops behind each. Where a state has one size, the segments behind
+   * the first are alike: one of them is recorded, and replayed for all that have its length.
+   *
+   * @param from Taken over; left out, the sequence begins here.
+   * @param options.record Whether one may be recorded.
+   * @returns The state behind the last.
+   */
+  *readOn(
+    segments: readonly Uint32Array[],
+    from: ModelState | undefined,
+    { record }: { readonly record: boolean },
+  ): Generator<void, ModelState | undefined, void> {
+    if (segments.length === 0) return from;
+    const { gpu, mixers } = this.#reader;
+    let position = from?.position ?? 0;
+    let states = from?.take();
+    const [{ length }] = segments;
+    const whole = segments.filter((segment) => segment.length === length).length;
+    const repeats = record && whole >= LEAST_REPEATED && hasFixedState(mixers) &&
+      this.#isWorth({ batch: 1, time: length });
+    let recorded: RepeatedSegment | undefined;
+    try {
+      for (const segment of segments) {
+        if (repeats && states !== undefined && segment.length === length) {
+          recorded ??= new RepeatedSegment(this.#reader, states, length);
+          recorded.replay(segment, position);
+        } else {
+          recorded?.[Symbol.dispose]();
+          recorded = undefined;
+          using input = gpu.tensor([1, segment.length], segment, "u32");
+          const read = this.#reader.read(input, at(position, states), { disposing: true });
+          states = read.states;
+          read.hidden[Symbol.dispose]();
+        }
+        position += segment.length;
+        yield;
+      }
+      const left = new ModelState(at(position, states)!);
+      states = undefined;
+      return left;
+    } finally {
+      recorded?.[Symbol.dispose]();
+      disposeStates(states);
+    }
+  }
+
   /** Frees what is recorded, unless it is of this shape. */
   release(shape?: Shape): void {
     if (this.#busy || this.#recorded === undefined) return;
@@ -169,6 +219,14 @@ function nameOf({ batch, time }: Shape): string {
 /** What a model's parameters are in. */
 function matricesOf({ parameters }: PromptReader): Matrix[] {
   return [...parameters.values()].flatMap(({ matrices }) => matrices);
+}
+
+/** States at a position. */
+function at(
+  position: number,
+  states: readonly MixerState[] | undefined,
+): readonly MixerState[] | undefined {
+  return states?.map((state) => ({ ...state, position }));
 }
 
 /** Whether a state has one size, and a segment behind another is like the next. */
@@ -289,5 +347,49 @@ class RecordedPrompts implements Disposable {
     for (const { tokens, positions, hidden } of this.#outside.values()) {
       for (const tensor of [tokens, positions, hidden]) tensor?.[Symbol.dispose]();
     }
+  }
+}
+
+/** A segment behind another of one sequence: it is recorded, and leaves its state where it found it. */
+class RepeatedSegment implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #tokens: Tensor<"u32">;
+  readonly #positions: Tensor<"u32">;
+  readonly #recording: Recording<void>;
+
+  /** @param states Overwritten by each replay; the caller's. */
+  constructor(reader: PromptReader, states: readonly MixerState[], length: number) {
+    const { gpu } = reader;
+    this.#gpu = gpu;
+    this.#tokens = gpu.empty([1, length], "u32");
+    const place = this.#positions = gpu.empty([1, length], "u32");
+    try {
+      this.#recording = gpu.record(() => {
+        const before = states.map((state) => ({ ...state, place }));
+        const read = reader.read(this.#tokens, before, { disposing: false });
+        read.hidden[Symbol.dispose]();
+        leaveStates(gpu, read.states, states);
+      });
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+  }
+
+  /** Queues a segment, whose first token has a position. */
+  replay(tokens: Uint32Array, position: number): void {
+    this.#gpu.write(this.#tokens, tokens);
+    this.#gpu.write(this.#positions, tokens.map((_, i) => position + i));
+    this.#recording.replay();
+  }
+
+  [Symbol.dispose](): void {
+    this.#recording[Symbol.dispose]();
+    this.#free();
+  }
+
+  #free(): void {
+    this.#tokens[Symbol.dispose]();
+    this.#positions[Symbol.dispose]();
   }
 }
