@@ -354,7 +354,9 @@ function registerProduct(
   );
   const isAligned = paddedColumns === columns && cWidth % 4 === 0 && cFirst % 4 === 0;
   const isWhole = tiling.splits === 1 || product.inParts === true;
-  const direct = isWhole && isAligned && paddedRows === rows;
+  // What is stored past the columns of a block would be another's.
+  const isLast = paddedColumns === columns || columns === cWidth;
+  const direct = isWhole && isLast && paddedRows === rows;
   using partial = direct ? undefined : gpu.empty([
     tiling.splits,
     batches,
@@ -372,6 +374,7 @@ function registerProduct(
       COLUMN_BLOCKS: tileColumns / 4,
       GUARDED: invocations * tileRows * tileColumns !==
           tiling.splits * batches * paddedRows * paddedColumns || workgroups > MOST_WORKGROUPS,
+      FOURS: isAligned || !direct,
       ...flags(product),
       ACCUMULATE: direct && product.accumulate,
     },

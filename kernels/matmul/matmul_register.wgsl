@@ -4,8 +4,9 @@
 // and B straight from storage: at each 4 steps of K a block of A for each row of blocks, and one of B for
 // each column.
 // Dispatch: one invocation per tile of C and a split of K, column tiles fastest.
-// K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. So are the place and
-// the width of C. Without GUARDED every invocation has a whole tile: guards cost a software adapter much.
+// K is a multiple of 4, N too, and M where A is transposed: matmul_pad sees to it. Where the place or the
+// width of C is none (not FOURS), its elements are stored one by one, those of the padding not at all.
+// Without GUARDED every invocation has a whole tile: guards cost a software adapter much.
 
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
 import package::matmul::product::{
@@ -22,14 +23,27 @@ import package::matmul::product::{
 @if(HAS_SCALES)
 import package::matmul::quantized_b::quantized_b;
 
+@if(FOURS)
+alias StoredBias = vec4<ElementBias>;
+@else
+alias StoredBias = ElementBias;
+@if(FOURS)
+alias StoredC = vec4<ElementC>;
+@else
+alias StoredC = ElementC;
+@if(FOURS)
+alias Addend = vec4f;
+@else
+alias Addend = f32;
+
 @group(0) @binding(1) var<storage, read> a: array<vec4<ElementA>>; // [batches, M, K] or [batches, K, M]
 @if(!HAS_SCALES)
 @group(0) @binding(2) var<storage, read> b: array<vec4<ElementB>>; // [batches, K, N] or [batches, N, K]
 @if(HAS_BIAS)
-@group(0) @binding(3) var<storage, read> bias: array<vec4<ElementBias>>; // [c_width]
-@group(0) @binding(4) var<storage, read_write> c: array<vec4<ElementC>>; // [splits, batches, M, c_width]
+@group(0) @binding(3) var<storage, read> bias: array<StoredBias>; // [c_width]
+@group(0) @binding(4) var<storage, read_write> c: array<StoredC>; // [splits, batches, M, c_width]
 @if(HAS_ADDEND)
-@group(0) @binding(6) var<storage, read> addend: array<vec4f>; // [batches, M, c_width]
+@group(0) @binding(6) var<storage, read> addend: array<Addend>; // [batches, M, c_width]
 
 @link const ROW_BLOCKS: u32 = 4u; // of a tile
 @link const COLUMN_BLOCKS: u32 = 4u;
@@ -116,10 +130,11 @@ fn add_block(sum: mat4x4f, a_rows: mat4x4f, b_rows: mat4x4f) -> mat4x4f {
   );
 }
 
+@if(FOURS)
 fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   @if(GUARDED)
   if (row >= shape.rows || column >= shape.columns) { return; }
-  let i = start + (row * shape.c_width + column) / 4u;
+  let i = (start + row * shape.c_width + column) / 4u;
   var total = value;
   @if(HAS_BIAS)
   total += vec4f(bias[(shape.c_first + column) / 4u]);
@@ -129,6 +144,26 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
     total += vec4f(c[i]);
   }
   c[i] = vec4<ElementC>(total);
+}
+@else
+fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
+  @if(GUARDED)
+  if (row >= shape.rows) { return; }
+  @unroll
+  for (var j = 0u; j < 4u; j++) {
+    if (column + j < shape.c_width - shape.c_first) {
+      let i = start + row * shape.c_width + column + j;
+      var total = value[j];
+      @if(HAS_BIAS)
+      total += f32(bias[shape.c_first + column + j]);
+      @if(HAS_ADDEND)
+      total += addend[i];
+      if (ACCUMULATE) {
+        total += f32(c[i]);
+      }
+      c[i] = ElementC(total);
+    }
+  }
 }
 
 fn store_block(start: u32, row: u32, column: u32, value: mat4x4f) {
@@ -163,7 +198,7 @@ fn matmul_register(invocation: Invocation) {
     }
   }
 
-  let c_start = (tile.matrix * shape.rows * shape.c_width + shape.c_first) / 4u;
+  let c_start = tile.matrix * shape.rows * shape.c_width + shape.c_first;
   @unroll
   for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll
