@@ -99,6 +99,18 @@ export class DeferredUnits extends Deferred {
   }
 }
 
+/** Rates `−exp(x)` at which states forget, which the step of a recurrence may make itself. */
+export class DeferredRates extends Deferred {
+  /** Their logarithms. */
+  readonly x: Variable;
+
+  /** Rates that are yet to come. */
+  constructor(x: Variable, compute: () => Tensor) {
+    super(x.shape, compute);
+    this.x = x;
+  }
+}
+
 /** What becomes of an input: `activation(x · weightᵀ + bias) · factor`, times another's where it gates. */
 interface Product {
   readonly weight: Variable;

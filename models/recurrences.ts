@@ -36,7 +36,7 @@ import {
   selectiveScanBackward,
   selectiveScanStep,
 } from "../kernels/scan/mod.ts";
-import { DeferredUnits } from "./deferred.ts";
+import { DeferredRates, DeferredUnits } from "./deferred.ts";
 import { multiplyAdd } from "./multiply_add.ts";
 import { table } from "./tables.ts";
 import type { Tape, Variable } from "./tape.ts";
@@ -265,7 +265,8 @@ export function rgLru(
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.input.shape[1], {
     step(tensors, state): Result {
-      const { finalState } = rgLruStep(gpu, { ...tensors, state }, options);
+      const { inPlace } = tape;
+      const { finalState } = rgLruStep(gpu, { ...tensors, state }, { ...options, inPlace });
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },
     forward: (tensors, initialState) => rgLruKernel(gpu, { ...tensors, initialState }, options),
@@ -329,10 +330,14 @@ export function selectiveScan(
   },
 ): Recurrence {
   const { state, ...rest } = inputs;
-  const { gpu } = tape;
+  const { gpu, inPlace } = tape;
   const options = { deltaSoftplus: true };
-  return recurrence(tape, rest, state, inputs.input.shape[1], {
-    step: (tensors, state) => selectiveScanStep(gpu, { ...tensors, state }, options),
+  const isStep = state !== undefined && inputs.input.shape[1] === 1 && !tape.recording;
+  const logRates = isStep && rest.a instanceof DeferredRates && !rest.a.isComputed;
+  const given = logRates ? { ...rest, a: (rest.a as DeferredRates).x } : rest;
+  return recurrence(tape, given, state, inputs.input.shape[1], {
+    step: (tensors, state) =>
+      selectiveScanStep(gpu, { ...tensors, state }, { ...options, logRates, inPlace }),
     forward: (tensors, initialState) =>
       selectiveScanKernel(gpu, { ...tensors, initialState }, options),
     backward: (tensors, context) => selectiveScanBackward(gpu, { ...tensors, ...context }, options),

@@ -5,5 +5,18 @@
  * @module
  */
 export * from "./scan.ts";
-export * from "./selective_scan.ts";
+export {
+  selectiveScan,
+  selectiveScanBackward,
+  type SelectiveScanBackwardInputs,
+  type SelectiveScanGradients,
+  type SelectiveScanInputs,
+  type SelectiveScanOptions,
+  type SelectiveScanOutputs,
+} from "./selective_scan.ts";
+export {
+  selectiveScanStep,
+  type SelectiveScanStepInputs,
+  type SelectiveScanStepOptions,
+} from "./selective_scan_step.ts";
 export * from "./rg_lru.ts";

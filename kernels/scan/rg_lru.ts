@@ -10,12 +10,13 @@ import {
   type Tensor,
 } from "../gpu/mod.ts";
 import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
-import { scan, scanBackward, type ScanOptions, type ScanOutputs, scanStep } from "./scan.ts";
+import { scan, scanBackward, type ScanOptions, type ScanOutputs } from "./scan.ts";
 import { SCAN } from "./shaders.ts";
 import { softplus } from "./softplus.ts";
 
 const RG_LRU_GATES = SCAN.kernel("rg_lru_gates");
 const RG_LRU_GATES_BACKWARD = SCAN.kernel("rg_lru_gates_backward");
+const RG_LRU_STEP = SCAN.kernel("rg_lru_step");
 const RG_LRU_DECAY_PARAMETER = SCAN.kernel("rg_lru_decay_parameter");
 const BLOCK = 64;
 
@@ -165,6 +166,12 @@ export interface RgLruStepInputs extends Omit<RgLruInputs, "initialState"> {
   readonly state: Tensor;
 }
 
+/** Options of {@linkcode rgLruStep}. */
+export interface RgLruStepOptions extends Pick<RgLruOptions, "resetFirst"> {
+  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
+  readonly inPlace?: boolean;
+}
+
 /**
  * One step of {@linkcode rgLru}; the step's output is the state it returns, `[batch, channels]`.
  *
@@ -173,17 +180,31 @@ export interface RgLruStepInputs extends Omit<RgLruInputs, "initialState"> {
 export function rgLruStep(
   gpu: Gpu,
   inputs: RgLruStepInputs,
-  options: Pick<RgLruOptions, "resetFirst"> = {},
+  options: RgLruStepOptions = {},
 ): { finalState: Tensor } {
   checkNames("rgLruStep", inputs, [...GATES, "state"]);
-  checkOptions<RgLruOptions>("rgLruStep", options, RULES, ["chunkSize"]);
-  const { state } = inputs;
+  checkOptions("rgLruStep", options, { resetFirst: flag, inPlace: flag });
+  const { input, recurrenceGate, inputGate, decayParameter, state } = inputs;
   checkRank("rgLruStep", "state", state, ["batch", "channels"]);
   const [batch, channels] = state.shape;
   checkTensor("rgLruStep", "input", inputs.input, [batch, 1, channels]);
   checkInputs("rgLruStep", inputs);
-  using gates = rgLruGates(gpu, inputs, options);
-  return scanStep(gpu, { decay: gates.decay, input: gates.gated, state });
+  const { resetFirst: RESET_FIRST = false, inPlace = false } = options;
+  const finalState = inPlace ? state.reshape(state.shape) : gpu.empty(state.shape);
+  gpu.dispatch(RG_LRU_STEP, {
+    constants: { WORKGROUP_SIZE, RESET_FIRST },
+    uniform: { elements: state.size, channels },
+    read: {
+      input,
+      recurrenceGate,
+      inputGate,
+      decayParameter,
+      state: inPlace ? undefined : state,
+    },
+    write: { finalState },
+    workgroups: workgroupsFor(Math.ceil(state.size / 4)),
+  });
+  return { finalState };
 }
 
 function checkInputs(op: string, inputs: RgLruInputs): void {

@@ -6,6 +6,7 @@
 
 import package::common::exponential::exponential_quad;
 import package::common::invocations::{Invocation, WORKGROUP_SIZE, number_of};
+import package::scan::one_minus_exponential::one_minus_exponential;
 
 override RESET_FIRST: bool = false;
 
@@ -23,13 +24,6 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> decay: array<vec4f>; // [batch, time, channels]
 @group(0) @binding(6) var<storage, read_write> gated: array<vec4f>; // [batch, time, channels]
 
-// 1 - exponential_quad(x) for x <= 0, by its series where the difference would cancel.
-fn one_minus_exp(x: vec4f) -> vec4f {
-  let series = -x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 *
-    (1.0 + x / 6.0)))));
-  return select(1.0 - exponential_quad(x), series, x > vec4f(-0.25));
-}
-
 fn sigmoid(x: vec4f) -> vec4f {
   return 1.0 / (1.0 + exponential_quad(-x));
 }
@@ -45,7 +39,7 @@ fn rg_lru_gates(invocation: Invocation) {
   let rates = vec4f(rate[channel.x], rate[channel.y], rate[channel.z], rate[channel.w]);
   let log_decay = -8.0 * rates * sigmoid(recurrence_gate[index]);
   var a = exponential_quad(log_decay);
-  var multiplier = sqrt(one_minus_exp(2.0 * log_decay));
+  var multiplier = sqrt(one_minus_exponential(2.0 * log_decay));
   if (RESET_FIRST) {
     let is_first = element / shape.channels % shape.time == vec4u(0u);
     a = select(a, vec4f(0.0), is_first);

@@ -46,7 +46,7 @@ const SHARED_CHANNELS = 32;
 const BLOCK = 64;
 
 /** Names of inputs besides the state. */
-const ARRAYS = ["input", "delta", "a", "b", "c", "skip", "gate", "deltaBias"];
+export const ARRAYS = ["input", "delta", "a", "b", "c", "skip", "gate", "deltaBias"];
 /** Names of inputs; an op and its gradients may be handed the same. */
 const INPUTS = [...ARRAYS, "initialState", "outputGradient", "finalStateGradient"];
 
@@ -72,7 +72,7 @@ export interface SelectiveScanInputs {
   readonly initialState?: Tensor;
 }
 
-/** Options of {@linkcode selectiveScan}, its gradients and its step. */
+/** Options of {@linkcode selectiveScan} and its gradients. */
 export interface SelectiveScanOptions extends ScanOptions {
   /** Whether Δ goes through a softplus. @default false */
   readonly deltaSoftplus?: boolean;
@@ -340,42 +340,16 @@ export function selectiveScanBackward(
   });
 }
 
-/** What {@linkcode selectiveScanStep} takes: one step of each sequence, and the state before it. */
-export interface SelectiveScanStepInputs extends Omit<SelectiveScanInputs, "initialState"> {
-  /** The state before the step: `[batch, channels, state]`. */
-  readonly state: Tensor;
-}
-
-/**
- * One step of {@linkcode selectiveScan}: its output is `[batch, 1, channels]`.
- *
- * @throws {RangeError} where a shape does not fit, or `input` has more than one step.
- */
-export function selectiveScanStep(
-  gpu: Gpu,
-  inputs: SelectiveScanStepInputs,
-  options: Pick<SelectiveScanOptions, "deltaSoftplus"> = {},
-): SelectiveScanOutputs {
-  checkNames("selectiveScanStep", inputs, [...ARRAYS, "state"]);
-  checkOptions<SelectiveScanOptions>("selectiveScanStep", options, RULES);
-  const { state, ...rest } = inputs;
-  const { input } = inputs;
-  checkRank("selectiveScanStep", "state", state, ["batch", "channels", "state"]);
-  const [batch, channels] = state.shape;
-  checkTensor("selectiveScanStep", "input", input, [batch, 1, channels]);
-  checkInputs("selectiveScanStep", inputs);
-  const { deltaSoftplus } = options;
-  return selectiveScan(gpu, { ...rest, initialState: state }, { deltaSoftplus });
-}
-
-interface Extents {
+/** Extents of a selective scan. */
+export interface Extents {
   batch: number;
   time: number;
   channels: number;
   state: number;
 }
 
-function checkInputs(op: string, inputs: SelectiveScanInputs): Extents {
+/** Checks inputs against one another. @throws {RangeError} where a shape does not fit. */
+export function checkInputs(op: string, inputs: SelectiveScanInputs): Extents {
   const { input, delta, a, b, c, skip, gate, deltaBias, initialState } = inputs;
   checkRank(op, "input", input, ["batch", "time", "channels"]);
   checkRank(op, "a", a, ["channels", "state"]);

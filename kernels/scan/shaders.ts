@@ -3,9 +3,11 @@ import { shaders } from "../gpu/mod.ts";
 import chains from "./chains.wgsl" with { type: "text" };
 import chunks from "./chunks.wgsl" with { type: "text" };
 import four_channels from "./four_channels.wgsl" with { type: "text" };
+import one_minus_exponential from "./one_minus_exponential.wgsl" with { type: "text" };
 import rg_lru_decay_parameter from "./rg_lru_decay_parameter.wgsl" with { type: "text" };
 import rg_lru_gates from "./rg_lru_gates.wgsl" with { type: "text" };
 import rg_lru_gates_backward from "./rg_lru_gates_backward.wgsl" with { type: "text" };
+import rg_lru_step from "./rg_lru_step.wgsl" with { type: "text" };
 import scan_backward_chunk from "./scan_backward_chunk.wgsl" with { type: "text" };
 import scan_backward_output from "./scan_backward_output.wgsl" with { type: "text" };
 import scan_carry from "./scan_carry.wgsl" with { type: "text" };
@@ -34,6 +36,7 @@ import selective_scan_output from "./selective_scan_output.wgsl" with { type: "t
 import selective_scan_parameters from "./selective_scan_parameters.wgsl" with { type: "text" };
 import selective_scan_prepare from "./selective_scan_prepare.wgsl" with { type: "text" };
 import selective_scan_shared_sum from "./selective_scan_shared_sum.wgsl" with { type: "text" };
+import selective_scan_step from "./selective_scan_step.wgsl" with { type: "text" };
 import shared from "./shared.wgsl" with { type: "text" };
 import slice from "./slice.wgsl" with { type: "text" };
 import softplus from "./softplus.wgsl" with { type: "text" };
@@ -44,9 +47,11 @@ export const SCAN = shaders("scan", {
   chains,
   chunks,
   four_channels,
+  one_minus_exponential,
   rg_lru_decay_parameter,
   rg_lru_gates,
   rg_lru_gates_backward,
+  rg_lru_step,
   scan_backward_chunk,
   scan_backward_output,
   scan_carry,
@@ -67,6 +72,7 @@ export const SCAN = shaders("scan", {
   selective_scan_parameters,
   selective_scan_prepare,
   selective_scan_shared_sum,
+  selective_scan_step,
   shared,
   slice,
   softplus,

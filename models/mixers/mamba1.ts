@@ -1,9 +1,9 @@
 import { affine, affineParameters } from "../affine.ts";
-import { activation, linearMap, scale, split } from "../operations.ts";
+import { linearMap, split } from "../operations.ts";
 import { constant, free, type Initial, linear, LOG_UNIFORM_STEP, normal } from "../parameters.ts";
 import { convolution, selectiveScan } from "../recurrences.ts";
 import { F32_BYTES, type Mixed, type Mixer } from "./mixer.ts";
-import { unitSquare } from "./parts.ts";
+import { forgettingRates, unitSquare } from "./parts.ts";
 import { exactly, FLAG, NOT_NEGATIVE, oneOf, optional, type Schema, SIZE } from "../schema.ts";
 
 /** Mamba's selective state-space layer. */
@@ -90,7 +90,7 @@ export function mamba1Mixer(
       const { output: read, finalState } = selectiveScan(tape, {
         input,
         delta: linearMap(tape, step, parameters("step.weight")),
-        a: scale(tape, activation(tape, parameters("decay"), "exp"), -1),
+        a: forgettingRates(tape, parameters("decay")),
         b,
         c,
         skip: parameters("skip"),

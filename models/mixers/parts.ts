@@ -24,7 +24,7 @@ import {
   type Parameters,
   type ParameterSpecification,
 } from "../parameters.ts";
-import { DeferredUnits } from "../deferred.ts";
+import { DeferredRates, DeferredUnits } from "../deferred.ts";
 import { multiplyAdd } from "../multiply_add.ts";
 import { convolution, convolutions } from "../recurrences.ts";
 import { uniform } from "../tables.ts";
@@ -161,6 +161,12 @@ export function unitLength(tape: Tape, x: Variable, epsilon: number = 1e-6): Var
   const units = (): Variable => uniformNorm(tape, x, 1 / Math.sqrt(dim), epsilon / dim);
   const isToken = !tape.recording && x.shape[1] === 1;
   return isToken ? new DeferredUnits(x, epsilon, () => units().tensor) : units();
+}
+
+/** Rates at which states forget, `−exp(x)`. */
+export function forgettingRates(tape: Tape, x: Variable): Variable {
+  const rates = (): Variable => scale(tape, activation(tape, x, "exp"), -1);
+  return tape.recording ? rates() : new DeferredRates(x, () => rates().tensor);
 }
 
 /**

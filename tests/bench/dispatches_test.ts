@@ -24,10 +24,10 @@ const TODAY: Readonly<Record<string, readonly [token: number, step: number]>> = 
   kda: [94, 194],
   hgrn: [130, 156],
   lfm2: [54, 136],
-  mamba1: [52, 122],
+  mamba1: [40, 122],
   rwkv6: [179, 426],
   rwkv7: [223, 478],
-  griffin: [58, 159],
+  griffin: [50, 159],
   "mamba2-attention": [34, 101],
 };
 

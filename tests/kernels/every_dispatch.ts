@@ -671,7 +671,7 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
       for (const resetFirst of BOTH) {
         rgLru(gpu, { ...gates(40), initialState }, { resetFirst });
         rgLruBackward(gpu, { ...gates(40), initialState, ...gradients }, { resetFirst });
-        rgLruStep(gpu, { ...gates(1), state }, { resetFirst });
+        for (const inPlace of BOTH) rgLruStep(gpu, { ...gates(1), state }, { resetFirst, inPlace });
       }
       scanStep(gpu, { decay: make(2, 1, channels), input: make(2, 1, channels), state });
     }
@@ -710,7 +710,9 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         finalStateGradient: initialState,
       }, { deltaSoftplus });
       const step = { ...inputs(1), state: make(1, channels, state) };
-      selectiveScanStep(gpu, step, { deltaSoftplus });
+      for (const inPlace of BOTH) {
+        selectiveScanStep(gpu, step, { deltaSoftplus, logRates: carried, inPlace });
+      }
     }
   },
 

@@ -8,6 +8,8 @@ import {
   type Gpu,
   linearAttentionStep,
   mamba2Inputs,
+  rgLruStep,
+  selectiveScanStep,
   type Tensor,
 } from "../../kernels/mod.ts";
 import { normals, testGpu, testKernel } from "../testing.ts";
@@ -46,6 +48,19 @@ const STEPS: Readonly<Record<string, readonly [shape: number[], after: string, s
     const [query, key, value] = [make(1, 1, 3, 2, 6), make(2, 1, 3, 2, 6), make(3, 1, 3, 2, 8)];
     const inputs = { query, key, value, beta: make(4, 1, 3, 2), initialState };
     const { output, finalState } = deltaRuleRecurrent(gpu, inputs, { inPlace });
+    return { output, finalState };
+  }],
+  rgLruStep: [[2, 5], "finalState", (gpu, make, state, inPlace) => {
+    const [input, recurrenceGate, inputGate] = [1, 2, 3].map((seed) => make(seed, 2, 1, 5));
+    const inputs = { input, recurrenceGate, inputGate, decayParameter: make(4, 5), state };
+    return rgLruStep(gpu, inputs, { inPlace });
+  }],
+  selectiveScanStep: [[2, 5, 6], "finalState", (gpu, make, state, inPlace) => {
+    const [input, delta, gate] = [1, 2, 3].map((seed) => make(seed, 2, 1, 5));
+    const [b, c] = [4, 5].map((seed) => make(seed, 2, 1, 6));
+    const inputs = { input, delta, a: make(6, 5, 6), b, c, skip: make(7, 5), gate, state };
+    const options = { deltaSoftplus: true, logRates: true, inPlace };
+    const { output, finalState } = selectiveScanStep(gpu, inputs, options);
     return { output, finalState };
   }],
   mamba2Inputs: [[2, 3, 10], "finalTail", (gpu, make, initialTail, inPlace) => {

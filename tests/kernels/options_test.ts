@@ -271,8 +271,8 @@ const OPS: Record<string, Row> = {
       const given = { ...inputs, decayParameter: rows(gpu, 6), state: rows(gpu, B, 6) } as Any;
       return rgLruStep(gpu, given, options);
     },
-    good: { resetFirst: true },
-    bad: { resetFirst: NO_FLAGS, chunkSize: [2] },
+    good: { resetFirst: true, inPlace: true },
+    bad: { resetFirst: NO_FLAGS, inPlace: NO_FLAGS, chunkSize: [2] },
   },
   selectiveScan: {
     call: (gpu, options) => selectiveScan(gpu, selective(gpu), options),
@@ -288,8 +288,8 @@ const OPS: Record<string, Row> = {
   selectiveScanStep: {
     call: (gpu, options) =>
       selectiveScanStep(gpu, { ...selective(gpu, 1), state: rows(gpu, B, 6, 4) }, options),
-    good: { deltaSoftplus: true },
-    bad: { deltaSoftplus: NO_FLAGS },
+    good: { deltaSoftplus: true, logRates: true, inPlace: true },
+    bad: { deltaSoftplus: NO_FLAGS, logRates: NO_FLAGS, inPlace: NO_FLAGS },
   },
   causalConvolution: {
     call: (gpu, options) => causalConvolution(gpu, convolved(gpu), options),

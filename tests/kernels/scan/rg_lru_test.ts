@@ -177,6 +177,22 @@ testKernel("rgLruStep() and segments equal the whole", async () => {
   assertClose(read, rgLruReference(values, shape, true).output, 1e-5, "output");
 });
 
+testKernel("rgLruStep() begins a document where it is told", async () => {
+  const gpu = await testGpu();
+  const shape = { batch: 2, time: 1, channels: 7 };
+  const values = arrays(shape);
+  const row = (data: Float32Array): Tensor => gpu.tensor([2, 1, 7], data);
+  const { finalState } = rgLruStep(gpu, {
+    input: row(values.input),
+    recurrenceGate: row(values.recurrenceGate),
+    inputGate: row(values.inputGate),
+    decayParameter: gpu.tensor([7], values.decayParameter),
+    state: gpu.tensor([2, 7], values.initialState),
+  }, { resetFirst: true });
+  const expected = rgLruReference(values, shape, true).output;
+  assertClose(await finalState.read(), expected, 1e-5, "output");
+});
+
 testKernel("rgLru() stays right over 65,536 steps", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 65536, channels: 4 };

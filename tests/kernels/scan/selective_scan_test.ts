@@ -242,6 +242,29 @@ testKernel("selectiveScan() by segments and selectiveScanStep() equal the whole"
   });
 });
 
+testKernel(
+  "selectiveScanStep() equals the reference, of rates and of their logarithms",
+  async () => {
+    const gpu = await testGpu();
+    for (const [channels, states] of [[5, 6], [70, 16], [1, 1], [8, 130]]) {
+      const shape = { batch: 2, time: 1, channels, state: states };
+      const values = arrays(shape);
+      const whole = selectiveScanReference(values, shape);
+      const { initialState: state, ...inputs } = tensors(gpu, shape, values);
+      const logs = Float32Array.from(values.a, (rate) => Math.log(-rate));
+      for (const logRates of [false, true]) {
+        using a = gpu.tensor([channels, states], logRates ? logs : values.a);
+        const options = { deltaSoftplus: true, logRates };
+        const step = selectiveScanStep(gpu, { ...inputs, a, state: state! }, options);
+        const [output, finalState] = await gpu.read([step.output, step.finalState]);
+        const what = `${channels} × ${states}, ${logRates ? "logarithms" : "rates"}`;
+        assertClose(output, whole.output, 1e-5, `output, ${what}`);
+        assertClose(finalState, whole.finalState, 1e-5, `finalState, ${what}`);
+      }
+    }
+  },
+);
+
 testKernel("selectiveScan() stays right over 65,536 steps", async () => {
   const gpu = await testGpu();
   const shape = { batch: 1, time: 65536, channels: 2, state: 4 };
