@@ -195,6 +195,25 @@ Deno.test("room is looked for, and peaks are measured, without what other shapes
   assertEquals(gpu.memory.current, held);
 });
 
+Deno.test("nothing is recorded that is of too many parts, or that there is no room for", async () => {
+  const [changed] = configurations();
+  await using gpu = await smallBindings(changed);
+  using model = new Model(gpu, changed, { seed: 5 });
+  for (const [segments, recorded] of [[16, true], [17, false]] as const) {
+    const batch = batchOf(1, 1, segments * model.segmentTokens());
+    await model.score(batch);
+    const { current } = gpu.memory;
+    await model.score(batch);
+    assertEquals(gpu.memory.current > current, recorded, `${segments} segments`);
+  }
+  await using narrow = await openGpu({ device: gpu.device, memory: 2 ** 27 });
+  using other = small("gla", narrow);
+  await other.score(batchOf(1, 1, 20));
+  const { current } = narrow.memory;
+  for (let i = 0; i < 2; i++) await other.score(batchOf(1, 1, 20));
+  assertEquals(narrow.memory.current, current);
+});
+
 Deno.test("parameters that change in place change replays, and a NaN in one is told", async () => {
   const gpu = await testGpu();
   using model = small("mamba2", gpu);
