@@ -18,7 +18,8 @@ export interface GenerateOptions {
   /** Each ends the sequence, and is the last of the new tokens then. */
   readonly stopTokens?: readonly number[];
   /**
-   * Whether a token is recorded once and replayed, which costs the host a tenth and changes no bit.
+   * Whether a token is recorded once and replayed, which costs the host a tenth and changes no bit; and
+   * so of a long prompt's segments, where the state has one size.
    *
    * @default {true}
    */

@@ -7,7 +7,7 @@ import { BufferPool, type MemoryUse } from "./pool.ts";
 import { type KernelTime, Profiler } from "./profiler.ts";
 import { Queue } from "./queue.ts";
 import { Readback } from "./readback.ts";
-import { Recorder } from "./recorder.ts";
+import { checkDone, Recorder } from "./recorder.ts";
 import { Recording } from "./recording.ts";
 import type { Kernel } from "./shaders.ts";
 import {
@@ -318,6 +318,7 @@ export class Gpu implements AsyncDisposable {
     return this.#recorded((recorder) => {
       const values: Result[] = [];
       for (const value of work()) {
+        checkDone(value);
         values.push(value);
         recorder.endPart();
       }
@@ -446,10 +447,7 @@ export class Gpu implements AsyncDisposable {
     this.#recorder = recorder;
     try {
       const result = work(recorder);
-      if (result instanceof Promise) result.catch(() => {}); // what it waits for fails, as this does
-      if (typeof (result as { then?: unknown } | undefined | null)?.then === "function") {
-        throw new Error("Cannot record work that waits for something: read tensors after a replay");
-      }
+      checkDone(result);
       this.#recorder = undefined;
       this.flush();
       return new Recording(result, recorder.finish(), (commands) => {

@@ -18,6 +18,23 @@ type Note =
   /** What is filled with one word, the same for all. */
   | { readonly poisoned: Allocation };
 
+/**
+ * Checks what recorded work gave: that all of it has run.
+ *
+ * @throws {Error} where it waits for something, or is a generator, of which nothing has run.
+ */
+export function checkDone(result: unknown): void {
+  if (result instanceof Promise) result.catch(() => {}); // what it waits for fails, as this does
+  const kind = Object.prototype.toString.call(result);
+  const { then } = (result ?? {}) as { then?: unknown };
+  if (typeof then === "function" || kind === "[object AsyncGenerator]") {
+    throw new Error("Cannot record work that waits for something: read tensors after a replay");
+  }
+  if (kind === "[object Generator]") {
+    throw new Error("Cannot record work that yields as nothing of it has run: use recordParts()");
+  }
+}
+
 /** Takes down what is queued while work is recorded, and plans its memory. */
 export class Recorder implements AllocationPlan {
   readonly #device: GPUDevice;

@@ -254,6 +254,15 @@ Deno.test("a recording that fails leaves nothing behind", async () => {
     Error,
     "Cannot record work that waits",
   );
+  async function* waiting(): AsyncGenerator<void> {}
+  assertThrows(() => gpu.record(waiting), Error, "Cannot record work that waits");
+  assertThrows(
+    () => gpu.recordParts(() => [1, Promise.reject(new Error("later"))]),
+    Error,
+    "Cannot record work that waits",
+  );
+  function* yielding(): Generator<void> {}
+  assertThrows(() => gpu.record(yielding), Error, "use recordParts()");
   for (const then of [(): void => {}, { call: 1 }.toString]) {
     assertThrows(() => gpu.record(() => ({ then })), Error, "Cannot record work that waits");
   }
