@@ -5,6 +5,11 @@ import { disposeStates, leaveStates } from "./state.ts";
 
 /** Tokens that are queued before the first of them is read back. */
 export const TOKENS_PER_READ = 32;
+/**
+ * Tokens that are there within so many milliseconds were computed in less than Deno waits for them, 10
+ * ms: the next are queued meanwhile, though a stop token may make them useless.
+ */
+export const QUICK_MILLISECONDS = 20;
 /** Fewer tokens than this cost less than recording one. */
 const RECORDED_TOKENS = 4;
 /** The least room that caches are given, and the share of the tokens read by which they grow. */
@@ -96,7 +101,7 @@ export class Generation implements Disposable {
   }
 
   /**
-   * The next tokens.
+   * The next tokens. They are queued when it returns: more may be asked for before they are here.
    *
    * @param count At most {@linkcode TOKENS_PER_READ}.
    * @param left How many may follow in all, these among them.
@@ -105,8 +110,8 @@ export class Generation implements Disposable {
     const given = this.#given ? 0 : 1; // the first is chosen already
     this.#given = true;
     this.#advance(count - given, left - given);
-    const history = await this.#history.read();
     const first = this.#read - count + 1;
+    const history = await this.#history.read();
     return Array.from({ length: count }, (_, i) => history[(first + i) % TOKENS_PER_READ]);
   }
 

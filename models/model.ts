@@ -5,6 +5,7 @@ import {
   type GenerateOptions,
   Generation,
   isRecordable,
+  QUICK_MILLISECONDS,
   type TokenReader,
   TOKENS_PER_READ,
 } from "./generation.ts";
@@ -281,10 +282,22 @@ export class Model implements Disposable {
     const { position } = from.state;
     const generated: number[] = [];
     using tokens = this.continuing(from, { record });
-    while (generated.length < maxTokens) {
+    let asked = 0;
+    const ask = (): Promise<number[]> | undefined => {
+      const left = maxTokens - asked;
+      if (left === 0) return undefined;
+      const count = Math.min(TOKENS_PER_READ, left);
+      asked += count;
+      const read = tokens.next(count, left);
+      read.catch(() => {}); // where it is not wanted any more
+      return read;
+    };
+    let isQuick = stopTokens.length === 0;
+    for (let coming = ask(); coming !== undefined;) {
       signal?.throwIfAborted();
-      const left = maxTokens - generated.length;
-      for (const token of await tokens.next(Math.min(TOKENS_PER_READ, left), left)) {
+      const start = performance.now();
+      const ahead = isQuick ? ask() : undefined;
+      for (const token of await coming) {
         if (token === NO_TOKEN) {
           const at = position + generated.length - 1;
           throw new NotANumberError("largest logit", NaN, { position: at });
@@ -292,6 +305,8 @@ export class Model implements Disposable {
         generated.push(token);
         if (stopTokens.includes(token)) return generated;
       }
+      isQuick ||= performance.now() - start < QUICK_MILLISECONDS;
+      coming = ahead ?? ask();
     }
     return generated;
   }
