@@ -44,6 +44,15 @@ export class Schedule {
     return Math.min(steps, this.cooldownStart + cooldownSteps(this.cooldownStart));
   }
 
+  /** Whether no result changes it any more. */
+  get isFixed(): boolean {
+    return this.#endsByItself || this.cooldownStart !== undefined;
+  }
+
+  get #endsByItself(): boolean {
+    return this.#recipe.schedule === "constant" || this.#recipe.targetAccuracy >= 1;
+  }
+
   /** The learning rate of a step. */
   rate(step: number): number {
     const { learningRate, warmupSteps, steps } = this.#recipe;
@@ -67,7 +76,7 @@ export class Schedule {
   add({ step, accuracies }: StepResult): void {
     this.#recent.push(accuracies);
     if (this.#recent.length > MEASURED_STEPS) this.#recent.shift();
-    if (this.#recipe.schedule === "constant" || this.#recipe.targetAccuracy >= 1) return;
+    if (this.#endsByItself) return;
     const learned = this.#recent.length === MEASURED_STEPS &&
       step >= this.#recipe.firstTaskSteps + MEASURED_STEPS &&
       Math.min(...this.accuracies()) >= this.#recipe.targetAccuracy;

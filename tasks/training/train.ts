@@ -24,6 +24,8 @@ import { type QueuedSegment, Trainer } from "./trainer.ts";
 
 /** Steps whose measurements are read back at once: a read waits about 10 ms however small it is. */
 const STEPS_PER_READ = 10;
+/** A block of steps that takes less is queued before the one before it is read, where that may be. */
+const QUICK_SECONDS = 0.2;
 const RECIPE = "recipe.json";
 /** The log's columns behind the step, the loss and the tasks' accuracies. */
 const LOG_COLUMNS = ["learning_rate", "tokens_per_second", "seconds"] as const;
@@ -166,6 +168,15 @@ async function finishedBefore(
   };
 }
 
+/** Steps that are queued, or done. */
+interface Block {
+  readonly first: number;
+  readonly batches: readonly TrainingBatch[];
+  readonly queued: readonly (readonly QueuedSegment[])[];
+  /** Losses, and what was right, of each segment in turn. */
+  readonly reading: Promise<readonly ArrayLike<number>[]>;
+}
+
 class Run {
   readonly #recipe: Recipe;
   readonly #tasks: readonly Task[];
@@ -175,9 +186,14 @@ class Run {
   readonly #options: Omit<TrainOptions, "directory">;
   readonly #checkpointSeconds: number;
   readonly #schedule: Schedule;
+  /** The steps whose results are taken in. */
   #step: number;
   #seconds: number;
   #checkpointAt: number;
+  /** Since when the seconds count that are still to be added. */
+  #since = performance.now();
+  /** Whether the last block took so little that waiting for its results counts. */
+  #isQuick = false;
 
   constructor(
     recipe: Recipe,
@@ -203,14 +219,19 @@ class Run {
   async toEnd(): Promise<TrainingProgress> {
     const { onProgress, signal } = this.#options;
     let progress: TrainingProgress | undefined;
+    let ahead: Block | undefined;
     while (this.#step < this.#schedule.end) {
-      if (signal?.aborted) {
+      if (signal?.aborted && ahead === undefined) {
         await this.#checkpoint();
         throw signal.reason;
       }
       await this.#folder.check();
-      progress = await this.#block();
-      if (this.#seconds >= this.#checkpointAt) await this.#checkpoint();
+      if (ahead === undefined) this.#since = performance.now();
+      const block = ahead ?? this.#queue(this.#step);
+      const end = block.first + block.batches.length;
+      ahead = this.#queuesAhead(end) ? this.#queue(end) : undefined;
+      progress = await this.#take(block);
+      if (this.#isCheckpointDue && ahead === undefined) await this.#checkpoint();
       onProgress?.(progress);
     }
     await checkFinite(this.#trainer, this.#recipe, this.#step);
@@ -224,24 +245,45 @@ class Run {
     };
   }
 
-  /** Queues a few steps, reads what they measured, and takes it in. */
-  async #block(): Promise<TrainingProgress> {
-    const started = performance.now();
-    const first = this.#step;
+  get #isCheckpointDue(): boolean {
+    return this.#seconds >= this.#checkpointAt;
+  }
+
+  /**
+   * Whether the steps from one on are queued before the results of those before them are here: where no
+   * result changes them, and nothing is to happen in between.
+   */
+  #queuesAhead(first: number): boolean {
+    return this.#isQuick && this.#schedule.isFixed && first < this.#schedule.end &&
+      !this.#isCheckpointDue && this.#options.signal?.aborted !== true;
+  }
+
+  /** Queues a few steps. */
+  #queue(first: number): Block {
     const count = Math.min(STEPS_PER_READ, this.#schedule.end - first);
+    const steps = Array.from({ length: count }, (_, i) => first + i);
+    const batches = steps.map((step) => trainingBatch(this.#recipe, this.#tasks, step));
+    const queued = steps.map((step, i) =>
+      this.#trainer.step(batches[i], step, this.#schedule.rate(step))
+    );
+    const tensors = queued.flat().flatMap(({ losses, correct }) => [losses, correct]);
+    const reading = this.#trainer.model.gpu.read(tensors);
+    reading.catch(() => {}); // thrown where it is taken in
+    for (const tensor of tensors) tensor[Symbol.dispose]();
+    return { first, batches, queued, reading };
+  }
+
+  /** Waits for what a block measured, and takes it in. */
+  async #take({ first, batches, queued, reading }: Block): Promise<TrainingProgress> {
     const rate = this.#schedule.rate(first);
-    const batches: TrainingBatch[] = [];
-    const queued: QueuedSegment[][] = [];
-    for (let step = first; step < first + count; step++) {
-      const batch = trainingBatch(this.#recipe, this.#tasks, step);
-      batches.push(batch);
-      queued.push(this.#trainer.step(batch, step, this.#schedule.rate(step)));
-    }
-    const results = await this.#results(first, batches, queued);
+    const results = this.#results(first, batches, queued, await reading);
     for (const result of results) this.#schedule.add(result);
+    const count = batches.length;
     this.#step += count;
-    const elapsed = (performance.now() - started) / 1000;
+    const elapsed = (performance.now() - this.#since) / 1000;
+    this.#since = performance.now();
     this.#seconds += elapsed;
+    this.#isQuick = elapsed < QUICK_SECONDS;
     const tokens = batches.reduce((sum, batch) => sum + batch.tokens.length, 0);
     const progress: TrainingProgress = {
       step: this.#step,
@@ -262,14 +304,12 @@ class Run {
     return progress;
   }
 
-  async #results(
+  #results(
     first: number,
     batches: readonly TrainingBatch[],
     queued: readonly (readonly QueuedSegment[])[],
-  ): Promise<StepResult[]> {
-    const tensors = queued.flat().flatMap(({ losses, correct }) => [losses, correct]);
-    const values = await this.#trainer.model.gpu.read(tensors);
-    for (const tensor of tensors) tensor[Symbol.dispose]();
+    values: readonly ArrayLike<number>[],
+  ): StepResult[] {
     let read = 0;
     return batches.map((batch, index) => {
       const losses = new Float32Array(batch.rows.length);

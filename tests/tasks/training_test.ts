@@ -123,6 +123,50 @@ Deno.test("a run that was ended continues to the same losses", () =>
     );
   }));
 
+Deno.test("steps that no result changes are queued ahead, and learn the same", () =>
+  inFolder(async (folder) => {
+    const gpu = await testGpu();
+    const recipe = { ...RECIPE, targetAccuracy: 1 };
+    const read = gpu.read.bind(gpu);
+    let most = 0;
+    let reading = 0;
+    gpu.read = async (...of) => {
+      most = Math.max(most, ++reading);
+      try {
+        return await read(...of);
+      } finally {
+        reading--;
+      }
+    };
+    try {
+      const ahead = `${folder}/ahead`;
+      await train(gpu, recipe, { directory: ahead });
+      assertEquals(most, 2); // one block's results, while the next is queued
+      const stop = new AbortController();
+      const ended = `${folder}/ended`;
+      const ending = train(gpu, recipe, {
+        directory: ended,
+        signal: stop.signal,
+        onProgress: ({ step }) => step === 30 && stop.abort(),
+      });
+      await assertRejects(() => ending, DOMException);
+      await train(gpu, recipe, { directory: ended, resume: true });
+      most = 0;
+      const single = `${folder}/single`;
+      await train(gpu, recipe, { directory: single, checkpointSeconds: 0 });
+      assertEquals(most, 1); // a checkpoint is between the blocks
+      for (const other of [ended, single]) {
+        assertEquals(await losses(other), await losses(ahead));
+        const [a, b] = await Promise.all(
+          [other, ahead].map((folder) => Deno.readFile(`${folder}/model.safetensors`)),
+        );
+        assertEquals(a, b);
+      }
+    } finally {
+      gpu.read = read;
+    }
+  }));
+
 Deno.test("a loss that is no longer finite ends training with what to do", () =>
   inFolder(async (folder) => {
     const gpu = await testGpu();
@@ -306,10 +350,12 @@ Deno.test("the rate warms up, stays, and cools down when the worst task is learn
   const schedule = new Schedule({ ...RECIPE, steps: 1000 });
   assertEquals(schedule.rate(0), 3e-3 / 5);
   assertEquals(schedule.rate(500), 3e-3);
+  assertEquals(schedule.isFixed, false);
   for (let step = 0; step < 400; step++) {
     schedule.add({ step, loss: 1, accuracies: [1, step < 300 ? 0.5 : 1] });
   }
   assert(schedule.cooldownStart! > 310 && schedule.cooldownStart! < 325);
+  assertEquals(schedule.isFixed, true);
   assertEquals(schedule.end, schedule.cooldownStart! + 100);
   assertEquals(schedule.rate(schedule.cooldownStart! + 50), 3e-3 / 2);
 });
