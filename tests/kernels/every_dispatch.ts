@@ -429,6 +429,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     adamWAll(gpu, { parameters, gradientScale, schedule }, { learningRate: 1e-3, step: 1 });
     for (const columns of [8, 5]) {
       sumParts(gpu, { parts: Array.from({ length: 6 }, () => make(2, columns)) });
+      const factors = Array.from({ length: 6 }, () => make(columns));
+      multiplyAdd(gpu, { x: make(2, columns), factors, addend: make(columns) });
     }
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
