@@ -162,15 +162,7 @@ export function selectiveScan(
       run(chunk, 1, carry, entering);
     }
   }
-  if (skip || gate) {
-    gpu.dispatch(GATE, {
-      constants: { WORKGROUP_SIZE },
-      uniform: { rows: batch * time, channels },
-      read: { input, skip, gate },
-      write: { output },
-      workgroups: workgroupsFor(input.size),
-    });
-  }
+  if (skip || gate) gateOutput(gpu, { input, skip, gate }, output);
   return results({ output, finalState });
 }
 
@@ -367,8 +359,24 @@ export function checkInputs(op: string, inputs: SelectiveScanInputs): Extents {
   return { batch, time, channels, state };
 }
 
+/** The skip and the gate of an output, in place. */
+export function gateOutput(
+  gpu: Gpu,
+  { input, skip, gate }: Pick<SelectiveScanInputs, "input" | "skip" | "gate">,
+  output: Tensor,
+): void {
+  const [batch, time, channels] = input.shape;
+  gpu.dispatch(GATE, {
+    constants: { WORKGROUP_SIZE },
+    uniform: { rows: batch * time, channels },
+    read: { input, skip, gate },
+    write: { output },
+    workgroups: workgroupsFor(input.size),
+  });
+}
+
 /** Δ as the recurrence uses it. */
-function stepLengths(
+export function stepLengths(
   gpu: Gpu,
   { delta, deltaBias }: SelectiveScanInputs,
   { deltaSoftplus = false }: SelectiveScanOptions,

@@ -12,12 +12,16 @@ import { WORKGROUP_SIZE, workgroupsFor } from "./grid.ts";
 import {
   ARRAYS,
   checkInputs,
+  gateOutput,
   type SelectiveScanInputs,
   type SelectiveScanOutputs,
+  stepLengths,
 } from "./selective_scan.ts";
 import { SCAN } from "./shaders.ts";
 
 const STEP = SCAN.kernel("selective_scan_step");
+/** Tensors that every step has. */
+const LEAST_BINDINGS = 7;
 
 /** What {@linkcode selectiveScanStep} takes: one step of each sequence, and the state before it. */
 export interface SelectiveScanStepInputs extends Omit<SelectiveScanInputs, "initialState"> {
@@ -36,7 +40,8 @@ export interface SelectiveScanStepOptions {
 }
 
 /**
- * One step of {@linkcode selectiveScan}: its output is `[batch, 1, channels]`.
+ * One step of {@linkcode selectiveScan}: its output is `[batch, 1, channels]`. In one dispatch, or in
+ * three where a device has too few bindings.
  *
  * @throws {RangeError} where a shape does not fit, or `input` has more than one step.
  */
@@ -56,22 +61,26 @@ export function selectiveScanStep(
   const { deltaSoftplus = false, logRates = false, inPlace = false } = options;
   const output = gpu.empty(input.shape);
   const finalState = inPlace ? state.reshape(state.shape) : gpu.empty(state.shape);
-  gpu.dispatch(STEP, {
-    constants: { WORKGROUP_SIZE, SOFTPLUS: deltaSoftplus, LOG_RATES: logRates },
-    uniform: { batch, channels, states },
-    read: {
-      input,
-      delta,
-      a,
-      b,
-      c,
-      skip,
-      gate,
-      deltaBias,
-      state: inPlace ? undefined : state,
-    },
-    write: { output, finalState },
-    workgroups: workgroupsFor(batch * channels),
-  });
+  const walk = (
+    delta: Tensor,
+    SOFTPLUS: boolean,
+    more: Pick<SelectiveScanInputs, "skip" | "gate" | "deltaBias">,
+  ): void =>
+    gpu.dispatch(STEP, {
+      constants: { WORKGROUP_SIZE, SOFTPLUS, LOG_RATES: logRates },
+      uniform: { batch, channels, states },
+      read: { input, delta, a, b, c, ...more, state: inPlace ? undefined : state },
+      write: { output, finalState },
+      workgroups: workgroupsFor(batch * channels),
+    });
+  const optional = [skip, gate, deltaBias, inPlace ? undefined : state]
+    .filter((tensor) => tensor !== undefined);
+  if (LEAST_BINDINGS + optional.length <= gpu.device.limits.maxStorageBuffersPerShaderStage) {
+    walk(delta, deltaSoftplus, { skip, gate, deltaBias });
+    return results({ output, finalState });
+  }
+  using lengths = stepLengths(gpu, inputs, options);
+  walk(lengths, false, {});
+  if (skip || gate) gateOutput(gpu, { input, skip, gate }, output);
   return results({ output, finalState });
 }

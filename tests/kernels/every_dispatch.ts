@@ -434,6 +434,27 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
     }
     const projections = Array.from({ length: 6 }, () => ({ weight: make(7, 8), bias: make(7) }));
     project(gpu, { x: make(2, 8), projections, normWeight: make(8), addend: make(2, 7) });
+    for (
+      const { given, deltaSoftplus, logRates, inPlace } of combinations({
+        given: BOTH,
+        deltaSoftplus: BOTH,
+        logRates: BOTH,
+        inPlace: BOTH,
+      })
+    ) {
+      const [token, states] = [make(2, 1, 5), make(2, 1, 6)];
+      selectiveScanStep(gpu, {
+        input: token,
+        delta: token,
+        a: make(5, 6),
+        b: states,
+        c: states,
+        skip: make.when(given, 5),
+        gate: make.when(given, 2, 1, 5),
+        deltaBias: make.when(given, 5),
+        state: make(2, 5, 6),
+      }, { deltaSoftplus, logRates, inPlace });
+    }
     for (const dtype of QUANTIZED_TYPES) {
       using weight = new QuantizedMatrix(gpu, [7, 8], dtype);
       const quantized = projections.map(({ bias }) => ({ weight, bias }));

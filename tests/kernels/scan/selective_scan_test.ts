@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu, Tensor } from "../../../kernels/gpu/mod.ts";
+import { type Gpu, openGpu, type Tensor } from "../../../kernels/gpu/mod.ts";
 import {
   selectiveScan,
   selectiveScanBackward,
@@ -242,28 +242,42 @@ testKernel("selectiveScan() by segments and selectiveScanStep() equal the whole"
   });
 });
 
-testKernel(
-  "selectiveScanStep() equals the reference, of rates and of their logarithms",
-  async () => {
-    const gpu = await testGpu();
-    for (const [channels, states] of [[5, 6], [70, 16], [1, 1], [8, 130]]) {
-      const shape = { batch: 2, time: 1, channels, state: states };
-      const values = arrays(shape);
-      const whole = selectiveScanReference(values, shape);
-      const { initialState: state, ...inputs } = tensors(gpu, shape, values);
-      const logs = Float32Array.from(values.a, (rate) => Math.log(-rate));
-      for (const logRates of [false, true]) {
-        using a = gpu.tensor([channels, states], logRates ? logs : values.a);
-        const options = { deltaSoftplus: true, logRates };
-        const step = selectiveScanStep(gpu, { ...inputs, a, state: state! }, options);
-        const [output, finalState] = await gpu.read([step.output, step.finalState]);
-        const what = `${channels} × ${states}, ${logRates ? "logarithms" : "rates"}`;
-        assertClose(output, whole.output, 1e-5, `output, ${what}`);
-        assertClose(finalState, whole.finalState, 1e-5, `finalState, ${what}`);
-      }
+async function checkSteps(gpu: Gpu): Promise<void> {
+  for (const [channels, states] of [[5, 6], [70, 16], [1, 1], [8, 130]]) {
+    const shape = { batch: 2, time: 1, channels, state: states };
+    const values = arrays(shape);
+    const whole = selectiveScanReference(values, shape);
+    const { initialState: state, ...inputs } = tensors(gpu, shape, values);
+    const logs = Float32Array.from(values.a, (rate) => Math.log(-rate));
+    for (const logRates of [false, true]) {
+      using a = gpu.tensor([channels, states], logRates ? logs : values.a);
+      const options = { deltaSoftplus: true, logRates };
+      const step = selectiveScanStep(gpu, { ...inputs, a, state: state! }, options);
+      const [output, finalState] = await gpu.read([step.output, step.finalState]);
+      const what = `${channels} × ${states}, ${logRates ? "logarithms" : "rates"}`;
+      assertClose(output, whole.output, 1e-5, `output, ${what}`);
+      assertClose(finalState, whole.finalState, 1e-5, `finalState, ${what}`);
     }
+  }
+}
+
+testKernel(
+  "selectiveScanStep() equals the reference of rates, and of their logarithms",
+  async () => {
+    await checkSteps(await testGpu());
   },
 );
+
+Deno.test("selectiveScanStep() does with the bindings that every device allows", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice();
+  assertEquals(device.limits.maxStorageBuffersPerShaderStage, 8);
+  {
+    await using gpu = await openGpu({ device, poison: true });
+    await checkSteps(gpu);
+  }
+  device.destroy();
+});
 
 testKernel("selectiveScan() stays right over 65,536 steps", async () => {
   const gpu = await testGpu();
