@@ -1,12 +1,4 @@
-import { kept } from "../common/kept.ts";
-import {
-  type AnyTensor,
-  type Dispatch,
-  type Gpu,
-  type Kernel,
-  results,
-  type Tensor,
-} from "../gpu/mod.ts";
+import type { AnyTensor, Dispatch, Gpu, Kernel, Tensor } from "../gpu/mod.ts";
 import { BLOCK, cloneOrZeros, type Group, type Plan, type Span } from "./plan.ts";
 import { DELTA_RULE } from "./shaders.ts";
 
@@ -135,16 +127,10 @@ class SpanWork implements Disposable {
     const { blocks, keyQuads, valueQuads, planes, conditions } = plan;
     const { LOW_RANK, DECAYED, PER_CHANNEL } = conditions;
     const own = this.#tensors;
-    const { chunks, sequences } = kept(
-      gpu,
-      `spans ${tables.chunks}:${tables.sequences}`,
-      () =>
-        results({
-          chunks: gpu.tensor([this.#chunks, 4], tables.chunks, "u32"),
-          sequences: gpu.tensor([this.#sequences, 4], tables.sequences, "u32"),
-        }),
-    );
-    this.#tables = { chunks, sequences };
+    this.#tables = {
+      chunks: gpu.tensor([this.#chunks, 4], tables.chunks, "u32"),
+      sequences: gpu.tensor([this.#sequences, 4], tables.sequences, "u32"),
+    };
     if (DECAYED) {
       const quads = PER_CHANNEL ? keyQuads : 1;
       own.decays = this.#units(blocks * quads);
@@ -370,6 +356,7 @@ class SpanWork implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const tensor of Object.values(this.#tensors)) tensor[Symbol.dispose]();
+    const all = [...Object.values(this.#tensors), ...Object.values(this.#tables)];
+    for (const tensor of all) tensor[Symbol.dispose]();
   }
 }

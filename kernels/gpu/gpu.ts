@@ -53,7 +53,7 @@ export class Gpu implements AsyncDisposable {
   readonly #queue: Queue;
   #written = 0;
   #recorder: Recorder | undefined;
-  readonly #once = new Map<string, AnyTensor>();
+  readonly #once = new Map<string, Disposable>();
 
   /** Called by {@linkcode openGpu}. */
   constructor(
@@ -341,15 +341,15 @@ export class Gpu implements AsyncDisposable {
   }
 
   /**
-   * A tensor that is made when it is first asked for and kept as long as this: a table, a constant.
-   * Nobody writes it or disposes of it.
+   * What is made when it is first asked for, and kept as long as this: a tensor of constants, a table.
+   * Nobody writes it or disposes of it, and it is no part of a recording.
    *
    * @param name Names it among all that are kept.
    */
-  once<Type extends DataType>(name: string, make: () => Tensor<Type>): Tensor<Type> {
-    let tensor = this.#once.get(name);
-    if (tensor === undefined) this.#once.set(name, tensor = this.unrecorded(make));
-    return tensor as Tensor<Type>;
+  once<Kept extends Disposable>(name: string, make: () => Kept): Kept {
+    let kept = this.#once.get(name);
+    if (kept === undefined) this.#once.set(name, kept = this.unrecorded(make));
+    return kept as Kept;
   }
 
   /** Submits what is queued without waiting for it. */
@@ -429,7 +429,7 @@ export class Gpu implements AsyncDisposable {
       this.flush();
       await this.device.queue.onSubmittedWorkDone();
     }
-    for (const tensor of this.#once.values()) tensor[Symbol.dispose]();
+    for (const kept of this.#once.values()) kept[Symbol.dispose]();
     this.#bindings.drop();
     this.#pool.trim();
     if (this.#ownsDevice) this.device.destroy();

@@ -1,8 +1,9 @@
-import { kept } from "../common/kept.ts";
 import type { Gpu, Tensor } from "../gpu/mod.ts";
 
 /** Tokens of a block: the rows of a register tile, and the unit in which decays are carried. */
 export const BLOCK = 8;
+/** Cuts kept for reuse on one GPU; past it they are all freed. */
+const CUTS_KEPT = 64;
 
 /** Chunks that are worked on at once. No chunk holds tokens of two sequences. */
 export interface Slab {
@@ -28,10 +29,33 @@ export interface Slab {
   readonly goesOn: number | undefined;
 }
 
+/** The cuts of one GPU by their names. */
+class Cuts implements Disposable {
+  readonly #all = new Map<string, readonly Slab[]>();
+
+  get(name: string, make: () => Slab[]): readonly Slab[] {
+    let slabs = this.#all.get(name);
+    if (slabs === undefined) {
+      if (this.#all.size >= CUTS_KEPT) this[Symbol.dispose]();
+      this.#all.set(name, slabs = make());
+    }
+    return slabs;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { chunks, sequences } of [...this.#all.values()].flat()) {
+      chunks[Symbol.dispose]();
+      sequences[Symbol.dispose]();
+    }
+    this.#all.clear();
+  }
+}
+
 /**
  * Cuts sequences into chunks of `chunkSize` tokens, and those into slabs of at most `slabChunks`, at
  * least one. Sequence s has the rows from `bounds[s]` to `bounds[s + 1]`. The tables are kept: a
- * training step asks for the same again and again.
+ * training step asks for the same again and again. They are no part of a recording, which would write
+ * them for itself.
  */
 export function cutIntoSlabs(
   gpu: Gpu,
@@ -39,8 +63,10 @@ export function cutIntoSlabs(
   chunkSize: number,
   slabChunks: number,
 ): readonly Slab[] {
-  const name = `slabs ${chunkSize}:${slabChunks}:${bounds}`;
-  return kept(gpu, name, () => makeSlabs(gpu, bounds, chunkSize, slabChunks));
+  return gpu.once("cuts into slabs", () => new Cuts()).get(
+    `${chunkSize}:${slabChunks}:${bounds}`,
+    () => gpu.unrecorded(() => makeSlabs(gpu, bounds, chunkSize, slabChunks)),
+  );
 }
 
 function makeSlabs(
@@ -48,7 +74,7 @@ function makeSlabs(
   bounds: readonly number[],
   chunkSize: number,
   slabChunks: number,
-): Slab[] & Disposable {
+): Slab[] {
   const slabs: Slab[] = [];
   let firstChunk = 0;
   let rows: number[] = [];
@@ -88,12 +114,5 @@ function makeSlabs(
     sequences.push(first, rows.length / 2, s, begun);
   }
   close(comesFrom, undefined);
-  return Object.assign(slabs, {
-    [Symbol.dispose](): void {
-      for (const { chunks, sequences } of slabs) {
-        chunks[Symbol.dispose]();
-        sequences[Symbol.dispose]();
-      }
-    },
-  });
+  return slabs;
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { add, matmul, rmsNorm, scale } from "../../../kernels/mod.ts";
+import { add, linearAttention, matmul, rmsNorm, scale } from "../../../kernels/mod.ts";
 import {
   DeviceLostError,
   type Gpu,
@@ -176,6 +176,20 @@ testKernel("what is kept is made at once, even while work is recorded that fails
   recording.replay();
   assertEquals([...await recording.result.read()], [2, 4, 6]);
   assertEquals(table(), table());
+});
+
+Deno.test("what is kept goes with its GPU, even where the device stays", async () => {
+  const { device } = await testGpu();
+  const gpu = await openGpu({ device });
+  gpu.once("made up", () => gpu.tensor([3], [1, 2, 3]));
+  const inputs = Object.fromEntries(
+    ["query", "key", "value"].map((name) => [name, gpu.tensor([1, 200, 1, 8])]),
+  ) as Record<"query" | "key" | "value", Tensor>;
+  linearAttention(gpu, inputs)[Symbol.dispose]();
+  for (const tensor of Object.values(inputs)) tensor[Symbol.dispose]();
+  assert(gpu.memory.current > 256); // tables of its chunks
+  await gpu[Symbol.asyncDispose]();
+  assertEquals(gpu.memory.current, 0);
 });
 
 Deno.test("tensors that a recording uses may be disposed of, and its results outlive it", async () => {
