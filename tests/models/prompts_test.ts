@@ -12,7 +12,7 @@ import {
 import { mixersOf } from "../../models/layers.ts";
 import { mostTokens } from "../../models/segments.ts";
 import { ModelState } from "../../models/state.ts";
-import { testGpu, uniforms } from "../testing.ts";
+import { testGpu, testKernel, uniforms } from "../testing.ts";
 import { configurations, tokensOf, VOCABULARY } from "./every_mixer.ts";
 
 /** A batch in which other numbers of tokens are due for each seed, at least one. */
@@ -214,7 +214,7 @@ Deno.test("nothing is recorded that is of too many parts, or that there is no ro
   assertEquals(narrow.memory.current, current);
 });
 
-Deno.test("parameters that change in place change replays, and a NaN in one is told", async () => {
+testKernel("parameters that change in place change replays, and a NaN in one is told", async () => {
   const gpu = await testGpu();
   using model = small("mamba2", gpu);
   const batch = batchOf(2, 2, 30);
