@@ -20,7 +20,7 @@ struct Rows {
 // Dispatch: one invocation per LANES-th of a tile, of batch * heads * ceil(time / (LANES * ROWS)); folded.
 fn rows_of(invocation: Invocation, time: i32, heads: u32) -> Rows {
   let together = LANES * ROWS;
-  var number = workgroup_of(invocation); // where it has one tile, the same for all: loads are cheaper
+  var number = workgroup_of(invocation); // where it has one tile, the same for all
   if (LANES < WORKGROUP_SIZE) {
     number = number_of(invocation) / LANES;
   }
