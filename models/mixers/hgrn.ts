@@ -75,6 +75,7 @@ export function hgrnMixer(
     stateBytes: () => F32_BYTES * channels + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
+      const gate = linearMap(tape, x, parameters("gate.weight"));
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [input, forget] = outputs.map((stream) =>
         reshape(tape, stream, [batch, time, channels])
@@ -90,7 +91,6 @@ export function hgrnMixer(
         state: state?.tensors.state,
       });
       const normed = rmsNorm(tape, output, parameters("norm.weight"), normEpsilon);
-      const gate = linearMap(tape, x, parameters("gate.weight"));
       const read = gatedActivation(tape, gate, normed, "silu");
       return {
         output: linearMap(tape, read, parameters("output.weight")),

@@ -1,4 +1,13 @@
-import { activation, add, gatedNorm, linearMap, multiply, reshape, scale } from "../operations.ts";
+import {
+  activation,
+  add,
+  gatedNorm,
+  linearMap,
+  multiply,
+  reshape,
+  scale,
+  softplusDecay,
+} from "../operations.ts";
 import { constant, free, fromUniform, linear, LOG_UNIFORM_STEP } from "../parameters.ts";
 import { deltaRule } from "../recurrences.ts";
 import {
@@ -100,15 +109,12 @@ export function kdaMixer(
     stateBytes: () => F32_BYTES * keys * valueDim + streamBytes(streams, taps),
     mix(tape, parameters, x, state): Mixed {
       const [batch, time] = x.shape;
+      const [gateLow, decayLow] = ["gate", "decay"].map((name) =>
+        linearMap(tape, x, parameters(`${name}.down.weight`))
+      );
+      const strength = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
       const { outputs, tails } = runStreams(tape, parameters, x, streams, taps, state);
       const [query, key, value] = outputs;
-      const lowRank = (name: string): Variable =>
-        linearMap(
-          tape,
-          linearMap(tape, x, parameters(`${name}.down.weight`)),
-          parameters(`${name}.up.weight`),
-        );
-      const strength = activation(tape, linearMap(tape, x, parameters("beta.weight")), "sigmoid");
       const { output, finalState } = deltaRule(tape, {
         query: unitLength(tape, query),
         key: unitLength(tape, key),
@@ -120,7 +126,11 @@ export function kdaMixer(
       const read = gatedNorm(tape, {
         read: reshape(tape, output, [batch, time, values]),
         weight: parameters("norm.weight"),
-        gate: add(tape, lowRank("gate"), parameters("gate.up.bias")),
+        gate: add(
+          tape,
+          linearMap(tape, gateLow, parameters("gate.up.weight")),
+          parameters("gate.up.bias"),
+        ),
       }, { groups: heads, epsilon: normEpsilon, activation: "sigmoid", gateFirst: false });
       return {
         output: linearMap(tape, read, parameters("output.weight")),
@@ -131,12 +141,16 @@ export function kdaMixer(
       };
 
       function logDecay(): Variable {
-        const biased = add(tape, lowRank("decay"), parameters("decay.bias"));
-        const step = reshape(tape, biased, [batch, time, heads, keyDim]);
-        const rate = activation(tape, reshape(tape, parameters("decay.rate"), [heads, 1]), "exp");
-        return lowestLogDecay === undefined
-          ? multiply(tape, activation(tape, step, "softplus"), scale(tape, rate, -1))
-          : scale(tape, activation(tape, multiply(tape, step, rate), "sigmoid"), lowestLogDecay);
+        const shape = [batch, time, heads, keyDim];
+        const step = linearMap(tape, decayLow, parameters("decay.up.weight"));
+        const [bias, rate] = [parameters("decay.bias"), parameters("decay.rate")];
+        if (lowestLogDecay === undefined) {
+          return reshape(tape, softplusDecay(tape, step, { bias, rate }), shape);
+        }
+        const biased = reshape(tape, add(tape, step, bias), shape);
+        const factor = activation(tape, reshape(tape, rate, [heads, 1]), "exp");
+        const bounded = activation(tape, multiply(tape, biased, factor), "sigmoid");
+        return scale(tape, bounded, lowestLogDecay);
       }
     },
   };
