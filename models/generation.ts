@@ -109,10 +109,30 @@ export class Generation implements Disposable {
   async next(count: number, left: number): Promise<number[]> {
     const given = this.#given ? 0 : 1; // the first is chosen already
     this.#given = true;
-    this.#advance(count - given, left - given);
+    this.advance(count - given, left - given);
     const first = this.#read - count + 1;
     const history = await this.#history.read();
     return Array.from({ length: count }, (_, i) => history[(first + i) % TOKENS_PER_READ]);
+  }
+
+  /**
+   * Queues tokens that are not brought here.
+   *
+   * @param left How many may follow in all, these among them.
+   */
+  advance(count: number, left: number): void {
+    for (let queued = 0; queued < count;) {
+      if (this.#follows && this.#room < 1) this.#reserve(left - queued);
+      const now = Math.min(count - queued, this.#room);
+      if (this.#record && this.#recording === undefined && left - queued >= RECORDED_TOKENS) {
+        this.#recording = this.#gpu.record(() => this.#step());
+      }
+      if (this.#recording) this.#recording.replay(now);
+      else for (let i = 0; i < now; i++) this.#step();
+      queued += now;
+      this.#room -= now;
+      this.#read += now;
+    }
   }
 
   /**
@@ -129,21 +149,6 @@ export class Generation implements Disposable {
     this.#recording?.[Symbol.dispose]();
     disposeStates(this.#states);
     for (const tensor of [this.#token, this.#position, this.#history]) tensor[Symbol.dispose]();
-  }
-
-  #advance(count: number, left: number): void {
-    for (let queued = 0; queued < count;) {
-      if (this.#follows && this.#room < 1) this.#reserve(left - queued);
-      const now = Math.min(count - queued, this.#room);
-      if (this.#record && this.#recording === undefined && left - queued >= RECORDED_TOKENS) {
-        this.#recording = this.#gpu.record(() => this.#step());
-      }
-      if (this.#recording) this.#recording.replay(now);
-      else for (let i = 0; i < now; i++) this.#step();
-      queued += now;
-      this.#room -= now;
-      this.#read += now;
-    }
   }
 
   #choose(logits: Tensor): void {
