@@ -284,7 +284,7 @@ export function scan(
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.input.shape[1], {
     step(tensors, state): Result {
-      const { finalState } = scanStep(gpu, { ...tensors, state });
+      const { finalState } = scanStep(gpu, { ...tensors, state }, { inPlace: tape.inPlace });
       return { output: finalState.reshape(inputs.input.shape), finalState };
     },
     forward: (tensors, initialState) => scanKernel(gpu, { ...tensors, initialState }),
@@ -308,7 +308,7 @@ export function rwkv7(
   const { state, ...rest } = inputs;
   const { gpu } = tape;
   return recurrence(tape, rest, state, inputs.key.shape[1], {
-    step: (tensors, state) => rwkv7Step(gpu, { ...tensors, state }),
+    step: (tensors, state) => rwkv7Step(gpu, { ...tensors, state }, { inPlace: tape.inPlace }),
     forward: (tensors, initialState) => rwkv7Kernel(gpu, { ...tensors, initialState }),
     backward: (tensors, context) => rwkv7Backward(gpu, { ...tensors, ...context }),
   });

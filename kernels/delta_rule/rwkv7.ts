@@ -1,4 +1,12 @@
-import { anything, checkRank, checkTensor, type Gpu, results, type Tensor } from "../gpu/mod.ts";
+import {
+  anything,
+  checkRank,
+  checkTensor,
+  flag,
+  type Gpu,
+  results,
+  type Tensor,
+} from "../gpu/mod.ts";
 import type { Inputs } from "./chunked.ts";
 import { type DeltaRuleOptions, type Plan, planChunks } from "./plan.ts";
 import {
@@ -118,6 +126,14 @@ export function rwkv7Backward(
   });
 }
 
+/** Options of {@linkcode rwkv7Recurrent} and {@linkcode rwkv7Step}. */
+export interface Rwkv7StepOptions {
+  /** Multiplies the receptance. @default 1 */
+  readonly scale?: number;
+  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
+  readonly inPlace?: boolean;
+}
+
 /**
  * {@linkcode rwkv7} token by token: one invocation per column of the state. Faster for a token or two,
  * and what the chunked form is compared with.
@@ -127,7 +143,7 @@ export function rwkv7Backward(
 export function rwkv7Recurrent(
   gpu: Gpu,
   inputs: Rwkv7Inputs,
-  options: { readonly scale?: number } = {},
+  options: Rwkv7StepOptions = {},
 ): Rwkv7Outputs {
   return runTokenByToken(RWKV7, "rwkv7Recurrent", gpu, inputs, options);
 }
@@ -158,14 +174,14 @@ export interface Rwkv7StepInputs {
 export function rwkv7Step(
   gpu: Gpu,
   inputs: Rwkv7StepInputs,
-  options: { readonly scale?: number } = {},
+  options: Rwkv7StepOptions = {},
 ): Rwkv7Outputs {
   return runStep(RWKV7, "rwkv7Step", gpu, inputs, options);
 }
 
 const RWKV7: Rule<Rwkv7Inputs> = {
   tokens: TOKENS,
-  stepRules: { scale: anything },
+  stepRules: { scale: anything, inPlace: flag },
   inputs: ({ receptance, ...given }) => ({ ...given, query: receptance }),
   plan: planRwkv7,
 };

@@ -4,6 +4,7 @@ import {
   checkOptions,
   checkRank,
   checkTensor,
+  flag,
   type Gpu,
   results,
   type Tensor,
@@ -195,24 +196,36 @@ export interface ScanStepInputs {
   readonly state: Tensor;
 }
 
+/** Options of {@linkcode scanStep}. */
+export interface ScanStepOptions {
+  /** Whether the state is overwritten: `finalState` is its memory then. @default false */
+  readonly inPlace?: boolean;
+}
+
 /**
  * One step of {@linkcode scan}; the step's output is the state it returns, `[batch, channels]`.
  *
  * @throws {RangeError} where a shape does not fit `state`.
  */
-export function scanStep(gpu: Gpu, inputs: ScanStepInputs): { finalState: Tensor } {
+export function scanStep(
+  gpu: Gpu,
+  inputs: ScanStepInputs,
+  options: ScanStepOptions = {},
+): { finalState: Tensor } {
   checkNames("scanStep", inputs, ["decay", "input", "state"]);
+  checkOptions("scanStep", options, { inPlace: flag });
   const { decay, input, state } = inputs;
   checkRank("scanStep", "state", state, ["batch", "channels"]);
   const [batch, channels] = state.shape;
   checkTensor("scanStep", "decay", decay, [batch, 1, channels]);
   checkTensor("scanStep", "input", input, [batch, 1, channels]);
   checkTensor("scanStep", "state", state, [batch, channels]);
-  const finalState = gpu.empty(state.shape);
+  const { inPlace = false } = options;
+  const finalState = inPlace ? state.reshape(state.shape) : gpu.empty(state.shape);
   gpu.dispatch(SCAN_STEP, {
     constants: { WORKGROUP_SIZE },
     uniform: { elements: state.size },
-    read: { decay, input, state },
+    read: { decay, input, state: inPlace ? undefined : state },
     write: { finalState },
     workgroups: workgroupsFor(state.size),
   });

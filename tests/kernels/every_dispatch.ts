@@ -696,7 +696,8 @@ export const EVERY_DISPATCH: Readonly<Record<string, (gpu: Gpu) => void>> = {
         rgLruBackward(gpu, { ...gates(40), initialState, ...gradients }, { resetFirst });
         for (const inPlace of BOTH) rgLruStep(gpu, { ...gates(1), state }, { resetFirst, inPlace });
       }
-      scanStep(gpu, { decay: make(2, 1, channels), input: make(2, 1, channels), state });
+      const token = { decay: make(2, 1, channels), input: make(2, 1, channels), state };
+      for (const inPlace of BOTH) scanStep(gpu, token, { inPlace });
     }
   },
 

@@ -9,6 +9,8 @@ import {
   linearAttentionStep,
   mamba2Inputs,
   rgLruStep,
+  rwkv7Step,
+  scanStep,
   selectiveScanStep,
   type Tensor,
 } from "../../kernels/mod.ts";
@@ -49,6 +51,16 @@ const STEPS: Readonly<Record<string, readonly [shape: number[], after: string, s
     const inputs = { query, key, value, beta: make(4, 1, 3, 2), initialState };
     const { output, finalState } = deltaRuleRecurrent(gpu, inputs, { inPlace });
     return { output, finalState };
+  }],
+  rwkv7Step: [[2, 2, 6, 8], "finalState", (gpu, make, state, inPlace) => {
+    const [receptance, logDecay, key, a, b] = [1, 2, 3, 4, 5].map((seed) => make(seed, 2, 1, 2, 6));
+    const inputs = { receptance, logDecay, key, value: make(6, 2, 1, 2, 8), a, b, state };
+    const { output, finalState } = rwkv7Step(gpu, inputs, { inPlace });
+    return { output, finalState };
+  }],
+  scanStep: [[2, 70], "finalState", (gpu, make, state, inPlace) => {
+    const [decay, input] = [make(1, 2, 1, 70), make(2, 2, 1, 70)];
+    return scanStep(gpu, { decay, input, state }, { inPlace });
   }],
   rgLruStep: [[2, 5], "finalState", (gpu, make, state, inPlace) => {
     const [input, recurrenceGate, inputGate] = [1, 2, 3].map((seed) => make(seed, 2, 1, 5));

@@ -55,6 +55,7 @@ import {
   scale,
   scan,
   scanBackward,
+  scanStep,
   selectiveScan,
   selectiveScanBackward,
   selectiveScanStep,
@@ -239,8 +240,8 @@ const OPS: Record<string, Row> = {
   },
   rwkv7Step: {
     call: (gpu, options) => rwkv7Step(gpu, { ...receptance(gpu, 1), state: state(gpu) }, options),
-    good: { scale: 2 },
-    bad: { scale: DELTA.scale },
+    good: { scale: 2, inPlace: true },
+    bad: { scale: DELTA.scale, inPlace: NO_FLAGS },
   },
   scan: {
     call: (gpu, options) => scan(gpu, wide(gpu, "decay", "input"), options),
@@ -273,6 +274,14 @@ const OPS: Record<string, Row> = {
     },
     good: { resetFirst: true, inPlace: true },
     bad: { resetFirst: NO_FLAGS, inPlace: NO_FLAGS, chunkSize: [2] },
+  },
+  scanStep: {
+    call: (gpu, options) => {
+      const [decay, input, state] = [rows(gpu, B, 1, 6), rows(gpu, B, 1, 6), rows(gpu, B, 6)];
+      return scanStep(gpu, { decay, input, state } as Any, options);
+    },
+    good: { inPlace: true },
+    bad: { inPlace: NO_FLAGS },
   },
   selectiveScan: {
     call: (gpu, options) => selectiveScan(gpu, selective(gpu), options),
