@@ -59,7 +59,7 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   checkNames("linearAttention", inputs, INPUTS);
   const extents = checkCall("linearAttention", inputs, options);
-  const tuned = tunedFor(gpu, extents, inputs, "forward");
+  const tuned = tunedFor("forward", gpu, extents, inputs);
   if (isInRegisters(tuned, options)) return workInRegisters(gpu, extents, inputs, options);
   using problem = prepare(gpu, "linearAttention", inputs, options, tuned);
   const { value, initialState, rows, heads, keyDim, valueDim, sequences } = problem;

@@ -82,7 +82,7 @@ export function linearAttentionBackward(
   if (inputs.finalStateGradient !== undefined) {
     checkTensor(op, "finalStateGradient", inputs.finalStateGradient, stateShape);
   }
-  const tuned = tunedFor(gpu, extents, inputs, "backward");
+  const tuned = tunedFor("backward", gpu, extents, inputs);
   if (isInRegisters(tuned, options)) {
     return workInRegistersBackward(gpu, extents, inputs, options);
   }

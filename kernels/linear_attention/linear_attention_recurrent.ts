@@ -30,7 +30,7 @@ export function linearAttentionRecurrent(
 ): LinearAttentionOutputs {
   checkNames("linearAttentionRecurrent", inputs, INPUTS);
   const op = "linearAttentionRecurrent";
-  const tuned = tunedFor(gpu, checkCall(op, inputs, options), inputs, "forward");
+  const tuned = tunedFor("forward", gpu, checkCall(op, inputs, options), inputs);
   using problem = prepare(gpu, op, inputs, options, tuned);
   const { rows, heads, groups, sequences, keyVectors, valueVectors, scale } = problem;
   const { query, key, value, logDecay, bonus, initialState, bounds } = problem;

@@ -177,10 +177,10 @@ export function checkCall(
 
 /** What the family's table has for a call. */
 export function tunedFor(
+  pass: "forward" | "backward",
   gpu: Gpu,
   { batch, time, groups, heads, keyDim, valueDim, decay }: Extents,
   { query, bonus }: LinearAttentionInputs,
-  pass: "forward" | "backward",
 ): ChunkValues {
   return LINEAR_ATTENTION_PASSES[pass].choose(gpu, {
     batch,

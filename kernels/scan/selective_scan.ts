@@ -121,7 +121,7 @@ export function selectiveScan(
     scanInRegisters(gpu, extents, inputs, options.deltaSoftplus ?? false, { output, finalState });
     return results({ output, finalState });
   }
-  using delta = stepLengths(gpu, inputs, options);
+  using delta = stepLengths(inputs, options, gpu);
   const chunks = Math.ceil(time / chunkSize);
   const workgroups = (count: number): number => Math.ceil(channels / workgroupSize) * count * batch;
   /** The output of some chunks at once, from what enters each; the last one's state goes to `leaving`. */
@@ -162,7 +162,7 @@ export function selectiveScan(
       run(chunk, 1, carry, entering);
     }
   }
-  if (skip || gate) gateOutput(gpu, { input, skip, gate }, output);
+  if (skip || gate) gateOutput(output, gpu, { input, skip, gate });
   return results({ output, finalState });
 }
 
@@ -239,7 +239,7 @@ export function selectiveScanBackward(
     chunkSize: BACKWARD_STEPS,
     firstChunk: 0,
   });
-  using delta = stepLengths(gpu, inputs, options);
+  using delta = stepLengths(inputs, options, gpu);
   using step = gpu.empty([batch, time, channels, 4]);
   const prepare = (): void =>
     gpu.dispatch(PREPARE, {
@@ -361,9 +361,9 @@ export function checkInputs(op: string, inputs: SelectiveScanInputs): Extents {
 
 /** The skip and the gate of an output, in place. */
 export function gateOutput(
+  output: Tensor,
   gpu: Gpu,
   { input, skip, gate }: Pick<SelectiveScanInputs, "input" | "skip" | "gate">,
-  output: Tensor,
 ): void {
   const [batch, time, channels] = input.shape;
   gpu.dispatch(GATE, {
@@ -377,9 +377,9 @@ export function gateOutput(
 
 /** Δ as the recurrence uses it. */
 export function stepLengths(
-  gpu: Gpu,
-  { delta, deltaBias }: SelectiveScanInputs,
+  { delta, deltaBias }: Pick<SelectiveScanInputs, "delta" | "deltaBias">,
   { deltaSoftplus = false }: SelectiveScanOptions,
+  gpu: Gpu,
 ): Tensor {
   if (!deltaSoftplus && !deltaBias) return delta.reshape(delta.shape);
   return softplus(gpu, delta, { bias: deltaBias, linear: !deltaSoftplus });

@@ -79,8 +79,8 @@ export function selectiveScanStep(
     walk(delta, deltaSoftplus, { skip, gate, deltaBias });
     return results({ output, finalState });
   }
-  using lengths = stepLengths(gpu, inputs, options);
+  using lengths = stepLengths(inputs, options, gpu);
   walk(lengths, false, {});
-  if (skip || gate) gateOutput(gpu, { input, skip, gate }, output);
+  if (skip || gate) gateOutput(output, gpu, { input, skip, gate });
   return results({ output, finalState });
 }
