@@ -180,7 +180,11 @@ const selective = (step: boolean): KernelCase => async (gpu, draws) => {
   const expected = selectiveScanReference(arrays, shape);
   const deltaSoftplus = true;
   if (step) {
-    const outputs = selectiveScanStep(gpu, { ...inputs, state: initialState }, { deltaSoftplus });
+    const logRates = draws.option("logRates", [false, true]);
+    const logs = arrays.a.map((rate) => Math.log(-rate));
+    const a = logRates ? scope.use(gpu.tensor([channels, state], logs)) : inputs.a;
+    const options = { deltaSoftplus, logRates };
+    const outputs = selectiveScanStep(gpu, { ...inputs, a, state: initialState }, options);
     return await compare(gpu, { ...outputs }, expected, { spread });
   }
   const options = { deltaSoftplus, ...chunks(draws) };
