@@ -149,9 +149,10 @@ fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
 fn store_row(start: u32, row: u32, column: u32, value: vec4f) {
   @if(GUARDED)
   if (row >= shape.rows) { return; }
+  let columns = min(shape.columns, shape.c_width - shape.c_first); // without padding, or another block's
   @unroll
   for (var j = 0u; j < 4u; j++) {
-    if (column + j < shape.c_width - shape.c_first) {
+    if (column + j < columns) {
       let i = start + row * shape.c_width + column + j;
       var total = value[j];
       @if(HAS_BIAS)

@@ -152,6 +152,36 @@ for (const { algorithm, software } of VARIANTS) {
     }
   });
 
+  testKernel(`matmul() by ${kernel} adds to the columns of each of several weights`, async () => {
+    const gpu = await gpuAs(software);
+    const [rows, reduction] = [24, 16];
+    for (const counts of [[20, 21], [4, 45], [36, 5, 8], [20, 7, 20], [13, 20], [20, 20]]) {
+      const columns = counts.reduce((sum, count) => sum + count);
+      const [aValues, bValues] = [normals(1, rows * reduction), normals(2, columns * reduction)];
+      const before = normals(3, rows * columns);
+      let first = 0;
+      using a = gpu.tensor([rows, reduction], aValues);
+      const b = counts.map((count) => {
+        const start = first;
+        first += count * reduction;
+        return gpu.tensor([count, reduction], bValues.subarray(start, first));
+      });
+      using bias = gpu.tensor([columns], normals(4, columns));
+      using accumulateInto = gpu.tensor([rows, columns], before);
+      const { output } = matmul(gpu, { a, b, bias }, {
+        transposeB: true,
+        algorithm,
+        accumulateInto,
+      });
+      const extents = { batches: 1, rows, columns, reduction, transposeB: true };
+      const offsets = await bias.read();
+      const expected = matmulReference(aValues, bValues, extents)
+        .map((sum, i) => sum + before[i] + offsets[i % columns]);
+      assertClose(await output.read(), expected, BOUND, counts.join(" + "));
+      for (const block of b) block[Symbol.dispose]();
+    }
+  });
+
   testKernel(
     `matmul() by ${kernel} gives zeros for an empty sum and nothing for an empty output`,
     async () => {
