@@ -33,6 +33,14 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** @throws {RangeError} where the most new tokens are no count. */
+export function checkMaxTokens({ maxTokens }: Pick<GenerateOptions, "maxTokens">): void {
+  if (Number.isSafeInteger(maxTokens) && maxTokens >= 0) return;
+  throw new RangeError(
+    `Cannot generate tokens as maxTokens must be 0 or a positive integer: current value is ${maxTokens}`,
+  );
+}
+
 /** What a {@linkcode Generation} has of a model. */
 export interface TokenReader {
   /** The mixers of its layers. */

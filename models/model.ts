@@ -2,6 +2,7 @@ import type { Gpu, Tensor } from "../kernels/gpu/mod.ts";
 import { NO_TOKEN } from "../kernels/sampling/mod.ts";
 import type { ModelConfiguration } from "./configuration.ts";
 import {
+  checkMaxTokens,
   type GenerateOptions,
   Generation,
   isRecordable,
@@ -32,6 +33,7 @@ import {
   type Batch,
   checkLogits,
   checkTokens,
+  DISPOSED_MODEL,
   logitBytes,
   type ScoreOptions,
   type Scores,
@@ -59,6 +61,7 @@ export class Model implements Disposable {
   readonly #mostTokens: number;
   #readingBytes: ReadingBytes | undefined;
   readonly #prompts: Prompts;
+  #isDisposed = false;
 
   /**
    * A model over given parameter values, or freshly initialised from a seed. Values that are on the GPU
@@ -258,10 +261,12 @@ export class Model implements Disposable {
    * Continues a sequence greedily; the chosen tokens stay on the GPU and are read back in batches.
    *
    * @returns The new tokens alone.
-   * @throws {RangeError} where there is no token, or one that is not in the vocabulary.
+   * @throws {RangeError} where there is no token, or one that is not in the vocabulary, or `maxTokens`
+   * is no count.
    * @throws {NotANumberError} where a logit is NaN, after the given tokens or a new one.
    */
   async generate(tokens: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
+    checkMaxTokens(options);
     const { record, signal } = options;
     const read = await paced(this, this.prefilling(tokens, undefined, { record }), signal);
     return await this.continueFrom(read, options);
@@ -272,12 +277,14 @@ export class Model implements Disposable {
    *
    * @param from Logits `[1, vocabulary]` and the state; both are taken over.
    * @returns The new tokens alone.
+   * @throws {RangeError} where `maxTokens` is no count.
    * @throws {NotANumberError} where a logit is NaN.
    */
   async continueFrom(
     from: { logits: Tensor; state: ModelState },
     options: GenerateOptions,
   ): Promise<number[]> {
+    checkMaxTokens(options);
     const { maxTokens, stopTokens = [], record, signal } = options;
     const { position } = from.state;
     const generated: number[] = [];
@@ -351,6 +358,7 @@ export class Model implements Disposable {
 
   /** Frees the parameters, and what is recorded. */
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#prompts[Symbol.dispose]();
     for (const { matrices } of this.parameters.values()) {
       for (const matrix of matrices) matrix[Symbol.dispose]();
@@ -380,31 +388,42 @@ export class Model implements Disposable {
     before: readonly MixerState[] | undefined,
     { disposing = false, inPlace = false }: { disposing?: boolean; inPlace?: boolean },
   ): { hidden: Tensor; states: MixerState[] } {
+    if (this.#isDisposed) throw new Error(DISPOSED_MODEL);
     const { gpu } = this;
     const on = <T>(compute: (tape: Tape) => T): T => {
       using tape = new Tape(gpu, { inPlace });
       return compute(tape);
     };
-    let x = on((tape) => tape.keep(this.#embed(tape, tokens)));
     const states: MixerState[] = [];
     const shared = new Map<string, Variable>();
-    this.#layers.forEach((_, index) => {
-      x = on((tape) => {
-        tape.own(x);
-        const layer = this.#layer(tape, index, new Variable(x), before?.[index], shared);
-        for (const variable of Object.values(layer.state.tensors)) tape.keep(variable);
-        for (const variable of shared.values()) tape.keep(variable);
-        states.push(layer.state);
-        return tape.keep(layer.output);
+    const freeShared = (): void => {
+      for (const { tensor } of shared.values()) tensor[Symbol.dispose]();
+    };
+    let x = on((tape) => tape.keep(this.#embed(tape, tokens)));
+    try {
+      this.#layers.forEach((_, index) => {
+        x = on((tape) => {
+          tape.own(x);
+          const layer = this.#layer(tape, index, new Variable(x), before?.[index], shared);
+          for (const variable of Object.values(layer.state.tensors)) tape.keep(variable);
+          for (const variable of shared.values()) tape.keep(variable);
+          states.push(layer.state);
+          return tape.keep(layer.output);
+        });
+        if (before && disposing) disposeStates([before[index]]);
       });
-      if (before && disposing) disposeStates([before[index]]);
-    });
-    for (const { tensor } of shared.values()) tensor[Symbol.dispose]();
-    const hidden = on((tape) => {
-      tape.own(x);
-      return tape.keep(this.#finish(tape, new Variable(x)));
-    });
-    return { hidden, states };
+      freeShared();
+      const hidden = on((tape) => {
+        tape.own(x);
+        return tape.keep(this.#finish(tape, new Variable(x)));
+      });
+      return { hidden, states };
+    } catch (error) {
+      x[Symbol.dispose]();
+      disposeStates(states);
+      freeShared();
+      throw error;
+    }
   }
 
   #embed(tape: Tape, tokens: Tensor<"u32">): Variable {

@@ -1,7 +1,7 @@
 import type { Gpu, Recording, Tensor } from "../kernels/gpu/mod.ts";
 import type { Matrix } from "../kernels/storage/mod.ts";
 import type { Mixer, MixerState } from "./mixers/mixer.ts";
-import { type Batch, cut, type Due } from "./scoring.ts";
+import { type Batch, cut, DISPOSED_MODEL, type Due } from "./scoring.ts";
 import { disposeStates, leaveStates } from "./state.ts";
 import type { Variable } from "./tape.ts";
 
@@ -81,6 +81,7 @@ export class RecordedPrompts implements Disposable {
   /** By the number of tokens. */
   readonly #outside = new Map<number, Outside>();
   readonly #recording: Recording<void[]>;
+  #isDisposed = false;
 
   /** Records them: nothing is read yet. */
   constructor(reader: PromptReader, { batch, time }: Shape) {
@@ -127,6 +128,7 @@ export class RecordedPrompts implements Disposable {
     ask: Ask<Asked>,
   ): Generator<ReadSegment<Asked>, void, void> {
     for (let start = 0, i = 0; start < batch.time; start += this.#segment, i++) {
+      if (this.#isDisposed) throw new Error(DISPOSED_MODEL); // while another segment was waited for
       const time = Math.min(this.#segment, batch.time - start);
       const { tokens, positions, hidden } = this.#outside.get(time)!;
       const read = cut(batch, start, time);
@@ -140,6 +142,7 @@ export class RecordedPrompts implements Disposable {
 
   /** Frees what it holds. */
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#recording[Symbol.dispose]();
     this.#free();
   }

@@ -3,6 +3,10 @@ import { IGNORED } from "../kernels/loss/mod.ts";
 import { bindingBytes } from "./matrices.ts";
 import { F32_BYTES } from "./mixers/mixer.ts";
 
+/** What is said to whoever reads with a model that is gone. */
+export const DISPOSED_MODEL =
+  "Cannot read tokens as the model was disposed of: keep it until its last use";
+
 /** Bytes of the logits that {@linkcode Model.score} has at once: a vocabulary may be large. */
 const LOGIT_BYTES = 2 ** 25;
 

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { architecture, Model, type ModelConfiguration, NotANumberError } from "../../models/mod.ts";
+import {
+  architecture,
+  type Batch,
+  Model,
+  type ModelConfiguration,
+  NotANumberError,
+} from "../../models/mod.ts";
 import { openGpu } from "../../kernels/gpu/mod.ts";
 import { testGpu, testKernel } from "../testing.ts";
 import { configurations, tokensOf, VOCABULARY } from "./every_mixer.ts";
@@ -85,6 +91,47 @@ Deno.test("generation ends at a stop token, at no token, and gives its memory ba
     const stopped = await model.generate(prompt, { maxTokens: 70, stopTokens: [stop] });
     assertEquals(stopped, tokens.slice(0, tokens.indexOf(stop) + 1));
     assertEquals(gpu.memory.current, current);
+  }
+});
+
+Deno.test("generation refuses a number of tokens that is no count", async () => {
+  const gpu = await testGpu();
+  using model = new Model(gpu, architecture("gla", { vocabulary: VOCABULARY, width: 32 }), {
+    seed: 3,
+  });
+  for (const maxTokens of [NaN, undefined as unknown as number, -3, 2.5, Infinity]) {
+    await assertRejects(
+      () => model.generate(tokensOf(1, 5), { maxTokens }),
+      RangeError,
+      `Cannot generate tokens as maxTokens must be 0 or a positive integer: current value is ${maxTokens}`,
+    );
+  }
+});
+
+Deno.test("a model that is disposed of while it reads says so, and leaves no memory", async () => {
+  const gpu = await testGpu();
+  for (const name of ["transformer", "gla"]) {
+    const configuration = architecture(name, { vocabulary: VOCABULARY, width: 32 });
+    const batch = (model: Model): Batch => {
+      const time = 2 * model.segmentTokens() + 5;
+      const tokens = Uint32Array.from({ length: time }, (_, i) => i % VOCABULARY);
+      return { batch: 1, time, tokens, labels: tokens };
+    };
+    const { signal } = new AbortController(); // so that segments are waited for
+    {
+      using model = new Model(gpu, configuration, { seed: 1 });
+      await model.score(batch(model)); // tables that are kept are made by now
+    }
+    const { current } = gpu.memory;
+    for (const scored of [0, 1, 2]) {
+      const model = new Model(gpu, configuration, { seed: 1 });
+      for (let i = 0; i < scored; i++) await model.score(batch(model));
+      const scoring = model.score(batch(model), { signal });
+      model[Symbol.dispose]();
+      await assertRejects(() => scoring, Error, "as the model was disposed of");
+      await assertRejects(() => model.score(batch(model)), Error, "as the model was disposed of");
+      assertEquals(gpu.memory.current, current, `${name}, scored ${scored} times before`);
+    }
   }
 });
 
