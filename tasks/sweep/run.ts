@@ -395,15 +395,17 @@ async function runModel(
 /** Notes what becomes of a cell; of one that was ended, nothing. */
 async function finishCell(run: Run, { cell, done, started, seconds }: BegunCell): Promise<void> {
   let outcome: { rows: Row[] } | { failed: string };
+  let records: CellResult["records"];
   try {
-    const { rows, records } = await done;
-    if (records !== undefined) await run.log?.append(records); // a cell of the journal has them
-    outcome = { rows };
+    const result = await done;
+    records = result.records;
+    outcome = { rows: result.rows };
   } catch (error) {
     if (isStop(error, run.options.now)) return;
     if (error instanceof DeviceLostError) throw error;
     outcome = { failed: messageOf(error) };
   }
+  if (records !== undefined) await run.log?.append(records); // a cell of the journal has them
   const commit = await commitHere();
   await note(run, cell, outcome, {
     seconds: round(seconds),

@@ -174,6 +174,29 @@ Deno.test("sweep: a full disk in the middle of a cell's line loses no cell befor
     assertEquals(after.length, 17);
   }));
 
+Deno.test("sweep: a disk that is full of samples ends it, and marks no cell as failed", () =>
+  inNewFolder(async (out) => {
+    const args = ["sweep", "--models", "near", "--lengths", "64,128", "--seeds", "0,1,2,3"];
+    const limited = new Deno.Command("sh", {
+      args: ["-c", `ulimit -f 32; trap '' XFSZ; exec "$@"`, "sh", Deno.execPath()].concat(
+        ["run", "-A", "--quiet", "--no-check", join(ROOT, ORACLE)],
+        [...args, "--log-samples", "--out", out],
+      ),
+      cwd: ROOT,
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const { code, stderr } = await ending(limited);
+    assertEquals(code, 1, stderr);
+    assert(stderr.includes(`error: Cannot write ${join(out, "samples.jsonl")}: `), stderr);
+    const journal = await Deno.readTextFile(join(out, "journal.jsonl"));
+    assert(!journal.includes('"failed"'), journal);
+    const again = await oracle(...args, "--log-samples", "--out", out, "--resume");
+    assertEquals(again.code, 0, again.stderr);
+    const after = (await Deno.readTextFile(join(out, "journal.jsonl"))).trimEnd().split("\n");
+    assertEquals(after.length, 17);
+  }));
+
 Deno.test("sweep --shard, merge: three shards are the sweep, and the exit code tells of a gap", () =>
   inNewFolder(async (out) => {
     const args = ["sweep", "--models", "near,far", "--lengths", "1x,256", "--samples", "6"];
