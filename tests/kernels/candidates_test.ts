@@ -248,12 +248,13 @@ async function checkStep(gpu: Gpu): Promise<void> {
   assertClose(await step.output.read(), attentionReference(arrays, shape).output, 1e-5, "step");
 }
 
-/** Batches, a bias, what the output held; and a long sum, which is split. */
+/** Batches, a bias, what the output held; a long sum, which is split; and few rows. */
 async function checkProducts(gpu: Gpu): Promise<void> {
   for (
     const { batches, rows, columns, reduction, transposeB } of [
       { batches: 3, rows: 9, columns: 19, reduction: 13, transposeB: false },
       { batches: 1, rows: 33, columns: 65, reduction: 1030, transposeB: true },
+      { batches: 1, rows: 2, columns: 65, reduction: 130, transposeB: true },
     ]
   ) {
     const a = normals(1, batches * rows * reduction);
