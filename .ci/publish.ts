@@ -51,6 +51,9 @@ const LARGEST_PACKAGE_BYTES = 5_000_000;
 const LEFT_OUT =
   /\/models\/zoo\/.*(\/log\.csv$|\/learning_rates\/)|\/(kernels|models|tasks)\/.*\/(README\.md|reference\.ts)$/;
 
+/** JSON that programs read, which needs no indentation: schemas, and what is beside the weights. */
+const COMPACT = /\.schema\.json$|\/models\/zoo\/.*\.json$/;
+
 /** Copies what is published from one folder to another, which must be empty or not there. */
 export async function copyForPublishing(root: string, copy: string): Promise<void> {
   const { publish } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
@@ -69,7 +72,7 @@ export async function copyForPublishing(root: string, copy: string): Promise<voi
   for (const file of files) {
     const target = join(copy, file.slice(root.length));
     await Deno.mkdir(dirname(target), { recursive: true });
-    if (file.endsWith(".schema.json")) { // for editors, which need no indentation
+    if (COMPACT.test(file.replaceAll("\\", "/"))) {
       await Deno.writeTextFile(target, JSON.stringify(JSON.parse(await Deno.readTextFile(file))));
       continue;
     }
